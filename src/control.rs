@@ -1,0 +1,237 @@
+//! The vocabulary between focus and switch: orders one way, notices the other.
+//!
+//! Both travel over crossbeam channels inside the conference process, and serialised to a
+//! switch outside it. Neither side knows anything else of the other. Every order names its
+//! room, because a room lives on one switch thread and its orders stay in sequence there.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes text that is already in canonical form.
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A room's canonical URI, `sip:user@host`: lower-case host, no port, no parameters
+    /// (`wire::sip::Uri::address_of_record`).
+    RoomUri
+}
+text_id! {
+    /// A participant's canonical address of record, as the roster shows it.
+    UserUri
+}
+text_id! {
+    /// The session-id of the MSRP URI we gave to one endpoint (RFC 4975 §14.1): at least
+    /// 128 random bits, new for every session.
+    SessionId
+}
+
+/// What a room allows its members at the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomPolicy {
+    /// Nicknames may be set (RFC 7701 §7).
+    pub nicknames: bool,
+    /// Private messages may be sent (RFC 7701 §6.2).
+    pub private_messages: bool,
+    /// The largest message in octets; more is answered 413.
+    pub max_message_size: u64,
+    /// How long an admitted session may stay without a connection before it counts as lost.
+    pub bind_timeout: Duration,
+}
+
+/// Which side opens the connection (RFC 4975 §5.4, RFC 6135).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setup {
+    /// The peer connects to us.
+    Passive,
+    /// We connect to the first URI of the peer's path.
+    Active,
+}
+
+/// What the peer's SDP said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// `a=path`, next hop first, the peer's own URI last.
+    pub path: Vec<String>,
+    /// `a=accept-types`.
+    pub accept_types: Vec<String>,
+    /// `a=accept-wrapped-types`; empty when absent.
+    pub accept_wrapped_types: Vec<String>,
+    /// `a=max-size`, octets of a whole message.
+    pub max_size: Option<u64>,
+    /// `a=chatroom` was present.
+    pub chatroom: bool,
+    /// `a=chatroom` named private messages.
+    pub private_messages: bool,
+    /// The peer may send content (not `recvonly` seen from it).
+    pub sends: bool,
+    /// The peer wants content (not `sendonly` seen from it).
+    pub receives: bool,
+}
+
+/// One endpoint as the switch must know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// Its session.
+    pub session: SessionId,
+    /// Its room.
+    pub room: RoomUri,
+    /// The room's rules, the same for every member.
+    pub policy: RoomPolicy,
+    /// The MSRP URI we gave it, octet for octet as in our SDP.
+    pub own_uri: String,
+    /// Who it is.
+    pub user: UserUri,
+    /// The name to show, empty when unknown.
+    pub display: String,
+    /// Every address of record it may write as CPIM From (canonical); holds `user`.
+    pub uris: Vec<UserUri>,
+    /// Who connects.
+    pub setup: Setup,
+    /// What it told us.
+    pub peer: Peer,
+}
+
+/// Why the switch does not admit somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// No room for one more session.
+    Full,
+    /// The switch is going down.
+    Stopping,
+}
+
+/// How a session ended without an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LossCause {
+    /// Nobody bound it within `bind_timeout`.
+    NeverBound,
+    /// The connection closed or failed.
+    Disconnected,
+    /// The peer broke the protocol in a way that ended its connection.
+    ProtocolError,
+    /// A message to it failed (no response, or a failure REPORT; RFC 4975 §7.3.2).
+    Undeliverable,
+}
+
+/// What the focus asks of the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Take this endpoint in; answered by `Admitted` or `Refused`.
+    Admit(Box<Admission>),
+    /// The same session with new facts (a re-INVITE changed its SDP). No answer. A changed
+    /// peer path unbinds the session: its next connection must bind again.
+    Amend(Box<Admission>),
+    /// End the session and its connection, unless other sessions use that. No answer.
+    Expel {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+    },
+    /// End every session of the room. No answer.
+    Close {
+        /// The room.
+        room: RoomUri,
+    },
+}
+
+impl Order {
+    /// The room the order is about.
+    pub fn room(&self) -> &RoomUri {
+        match self {
+            Order::Admit(admission) | Order::Amend(admission) => &admission.room,
+            Order::Expel { room, .. } | Order::Close { room } => room,
+        }
+    }
+}
+
+/// What the switch tells the focus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The session exists: its connection may come.
+    Admitted {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+    },
+    /// The session does not exist.
+    Refused {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A connection has bound itself to the session.
+    Bound {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+    },
+    /// The session ended by itself and is forgotten at the switch.
+    Lost {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+        /// How.
+        cause: LossCause,
+    },
+    /// A participant's nickname changed (RFC 7701 §7); `None`: removed.
+    Nickname {
+        /// The room.
+        room: RoomUri,
+        /// Whose.
+        user: UserUri,
+        /// The new one, as the user wrote it.
+        nickname: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_order_names_its_room() {
+        let room = RoomUri::new("sip:lobby@example.com");
+        let order = Order::Close { room: room.clone() };
+        assert_eq!(order.room(), &room);
+    }
+}

@@ -1,0 +1,73 @@
+//! What the operator decided, already validated (`crate::parameters`).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::control::RoomUri;
+
+/// How MSRP travels on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// `msrp:`
+    Tcp,
+}
+
+/// One MSRP listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Its transport.
+    pub transport: Transport,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// What `a=path` names instead of the SIP socket's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertise {
+    /// Literal IP (IPv6 in brackets) or host name.
+    pub host: String,
+    /// Port instead of the listener's.
+    pub port: Option<u16>,
+}
+
+/// A `room` modparam.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomEntry {
+    /// Canonical URI.
+    pub uri: RoomUri,
+    /// Largest number of participants; `max_participants` when absent.
+    pub max_participants: Option<usize>,
+    /// Nicknames allowed.
+    pub nicknames: bool,
+    /// Private messages allowed.
+    pub private_messages: bool,
+}
+
+/// The focus' configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// MSRP listeners; the first of a transport is the one put into SDP.
+    pub listen: Vec<Listen>,
+    /// Address put into SDP.
+    pub advertise: Option<Advertise>,
+    /// Rooms that always exist.
+    pub rooms: Vec<RoomEntry>,
+    /// Whether an INVITE may create an unknown room.
+    pub adhoc: bool,
+    /// Most conferences at a time; more: 503.
+    pub max_conferences: usize,
+    /// Most participants a room; more: 486.
+    pub max_participants: usize,
+    /// Largest message in octets.
+    pub max_message_size: u64,
+    /// From the 200 to the MSRP bind.
+    pub bind_timeout: Duration,
+    /// From the loss of a connection to the BYE.
+    pub rejoin_grace: Duration,
+    /// Default and longest subscription.
+    pub subscription_expires: Duration,
+    /// Shortest time between two NOTIFYs to one subscriber.
+    pub notify_interval: Duration,
+    /// Server/User-Agent header value.
+    pub software: String,
+}

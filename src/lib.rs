@@ -1,0 +1,20 @@
+//! `msrp_conference`: a conference focus, the conference event package and an MSRP switch
+//! in one shared object that OpenSIPS and Kamailio load.
+//!
+//! Dependencies point down only: `host` and `bridge` reach the proxy, `service` wires the
+//! parts, `net` moves octets, `focus` and `switch` are pure state machines, `wire` knows
+//! formats. `ARCHITECTURE.md` has the map.
+
+pub mod bridge;
+pub mod control;
+pub mod entropy;
+pub mod focus;
+pub mod host;
+pub mod log;
+pub mod net;
+pub mod parameters;
+pub mod service;
+pub mod statistics;
+pub mod switch;
+pub mod time;
+pub mod wire;

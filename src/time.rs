@@ -1,0 +1,77 @@
+//! Time as an argument: the pure cores never read a clock.
+
+use std::ops::{Add, Sub};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A point in time: what the wall clock said at start plus what has passed since on a
+/// monotonic clock. It never goes back, and it can be shown as UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// The moment `since_epoch` after 1970-01-01T00:00:00Z.
+    pub const fn from_epoch(since_epoch: Duration) -> Self {
+        Self(since_epoch)
+    }
+
+    /// Time since 1970-01-01T00:00:00Z.
+    pub const fn since_epoch(self) -> Duration {
+        self.0
+    }
+
+    /// Time from `earlier` to this moment; zero when `earlier` is later.
+    pub fn saturating_since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+    fn add(self, span: Duration) -> Moment {
+        Moment(self.0.saturating_add(span))
+    }
+}
+
+impl Sub<Duration> for Moment {
+    type Output = Moment;
+    fn sub(self, span: Duration) -> Moment {
+        Moment(self.0.saturating_sub(span))
+    }
+}
+
+/// The one place that reads clocks; owned by the drivers (`service`, `net`).
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    wall: Duration,
+    started: Instant,
+}
+
+impl Clock {
+    /// Reads both clocks once.
+    pub fn start() -> Self {
+        Self {
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Moment {
+        Moment(self.wall + self.started.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_since_a_later_moment_is_zero() {
+        let early = Moment::from_epoch(Duration::from_secs(10));
+        let late = early + Duration::from_secs(5);
+        assert_eq!(late.saturating_since(early), Duration::from_secs(5));
+        assert_eq!(early.saturating_since(late), Duration::ZERO);
+    }
+}

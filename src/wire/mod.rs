@@ -1,0 +1,7 @@
+//! Formats only: parse and write, no clock, no socket, no state beyond a decoder.
+
+pub mod conference_info;
+pub mod cpim;
+pub mod msrp;
+pub mod sdp;
+pub mod sip;
