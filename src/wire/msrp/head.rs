@@ -1,0 +1,262 @@
+//! Heads of requests and responses as values that borrow from the input.
+
+use super::{TransactionId, UriRef};
+use std::borrow::Cow;
+
+/// A method; case-sensitive capitals (RFC 4975 §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method<'a> {
+    /// SEND.
+    Send,
+    /// REPORT.
+    Report,
+    /// NICKNAME (RFC 7701 §7).
+    Nickname,
+    /// AUTH (RFC 4976).
+    Auth,
+    /// Any other; answered 501 (C08).
+    Other(&'a str),
+}
+
+impl<'a> Method<'a> {
+    /// As on the wire.
+    pub fn as_str(&self) -> &'a str {
+        todo!()
+    }
+}
+
+/// `Failure-Report` (§7.1.4); absent means `Yes` (C40).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailureReport {
+    /// Every request is answered.
+    #[default]
+    Yes,
+    /// Nothing is answered, not even a failure (C42).
+    No,
+    /// Only failures are answered (C43).
+    Partial,
+}
+
+/// `Byte-Range: start-end/total`; positions count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    /// First octet; 0 in the keep-alives of some clients.
+    pub start: u64,
+    /// Last octet as announced, `None` for `*`. Never trusted: count the body (C09).
+    pub end: Option<u64>,
+    /// Octets of the whole message, `None` for `*`.
+    pub total: Option<u64>,
+}
+
+impl ByteRange {
+    /// `1-*/*`: what a chunk without the header is.
+    pub const OPEN: ByteRange = ByteRange {
+        start: 1,
+        end: None,
+        total: None,
+    };
+    /// `1-length/length`: a whole message; `1-0/0` when empty (C25).
+    pub const fn whole(length: u64) -> Self {
+        ByteRange {
+            start: 1,
+            end: Some(length),
+            total: Some(length),
+        }
+    }
+    /// Reads a header value.
+    pub fn parse(_text: &str) -> Option<Self> {
+        todo!()
+    }
+}
+
+/// `Status: 000 200 OK` (§7.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status<'a> {
+    /// Namespace; 0 for the codes of RFC 4975.
+    pub namespace: u16,
+    /// Code.
+    pub code: u16,
+    /// Comment, empty when absent.
+    pub comment: &'a str,
+}
+
+/// A `To-Path` or `From-Path` value: one to [`super::MAX_PATH_URIS`] URIs, all readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path<'a>(&'a str);
+
+impl<'a> Path<'a> {
+    /// Reads a header value; URIs stand apart by spaces.
+    pub fn parse(_text: &'a str) -> Option<Self> {
+        todo!()
+    }
+    /// The value as written, fit to be written back.
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+    /// Its URIs, left to right.
+    pub fn uris(&self) -> impl Iterator<Item = UriRef<'a>> + use<'a> {
+        self.0
+            .split_ascii_whitespace()
+            .filter_map(|text| UriRef::parse(text).ok())
+    }
+    /// How many URIs.
+    pub fn count(&self) -> usize {
+        todo!()
+    }
+    /// The left-most URI, as text: of a From-Path the previous hop (C44).
+    pub fn first(&self) -> &'a str {
+        todo!()
+    }
+    /// The right-most URI, as text: of a From-Path the one who sent.
+    pub fn last(&self) -> &'a str {
+        todo!()
+    }
+}
+
+/// A `Use-Nickname` value as written, quoted or bare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UseNickname<'a>(&'a str);
+
+/// A nickname that is answered 424 (RFC 7701 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NicknameError {
+    /// Quotes or escapes are broken.
+    #[error("malformed nickname")]
+    Malformed,
+    /// More than [`super::MAX_NICKNAME`] octets.
+    #[error("nickname too long")]
+    TooLong,
+}
+
+impl<'a> UseNickname<'a> {
+    /// The nickname without quotes and escapes; empty asks to remove it (G66).
+    pub fn decode(&self) -> Result<Cow<'a, str>, NicknameError> {
+        todo!()
+    }
+}
+
+/// The head of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Transaction id.
+    pub transaction: TransactionId,
+    /// Method.
+    pub method: Method<'a>,
+    /// To-Path.
+    pub to_path: Path<'a>,
+    /// From-Path.
+    pub from_path: Path<'a>,
+    /// Message-ID, a token; `None` when absent.
+    pub message_id: Option<&'a str>,
+    /// Byte-Range; `None` when absent, see [`Request::range`].
+    pub byte_range: Option<ByteRange>,
+    /// `Success-Report: yes`.
+    pub success_report: bool,
+    /// Failure-Report.
+    pub failure_report: FailureReport,
+    /// Status, in a REPORT.
+    pub status: Option<Status<'a>>,
+    /// Content-Type as written.
+    pub content_type: Option<&'a str>,
+    /// Use-Nickname, in a NICKNAME.
+    pub use_nickname: Option<UseNickname<'a>>,
+    headers: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// The Byte-Range, `1-*/*` when absent.
+    pub fn range(&self) -> ByteRange {
+        self.byte_range.unwrap_or(ByteRange::OPEN)
+    }
+    /// Every header line in order, as `(name, value)`.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        std::iter::empty()
+    }
+    /// The first value of a header; names compare without case.
+    pub fn header(&self, _name: &str) -> Option<&'a str> {
+        todo!()
+    }
+}
+
+/// A whole response; its headers are read only when asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// Transaction id of the request.
+    pub transaction: TransactionId,
+    /// Status code, 100 to 999.
+    pub code: u16,
+    /// Comment, empty when absent.
+    pub comment: &'a str,
+    headers: &'a str,
+}
+
+impl<'a> Response<'a> {
+    /// To-Path, if present and readable.
+    pub fn to_path(&self) -> Option<Path<'a>> {
+        todo!()
+    }
+    /// From-Path, if present and readable.
+    pub fn from_path(&self) -> Option<Path<'a>> {
+        todo!()
+    }
+    /// Every header line in order, as `(name, value)`.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        std::iter::empty()
+    }
+    /// The first value of a header; names compare without case.
+    pub fn header(&self, _name: &str) -> Option<&'a str> {
+        todo!()
+    }
+}
+
+/// What is wrong with a framed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// The transaction id breaks the grammar.
+    #[error("malformed transaction id")]
+    TransactionId,
+    /// A header line without name, or with control characters.
+    #[error("malformed header line")]
+    Header,
+    /// Not UTF-8 (C10).
+    #[error("head is not UTF-8")]
+    Encoding,
+    /// To-Path or From-Path is missing or unreadable.
+    #[error("missing or malformed path")]
+    Path,
+    /// A header of RFC 4975 stands twice.
+    #[error("repeated header")]
+    Repeated,
+    /// Byte-Range.
+    #[error("malformed Byte-Range")]
+    ByteRange,
+    /// Message-ID.
+    #[error("malformed Message-ID")]
+    MessageId,
+    /// Success-Report or Failure-Report.
+    #[error("malformed report header")]
+    Report,
+    /// Status.
+    #[error("malformed Status")]
+    Status,
+    /// The body of a request other than SEND exceeds [`super::MAX_NON_SEND_BODY`] (C07).
+    #[error("body too large")]
+    BodyTooLarge,
+}
+
+/// A framed request that cannot be used: what is needed to answer 400 (C11).
+#[derive(Clone, Copy, Debug)]
+pub struct Malformed<'a> {
+    /// Transaction id.
+    pub transaction: TransactionId,
+    /// Method; a REPORT is never answered (C45).
+    pub method: Method<'a>,
+    /// To-Path, if readable.
+    pub to_path: Option<Path<'a>>,
+    /// From-Path, if readable; without it there is nobody to answer.
+    pub from_path: Option<Path<'a>>,
+    /// `No` forbids the 400 (C42).
+    pub failure_report: FailureReport,
+    /// The first thing that is wrong.
+    pub error: HeadError,
+}
