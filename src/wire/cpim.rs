@@ -42,7 +42,97 @@ pub struct Address<'a> {
 impl<'a> Address<'a> {
     /// The display name without quotes and escapes (P02).
     pub fn name(&self) -> Cow<'a, str> {
-        todo!()
+        let inner = self
+            .display
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .unwrap_or(self.display);
+        unescaped(inner)
+    }
+
+    fn parse(value: &'a str) -> Result<Self, CpimError> {
+        // A quoted display name may hold an angle bracket.
+        let name_end = quoted_length(value);
+        let Some(open) = value[name_end..].find('<').map(|place| name_end + place) else {
+            return match value.is_empty() || value.contains([' ', '"']) {
+                true => Err(CpimError::Address),
+                false => Ok(Self {
+                    display: "",
+                    uri: value,
+                }),
+            };
+        };
+        let close = value.rfind('>').filter(|&close| close > open + 1);
+        Ok(Self {
+            display: value[..open].trim(),
+            uri: &value[open + 1..close.ok_or(CpimError::Address)?],
+        })
+    }
+}
+
+/// The length of the quoted string at the front, 0 when there is none.
+fn quoted_length(text: &str) -> usize {
+    let mut escaped = false;
+    for (place, octet) in text.bytes().enumerate() {
+        match octet {
+            b'"' if place > 0 && !escaped => return place + 1,
+            b'"' if place == 0 => {}
+            _ if place == 0 => return 0,
+            _ => escaped = octet == b'\\' && !escaped,
+        }
+    }
+    0
+}
+
+/// Text without the escapes of §2.3; an unknown escape stands for its character.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find('\\') {
+        plain.push_str(&rest[..place]);
+        let (character, length) = escape(&rest[place + 1..]);
+        plain.push(character);
+        rest = &rest[place + 1 + length..];
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
+}
+
+/// The character of an escape and the length of what stands after its backslash.
+fn escape(text: &str) -> (char, usize) {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix('u').and_then(|rest| rest.get(..4))?;
+        digits
+            .bytes()
+            .all(|digit| digit.is_ascii_hexdigit())
+            .then_some(())?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    match text.chars().next() {
+        None => ('\\', 0),
+        Some('b') => ('\u{8}', 1),
+        Some('t') => ('\t', 1),
+        Some('n') => ('\n', 1),
+        Some('r') => ('\r', 1),
+        Some('u') => match unit(text) {
+            None => ('u', 1),
+            Some(first) => {
+                // Characters beyond the first plane are written as two UTF-16 units.
+                let second = text
+                    .get(5..)
+                    .and_then(|rest| rest.strip_prefix('\\'))
+                    .and_then(unit);
+                let pair = [Some(first), second].into_iter().flatten();
+                match char::decode_utf16(pair).next() {
+                    Some(Ok(character)) => (character, if character > '\u{ffff}' { 11 } else { 5 }),
+                    _ => (char::REPLACEMENT_CHARACTER, 5),
+                }
+            }
+        },
+        Some(other) => (other, other.len_utf8()),
     }
 }
 
@@ -68,29 +158,158 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// See [`CpimError`].
-    pub fn parse(_octets: &'a [u8]) -> Result<Option<Self>, CpimError> {
-        todo!()
+    pub fn parse(octets: &'a [u8]) -> Result<Option<Self>, CpimError> {
+        let Some(blocks) = Blocks::find(octets)? else {
+            return Ok(None);
+        };
+        let text = |from: usize, to: usize| {
+            std::str::from_utf8(&octets[from..to]).map_err(|_| CpimError::Header)
+        };
+        let cpim = text(0, blocks.cpim_end)?;
+        let mime = text(blocks.mime_start, blocks.mime_end)?;
+        let (mut from, mut to) = (None, Vec::with_capacity(1));
+        for line in cpim.lines() {
+            match field(line)? {
+                ("From", value) if from.is_none() => from = Some(Address::parse(value)?),
+                ("From", _) => return Err(CpimError::Address),
+                ("To", _) if to.len() == MAX_RECIPIENTS => return Err(CpimError::Recipients),
+                ("To", value) => to.push(Address::parse(value)?),
+                _ => {}
+            }
+        }
+        // A folded MIME line has no name of its own.
+        for line in mime.lines().filter(|line| !line.starts_with([' ', '\t'])) {
+            field(line)?;
+        }
+        if to.is_empty() {
+            return Err(CpimError::Address);
+        }
+        Ok(Some(Message {
+            from: from.ok_or(CpimError::Address)?,
+            to,
+            content_type: find(mime, "Content-Type").unwrap_or_default(),
+            content: blocks.content,
+            cpim,
+            mime,
+        }))
     }
+
     /// The CPIM headers in order as `(name, value)`, escapes kept.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        std::iter::empty()
+        self.cpim.lines().filter_map(|line| field(line).ok())
     }
+
     /// The first value of a header without prefix, case-exact.
-    pub fn header(&self, _name: &str) -> Option<&'a str> {
-        todo!()
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers()
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
     }
+
     /// The first value of header `name` of the namespace `uri`, whatever prefix it got (P04).
-    pub fn header_in(&self, _uri: &str, _name: &str) -> Option<&'a str> {
-        todo!()
+    pub fn header_in(&self, uri: &str, name: &str) -> Option<&'a str> {
+        let mut prefix = None;
+        for (found, value) in self.headers() {
+            if found == "NS" {
+                let (declared, rest) = value.split_once('<')?;
+                let declared = declared.trim();
+                if rest.trim_end().strip_suffix('>') == Some(uri) {
+                    prefix = Some(declared);
+                } else if prefix == Some(declared) {
+                    prefix = None;
+                }
+            }
+            let matches = match prefix {
+                Some("") => found == name,
+                Some(prefix) => found
+                    .strip_prefix(prefix)
+                    .and_then(|rest| rest.strip_prefix('.'))
+                    .is_some_and(|rest| rest == name),
+                None => false,
+            };
+            if matches {
+                return Some(value);
+            }
+        }
+        None
     }
+
     /// The first value of a header of the MIME part, names without case.
-    pub fn mime_header(&self, _name: &str) -> Option<&'a str> {
-        todo!()
+    pub fn mime_header(&self, name: &str) -> Option<&'a str> {
+        find(self.mime, name)
     }
+
     /// `type/subtype` of the wrapped part, lower case, without parameters.
     pub fn media_type(&self) -> String {
-        todo!()
+        let (media_type, _) = self
+            .content_type
+            .split_once(';')
+            .unwrap_or((self.content_type, ""));
+        media_type.trim().to_ascii_lowercase()
     }
+}
+
+/// Where the three blocks stand: CPIM headers, MIME headers, content (P03).
+struct Blocks {
+    cpim_end: usize,
+    mime_start: usize,
+    mime_end: usize,
+    content: usize,
+}
+
+impl Blocks {
+    fn find(octets: &[u8]) -> Result<Option<Self>, CpimError> {
+        let (mut cpim, mut line) = (None, 0);
+        while line <= MAX_HEAD {
+            let rest = &octets[line..];
+            let Some(length) = memchr::memchr(b'\n', rest).map(|place| place + 1) else {
+                return match octets.len() > MAX_HEAD {
+                    true => Err(CpimError::TooLarge),
+                    false => Ok(None),
+                };
+            };
+            let blank = matches!(&rest[..length], b"\n" | b"\r\n");
+            match cpim {
+                None if blank => cpim = Some((line, line + length)),
+                // The example of RFC 4975 §11.4 leaves out the blank line before the part.
+                None if is_mime(rest) => cpim = Some((line, line)),
+                Some((cpim_end, mime_start)) if blank => {
+                    let (mime_end, content) = (line, line + length);
+                    return Ok(Some(Self {
+                        cpim_end,
+                        mime_start,
+                        mime_end,
+                        content,
+                    }));
+                }
+                _ => {}
+            }
+            line += length;
+        }
+        Err(CpimError::TooLarge)
+    }
+}
+
+fn is_mime(line: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"Content-";
+    line.get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+fn field(line: &str) -> Result<(&str, &str), CpimError> {
+    let (name, value) = line.split_once(':').ok_or(CpimError::Header)?;
+    let control = |octet: u8| (octet < b' ' && octet != b'\t') || octet == 0x7f;
+    match name.is_empty() || name.contains([' ', '\t']) || line.bytes().any(control) {
+        true => Err(CpimError::Header),
+        false => Ok((name, value.trim_matches([' ', '\t']))),
+    }
+}
+
+fn find<'a>(block: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = block.lines().filter_map(|line| field(line).ok());
+    fields
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// What we say ourselves.
@@ -111,6 +330,74 @@ pub struct Composition<'a> {
 }
 
 /// The octets of a message/cpim body.
-pub fn compose(_message: &Composition<'_>) -> Vec<u8> {
-    todo!()
+pub fn compose(message: &Composition<'_>) -> Vec<u8> {
+    let mut out = String::with_capacity(256);
+    let mut line = |name: &str, value: &str| {
+        out.push_str(name);
+        out.push_str(": ");
+        // No value may end its line.
+        out.extend(value.chars().map(|c| if c.is_control() { ' ' } else { c }));
+        out.push_str("\r\n");
+    };
+    line("From", &address(message.from));
+    line("To", &address(message.to));
+    if let Some(moment) = message.date_time {
+        line("DateTime", &date_time(moment));
+    }
+    for (name, value) in message.headers {
+        line(name, value);
+    }
+    out.push_str("\r\nContent-Type: ");
+    out.extend(message.content_type.chars().filter(|c| !c.is_control()));
+    out.push_str("\r\n\r\n");
+    let mut octets = out.into_bytes();
+    octets.extend_from_slice(message.content);
+    octets
 }
+
+fn address((name, uri): (&str, &str)) -> String {
+    let uri: String = uri.chars().filter(|c| !matches!(c, '<' | '>')).collect();
+    match name {
+        "" => format!("<{uri}>"),
+        _ => format!("\"{}\" <{uri}>", escaped(name)),
+    }
+}
+
+/// Text with the escapes of §2.3, fit to stand between quotes.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if character.is_control() => {
+                out.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+/// UTC as RFC 3339 writes it, to the second.
+fn date_time(moment: Moment) -> String {
+    let seconds = moment.since_epoch().as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days since 0000-03-01, so that the leap day ends its year.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,16 +2,26 @@
 
 use super::{ByteRange, FailureReport, Flag, Method, Status, TransactionId};
 use bytes::BufMut;
+use memchr::memmem;
 
-/// Whether `body` holds the end-line of this transaction: then another id must be taken
+/// Whether `body` holds seven hyphens and this transaction id: then another id must be taken
 /// (RFC 4975 §7.1, C04).
-pub fn contains_end_line(_body: &[u8], _transaction: &TransactionId) -> bool {
-    todo!()
+pub fn contains_end_line(body: &[u8], transaction: &TransactionId) -> bool {
+    // Random ids make this nearly always false, so the id alone is looked for first.
+    let id = transaction.as_bytes();
+    memmem::find_iter(body, id).any(|place| body[..place].ends_with(b"-------"))
 }
 
 /// Writes the CRLF that closes a body, and the end-line.
-pub fn end_line_after_body(_out: &mut impl BufMut, _transaction: &TransactionId, _flag: Flag) {
-    todo!()
+pub fn end_line_after_body(out: &mut impl BufMut, transaction: &TransactionId, flag: Flag) {
+    out.put_slice(b"\r\n");
+    end_line(out, transaction, flag);
+}
+
+fn end_line(out: &mut impl BufMut, transaction: &TransactionId, flag: Flag) {
+    out.put_slice(b"-------");
+    out.put_slice(transaction.as_bytes());
+    out.put_slice(&[flag.octet(), b'\r', b'\n']);
 }
 
 /// Writes one head: start line and paths at once, then what is called, in that order.
@@ -25,60 +35,181 @@ pub struct HeadWriter<'b, B: BufMut> {
 impl<'b, B: BufMut> HeadWriter<'b, B> {
     /// Start line, To-Path and From-Path of a request. Paths are URIs apart by one space.
     pub fn request(
-        _out: &'b mut B,
-        _transaction: &TransactionId,
-        _method: Method<'_>,
-        _to_path: &str,
-        _from_path: &str,
+        out: &'b mut B,
+        transaction: &TransactionId,
+        method: Method<'_>,
+        to_path: &str,
+        from_path: &str,
     ) -> Self {
-        todo!()
+        start(out, transaction);
+        put_text(out, method.as_str());
+        Self {
+            out,
+            transaction: *transaction,
+        }
+        .paths(to_path, from_path)
     }
-    /// Start line, To-Path and From-Path of a response. An empty comment is left out. To-Path
-    /// is the previous hop for a SEND, the whole From-Path otherwise (§7.2, C44).
+
+    /// Start line, To-Path and From-Path of a response; it ends with `end(Flag::Last)` (C41).
+    /// An empty comment is left out. To-Path is the previous hop for a SEND, the whole
+    /// From-Path otherwise (§7.2, C44).
     pub fn response(
-        _out: &'b mut B,
-        _transaction: &TransactionId,
-        _code: u16,
-        _comment: &str,
-        _to_path: &str,
-        _from_path: &str,
+        out: &'b mut B,
+        transaction: &TransactionId,
+        code: u16,
+        comment: &str,
+        to_path: &str,
+        from_path: &str,
     ) -> Self {
-        todo!()
+        start(out, transaction);
+        put_code(out, code);
+        put_comment(out, comment);
+        Self {
+            out,
+            transaction: *transaction,
+        }
+        .paths(to_path, from_path)
     }
+
+    fn paths(self, to_path: &str, from_path: &str) -> Self {
+        // To-Path first, From-Path second (C02).
+        self.out.put_slice(b"\r\nTo-Path: ");
+        put_text(self.out, to_path);
+        self.out.put_slice(b"\r\nFrom-Path: ");
+        put_text(self.out, from_path);
+        self.out.put_slice(b"\r\n");
+        self
+    }
+
     /// Message-ID.
-    pub fn message_id(self, _id: &str) -> Self {
-        todo!()
+    pub fn message_id(self, id: &str) -> Self {
+        self.header("Message-ID", id)
     }
+
     /// Byte-Range.
-    pub fn byte_range(self, _range: ByteRange) -> Self {
-        todo!()
+    pub fn byte_range(self, range: ByteRange) -> Self {
+        self.out.put_slice(b"Byte-Range: ");
+        put_number(self.out, range.start);
+        self.out.put_u8(b'-');
+        put_number_or_star(self.out, range.end);
+        self.out.put_u8(b'/');
+        put_number_or_star(self.out, range.total);
+        self.out.put_slice(b"\r\n");
+        self
     }
+
     /// Success-Report; nothing is written for `false`, the default (C40).
-    pub fn success_report(self, _wanted: bool) -> Self {
-        todo!()
+    pub fn success_report(self, wanted: bool) -> Self {
+        if wanted {
+            self.out.put_slice(b"Success-Report: yes\r\n");
+        }
+        self
     }
+
     /// Failure-Report; nothing is written for `Yes`, the default (C40).
-    pub fn failure_report(self, _wanted: FailureReport) -> Self {
-        todo!()
+    pub fn failure_report(self, wanted: FailureReport) -> Self {
+        match wanted {
+            FailureReport::Yes => {}
+            FailureReport::No => self.out.put_slice(b"Failure-Report: no\r\n"),
+            FailureReport::Partial => self.out.put_slice(b"Failure-Report: partial\r\n"),
+        }
+        self
     }
+
     /// Status.
-    pub fn status(self, _status: Status<'_>) -> Self {
-        todo!()
+    pub fn status(self, status: Status<'_>) -> Self {
+        self.out.put_slice(b"Status: ");
+        put_code(self.out, status.namespace);
+        self.out.put_u8(b' ');
+        put_code(self.out, status.code);
+        put_comment(self.out, status.comment);
+        self.out.put_slice(b"\r\n");
+        self
     }
-    /// Use-Nickname, quoted and escaped; empty removes the nickname.
-    pub fn use_nickname(self, _nickname: &str) -> Self {
-        todo!()
+
+    /// Use-Nickname, quoted and escaped; empty removes the nickname (G66).
+    pub fn use_nickname(self, nickname: &str) -> Self {
+        self.out.put_slice(b"Use-Nickname: \"");
+        for part in nickname.split_inclusive(['"', '\\']) {
+            let plain = part.trim_end_matches(['"', '\\']);
+            put_text(self.out, plain);
+            for escaped in part[plain.len()..].bytes() {
+                self.out.put_slice(&[b'\\', escaped]);
+            }
+        }
+        self.out.put_slice(b"\"\r\n");
+        self
     }
+
     /// Any header.
-    pub fn header(self, _name: &str, _value: &str) -> Self {
-        todo!()
+    pub fn header(self, name: &str, value: &str) -> Self {
+        put_text(self.out, name);
+        self.out.put_slice(b": ");
+        put_text(self.out, value);
+        self.out.put_slice(b"\r\n");
+        self
     }
+
     /// Content-Type and the blank line: the body follows, then [`end_line_after_body`].
-    pub fn body(self, _content_type: &str) {
-        todo!()
+    pub fn body(self, content_type: &str) {
+        // Content-Type is the last header (C02).
+        self.out.put_slice(b"Content-Type: ");
+        put_text(self.out, content_type);
+        self.out.put_slice(b"\r\n\r\n");
     }
-    /// The end-line at once: a message without body.
-    pub fn end(self, _flag: Flag) {
-        todo!()
+
+    /// The end-line at once: a message without body (C05).
+    pub fn end(self, flag: Flag) {
+        end_line(self.out, &self.transaction, flag);
+    }
+}
+
+fn start(out: &mut impl BufMut, transaction: &TransactionId) {
+    out.put_slice(b"MSRP ");
+    out.put_slice(transaction.as_bytes());
+    out.put_u8(b' ');
+}
+
+fn put_text(out: &mut impl BufMut, text: &str) {
+    let control = |octet: u8| (octet < b' ' && octet != b'\t') || octet == 0x7f;
+    if text.bytes().any(control) {
+        for octet in text.bytes() {
+            out.put_u8(if control(octet) { b' ' } else { octet });
+        }
+    } else {
+        out.put_slice(text.as_bytes());
+    }
+}
+
+fn put_comment(out: &mut impl BufMut, comment: &str) {
+    if !comment.is_empty() {
+        out.put_u8(b' ');
+        put_text(out, comment);
+    }
+}
+
+fn put_code(out: &mut impl BufMut, code: u16) {
+    let digit = |power: u16| b'0' + (code / power % 10) as u8;
+    out.put_slice(&[digit(100), digit(10), digit(1)]);
+}
+
+fn put_number(out: &mut impl BufMut, mut number: u64) {
+    // u64::MAX has twenty digits.
+    let mut digits = [0u8; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.put_slice(&digits[start..]);
+        }
+    }
+}
+
+fn put_number_or_star(out: &mut impl BufMut, number: Option<u64>) {
+    match number {
+        Some(number) => put_number(out, number),
+        None => out.put_u8(b'*'),
     }
 }

@@ -1,6 +1,6 @@
 //! Heads of requests and responses as values that borrow from the input.
 
-use super::{TransactionId, UriRef};
+use super::{MAX_NICKNAME, MAX_PATH_URIS, TransactionId, UriRef};
 use std::borrow::Cow;
 
 /// A method; case-sensitive capitals (RFC 4975 §9).
@@ -21,7 +21,23 @@ pub enum Method<'a> {
 impl<'a> Method<'a> {
     /// As on the wire.
     pub fn as_str(&self) -> &'a str {
-        todo!()
+        match self {
+            Method::Send => "SEND",
+            Method::Report => "REPORT",
+            Method::Nickname => "NICKNAME",
+            Method::Auth => "AUTH",
+            Method::Other(name) => name,
+        }
+    }
+
+    pub(super) fn from_token(text: &'a str) -> Self {
+        match text {
+            "SEND" => Method::Send,
+            "REPORT" => Method::Report,
+            "NICKNAME" => Method::Nickname,
+            "AUTH" => Method::Auth,
+            _ => Method::Other(text),
+        }
     }
 }
 
@@ -64,8 +80,28 @@ impl ByteRange {
         }
     }
     /// Reads a header value.
-    pub fn parse(_text: &str) -> Option<Self> {
-        todo!()
+    pub fn parse(text: &str) -> Option<Self> {
+        let (start, rest) = text.split_once('-')?;
+        let (end, total) = rest.split_once('/')?;
+        Some(ByteRange {
+            start: number(start)?,
+            end: number_or_star(end)?,
+            total: number_or_star(total)?,
+        })
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    // `parse` alone would take a plus sign.
+    text.bytes()
+        .all(|octet| octet.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+fn number_or_star(text: &str) -> Option<Option<u64>> {
+    match text {
+        "*" => Some(None),
+        _ => number(text).map(Some),
     }
 }
 
@@ -80,14 +116,39 @@ pub struct Status<'a> {
     pub comment: &'a str,
 }
 
+impl<'a> Status<'a> {
+    /// Reads a header value.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (namespace, rest) = text.split_once(' ')?;
+        let (code, comment) = rest.split_once(' ').unwrap_or((rest, ""));
+        Some(Status {
+            namespace: three_digits(namespace)?,
+            code: three_digits(code)?,
+            comment,
+        })
+    }
+}
+
+pub(super) fn three_digits(text: &str) -> Option<u16> {
+    let digits = text.len() == 3 && text.bytes().all(|octet| octet.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}
+
 /// A `To-Path` or `From-Path` value: one to [`super::MAX_PATH_URIS`] URIs, all readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path<'a>(&'a str);
 
 impl<'a> Path<'a> {
     /// Reads a header value; URIs stand apart by spaces.
-    pub fn parse(_text: &'a str) -> Option<Self> {
-        todo!()
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut count = 0;
+        for uri in text.split_ascii_whitespace() {
+            count += 1;
+            if count > MAX_PATH_URIS || UriRef::parse(uri).is_err() {
+                return None;
+            }
+        }
+        (count > 0).then_some(Self(text))
     }
     /// The value as written, fit to be written back.
     pub fn as_str(&self) -> &'a str {
@@ -101,15 +162,18 @@ impl<'a> Path<'a> {
     }
     /// How many URIs.
     pub fn count(&self) -> usize {
-        todo!()
+        self.0.split_ascii_whitespace().count()
     }
     /// The left-most URI, as text: of a From-Path the previous hop (C44).
     pub fn first(&self) -> &'a str {
-        todo!()
+        self.0.split_ascii_whitespace().next().unwrap_or_default()
     }
     /// The right-most URI, as text: of a From-Path the one who sent.
     pub fn last(&self) -> &'a str {
-        todo!()
+        self.0
+            .split_ascii_whitespace()
+            .next_back()
+            .unwrap_or_default()
     }
 }
 
@@ -129,10 +193,61 @@ pub enum NicknameError {
 }
 
 impl<'a> UseNickname<'a> {
-    /// The nickname without quotes and escapes; empty asks to remove it (G66).
-    pub fn decode(&self) -> Result<Cow<'a, str>, NicknameError> {
-        todo!()
+    pub(super) fn new(value: &'a str) -> Self {
+        Self(value)
     }
+
+    /// The nickname without quotes and escapes; empty asks to remove it (G66).
+    ///
+    /// # Errors
+    /// See [`NicknameError`].
+    pub fn decode(&self) -> Result<Cow<'a, str>, NicknameError> {
+        let nickname = match self.0.strip_prefix('"') {
+            Some(rest) => unquoted(rest.strip_suffix('"').ok_or(NicknameError::Malformed)?)?,
+            None if self.0.contains('"') => return Err(NicknameError::Malformed),
+            None => Cow::Borrowed(self.0),
+        };
+        match nickname.len() {
+            0..=MAX_NICKNAME => Ok(nickname),
+            _ => Err(NicknameError::TooLong),
+        }
+    }
+}
+
+/// What stands between the quotes; only `\\\\` and `\\"` are escapes (RFC 4975 §9, `qd-esc`).
+fn unquoted(text: &str) -> Result<Cow<'_, str>, NicknameError> {
+    if !text.contains(['\\', '"']) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => return Err(NicknameError::Malformed),
+            '\\' => match characters.next() {
+                Some(escaped @ ('\\' | '"')) => plain.push(escaped),
+                _ => return Err(NicknameError::Malformed),
+            },
+            _ => plain.push(character),
+        }
+    }
+    Ok(Cow::Owned(plain))
+}
+
+fn lines(block: &str) -> impl Iterator<Item = (&str, &str)> {
+    block
+        .split("\r\n")
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| {
+            // One space belongs there (C02); none or several are read all the same.
+            (name, value.trim_matches([' ', '\t']))
+        })
+}
+
+fn find<'a>(block: &'a str, name: &str) -> Option<&'a str> {
+    lines(block)
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// The head of a request.
@@ -160,7 +275,7 @@ pub struct Request<'a> {
     pub content_type: Option<&'a str>,
     /// Use-Nickname, in a NICKNAME.
     pub use_nickname: Option<UseNickname<'a>>,
-    headers: &'a str,
+    pub(super) headers: &'a str,
 }
 
 impl<'a> Request<'a> {
@@ -170,11 +285,11 @@ impl<'a> Request<'a> {
     }
     /// Every header line in order, as `(name, value)`.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        std::iter::empty()
+        lines(self.headers)
     }
     /// The first value of a header; names compare without case.
-    pub fn header(&self, _name: &str) -> Option<&'a str> {
-        todo!()
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        find(self.headers, name)
     }
 }
 
@@ -187,31 +302,34 @@ pub struct Response<'a> {
     pub code: u16,
     /// Comment, empty when absent.
     pub comment: &'a str,
-    headers: &'a str,
+    pub(super) headers: &'a str,
 }
 
 impl<'a> Response<'a> {
     /// To-Path, if present and readable.
     pub fn to_path(&self) -> Option<Path<'a>> {
-        todo!()
+        self.header("To-Path").and_then(Path::parse)
     }
     /// From-Path, if present and readable.
     pub fn from_path(&self) -> Option<Path<'a>> {
-        todo!()
+        self.header("From-Path").and_then(Path::parse)
     }
     /// Every header line in order, as `(name, value)`.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        std::iter::empty()
+        lines(self.headers)
     }
     /// The first value of a header; names compare without case.
-    pub fn header(&self, _name: &str) -> Option<&'a str> {
-        todo!()
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        find(self.headers, name)
     }
 }
 
 /// What is wrong with a framed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
+    /// More than a transaction id and a method in the start line.
+    #[error("malformed start line")]
+    StartLine,
     /// The transaction id breaks the grammar.
     #[error("malformed transaction id")]
     TransactionId,

@@ -23,6 +23,7 @@
 
 mod decoder;
 mod encoder;
+mod fields;
 mod head;
 mod identifier;
 mod uri;
