@@ -1,0 +1,294 @@
+//! A SIP user agent on one UDP socket or one TCP connection.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msrp_conference::wire::sip::{Message, NameAddr, Request, Response};
+
+use super::PATIENCE;
+use super::draft::Draft;
+use super::mailbox::Mailbox;
+
+/// How SIP travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// One connection.
+    Tcp,
+}
+
+/// A message with the time it came.
+#[derive(Debug)]
+pub struct Received {
+    /// The message.
+    pub message: Message,
+    /// When.
+    pub at: Instant,
+}
+
+enum Wire {
+    Udp(UdpSocket, SocketAddr),
+    Tcp(Mutex<TcpStream>),
+}
+
+impl Wire {
+    fn send(&self, octets: &[u8]) {
+        match self {
+            Wire::Udp(socket, peer) => drop(socket.send_to(octets, peer).expect("send")),
+            // A proxy that was just killed cannot be written to: the wait that follows tells.
+            Wire::Tcp(stream) => drop(stream.lock().unwrap().write_all(octets)),
+        }
+    }
+}
+
+/// A user agent; requests to it are answered by themselves, with 200 unless told otherwise.
+pub struct Agent {
+    /// User part of its address.
+    pub user: String,
+    /// Where it is reached.
+    pub local: SocketAddr,
+    /// Everything that came and nobody took yet.
+    pub inbox: Arc<Mailbox<Received>>,
+    transport: Transport,
+    wire: Arc<Wire>,
+    answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
+}
+
+impl Agent {
+    /// Opens its socket towards the proxy.
+    pub fn new(user: &str, proxy: SocketAddr, transport: Transport) -> Self {
+        let inbox = Arc::new(Mailbox::new());
+        let answers = Arc::new(Mutex::new(HashMap::new()));
+        let (wire, local) = match transport {
+            Transport::Udp => {
+                let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+                let local = socket.local_addr().expect("address");
+                (Wire::Udp(socket, proxy), local)
+            }
+            Transport::Tcp => {
+                let stream = TcpStream::connect(proxy).expect("connect");
+                let local = stream.local_addr().expect("address");
+                (Wire::Tcp(Mutex::new(stream)), local)
+            }
+        };
+        let wire = Arc::new(wire);
+        let reader = Reader {
+            wire: Arc::clone(&wire),
+            inbox: Arc::clone(&inbox),
+            answers: Arc::clone(&answers),
+            answered: HashMap::new(),
+        };
+        thread::spawn(move || reader.run());
+        Self { user: user.into(), local, inbox, transport, wire, answers }
+    }
+
+    /// Answers requests of this method with this code from now on; `None`: with silence.
+    pub fn answer(&self, method: &str, code: Option<u16>) {
+        self.answers.lock().unwrap().insert(method.into(), code);
+    }
+
+    /// Its address of record.
+    pub fn address(&self) -> String {
+        format!("sip:{}@127.0.0.1", self.user)
+    }
+
+    /// Its Contact value.
+    pub fn contact(&self) -> String {
+        let transport = if self.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        format!("<sip:{}@{}{transport}>", self.user, self.local)
+    }
+
+    /// A request outside any dialog, to `uri`.
+    pub fn draft(&self, method: &str, uri: &str) -> Draft {
+        let via = if self.transport == Transport::Tcp { "TCP" } else { "UDP" };
+        let unique = unique();
+        let headers = [
+            ("Via", format!("SIP/2.0/{via} {};branch=z9hG4bK{unique};rport", self.local)),
+            ("Max-Forwards", "70".into()),
+            ("From", format!("\"{0}\" <{1}>;tag=f{unique}", self.user, self.address())),
+            ("To", format!("<{uri}>")),
+            ("Call-ID", format!("c{unique}@127.0.0.1")),
+            ("CSeq", format!("1 {method}")),
+            ("Contact", self.contact()),
+        ];
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Draft { method: method.into(), uri: uri.into(), headers, body: Vec::new() }
+    }
+
+    /// Sends a request.
+    pub fn send(&self, draft: &Draft) {
+        self.wire.send(&draft.octets());
+    }
+
+    /// Sends octets as they are.
+    pub fn send_raw(&self, octets: &[u8]) {
+        self.wire.send(octets);
+    }
+
+    /// Sends a request and waits for its final answer; non-2xx answers to INVITE are ACKed.
+    pub fn exchange(&self, draft: &Draft) -> Response {
+        self.send(draft);
+        self.final_response(draft)
+    }
+
+    /// Waits for the final answer.
+    pub fn final_response(&self, draft: &Draft) -> Response {
+        let what = format!("no final answer to {} {}", draft.method, draft.uri);
+        self.response(draft, PATIENCE, |code| code >= 200).expect(&what)
+    }
+
+    /// Waits for an answer whose code fits. A non-2xx final answer to INVITE is ACKed.
+    pub fn response(&self, draft: &Draft, patience: Duration, fits: impl Fn(u16) -> bool) -> Option<Response> {
+        let received = self.inbox.take(patience, |received| match &received.message {
+            Message::Response(response) => {
+                fits(response.code) && answers_to(response, draft.branch(), &draft.method)
+            }
+            Message::Request(_) => false,
+        })?;
+        let Message::Response(response) = received.message else { unreachable!() };
+        if draft.method == "INVITE" && response.code >= 300 {
+            let to = response.headers.first("To").unwrap_or_default();
+            self.send(&draft.ack_of_refusal(to));
+        }
+        Some(response)
+    }
+
+    /// Waits for a request of this method.
+    pub fn request(&self, method: &str, patience: Duration) -> Option<Request> {
+        self.timed_request(patience, |request| request.method.as_str() == method).map(|(request, _)| request)
+    }
+
+    /// Waits for a request that fits, and says when it came.
+    pub fn timed_request(&self, patience: Duration, fits: impl Fn(&Request) -> bool) -> Option<(Request, Instant)> {
+        let received = self.inbox.take(patience, |received| match &received.message {
+            Message::Request(request) => fits(request),
+            Message::Response(_) => false,
+        })?;
+        match received.message {
+            Message::Request(request) => Some((request, received.at)),
+            Message::Response(_) => unreachable!(),
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        match &*self.wire {
+            // The reader sees an empty datagram from itself as the end.
+            Wire::Udp(socket, _) => drop(socket.send_to(&[], self.local)),
+            Wire::Tcp(stream) => drop(stream.lock().unwrap().shutdown(Shutdown::Both)),
+        }
+    }
+}
+
+fn answers_to(response: &Response, branch: &str, method: &str) -> bool {
+    let via = response.headers.elements("Via");
+    let top = via.first().copied().unwrap_or_default();
+    let cseq = response.headers.first("CSeq").unwrap_or_default();
+    top.split(';').any(|part| part.strip_prefix("branch=") == Some(branch)) && cseq.ends_with(method)
+}
+
+/// Text nobody used before in this process, nor in another one of this test run.
+pub fn unique() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+struct Reader {
+    wire: Arc<Wire>,
+    inbox: Arc<Mailbox<Received>>,
+    answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
+    /// Answers given, by branch and method: a retransmission gets the same again.
+    answered: HashMap<String, Vec<u8>>,
+}
+
+impl Reader {
+    fn run(mut self) {
+        let wire = Arc::clone(&self.wire);
+        match &*wire {
+            Wire::Udp(socket, _) => self.read_datagrams(socket),
+            Wire::Tcp(stream) => {
+                let stream = stream.lock().unwrap().try_clone().expect("clone");
+                self.read_stream(stream);
+            }
+        }
+        self.inbox.close();
+    }
+
+    fn read_datagrams(&mut self, socket: &UdpSocket) {
+        let mut buffer = vec![0; 65_536];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            if length == 0 && Some(from) == socket.local_addr().ok() {
+                return;
+            }
+            self.take(&buffer[..length]);
+        }
+    }
+
+    fn read_stream(&mut self, mut stream: TcpStream) {
+        let (mut held, mut buffer) = (Vec::new(), vec![0; 65_536]);
+        while let Ok(length @ 1..) = stream.read(&mut buffer) {
+            held.extend_from_slice(&buffer[..length]);
+            while let Some(length) = Message::frame(&held).expect("a broken frame from the proxy") {
+                let message: Vec<u8> = held.drain(..length).collect();
+                self.take(&message);
+            }
+        }
+    }
+
+    fn take(&mut self, octets: &[u8]) {
+        if octets.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let message = match Message::parse(octets) {
+            Ok(message) => message,
+            Err(error) => panic!("the proxy sent {error}: {:?}", String::from_utf8_lossy(octets)),
+        };
+        if let Message::Request(request) = &message
+            && self.answer(request)
+        {
+            return;
+        }
+        self.inbox.push(Received { message, at: Instant::now() });
+    }
+
+    /// Answers a request; whether it was a retransmission, already known.
+    fn answer(&mut self, request: &Request) -> bool {
+        let method = request.method.as_str();
+        if method == "ACK" {
+            return false;
+        }
+        let via = request.headers.first("Via").unwrap_or_default();
+        let key = format!("{method} {via}");
+        if let Some(known) = self.answered.get(&key) {
+            self.wire.send(known);
+            return true;
+        }
+        let code = self.answers.lock().unwrap().get(method).copied().unwrap_or(Some(200));
+        if let Some(code) = code {
+            let octets = response_to(request, code);
+            self.wire.send(&octets);
+            self.answered.insert(key, octets);
+        }
+        false
+    }
+}
+
+fn response_to(request: &Request, code: u16) -> Vec<u8> {
+    let mut text = format!("SIP/2.0 {code} Answer\r\n");
+    for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
+        for value in request.headers.all(name) {
+            let tagless = name == "To" && value.parse::<NameAddr>().is_ok_and(|to| to.tag().is_none());
+            let tag = if tagless { ";tag=harness" } else { "" };
+            text += &format!("{name}: {value}{tag}\r\n");
+        }
+    }
+    text += "Content-Length: 0\r\n\r\n";
+    text.into_bytes()
+}

@@ -1,0 +1,78 @@
+//! The proxies on this machine.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Kamailio.
+    Kamailio,
+    /// OpenSIPS.
+    OpenSips,
+}
+
+/// An installed proxy.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its family.
+    pub family: Family,
+    /// For messages: `kamailio`, or the folder it is installed in.
+    pub name: String,
+    /// The executable.
+    pub program: PathBuf,
+    /// Its module folder, where that is not the one compiled in.
+    pub modules: Option<PathBuf>,
+}
+
+impl Family {
+    /// Name of the executable and of the folder in `cfg-examples/`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Family::Kamailio => "kamailio",
+            Family::OpenSips => "opensips",
+        }
+    }
+
+    /// Colon-separated installation folders beside the one on `PATH`.
+    fn homes(self) -> &'static str {
+        match self {
+            Family::Kamailio => "KAMAILIO_HOME",
+            Family::OpenSips => "OPENSIPS_HOME",
+        }
+    }
+
+    /// Every one installed: on `PATH`, then in the folders of `$…_HOME`.
+    pub fn installed(self) -> Vec<Host> {
+        let name = self.as_str();
+        let path = env::var_os("PATH").unwrap_or_default();
+        let system = env::split_paths(&path)
+            .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file())
+            .map(|program| Host { family: self, name: name.into(), program, modules: None });
+        let homes = env::var_os(self.homes()).unwrap_or_default();
+        let more = env::split_paths(&homes).filter_map(|home| self.in_folder(&home));
+        system.into_iter().chain(more).collect()
+    }
+
+    fn in_folder(self, home: &Path) -> Option<Host> {
+        let program = home.join("sbin").join(self.as_str());
+        let modules = ["lib64", "lib", "lib/x86_64-linux-gnu"]
+            .iter()
+            .map(|lib| home.join(lib).join(self.as_str()).join("modules"))
+            .find(|folder| folder.is_dir())?;
+        let name = home.file_name()?.to_string_lossy().into_owned();
+        program.is_file().then_some(Host { family: self, name, program, modules: Some(modules) })
+    }
+}
+
+/// Every proxy found. `HOSTS=kamailio,opensips-3.6` narrows that by name.
+pub fn found() -> Vec<Host> {
+    let wanted = env::var("HOSTS").unwrap_or_default();
+    [Family::Kamailio, Family::OpenSips]
+        .into_iter()
+        .flat_map(Family::installed)
+        .filter(|host| wanted.is_empty() || wanted.split(',').any(|name| name == host.name))
+        .collect()
+}

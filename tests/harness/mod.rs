@@ -1,0 +1,44 @@
+//! What the tests and the demo share: real proxies started from the example configurations,
+//! and a small SIP and MSRP user agent with a hand on every octet.
+//!
+//! Nothing here reaches into the server: it sees what a client on the network and an operator
+//! at the management interface see. SIP and conference-info are read with `msrp_conference::wire`;
+//! MSRP frames are read by a reader of its own, so that a fault of the decoder under test
+//! cannot hide itself.
+
+// Each test program and the demo use a part of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod agent;
+pub mod draft;
+pub mod host;
+pub mod mailbox;
+pub mod msrp;
+pub mod participant;
+pub mod proxy;
+pub mod roster;
+pub mod sipp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+/// How long anything that must come may take before a test calls it missing: far above what
+/// a busy two-core machine needs, below SIP's own 32 s.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long to listen for something that must *not* come, where no later event marks the end.
+pub const SILENCE: Duration = Duration::from_millis(700);
+
+/// Runs one scenario on every proxy found; all get their turn even if one fails.
+pub fn on_every_host(scenario: impl Fn(&host::Host)) {
+    let mut failure = None;
+    for host in host::found() {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(&host))) {
+            eprintln!("^ failed on {}", host.name);
+            failure = Some(panic);
+        }
+    }
+    if let Some(panic) = failure {
+        resume_unwind(panic);
+    }
+}
