@@ -85,7 +85,14 @@ impl Agent {
             answered: HashMap::new(),
         };
         thread::spawn(move || reader.run());
-        Self { user: user.into(), local, inbox, transport, wire, answers }
+        Self {
+            user: user.into(),
+            local,
+            inbox,
+            transport,
+            wire,
+            answers,
+        }
     }
 
     /// Answers requests of this method with this code from now on; `None`: with silence.
@@ -100,25 +107,47 @@ impl Agent {
 
     /// Its Contact value.
     pub fn contact(&self) -> String {
-        let transport = if self.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let transport = if self.transport == Transport::Tcp {
+            ";transport=tcp"
+        } else {
+            ""
+        };
         format!("<sip:{}@{}{transport}>", self.user, self.local)
     }
 
     /// A request outside any dialog, to `uri`.
     pub fn draft(&self, method: &str, uri: &str) -> Draft {
-        let via = if self.transport == Transport::Tcp { "TCP" } else { "UDP" };
+        let via = if self.transport == Transport::Tcp {
+            "TCP"
+        } else {
+            "UDP"
+        };
         let unique = unique();
         let headers = [
-            ("Via", format!("SIP/2.0/{via} {};branch=z9hG4bK{unique};rport", self.local)),
+            (
+                "Via",
+                format!("SIP/2.0/{via} {};branch=z9hG4bK{unique};rport", self.local),
+            ),
             ("Max-Forwards", "70".into()),
-            ("From", format!("\"{0}\" <{1}>;tag=f{unique}", self.user, self.address())),
+            (
+                "From",
+                format!("\"{0}\" <{1}>;tag=f{unique}", self.user, self.address()),
+            ),
             ("To", format!("<{uri}>")),
             ("Call-ID", format!("c{unique}@127.0.0.1")),
             ("CSeq", format!("1 {method}")),
             ("Contact", self.contact()),
         ];
-        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Draft { method: method.into(), uri: uri.into(), headers, body: Vec::new() }
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        Draft {
+            method: method.into(),
+            uri: uri.into(),
+            headers,
+            body: Vec::new(),
+        }
     }
 
     /// Sends a request.
@@ -140,18 +169,28 @@ impl Agent {
     /// Waits for the final answer.
     pub fn final_response(&self, draft: &Draft) -> Response {
         let what = format!("no final answer to {} {}", draft.method, draft.uri);
-        self.response(draft, PATIENCE, |code| code >= 200).expect(&what)
+        self.response(draft, PATIENCE, |code| code >= 200)
+            .expect(&what)
     }
 
     /// Waits for an answer whose code fits. A non-2xx final answer to INVITE is ACKed.
-    pub fn response(&self, draft: &Draft, patience: Duration, fits: impl Fn(u16) -> bool) -> Option<Response> {
-        let received = self.inbox.take(patience, |received| match &received.message {
-            Message::Response(response) => {
-                fits(response.code) && answers_to(response, draft.branch(), &draft.method)
-            }
-            Message::Request(_) => false,
-        })?;
-        let Message::Response(response) = received.message else { unreachable!() };
+    pub fn response(
+        &self,
+        draft: &Draft,
+        patience: Duration,
+        fits: impl Fn(u16) -> bool,
+    ) -> Option<Response> {
+        let received = self
+            .inbox
+            .take(patience, |received| match &received.message {
+                Message::Response(response) => {
+                    fits(response.code) && answers_to(response, draft.branch(), &draft.method)
+                }
+                Message::Request(_) => false,
+            })?;
+        let Message::Response(response) = received.message else {
+            unreachable!()
+        };
         if draft.method == "INVITE" && response.code >= 300 {
             let to = response.headers.first("To").unwrap_or_default();
             self.send(&draft.ack_of_refusal(to));
@@ -161,15 +200,22 @@ impl Agent {
 
     /// Waits for a request of this method.
     pub fn request(&self, method: &str, patience: Duration) -> Option<Request> {
-        self.timed_request(patience, |request| request.method.as_str() == method).map(|(request, _)| request)
+        self.timed_request(patience, |request| request.method.as_str() == method)
+            .map(|(request, _)| request)
     }
 
     /// Waits for a request that fits, and says when it came.
-    pub fn timed_request(&self, patience: Duration, fits: impl Fn(&Request) -> bool) -> Option<(Request, Instant)> {
-        let received = self.inbox.take(patience, |received| match &received.message {
-            Message::Request(request) => fits(request),
-            Message::Response(_) => false,
-        })?;
+    pub fn timed_request(
+        &self,
+        patience: Duration,
+        fits: impl Fn(&Request) -> bool,
+    ) -> Option<(Request, Instant)> {
+        let received = self
+            .inbox
+            .take(patience, |received| match &received.message {
+                Message::Request(request) => fits(request),
+                Message::Response(_) => false,
+            })?;
         match received.message {
             Message::Request(request) => Some((request, received.at)),
             Message::Response(_) => unreachable!(),
@@ -191,13 +237,19 @@ fn answers_to(response: &Response, branch: &str, method: &str) -> bool {
     let via = response.headers.elements("Via");
     let top = via.first().copied().unwrap_or_default();
     let cseq = response.headers.first("CSeq").unwrap_or_default();
-    top.split(';').any(|part| part.strip_prefix("branch=") == Some(branch)) && cseq.ends_with(method)
+    top.split(';')
+        .any(|part| part.strip_prefix("branch=") == Some(branch))
+        && cseq.ends_with(method)
 }
 
 /// Text nobody used before in this process, nor in another one of this test run.
 pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{}x{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 struct Reader {
@@ -248,14 +300,20 @@ impl Reader {
         }
         let message = match Message::parse(octets) {
             Ok(message) => message,
-            Err(error) => panic!("the proxy sent {error}: {:?}", String::from_utf8_lossy(octets)),
+            Err(error) => panic!(
+                "the proxy sent {error}: {:?}",
+                String::from_utf8_lossy(octets)
+            ),
         };
         if let Message::Request(request) = &message
             && self.answer(request)
         {
             return;
         }
-        self.inbox.push(Received { message, at: Instant::now() });
+        self.inbox.push(Received {
+            message,
+            at: Instant::now(),
+        });
     }
 
     /// Answers a request; whether it was a retransmission, already known.
@@ -270,7 +328,13 @@ impl Reader {
             self.wire.send(known);
             return true;
         }
-        let code = self.answers.lock().unwrap().get(method).copied().unwrap_or(Some(200));
+        let code = self
+            .answers
+            .lock()
+            .unwrap()
+            .get(method)
+            .copied()
+            .unwrap_or(Some(200));
         if let Some(code) = code {
             let octets = response_to(request, code);
             self.wire.send(&octets);
@@ -284,7 +348,8 @@ fn response_to(request: &Request, code: u16) -> Vec<u8> {
     let mut text = format!("SIP/2.0 {code} Answer\r\n");
     for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
         for value in request.headers.all(name) {
-            let tagless = name == "To" && value.parse::<NameAddr>().is_ok_and(|to| to.tag().is_none());
+            let tagless =
+                name == "To" && value.parse::<NameAddr>().is_ok_and(|to| to.tag().is_none());
             let tag = if tagless { ";tag=harness" } else { "" };
             text += &format!("{name}: {value}{tag}\r\n");
         }

@@ -20,7 +20,11 @@ impl Draft {
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         let value = value.into();
-        match self.headers.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+        match self
+            .headers
+            .iter_mut()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
             Some((_, old)) => *old = value,
             None => self.headers.push((name.into(), value)),
         }
@@ -37,7 +41,8 @@ impl Draft {
     /// Takes a header out.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
@@ -50,19 +55,30 @@ impl Draft {
 
     /// A header's value.
     pub fn header(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map_or("", |(_, value)| value)
     }
 
     /// The branch of its Via: what names the transaction.
     pub fn branch(&self) -> &str {
-        let after = self.header("Via").split(";branch=").nth(1).unwrap_or_default();
+        let after = self
+            .header("Via")
+            .split(";branch=")
+            .nth(1)
+            .unwrap_or_default();
         after.split(';').next().unwrap_or_default()
     }
 
     /// The number in its CSeq.
     pub fn cseq(&self) -> u32 {
-        self.header("CSeq").split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+        self.header("CSeq")
+            .split(' ')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
     }
 
     /// The CANCEL of this request (RFC 3261 §9.1).
@@ -77,10 +93,20 @@ impl Draft {
 
     fn hop_by_hop(&self, method: &str) -> Draft {
         let kept = ["Via", "From", "To", "Call-ID", "Max-Forwards", "Route"];
-        let headers = self.headers.iter().filter(|(name, _)| kept.iter().any(|k| k == name)).cloned();
+        let headers = self
+            .headers
+            .iter()
+            .filter(|(name, _)| kept.iter().any(|k| k == name))
+            .cloned();
         let (method, uri) = (method.to_owned(), self.uri.clone());
         let cseq = format!("{} {method}", self.cseq());
-        Draft { method, uri, headers: headers.collect(), body: Vec::new() }.set("CSeq", cseq)
+        Draft {
+            method,
+            uri,
+            headers: headers.collect(),
+            body: Vec::new(),
+        }
+        .set("CSeq", cseq)
     }
 
     /// The octets.
@@ -119,7 +145,10 @@ pub struct Dialog {
 impl Dialog {
     /// The dialog a 2xx made of our request.
     pub fn new(draft: &Draft, response: &msrp_conference::wire::sip::Response) -> Self {
-        let contact = response.headers.first("Contact").expect("a 2xx without Contact");
+        let contact = response
+            .headers
+            .first("Contact")
+            .expect("a 2xx without Contact");
         let target = contact.split(['<', '>']).nth(1).unwrap_or(contact);
         let routes = response.headers.elements("Record-Route");
         Self {
@@ -127,7 +156,11 @@ impl Dialog {
             local: draft.header("From").into(),
             remote: response.headers.first("To").expect("To").into(),
             target: target.into(),
-            routes: routes.iter().rev().map(|route| (*route).to_owned()).collect(),
+            routes: routes
+                .iter()
+                .rev()
+                .map(|route| (*route).to_owned())
+                .collect(),
             cseq: draft.cseq(),
         }
     }
@@ -150,6 +183,8 @@ impl Dialog {
             .set("To", &self.remote)
             .set("Call-ID", &self.call_id)
             .set("CSeq", format!("{cseq} {method}"));
-        self.routes.iter().fold(draft, |draft, route| draft.add("Route", route))
+        self.routes
+            .iter()
+            .fold(draft, |draft, route| draft.add("Route", route))
     }
 }

@@ -50,7 +50,12 @@ impl Family {
             .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
             .map(|folder| folder.join(name))
             .find(|program| program.is_file())
-            .map(|program| Host { family: self, name: name.into(), program, modules: None });
+            .map(|program| Host {
+                family: self,
+                name: name.into(),
+                program,
+                modules: None,
+            });
         let homes = env::var_os(self.homes()).unwrap_or_default();
         let more = env::split_paths(&homes).filter_map(|home| self.in_folder(&home));
         system.into_iter().chain(more).collect()
@@ -63,7 +68,12 @@ impl Family {
             .map(|lib| home.join(lib).join(self.as_str()).join("modules"))
             .find(|folder| folder.is_dir())?;
         let name = home.file_name()?.to_string_lossy().into_owned();
-        program.is_file().then_some(Host { family: self, name, program, modules: Some(modules) })
+        program.is_file().then_some(Host {
+            family: self,
+            name,
+            program,
+            modules: Some(modules),
+        })
     }
 }
 

@@ -18,8 +18,14 @@ struct State<T> {
 impl<T> Mailbox<T> {
     /// An empty one.
     pub fn new() -> Self {
-        let state = State { items: VecDeque::new(), closed: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        let state = State {
+            items: VecDeque::new(),
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
     }
 
     /// Appends.
@@ -53,13 +59,22 @@ impl<T> Mailbox<T> {
     /// Waits until nothing more can come; whether that happened in time.
     pub fn closes(&self, patience: Duration) -> bool {
         let state = self.state.lock().unwrap();
-        let (state, _) = self.changed.wait_timeout_while(state, patience, |state| !state.closed).unwrap();
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, patience, |state| !state.closed)
+            .unwrap();
         state.closed
     }
 
     /// How many lie there that fit.
     pub fn count(&self, fits: impl Fn(&T) -> bool) -> usize {
-        self.state.lock().unwrap().items.iter().filter(|item| fits(item)).count()
+        self.state
+            .lock()
+            .unwrap()
+            .items
+            .iter()
+            .filter(|item| fits(item))
+            .count()
     }
 
     /// Takes everything out.

@@ -15,6 +15,7 @@ pub mod host;
 pub mod mailbox;
 pub mod msrp;
 pub mod participant;
+pub mod plan;
 pub mod proxy;
 pub mod roster;
 pub mod sipp;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use memchr::memmem;
+
 use super::PATIENCE;
 use super::agent::unique;
 use super::mailbox::Mailbox;
@@ -29,8 +31,17 @@ pub struct Frame {
 impl Frame {
     /// A request with a new transaction id.
     pub fn request(kind: &str, to: &str, from: &str) -> Self {
-        let headers = vec![("To-Path".into(), to.into()), ("From-Path".into(), from.into())];
-        Self { id: format!("t{}", unique()), kind: kind.into(), headers, body: None, flag: '$' }
+        let headers = vec![
+            ("To-Path".into(), to.into()),
+            ("From-Path".into(), from.into()),
+        ];
+        Self {
+            id: format!("t{}", unique()),
+            kind: kind.into(),
+            headers,
+            body: None,
+            flag: '$',
+        }
     }
 
     /// Appends a header.
@@ -63,7 +74,10 @@ impl Frame {
 
     /// A header's value.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The octets.
@@ -83,37 +97,49 @@ impl Frame {
 
     /// The first whole frame in `octets` and its length.
     pub fn read(octets: &[u8]) -> Option<(Frame, usize)> {
-        let first = find(octets, b"\r\n")?;
+        let first = memmem::find(octets, b"\r\n")?;
         let line = String::from_utf8_lossy(&octets[..first]).into_owned();
         let mut words = line.splitn(3, ' ');
         assert_eq!(words.next(), Some("MSRP"), "not MSRP: {line:?}");
         let id = words.next().expect("a transaction id").to_owned();
         let kind = words.next().expect("a method or a code");
-        let kind = if kind.starts_with(|c: char| c.is_ascii_digit()) { &kind[..3] } else { kind };
+        let kind = if kind.starts_with(|c: char| c.is_ascii_digit()) {
+            &kind[..3]
+        } else {
+            kind
+        };
         let mark = format!("\r\n-------{id}");
-        let end = (first..octets.len()).find(|&at| {
-            octets[at..].starts_with(mark.as_bytes())
-                && matches!(octets.get(at + mark.len()), Some(b'$' | b'+' | b'#'))
-                && octets[at + mark.len() + 1..].starts_with(b"\r\n")
-        })?;
+        let end = memmem::find_iter(&octets[first..], mark.as_bytes())
+            .map(|at| first + at)
+            .find(|at| {
+                let after = &octets[at + mark.len()..];
+                matches!(after.first(), Some(b'$' | b'+' | b'#')) && after[1..].starts_with(b"\r\n")
+            })?;
         let flag = octets[end + mark.len()] as char;
         let inner = &octets[first + 2..end.max(first + 2)];
-        let (head, body) = match find(inner, b"\r\n\r\n") {
+        let (head, body) = match memmem::find(inner, b"\r\n\r\n") {
             Some(at) => (&inner[..at], Some(inner[at + 4..].to_vec())),
             None => (inner, None),
         };
         let head = String::from_utf8(head.to_vec()).expect("UTF-8 headers");
-        let headers = head.split("\r\n").filter(|line| !line.is_empty()).map(|line| {
-            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("malformed header {line:?}"));
-            (name.to_owned(), value.to_owned())
-        });
-        let frame = Frame { id, kind: kind.into(), headers: headers.collect(), body, flag };
+        let headers = head
+            .split("\r\n")
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let (name, value) = line
+                    .split_once(": ")
+                    .unwrap_or_else(|| panic!("malformed header {line:?}"));
+                (name.to_owned(), value.to_owned())
+            });
+        let frame = Frame {
+            id,
+            kind: kind.into(),
+            headers: headers.collect(),
+            body,
+            flag,
+        };
         Some((frame, end + mark.len() + 3))
     }
-}
-
-fn find(octets: &[u8], part: &[u8]) -> Option<usize> {
-    octets.windows(part.len()).position(|window| window == part)
 }
 
 /// A connection to the switch. SENDs are answered with 200 by themselves.
@@ -138,7 +164,11 @@ impl Link {
         let reading = stream.try_clone().expect("clone");
         let (mailbox, answer) = (Arc::clone(&inbox), Arc::clone(&answering));
         thread::spawn(move || read_frames(reading, &mailbox, &answer));
-        Self { inbox, stream: Mutex::new(stream), answering }
+        Self {
+            inbox,
+            stream: Mutex::new(stream),
+            answering,
+        }
     }
 
     /// Whether SENDs are answered from now on.
@@ -160,12 +190,14 @@ impl Link {
     /// Sends a request and waits for its response.
     pub fn exchange(&self, frame: &Frame) -> Frame {
         self.send(frame);
-        self.response(frame, PATIENCE).unwrap_or_else(|| panic!("no response to {frame:?}"))
+        self.response(frame, PATIENCE)
+            .unwrap_or_else(|| panic!("no response to {frame:?}"))
     }
 
     /// Waits for the response to a request.
     pub fn response(&self, frame: &Frame, patience: Duration) -> Option<Frame> {
-        self.inbox.take(patience, |got| got.id == frame.id && is_response(got))
+        self.inbox
+            .take(patience, |got| got.id == frame.id && is_response(got))
     }
 
     /// Waits for a request of this method.
@@ -216,7 +248,10 @@ fn answer(stream: &mut TcpStream, frame: &Frame) {
     if matches!(frame.value("Failure-Report"), Some("no" | "partial")) {
         return;
     }
-    let hop = frame.value("From-Path").and_then(|path| path.split(' ').next()).unwrap_or_default();
+    let hop = frame
+        .value("From-Path")
+        .and_then(|path| path.split(' ').next())
+        .unwrap_or_default();
     let own = frame.value("To-Path").unwrap_or_default();
     let mut response = Frame::request("200 OK", hop, own);
     response.id.clone_from(&frame.id);

@@ -1,17 +1,12 @@
-//! One running proxy with the module in it, started from its example configuration.
-//!
-//! The configuration is the one users are given; only ports, paths and what a test asks for
-//! are changed, as text.
+//! One running proxy with the module in it.
 
 use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,132 +17,17 @@ use super::PATIENCE;
 use super::agent::unique;
 use super::host::{Family, Host};
 use super::mailbox::Mailbox;
+use super::plan::{Plan, command, module};
 
 /// What neither host may ever write. Kamailio's `receive_fd` complains so at every stop.
-const ALARMS: [&str; 5] = ["CRITICAL", "BUG", "panicked", "segfault", "core was generated"];
+const ALARMS: [&str; 5] = [
+    "CRITICAL",
+    "BUG",
+    "panicked",
+    "segfault",
+    "core was generated",
+];
 const HOSTS_OWN_NOISE: [&str; 1] = ["pass_fd.c"];
-
-/// What to start.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    host: Host,
-    parameters: Vec<(String, String)>,
-    script: String,
-    sip: u16,
-    msrp: u16,
-}
-
-impl Plan {
-    /// The example configuration on free ports.
-    pub fn new(host: &Host) -> Self {
-        let (sip, msrp) = (free_port(), free_port());
-        Self { host: host.clone(), parameters: Vec::new(), script: String::new(), sip, msrp }
-    }
-
-    /// On these ports.
-    #[must_use]
-    pub fn ports(mut self, sip: u16, msrp: u16) -> Self {
-        (self.sip, self.msrp) = (sip, msrp);
-        self
-    }
-
-    /// With this modparam, after those of the example.
-    #[must_use]
-    pub fn parameter(mut self, name: &str, value: impl ToString) -> Self {
-        self.parameters.push((name.into(), value.to_string()));
-        self
-    }
-
-    /// With these statements first in the request route.
-    #[must_use]
-    pub fn script(mut self, statements: &str) -> Self {
-        self.script += statements;
-        self
-    }
-
-    /// Starts it and waits until it answers.
-    pub fn start(self) -> Proxy {
-        let proxy = Proxy::spawn(self);
-        proxy.await_readiness();
-        proxy
-    }
-
-    /// Starts it and expects it to refuse; gives the log.
-    pub fn start_refused(self) -> String {
-        let mut proxy = Proxy::spawn(self);
-        let status = proxy.exit(PATIENCE).expect("the proxy runs although it must refuse its configuration");
-        assert!(!status.success(), "a refused configuration ends with success");
-        proxy.over = true;
-        proxy.log()
-    }
-
-    /// The example configuration, changed as asked. `folder` is for sockets and the module.
-    fn configuration(&self, folder: &Path) -> String {
-        let family = self.host.family;
-        let example = root().join("cfg-examples").join(family.as_str()).join("minimal.cfg");
-        let text = fs::read_to_string(&example).unwrap_or_else(|error| panic!("{}: {error}", example.display()));
-        let text = text.replace("5060", &self.sip.to_string()).replace("2855", &self.msrp.to_string());
-        let mut out = String::new();
-        for line in text.lines() {
-            let bare = line.trim_start();
-            if bare.starts_with("loadmodule") && bare.contains("msrp_conference") {
-                out += &format!("{}loadmodule \"{}/msrp_conference.so\"\n", self.management(folder, &text), folder.display());
-            } else if bare.starts_with("mpath") && self.host.modules.is_some() {
-                // Written once, in front.
-            } else {
-                out += line;
-                out.push('\n');
-            }
-            if (bare.starts_with("request_route") || bare.starts_with("route {") || bare.starts_with("route{"))
-                && !self.script.is_empty()
-            {
-                out += &self.script;
-                out.push('\n');
-            }
-        }
-        self.with_module_path(&self.with_parameters(&out))
-    }
-
-    /// The management interface the harness speaks: JSON-RPC over a Unix datagram socket.
-    fn management(&self, folder: &Path, text: &str) -> String {
-        let load = |module: &str| match text.contains(&format!("\"{module}.so\"")) {
-            true => String::new(),
-            false => format!("loadmodule \"{module}.so\"\n"),
-        };
-        let socket = folder.join("control");
-        let socket = socket.display();
-        match self.host.family {
-            Family::Kamailio => format!(
-                "{}{}modparam(\"jsonrpcs\", \"transport\", 4)\nmodparam(\"jsonrpcs\", \"dgram_socket\", \"{socket}\")\n",
-                load("counters"),
-                load("jsonrpcs"),
-            ),
-            Family::OpenSips => format!("{}modparam(\"mi_datagram\", \"socket_name\", \"{socket}\")\n", load("mi_datagram")),
-        }
-    }
-
-    fn with_parameters(&self, text: &str) -> String {
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let ours = |line: &String| {
-            let line = line.trim_start();
-            !line.starts_with('#') && line.contains("msrp_conference") && (line.starts_with("modparam") || line.starts_with("loadmodule"))
-        };
-        let last = lines.iter().rposition(ours).expect("the example loads the module");
-        for (name, value) in self.parameters.iter().rev() {
-            let number = !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit());
-            let value = if number { value.clone() } else { format!("\"{value}\"") };
-            lines.insert(last + 1, format!("modparam(\"msrp_conference\", \"{name}\", {value})"));
-        }
-        lines.join("\n") + "\n"
-    }
-
-    fn with_module_path(&self, text: &str) -> String {
-        let Some(modules) = &self.host.modules else { return text.into() };
-        let line = format!("mpath=\"{}/\"\n", modules.display());
-        let at = text.find("loadmodule").expect("the example loads modules");
-        format!("{}{line}{}", &text[..at], &text[at..])
-    }
-}
 
 /// A running proxy. Dropped, it is killed with all its processes.
 pub struct Proxy {
@@ -167,14 +47,16 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    fn spawn(plan: Plan) -> Self {
+    pub(super) fn spawn(plan: Plan) -> Self {
         let folder = env::temp_dir().join(format!("msrp-conference-{}", unique()));
         fs::create_dir_all(&folder).expect("temporary folder");
         std::os::unix::fs::symlink(module(), folder.join("msrp_conference.so")).expect("link");
         let configuration = folder.join("proxy.cfg");
         fs::write(&configuration, plan.configuration(&folder)).expect("configuration");
         let mut command = command(&plan.host, &configuration, &folder);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", plan.host.name));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", plan.host.name));
         let lines = Arc::new(Mutex::new(String::new()));
         let log = child.stderr.take().expect("a pipe");
         let (written, copy) = (Arc::clone(&lines), folder.join("log"));
@@ -184,17 +66,34 @@ impl Proxy {
         thread::spawn(move || end.push(child.wait().expect("wait")));
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let (sip, msrp, host) = (local(plan.sip), local(plan.msrp), plan.host.clone());
-        Self { host, sip, msrp, pid, folder, plan, lines, ended, over: false }
+        Self {
+            host,
+            sip,
+            msrp,
+            pid,
+            folder,
+            plan,
+            lines,
+            ended,
+            over: false,
+        }
     }
 
     /// Answering OPTIONS says that the workers run, an open MSRP port that the conference
     /// process does.
-    fn await_readiness(&self) {
+    pub(super) fn await_readiness(&self) {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("time-out");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .expect("time-out");
         let from = socket.local_addr().expect("address");
         let ready = wait_until(PATIENCE, || {
-            assert!(self.ended.count(|_| true) == 0, "{} stopped at once:\n{}", self.host.name, self.log());
+            assert!(
+                self.ended.count(|_| true) == 0,
+                "{} stopped at once:\n{}",
+                self.host.name,
+                self.log()
+            );
             let options = format!(
                 "OPTIONS sip:ready@{sip} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{id}\r\nMax-Forwards: 70\r\n\
                  From: <sip:ready@{from}>;tag=r\r\nTo: <sip:ready@{sip}>\r\nCall-ID: {id}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
@@ -203,9 +102,16 @@ impl Proxy {
             );
             let _ = socket.send_to(options.as_bytes(), self.sip);
             let answered = socket.recv(&mut [0; 4096]).is_ok();
-            answered && TcpStream::connect(self.msrp).is_ok() && self.folder.join("control").exists()
+            answered
+                && TcpStream::connect(self.msrp).is_ok()
+                && self.folder.join("control").exists()
         });
-        assert!(ready, "{} does not become ready:\n{}", self.host.name, self.log());
+        assert!(
+            ready,
+            "{} does not become ready:\n{}",
+            self.host.name,
+            self.log()
+        );
     }
 
     /// Stops it by SIGTERM and asserts that nothing is left and nothing alarming was logged.
@@ -213,7 +119,12 @@ impl Proxy {
         self.assert_quiet_log();
         self.signal(self.pid, "TERM");
         let status = self.exit(PATIENCE);
-        assert!(status.is_some(), "{} does not stop on SIGTERM:\n{}", self.host.name, self.log());
+        assert!(
+            status.is_some(),
+            "{} does not stop on SIGTERM:\n{}",
+            self.host.name,
+            self.log()
+        );
         self.assert_gone();
         self.assert_quiet_log();
         self.over = true;
@@ -233,16 +144,28 @@ impl Proxy {
     /// Asserts that no process of it lives.
     pub fn assert_gone(&self) {
         let gone = wait_until(PATIENCE, || self.processes().is_empty());
-        assert!(gone, "{} left processes behind: {:?}\n{}", self.host.name, self.processes(), self.log());
+        assert!(
+            gone,
+            "{} left processes behind: {:?}\n{}",
+            self.host.name,
+            self.processes(),
+            self.log()
+        );
     }
 
     /// Asserts that the log holds nothing alarming.
     pub fn assert_quiet_log(&self) {
         let log = self.log();
         let alarm = log.lines().find(|line| {
-            ALARMS.iter().any(|word| line.contains(word)) && !HOSTS_OWN_NOISE.iter().any(|noise| line.contains(noise))
+            ALARMS.iter().any(|word| line.contains(word))
+                && !HOSTS_OWN_NOISE.iter().any(|noise| line.contains(noise))
         });
-        assert!(alarm.is_none(), "{} logged: {}", self.host.name, alarm.unwrap_or_default());
+        assert!(
+            alarm.is_none(),
+            "{} logged: {}",
+            self.host.name,
+            alarm.unwrap_or_default()
+        );
     }
 
     /// Everything it has logged so far.
@@ -252,13 +175,20 @@ impl Proxy {
 
     /// Sends a signal by name.
     pub fn signal(&self, pid: u32, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().expect("sh");
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {pid}")])
+            .status()
+            .expect("sh");
         assert!(sent.success(), "kill -{name} {pid}");
     }
 
     /// The ids of all its living processes, orphans too: those started with its configuration.
     pub fn processes(&self) -> Vec<u32> {
-        let mark = self.folder.join("proxy.cfg").into_os_string().into_encoded_bytes();
+        let mark = self
+            .folder
+            .join("proxy.cfg")
+            .into_os_string()
+            .into_encoded_bytes();
         let all = fs::read_dir("/proc").expect("/proc").flatten();
         let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         ids.filter(|id| {
@@ -275,16 +205,28 @@ impl Proxy {
             Family::OpenSips => ("ps", "Processes", "PID", "Type"),
         };
         let answer = self.call(method, json!([]));
-        let all = if list.is_empty() { &answer } else { &answer[list] };
-        let found = all.as_array().into_iter().flatten().find(|process| process[name] == "MSRP conference");
+        let all = if list.is_empty() {
+            &answer
+        } else {
+            &answer[list]
+        };
+        let found = all
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|process| process[name] == "MSRP conference");
         let pid = found.and_then(|process| process[id].as_u64());
-        u32::try_from(pid.unwrap_or_else(|| panic!("no \"MSRP conference\" in {answer}"))).expect("a process id")
+        u32::try_from(pid.unwrap_or_else(|| panic!("no \"MSRP conference\" in {answer}")))
+            .expect("a process id")
     }
 
     /// A statistic of the module.
     pub fn statistic(&self, name: &str) -> u64 {
         match self.host.family {
-            Family::Kamailio => number(&self.call("cnt.grp_get_all", json!(["msrp_conference"]))[name], name),
+            Family::Kamailio => number(
+                &self.call("cnt.grp_get_all", json!(["msrp_conference"]))[name],
+                name,
+            ),
             Family::OpenSips => self.opensips_statistic(&format!("msrp_conference:{name}")),
         }
     }
@@ -309,7 +251,10 @@ impl Proxy {
     }
 
     fn opensips_statistic(&self, name: &str) -> u64 {
-        number(&self.call("get_statistics", json!({ "statistics": [name] }))[name], name)
+        number(
+            &self.call("get_statistics", json!({ "statistics": [name] }))[name],
+            name,
+        )
     }
 
     /// One management command; its result.
@@ -321,9 +266,13 @@ impl Proxy {
         if parameters.as_array().is_none_or(|list| !list.is_empty()) {
             request["params"] = parameters;
         }
-        socket.send_to(request.to_string().as_bytes(), self.folder.join("control")).expect("management socket");
+        socket
+            .send_to(request.to_string().as_bytes(), self.folder.join("control"))
+            .expect("management socket");
         let mut buffer = vec![0; 65_536];
-        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{method} is not answered: {error}"));
+        let length = socket
+            .recv(&mut buffer)
+            .unwrap_or_else(|error| panic!("{method} is not answered: {error}"));
         let _ = fs::remove_file(own);
         let mut answer: Value = serde_json::from_slice(&buffer[..length]).expect("JSON");
         assert!(answer.get("error").is_none(), "{method}: {answer}");
@@ -340,26 +289,21 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         for pid in self.processes() {
             // It may have gone meanwhile.
-            let _ = Command::new("sh").args(["-c", &format!("kill -KILL {pid} 2>/dev/null")]).status();
+            let _ = Command::new("sh")
+                .args(["-c", &format!("kill -KILL {pid} 2>/dev/null")])
+                .status();
         }
         if thread::panicking() && !self.over {
-            eprintln!("--- log of {} ({})\n{}", self.host.name, self.folder.display(), tail(&self.log(), 40));
+            eprintln!(
+                "--- log of {} ({})\n{}",
+                self.host.name,
+                self.folder.display(),
+                tail(&self.log(), 40)
+            );
         } else {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
-}
-
-fn command(host: &Host, configuration: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(&host.program);
-    match host.family {
-        Family::Kamailio => command.args(["-DD", "-E", "-Y"]).arg(folder),
-        Family::OpenSips => command.args(["-F", "-E"]),
-    };
-    command.arg("-f").arg(configuration).arg("-w").arg(folder).arg("-P").arg(folder.join("pid"));
-    // A group of its own: Ctrl-C at the terminal is the harness' business.
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-    command
 }
 
 fn read_log(pipe: impl Read, lines: &Mutex<String>, copy: &Path) {
@@ -370,14 +314,20 @@ fn read_log(pipe: impl Read, lines: &Mutex<String>, copy: &Path) {
         if let Some(copy) = &mut copy {
             let _ = copy.write_all(&line);
         }
-        lines.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+        lines
+            .lock()
+            .unwrap()
+            .push_str(&String::from_utf8_lossy(&line));
         line.clear();
     }
 }
 
 fn number(value: &Value, name: &str) -> u64 {
     let text = || value.as_str().and_then(|text| text.trim().parse().ok());
-    value.as_u64().or_else(text).unwrap_or_else(|| panic!("no number for {name}: {value}"))
+    value
+        .as_u64()
+        .or_else(text)
+        .unwrap_or_else(|| panic!("no number for {name}: {value}"))
 }
 
 /// The last lines of a text.
@@ -399,39 +349,4 @@ pub fn wait_until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
         }
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// The folder of this package.
-pub fn root() -> PathBuf {
-    env!("CARGO_MANIFEST_DIR").into()
-}
-
-/// The module as cargo built it; `MSRP_CONFERENCE_SO` names another.
-fn module() -> PathBuf {
-    if let Some(path) = env::var_os("MSRP_CONFERENCE_SO") {
-        return fs::canonicalize(path).expect("MSRP_CONFERENCE_SO");
-    }
-    let program = env::current_exe().expect("own path");
-    let found = program.ancestors().map(|folder| folder.join("libmsrp_conference.so")).find(|path| path.is_file());
-    found.expect("libmsrp_conference.so beside the tests: run `cargo build` first")
-}
-
-/// A port nobody listens on, over UDP nor TCP, and that no other test of this process got.
-pub fn free_port() -> u16 {
-    // Below the range the kernel takes client ports from.
-    const FIRST: u16 = 10_000;
-    const COUNT: u16 = 20_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let own = (std::process::id() % 400) as u16 * 50;
-    loop {
-        let port = FIRST + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if port_is_free(port) {
-            return port;
-        }
-    }
-}
-
-/// Whether nobody listens on it.
-pub fn port_is_free(port: u16) -> bool {
-    UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
 }

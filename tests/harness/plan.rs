@@ -1,0 +1,238 @@
+//! What to start: an example configuration, changed as a test asks.
+//!
+//! The configuration is the one users are given; only ports, paths and what a test asks for
+//! are changed, as text.
+
+use std::env;
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use super::PATIENCE;
+use super::host::{Family, Host};
+use super::proxy::Proxy;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(super) host: Host,
+    parameters: Vec<(String, String)>,
+    script: String,
+    pub(super) sip: u16,
+    pub(super) msrp: u16,
+}
+
+impl Plan {
+    /// The example configuration on free ports.
+    pub fn new(host: &Host) -> Self {
+        let (sip, msrp) = (free_port(), free_port());
+        Self {
+            host: host.clone(),
+            parameters: Vec::new(),
+            script: String::new(),
+            sip,
+            msrp,
+        }
+    }
+
+    /// On these ports.
+    #[must_use]
+    pub fn ports(mut self, sip: u16, msrp: u16) -> Self {
+        (self.sip, self.msrp) = (sip, msrp);
+        self
+    }
+
+    /// With this modparam, after those of the example.
+    #[must_use]
+    pub fn parameter(mut self, name: &str, value: impl ToString) -> Self {
+        self.parameters.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// With these statements first in the request route.
+    #[must_use]
+    pub fn script(mut self, statements: &str) -> Self {
+        self.script += statements;
+        self
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn start(self) -> Proxy {
+        let proxy = Proxy::spawn(self);
+        proxy.await_readiness();
+        proxy
+    }
+
+    /// Starts it and expects it to refuse; gives the log.
+    pub fn start_refused(self) -> String {
+        let proxy = Proxy::spawn(self);
+        let status = proxy
+            .exit(PATIENCE)
+            .expect("the proxy runs although it must refuse its configuration");
+        assert!(
+            !status.success(),
+            "a refused configuration ends with success"
+        );
+        proxy.log()
+    }
+
+    /// The example configuration, changed as asked. `folder` is for sockets and the module.
+    pub(super) fn configuration(&self, folder: &Path) -> String {
+        let family = self.host.family;
+        let example = root()
+            .join("cfg-examples")
+            .join(family.as_str())
+            .join("minimal.cfg");
+        let text = fs::read_to_string(&example)
+            .unwrap_or_else(|error| panic!("{}: {error}", example.display()));
+        let text = text
+            .replace("5060", &self.sip.to_string())
+            .replace("2855", &self.msrp.to_string());
+        let mut out = String::new();
+        for line in text.lines() {
+            let bare = line.trim_start();
+            if bare.starts_with("loadmodule") && bare.contains("msrp_conference") {
+                out += &format!(
+                    "{}loadmodule \"{}/msrp_conference.so\"\n",
+                    self.management(folder, &text),
+                    folder.display()
+                );
+            } else if bare.starts_with("mpath") && self.host.modules.is_some() {
+                // Written once, in front.
+            } else {
+                out += line;
+                out.push('\n');
+            }
+            if (bare.starts_with("request_route")
+                || bare.starts_with("route {")
+                || bare.starts_with("route{"))
+                && !self.script.is_empty()
+            {
+                out += &self.script;
+                out.push('\n');
+            }
+        }
+        self.with_module_path(&self.with_parameters(&out))
+    }
+
+    /// The management interface the harness speaks: JSON-RPC over a Unix datagram socket.
+    fn management(&self, folder: &Path, text: &str) -> String {
+        let load = |module: &str| match text.contains(&format!("\"{module}.so\"")) {
+            true => String::new(),
+            false => format!("loadmodule \"{module}.so\"\n"),
+        };
+        let socket = folder.join("control");
+        let socket = socket.display();
+        match self.host.family {
+            Family::Kamailio => format!(
+                "{}{}modparam(\"jsonrpcs\", \"transport\", 4)\nmodparam(\"jsonrpcs\", \"dgram_socket\", \"{socket}\")\n",
+                load("counters"),
+                load("jsonrpcs"),
+            ),
+            Family::OpenSips => format!(
+                "{}modparam(\"mi_datagram\", \"socket_name\", \"{socket}\")\n",
+                load("mi_datagram")
+            ),
+        }
+    }
+
+    fn with_parameters(&self, text: &str) -> String {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let ours = |line: &String| {
+            let line = line.trim_start();
+            !line.starts_with('#')
+                && line.contains("msrp_conference")
+                && (line.starts_with("modparam") || line.starts_with("loadmodule"))
+        };
+        let last = lines
+            .iter()
+            .rposition(ours)
+            .expect("the example loads the module");
+        for (name, value) in self.parameters.iter().rev() {
+            let number = !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit());
+            let value = if number {
+                value.clone()
+            } else {
+                format!("\"{value}\"")
+            };
+            lines.insert(
+                last + 1,
+                format!("modparam(\"msrp_conference\", \"{name}\", {value})"),
+            );
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn with_module_path(&self, text: &str) -> String {
+        let Some(modules) = &self.host.modules else {
+            return text.into();
+        };
+        let line = format!("mpath=\"{}/\"\n", modules.display());
+        let at = text.find("loadmodule").expect("the example loads modules");
+        format!("{}{line}{}", &text[..at], &text[at..])
+    }
+}
+
+/// The command that runs a configuration, in the foreground and logging to stderr.
+pub(super) fn command(host: &Host, configuration: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(&host.program);
+    match host.family {
+        Family::Kamailio => command.args(["-DD", "-E", "-Y"]).arg(folder),
+        Family::OpenSips => command.args(["-F", "-E"]),
+    };
+    command
+        .arg("-f")
+        .arg(configuration)
+        .arg("-w")
+        .arg(folder)
+        .arg("-P")
+        .arg(folder.join("pid"));
+    // A group of its own: Ctrl-C at the terminal is the harness' business.
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    command
+}
+
+/// The folder of this package.
+pub fn root() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+/// The module as cargo built it; `MSRP_CONFERENCE_SO` names another.
+pub(super) fn module() -> PathBuf {
+    if let Some(path) = env::var_os("MSRP_CONFERENCE_SO") {
+        return fs::canonicalize(path).expect("MSRP_CONFERENCE_SO");
+    }
+    let program = env::current_exe().expect("own path");
+    let found = program
+        .ancestors()
+        .map(|folder| folder.join("libmsrp_conference.so"))
+        .find(|path| path.is_file());
+    found.expect("libmsrp_conference.so beside the tests: run `cargo build` first")
+}
+
+/// A port nobody listens on, over UDP nor TCP, and that no other test of this process got.
+pub fn free_port() -> u16 {
+    // Below the range the kernel takes client ports from.
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = (std::process::id() % 400) as u16 * 50;
+    loop {
+        let port = FIRST + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        if port_is_free(port) {
+            return port;
+        }
+    }
+}
+
+/// Whether nobody listens on it.
+pub fn port_is_free(port: u16) -> bool {
+    UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
+}

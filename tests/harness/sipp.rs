@@ -1,0 +1,61 @@
+//! SIPp, the load generator of Debian's package `sip-tester`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use super::agent::unique;
+use super::plan::{free_port, root};
+use super::proxy::tail;
+
+/// Runs `tests/sipp/<scenario>.xml` for `calls` calls at `rate` a second and asserts that
+/// every one of them succeeded.
+pub fn run(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32) {
+    let folder = std::env::temp_dir().join(format!("msrp-conference-sipp-{}", unique()));
+    fs::create_dir_all(&folder).expect("temporary folder");
+    let file = root().join("tests/sipp").join(format!("{scenario}.xml"));
+    let output = Command::new("sipp")
+        .arg(proxy.to_string())
+        .arg("-sf")
+        .arg(&file)
+        .args(["-i", "127.0.0.1", "-p", &free_port().to_string()])
+        .args([
+            "-m",
+            &calls.to_string(),
+            "-r",
+            &rate.to_string(),
+            "-l",
+            &calls.to_string(),
+        ])
+        .args([
+            "-nostdin",
+            "-trace_err",
+            "-trace_stat",
+            "-timeout",
+            "120s",
+            "-timeout_error",
+            "-cid_str",
+            "%u-%p@%s",
+        ])
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .output()
+        .expect("sipp (Debian package sip-tester)");
+    let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = fs::read_dir(&folder)
+        .expect("folder")
+        .flatten()
+        .map(|entry| entry.path());
+    let errors: String = errors
+        .filter(|path| path.to_string_lossy().ends_with("_errors.log"))
+        .map(|path| fs::read_to_string(path).unwrap_or_default())
+        .collect();
+    let _ = fs::remove_dir_all(&folder);
+    assert!(
+        output.status.success(),
+        "{scenario}: {}\n{}\n{}",
+        output.status,
+        tail(&screen, 60),
+        tail(&errors, 20)
+    );
+}

@@ -1,0 +1,80 @@
+//! Every dependency's licence fits into a work under GPL-2.0-or-later.
+
+use std::process::Command;
+
+use serde_json::Value;
+use spdx::Expression;
+
+/// Licences whose works may be combined into one under GPL-2.0-or-later. Apache-2.0 is not
+/// among them: it fits version 3 of the GPL only, and the module is loaded into hosts whose
+/// own parts are not all "or later".
+const FITTING: [&str; 12] = [
+    "MIT",
+    "MIT-0",
+    "0BSD",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "Unlicense",
+    "CC0-1.0",
+    "Unicode-3.0",
+    "BSL-1.0",
+    "GPL-2.0-or-later",
+];
+
+/// Crates under Apache-2.0 alone, each with the reason why it may stay.
+const APACHE_ALONE: [(&str, &str); 4] = [
+    (
+        "clang-sys",
+        "runs at build time within bindgen; nothing of it is in what we ship",
+    ),
+    ("insta", "tests only"),
+    ("similar", "tests only, of insta"),
+    ("spdx", "tests only"),
+];
+
+#[test]
+fn every_dependency_may_be_linked() {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--locked",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo metadata");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    assert!(packages.len() > 20, "only {} packages", packages.len());
+    let unfit: Vec<String> = packages.iter().filter_map(unfit).collect();
+    assert!(unfit.is_empty(), "\n{}", unfit.join("\n"));
+}
+
+/// What is wrong with a package's licence.
+fn unfit(package: &Value) -> Option<String> {
+    let name = package["name"].as_str().expect("a name");
+    let Some(licence) = package["license"].as_str() else {
+        return Some(format!("{name} names no licence"));
+    };
+    let expression = match Expression::parse_mode(licence, spdx::ParseMode::LAX) {
+        Ok(expression) => expression,
+        Err(error) => return Some(format!("{name}: {licence}: {error}")),
+    };
+    let fits = expression.evaluate(|requirement| {
+        let text = requirement.to_string();
+        FITTING.contains(&text.as_str())
+            || text == "Apache-2.0" && APACHE_ALONE.iter().any(|(known, _)| *known == name)
+    });
+    (!fits).then(|| format!("{name}: {licence}"))
+}

@@ -1,0 +1,205 @@
+//! Many at once: what gets lost only under load. One scenario at a time.
+
+#[path = "harness/mod.rs"]
+mod harness;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use harness::agent::{Agent, Transport};
+use harness::draft::{Dialog, Draft};
+use harness::host::Host;
+use harness::participant::{Participant, client_path, invite};
+use harness::plan::Plan;
+use harness::proxy::{Proxy, wait_until};
+use harness::{PATIENCE, on_every_host, sipp};
+use msrp_conference::wire::sip::Message;
+
+/// The machine is measured by one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone(scenario: impl Fn(&Host)) {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    on_every_host(scenario);
+}
+
+/// Asserts that dialogs, sessions, transactions and shared memory are back where they were.
+fn nothing_left(proxy: &Proxy, memory: u64) {
+    for name in ["participants", "sessions", "conferences"] {
+        assert!(
+            wait_until(PATIENCE, || proxy.statistic(name) == 0),
+            "{name}: {}",
+            proxy.statistic(name)
+        );
+    }
+    assert!(
+        wait_until(PATIENCE * 2, || proxy.transactions() == 0),
+        "{} transactions",
+        proxy.transactions()
+    );
+    let back = wait_until(PATIENCE, || proxy.shared_memory() <= memory);
+    assert!(
+        back,
+        "shared memory: {memory} before, {} after",
+        proxy.shared_memory()
+    );
+}
+
+/// What the host allocates once and keeps is allocated by a first small run.
+fn settled_memory(proxy: &Proxy, warm_up: impl FnOnce()) -> u64 {
+    warm_up();
+    assert!(wait_until(PATIENCE * 2, || proxy.transactions() == 0));
+    proxy.shared_memory()
+}
+
+#[test]
+fn a_thousand_joins_at_100_a_second() {
+    alone(|host| {
+        let proxy = Plan::new(host).start();
+        let memory = settled_memory(&proxy, || sipp::run("join", proxy.sip, 50, 100));
+        sipp::run("join", proxy.sip, 1_000, 100);
+        nothing_left(&proxy, memory);
+        assert_eq!(proxy.statistic("joins"), 1_050);
+        proxy.stop();
+    });
+}
+
+#[test]
+fn two_thousand_invites_with_their_cancel_behind() {
+    alone(|host| {
+        let proxy = Plan::new(host).start();
+        let memory = settled_memory(&proxy, || cancelled_invites(&proxy, 50));
+        cancelled_invites(&proxy, 2_000);
+        nothing_left(&proxy, memory);
+        proxy.stop();
+    });
+}
+
+/// INVITE and CANCEL back to back; every one of both must be answered finally.
+fn cancelled_invites(proxy: &Proxy, count: usize) {
+    let agent = Agent::new("mallory", proxy.sip, Transport::Udp);
+    let mut open: HashMap<(String, &'static str), Draft> = HashMap::new();
+    for _ in 0..count {
+        let draft = invite(&agent, &proxy.room("brief"), &client_path());
+        let cancel = draft.cancel();
+        agent.send(&draft);
+        agent.send(&cancel);
+        open.insert((draft.branch().into(), "INVITE"), draft);
+        open.insert((cancel.branch().into(), "CANCEL"), cancel);
+    }
+    let end = Instant::now() + PATIENCE * 3;
+    while !open.is_empty() {
+        assert!(
+            Instant::now() < end,
+            "{} of {count} pairs are not answered",
+            open.len()
+        );
+        // What UDP lost is sent again, as SIP does it.
+        let Some(received) = agent.inbox.take(Duration::from_millis(500), |_| true) else {
+            open.values().for_each(|draft| agent.send(draft));
+            continue;
+        };
+        let Message::Response(response) = received.message else {
+            continue;
+        };
+        if response.code < 200 {
+            continue;
+        }
+        let via = response.headers.first("Via").unwrap_or_default();
+        let branch = via
+            .split(";branch=")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next())
+            .unwrap_or_default();
+        let cseq = response.headers.first("CSeq").unwrap_or_default();
+        let method = if cseq.ends_with("CANCEL") {
+            "CANCEL"
+        } else {
+            "INVITE"
+        };
+        let Some(draft) = open.remove(&(branch.to_owned(), method)) else {
+            continue;
+        };
+        if method == "CANCEL" || cseq.ends_with("BYE") {
+            continue;
+        }
+        match response.code {
+            200 => {
+                let mut dialog = Dialog::new(&draft, &response);
+                agent.send(&dialog.ack(&agent));
+                let bye = dialog.request(&agent, "BYE");
+                agent.send(&bye);
+                open.insert((bye.branch().into(), "INVITE"), bye);
+            }
+            487 => {
+                agent.send(&draft.ack_of_refusal(response.headers.first("To").unwrap_or_default()))
+            }
+            other => panic!("{other} to an INVITE with its CANCEL behind"),
+        }
+    }
+}
+
+#[test]
+fn a_room_of_100_hears_1000_messages() {
+    const PEOPLE: usize = 100;
+    const SPEAKERS: usize = 10;
+    const MESSAGES: usize = 1_000;
+    alone(|host| {
+        let proxy = Plan::new(host).start();
+        let room: Vec<_> = (0..PEOPLE)
+            .map(|n| Participant::join(&proxy, &format!("u{n}"), Transport::Udp, "hall"))
+            .collect();
+        for round in 0..MESSAGES / SPEAKERS {
+            for (number, speaker) in room.iter().take(SPEAKERS).enumerate() {
+                let text = format!("{number}/{round}/{}", "x".repeat(200));
+                speaker
+                    .link
+                    .send(&speaker.frame(&speaker.words(&text[..200])));
+            }
+        }
+        let heard: usize = room
+            .iter()
+            .enumerate()
+            .map(|(place, listener)| everything(place, listener, MESSAGES, SPEAKERS))
+            .sum();
+        assert_eq!(heard, (PEOPLE - 1) * MESSAGES);
+        let extra = room
+            .iter()
+            .map(|each| each.link.inbox.count(|frame| frame.body.is_some()))
+            .sum::<usize>();
+        assert_eq!(extra, 0, "delivered twice");
+        assert!(wait_until(PATIENCE, || proxy.statistic("messages_out") == heard as u64));
+        proxy.stop();
+    });
+}
+
+/// Asserts that this listener got every message of the others once, each speaker's in
+/// order; gives how many.
+fn everything(place: usize, listener: &Participant, messages: usize, speakers: usize) -> usize {
+    let own = if place < speakers {
+        messages / speakers
+    } else {
+        0
+    };
+    let mut next = vec![0; speakers];
+    let mut seen = HashSet::new();
+    for _ in 0..messages - own {
+        let body = listener.hear().body.unwrap_or_default();
+        let text = String::from_utf8(body).expect("UTF-8");
+        let words = text.rsplit("\r\n").next().unwrap_or_default();
+        let mut numbers = words
+            .split('/')
+            .map(|number| number.parse::<usize>().unwrap_or(usize::MAX));
+        let (speaker, round) = (numbers.next().unwrap(), numbers.next().unwrap());
+        assert!(
+            seen.insert((speaker, round)),
+            "{place} hears {speaker}/{round} twice"
+        );
+        assert_eq!(next[speaker], round, "{place} hears {speaker} out of order");
+        next[speaker] += 1;
+    }
+    messages - own
+}

@@ -1,0 +1,32 @@
+//! The module inside real proxies: every scenario runs on every proxy found on this machine.
+//!
+//! Scenarios are grouped by subject; each starts a proxy of its own on free ports, so all of
+//! them can run at the same time. Load stands in `tests/load.rs`, which runs after these.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod answers;
+mod join;
+mod msrp;
+mod parameters;
+mod resilience;
+mod subscribe;
+
+use std::io::Write;
+
+use harness::host::Family;
+
+#[test]
+fn a_proxy_is_found_and_a_missing_one_said() {
+    assert!(
+        !Family::Kamailio.installed().is_empty(),
+        "no kamailio on PATH: run `make deps`"
+    );
+    if Family::OpenSips.installed().is_empty() {
+        // Past the capture of test output: this must be seen.
+        let line =
+            b"no OpenSIPS here (on PATH or in $OPENSIPS_HOME): the tests run on Kamailio alone\n";
+        std::io::stderr().write_all(line).unwrap();
+    }
+}

@@ -1,0 +1,70 @@
+//! Wrong modparams stop the start with one line that says which, what and what would do.
+
+use crate::harness::on_every_host;
+use crate::harness::plan::Plan;
+
+/// Name, value, and what the line must say would be right.
+const WRONG: [(&str, &str, &str); 14] = [
+    ("listen", "tcp:127.0.0.1:2855", "msrp:"),
+    ("listen", "msrp:nowhere", "msrp:"),
+    ("advertise", "not a host", ""),
+    ("room", "lobby", "sip:"),
+    ("room", "sip:a@b;max=none", "max"),
+    ("adhoc", "perhaps", "yes"),
+    ("max_conferences", "0", "1"),
+    ("max_participants", "0", "1"),
+    ("max_message_size", "0", ""),
+    ("bind_timeout", "0", "1"),
+    ("rejoin_grace", "99999999", ""),
+    ("subscription_expires", "59", "60"),
+    ("notify_interval_ms", "99999999", ""),
+    ("switch_threads", "100000", "1"),
+];
+
+#[test]
+fn wrong_values_stop_the_start() {
+    on_every_host(|host| {
+        for (name, value, right) in WRONG {
+            let log = Plan::new(host).parameter(name, value).start_refused();
+            let said = log.lines().any(|line| {
+                let said = line.find(name).map(|at| &line[at + name.len()..]);
+                said.is_some_and(|rest| rest.contains(value) && rest.contains(right))
+            });
+            assert!(said, "{name}={value} is refused without a word:\n{log}");
+        }
+    });
+}
+
+#[test]
+fn a_taken_msrp_port_stops_the_start() {
+    on_every_host(|host| {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("msrp:{}", taken.local_addr().unwrap());
+        let log = Plan::new(host)
+            .parameter("listen", &address)
+            .start_refused();
+        let port = taken.local_addr().unwrap().port().to_string();
+        assert!(
+            log.lines()
+                .any(|line| line.contains("listen") && line.contains(&port)),
+            "{log}"
+        );
+    });
+}
+
+#[test]
+fn a_second_room_and_more_are_taken() {
+    on_every_host(|host| {
+        let plan =
+            Plan::new(host).parameter("room", "sip:one@127.0.0.1;max=3;nickname=no;private=no");
+        let plan = plan
+            .parameter("room", "sip:two@127.0.0.1")
+            .parameter("adhoc", "no")
+            .parameter("identity", "sip:$fU@$fd");
+        let plan = plan
+            .parameter("max_conferences", 10)
+            .parameter("switch_threads", 2)
+            .parameter("advertise", "127.0.0.1");
+        plan.start().stop();
+    });
+}
