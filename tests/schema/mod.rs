@@ -1,0 +1,61 @@
+//! Validates conference-info documents: against our RELAX NG grammar always, against the
+//! schema of RFC 4575 when its text lies beside the repository.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// `Err` holds what `xmllint` said.
+pub fn validate(xml: &str) -> Result<(), String> {
+    let grammar = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/conference-info.rng");
+    lint(xml, "--relaxng", &grammar)?;
+    match rfc_schema() {
+        Some(schema) => lint(xml, "--schema", schema),
+        None => Ok(()),
+    }
+}
+
+/// `rfc/conference-info.xsd` in the folder that MSRP_CONFERENCE_SHARED names, or in one
+/// called `shared` beside the repository. Copyright keeps it out of the repository.
+fn rfc_schema() -> Option<&'static Path> {
+    static SCHEMA: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let schema = SCHEMA.get_or_init(|| {
+        let named = std::env::var_os("MSRP_CONFERENCE_SHARED").map(PathBuf::from);
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+        let found = [named, Some(beside)]
+            .into_iter()
+            .flatten()
+            .map(|folder| folder.join("rfc/conference-info.xsd"))
+            .find(|schema| schema.is_file());
+        if found.is_none() {
+            eprintln!("no conference-info.xsd beside the repository: only our grammar is checked");
+        }
+        found
+    });
+    schema.as_deref()
+}
+
+fn lint(xml: &str, kind: &str, schema: &Path) -> Result<(), String> {
+    let mut xmllint = Command::new("xmllint")
+        .args(["--nonet", "--noout", kind])
+        .arg(schema)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("xmllint (package libxml2-utils): {error}"))?;
+    if let Some(mut stdin) = xmllint.stdin.take() {
+        // A broken pipe means that xmllint has found fault already; it says so below.
+        let _ = stdin.write_all(xml.as_bytes());
+    }
+    let output = xmllint.wait_with_output().map_err(|e| e.to_string())?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "{kind}: {}\n{xml}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
+    }
+}
