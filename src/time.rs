@@ -19,6 +19,11 @@ impl Moment {
         self.0
     }
 
+    /// `2026-11-23T10:00:00Z`, the xs:dateTime of RFC 4575 §5.7.
+    pub fn utc(self) -> String {
+        humantime::format_rfc3339_seconds(UNIX_EPOCH + self.0).to_string()
+    }
+
     /// Time from `earlier` to this moment; zero when `earlier` is later.
     pub fn saturating_since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -66,6 +71,12 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_shown_as_utc() {
+        let moment = Moment::from_epoch(Duration::from_millis(951_782_399_900));
+        assert_eq!(moment.utc(), "2000-02-28T23:59:59Z");
+    }
 
     #[test]
     fn a_span_since_a_later_moment_is_zero() {

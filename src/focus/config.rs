@@ -41,6 +41,8 @@ pub struct RoomEntry {
     pub nicknames: bool,
     /// Private messages allowed.
     pub private_messages: bool,
+    /// Only participants may subscribe to the conference event package.
+    pub subscribe_participants_only: bool,
 }
 
 /// The focus' configuration.
@@ -68,6 +70,8 @@ pub struct Config {
     pub subscription_expires: Duration,
     /// Shortest time between two NOTIFYs to one subscriber.
     pub notify_interval: Duration,
+    /// Subscribers whose User-Agent this matches get full documents only.
+    pub full_notify_agents: Option<String>,
     /// Server/User-Agent header value.
     pub software: String,
 }

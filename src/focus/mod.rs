@@ -1,195 +1,255 @@
 //! The conference focus (RFC 4353, 4579) and the notifier of the conference event package
 //! (RFC 4575): one pure state machine. It opens no socket, reads no clock, starts no thread.
 //!
-//! `handle` takes an [`Input`], `poll` gives the [`Output`]s it caused, `deadline` says when
-//! to come back with [`Input::Deadline`].
+//! [`Focus::handle`] takes an [`Input`], [`Focus::poll`] gives the [`Output`]s it caused,
+//! [`Focus::deadline`] says when to come back with [`Input::Deadline`].
 
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use regex_lite::Regex;
 
-use crate::control::{Notice, Order};
-use crate::entropy::Entropy;
-use crate::log::Line;
+use crate::control::{Order, RoomUri, SessionId};
+use crate::entropy::{Entropy, token};
+use crate::log::{Level, Line};
 use crate::time::Moment;
-use crate::wire::sip::{Headers, Method, Response};
 
+mod conference;
 mod config;
+mod dialog;
+mod in_dialog;
+mod io;
+mod join;
+mod leave;
+mod notifier;
+mod offer_answer;
+mod refusal;
+mod request;
+mod roster;
+mod subscription;
+#[cfg(test)]
+mod tests;
+mod timers;
+
 pub use config::{Advertise, Config, Listen, RoomEntry, Transport};
+pub use io::{
+    Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
+};
 
-/// A server transaction of the host: the pair tm knows it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TransactionId {
-    /// tm's hash index.
-    pub hash: u32,
-    /// tm's label.
-    pub label: u32,
+use conference::{Conference, Endpoint, EndpointId};
+use dialog::DialogKey;
+use subscription::{Subscription, SubscriptionId};
+use timers::{Timer, TimerKey, Timers};
+
+/// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
+const ACK_TIMEOUT: Duration = Duration::from_secs(32);
+/// How long an INVITE waits for the switch before it is answered 503.
+const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a CANCEL that overtook its INVITE is remembered.
+const CANCEL_MEMORY: Duration = Duration::from_secs(8);
+/// Longer than any transaction of ours lives in the host (timer F and timer B: 32 s).
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(60);
+/// CANCELs remembered at the same time; a flood of stray ones forgets nothing else.
+const MAX_CANCELS: usize = 10_000;
+/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
+const TAG_LENGTH: usize = 16;
+/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 asks for 80).
+const SESSION_ID_LENGTH: usize = 32;
+
+/// How much there is of everything; all zero when nothing is left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Running conferences.
+    pub conferences: usize,
+    /// Users in all rosters.
+    pub participants: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Dialogs, those of subscriptions included.
+    pub dialogs: usize,
+    /// Requests of ours that have no outcome yet.
+    pub requests: usize,
 }
 
-/// One of the host's SIP sockets: where a request came in, and where to send from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Socket {
-    /// The host's own name of it, opaque to the focus.
-    pub handle: u64,
-    /// `udp`, `tcp`, `tls`, `ws`, `wss`.
-    pub transport: String,
-    /// Address the host advertises for it: literal IP or name, IPv6 in brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+/// Who uses a dialog; dialogs are not shared (RFC 6665 §4.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usage {
+    Endpoint(EndpointId),
+    Subscription(SubscriptionId),
 }
 
-/// A request a worker handed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Arrival {
-    /// The server transaction to answer; none for ACK.
-    pub transaction: Option<TransactionId>,
-    /// The To-tag the host will put into its own replies to this transaction, when it has
-    /// one; then the dialog must use it too.
-    pub to_tag: Option<String>,
-    /// The message as received.
-    pub message: Bytes,
-    /// The Request-URI as the script left it.
-    pub request_uri: String,
-    /// Where it came from.
-    pub source: SocketAddr,
-    /// Where it came in.
-    pub socket: Socket,
-    /// Who the host says the caller is (modparam `identity`).
-    pub identity: String,
-    /// What the script said about this request.
-    pub options: ScriptOptions,
-}
-
-/// `msrp_conference_handle("name=value;…")`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScriptOptions {
-    /// `create=yes|no`: overrides `adhoc` for this request.
-    pub create: Option<bool>,
-    /// `role=moderator|participant`.
-    pub moderator: Option<bool>,
-}
-
-/// What happens to the focus.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A request, CANCEL aside.
-    Request(Box<Arrival>),
-    /// The host answered a CANCEL; this is the transaction it meant.
-    Cancel(TransactionId),
-    /// The outcome of a request of ours; provisional responses are not reported.
-    Outcome {
-        /// The request.
-        request: RequestId,
-        /// Status code; 408 when nothing came.
-        code: u16,
-        /// The response, unless the host made the code up.
-        response: Option<Box<Response>>,
-    },
-    /// The switch says something.
-    Notice(Notice),
-    /// The moment of `deadline()` has come.
-    Deadline,
-    /// The host stops: end every dialog and subscription.
-    Stop,
-}
-
-/// A request of ours, until its outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RequestId(pub u64);
-
-/// An answer to a server transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// Status code.
-    pub code: u16,
-    /// Reason phrase.
-    pub reason: String,
-    /// Headers beyond those the host copies (Via, From, To, Call-ID, CSeq) or counts
-    /// (Content-Length).
-    pub headers: Headers,
-    /// Body; its Content-Type stands in `headers`.
-    pub body: Bytes,
-    /// Our To-tag, where the host takes one.
-    pub to_tag: Option<String>,
-}
-
-/// A request of ours, all fields decided; the host adds Via, Max-Forwards, Content-Length
-/// and sends it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutgoingRequest {
-    /// How its outcome will be named.
-    pub id: RequestId,
-    /// Method.
-    pub method: Method,
-    /// Request-URI (strict routing already worked in, RFC 3261 §12.2.1.1).
-    pub request_uri: String,
-    /// Route header values, top first; empty without a route set.
-    pub routes: Vec<String>,
-    /// Where to send instead of the Request-URI, a SIP URI: the first loose route.
-    pub next_hop: Option<String>,
-    /// Call-ID.
-    pub call_id: String,
-    /// CSeq number.
-    pub cseq: u32,
-    /// From URI (ours).
-    pub local_uri: String,
-    /// From tag.
-    pub local_tag: String,
-    /// To URI (theirs).
-    pub remote_uri: String,
-    /// To tag; empty outside a dialog.
-    pub remote_tag: String,
-    /// The socket to send from.
-    pub socket: Socket,
-    /// Headers beyond Via, From, To, Call-ID, CSeq, Max-Forwards, Route, Content-Length.
-    pub headers: Headers,
-    /// Body.
-    pub body: Bytes,
-}
-
-/// What the focus wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Answer a server transaction.
-    Reply(TransactionId, Reply),
-    /// Send a request.
-    Send(Box<OutgoingRequest>),
-    /// Tell the switch.
-    Order(Order),
-    /// Write to the host's log.
-    Log(Line),
+/// What a request of ours was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Nothing depends on how it ends: BYE, last NOTIFY.
+    Farewell,
+    Notify(SubscriptionId),
 }
 
 /// The focus.
 pub struct Focus {
-    _private: (),
+    config: Config,
+    full_notify_agents: Option<Regex>,
+    entropy: Box<dyn Entropy + Send>,
+    rooms: HashMap<RoomUri, RoomEntry>,
+    conferences: HashMap<RoomUri, Conference>,
+    endpoints: HashMap<EndpointId, Endpoint>,
+    subscriptions: HashMap<SubscriptionId, Subscription>,
+    dialogs: HashMap<DialogKey, Usage>,
+    sessions: HashMap<SessionId, EndpointId>,
+    /// INVITEs that wait for the switch.
+    answering: HashMap<TransactionId, EndpointId>,
+    /// CANCELs that came before their INVITE.
+    cancelled: HashSet<TransactionId>,
+    requests: HashMap<RequestId, (Purpose, TimerKey)>,
+    timers: Timers,
+    last_id: u64,
+    outputs: VecDeque<Output>,
+    stopping: bool,
 }
 
 impl Focus {
-    /// A focus without conferences.
-    pub fn new(_config: Config, _entropy: Box<dyn Entropy + Send>) -> Self {
-        todo!()
+    /// A focus without conferences. `config` is validated: a `full_notify_agents` that is no
+    /// regular expression matches nobody.
+    pub fn new(config: Config, entropy: Box<dyn Entropy + Send>) -> Self {
+        Self {
+            full_notify_agents: config
+                .full_notify_agents
+                .as_deref()
+                .and_then(|pattern| Regex::new(pattern).ok()),
+            rooms: config
+                .rooms
+                .iter()
+                .map(|entry| (entry.uri.clone(), entry.clone()))
+                .collect(),
+            config,
+            entropy,
+            conferences: HashMap::new(),
+            endpoints: HashMap::new(),
+            subscriptions: HashMap::new(),
+            dialogs: HashMap::new(),
+            sessions: HashMap::new(),
+            answering: HashMap::new(),
+            cancelled: HashSet::new(),
+            requests: HashMap::new(),
+            timers: Timers::default(),
+            last_id: 0,
+            outputs: VecDeque::new(),
+            stopping: false,
+        }
     }
 
     /// Takes one input.
-    pub fn handle(&mut self, _now: Moment, _input: Input) {
-        todo!()
+    pub fn handle(&mut self, now: Moment, input: Input) {
+        match input {
+            Input::Request(arrival) => self.request(now, *arrival),
+            Input::Cancel(transaction) => self.cancel(now, transaction),
+            Input::Outcome { request, code, .. } => self.outcome(now, request, code),
+            Input::Notice(notice) => self.notice(now, notice),
+            Input::Deadline => {}
+            Input::Stop => self.stop(now),
+        }
+        while let Some(timer) = self.timers.due(now) {
+            self.fire(now, timer);
+        }
     }
 
     /// The next thing to do, until `None`.
     pub fn poll(&mut self) -> Option<Output> {
-        todo!()
+        self.outputs.pop_front()
     }
 
     /// When to come back with [`Input::Deadline`] at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        todo!()
+        self.timers.deadline()
     }
 
     /// Whether nothing is left: no dialog, subscription or request under way.
     pub fn is_idle(&self) -> bool {
-        todo!()
+        self.dialogs.is_empty() && self.requests.is_empty() && self.outputs.is_empty()
+    }
+
+    /// How much there is of everything.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            conferences: self.conferences.len(),
+            participants: self
+                .conferences
+                .values()
+                .map(|conference| conference.participants.len())
+                .sum(),
+            subscriptions: self.subscriptions.len(),
+            dialogs: self.dialogs.len(),
+            requests: self.requests.len(),
+        }
+    }
+
+    fn fire(&mut self, now: Moment, timer: Timer) {
+        match timer {
+            Timer::Admission(id) => self.admission_timed_out(now, id),
+            Timer::Ack(id) => self.ack_timed_out(now, id),
+            Timer::Rejoin(id) => self.rejoin_timed_out(now, id),
+            Timer::Notify(id) => self.notify(now, id),
+            Timer::Expiry(id) => self.subscription_expired(now, id),
+            Timer::ForgetCancel(transaction) => {
+                self.cancelled.remove(&transaction);
+            }
+            Timer::Outcome(request) => self.outcome(now, request, 408),
+        }
+    }
+
+    fn outcome(&mut self, now: Moment, request: RequestId, code: u16) {
+        let Some((purpose, timer)) = self.requests.remove(&request) else {
+            return;
+        };
+        self.timers.disarm(Some(timer));
+        if let Purpose::Notify(id) = purpose {
+            self.notified(now, id, request, code);
+        }
+    }
+
+    /// Ends everything: 503 for who waits, BYE for who is in, a last NOTIFY for who watches.
+    fn stop(&mut self, now: Moment) {
+        self.stopping = true;
+        let endpoints: Vec<_> = self.endpoints.keys().copied().collect();
+        for id in endpoints {
+            self.dismiss(now, id);
+        }
+        let rooms: Vec<_> = self.conferences.keys().cloned().collect();
+        for room in rooms {
+            self.end_conference(now, &room);
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn new_tag(&mut self) -> String {
+        token(self.entropy.as_mut(), TAG_LENGTH)
+    }
+
+    fn order(&mut self, order: Order) {
+        self.outputs.push_back(Output::Order(order));
+    }
+
+    fn log(&mut self, level: Level, text: impl std::fmt::Display) {
+        self.outputs.push_back(Output::Log(Line::new(level, text)));
+    }
+
+    /// Sends a request inside a dialog and remembers what it was for.
+    fn send(
+        &mut self,
+        now: Moment,
+        purpose: Purpose,
+        make: impl FnOnce(&mut Self, RequestId) -> Option<OutgoingRequest>,
+    ) -> Option<RequestId> {
+        let id = RequestId(self.next_id());
+        let request = make(self, id)?;
+        let timer = self.timers.arm(now + OUTCOME_TIMEOUT, Timer::Outcome(id));
+        self.requests.insert(id, (purpose, timer));
+        self.outputs.push_back(Output::Send(Box::new(request)));
+        Some(id)
     }
 }

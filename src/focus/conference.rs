@@ -1,0 +1,179 @@
+//! Conferences, their participants and the endpoints these talk from.
+
+use std::collections::BTreeMap;
+
+use super::RoomEntry;
+use super::TransactionId;
+use super::dialog::Dialog;
+use super::offer_answer::{Accepted, Local, Origin};
+use super::subscription::SubscriptionId;
+use super::timers::TimerKey;
+use crate::control::{RoomUri, SessionId, UserUri};
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sdp::Description;
+
+/// One device of a participant: one INVITE dialog. Never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct EndpointId(pub(super) u64);
+
+/// What a room allows: from its `room` entry, or the defaults of an ad hoc room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    pub(super) max_participants: usize,
+    pub(super) nicknames: bool,
+    pub(super) private_messages: bool,
+    pub(super) subscribe_participants_only: bool,
+}
+
+impl Policy {
+    /// The policy of a configured room.
+    pub(super) fn of_entry(entry: &RoomEntry, max_participants: usize) -> Self {
+        Self {
+            max_participants: entry.max_participants.unwrap_or(max_participants),
+            nicknames: entry.nicknames,
+            private_messages: entry.private_messages,
+            subscribe_participants_only: entry.subscribe_participants_only,
+        }
+    }
+
+    /// The policy of an ad hoc room.
+    pub(super) fn adhoc(max_participants: usize) -> Self {
+        Self {
+            max_participants,
+            nicknames: true,
+            private_messages: true,
+            subscribe_participants_only: false,
+        }
+    }
+}
+
+/// A running conference of a room.
+#[derive(Debug)]
+pub(super) struct Conference {
+    pub(super) room: RoomUri,
+    pub(super) policy: Policy,
+    /// From a `room` entry: it stays when the last participant leaves.
+    pub(super) lasting: bool,
+    /// Who is in, by address of record.
+    pub(super) participants: BTreeMap<UserUri, Participant>,
+    /// Users whose first join still waits for the switch; they count against the maximum.
+    pub(super) joining: usize,
+    /// Departures that some subscriber has not been told to the end.
+    pub(super) departures: Vec<Departure>,
+    /// Grows with every change that subscribers must see.
+    pub(super) revision: u64,
+    pub(super) subscriptions: Vec<SubscriptionId>,
+    /// The last NOTIFYs are on their way.
+    pub(super) ending: bool,
+    /// Subscriptions that know everything and wait for the next change.
+    pub(super) quiet: Vec<SubscriptionId>,
+}
+
+/// A user in a conference.
+#[derive(Debug)]
+pub(super) struct Participant {
+    pub(super) display: String,
+    pub(super) nickname: Option<String>,
+    pub(super) moderator: bool,
+    pub(super) endpoints: Vec<EndpointId>,
+    /// The revision of the first join of this stay.
+    pub(super) since: u64,
+    /// The revision of the last change of the user itself.
+    pub(super) changed: u64,
+}
+
+/// An endpoint that has gone: shown once as disconnected, in the next document as deleted.
+#[derive(Clone, Debug)]
+pub(super) struct Departure {
+    pub(super) user: UserUri,
+    pub(super) display: String,
+    pub(super) endpoint: String,
+    pub(super) endpoint_display: String,
+    pub(super) method: DisconnectionMethod,
+    pub(super) at: Moment,
+    pub(super) joined_at: Moment,
+    pub(super) revision: u64,
+}
+
+/// A 2xx that waits for the switch.
+#[derive(Clone, Debug)]
+pub(super) struct Answering {
+    pub(super) transaction: TransactionId,
+    /// The description for the 2xx.
+    pub(super) body: Description,
+    /// Initial INVITE: the endpoint is not yet in the roster.
+    pub(super) joining: bool,
+}
+
+/// The agreed SDP of an endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Media {
+    pub(super) local: Local,
+    pub(super) origin: Origin,
+    /// What we said last.
+    pub(super) ours: Description,
+    /// What the peer said last; `None` until its answer comes in the ACK.
+    pub(super) theirs: Option<(Description, Accepted)>,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) room: RoomUri,
+    pub(super) user: UserUri,
+    pub(super) display: String,
+    /// The key of its element in conference-info: never changes.
+    pub(super) entity: String,
+    pub(super) dialog: Dialog,
+    pub(super) media: Media,
+    /// The session at the switch; `None` after a loss.
+    pub(super) session: Option<SessionId>,
+    /// An INVITE of the peer that has no final answer yet.
+    pub(super) answering: Option<Answering>,
+    /// Our offer stands in the 2xx: the ACK brings the answer.
+    pub(super) answer_due: bool,
+    pub(super) moderator: bool,
+    /// In the roster.
+    pub(super) joined: Option<Moment>,
+    /// The revision of its last change.
+    pub(super) changed: u64,
+    pub(super) admission_timer: Option<TimerKey>,
+    pub(super) ack_timer: Option<TimerKey>,
+    pub(super) rejoin_timer: Option<TimerKey>,
+}
+
+impl Conference {
+    /// A conference without participants.
+    pub(super) fn new(room: RoomUri, policy: Policy, lasting: bool) -> Self {
+        Self {
+            room,
+            policy,
+            lasting,
+            participants: BTreeMap::new(),
+            joining: 0,
+            departures: Vec::new(),
+            revision: 0,
+            subscriptions: Vec::new(),
+            ending: false,
+            quiet: Vec::new(),
+        }
+    }
+
+    /// Whether one more user fits in; a further device of a participant always does.
+    pub(super) fn has_place_for(&self, user: &UserUri) -> bool {
+        self.participants.contains_key(user)
+            || self.participants.len() + self.joining < self.policy.max_participants
+    }
+
+    /// Whether nobody is in and nobody is on the way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.participants.is_empty() && self.joining == 0
+    }
+
+    /// Notes a change that subscribers must see and returns its revision.
+    pub(super) fn change(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+}

@@ -1,0 +1,172 @@
+//! The dialog state of RFC 3261 §12: enough to recognise requests and to write ours.
+
+use bytes::Bytes;
+
+use super::{OutgoingRequest, RequestId, Socket};
+use crate::wire::sip::{Headers, Method, NameAddr, Request, Uri};
+
+/// What makes a dialog unique (RFC 3261 §12).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct DialogKey {
+    pub(super) call_id: String,
+    pub(super) local_tag: String,
+    pub(super) remote_tag: String,
+}
+
+impl DialogKey {
+    /// The dialog a request of the peer claims to belong to.
+    pub(super) fn of_request(request: &Request) -> Option<Self> {
+        let name_addr = |name: &str| request.headers.first(name)?.parse::<NameAddr>().ok();
+        Some(Self {
+            call_id: request.headers.first("Call-ID")?.to_owned(),
+            local_tag: name_addr("To")?.tag()?.to_owned(),
+            // RFC 2543 peers send no From tag (RFC 3261 §12.1.1).
+            remote_tag: name_addr("From")?.tag().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// One dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dialog {
+    pub(super) key: DialogKey,
+    pub(super) local_uri: String,
+    pub(super) remote_uri: String,
+    pub(super) remote_target: String,
+    pub(super) route_set: Vec<String>,
+    pub(super) local_cseq: u32,
+    pub(super) remote_cseq: u32,
+    pub(super) socket: Socket,
+    /// Our Contact, the same in every message of the dialog.
+    pub(super) contact: String,
+}
+
+/// Why a request cannot start a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum DialogError {
+    #[error("Malformed or Missing From")]
+    From,
+    #[error("Malformed or Missing To")]
+    To,
+    #[error("Missing Call-ID")]
+    CallId,
+    #[error("Malformed or Missing CSeq")]
+    CSeq,
+    #[error("Malformed or Missing Contact")]
+    Contact,
+}
+
+impl Dialog {
+    /// The dialog that our 2xx to this request creates (RFC 3261 §12.1.1).
+    pub(super) fn accept(
+        request: &Request,
+        local_tag: String,
+        contact: String,
+        socket: Socket,
+    ) -> Result<Self, DialogError> {
+        let headers = &request.headers;
+        let parsed = |name: &str| headers.first(name)?.parse::<NameAddr>().ok();
+        let from = parsed("From").ok_or(DialogError::From)?;
+        let to = parsed("To").ok_or(DialogError::To)?;
+        Ok(Self {
+            key: DialogKey {
+                call_id: headers
+                    .first("Call-ID")
+                    .ok_or(DialogError::CallId)?
+                    .to_owned(),
+                local_tag,
+                remote_tag: from.tag().unwrap_or_default().to_owned(),
+            },
+            local_uri: to.uri,
+            remote_uri: from.uri,
+            remote_target: contact_uri(headers).ok_or(DialogError::Contact)?,
+            route_set: headers
+                .elements("Record-Route")
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            local_cseq: 0,
+            remote_cseq: cseq(request).ok_or(DialogError::CSeq)?,
+            socket,
+            contact,
+        })
+    }
+
+    /// Takes a target refresh request's CSeq and Contact (RFC 3261 §12.2.2). False when the
+    /// CSeq is not higher than the last: the request is out of order.
+    pub(super) fn advance(&mut self, request: &Request) -> bool {
+        let Some(number) = cseq(request).filter(|number| *number > self.remote_cseq) else {
+            return false;
+        };
+        self.remote_cseq = number;
+        if matches!(
+            request.method,
+            Method::Invite | Method::Update | Method::Subscribe
+        ) && let Some(target) = contact_uri(&request.headers)
+        {
+            self.remote_target = target;
+        }
+        true
+    }
+
+    /// A request of ours inside the dialog (RFC 3261 §12.2.1.1).
+    pub(super) fn request(
+        &mut self,
+        id: RequestId,
+        method: Method,
+        headers: Headers,
+        body: impl Into<Bytes>,
+    ) -> OutgoingRequest {
+        self.local_cseq += 1;
+        let (request_uri, routes) = self.routing();
+        OutgoingRequest {
+            id,
+            method,
+            request_uri,
+            next_hop: routes.first().and_then(|route| route_uri(route)),
+            routes,
+            call_id: self.key.call_id.clone(),
+            cseq: self.local_cseq,
+            local_uri: self.local_uri.clone(),
+            local_tag: self.key.local_tag.clone(),
+            remote_uri: self.remote_uri.clone(),
+            remote_tag: self.key.remote_tag.clone(),
+            socket: self.socket.clone(),
+            headers,
+            body: body.into(),
+        }
+    }
+
+    /// Request-URI and Route values; a strict router on top gets what it expects.
+    fn routing(&self) -> (String, Vec<String>) {
+        let loose = self.route_set.first().is_none_or(|first| {
+            route_uri(first)
+                .and_then(|uri| uri.parse::<Uri>().ok())
+                .is_none_or(|uri| uri.params.has("lr"))
+        });
+        if loose {
+            return (self.remote_target.clone(), self.route_set.clone());
+        }
+        let mut routes = self.route_set[1..].to_vec();
+        routes.push(format!("<{}>", self.remote_target));
+        let first = route_uri(&self.route_set[0]).unwrap_or_else(|| self.remote_target.clone());
+        (first, routes)
+    }
+}
+
+/// The URI of the only Contact; `None` when absent, malformed or `*`.
+fn contact_uri(headers: &Headers) -> Option<String> {
+    let value = headers.elements("Contact").into_iter().next()?;
+    let contact: NameAddr = value.parse().ok()?;
+    contact.uri.parse::<Uri>().ok()?;
+    Some(contact.uri)
+}
+
+fn cseq(request: &Request) -> Option<u32> {
+    let value: crate::wire::sip::CSeq = request.headers.first("CSeq")?.parse().ok()?;
+    (value.method == request.method || request.method == Method::Ack).then_some(value.number)
+}
+
+fn route_uri(route: &str) -> Option<String> {
+    Some(route.parse::<NameAddr>().ok()?.uri)
+}

@@ -1,0 +1,196 @@
+//! Requests inside a dialog: ACK, BYE, re-INVITE, OPTIONS (RFC 3261 §12.2.2, §14).
+
+use super::conference::{Answering, EndpointId};
+use super::dialog::DialogKey;
+use super::join::parse_offer;
+use super::offer_answer::{self, Accepted};
+use super::refusal::{Refusal, Verdict};
+use super::request::Incoming;
+use super::{Focus, Usage};
+use crate::control::{Order, RoomUri};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{Headers, Method, Request};
+
+impl Focus {
+    pub(super) fn in_dialog(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
+        let usage = self
+            .usage(&incoming.request)
+            .ok_or_else(|| Refusal::new(481))?;
+        self.advance(usage, &incoming.request)?;
+        match (&incoming.request.method, usage) {
+            (Method::Bye, Usage::Endpoint(id)) => {
+                self.bye(now, incoming, id);
+                Ok(())
+            }
+            (Method::Invite, Usage::Endpoint(id)) => self.reinvite(now, incoming, id),
+            (Method::Options, Usage::Endpoint(id)) => {
+                let room = self.room_of(id)?;
+                self.options(incoming, &room)
+            }
+            (Method::Subscribe, Usage::Subscription(id)) => self.resubscribe(now, incoming, id),
+            // Dialogs are not shared between usages (RFC 6665 §4.5.2).
+            (Method::Subscribe, Usage::Endpoint(_)) => {
+                Err(Refusal::new(403).because("subscribe outside the INVITE dialog"))
+            }
+            _ => Err(Refusal::new(481)),
+        }
+    }
+
+    fn room_of(&self, id: EndpointId) -> Verdict<RoomUri> {
+        self.endpoints
+            .get(&id)
+            .map(|endpoint| endpoint.room.clone())
+            .ok_or(Refusal::new(481))
+    }
+
+    /// CSeq order (RFC 3261 §12.2.2: out of order is 500) and target refresh.
+    fn advance(&mut self, usage: Usage, request: &Request) -> Verdict<()> {
+        let dialog = match usage {
+            Usage::Endpoint(id) => self.endpoints.get_mut(&id).map(|e| &mut e.dialog),
+            Usage::Subscription(id) => self.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
+        };
+        let dialog = dialog.ok_or(Refusal::new(481))?;
+        if !dialog.advance(request) {
+            return Err(Refusal::new(500).because("CSeq out of order"));
+        }
+        Ok(())
+    }
+
+    fn bye(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) {
+        self.reply(incoming.transaction, 200, Headers::new(), "", None);
+        // A BYE before the final answer ends the INVITE too (RFC 3261 §15.1.2).
+        self.abandon(now, id, Refusal::new(487));
+        self.depart(now, id, DisconnectionMethod::Departed);
+    }
+
+    /// The ACK of a 2xx; it may bring the answer to our offer.
+    pub(super) fn ack(&mut self, now: Moment, request: &Request) {
+        let Some(Usage::Endpoint(id)) =
+            DialogKey::of_request(request).and_then(|key| self.dialogs.get(&key).copied())
+        else {
+            return;
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        self.timers.disarm(endpoint.ack_timer.take());
+        if !std::mem::take(&mut endpoint.answer_due) {
+            return;
+        }
+        let answer = Description::parse(&request.body).ok();
+        let accepted = answer.as_ref().map(offer_answer::evaluate_answer);
+        match (answer, accepted) {
+            (Some(answer), Some(Ok(accepted))) => self.amend(id, answer, accepted),
+            (_, problem) => {
+                let why = match problem {
+                    Some(Err(error)) => error.to_string(),
+                    _ => "no session description".to_owned(),
+                };
+                let line = format!("unusable answer in ACK from {}: {why}", endpoint.user);
+                self.log(Level::Info, line);
+                // RFC 3261 §13.3.1.4 leaves only BYE.
+                self.dismiss(now, id);
+            }
+        }
+    }
+
+    /// New facts about a living session.
+    fn amend(&mut self, id: EndpointId, description: Description, accepted: Accepted) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let same = matches!(&endpoint.media.theirs, Some((_, before)) if *before == accepted);
+        endpoint.media.theirs = Some((description, accepted));
+        if same {
+            return;
+        }
+        if let Some(admission) = self.admission(id) {
+            self.order(Order::Amend(Box::new(admission)));
+        }
+    }
+
+    /// A refresh keeps everything as it is, new facts go to the switch, a lost session is
+    /// made anew (RFC 3261 §14.2, RFC 4975 §8.4).
+    fn reinvite(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
+        let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+        if endpoint.answering.is_some() {
+            // RFC 3261 §14.2: between 0 and 10 seconds.
+            return Err(Refusal::new(500).with("Retry-After", "5"));
+        }
+        let offer = parse_offer(&incoming.request)?;
+        let lost = endpoint.session.is_none();
+        self.describe_again(id, offer.as_ref(), lost);
+        if lost {
+            return self.rejoin(now, incoming, id, offer);
+        }
+        let endpoint = self.endpoints.get_mut(&id).ok_or(Refusal::new(481))?;
+        endpoint.answer_due = offer.is_none();
+        let ours = endpoint.media.ours.clone();
+        if let Some((offer, accepted)) = offer {
+            self.amend(id, offer, accepted);
+        }
+        self.accept(now, id, incoming.transaction, &ours);
+        Ok(())
+    }
+
+    /// Our description for a re-INVITE: the same `o=` line unless something in it changed
+    /// (RFC 4975 §8.4, RFC 3264 §8).
+    fn describe_again(
+        &mut self,
+        id: EndpointId,
+        offer: Option<&(Description, Accepted)>,
+        lost: bool,
+    ) {
+        let Some((socket, room)) = self
+            .endpoints
+            .get(&id)
+            .map(|endpoint| (endpoint.dialog.socket.clone(), endpoint.room.clone()))
+        else {
+            return;
+        };
+        let fresh = match self.conferences.get(&room).map(|c| c.policy) {
+            Some(policy) if lost => Some(self.new_session(&socket, &policy)),
+            _ => None,
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if let Some((session, local)) = fresh {
+            endpoint.session = Some(session);
+            endpoint.media.local = local;
+        }
+        let media = &mut endpoint.media;
+        let describe = |origin| match offer {
+            Some((offer, accepted)) => offer_answer::answer(offer, accepted, &media.local, origin),
+            None => offer_answer::offer(&media.local, origin),
+        };
+        let unchanged = describe(media.origin);
+        if unchanged != media.ours {
+            media.origin.version += 1;
+            media.ours = describe(media.origin);
+        }
+    }
+
+    fn rejoin(
+        &mut self,
+        now: Moment,
+        incoming: &Incoming,
+        id: EndpointId,
+        offer: Option<(Description, Accepted)>,
+    ) -> Verdict<()> {
+        let endpoint = self.endpoints.get_mut(&id).ok_or(Refusal::new(481))?;
+        endpoint.answer_due = offer.is_none();
+        endpoint.media.theirs = offer;
+        endpoint.answering = Some(Answering {
+            transaction: incoming.transaction,
+            body: endpoint.media.ours.clone(),
+            joining: false,
+        });
+        self.timers.disarm(endpoint.rejoin_timer.take());
+        self.ask_admission(now, id);
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! What goes into the focus and what comes out of it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Notice, Order};
+use crate::log::Line;
+use crate::wire::sip::{Headers, Method, Response};
+
+/// A server transaction of the host: the pair tm knows it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TransactionId {
+    /// tm's hash index.
+    pub hash: u32,
+    /// tm's label.
+    pub label: u32,
+}
+
+/// One of the host's SIP sockets: where a request came in, and where to send from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Socket {
+    /// The host's own name of it, opaque to the focus.
+    pub handle: u64,
+    /// `udp`, `tcp`, `tls`, `ws`, `wss`.
+    pub transport: String,
+    /// Address the host advertises for it: literal IP or name, IPv6 in brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// A request a worker handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The server transaction to answer; none for ACK.
+    pub transaction: Option<TransactionId>,
+    /// The To-tag the host will put into its own replies to this transaction, when it has
+    /// one; then the dialog must use it too.
+    pub to_tag: Option<String>,
+    /// The message as received.
+    pub message: Bytes,
+    /// The Request-URI as the script left it.
+    pub request_uri: String,
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// Where it came in.
+    pub socket: Socket,
+    /// Who the host says the caller is (modparam `identity`).
+    pub identity: String,
+    /// What the script said about this request.
+    pub options: ScriptOptions,
+}
+
+/// `msrp_conference_handle("name=value;…")`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptOptions {
+    /// `create=yes|no`: overrides `adhoc` for this request.
+    pub create: Option<bool>,
+    /// `role=moderator|participant`.
+    pub moderator: Option<bool>,
+}
+
+/// What happens to the focus.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A request, CANCEL aside.
+    Request(Box<Arrival>),
+    /// The host answered a CANCEL; this is the transaction it meant.
+    Cancel(TransactionId),
+    /// The outcome of a request of ours; provisional responses are not reported.
+    Outcome {
+        /// The request.
+        request: RequestId,
+        /// Status code; 408 when nothing came.
+        code: u16,
+        /// The response, unless the host made the code up.
+        response: Option<Box<Response>>,
+    },
+    /// The switch says something.
+    Notice(Notice),
+    /// The moment of `deadline()` has come.
+    Deadline,
+    /// The host stops: end every dialog and subscription.
+    Stop,
+}
+
+/// A request of ours, until its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+/// An answer to a server transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Status code.
+    pub code: u16,
+    /// Reason phrase.
+    pub reason: String,
+    /// Headers beyond those the host copies (Via, From, To, Call-ID, CSeq) or counts
+    /// (Content-Length).
+    pub headers: Headers,
+    /// Body; its Content-Type stands in `headers`.
+    pub body: Bytes,
+    /// Our To-tag, where the host takes one.
+    pub to_tag: Option<String>,
+}
+
+/// A request of ours, all fields decided; the host adds Via, Max-Forwards, Content-Length
+/// and sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingRequest {
+    /// How its outcome will be named.
+    pub id: RequestId,
+    /// Method.
+    pub method: Method,
+    /// Request-URI (strict routing already worked in, RFC 3261 §12.2.1.1).
+    pub request_uri: String,
+    /// Route header values, top first; empty without a route set.
+    pub routes: Vec<String>,
+    /// Where to send instead of the Request-URI, a SIP URI: the first loose route.
+    pub next_hop: Option<String>,
+    /// Call-ID.
+    pub call_id: String,
+    /// CSeq number.
+    pub cseq: u32,
+    /// From URI (ours).
+    pub local_uri: String,
+    /// From tag.
+    pub local_tag: String,
+    /// To URI (theirs).
+    pub remote_uri: String,
+    /// To tag; empty outside a dialog.
+    pub remote_tag: String,
+    /// The socket to send from.
+    pub socket: Socket,
+    /// Headers beyond Via, From, To, Call-ID, CSeq, Max-Forwards, Route, Content-Length.
+    pub headers: Headers,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// What the focus wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Answer a server transaction.
+    Reply(TransactionId, Reply),
+    /// Send a request.
+    Send(Box<OutgoingRequest>),
+    /// Tell the switch.
+    Order(Order),
+    /// Write to the host's log.
+    Log(Line),
+}

@@ -1,0 +1,419 @@
+//! Joining: INVITE, admission at the switch, 2xx, ACK (DESIGN: admit, then answer).
+
+use super::conference::{Answering, Conference, Endpoint, EndpointId, Media, Participant, Policy};
+use super::dialog::Dialog;
+use super::offer_answer::{self, Accepted, Local, Origin};
+use super::refusal::{Refusal, Verdict};
+use super::request::{Incoming, capabilities, contact, identity};
+use super::timers::Timer;
+use super::{ACK_TIMEOUT, ADMISSION_TIMEOUT, Focus, SESSION_ID_LENGTH, Socket, Usage};
+use crate::control::{
+    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
+};
+use crate::entropy::token;
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{NameAddr, Request};
+
+/// Devices of one user in one conference; a device is a dialog, a session and a place in
+/// everybody's roster.
+const MAX_ENDPOINTS: usize = 16;
+/// Seconds after which a refused caller may try again (RFC 3261 §20.33).
+const RETRY_AFTER: &str = "10";
+
+impl Focus {
+    /// What governs a room, if it exists or may be created.
+    pub(super) fn policy(&self, room: &RoomUri, create: Option<bool>) -> Option<Policy> {
+        let most = self.config.max_participants;
+        if let Some(conference) = self.conferences.get(room) {
+            return Some(conference.policy);
+        }
+        if let Some(entry) = self.rooms.get(room) {
+            return Some(Policy::of_entry(entry, most));
+        }
+        create
+            .unwrap_or(self.config.adhoc)
+            .then(|| Policy::adhoc(most))
+    }
+
+    /// An INVITE that starts a dialog.
+    pub(super) fn invite(
+        &mut self,
+        now: Moment,
+        incoming: &Incoming,
+        room: RoomUri,
+    ) -> Verdict<()> {
+        if self.stopping {
+            return Err(Refusal::new(503).because("shutting down"));
+        }
+        let create = incoming.arrival.options.create;
+        let policy = self.policy(&room, create).ok_or(Refusal::new(404))?;
+        let user = identity(&incoming.arrival)?;
+        let offer = parse_offer(&incoming.request)?;
+        self.check_capacity(&room, &user, &policy)?;
+        let endpoint = self.new_endpoint(incoming, room, user, &policy, offer)?;
+        self.begin_join(now, endpoint, policy);
+        Ok(())
+    }
+
+    fn check_capacity(&self, room: &RoomUri, user: &UserUri, policy: &Policy) -> Verdict<()> {
+        let Some(conference) = self.conferences.get(room) else {
+            if self.conferences.len() >= self.config.max_conferences {
+                return Err(Refusal::new(503)
+                    .with("Retry-After", RETRY_AFTER)
+                    .because("too many conferences"));
+            }
+            return if policy.max_participants > 0 {
+                Ok(())
+            } else {
+                Err(Refusal::new(486).because("the room is full"))
+            };
+        };
+        if !conference.has_place_for(user) {
+            return Err(Refusal::new(486).because("the room is full"));
+        }
+        let devices = conference
+            .participants
+            .get(user)
+            .map_or(0, |participant| participant.endpoints.len());
+        if devices >= MAX_ENDPOINTS {
+            return Err(Refusal::new(486).because("too many devices of this user"));
+        }
+        Ok(())
+    }
+
+    fn new_endpoint(
+        &mut self,
+        incoming: &Incoming,
+        room: RoomUri,
+        user: UserUri,
+        policy: &Policy,
+        offer: Option<(Description, Accepted)>,
+    ) -> Verdict<Endpoint> {
+        let Incoming {
+            request, arrival, ..
+        } = incoming;
+        let local_tag = match &arrival.to_tag {
+            Some(tag) => tag.clone(),
+            None => self.new_tag(),
+        };
+        let contact = contact(&request.uri, &arrival.socket);
+        let dialog = Dialog::accept(request, local_tag, contact, arrival.socket.clone())
+            .map_err(|error| Refusal::new(400).because(error))?;
+        let (session, local) = self.new_session(&arrival.socket, policy);
+        let origin = Origin {
+            session: self.next_id(),
+            version: 1,
+        };
+        let ours = match &offer {
+            Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
+            None => offer_answer::offer(&local, origin),
+        };
+        Ok(Endpoint {
+            display: display_name(request, &user),
+            entity: self.endpoint_entity(&room, &user, &dialog.remote_target),
+            room,
+            user,
+            dialog,
+            answering: Some(Answering {
+                transaction: incoming.transaction,
+                body: ours.clone(),
+                joining: true,
+            }),
+            session: Some(session),
+            answer_due: offer.is_none(),
+            media: Media {
+                local,
+                origin,
+                ours,
+                theirs: offer,
+            },
+            moderator: arrival.options.moderator.unwrap_or(false),
+            joined: None,
+            changed: 0,
+            admission_timer: None,
+            ack_timer: None,
+            rejoin_timer: None,
+        })
+    }
+
+    /// A new session id and what our description says about it.
+    pub(super) fn new_session(&mut self, socket: &Socket, policy: &Policy) -> (SessionId, Local) {
+        let id = token(self.entropy.as_mut(), SESSION_ID_LENGTH);
+        let (host, port) = self.msrp_address(socket);
+        let local = Local {
+            own_uri: format!("msrp://{host}:{port}/{id};tcp"),
+            host,
+            port,
+            max_size: self.config.max_message_size,
+            nicknames: policy.nicknames,
+            private_messages: policy.private_messages,
+        };
+        (SessionId::new(id), local)
+    }
+
+    /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
+    /// device share a Contact.
+    fn endpoint_entity(&mut self, room: &RoomUri, user: &UserUri, target: &str) -> String {
+        let taken = self
+            .conferences
+            .get(room)
+            .and_then(|conference| conference.participants.get(user))
+            .is_some_and(|participant| {
+                participant
+                    .endpoints
+                    .iter()
+                    .filter_map(|id| self.endpoints.get(id))
+                    .any(|endpoint| endpoint.entity == target)
+            });
+        if taken {
+            format!("{target};endpoint={}", self.next_id())
+        } else {
+            target.to_owned()
+        }
+    }
+
+    fn begin_join(&mut self, now: Moment, mut endpoint: Endpoint, policy: Policy) {
+        let id = EndpointId(self.next_id());
+        let room = endpoint.room.clone();
+        let lasting = self.rooms.contains_key(&room);
+        let created = !self.conferences.contains_key(&room);
+        let conference = self
+            .conferences
+            .entry(room.clone())
+            .or_insert_with(|| Conference::new(room, policy, lasting));
+        conference.joining += 1;
+        // The creator of an ad hoc room moderates it.
+        endpoint.moderator |= created && !lasting;
+        self.dialogs
+            .insert(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.endpoints.insert(id, endpoint);
+        self.ask_admission(now, id);
+    }
+
+    /// Asks the switch to take the endpoint's session in; its answer is the INVITE's answer.
+    pub(super) fn ask_admission(&mut self, now: Moment, id: EndpointId) {
+        let timer = self
+            .timers
+            .arm(now + ADMISSION_TIMEOUT, Timer::Admission(id));
+        let Some(admission) = self.admission(id) else {
+            return;
+        };
+        self.sessions.insert(admission.session.clone(), id);
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            endpoint.admission_timer = Some(timer);
+            if let Some(answering) = &endpoint.answering {
+                self.answering.insert(answering.transaction, id);
+            }
+        }
+        self.order(Order::Admit(Box::new(admission)));
+    }
+
+    /// The endpoint as the switch must know it.
+    pub(super) fn admission(&self, id: EndpointId) -> Option<Admission> {
+        let endpoint = self.endpoints.get(&id)?;
+        let conference = self.conferences.get(&endpoint.room)?;
+        let (setup, peer) = match &endpoint.media.theirs {
+            Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
+            None => (Setup::Passive, silent_peer()),
+        };
+        Some(Admission {
+            session: endpoint.session.clone()?,
+            room: endpoint.room.clone(),
+            policy: RoomPolicy {
+                nicknames: conference.policy.nicknames,
+                private_messages: conference.policy.private_messages,
+                max_message_size: self.config.max_message_size,
+                bind_timeout: self.config.bind_timeout,
+            },
+            own_uri: endpoint.media.local.own_uri.clone(),
+            user: endpoint.user.clone(),
+            display: endpoint.display.clone(),
+            uris: vec![endpoint.user.clone()],
+            setup,
+            peer,
+        })
+    }
+
+    /// What the switch says.
+    pub(super) fn notice(&mut self, now: Moment, notice: Notice) {
+        match notice {
+            Notice::Admitted { session, .. } => self.admitted(now, &session),
+            Notice::Refused { session, .. } => {
+                if let Some(id) = self.sessions.get(&session).copied() {
+                    let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+                    self.abandon(now, id, refusal.because("the switch takes nobody in"));
+                }
+            }
+            Notice::Bound { session, .. } => {
+                if let Some(endpoint) = self.endpoint_of(&session) {
+                    let line = format!("{} talks in {}", endpoint.user, endpoint.room);
+                    self.log(Level::Debug, line);
+                }
+            }
+            Notice::Lost { session, cause, .. } => self.lost(now, &session, cause),
+            Notice::Nickname {
+                room,
+                user,
+                nickname,
+            } => self.nickname(now, &room, &user, nickname),
+        }
+    }
+
+    fn endpoint_of(&self, session: &SessionId) -> Option<&Endpoint> {
+        self.endpoints.get(self.sessions.get(session)?)
+    }
+
+    fn admitted(&mut self, now: Moment, session: &SessionId) {
+        let Some(id) = self.sessions.get(session).copied() else {
+            return;
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let Some(answering) = endpoint.answering.take() else {
+            return;
+        };
+        self.timers.disarm(endpoint.admission_timer.take());
+        self.answering.remove(&answering.transaction);
+        self.accept(now, id, answering.transaction, &answering.body);
+        if answering.joining {
+            self.joined(now, id);
+        }
+    }
+
+    /// The 2xx of an INVITE; from here the ACK is awaited.
+    pub(super) fn accept(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        transaction: super::TransactionId,
+        body: &Description,
+    ) {
+        let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        self.timers.disarm(endpoint.ack_timer.replace(timer));
+        let headers =
+            capabilities(&endpoint.dialog.contact).with("Content-Type", "application/sdp");
+        let to_tag = endpoint.dialog.key.local_tag.clone();
+        self.reply(transaction, 200, headers, body.write(), Some(to_tag));
+    }
+
+    fn joined(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
+        conference.joining = conference.joining.saturating_sub(1);
+        let revision = conference.change();
+        endpoint.joined = Some(now);
+        endpoint.changed = revision;
+        let participant = conference
+            .participants
+            .entry(endpoint.user.clone())
+            .or_insert_with(|| Participant {
+                display: endpoint.display.clone(),
+                nickname: None,
+                moderator: endpoint.moderator,
+                endpoints: Vec::new(),
+                since: revision,
+                changed: revision,
+            });
+        if endpoint.moderator && !participant.moderator {
+            participant.moderator = true;
+            participant.changed = revision;
+        }
+        participant.endpoints.push(id);
+        let room = endpoint.room.clone();
+        let line = format!("{} joined {room}", endpoint.user);
+        self.log(Level::Info, line);
+        self.conference_changed(now, &room);
+    }
+
+    fn nickname(&mut self, now: Moment, room: &RoomUri, user: &UserUri, nickname: Option<String>) {
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return;
+        };
+        let revision = conference.revision + 1;
+        let Some(participant) = conference.participants.get_mut(user) else {
+            return;
+        };
+        participant.nickname = nickname;
+        participant.changed = revision;
+        conference.change();
+        self.conference_changed(now, room);
+    }
+
+    pub(super) fn admission_timed_out(&mut self, now: Moment, id: EndpointId) {
+        self.log(Level::Warning, "the switch does not answer; INVITE refused");
+        let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+        self.abandon(now, id, refusal.because("the switch does not answer"));
+    }
+
+    /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
+    /// leaves the participant where it was.
+    pub(super) fn abandon(&mut self, now: Moment, id: EndpointId, refusal: Refusal) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let Some(answering) = endpoint.answering.take() else {
+            return;
+        };
+        self.timers.disarm(endpoint.admission_timer.take());
+        self.answering.remove(&answering.transaction);
+        let to_tag = endpoint.dialog.key.local_tag.clone();
+        self.refuse(answering.transaction, refusal, Some(to_tag));
+        self.end_session(id);
+        if answering.joining {
+            self.forget_join(now, id);
+        } else {
+            self.await_rejoin(now, id);
+        }
+    }
+}
+
+/// The offer of an INVITE; `None` when it has no body.
+pub(super) fn parse_offer(request: &Request) -> Verdict<Option<(Description, Accepted)>> {
+    if request.body.is_empty() {
+        return Ok(None);
+    }
+    let offer =
+        Description::parse(&request.body).map_err(|error| Refusal::new(400).because(error))?;
+    let accepted =
+        offer_answer::evaluate_offer(&offer).map_err(|error| Refusal::new(488).because(error))?;
+    Ok(Some((offer, accepted)))
+}
+
+/// The name in From, when From names the caller.
+fn display_name(request: &Request, user: &UserUri) -> String {
+    request
+        .headers
+        .first("From")
+        .and_then(|value| value.parse::<NameAddr>().ok())
+        .filter(|from| {
+            from.uri
+                .parse::<crate::wire::sip::Uri>()
+                .is_ok_and(|uri| uri.address_of_record() == user.as_str())
+        })
+        .map(|from| from.display)
+        .unwrap_or_default()
+}
+
+/// What is known of a peer that has not answered our offer yet.
+fn silent_peer() -> Peer {
+    Peer {
+        path: Vec::new(),
+        accept_types: Vec::new(),
+        accept_wrapped_types: Vec::new(),
+        max_size: None,
+        chatroom: false,
+        private_messages: false,
+        sends: true,
+        receives: true,
+    }
+}

@@ -1,0 +1,222 @@
+//! Leaving: BYE, loss of the connection, removal, the end of a conference.
+
+use super::conference::{Departure, Endpoint, EndpointId};
+use super::refusal::Refusal;
+use super::subscription::{Due, Termination};
+use super::timers::Timer;
+use super::{Focus, Purpose};
+use crate::control::{LossCause, Order, RoomUri, SessionId};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sip::{Headers, Method};
+
+impl Focus {
+    /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
+    pub(super) fn lost(&mut self, now: Moment, session: &SessionId, cause: LossCause) {
+        let Some(id) = self.sessions.remove(session) else {
+            return;
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        endpoint.session = None;
+        let line = format!(
+            "{} lost its MSRP session in {}: {}",
+            endpoint.user,
+            endpoint.room,
+            describe(cause)
+        );
+        self.log(Level::Info, line);
+        if cause == LossCause::NeverBound {
+            self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            return;
+        }
+        self.await_rejoin(now, id);
+    }
+
+    /// Without a session the endpoint may stay for `rejoin_grace`.
+    pub(super) fn await_rejoin(&mut self, now: Moment, id: EndpointId) {
+        let timer = self
+            .timers
+            .arm(now + self.config.rejoin_grace, Timer::Rejoin(id));
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            self.timers.disarm(endpoint.rejoin_timer.replace(timer));
+        }
+    }
+
+    pub(super) fn rejoin_timed_out(&mut self, now: Moment, id: EndpointId) {
+        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+    }
+
+    pub(super) fn ack_timed_out(&mut self, now: Moment, id: EndpointId) {
+        if let Some(endpoint) = self.endpoints.get(&id) {
+            let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
+            self.log(Level::Info, line);
+        }
+        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+    }
+
+    /// Ends an endpoint's stay from our side.
+    pub(super) fn dismiss(&mut self, now: Moment, id: EndpointId) {
+        self.dismiss_as(now, id, DisconnectionMethod::Booted);
+    }
+
+    fn dismiss_as(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
+        self.abandon(now, id, Refusal::new(503));
+        self.send(now, Purpose::Farewell, |focus, request| {
+            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
+            let endpoint = focus.endpoints.get_mut(&id)?;
+            Some(endpoint.dialog.request(request, Method::Bye, headers, ""))
+        });
+        self.depart(now, id, method);
+    }
+
+    /// Takes an endpoint out of everything.
+    pub(super) fn depart(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
+        self.end_session(id);
+        let Some(endpoint) = self.endpoints.remove(&id) else {
+            return;
+        };
+        self.dialogs.remove(&endpoint.dialog.key);
+        for timer in [
+            endpoint.admission_timer,
+            endpoint.ack_timer,
+            endpoint.rejoin_timer,
+        ] {
+            self.timers.disarm(timer);
+        }
+        let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
+        self.log(Level::Info, line);
+        self.leave_roster(now, id, &endpoint, method);
+        self.conference_changed(now, &endpoint.room);
+        self.end_if_empty(now, &endpoint.room);
+    }
+
+    fn leave_roster(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        endpoint: &Endpoint,
+        method: DisconnectionMethod,
+    ) {
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
+        let revision = conference.change();
+        let Some(participant) = conference.participants.get_mut(&endpoint.user) else {
+            return;
+        };
+        participant.endpoints.retain(|other| *other != id);
+        let display = participant
+            .nickname
+            .clone()
+            .unwrap_or_else(|| participant.display.clone());
+        if participant.endpoints.is_empty() {
+            conference.participants.remove(&endpoint.user);
+        }
+        let watched = !conference.subscriptions.is_empty();
+        if let Some(joined_at) = endpoint.joined.filter(|_| watched) {
+            conference.departures.push(Departure {
+                user: endpoint.user.clone(),
+                display,
+                endpoint: endpoint.entity.clone(),
+                endpoint_display: endpoint.display.clone(),
+                method,
+                at: now,
+                joined_at,
+                revision,
+            });
+        }
+        self.end_private_subscriptions(now, endpoint);
+    }
+
+    /// Where only participants may watch, leaving ends the subscription (row E35).
+    fn end_private_subscriptions(&mut self, now: Moment, endpoint: &Endpoint) {
+        let Some(conference) = self.conferences.get(&endpoint.room) else {
+            return;
+        };
+        if !conference.policy.subscribe_participants_only
+            || conference.participants.contains_key(&endpoint.user)
+        {
+            return;
+        }
+        let theirs: Vec<_> = conference
+            .subscriptions
+            .iter()
+            .copied()
+            .filter(|id| {
+                self.subscriptions
+                    .get(id)
+                    .is_some_and(|subscription| subscription.user == endpoint.user)
+            })
+            .collect();
+        for id in theirs {
+            self.make_due(now, id, Due::Last(Termination::Rejected));
+        }
+    }
+
+    /// Drops what an INVITE without a 2xx had prepared.
+    pub(super) fn forget_join(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.remove(&id) else {
+            return;
+        };
+        self.dialogs.remove(&endpoint.dialog.key);
+        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+            conference.joining = conference.joining.saturating_sub(1);
+        }
+        self.end_if_empty(now, &endpoint.room);
+    }
+
+    /// Tells the switch to forget the endpoint's session.
+    pub(super) fn end_session(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if let Some(session) = endpoint.session.take() {
+            let room = endpoint.room.clone();
+            self.sessions.remove(&session);
+            self.order(Order::Expel { room, session });
+        }
+    }
+
+    /// An ad hoc conference ends with its last participant; that of a configured room stays
+    /// as long as somebody watches it.
+    pub(super) fn end_if_empty(&mut self, now: Moment, room: &RoomUri) {
+        let Some(conference) = self.conferences.get(room) else {
+            return;
+        };
+        if !conference.is_empty() || conference.ending {
+            return;
+        }
+        if !conference.lasting {
+            self.end_conference(now, room);
+        } else if conference.subscriptions.is_empty() {
+            self.conferences.remove(room);
+        }
+    }
+
+    /// Last NOTIFYs, then the conference is gone (RFC 4575 §3.3).
+    pub(super) fn end_conference(&mut self, now: Moment, room: &RoomUri) {
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return;
+        };
+        conference.ending = true;
+        for id in conference.subscriptions.clone() {
+            self.make_due(now, id, Due::Last(Termination::NoResource));
+            // There will be no conference to describe later.
+            self.notify(now, id);
+        }
+        self.conferences.remove(room);
+        self.order(Order::Close { room: room.clone() });
+    }
+}
+
+fn describe(cause: LossCause) -> &'static str {
+    match cause {
+        LossCause::NeverBound => "no connection came",
+        LossCause::Disconnected => "the connection closed",
+        LossCause::ProtocolError => "the connection broke the protocol",
+        LossCause::Undeliverable => "a message could not be delivered",
+    }
+}

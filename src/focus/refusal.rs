@@ -1,0 +1,81 @@
+//! A request that is not granted: the final answer is the error.
+
+use super::{Focus, Reply, TransactionId};
+use crate::wire::sip::{Headers, reason};
+use bytes::Bytes;
+
+/// Methods this focus takes (RFC 3261 §20.5).
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE";
+/// The only event package (RFC 6665 §8.2.2).
+pub(super) const ALLOW_EVENTS: &str = "conference";
+
+/// A final answer that refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: u16,
+    pub(super) headers: Headers,
+}
+
+impl Refusal {
+    /// The plain status code.
+    pub(super) fn new(code: u16) -> Self {
+        Self {
+            code,
+            headers: Headers::new(),
+        }
+    }
+
+    /// With a header that the code asks for.
+    pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// With a text for people (RFC 3261 §20.43, 399 miscellaneous warning).
+    pub(super) fn because(self, text: impl std::fmt::Display) -> Self {
+        self.with("Warning", format!("399 msrp_conference \"{text}\""))
+    }
+}
+
+/// Granted, or refused.
+pub(super) type Verdict<T> = Result<T, Refusal>;
+
+impl Focus {
+    /// Answers a transaction.
+    pub(super) fn reply(
+        &mut self,
+        transaction: TransactionId,
+        code: u16,
+        headers: Headers,
+        body: impl Into<Bytes>,
+        to_tag: Option<String>,
+    ) {
+        let headers = headers.with("Server", self.config.software.clone());
+        self.outputs.push_back(super::Output::Reply(
+            transaction,
+            Reply {
+                code,
+                reason: reason(code).to_owned(),
+                headers,
+                body: body.into(),
+                to_tag,
+            },
+        ));
+    }
+
+    /// Answers a transaction with a refusal.
+    pub(super) fn refuse(
+        &mut self,
+        transaction: TransactionId,
+        refusal: Refusal,
+        to_tag: Option<String>,
+    ) {
+        self.reply(
+            transaction,
+            refusal.code,
+            refusal.headers,
+            Bytes::new(),
+            to_tag,
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
+
+use super::dialog::DialogKey;
+use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, Verdict};
+use super::timers::Timer;
+use super::{
+    Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Usage, offer_answer,
+};
+use crate::control::{RoomUri, UserUri};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::sip::{Headers, Message, Method, NameAddr, Request, Uri};
+
+/// A request with what is needed to answer it.
+pub(super) struct Incoming {
+    pub(super) request: Request,
+    pub(super) transaction: TransactionId,
+    pub(super) arrival: Arrival,
+}
+
+impl Focus {
+    pub(super) fn request(&mut self, now: Moment, arrival: Arrival) {
+        let request = match Message::parse(&arrival.message) {
+            Ok(Message::Request(request)) => request,
+            Ok(Message::Response(_)) => return,
+            Err(error) => {
+                if let Some(transaction) = arrival.transaction {
+                    let refusal = Refusal::new(400).because(error);
+                    self.refuse(transaction, refusal, arrival.to_tag);
+                }
+                return;
+            }
+        };
+        if request.method == Method::Ack {
+            self.ack(now, &request);
+            return;
+        }
+        let Some(transaction) = arrival.transaction else {
+            self.log(
+                Level::Debug,
+                format_args!("{} without a transaction", request.method),
+            );
+            return;
+        };
+        let incoming = Incoming {
+            request,
+            transaction,
+            arrival,
+        };
+        if let Err(refusal) = self.dispatch(now, &incoming) {
+            self.refuse(transaction, refusal, incoming.arrival.to_tag);
+        }
+    }
+
+    fn dispatch(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
+        let request = &incoming.request;
+        if request.method == Method::Invite && self.cancelled.remove(&incoming.transaction) {
+            return Err(Refusal::new(487));
+        }
+        acceptable(request)?;
+        let to: NameAddr = request
+            .headers
+            .first("To")
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| Refusal::new(400).because("Malformed or Missing To"))?;
+        if to.tag().is_some() {
+            return self.in_dialog(now, incoming);
+        }
+        let room = room_uri(&incoming.arrival.request_uri)?;
+        match request.method {
+            Method::Invite => self.invite(now, incoming, room),
+            Method::Subscribe => self.subscribe(now, incoming, room),
+            Method::Options => self.options(incoming, &room),
+            _ => Err(Refusal::new(481)),
+        }
+    }
+
+    /// Which dialog a request with a To tag belongs to.
+    pub(super) fn usage(&self, request: &Request) -> Option<Usage> {
+        let key = DialogKey::of_request(request)?;
+        self.dialogs.get(&key).copied()
+    }
+
+    /// The answer an INVITE would get, with what we can do (RFC 3261 §11.2, RFC 4579 §5.13).
+    pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
+        let create = incoming.arrival.options.create;
+        let policy = self.policy(room, create).ok_or(Refusal::new(404))?;
+        let (host, port) = self.msrp_address(&incoming.arrival.socket);
+        let local = offer_answer::Local {
+            own_uri: format!("msrp://{host}:{port};tcp"),
+            host,
+            port,
+            max_size: self.config.max_message_size,
+            nicknames: policy.nicknames,
+            private_messages: policy.private_messages,
+        };
+        let origin = offer_answer::Origin {
+            session: 0,
+            version: 0,
+        };
+        let body = offer_answer::offer(&local, origin).write();
+        let contact = contact(&incoming.request.uri, &incoming.arrival.socket);
+        let headers = capabilities(&contact).with("Content-Type", "application/sdp");
+        let to_tag = incoming.arrival.to_tag.clone();
+        self.reply(incoming.transaction, 200, headers, body, to_tag);
+        Ok(())
+    }
+
+    /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2), also when that
+    /// comes only now.
+    pub(super) fn cancel(&mut self, now: Moment, transaction: TransactionId) {
+        if let Some(id) = self.answering.get(&transaction).copied() {
+            self.abandon(now, id, Refusal::new(487));
+        } else if self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction) {
+            self.timers
+                .arm(now + CANCEL_MEMORY, Timer::ForgetCancel(transaction));
+        }
+    }
+
+    /// Host and port for `a=path`.
+    pub(super) fn msrp_address(&self, socket: &Socket) -> (String, u16) {
+        let listener = self.config.listen.first();
+        let port = listener.map_or(2855, |listen| listen.address.port());
+        match &self.config.advertise {
+            Some(advertise) => (advertise.host.clone(), advertise.port.unwrap_or(port)),
+            None => (socket.host.clone(), port),
+        }
+    }
+}
+
+/// Checks that do not depend on a room (RFC 3261 §8.2.1, §8.2.2.3, §8.2.3).
+fn acceptable(request: &Request) -> Verdict<()> {
+    if !matches!(
+        request.method,
+        Method::Invite | Method::Bye | Method::Options | Method::Subscribe
+    ) {
+        return Err(Refusal::new(405).with("Allow", ALLOW));
+    }
+    let required = request.headers.elements("Require");
+    if !required.is_empty() {
+        // No extension is implemented that a peer may require.
+        return Err(Refusal::new(420).with("Unsupported", required.join(", ")));
+    }
+    if request.body.is_empty() {
+        return Ok(());
+    }
+    let encodings = request.headers.elements("Content-Encoding");
+    if encodings
+        .iter()
+        .any(|e| !e.eq_ignore_ascii_case("identity"))
+    {
+        return Err(Refusal::new(415).with("Accept-Encoding", "identity"));
+    }
+    if request.method == Method::Invite && !is_sdp(&request.headers) {
+        return Err(Refusal::new(415).with("Accept", "application/sdp"));
+    }
+    Ok(())
+}
+
+fn is_sdp(headers: &Headers) -> bool {
+    headers.first("Content-Type").is_some_and(|value| {
+        let kind = value.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/sdp")
+    })
+}
+
+/// The room a Request-URI names.
+fn room_uri(text: &str) -> Verdict<RoomUri> {
+    let uri: Uri = text.parse().map_err(|error| match error {
+        crate::wire::sip::UriError::Scheme => Refusal::new(416),
+        crate::wire::sip::UriError::Malformed => Refusal::new(400).because("Malformed Request-URI"),
+    })?;
+    if uri.scheme == "tel" {
+        return Err(Refusal::new(416));
+    }
+    if uri.user.is_none() {
+        return Err(Refusal::new(404));
+    }
+    Ok(RoomUri::new(uri.address_of_record()))
+}
+
+/// The caller, as the host names it.
+pub(super) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
+    let uri: Uri = arrival
+        .identity
+        .trim()
+        .parse()
+        .map_err(|_| Refusal::new(403).because("the caller has no identity"))?;
+    Ok(UserUri::new(uri.address_of_record()))
+}
+
+/// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with
+/// the port and transport of the socket where the URI alone would lead elsewhere.
+pub(super) fn contact(request_uri: &str, socket: &Socket) -> String {
+    let Ok(mut uri) = request_uri.parse::<Uri>() else {
+        return request_uri.to_owned();
+    };
+    let default_port = if socket.transport == "tls" {
+        5061
+    } else {
+        5060
+    };
+    if uri.port.is_none() && socket.port != default_port && uri.host == socket.host {
+        uri.port = Some(socket.port);
+    }
+    uri.headers = None;
+    uri.params.0.clear();
+    if socket.transport != "udp" {
+        let transport = ("transport".to_owned(), Some(socket.transport.clone()));
+        uri.params.0.push(transport);
+    }
+    uri.to_string()
+}
+
+/// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
+pub(super) fn capabilities(contact: &str) -> Headers {
+    Headers::new()
+        .with("Contact", format!("<{contact}>;isfocus"))
+        .with("Allow", ALLOW)
+        .with("Allow-Events", ALLOW_EVENTS)
+        .with("Accept", "application/sdp")
+}

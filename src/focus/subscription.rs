@@ -1,0 +1,71 @@
+//! Subscriptions to the conference event package (RFC 6665, 4575 §3).
+
+use super::RequestId;
+use super::dialog::Dialog;
+use super::roster::Seen;
+use super::timers::TimerKey;
+use crate::control::{RoomUri, UserUri};
+use crate::time::Moment;
+
+/// One subscription. Never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SubscriptionId(pub(super) u64);
+
+/// Why a subscription ends (RFC 6665 §4.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Termination {
+    /// It expired or was unsubscribed.
+    Timeout,
+    /// The conference has ended.
+    NoResource,
+    /// The subscriber may not watch any more.
+    Rejected,
+}
+
+impl Termination {
+    /// The `reason` parameter.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NoResource => "noresource",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What the next NOTIFY carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing, or a partial document if something changed.
+    Changes,
+    /// The whole document, at once: a SUBSCRIBE was accepted (RFC 6665 §4.2.1.2).
+    Full,
+    /// The last one.
+    Last(Termination),
+}
+
+/// One subscriber's subscription.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) room: RoomUri,
+    pub(super) user: UserUri,
+    pub(super) dialog: Dialog,
+    /// The Event header to echo, `id` parameter included.
+    pub(super) event: String,
+    pub(super) expires: Moment,
+    /// Only understands full documents (`full_notify_agents`).
+    pub(super) full_only: bool,
+    /// The version of the last document (row E06: counted per subscription).
+    pub(super) version: u32,
+    pub(super) seen: Seen,
+    pub(super) due: Due,
+    /// A NOTIFY under way: never two at a time.
+    pub(super) in_flight: Option<RequestId>,
+    /// A document was lost on the way: what comes next must be full.
+    pub(super) gap: bool,
+    /// It stands in the conference's `quiet` list.
+    pub(super) quiet: bool,
+    pub(super) last_sent: Option<Moment>,
+    pub(super) notify_timer: Option<TimerKey>,
+    pub(super) expiry_timer: Option<TimerKey>,
+}

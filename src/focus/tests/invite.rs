@@ -1,0 +1,255 @@
+//! INVITE and what answers it.
+
+use super::*;
+
+#[test]
+fn join_admits_first_then_answers() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    assert_eq!(scenario.transcript(), "! admit alice\n< 200 alice OK");
+    let admission = &scenario.admissions[0];
+    assert_eq!(admission.display, "alice A.");
+    assert_eq!(admission.peer.path, ["msrp://192.0.2.7:2855/alice;tcp"]);
+    assert!(admission.peer.private_messages);
+    assert_eq!(
+        admission.own_uri,
+        format!("msrp://198.51.100.1:2855/{};tcp", admission.session)
+    );
+}
+
+#[test]
+fn c80_answer_in_the_order_clients_need() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    let reply = scenario.reply_to(transaction).expect("an answer").clone();
+    let contact = reply.headers.first("Contact");
+    assert_eq!(contact, Some("<sip:lobby@example.com>;isfocus"), "F01, G04");
+    assert_eq!(reply.headers.first("Allow-Events"), Some("conference"));
+    let session = &scenario.sessions["alice"];
+    let body = String::from_utf8(reply.body.to_vec()).expect("UTF-8");
+    let (origin, rest) = body.split_once("s=-").expect("a session name");
+    assert!(origin.starts_with("v=0\r\no=- "), "{origin}");
+    let expected = format!(
+        "\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=message 2855 TCP/MSRP *\r\n\
+         a=accept-types:message/cpim\r\na=path:msrp://198.51.100.1:2855/{session};tcp\r\n\
+         a=accept-wrapped-types:*\r\na=setup:passive\r\n\
+         a=chatroom:nickname private-messages\r\na=max-size:10485760\r\n"
+    );
+    assert_eq!(rest, expected);
+}
+
+#[test]
+fn c67_session_ids_are_long_and_new() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    scenario.join("bob", ROOM);
+    let (alice, bob) = (&scenario.sessions["alice"], &scenario.sessions["bob"]);
+    assert_ne!(alice, bob);
+    assert!(alice.as_str().len() * 5 >= 128);
+}
+
+#[test]
+fn c86_refresh_changes_nothing() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let first = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    let first = scenario.reply_to(first).expect("an answer").clone();
+    phone.to_tag = first.to_tag.clone();
+    scenario.ack(&mut phone, ROOM, "");
+    scenario.transcript();
+    let again = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    let again = scenario.reply_to(again).expect("an answer").clone();
+    assert_eq!(again.body, first.body);
+    assert_eq!(scenario.transcript(), "< 200 alice OK");
+}
+
+#[test]
+fn changed_offer_amends_the_session() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.join("alice", ROOM);
+    scenario.transcript();
+    let muted = offer("alice") + "a=recvonly\r\n";
+    assert_eq!(
+        scenario.request(&mut phone, "INVITE", ROOM, &[], &muted),
+        Some(200)
+    );
+    assert_eq!(scenario.transcript(), "! amend alice\n< 200 alice OK");
+    assert!(!scenario.admissions[1].peer.sends);
+}
+
+#[test]
+fn f20_other_media_are_refused_in_their_place() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let audio = "m=audio 4000 RTP/AVP 0\r\n";
+    let both = offer("alice").replace("m=message", &format!("{audio}m=message"));
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &both);
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    let body = String::from_utf8_lossy(&reply.body);
+    let lines: Vec<_> = body.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(lines, ["m=audio 0 RTP/AVP 0", "m=message 2855 TCP/MSRP *"]);
+}
+
+#[test]
+fn c88_without_an_offer_we_offer() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], "");
+    let reply = scenario.reply_to(transaction).expect("an answer").clone();
+    let body = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(body.contains("a=setup:actpass\r\n"), "U02: {body}");
+    phone.to_tag = reply.to_tag;
+    scenario.transcript();
+    scenario.ack(&mut phone, ROOM, &offer("alice"));
+    assert_eq!(scenario.transcript(), "! amend alice");
+    let amended = scenario.admissions.last().expect("an amendment");
+    assert_eq!(amended.peer.path, ["msrp://192.0.2.7:2855/alice;tcp"]);
+    scenario.pass(600);
+    assert_eq!(scenario.transcript(), "", "the ACK has come");
+}
+
+#[test]
+fn f17_unusable_answer_in_ack_ends_in_bye() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    scenario.request(&mut phone, "INVITE", ROOM, &[], "");
+    scenario.transcript();
+    scenario.ack(&mut phone, ROOM, "v=0\r\n");
+    assert_eq!(
+        scenario.transcript(),
+        "< BYE alice\n! expel alice\n! close lobby"
+    );
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+#[test]
+fn f17_no_ack_ends_in_bye() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    scenario.transcript();
+    scenario.pass(31);
+    assert_eq!(scenario.transcript(), "");
+    scenario.pass(2);
+    assert_eq!(
+        scenario.transcript(),
+        "< BYE alice\n! expel alice\n! close lobby"
+    );
+    assert!(scenario.focus.is_idle());
+}
+
+#[test]
+fn f16_cancel_leaves_nothing() {
+    let mut scenario = Scenario::new();
+    scenario.admits = false;
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    scenario.feed(Input::Cancel(transaction));
+    assert_eq!(
+        scenario.transcript(),
+        "! admit alice\n< 487 alice Request Terminated\n! expel alice\n! close lobby"
+    );
+    assert_eq!(scenario.focus.counts(), Counts::default());
+    // The switch's answer comes too late and changes nothing.
+    let session = scenario.sessions["alice"].clone();
+    scenario.feed(Input::Notice(Notice::Admitted {
+        room: RoomUri::new(ROOM),
+        session,
+    }));
+    assert_eq!(scenario.transcript(), "");
+}
+
+#[test]
+fn cancel_that_overtakes_its_invite_is_remembered() {
+    let mut scenario = Scenario::new();
+    let coming = TransactionId { hash: 1, label: 2 };
+    scenario.feed(Input::Cancel(coming));
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(transaction, coming);
+    assert_eq!(scenario.transcript(), "< 487 alice Request Terminated");
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+#[test]
+fn cancels_are_forgotten_after_a_while() {
+    let mut scenario = Scenario::new();
+    scenario.feed(Input::Cancel(TransactionId { hash: 1, label: 2 }));
+    scenario.pass(9);
+    assert_eq!(scenario.focus.deadline(), None);
+    scenario.join("alice", ROOM);
+}
+
+#[test]
+fn silent_switch_is_answered_503() {
+    let mut scenario = Scenario::new();
+    scenario.admits = false;
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    scenario.pass(6);
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    assert_eq!(reply.code, 503);
+    assert!(reply.headers.first("Retry-After").is_some());
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+#[test]
+fn f18_second_invite_while_one_is_pending_500() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.join("alice", ROOM);
+    scenario.lose("alice", ROOM, LossCause::Disconnected);
+    scenario.admits = false;
+    let first = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    let second = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert!(scenario.reply_to(first).is_none());
+    let reply = scenario.reply_to(second).expect("an answer");
+    assert_eq!(reply.code, 500);
+    assert_eq!(reply.headers.first("Retry-After"), Some("5"));
+}
+
+#[test]
+fn record_routes_become_the_route_set() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let routes = [(
+        "Record-Route",
+        "<sip:p2.example.com;lr>, <sip:p1.example.com;lr>",
+    )];
+    scenario.request(&mut phone, "INVITE", ROOM, &routes, &offer("alice"));
+    scenario.pass(33);
+    let bye = scenario.sent.pop_back().expect("a BYE");
+    assert_eq!(bye.method, Method::Bye);
+    assert_eq!(bye.request_uri, "sip:alice@192.0.2.7:5060");
+    assert_eq!(
+        bye.routes,
+        ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]
+    );
+    assert_eq!(bye.next_hop.as_deref(), Some("sip:p2.example.com;lr"));
+}
+
+#[test]
+fn strict_routers_get_what_they_expect() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let routes = [("Record-Route", "<sip:old.example.com>")];
+    scenario.request(&mut phone, "INVITE", ROOM, &routes, &offer("alice"));
+    scenario.pass(33);
+    let bye = scenario.sent.pop_back().expect("a BYE");
+    assert_eq!(bye.request_uri, "sip:old.example.com");
+    assert_eq!(bye.routes, ["<sip:alice@192.0.2.7:5060>"]);
+}
+
+#[test]
+fn contact_leads_back_over_the_transport_it_came_by() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    phone.transport = "tcp";
+    let room = "sip:lobby@198.51.100.1";
+    let transaction = scenario.begin(&mut phone, "INVITE", room, &[], &offer("alice"));
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    assert_eq!(
+        reply.headers.first("Contact"),
+        Some("<sip:lobby@198.51.100.1;transport=tcp>;isfocus")
+    );
+}

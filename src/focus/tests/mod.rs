@@ -1,0 +1,420 @@
+//! Scenarios on a virtual clock. A [`Scenario`] plays phones and switch and writes down what
+//! the focus does, one line each:
+//!
+//! ```text
+//! < 200 alice …      an answer of the focus        ! admit alice     an order to the switch
+//! < NOTIFY bob …     a request of the focus
+//! ```
+
+mod histories;
+mod invite;
+mod leave;
+mod refusals;
+mod subscribe;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::*;
+use crate::control::{LossCause, Notice, SessionId};
+use crate::entropy::Seeded;
+use crate::wire::conference_info as info;
+use crate::wire::sip::{Headers, Message, Method, Request, SubscriptionState};
+
+const ROOM: &str = "sip:lobby@example.com";
+
+/// An offer as Blink writes it.
+pub(super) fn offer(user: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n\
+         m=message 2855 TCP/MSRP *\r\na=path:msrp://192.0.2.7:2855/{user};tcp\r\n\
+         a=accept-types:message/cpim\r\na=accept-wrapped-types:*\r\na=setup:active\r\n\
+         a=chatroom:nickname private-messages\r\n"
+    )
+}
+
+/// One side of a dialog with the focus, as a phone keeps it.
+#[derive(Clone, Debug)]
+pub(super) struct Phone {
+    pub(super) user: String,
+    pub(super) call_id: String,
+    pub(super) tag: String,
+    pub(super) to_tag: Option<String>,
+    pub(super) cseq: u32,
+    pub(super) transport: &'static str,
+}
+
+pub(super) struct Scenario {
+    pub(super) focus: Focus,
+    pub(super) now: Moment,
+    /// The switch admits everybody at once.
+    pub(super) admits: bool,
+    /// Subscribers answer NOTIFY with this; `None`: they keep silent.
+    pub(super) notify_answer: Option<u16>,
+    /// What happened since it was last read.
+    lines: Vec<String>,
+    replies: HashMap<TransactionId, (String, Option<Reply>)>,
+    pub(super) sent: VecDeque<OutgoingRequest>,
+    /// The session of each user's last admission.
+    pub(super) sessions: HashMap<String, SessionId>,
+    pub(super) admissions: Vec<crate::control::Admission>,
+    /// Rosters as subscribers rebuild them, by user.
+    pub(super) rosters: HashMap<String, info::Document>,
+    /// Users that have a subscription, for histories with one a user.
+    pub(super) watched: HashSet<String>,
+    next: u32,
+}
+
+pub(super) fn config() -> Config {
+    Config {
+        listen: vec![Listen {
+            transport: Transport::Tcp,
+            address: "0.0.0.0:2855".parse().expect("an address"),
+        }],
+        advertise: None,
+        rooms: vec![RoomEntry {
+            uri: RoomUri::new("sip:hall@example.com"),
+            max_participants: Some(2),
+            nicknames: true,
+            private_messages: false,
+            subscribe_participants_only: false,
+        }],
+        adhoc: true,
+        max_conferences: 3,
+        max_participants: 100,
+        max_message_size: 10 << 20,
+        bind_timeout: Duration::from_secs(32),
+        rejoin_grace: Duration::from_secs(30),
+        subscription_expires: Duration::from_secs(3600),
+        notify_interval: Duration::from_secs(5),
+        full_notify_agents: Some("(?i)blink".to_owned()),
+        software: "msrp_conference".to_owned(),
+    }
+}
+
+impl Scenario {
+    pub(super) fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub(super) fn with(config: Config) -> Self {
+        Self {
+            focus: Focus::new(config, Box::new(Seeded(7))),
+            now: Moment::from_epoch(Duration::from_secs(1_000_000_000)),
+            admits: true,
+            notify_answer: Some(200),
+            lines: Vec::new(),
+            replies: HashMap::new(),
+            sent: VecDeque::new(),
+            sessions: HashMap::new(),
+            admissions: Vec::new(),
+            rosters: HashMap::new(),
+            watched: HashSet::new(),
+            next: 0,
+        }
+    }
+
+    pub(super) fn phone(&mut self, user: &str) -> Phone {
+        self.next += 1;
+        Phone {
+            user: user.to_owned(),
+            call_id: format!("call-{}-{user}", self.next),
+            tag: format!("tag-{user}"),
+            to_tag: None,
+            cseq: 0,
+            transport: "udp",
+        }
+    }
+
+    /// INVITE, 200, ACK.
+    pub(super) fn join(&mut self, user: &str, room: &str) -> Phone {
+        let mut phone = self.phone(user);
+        let code = self.request(&mut phone, "INVITE", room, &[], &offer(user));
+        assert_eq!(code, Some(200), "{user} joins {room}");
+        self.ack(&mut phone, room, "");
+        phone
+    }
+
+    /// SUBSCRIBE, 200; the first NOTIFY has come too.
+    pub(super) fn watch(&mut self, user: &str, room: &str) -> Phone {
+        let mut phone = self.phone(user);
+        let code = self.request(
+            &mut phone,
+            "SUBSCRIBE",
+            room,
+            &[("Event", "conference")],
+            "",
+        );
+        assert_eq!(code, Some(200), "{user} watches {room}");
+        phone
+    }
+
+    /// Sends a request and gives the final code if it has come.
+    pub(super) fn request(
+        &mut self,
+        phone: &mut Phone,
+        method: &str,
+        room: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Option<u16> {
+        let transaction = self.begin(phone, method, room, headers, body);
+        let reply = self.reply_to(transaction)?.clone();
+        if phone.to_tag.is_none() && reply.code < 300 {
+            phone.to_tag = reply.to_tag;
+        }
+        Some(reply.code)
+    }
+
+    /// Sends a request and gives its transaction.
+    pub(super) fn begin(
+        &mut self,
+        phone: &mut Phone,
+        method: &str,
+        room: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> TransactionId {
+        phone.cseq += 1;
+        self.next += 1;
+        let transaction = TransactionId {
+            hash: 1,
+            label: self.next,
+        };
+        self.replies.insert(transaction, (phone.user.clone(), None));
+        let arrival = arrival(phone, method, room, headers, body, Some(transaction));
+        self.feed(Input::Request(Box::new(arrival)));
+        transaction
+    }
+
+    pub(super) fn ack(&mut self, phone: &mut Phone, room: &str, body: &str) {
+        let arrival = arrival(phone, "ACK", room, &[], body, None);
+        self.feed(Input::Request(Box::new(arrival)));
+    }
+
+    pub(super) fn reply_to(&self, transaction: TransactionId) -> Option<&Reply> {
+        self.replies.get(&transaction)?.1.as_ref()
+    }
+
+    /// The switch lost this user's session.
+    pub(super) fn lose(&mut self, user: &str, room: &str, cause: LossCause) {
+        let session = self.sessions[user].clone();
+        self.feed(Input::Notice(Notice::Lost {
+            room: RoomUri::new(room),
+            session,
+            cause,
+        }));
+    }
+
+    /// Lets time pass, stopping at each deadline.
+    pub(super) fn pass(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while let Some(at) = self.focus.deadline().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            self.feed(Input::Deadline);
+        }
+        self.now = end;
+    }
+
+    /// What happened since the last call.
+    pub(super) fn transcript(&mut self) -> String {
+        std::mem::take(&mut self.lines).join("\n")
+    }
+
+    /// Gives an input and plays the others' part until nothing happens any more.
+    pub(super) fn feed(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.focus.handle(self.now, input);
+            while let Some(output) = self.focus.poll() {
+                inputs.extend(self.observe(output));
+            }
+        }
+    }
+
+    fn observe(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Reply(transaction, reply) => {
+                let (user, slot) = self.replies.get_mut(&transaction).expect("its transaction");
+                assert!(slot.is_none(), "two final answers to {user}");
+                self.lines
+                    .push(format!("< {} {user} {}", reply.code, reply.reason));
+                *slot = Some(reply);
+                None
+            }
+            Output::Order(order) => self.ordered(order),
+            Output::Send(request) => self.received(*request),
+            Output::Log(_) => None,
+        }
+    }
+
+    fn ordered(&mut self, order: Order) -> Option<Input> {
+        let name = |session: &SessionId, sessions: &HashMap<String, SessionId>| {
+            sessions
+                .iter()
+                .find(|(_, of)| *of == session)
+                .map_or_else(|| "?".to_owned(), |(user, _)| user.clone())
+        };
+        match order {
+            Order::Admit(admission) => {
+                let user = short(admission.user.as_str());
+                self.lines.push(format!("! admit {user}"));
+                self.sessions.insert(user, admission.session.clone());
+                let notice = Notice::Admitted {
+                    room: admission.room.clone(),
+                    session: admission.session.clone(),
+                };
+                self.admissions.push(*admission);
+                self.admits.then_some(Input::Notice(notice))
+            }
+            Order::Amend(admission) => {
+                let user = short(admission.user.as_str());
+                self.lines.push(format!("! amend {user}"));
+                self.admissions.push(*admission);
+                None
+            }
+            Order::Expel { session, .. } => {
+                let user = name(&session, &self.sessions);
+                self.lines.push(format!("! expel {user}"));
+                None
+            }
+            Order::Close { room } => {
+                self.lines.push(format!("! close {}", short(room.as_str())));
+                None
+            }
+        }
+    }
+
+    fn received(&mut self, request: OutgoingRequest) -> Option<Input> {
+        let user = short(&request.remote_uri);
+        let mut line = format!("< {} {user}", request.method);
+        let mut code = Some(200);
+        if request.method == Method::Notify {
+            line.push_str(&self.notified(&user, &request));
+            code = self.notify_answer;
+        }
+        self.lines.push(line);
+        let id = request.id;
+        self.sent.push_back(request);
+        code.map(|code| Input::Outcome {
+            request: id,
+            code,
+            response: None,
+        })
+    }
+
+    /// ` active full v1 (alice bob)`
+    fn notified(&mut self, user: &str, request: &OutgoingRequest) -> String {
+        let state = request
+            .headers
+            .first("Subscription-State")
+            .and_then(|value| value.parse::<SubscriptionState>().ok())
+            .expect("row E32: every NOTIFY has a Subscription-State");
+        let document = info::Document::read(&request.body).expect("a readable document");
+        let shown = users(&document);
+        let line = format!(
+            " {}{} {} v{} ({shown})",
+            state.state,
+            state
+                .params
+                .value("reason")
+                .map(|reason| format!(";{reason}"))
+                .unwrap_or_default(),
+            format!("{:?}", document.state).to_lowercase(),
+            document.version,
+        );
+        if self.notify_answer == Some(200) {
+            let mut roster = self.rosters.remove(user);
+            info::apply(&mut roster, document).expect("row E09: no gap");
+            self.rosters
+                .extend(roster.map(|roster| (user.to_owned(), roster)));
+        }
+        line
+    }
+}
+
+/// `alice bob-` : who stands in a document; `-` disconnected, `x` deleted.
+pub(super) fn users(document: &info::Document) -> String {
+    let Some(users) = &document.users else {
+        return String::new();
+    };
+    let mut shown: Vec<String> = users.users.iter().map(user_line).collect();
+    shown.sort();
+    shown.join(" ")
+}
+
+fn user_line(user: &info::User) -> String {
+    let name = short(&user.entity);
+    if user.state == info::State::Deleted {
+        return format!("{name}=x");
+    }
+    let endpoints: String = user
+        .endpoints
+        .iter()
+        .map(|endpoint| match (endpoint.state, endpoint.status) {
+            (info::State::Deleted, _) => 'x',
+            (_, Some(info::EndpointStatus::Disconnected)) => '-',
+            _ => '+',
+        })
+        .collect();
+    format!("{name}={endpoints}")
+}
+
+fn short(uri: &str) -> String {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    rest.split('@').next().unwrap_or(rest).to_owned()
+}
+
+fn arrival(
+    phone: &Phone,
+    method: &str,
+    room: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+    transaction: Option<TransactionId>,
+) -> Arrival {
+    let Phone { user, tag, .. } = phone;
+    let to_tag = phone
+        .to_tag
+        .as_ref()
+        .map_or_else(String::new, |tag| format!(";tag={tag}"));
+    let mut all = Headers::new()
+        .with("Via", "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1")
+        .with(
+            "From",
+            format!("\"{user} A.\" <sip:{user}@example.com>;tag={tag}"),
+        )
+        .with("To", format!("<{room}>{to_tag}"))
+        .with("Call-ID", phone.call_id.clone())
+        .with("CSeq", format!("{} {method}", phone.cseq))
+        .with("Contact", format!("<sip:{user}@192.0.2.7:5060>"));
+    for (name, value) in headers {
+        all.push(name, *value);
+    }
+    if !body.is_empty() && all.first("Content-Type").is_none() {
+        all.push("Content-Type", "application/sdp");
+    }
+    let request = Request {
+        method: Method::from(method),
+        uri: room.to_owned(),
+        headers: all,
+        body: bytes::Bytes::copy_from_slice(body.as_bytes()),
+    };
+    let message = request.write();
+    assert!(matches!(Message::parse(&message), Ok(Message::Request(_))));
+    Arrival {
+        transaction,
+        to_tag: None,
+        message: message.into(),
+        request_uri: room.to_owned(),
+        source: "192.0.2.7:5060".parse().expect("an address"),
+        socket: Socket {
+            handle: 1,
+            transport: phone.transport.to_owned(),
+            host: "198.51.100.1".to_owned(),
+            port: 5060,
+        },
+        identity: format!("sip:{user}@example.com"),
+        options: ScriptOptions::default(),
+    }
+}

@@ -1,0 +1,278 @@
+//! Requests that are not granted, each with the answer its RFC names.
+
+use super::*;
+
+/// Sends one request outside any dialog and gives the final answer.
+fn answer(method: &str, room: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    answer_of(&mut Scenario::new(), method, room, headers, body)
+}
+
+fn answer_of(
+    scenario: &mut Scenario,
+    method: &str,
+    room: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(&mut phone, method, room, headers, body);
+    scenario.reply_to(transaction).expect("an answer").clone()
+}
+
+#[test]
+fn f19_unknown_method_405_with_allow() {
+    for method in ["REFER", "MESSAGE", "PUBLISH", "FOO"] {
+        let reply = answer(method, ROOM, &[], "");
+        assert_eq!(reply.code, 405, "{method}");
+        let allow = reply.headers.first("Allow").expect("Allow");
+        assert!(allow.contains("INVITE"), "{allow}");
+    }
+}
+
+#[test]
+fn f19_unknown_extension_420() {
+    let reply = answer(
+        "INVITE",
+        ROOM,
+        &[("Require", "100rel, foo")],
+        &offer("alice"),
+    );
+    assert_eq!(reply.code, 420);
+    assert_eq!(reply.headers.first("Unsupported"), Some("100rel, foo"));
+}
+
+#[test]
+fn f19_unknown_body_415() {
+    let reply = answer("INVITE", ROOM, &[("Content-Type", "text/plain")], "hello");
+    assert_eq!(reply.code, 415);
+    assert_eq!(reply.headers.first("Accept"), Some("application/sdp"));
+    let reply = answer(
+        "INVITE",
+        ROOM,
+        &[("Content-Encoding", "gzip")],
+        &offer("alice"),
+    );
+    assert_eq!(reply.code, 415);
+    assert_eq!(reply.headers.first("Accept-Encoding"), Some("identity"));
+}
+
+#[test]
+fn f19_unknown_dialog_481() {
+    let mut scenario = Scenario::new();
+    for method in ["INVITE", "BYE", "SUBSCRIBE", "OPTIONS"] {
+        let mut phone = scenario.phone("alice");
+        phone.to_tag = Some("nobody".to_owned());
+        let headers = [("Event", "conference")];
+        let code = scenario.request(&mut phone, method, ROOM, &headers, "");
+        assert_eq!(code, Some(481), "{method}");
+    }
+    let mut phone = scenario.phone("alice");
+    assert_eq!(
+        scenario.request(&mut phone, "BYE", ROOM, &[], ""),
+        Some(481)
+    );
+}
+
+#[test]
+fn c84_g02_unusable_offers_488_with_the_reason() {
+    let cases = [
+        (
+            offer("a").replace("message/cpim", "text/plain"),
+            "message/cpim",
+        ),
+        (offer("a").replace("m=message", "m=audio"), "no m=message"),
+        (
+            offer("a").replace("m=message 2855", "m=message 0"),
+            "no m=message",
+        ),
+        (offer("a").replace("TCP/MSRP", "TCP/TLS/MSRP"), "TLS"),
+        (offer("a").replace("a=path:msrp", "a=path:http"), "a=path"),
+        (
+            offer("a") + "a=file-selector:name:\"x\"\r\n",
+            "no m=message",
+        ),
+    ];
+    for (body, why) in cases {
+        let reply = answer("INVITE", ROOM, &[], &body);
+        assert_eq!(reply.code, 488, "{body}");
+        let warning = reply.headers.first("Warning").expect("a Warning");
+        assert!(warning.contains(why), "{warning}");
+    }
+}
+
+#[test]
+fn c83_ranges_of_types_cover_cpim() {
+    for range in ["*", "message/*", "text/plain message/CPIM"] {
+        let body = offer("a").replace(
+            "a=accept-types:message/cpim",
+            &format!("a=accept-types:{range}"),
+        );
+        assert_eq!(answer("INVITE", ROOM, &[], &body).code, 200, "{range}");
+    }
+}
+
+#[test]
+fn truncated_sdp_400() {
+    assert_eq!(answer("INVITE", ROOM, &[], "m=message").code, 400);
+}
+
+#[test]
+fn adhoc_no_404() {
+    let closed = || {
+        Scenario::with(Config {
+            adhoc: false,
+            ..config()
+        })
+    };
+    for method in ["INVITE", "OPTIONS"] {
+        let reply = answer_of(&mut closed(), method, ROOM, &[], "");
+        assert_eq!(reply.code, 404, "{method}");
+        let reply = answer_of(&mut closed(), method, "sip:hall@example.com", &[], "");
+        assert_eq!(reply.code, 200, "{method}");
+    }
+}
+
+#[test]
+fn script_decides_over_adhoc() {
+    let mut scenario = Scenario::with(Config {
+        adhoc: false,
+        ..config()
+    });
+    let mut phone = scenario.phone("alice");
+    phone.cseq = 1;
+    let transaction = TransactionId { hash: 9, label: 9 };
+    scenario
+        .replies
+        .insert(transaction, ("alice".to_owned(), None));
+    let mut arrival = arrival(
+        &phone,
+        "INVITE",
+        ROOM,
+        &[],
+        &offer("alice"),
+        Some(transaction),
+    );
+    arrival.options.create = Some(true);
+    scenario.feed(Input::Request(Box::new(arrival)));
+    assert_eq!(
+        scenario.reply_to(transaction).map(|reply| reply.code),
+        Some(200)
+    );
+}
+
+#[test]
+fn full_room_486() {
+    let hall = "sip:hall@example.com";
+    let mut scenario = Scenario::new();
+    scenario.join("alice", hall);
+    scenario.join("bob", hall);
+    scenario.join("bob", hall);
+    let mut phone = scenario.phone("carol");
+    let code = scenario.request(&mut phone, "INVITE", hall, &[], &offer("carol"));
+    assert_eq!(code, Some(486), "a second device of bob counts as bob");
+}
+
+#[test]
+fn devices_of_one_user_are_bounded() {
+    let mut scenario = Scenario::new();
+    for _ in 0..16 {
+        scenario.join("alice", ROOM);
+    }
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(486));
+}
+
+#[test]
+fn too_many_conferences_503() {
+    let mut scenario = Scenario::new();
+    for room in [
+        "sip:a@example.com",
+        "sip:b@example.com",
+        "sip:c@example.com",
+    ] {
+        scenario.join("alice", room);
+    }
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(
+        &mut phone,
+        "INVITE",
+        "sip:d@example.com",
+        &[],
+        &offer("alice"),
+    );
+    assert_eq!(code, Some(503));
+}
+
+#[test]
+fn rooms_are_sip_uris() {
+    assert_eq!(answer("INVITE", "tel:+4930123", &[], &offer("a")).code, 416);
+    assert_eq!(
+        answer("INVITE", "http://example.com", &[], &offer("a")).code,
+        416
+    );
+    assert_eq!(
+        answer("INVITE", "sip:example.com", &[], &offer("a")).code,
+        404
+    );
+}
+
+#[test]
+fn one_room_however_it_is_written() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", "sip:lobby@EXAMPLE.com:5060;transport=tcp");
+    scenario.join("bob", "sips:lobby@example.com");
+    assert_eq!(scenario.focus.counts().conferences, 1);
+}
+
+#[test]
+fn f10_options_tells_what_we_can() {
+    let reply = answer("OPTIONS", ROOM, &[], "");
+    assert_eq!(reply.code, 200);
+    for name in ["Allow", "Allow-Events", "Accept", "Contact"] {
+        assert!(reply.headers.first(name).is_some(), "{name}");
+    }
+    assert!(
+        reply
+            .headers
+            .first("Contact")
+            .is_some_and(|value| value.ends_with(";isfocus"))
+    );
+    assert!(String::from_utf8_lossy(&reply.body).contains("m=message"));
+}
+
+#[test]
+fn out_of_order_cseq_500() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.join("alice", ROOM);
+    phone.cseq -= 1;
+    assert_eq!(
+        scenario.request(&mut phone, "BYE", ROOM, &[], ""),
+        Some(500)
+    );
+}
+
+#[test]
+fn callers_without_identity_403() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    phone.cseq = 1;
+    let transaction = TransactionId { hash: 9, label: 9 };
+    scenario
+        .replies
+        .insert(transaction, ("alice".to_owned(), None));
+    let mut arrival = arrival(
+        &phone,
+        "INVITE",
+        ROOM,
+        &[],
+        &offer("alice"),
+        Some(transaction),
+    );
+    arrival.identity = String::new();
+    scenario.feed(Input::Request(Box::new(arrival)));
+    assert_eq!(
+        scenario.reply_to(transaction).map(|reply| reply.code),
+        Some(403)
+    );
+}

@@ -1,0 +1,90 @@
+//! Every deadline of the focus in one ordered set.
+
+use std::collections::BTreeMap;
+
+use super::conference::EndpointId;
+use super::subscription::SubscriptionId;
+use super::{RequestId, TransactionId};
+use crate::time::Moment;
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The switch has not said whether it admits the endpoint.
+    Admission(EndpointId),
+    /// The 2xx of this endpoint's INVITE has no ACK (RFC 3261 §13.3.1.4).
+    Ack(EndpointId),
+    /// The endpoint lost its connection and may come back until then.
+    Rejoin(EndpointId),
+    /// This subscriber may be notified again.
+    Notify(SubscriptionId),
+    /// The subscription ends unless refreshed.
+    Expiry(SubscriptionId),
+    /// No INVITE will follow this CANCEL any more.
+    ForgetCancel(TransactionId),
+    /// The host never told how a request of ours ended.
+    Outcome(RequestId),
+}
+
+/// Names one armed timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TimerKey(Moment, u64);
+
+/// The armed timers in order.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    armed: BTreeMap<TimerKey, Timer>,
+    sequence: u64,
+}
+
+impl Timers {
+    /// Arms a timer.
+    pub(super) fn arm(&mut self, at: Moment, timer: Timer) -> TimerKey {
+        self.sequence += 1;
+        let key = TimerKey(at, self.sequence);
+        self.armed.insert(key, timer);
+        key
+    }
+
+    /// Takes a timer back, if it is still armed.
+    pub(super) fn disarm(&mut self, key: Option<TimerKey>) {
+        if let Some(key) = key {
+            self.armed.remove(&key);
+        }
+    }
+
+    /// The next timer that is due.
+    pub(super) fn due(&mut self, now: Moment) -> Option<Timer> {
+        let entry = self.armed.first_entry()?;
+        (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    /// When the next timer is due.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.armed.first_key_value().map(|(key, _)| key.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn timers_fire_in_order_and_only_when_due() {
+        let start = Moment::from_epoch(Duration::from_secs(100));
+        let mut timers = Timers::default();
+        let late = Timer::Outcome(RequestId(2));
+        let early = Timer::Outcome(RequestId(1));
+        timers.arm(start + Duration::from_secs(2), late);
+        timers.arm(start + Duration::from_secs(1), early);
+        let gone = timers.arm(start, Timer::Outcome(RequestId(0)));
+        timers.disarm(Some(gone));
+        assert_eq!(timers.due(start), None);
+        assert_eq!(timers.deadline(), Some(start + Duration::from_secs(1)));
+        let now = start + Duration::from_secs(3);
+        assert_eq!(timers.due(now), Some(early));
+        assert_eq!(timers.due(now), Some(late));
+        assert_eq!(timers.due(now), None);
+    }
+}
