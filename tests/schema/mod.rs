@@ -1,6 +1,8 @@
 //! Validates conference-info documents: against our RELAX NG grammar always, against the
 //! schema of RFC 4575 when its text lies beside the repository.
 
+#![allow(unreachable_pub)] // each test crate includes this file as a module of its own
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -41,10 +41,10 @@ pub const MAX_USERS: usize = 100_000;
 /// Brings `local` up to date with a document received on the same subscription. A new
 /// subscription starts with `None`.
 pub fn apply(local: &mut Option<Document>, received: Document) -> Result<Applied, ApplyError> {
-    if let Some(known) = local {
-        if received.version <= known.version {
-            return Ok(Applied::Ignored);
-        }
+    if let Some(known) = local
+        && received.version <= known.version
+    {
+        return Ok(Applied::Ignored);
     }
     match (received.state, &mut *local) {
         (State::Full, _) => {

@@ -66,7 +66,10 @@ fn description(element: &Element) -> Description {
         display_text: element.text("display-text"),
         subject: element.text("subject"),
         free_text: element.text("free-text"),
-        keywords: keywords.split_whitespace().map(str::to_owned).collect(),
+        keywords: keywords
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
         conf_uris: uris(element, "conf-uris"),
         service_uris: uris(element, "service-uris"),
         maximum_user_count: element.number("maximum-user-count"),
@@ -177,7 +180,7 @@ fn is_date_time(text: &str) -> bool {
     };
     let year: u32 = year.parse().unwrap_or_default();
     let days = match number(5, b"-") {
-        Some(2) if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        Some(2) if is_leap(year) => 29,
         Some(2) => 28,
         Some(4 | 6 | 9 | 11) => 30,
         Some(1..=12) => 31,
@@ -187,6 +190,10 @@ fn is_date_time(text: &str) -> bool {
     let date = year > 0 && within(8, b"-", days) && number(8, b"-") != Some(0);
     let time = within(11, b"T", 23) && within(14, b":", 59) && within(17, b":", 59);
     date && time && text.get(19..).is_some_and(is_fraction_and_zone)
+}
+
+fn is_leap(year: u32) -> bool {
+    year.is_multiple_of(400) || (year.is_multiple_of(4) && !year.is_multiple_of(100))
 }
 
 fn is_fraction_and_zone(text: &str) -> bool {

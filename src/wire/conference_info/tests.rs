@@ -442,7 +442,7 @@ fn document() -> impl Strategy<Value = Document> {
 /// Order carries no meaning.
 fn sorted(document: &Document) -> Document {
     let mut document = document.clone();
-    for users in &mut document.users {
+    if let Some(users) = &mut document.users {
         users.users.sort_by(|a, b| a.entity.cmp(&b.entity));
         for user in &mut users.users {
             user.endpoints.sort_by(|a, b| a.entity.cmp(&b.entity));

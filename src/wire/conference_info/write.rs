@@ -64,15 +64,12 @@ fn write_description(xml: &mut Xml, description: &Description) {
     xml.text("display-text", description.display_text.as_deref());
     xml.text("subject", description.subject.as_deref());
     xml.text("free-text", description.free_text.as_deref());
-    let keywords = description
-        .keywords
-        .iter()
-        .flat_map(|k| k.split_whitespace());
-    let keywords = keywords.collect::<Vec<_>>().join(" ");
-    xml.text(
-        "keywords",
-        Some(keywords.as_str()).filter(|k| !k.is_empty()),
-    );
+    let words = description.keywords.iter();
+    let words = words.flat_map(|words| words.split_ascii_whitespace());
+    let words = words.filter(|word| word.chars().any(is_xml));
+    let keywords = words.collect::<Vec<_>>().join(" ");
+    let keywords = Some(keywords.as_str()).filter(|words| !words.is_empty());
+    xml.text("keywords", keywords);
     write_uris(xml, "conf-uris", &description.conf_uris);
     write_uris(xml, "service-uris", &description.service_uris);
     xml.display("maximum-user-count", description.maximum_user_count);
