@@ -36,7 +36,7 @@ pub enum ApplyError {
 
 /// Most users of a roster that is kept, and most endpoints of a user; a notifier of ours
 /// admits 1000 (DESIGN §7).
-pub const MAX_USERS: usize = 100_000;
+pub const MAX_USERS: usize = 10_000;
 
 /// Brings `local` up to date with a document received on the same subscription. A new
 /// subscription starts with `None`.
