@@ -5,8 +5,9 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ pub struct Proxy {
     plan: Plan,
     lines: Arc<Mutex<String>>,
     ended: Arc<Mailbox<ExitStatus>>,
+    watchdog: Child,
     over: bool,
 }
 
@@ -62,6 +64,7 @@ impl Proxy {
         let (written, copy) = (Arc::clone(&lines), folder.join("log"));
         thread::spawn(move || read_log(log, &written, &copy));
         let (pid, ended) = (child.id(), Arc::new(Mailbox::new()));
+        let watchdog = watchdog(pid, &folder);
         let end = Arc::clone(&ended);
         thread::spawn(move || end.push(child.wait().expect("wait")));
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
@@ -75,6 +78,7 @@ impl Proxy {
             plan,
             lines,
             ended,
+            watchdog,
             over: false,
         }
     }
@@ -287,6 +291,8 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
         for pid in self.processes() {
             // It may have gone meanwhile.
             let _ = Command::new("sh")
@@ -304,6 +310,21 @@ impl Drop for Proxy {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// Stops the proxy if we end without doing so ourselves (Ctrl-C): its input closes then.
+fn watchdog(pid: u32, folder: &Path) -> Child {
+    let script = format!(
+        "cat >/dev/null; kill -TERM {pid}; rm -rf '{}'",
+        folder.display()
+    );
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    shell.process_group(0).spawn().expect("sh")
 }
 
 fn read_log(pipe: impl Read, lines: &Mutex<String>, copy: &Path) {
