@@ -18,6 +18,8 @@ pub mod participant;
 pub mod plan;
 pub mod proxy;
 pub mod roster;
+#[path = "../schema/mod.rs"]
+pub mod schema;
 pub mod sipp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use msrp_conference::wire::conference_info::DisconnectionMethod;
+
 use crate::harness::agent::{Agent, Transport};
 use crate::harness::host::{Family, Host};
 use crate::harness::msrp::Link;
@@ -50,7 +52,7 @@ fn a_lost_connection_is_a_lost_participant() {
         }
         assert_eq!(
             subscription.roster.departure("sip:alice@127.0.0.1"),
-            Some("failed")
+            Some(DisconnectionMethod::Failed)
         );
         assert_eq!(proxy.statistic("losses"), 1);
         proxy.stop();
@@ -73,7 +75,7 @@ fn a_departure_by_bye_is_shown_once_then_deleted() {
         }
         assert_eq!(
             subscription.roster.departure("sip:alice@127.0.0.1"),
-            Some("departed")
+            Some(DisconnectionMethod::Departed)
         );
         proxy.stop();
     });

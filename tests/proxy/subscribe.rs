@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use msrp_conference::wire::conference_info::State;
 use msrp_conference::wire::sip::{Request, SubscriptionState};
 
 use crate::harness::agent::{Agent, Transport};
@@ -41,8 +42,8 @@ fn e04_e06_full_first_then_partial_with_a_version_each() {
         for each in [&alice, &bob] {
             // The roster itself asserts that the versions are in sequence.
             let kinds = &each.subscription.as_ref().unwrap().roster.kinds;
-            assert_eq!(kinds[0], "full");
-            assert!(kinds[1..].iter().all(|kind| kind == "partial"), "{kinds:?}");
+            assert_eq!(kinds[0], State::Full);
+            assert!(kinds[1..].iter().all(|kind| *kind == State::Partial), "{kinds:?}");
         }
         proxy.stop();
     });
@@ -122,8 +123,7 @@ fn a_refresh_gets_a_full_document() {
             .next(&alice.agent, PATIENCE)
             .expect("E04: a NOTIFY on refresh");
         assert_eq!(
-            subscription.roster.kinds.last().map(String::as_str),
-            Some("full")
+            subscription.roster.kinds.last(), Some(&State::Full)
         );
         proxy.stop();
     });
@@ -161,7 +161,7 @@ fn a_fetch_gets_one_full_document() {
         let proxy = quick(host);
         let alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
         let mut fetched = Subscription::start(&alice.agent, &alice.room, 0);
-        assert_eq!(fetched.roster.kinds, ["full"]);
+        assert_eq!(fetched.roster.kinds, [State::Full]);
         fetched.follow(&alice.agent, &["sip:alice@127.0.0.1".to_owned()].into());
         assert_eq!(proxy.statistic("subscriptions"), 0);
         proxy.stop();
