@@ -32,7 +32,9 @@ impl Roster {
         self.assert_sequence(&document, &text);
         let state = document.state;
         match apply(&mut self.known, document) {
-            Ok(Applied::Ignored) => assert_eq!(state, State::Full, "an old partial document: {text}"),
+            Ok(Applied::Ignored) => {
+                assert_eq!(state, State::Full, "an old partial document: {text}")
+            }
             Ok(_) => {}
             Err(error) => panic!("{error}: {text}"),
         }
@@ -43,7 +45,11 @@ impl Roster {
         if let Some(last) = self.versions.last() {
             let next = document.version == last + 1;
             let repeated = document.state == State::Full && document.version == *last;
-            assert!(next || repeated, "version {} after {last}: {text}", document.version);
+            assert!(
+                next || repeated,
+                "version {} after {last}: {text}",
+                document.version
+            );
         }
         self.versions.push(document.version);
         self.kinds.push(document.state);
@@ -61,8 +67,14 @@ impl Roster {
             }
             for endpoint in &user.endpoints {
                 if endpoint.status == Some(EndpointStatus::Disconnected) {
-                    assert_ne!(document.state, State::Full, "a full document lists the departed");
-                    let method = endpoint.disconnection_method.expect("E14: disconnection-method");
+                    assert_ne!(
+                        document.state,
+                        State::Full,
+                        "a full document lists the departed"
+                    );
+                    let method = endpoint
+                        .disconnection_method
+                        .expect("E14: disconnection-method");
                     self.departures.insert(user.entity.clone(), method);
                 }
             }
@@ -71,9 +83,15 @@ impl Roster {
 
     /// The users with a connected endpoint.
     pub fn connected(&self) -> BTreeSet<String> {
-        let users = self.known.iter().flat_map(|document| &document.users).flat_map(|users| &users.users);
+        let users = self
+            .known
+            .iter()
+            .flat_map(|document| &document.users)
+            .flat_map(|users| &users.users);
         let here = users.filter(|user| {
-            user.endpoints.iter().any(|endpoint| endpoint.status == Some(EndpointStatus::Connected))
+            user.endpoints
+                .iter()
+                .any(|endpoint| endpoint.status == Some(EndpointStatus::Connected))
         });
         here.map(|user| user.entity.clone()).collect()
     }

@@ -43,7 +43,10 @@ fn e04_e06_full_first_then_partial_with_a_version_each() {
             // The roster itself asserts that the versions are in sequence.
             let kinds = &each.subscription.as_ref().unwrap().roster.kinds;
             assert_eq!(kinds[0], State::Full);
-            assert!(kinds[1..].iter().all(|kind| *kind == State::Partial), "{kinds:?}");
+            assert!(
+                kinds[1..].iter().all(|kind| *kind == State::Partial),
+                "{kinds:?}"
+            );
         }
         proxy.stop();
     });
@@ -122,9 +125,7 @@ fn a_refresh_gets_a_full_document() {
         subscription
             .next(&alice.agent, PATIENCE)
             .expect("E04: a NOTIFY on refresh");
-        assert_eq!(
-            subscription.roster.kinds.last(), Some(&State::Full)
-        );
+        assert_eq!(subscription.roster.kinds.last(), Some(&State::Full));
         proxy.stop();
     });
 }
