@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::RoomEntry;
-use super::TransactionId;
 use super::dialog::Dialog;
 use super::offer_answer::{Accepted, Local, Origin};
+use super::session_timer::{Agreement, SessionTimer};
 use super::subscription::SubscriptionId;
 use super::timers::TimerKey;
+use super::{RequestId, TransactionId};
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -101,7 +102,10 @@ pub(super) struct Departure {
 pub(super) struct Answering {
     pub(super) transaction: TransactionId,
     /// The description for the 2xx.
-    pub(super) body: Description,
+    pub(super) body: Option<Description>,
+    /// It answers an INVITE, no UPDATE.
+    pub(super) needs_ack: bool,
+    pub(super) agreement: Agreement,
     /// Initial INVITE: the endpoint is not yet in the roster.
     pub(super) joining: bool,
 }
@@ -141,6 +145,11 @@ pub(super) struct Endpoint {
     pub(super) admission_timer: Option<TimerKey>,
     pub(super) ack_timer: Option<TimerKey>,
     pub(super) rejoin_timer: Option<TimerKey>,
+    pub(super) session_timer: Option<SessionTimer>,
+    /// A session refresh request of ours without outcome.
+    pub(super) inviting: Option<RequestId>,
+    /// The peer takes UPDATE (RFC 3311).
+    pub(super) peer_updates: bool,
 }
 
 impl Conference {

@@ -66,6 +66,10 @@ pub struct Config {
     pub bind_timeout: Duration,
     /// From the loss of a connection to the BYE.
     pub rejoin_grace: Duration,
+    /// Session interval we ask for (RFC 4028).
+    pub session_expires: Duration,
+    /// Shortest session interval we accept.
+    pub min_se: Duration,
     /// Default and longest subscription.
     pub subscription_expires: Duration,
     /// Shortest time between two NOTIFYs to one subscriber.

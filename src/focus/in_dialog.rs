@@ -6,13 +6,14 @@ use super::join::parse_offer;
 use super::offer_answer::{self, Accepted};
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
+use super::session_timer::Agreement;
 use super::{Focus, Usage};
 use crate::control::{Order, RoomUri};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
-use crate::wire::sip::{Headers, Method, Request};
+use crate::wire::sip::{Headers, Method, Request, Response};
 
 impl Focus {
     pub(super) fn in_dialog(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
@@ -25,7 +26,9 @@ impl Focus {
                 self.bye(now, incoming, id);
                 Ok(())
             }
-            (Method::Invite, Usage::Endpoint(id)) => self.reinvite(now, incoming, id),
+            (Method::Invite | Method::Update, Usage::Endpoint(id)) => {
+                self.modify(now, incoming, id)
+            }
             (Method::Options, Usage::Endpoint(id)) => {
                 let room = self.room_of(id)?;
                 self.options(incoming, &room)
@@ -112,28 +115,59 @@ impl Focus {
         }
     }
 
-    /// A refresh keeps everything as it is, new facts go to the switch, a lost session is
-    /// made anew (RFC 3261 §14.2, RFC 4975 §8.4).
-    fn reinvite(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
+    /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
+    /// switch, a lost session is made anew (RFC 3261 §14.2, 3311 §5.2, 4975 §8.4).
+    fn modify(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
         let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
         if endpoint.answering.is_some() {
             // RFC 3261 §14.2: between 0 and 10 seconds.
             return Err(Refusal::new(500).with("Retry-After", "5"));
         }
+        if endpoint.inviting.is_some() {
+            return Err(Refusal::new(491));
+        }
+        let needs_ack = incoming.request.method == Method::Invite;
+        let agreement = self.settle(&incoming.request)?;
         let offer = parse_offer(&incoming.request)?;
         let lost = endpoint.session.is_none();
-        self.describe_again(id, offer.as_ref(), lost);
-        if lost {
-            return self.rejoin(now, incoming, id, offer);
+        let describes = needs_ack || offer.is_some();
+        if describes {
+            self.describe_again(id, offer.as_ref(), lost);
         }
         let endpoint = self.endpoints.get_mut(&id).ok_or(Refusal::new(481))?;
-        endpoint.answer_due = offer.is_none();
-        let ours = endpoint.media.ours.clone();
+        endpoint.answer_due = needs_ack && offer.is_none();
+        let answering = Answering {
+            transaction: incoming.transaction,
+            body: describes.then(|| endpoint.media.ours.clone()),
+            needs_ack,
+            agreement,
+            joining: false,
+        };
+        if lost && describes {
+            self.rejoin(now, id, offer, answering);
+            return Ok(());
+        }
         if let Some((offer, accepted)) = offer {
             self.amend(id, offer, accepted);
         }
-        self.accept(now, id, incoming.transaction, &ours);
+        self.accept(now, id, answering);
         Ok(())
+    }
+
+    /// Settles the session timer of a session refresh request.
+    pub(super) fn settle(&self, request: &Request) -> Verdict<Agreement> {
+        Agreement::settle(request, self.config.session_expires, self.config.min_se)
+    }
+
+    /// The peer's answer to our refresh.
+    pub(super) fn answered(&mut self, id: EndpointId, response: &Response) {
+        let Ok(answer) = Description::parse(&response.body) else {
+            return;
+        };
+        // Whatever cannot be used changes nothing: the old session runs on.
+        if let Ok(accepted) = offer_answer::evaluate_answer(&answer) {
+            self.amend(id, answer, accepted);
+        }
     }
 
     /// Our description for a re-INVITE: the same `o=` line unless something in it changed
@@ -177,20 +211,15 @@ impl Focus {
     fn rejoin(
         &mut self,
         now: Moment,
-        incoming: &Incoming,
         id: EndpointId,
         offer: Option<(Description, Accepted)>,
-    ) -> Verdict<()> {
-        let endpoint = self.endpoints.get_mut(&id).ok_or(Refusal::new(481))?;
-        endpoint.answer_due = offer.is_none();
-        endpoint.media.theirs = offer;
-        endpoint.answering = Some(Answering {
-            transaction: incoming.transaction,
-            body: endpoint.media.ours.clone(),
-            joining: false,
-        });
-        self.timers.disarm(endpoint.rejoin_timer.take());
+        answering: Answering,
+    ) {
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            endpoint.media.theirs = offer;
+            endpoint.answering = Some(answering);
+            self.timers.disarm(endpoint.rejoin_timer.take());
+        }
         self.ask_admission(now, id);
-        Ok(())
     }
 }

@@ -51,8 +51,16 @@ impl Focus {
         let policy = self.policy(&room, create).ok_or(Refusal::new(404))?;
         let user = identity(&incoming.arrival)?;
         let offer = parse_offer(&incoming.request)?;
+        let agreement = self.settle(&incoming.request)?;
         self.check_capacity(&room, &user, &policy)?;
-        let endpoint = self.new_endpoint(incoming, room, user, &policy, offer)?;
+        let mut endpoint = self.new_endpoint(incoming, room, user, &policy, offer)?;
+        endpoint.answering = Some(Answering {
+            transaction: incoming.transaction,
+            body: Some(endpoint.media.ours.clone()),
+            needs_ack: true,
+            agreement,
+            joining: true,
+        });
         self.begin_join(now, endpoint, policy);
         Ok(())
     }
@@ -116,11 +124,7 @@ impl Focus {
             room,
             user,
             dialog,
-            answering: Some(Answering {
-                transaction: incoming.transaction,
-                body: ours.clone(),
-                joining: true,
-            }),
+            answering: None,
             session: Some(session),
             answer_due: offer.is_none(),
             media: Media {
@@ -135,6 +139,9 @@ impl Focus {
             admission_timer: None,
             ack_timer: None,
             rejoin_timer: None,
+            session_timer: None,
+            inviting: None,
+            peer_updates: request.headers.has_token("Allow", "UPDATE"),
         })
     }
 
@@ -277,29 +284,39 @@ impl Focus {
         };
         self.timers.disarm(endpoint.admission_timer.take());
         self.answering.remove(&answering.transaction);
-        self.accept(now, id, answering.transaction, &answering.body);
-        if answering.joining {
+        let joining = answering.joining;
+        self.accept(now, id, answering);
+        if joining {
             self.joined(now, id);
         }
     }
 
-    /// The 2xx of an INVITE; from here the ACK is awaited.
-    pub(super) fn accept(
-        &mut self,
-        now: Moment,
-        id: EndpointId,
-        transaction: super::TransactionId,
-        body: &Description,
-    ) {
-        let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
+    /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
+    pub(super) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
+        if !self.endpoints.contains_key(&id) {
+            return;
+        }
+        self.start_session_timer(now, id, answering.agreement);
+        let ack = answering
+            .needs_ack
+            .then(|| self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id)));
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
-        self.timers.disarm(endpoint.ack_timer.replace(timer));
-        let headers =
-            capabilities(&endpoint.dialog.contact).with("Content-Type", "application/sdp");
+        if ack.is_some() {
+            self.timers
+                .disarm(std::mem::replace(&mut endpoint.ack_timer, ack));
+        }
+        let mut headers = answering
+            .agreement
+            .announce(capabilities(&endpoint.dialog.contact));
         let to_tag = endpoint.dialog.key.local_tag.clone();
-        self.reply(transaction, 200, headers, body.write(), Some(to_tag));
+        let mut body = String::new();
+        if let Some(description) = answering.body {
+            headers.push("Content-Type", "application/sdp");
+            body = description.write();
+        }
+        self.reply(answering.transaction, 200, headers, body, Some(to_tag));
     }
 
     fn joined(&mut self, now: Moment, id: EndpointId) {

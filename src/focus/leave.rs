@@ -62,7 +62,8 @@ impl Focus {
         self.dismiss_as(now, id, DisconnectionMethod::Booted);
     }
 
-    fn dismiss_as(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
+    /// Ends an endpoint's stay from our side, for this reason.
+    pub(super) fn dismiss_as(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
         self.abandon(now, id, Refusal::new(503));
         self.send(now, Purpose::Farewell, |focus, request| {
             let headers = Headers::new().with("User-Agent", focus.config.software.clone());
@@ -83,6 +84,11 @@ impl Focus {
             endpoint.admission_timer,
             endpoint.ack_timer,
             endpoint.rejoin_timer,
+            endpoint
+                .session_timer
+                .as_ref()
+                .and_then(|t| t.refresh_timer),
+            endpoint.session_timer.as_ref().and_then(|t| t.expiry_timer),
         ] {
             self.timers.disarm(timer);
         }

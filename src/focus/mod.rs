@@ -13,6 +13,7 @@ use crate::control::{Order, RoomUri, SessionId};
 use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
 use crate::time::Moment;
+use crate::wire::sip::Response;
 
 mod conference;
 mod config;
@@ -26,6 +27,7 @@ mod offer_answer;
 mod refusal;
 mod request;
 mod roster;
+mod session_timer;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -84,6 +86,7 @@ enum Purpose {
     /// Nothing depends on how it ends: BYE, last NOTIFY.
     Farewell,
     Notify(SubscriptionId),
+    Refresh(EndpointId),
 }
 
 /// The focus.
@@ -144,7 +147,11 @@ impl Focus {
         match input {
             Input::Request(arrival) => self.request(now, *arrival),
             Input::Cancel(transaction) => self.cancel(now, transaction),
-            Input::Outcome { request, code, .. } => self.outcome(now, request, code),
+            Input::Outcome {
+                request,
+                code,
+                response,
+            } => self.outcome(now, request, code, response.as_deref()),
             Input::Notice(notice) => self.notice(now, notice),
             Input::Deadline => {}
             Input::Stop => self.stop(now),
@@ -189,22 +196,26 @@ impl Focus {
             Timer::Admission(id) => self.admission_timed_out(now, id),
             Timer::Ack(id) => self.ack_timed_out(now, id),
             Timer::Rejoin(id) => self.rejoin_timed_out(now, id),
+            Timer::Refresh(id) => self.refresh(now, id),
+            Timer::SessionExpiry(id) => self.session_expired(now, id),
             Timer::Notify(id) => self.notify(now, id),
             Timer::Expiry(id) => self.subscription_expired(now, id),
             Timer::ForgetCancel(transaction) => {
                 self.cancelled.remove(&transaction);
             }
-            Timer::Outcome(request) => self.outcome(now, request, 408),
+            Timer::Outcome(request) => self.outcome(now, request, 408, None),
         }
     }
 
-    fn outcome(&mut self, now: Moment, request: RequestId, code: u16) {
+    fn outcome(&mut self, now: Moment, request: RequestId, code: u16, response: Option<&Response>) {
         let Some((purpose, timer)) = self.requests.remove(&request) else {
             return;
         };
         self.timers.disarm(Some(timer));
-        if let Purpose::Notify(id) = purpose {
-            self.notified(now, id, request, code);
+        match purpose {
+            Purpose::Farewell => {}
+            Purpose::Notify(id) => self.notified(now, id, request, code),
+            Purpose::Refresh(id) => self.refreshed(now, id, code, response),
         }
     }
 

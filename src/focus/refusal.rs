@@ -5,7 +5,9 @@ use crate::wire::sip::{Headers, reason};
 use bytes::Bytes;
 
 /// Methods this focus takes (RFC 3261 §20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE";
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE, UPDATE";
+/// Extensions a peer may require (RFC 3261 §20.37).
+pub(super) const SUPPORTED: &str = "timer";
 /// The only event package (RFC 6665 §8.2.2).
 pub(super) const ALLOW_EVENTS: &str = "conference";
 

@@ -1,7 +1,7 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
 use super::dialog::DialogKey;
-use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, Verdict};
+use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
 use super::timers::Timer;
 use super::{
     Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Usage, offer_answer,
@@ -132,14 +132,14 @@ impl Focus {
 fn acceptable(request: &Request) -> Verdict<()> {
     if !matches!(
         request.method,
-        Method::Invite | Method::Bye | Method::Options | Method::Subscribe
+        Method::Invite | Method::Bye | Method::Options | Method::Subscribe | Method::Update
     ) {
         return Err(Refusal::new(405).with("Allow", ALLOW));
     }
-    let required = request.headers.elements("Require");
-    if !required.is_empty() {
-        // No extension is implemented that a peer may require.
-        return Err(Refusal::new(420).with("Unsupported", required.join(", ")));
+    let mut unknown = request.headers.elements("Require");
+    unknown.retain(|tag| !tag.eq_ignore_ascii_case(SUPPORTED));
+    if !unknown.is_empty() {
+        return Err(Refusal::new(420).with("Unsupported", unknown.join(", ")));
     }
     if request.body.is_empty() {
         return Ok(());
@@ -151,7 +151,7 @@ fn acceptable(request: &Request) -> Verdict<()> {
     {
         return Err(Refusal::new(415).with("Accept-Encoding", "identity"));
     }
-    if request.method == Method::Invite && !is_sdp(&request.headers) {
+    if matches!(request.method, Method::Invite | Method::Update) && !is_sdp(&request.headers) {
         return Err(Refusal::new(415).with("Accept", "application/sdp"));
     }
     Ok(())
@@ -218,5 +218,6 @@ pub(super) fn capabilities(contact: &str) -> Headers {
         .with("Contact", format!("<{contact}>;isfocus"))
         .with("Allow", ALLOW)
         .with("Allow-Events", ALLOW_EVENTS)
+        .with("Supported", SUPPORTED)
         .with("Accept", "application/sdp")
 }

@@ -16,6 +16,10 @@ pub(super) enum Timer {
     Ack(EndpointId),
     /// The endpoint lost its connection and may come back until then.
     Rejoin(EndpointId),
+    /// We refresh the session now (RFC 4028 §10).
+    Refresh(EndpointId),
+    /// Nobody has refreshed the session.
+    SessionExpiry(EndpointId),
     /// This subscriber may be notified again.
     Notify(SubscriptionId),
     /// The subscription ends unless refreshed.

@@ -9,6 +9,7 @@
 mod histories;
 mod invite;
 mod leave;
+mod refresh;
 mod refusals;
 mod subscribe;
 
@@ -51,6 +52,8 @@ pub(super) struct Scenario {
     pub(super) admits: bool,
     /// Subscribers answer NOTIFY with this; `None`: they keep silent.
     pub(super) notify_answer: Option<u16>,
+    /// Phones answer INVITE and UPDATE with this; `None`: they keep silent.
+    pub(super) refresh_answer: Option<u16>,
     /// What happened since it was last read.
     lines: Vec<String>,
     replies: HashMap<TransactionId, (String, Option<Reply>)>,
@@ -85,6 +88,8 @@ pub(super) fn config() -> Config {
         max_message_size: 10 << 20,
         bind_timeout: Duration::from_secs(32),
         rejoin_grace: Duration::from_secs(30),
+        session_expires: Duration::from_secs(1800),
+        min_se: Duration::from_secs(90),
         subscription_expires: Duration::from_secs(3600),
         notify_interval: Duration::from_secs(5),
         full_notify_agents: Some("(?i)blink".to_owned()),
@@ -103,6 +108,7 @@ impl Scenario {
             now: Moment::from_epoch(Duration::from_secs(1_000_000_000)),
             admits: true,
             notify_answer: Some(200),
+            refresh_answer: Some(200),
             lines: Vec::new(),
             replies: HashMap::new(),
             sent: VecDeque::new(),
@@ -294,6 +300,9 @@ impl Scenario {
             code = self.notify_answer;
         }
         self.lines.push(line);
+        if matches!(request.method, Method::Invite | Method::Update) {
+            code = self.refresh_answer;
+        }
         let id = request.id;
         self.sent.push_back(request);
         code.map(|code| Input::Outcome {

@@ -1,0 +1,146 @@
+//! Session timers, UPDATE, glare.
+
+use super::*;
+
+const HALF: u64 = 900;
+
+/// A phone in the room that said these headers in its INVITE.
+fn joined(scenario: &mut Scenario, headers: &[(&str, &str)]) -> Phone {
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(&mut phone, "INVITE", ROOM, headers, &offer("alice"));
+    assert_eq!(code, Some(200));
+    scenario.ack(&mut phone, ROOM, "");
+    scenario.transcript();
+    phone
+}
+
+#[test]
+fn f21_we_refresh_for_who_cannot() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[]);
+    scenario.pass(HALF);
+    assert_eq!(scenario.transcript(), "< INVITE alice");
+    let refresh = scenario.sent.back().expect("a refresh").clone();
+    let session = refresh.headers.first("Session-Expires");
+    assert_eq!(session, Some("1800;refresher=uac"));
+    let body = String::from_utf8_lossy(&refresh.body).into_owned();
+    scenario.pass(HALF);
+    let again = scenario.sent.back().expect("a second refresh");
+    assert_ne!(again.id, refresh.id);
+    assert_eq!(
+        body,
+        String::from_utf8_lossy(&again.body),
+        "C86: the same o= line"
+    );
+}
+
+#[test]
+fn f21_by_update_where_the_peer_takes_it() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[("Allow", "INVITE, ACK, UPDATE")]);
+    scenario.pass(HALF);
+    assert_eq!(scenario.transcript(), "< UPDATE alice");
+    assert!(
+        scenario
+            .sent
+            .back()
+            .is_some_and(|request| request.body.is_empty())
+    );
+    scenario.refresh_answer = Some(501);
+    scenario.pass(HALF);
+    assert_eq!(scenario.transcript(), "< UPDATE alice\n< INVITE alice");
+}
+
+#[test]
+fn f21_who_does_not_refresh_gets_bye() {
+    let mut scenario = Scenario::new();
+    let headers = [
+        ("Supported", "timer"),
+        ("Session-Expires", "600;refresher=uac"),
+    ];
+    let mut phone = joined(&mut scenario, &headers);
+    scenario.pass(500);
+    assert_eq!(
+        scenario.request(&mut phone, "UPDATE", ROOM, &headers, ""),
+        Some(200)
+    );
+    assert_eq!(scenario.transcript(), "< 200 alice OK");
+    scenario.pass(567);
+    assert_eq!(scenario.transcript(), "");
+    scenario.pass(1);
+    assert_eq!(
+        scenario.transcript(),
+        "< BYE alice\n! expel alice\n! close lobby"
+    );
+}
+
+#[test]
+fn f21_who_does_not_answer_the_refresh_is_gone() {
+    for code in [408, 481] {
+        let mut scenario = Scenario::new();
+        joined(&mut scenario, &[]);
+        scenario.refresh_answer = Some(code);
+        scenario.pass(HALF);
+        assert_eq!(
+            scenario.transcript(),
+            "< INVITE alice\n< BYE alice\n! expel alice\n! close lobby"
+        );
+    }
+}
+
+#[test]
+fn f21_a_2xx_says_who_refreshes() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let headers = [("Supported", "timer"), ("Session-Expires", "600")];
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &headers, &offer("alice"));
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    let session = reply.headers.first("Session-Expires");
+    assert_eq!(session, Some("600;refresher=uac"));
+    assert_eq!(reply.headers.first("Require"), Some("timer"));
+}
+
+#[test]
+fn f18_glare_491() {
+    let mut scenario = Scenario::new();
+    let mut phone = joined(&mut scenario, &[]);
+    scenario.refresh_answer = None;
+    scenario.pass(HALF);
+    let ours = scenario.sent.back().expect("a refresh").id;
+    let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(491));
+    // Both sides were told 491; ours tries again soon, once.
+    scenario.refresh_answer = Some(200);
+    scenario.transcript();
+    let outcome = Input::Outcome {
+        request: ours,
+        code: 491,
+        response: None,
+    };
+    scenario.feed(outcome);
+    scenario.pass(2);
+    assert_eq!(scenario.transcript(), "< INVITE alice");
+}
+
+#[test]
+fn a_refused_refresh_leaves_the_session_running() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[]);
+    scenario.refresh_answer = Some(488);
+    scenario.pass(HALF);
+    assert_eq!(scenario.transcript(), "< INVITE alice");
+    assert_eq!(scenario.focus.counts().participants, 1);
+}
+
+#[test]
+fn update_with_an_offer_is_answered_at_once() {
+    let mut scenario = Scenario::new();
+    let mut phone = joined(&mut scenario, &[]);
+    let muted = offer("alice") + "a=recvonly\r\n";
+    let transaction = scenario.begin(&mut phone, "UPDATE", ROOM, &[], &muted);
+    let reply = scenario.reply_to(transaction).expect("an answer").clone();
+    assert_eq!(scenario.transcript(), "! amend alice\n< 200 alice OK");
+    assert!(String::from_utf8_lossy(&reply.body).contains("a=sendonly"));
+    scenario.pass(40);
+    assert_eq!(scenario.transcript(), "", "no ACK is awaited");
+}
