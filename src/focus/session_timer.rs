@@ -294,7 +294,8 @@ mod tests {
 
     #[test]
     fn f21_table_2() {
-        let cases: [(&[(&str, &str)], u64, Refresher); 6] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], u64, Refresher);
+        let cases: [Case<'_>; 6] = [
             (&[], 1800, Refresher::Us),
             (&[("Session-Expires", "600")], 600, Refresher::Us),
             (&[("Supported", "timer")], 1800, Refresher::Peer),
