@@ -254,11 +254,11 @@ impl Proxy {
         }
     }
 
+    /// `name` is `group:statistic`; OpenSIPS answers by group.
     fn opensips_statistic(&self, name: &str) -> u64 {
-        number(
-            &self.call("get_statistics", json!({ "statistics": [name] }))[name],
-            name,
-        )
+        let group = &name[..=name.find(':').expect("a group")];
+        let all = self.call("get_statistics", json!({ "statistics": [group] }));
+        number(&all[name], name)
     }
 
     /// One management command; its result.

@@ -3,6 +3,7 @@
 use msrp_conference::wire::sdp::Description;
 
 use crate::harness::agent::{Agent, Transport};
+use crate::harness::draft::Draft;
 use crate::harness::host::Host;
 use crate::harness::on_every_host;
 use crate::harness::participant::{Participant, client_path, invite, offer, offer_with};
@@ -86,7 +87,7 @@ fn f19_an_unknown_dialog_gets_481() {
         let to = format!("<{}>;tag=nobody", proxy.room("lobby"));
         for method in ["BYE", "INVITE", "SUBSCRIBE"] {
             let draft = invite(&alice, &proxy.room("lobby"), &client_path());
-            let draft = crate::harness::draft::Draft {
+            let draft = Draft {
                 method: method.into(),
                 ..draft
             };

@@ -1,9 +1,10 @@
 //! MSRP as it stands on the wire.
 
-use crate::harness::agent::{Transport, unique};
+use crate::harness::agent::{Agent, Transport, unique};
+use crate::harness::draft::Dialog;
 use crate::harness::host::Host;
 use crate::harness::msrp::{Frame, Link};
-use crate::harness::participant::{Participant, cpim};
+use crate::harness::participant::{Participant, client_path, cpim, invite, path_of};
 use crate::harness::plan::Plan;
 use crate::harness::proxy::Proxy;
 use crate::harness::{PATIENCE, on_every_host};
@@ -261,24 +262,18 @@ fn c30_an_aborted_message_is_never_delivered() {
 fn c60_content_in_the_first_request_binds_and_is_delivered() {
     on_every_host(|host| {
         let (proxy, alice, bob) = two(host);
-        let mut carol = Participant::join(&proxy, "carol", Transport::Udp, "other");
-        carol.leave();
         // A second endpoint of Alice's whose first SEND has words in it.
-        let agent = crate::harness::agent::Agent::new("alice", proxy.sip, Transport::Udp);
-        let own_path = crate::harness::participant::client_path();
-        let draft = crate::harness::participant::invite(&agent, &proxy.room("lobby"), &own_path);
+        let agent = Agent::new("alice", proxy.sip, Transport::Udp);
+        let own_path = client_path();
+        let draft = invite(&agent, &proxy.room("lobby"), &own_path);
         let answer = agent.exchange(&draft);
-        agent.send(&crate::harness::draft::Dialog::new(&draft, &answer).ack(&agent));
+        agent.send(&Dialog::new(&draft, &answer).ack(&agent));
         let link = Link::connect(proxy.msrp);
         let words = alice.words("from my other device");
-        let frame = Frame::request(
-            "SEND",
-            &crate::harness::participant::path_of(&answer.body),
-            &own_path,
-        )
-        .header("Message-ID", "first1")
-        .header("Byte-Range", format!("1-{0}/{0}", words.len()))
-        .content("message/cpim", &words);
+        let frame = Frame::request("SEND", &path_of(&answer.body), &own_path)
+            .header("Message-ID", "first1")
+            .header("Byte-Range", format!("1-{0}/{0}", words.len()))
+            .content("message/cpim", &words);
         assert_eq!(link.exchange(&frame).kind, "200");
         bob.hears(&words);
         alice.hears(&words);

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use msrp_conference::wire::conference_info::DisconnectionMethod;
+use msrp_conference::wire::sip::Message;
 
 use crate::harness::agent::{Agent, Transport};
+use crate::harness::draft::Dialog;
 use crate::harness::host::{Family, Host};
 use crate::harness::msrp::Link;
 use crate::harness::participant::{Participant, client_path, invite, offer};
@@ -91,7 +93,7 @@ fn a_session_nobody_binds_is_lost() {
         let alice = Agent::new("alice", proxy.sip, Transport::Udp);
         let draft = invite(&alice, &proxy.room("lobby"), &client_path());
         let answer = alice.exchange(&draft);
-        alice.send(&crate::harness::draft::Dialog::new(&draft, &answer).ack(&alice));
+        alice.send(&Dialog::new(&draft, &answer).ack(&alice));
         assert!(alice.request("BYE", PATIENCE).is_some());
         assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 0));
         proxy.stop();
@@ -308,7 +310,7 @@ fn more_requests_than_the_queue_holds_get_503() {
         let ping = carol.draft("OPTIONS", &proxy.room("ping"));
         assert_eq!(carol.exchange(&ping).code, 200);
         for received in carol.inbox.drain() {
-            if let msrp_conference::wire::sip::Message::Response(response) = received.message {
+            if let Message::Response(response) = received.message {
                 refused += u32::from(response.code == 503);
             }
         }
