@@ -1,0 +1,166 @@
+//! What is on its way in one room: every message once, in order, kept until the last member
+//! that must see it has passed it. Members hold a position, not a queue.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::memmem;
+
+use super::ids::SessionKey;
+
+/// What an entry costs beside its body, counted so that a flood of tiny messages is bounded.
+const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>();
+
+/// A place in a room's backlog; grows for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position(u64);
+
+impl Position {
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// For whom a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Everybody in the room but the session it came from.
+    Room,
+    /// These sessions (a private message).
+    Sessions(Box<[SessionKey]>),
+}
+
+/// A whole message on its way.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The CPIM message, octet for octet (RFC 7701 §6.1).
+    pub(super) body: Bytes,
+    /// Where in `body` the wrapped content type stands.
+    pub(super) wrapped_type: Range<usize>,
+    pub(super) from: SessionKey,
+    pub(super) audience: Audience,
+    /// `body` holds seven hyphens: an end-line may hide in it (RFC 4975 §7.1).
+    pub(super) hyphens: bool,
+    /// Members that have not passed it.
+    waiting: u32,
+}
+
+impl Entry {
+    pub(super) fn new(
+        body: Bytes,
+        wrapped_type: Range<usize>,
+        from: SessionKey,
+        audience: Audience,
+    ) -> Self {
+        let hyphens = memmem::find(&body, b"-------").is_some();
+        Self {
+            body,
+            wrapped_type,
+            from,
+            audience,
+            hyphens,
+            waiting: 0,
+        }
+    }
+
+    /// The wrapped content type, as the sender wrote it.
+    pub(super) fn wrapped_type(&self) -> &[u8] {
+        self.body
+            .get(self.wrapped_type.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn is_for(&self, session: SessionKey) -> bool {
+        match &self.audience {
+            Audience::Room => self.from != session,
+            Audience::Sessions(sessions) => sessions.contains(&session),
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.body.len() + ENTRY_OCTETS
+    }
+}
+
+/// The messages of one room that somebody has still to get.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    entries: VecDeque<Entry>,
+    first: Position,
+    octets: usize,
+}
+
+impl Backlog {
+    /// Where the next message will stand.
+    pub(super) fn end(&self) -> Position {
+        Position(self.first.0 + self.entries.len() as u64)
+    }
+
+    /// Octets held, bodies and what they cost beside.
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Appends a message that `members` members must pass.
+    pub(super) fn push(&mut self, mut entry: Entry, members: usize) {
+        entry.waiting = u32::try_from(members).unwrap_or(u32::MAX);
+        if entry.waiting == 0 {
+            return;
+        }
+        self.octets += entry.cost();
+        self.entries.push_back(entry);
+    }
+
+    pub(super) fn get(&self, position: Position) -> Option<&Entry> {
+        let index = position.0.checked_sub(self.first.0)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    /// A member has passed the entry at `position`.
+    pub(super) fn pass(&mut self, position: Position) {
+        let index = position.0.checked_sub(self.first.0);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
+            entry.waiting = entry.waiting.saturating_sub(1);
+        }
+    }
+
+    /// A member that stood at `from` needs nothing more of what is there.
+    pub(super) fn pass_all(&mut self, from: Position) {
+        let mut position = from.max(self.first);
+        while position < self.end() {
+            self.pass(position);
+            position = position.next();
+        }
+        self.trim();
+    }
+
+    /// Lets go of what everybody has passed.
+    pub(super) fn trim(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.waiting == 0) {
+            if let Some(entry) = self.entries.pop_front() {
+                self.octets -= entry.cost();
+                self.first = self.first.next();
+            }
+        }
+        if self.entries.is_empty() && self.entries.capacity() > 64 {
+            self.entries = VecDeque::new();
+        }
+    }
+
+    /// The first position behind which at most `octets` are held; never the last entry's
+    /// successor while there is an entry, so a single large message is not dropped whole.
+    pub(super) fn position_within(&self, octets: usize) -> Position {
+        let mut held = 0;
+        let mut position = self.end();
+        for entry in self.entries.iter().rev() {
+            held += entry.cost();
+            if held > octets && position < self.end() {
+                break;
+            }
+            position = Position(position.0 - 1);
+        }
+        position
+    }
+}

@@ -1,0 +1,121 @@
+//! Places in the switch's tables. A place is used again, so each carries the number of its
+//! use: an id that outlived its thing finds nothing.
+
+use slab::Slab;
+
+macro_rules! place {
+    ($(#[$doc:meta])* $visibility:vis $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $visibility struct $name {
+            slot: u32,
+            generation: u32,
+        }
+
+        impl Place for $name {
+            fn new(slot: u32, generation: u32) -> Self {
+                Self { slot, generation }
+            }
+            fn slot(self) -> usize {
+                self.slot as usize
+            }
+            fn generation(self) -> u32 {
+                self.generation
+            }
+        }
+    };
+}
+
+place! {
+    /// A connection, as the switch and its driver call it. Never used twice for two
+    /// connections that are alive within 2³² openings of each other.
+    pub ConnectionId
+}
+place! {
+    /// A session inside the switch.
+    pub(super) SessionKey
+}
+place! {
+    /// A room inside the switch.
+    pub(super) RoomKey
+}
+
+impl ConnectionId {
+    /// The place in a table; small, dense, used again after the connection closed.
+    pub fn index(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// An id that names a place and its use.
+pub(super) trait Place: Copy {
+    fn new(slot: u32, generation: u32) -> Self;
+    fn slot(self) -> usize;
+    fn generation(self) -> u32;
+}
+
+/// A table whose ids go stale safely.
+#[derive(Debug)]
+pub(super) struct Table<K, T> {
+    slab: Slab<(u32, T)>,
+    generation: u32,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K, T> Default for Table<K, T> {
+    fn default() -> Self {
+        Self {
+            slab: Slab::new(),
+            generation: 0,
+            key: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<K: Place, T> Table<K, T> {
+    pub(super) fn insert(&mut self, value: T) -> K {
+        self.generation = self.generation.wrapping_add(1);
+        let slot = self.slab.insert((self.generation, value));
+        K::new(u32::try_from(slot).unwrap_or(u32::MAX), self.generation)
+    }
+
+    pub(super) fn get(&self, key: K) -> Option<&T> {
+        match self.slab.get(key.slot()) {
+            Some((generation, value)) if *generation == key.generation() => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut T> {
+        match self.slab.get_mut(key.slot()) {
+            Some((generation, value)) if *generation == key.generation() => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: K) -> Option<T> {
+        self.get(key)?;
+        self.slab.try_remove(key.slot()).map(|(_, value)| value)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_outlived_its_thing_finds_nothing() {
+        let mut table: Table<SessionKey, &str> = Table::default();
+        let first = table.insert("first");
+        assert_eq!(table.remove(first), Some("first"));
+        let second = table.insert("second");
+        assert_eq!(first.slot(), second.slot());
+        assert_eq!(table.get(first), None);
+        assert_eq!(table.remove(first), None);
+        assert_eq!(table.get(second), Some(&"second"));
+    }
+}

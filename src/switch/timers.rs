@@ -1,0 +1,45 @@
+//! When something is due. One entry a connection or session and purpose, never one a message;
+//! an entry that no longer holds is found out when it comes up.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::ids::{ConnectionId, SessionKey};
+use crate::time::Moment;
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A connection must have bound a session by now.
+    Unbound(ConnectionId),
+    /// A session must have been bound by now (`bind_timeout`).
+    Bind(SessionKey),
+    /// The response to a session's probe must have come by now (RFC 4975 §7.1.1).
+    Response(SessionKey),
+    /// The next chunk of a message must have come by now (RFC 7701 §6.1).
+    Chunk(SessionKey),
+}
+
+/// The deadlines of one switch.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Moment, Timer)>>,
+}
+
+impl Timers {
+    pub(super) fn arm(&mut self, due: Moment, timer: Timer) {
+        self.heap.push(Reverse((due, timer)));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Takes the next entry that is due.
+    pub(super) fn pop(&mut self, now: Moment) -> Option<Timer> {
+        if self.deadline()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+}
