@@ -4,15 +4,35 @@
 //! pinned to it, and one acceptor thread that hands an accepted connection to the thread its
 //! first request names. No conference rules here.
 
+mod acceptor;
+mod driver;
+mod mailbox;
+mod register;
+mod totals;
+
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 use crate::control::{Notice, Order};
-use crate::log;
+use crate::switch::{self, Switch};
+use crate::time::Clock;
+use crate::{entropy, log};
+
+use acceptor::Acceptor;
+use driver::{Driver, Parts};
+use mailbox::{Letter, Mailbox, Ready};
+use register::{Others, Register};
+use totals::ThreadTotals;
 
 /// How MSRP travels on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +111,15 @@ pub struct Totals {
 }
 
 /// The running switch.
-pub struct Pool {}
+pub struct Pool {
+    threads: Vec<Mailbox>,
+    register: Register,
+    totals: Vec<Arc<ThreadTotals>>,
+    addresses: Vec<SocketAddr>,
+    stop_accepting: Arc<Notify>,
+    acceptor: Option<JoinHandle<()>>,
+    drivers: Vec<JoinHandle<()>>,
+}
 
 impl Pool {
     /// Binds the listeners (`SO_REUSEADDR`) and starts the threads. `wake` is called, from any
@@ -100,34 +128,180 @@ impl Pool {
     /// # Errors
     /// The first address that cannot be bound, or a thread that cannot be started.
     pub fn start(
-        _config: Config,
-        _notices: Sender<Notice>,
-        _log: Sender<log::Line>,
-        _wake: Arc<dyn Fn() + Send + Sync>,
+        config: Config,
+        notices: Sender<Notice>,
+        log: Sender<log::Line>,
+        wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Pool, StartError> {
-        todo!()
+        let listeners = config
+            .listen
+            .iter()
+            .map(bind)
+            .collect::<Result<Vec<_>, _>>()?;
+        let addresses = listeners
+            .iter()
+            .zip(&config.listen)
+            .map(|(listener, entry)| listener.local_addr().unwrap_or(entry.address))
+            .collect();
+        let (threads, letters): (Vec<_>, Vec<_>) =
+            (0..config.threads.max(1)).map(|_| Mailbox::new()).unzip();
+        let mut pool = Pool {
+            threads,
+            register: Register::default(),
+            totals: Vec::new(),
+            addresses,
+            stop_accepting: Arc::default(),
+            acceptor: None,
+            drivers: Vec::new(),
+        };
+        for (number, letters) in letters.into_iter().enumerate() {
+            let parts = pool.parts(number, letters, &config, (&notices, &log, &wake));
+            pool.drivers
+                .push(start_driver(parts, pool.threads[number].ready())?);
+        }
+        pool.start_acceptor(listeners, log)?;
+        Ok(pool)
     }
 
     /// Hands an order to the thread of its room; never blocks.
-    pub fn order(&self, _order: Order) {
-        todo!()
+    pub fn order(&self, order: Order) {
+        let mut hasher = std::hash::DefaultHasher::new();
+        order.room().hash(&mut hasher);
+        let thread = (hasher.finish() % self.threads.len() as u64) as usize;
+        if let Order::Admit(admission) = &order {
+            self.register.insert(admission.session.clone(), thread);
+        }
+        if let Some(mailbox) = self.threads.get(thread) {
+            mailbox.send(Letter::Order(order));
+        }
     }
 
     /// The listeners' real addresses, in the order of the configuration.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        todo!()
+        self.addresses.clone()
     }
 
     /// What all threads together have done.
     pub fn totals(&self) -> Totals {
-        todo!()
+        let mut totals = Totals::default();
+        for thread in &self.totals {
+            thread.add_to(&mut totals);
+        }
+        totals
     }
 
     /// Closes listeners, flushes what is queued for at most a second, closes the connections
     /// and joins the threads.
     pub fn stop(self) {
-        todo!()
+        drop(self);
     }
+
+    fn parts(
+        &mut self,
+        number: usize,
+        letters: Receiver<Letter>,
+        config: &Config,
+        (notices, log, wake): (
+            &Sender<Notice>,
+            &Sender<log::Line>,
+            &Arc<dyn Fn() + Send + Sync>,
+        ),
+    ) -> Parts {
+        let totals = Arc::new(ThreadTotals::default());
+        self.totals.push(Arc::clone(&totals));
+        let directory = Others {
+            register: self.register.clone(),
+            own: number,
+        };
+        let switch = switch::Config {
+            outbox_bytes: config.outbox_bytes,
+            chunk_timeout: config.chunk_timeout,
+            ..switch::Config::default()
+        };
+        Parts {
+            number,
+            switch: Switch::new(switch, Box::new(entropy::System), Box::new(directory)),
+            letters,
+            threads: self.threads.clone(),
+            notices: notices.clone(),
+            log: log.clone(),
+            wake: Arc::clone(wake),
+            totals,
+        }
+    }
+
+    fn start_acceptor(
+        &mut self,
+        listeners: Vec<std::net::TcpListener>,
+        log: Sender<log::Line>,
+    ) -> Result<(), StartError> {
+        let runtime = runtime()?;
+        let listeners = {
+            let _inside = runtime.enter();
+            listeners
+                .into_iter()
+                .map(|listener| {
+                    listener.set_nonblocking(true)?;
+                    TcpListener::from_std(listener)
+                })
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(StartError::Thread)?
+        };
+        let acceptor = Arc::new(Acceptor {
+            threads: self.threads.clone(),
+            register: self.register.clone(),
+            log,
+            next: AtomicUsize::new(0),
+        });
+        let stop = Arc::clone(&self.stop_accepting);
+        let run = move || runtime.block_on(acceptor.run(listeners, stop));
+        self.acceptor = Some(spawn("msrp-accept".to_owned(), run)?);
+        Ok(())
+    }
+}
+
+impl Drop for Pool {
+    /// A pool that only started in part stops the same way.
+    fn drop(&mut self) {
+        self.stop_accepting.notify_one();
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+        for thread in &self.threads {
+            thread.send(Letter::Stop);
+        }
+        for driver in self.drivers.drain(..) {
+            let _ = driver.join();
+        }
+    }
+}
+
+fn start_driver(parts: Parts, ready: Arc<Ready>) -> Result<JoinHandle<()>, StartError> {
+    let runtime = runtime()?;
+    let name = format!("msrp-switch-{}", parts.number);
+    spawn(name, move || {
+        runtime.block_on(async move {
+            let driver = Driver::new(parts, Clock::start(), ready);
+            // A task of its own, not the runtime's root: the root's wake-ups cost a system
+            // call each. Unconstrained: it shares its turns out itself.
+            let _ = tokio::spawn(tokio::task::unconstrained(driver)).await;
+        });
+    })
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new()
+        .name(name)
+        .spawn(run)
+        .map_err(StartError::Thread)
+}
+
+fn runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(StartError::Thread)
 }
 
 /// Tries to bind every listener and lets go again: for the host's start-up check.

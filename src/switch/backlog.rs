@@ -7,6 +7,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memmem;
 
+use crate::wire::msrp::FailureReport;
+
+use super::copies;
 use super::ids::SessionKey;
 
 /// What an entry costs beside its body, counted so that a flood of tiny messages is bounded.
@@ -36,6 +39,8 @@ pub(super) enum Audience {
 pub(super) struct Entry {
     /// The CPIM message, octet for octet (RFC 7701 §6.1).
     pub(super) body: Bytes,
+    /// The headers every copy has in common.
+    pub(super) headers: Box<[u8]>,
     /// Where in `body` the wrapped content type stands.
     pub(super) wrapped_type: Range<usize>,
     pub(super) from: SessionKey,
@@ -54,8 +59,10 @@ impl Entry {
         audience: Audience,
     ) -> Self {
         let hyphens = memmem::find(&body, b"-------").is_some();
+        let headers = copies::headers(body.len(), FailureReport::Partial);
         Self {
             body,
+            headers,
             wrapped_type,
             from,
             audience,
@@ -66,9 +73,7 @@ impl Entry {
 
     /// The wrapped content type, as the sender wrote it.
     pub(super) fn wrapped_type(&self) -> &[u8] {
-        self.body
-            .get(self.wrapped_type.clone())
-            .unwrap_or_default()
+        self.body.get(self.wrapped_type.clone()).unwrap_or_default()
     }
 
     pub(super) fn is_for(&self, session: SessionKey) -> bool {

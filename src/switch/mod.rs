@@ -1,1 +1,514 @@
-//! (see ARCHITECTURE.md)
+//! The MSRP switch (RFC 4975, RFC 7701): sessions, rooms, fan-out, reports. One instance owns
+//! the rooms pinned to one thread.
+//!
+//! A pure state machine. Its driver hands in orders, octets and the time, and asks for
+//! notices, for connections that have something to write and what that is. No sockets, no
+//! clock, no threads here, and nothing of the focus but `control`.
+//!
+//! A message stands once in its room's backlog; every member holds a position in it. A copy
+//! is written when its receiver's turn to write comes, so a turn costs each receiver one
+//! write, and an idle or slow one no buffer of its own.
+
+mod assembly;
+mod backlog;
+mod batch;
+mod connection;
+mod copies;
+mod ids;
+mod incoming;
+mod nickname;
+mod receive;
+mod replies;
+mod room;
+mod send;
+mod session;
+mod timers;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::control::{Admission, LossCause, Notice, Order, Refusal, RoomUri, SessionId, UserUri};
+use crate::entropy::Entropy;
+use crate::time::Moment;
+
+pub use batch::Batch;
+pub use ids::ConnectionId;
+pub use transmit::After;
+
+use connection::Connection;
+use ids::{RoomKey, SessionKey, Table};
+use room::Room;
+use session::Session;
+use timers::{Timer, Timers};
+
+/// How long a connection may stay without a session.
+const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
+/// What may be read from a connection before it has bound a session: a few refused requests.
+const UNBOUND_OCTETS: usize = 64 * 1024;
+/// How long a connection that is to close may take to write what is queued.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
+
+/// What the operator decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Most octets that may wait for one receiver.
+    pub outbox_bytes: usize,
+    /// Longest pause between two chunks of a message (RFC 7701 §6.1).
+    pub chunk_timeout: Duration,
+    /// Most sessions of this instance; more are refused as full.
+    pub max_sessions: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            outbox_bytes: 1 << 20,
+            chunk_timeout: Duration::from_secs(540),
+            max_sessions: 1_000_000,
+        }
+    }
+}
+
+/// Another instance, as the directory numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(pub usize);
+
+/// Which instance has which session, for connections that carry sessions of several.
+pub trait Directory: Send {
+    /// The other instance that has the session.
+    fn owner(&self, session: &str) -> Option<Owner>;
+    /// This instance's session has ended.
+    fn forget(&self, session: &SessionId);
+}
+
+/// The directory of the only instance there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Directory for Alone {
+    fn owner(&self, _session: &str) -> Option<Owner> {
+        None
+    }
+    fn forget(&self, _session: &SessionId) {}
+}
+
+/// What another instance must learn of a connection here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// Octets that came for one of its sessions.
+    Octets {
+        /// Where they came.
+        connection: ConnectionId,
+        /// Whose session.
+        owner: Owner,
+        /// Part of a stream of whole messages.
+        octets: Vec<u8>,
+    },
+    /// The connection is gone.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// Who has sessions on it.
+        owner: Owner,
+    },
+}
+
+/// What the instance has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages taken from participants.
+    pub messages_in: u64,
+    /// Copies written.
+    pub messages_out: u64,
+    /// Copies not written because the receiver was too slow.
+    pub drops_slow_reader: u64,
+    /// Connections closed because what came was not MSRP, or too much of it.
+    pub garbage: u64,
+}
+
+/// The sessions and rooms of one thread.
+pub struct Switch {
+    config: Config,
+    entropy: Box<dyn Entropy + Send>,
+    directory: Box<dyn Directory>,
+    connections: Table<ConnectionId, Connection>,
+    sessions: Table<SessionKey, Session>,
+    rooms: Table<RoomKey, Room>,
+    by_session: HashMap<SessionId, SessionKey>,
+    by_room: HashMap<RoomUri, RoomKey>,
+    timers: Timers,
+    notices: VecDeque<Notice>,
+    foreign: VecDeque<Foreign>,
+    /// Connections to close at once.
+    closes: VecDeque<ConnectionId>,
+    dirty_rooms: Vec<RoomKey>,
+    dirty_connections: VecDeque<ConnectionId>,
+    /// A room holds enough new octets that its members should be written to.
+    pressed: bool,
+    stopping: bool,
+    counters: Counters,
+}
+
+impl Switch {
+    /// An instance without rooms.
+    pub fn new(
+        config: Config,
+        entropy: Box<dyn Entropy + Send>,
+        directory: Box<dyn Directory>,
+    ) -> Self {
+        Self {
+            config,
+            entropy,
+            directory,
+            connections: Table::default(),
+            sessions: Table::default(),
+            rooms: Table::default(),
+            by_session: HashMap::new(),
+            by_room: HashMap::new(),
+            timers: Timers::default(),
+            notices: VecDeque::new(),
+            foreign: VecDeque::new(),
+            closes: VecDeque::new(),
+            dirty_rooms: Vec::new(),
+            dirty_connections: VecDeque::new(),
+            pressed: false,
+            stopping: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Carries out what the focus asks.
+    pub fn order(&mut self, now: Moment, order: Order) {
+        match order {
+            Order::Admit(admission) => self.admit(now, &admission),
+            Order::Amend(admission) => self.amend(now, &admission),
+            Order::Expel { session, .. } => {
+                if let Some(&key) = self.by_session.get(&session) {
+                    self.expel(now, key);
+                }
+            }
+            Order::Close { room } => self.close_room(now, &room),
+        }
+    }
+
+    /// A connection has come; its octets follow.
+    pub fn opened(&mut self, now: Moment) -> ConnectionId {
+        let id = self.connections.insert(Connection::default());
+        self.timers
+            .arm(now + UNBOUND_TIMEOUT, Timer::Connection(id));
+        id
+    }
+
+    /// The connection has failed or was closed: all sessions on it are lost (C63).
+    pub fn closed(&mut self, now: Moment, id: ConnectionId) {
+        self.lose_sessions_of(now, id, LossCause::Disconnected);
+        let Some(connection) = self.connections.remove(id) else {
+            return;
+        };
+        for owner in connection.links {
+            self.foreign.push_back(Foreign::Closed {
+                connection: id,
+                owner,
+            });
+        }
+    }
+
+    /// The next notice for the focus.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// The next thing another instance must learn.
+    pub fn poll_foreign(&mut self) -> Option<Foreign> {
+        self.foreign.pop_front()
+    }
+
+    /// The next connection to close at once, without writing anything more. [`Self::closed`]
+    /// must follow.
+    pub fn poll_close(&mut self) -> Option<ConnectionId> {
+        self.closes.pop_front()
+    }
+
+    /// Another instance has octets for a connection here: whole messages.
+    pub fn link(&mut self, id: ConnectionId, octets: &[u8]) {
+        let limit = self.config.outbox_bytes;
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.replies.len() + octets.len() > limit {
+            self.counters.drops_slow_reader += 1;
+            return;
+        }
+        connection.replies.extend_from_slice(octets);
+        self.mark_dirty(id);
+    }
+
+    /// Another instance has no session on the connection any more.
+    pub fn unlink(&mut self, now: Moment, id: ConnectionId, owner: Owner) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.links.retain(|link| *link != owner);
+        }
+        self.close_if_idle(now, id);
+    }
+
+    /// Nobody is admitted any more.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// When [`Self::tick`] is due.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.timers.deadline()
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Moment) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Connection(id) => self.connection_due(now, id),
+                Timer::Bind(key) => self.bind_due(now, key),
+                Timer::Response(key) => self.response_due(now, key),
+                Timer::Chunk(key) => self.chunk_due(now, key),
+            }
+        }
+    }
+
+    /// Sessions admitted and not ended.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn admit(&mut self, now: Moment, admission: &Admission) {
+        let (room, session) = (admission.room.clone(), admission.session.clone());
+        let refusal = if self.stopping {
+            Some(Refusal::Stopping)
+        } else if self.sessions.len() >= self.config.max_sessions {
+            Some(Refusal::Full)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.directory.forget(&session);
+            self.notices.push_back(Notice::Refused {
+                room,
+                session,
+                refusal,
+            });
+            return;
+        }
+        if self.by_session.contains_key(&session) {
+            self.amend(now, admission);
+        } else {
+            self.insert(now, admission);
+        }
+        self.notices.push_back(Notice::Admitted { room, session });
+    }
+
+    fn insert(&mut self, now: Moment, admission: &Admission) {
+        let room_key = match self.by_room.get(&admission.room) {
+            Some(&key) => key,
+            None => {
+                let room = Room::new(admission.room.clone(), admission.policy.clone());
+                let key = self.rooms.insert(room);
+                self.by_room.insert(admission.room.clone(), key);
+                key
+            }
+        };
+        let Some(room) = self.rooms.get_mut(room_key) else {
+            return;
+        };
+        room.policy = admission.policy.clone();
+        let position = room.backlog.end();
+        let session = Session::new(admission, room_key, position, now, &mut *self.entropy);
+        let bind_by = session.bind_by;
+        let key = self.sessions.insert(session);
+        room.members.push(key);
+        self.by_session.insert(admission.session.clone(), key);
+        self.timers.arm(bind_by, Timer::Bind(key));
+    }
+
+    fn amend(&mut self, now: Moment, admission: &Admission) {
+        let Some(&key) = self.by_session.get(&admission.session) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if let Some(room) = self.rooms.get_mut(session.room) {
+            room.policy = admission.policy.clone();
+        }
+        if !session.amend(admission) {
+            return;
+        }
+        // C63: new URIs; what is queued waits for the new connection.
+        session.probe = None;
+        session.bind_by = now + admission.policy.bind_timeout;
+        let bind_by = session.bind_by;
+        let before = session.connection.take();
+        self.timers.arm(bind_by, Timer::Bind(key));
+        if let Some(id) = before {
+            self.detach(now, id, key);
+        }
+    }
+
+    /// Ends a session in good order: what is queued for it is still written.
+    fn expel(&mut self, now: Moment, key: SessionKey) {
+        self.flush_into_replies(now, key);
+        self.end(now, key, None);
+    }
+
+    fn close_room(&mut self, now: Moment, uri: &RoomUri) {
+        let room = self.by_room.get(uri).and_then(|&key| self.rooms.get(key));
+        let members = room.map(|room| room.members.clone()).unwrap_or_default();
+        for key in members {
+            self.expel(now, key);
+        }
+    }
+
+    /// Forgets a session; with a cause, the focus is told.
+    fn end(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
+        let Some(session) = self.sessions.remove(key) else {
+            return;
+        };
+        self.by_session.remove(&session.id);
+        self.directory.forget(&session.id);
+        if let Some(id) = session.connection {
+            self.detach(now, id, key);
+        }
+        self.leave_room(&session, key);
+        if let Some(cause) = cause {
+            self.notices.push_back(Notice::Lost {
+                room: session.room_uri,
+                session: session.id,
+                cause,
+            });
+        }
+    }
+
+    fn leave_room(&mut self, session: &Session, key: SessionKey) {
+        let Some(room) = self.rooms.get_mut(session.room) else {
+            return;
+        };
+        room.members.retain(|member| *member != key);
+        room.backlog.pass_all(session.position);
+        if room.members.is_empty() {
+            self.by_room.remove(&room.uri);
+            self.rooms.remove(session.room);
+            return;
+        }
+        let sessions = &self.sessions;
+        let stays = |member: &SessionKey| {
+            sessions
+                .get(*member)
+                .is_some_and(|other| other.user == session.user)
+        };
+        if !room.members.iter().any(stays) {
+            room.nicknames.remove(&session.user);
+        }
+    }
+
+    /// The session no longer lives on the connection.
+    fn detach(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.sessions.retain(|session| *session != key);
+        }
+        self.close_if_idle(now, id);
+    }
+
+    /// C64: a connection closes when no session lives on it any more.
+    fn close_if_idle(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.is_idle() && !connection.closing {
+            connection.closing = true;
+            self.timers.arm(now + CLOSE_GRACE, Timer::Connection(id));
+            self.mark_dirty(id);
+        }
+    }
+
+    fn lose_sessions_of(&mut self, now: Moment, id: ConnectionId, cause: LossCause) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        for key in std::mem::take(&mut connection.sessions) {
+            self.end(now, key, Some(cause));
+        }
+    }
+
+    /// The peer sent what cannot be understood, or too much of it.
+    fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
+        self.counters.garbage += 1;
+        self.lose_sessions_of(now, id, LossCause::ProtocolError);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.closing = true;
+        }
+        self.closes.push_back(id);
+    }
+
+    fn connection_due(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id) else {
+            return;
+        };
+        if connection.closing || !connection.bound {
+            self.lose_sessions_of(now, id, LossCause::Disconnected);
+            self.closes.push_back(id);
+        }
+    }
+
+    fn bind_due(&mut self, now: Moment, key: SessionKey) {
+        let unbound = self
+            .sessions
+            .get(key)
+            .is_some_and(|session| session.connection.is_none() && session.bind_by <= now);
+        if unbound {
+            self.end(now, key, Some(LossCause::NeverBound));
+        }
+    }
+
+    /// C48: no response in time. A connection that takes nothing right now is a slow reader,
+    /// which the outbox bound deals with.
+    fn response_due(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(probe) = session.probe.as_mut().filter(|probe| probe.due <= now) else {
+            return;
+        };
+        let connection = session.connection.and_then(|id| self.connections.get(id));
+        if connection.is_some_and(|connection| connection.blocked) {
+            probe.due = now + copies::RESPONSE_TIMEOUT;
+            self.timers.arm(probe.due, Timer::Response(key));
+            return;
+        }
+        self.end(now, key, Some(LossCause::Undeliverable));
+    }
+
+    fn chunk_due(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let again = session.assemblies.expire(now, self.config.chunk_timeout);
+        session.assemblies.timed = again.is_some();
+        if let Some(due) = again {
+            self.timers.arm(due, Timer::Chunk(key));
+        }
+    }
+
+    fn tell_nickname(&mut self, room: RoomUri, user: UserUri, nickname: Option<String>) {
+        self.notices.push_back(Notice::Nickname {
+            room,
+            user,
+            nickname,
+        });
+    }
+}

@@ -10,8 +10,8 @@ use crate::time::Moment;
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// A connection must have bound a session by now.
-    Unbound(ConnectionId),
+    /// A connection must have bound a session by now, or be closed.
+    Connection(ConnectionId),
     /// A session must have been bound by now (`bind_timeout`).
     Bind(SessionKey),
     /// The response to a session's probe must have come by now (RFC 4975 §7.1.1).

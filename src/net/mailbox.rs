@@ -1,0 +1,151 @@
+//! How a switch thread is reached: letters from other threads, and the connections of its own
+//! that became ready. Both wake its driver, which takes all of them in one turn.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::control;
+use crate::switch::{ConnectionId, Owner};
+
+/// What one thread is told by others.
+#[derive(Debug)]
+pub(super) enum Letter {
+    /// From the focus.
+    Order(control::Order),
+    /// An accepted connection and what was read from it so far.
+    Connection(TcpStream, Vec<u8>),
+    /// Octets for a session here that came on another thread's connection.
+    Link {
+        origin: Owner,
+        connection: ConnectionId,
+        octets: Vec<u8>,
+    },
+    /// That connection is gone.
+    LinkClosed {
+        origin: Owner,
+        connection: ConnectionId,
+    },
+    /// Octets a session elsewhere wants written to a connection here.
+    Reply {
+        connection: ConnectionId,
+        octets: Vec<u8>,
+    },
+    /// No session of `owner` lives on the connection any more.
+    Unlink {
+        owner: Owner,
+        connection: ConnectionId,
+    },
+    /// Flush and end.
+    Stop,
+}
+
+/// Writes letters to one thread.
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    letters: Sender<Letter>,
+    ready: Arc<Ready>,
+}
+
+impl Mailbox {
+    pub(super) fn new() -> (Self, Receiver<Letter>) {
+        let (letters, receiver) = unbounded();
+        let ready = Arc::new(Ready::default());
+        (Self { letters, ready }, receiver)
+    }
+
+    /// Never blocks. A thread that has ended takes no letters.
+    pub(super) fn send(&self, letter: Letter) {
+        if self.letters.send(letter).is_ok() {
+            self.ready.ring();
+        }
+    }
+
+    pub(super) fn ready(&self) -> Arc<Ready> {
+        Arc::clone(&self.ready)
+    }
+}
+
+/// Which connections a driver must look at, and how to wake it.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: Vec<ConnectionId>,
+    driver: Option<Waker>,
+}
+
+impl Ready {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names the waker of the driver.
+    pub(super) fn register(&self, waker: &Waker) {
+        let mut state = self.state();
+        match &mut state.driver {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Exchanges `taken`, which is empty, for the connections that became ready.
+    pub(super) fn take(&self, taken: &mut Vec<ConnectionId>) {
+        std::mem::swap(&mut self.state().connections, taken);
+    }
+
+    fn ring(&self) {
+        if let Some(driver) = &self.state().driver {
+            driver.wake_by_ref();
+        }
+    }
+
+    fn push(&self, connection: ConnectionId) {
+        let mut state = self.state();
+        state.connections.push(connection);
+        if let (1, Some(driver)) = (state.connections.len(), &state.driver) {
+            driver.wake_by_ref();
+        }
+    }
+}
+
+/// The waker of one connection.
+#[derive(Debug)]
+pub(super) struct Wakeup {
+    connection: ConnectionId,
+    ready: Arc<Ready>,
+    queued: AtomicBool,
+}
+
+impl Wakeup {
+    pub(super) fn new(connection: ConnectionId, ready: Arc<Ready>) -> Arc<Self> {
+        Arc::new(Self {
+            connection,
+            ready,
+            queued: AtomicBool::new(false),
+        })
+    }
+
+    /// The driver looks at the connection now; whatever comes later queues it again.
+    pub(super) fn looked_at(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+}
+
+impl Wake for Wakeup {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.ready.push(self.connection);
+        }
+    }
+}

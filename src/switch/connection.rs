@@ -1,0 +1,43 @@
+//! One connection as the switch sees it: input that is not yet a whole message, and small
+//! octets to write. While nothing is on the way it owns no buffer.
+
+use crate::wire::msrp::Decoder;
+
+use super::Owner;
+use super::ids::SessionKey;
+use super::incoming::Incoming;
+
+/// A transport that may carry many sessions.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    pub(super) decoder: Decoder,
+    /// Octets the decoder has not used yet.
+    pub(super) unread: Vec<u8>,
+    /// A SEND whose end has not come yet.
+    pub(super) incoming: Option<Box<Incoming>>,
+    /// Responses and reports; they go before any copy (RFC 4975 §7.1.1, C21).
+    pub(super) replies: Vec<u8>,
+    /// Sessions bound to it.
+    pub(super) sessions: Vec<SessionKey>,
+    /// Where the next round of fair sending starts (C22).
+    pub(super) turn: usize,
+    /// It stands in the list of those that have something to write.
+    pub(super) dirty: bool,
+    /// Nothing more is read; it closes once everything is written.
+    pub(super) closing: bool,
+    /// A session was bound to it, here or on another thread.
+    pub(super) bound: bool,
+    /// Octets read before the first session was bound.
+    pub(super) unbound_octets: usize,
+    /// It takes nothing at the moment.
+    pub(super) blocked: bool,
+    /// Other instances with sessions on it.
+    pub(super) links: Vec<Owner>,
+}
+
+impl Connection {
+    /// Nothing lives on it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sessions.is_empty() && self.links.is_empty()
+    }
+}

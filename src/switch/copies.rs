@@ -1,0 +1,127 @@
+//! Copies of a room's messages for one receiver: the path every delivery takes.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+use crate::wire::msrp::{
+    ByteRange, FailureReport, Flag, TransactionId, contains_end_line, end_line_after_body,
+};
+
+use super::backlog::{Backlog, Entry};
+use super::batch::Batch;
+use super::ids::SessionKey;
+use super::session::{Probe, Session};
+
+/// RFC 4975 §7.1.1: a request without response for so long has failed.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between the answer to a probe and the next one. RFC 7701 §6.3 leaves the report model of
+/// the copies to the switch: most ask to hear of failures only (`partial`), which saves a
+/// response a delivery; one now and then asks for its 200, so that a peer which takes
+/// everything and does nothing is found out within 45 s of traffic.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+/// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
+const INTERRUPTIBLE_ABOVE: usize = 2048;
+
+/// What one receiver was given.
+#[derive(Debug, Default)]
+pub(super) struct Drained {
+    /// Copies written.
+    pub(super) copies: u64,
+    /// The batch is full and there is more.
+    pub(super) more: bool,
+    /// A probe was sent: its response is due then.
+    pub(super) probe_due: Option<Moment>,
+}
+
+/// Writes copies of everything the session has still to get, until the batch holds `limit`.
+pub(super) fn drain(
+    session: &mut Session,
+    key: SessionKey,
+    backlog: &mut Backlog,
+    now: Moment,
+    limit: usize,
+    batch: &mut Batch,
+) -> Drained {
+    let mut drained = Drained::default();
+    while session.position < backlog.end() {
+        if batch.len() >= limit {
+            drained.more = true;
+            break;
+        }
+        if let Some(entry) = backlog.get(session.position) {
+            if entry.is_for(key) && session.takes(entry.body.len(), entry.wrapped_type()) {
+                write(session, entry, now, batch, &mut drained);
+            }
+        }
+        backlog.pass(session.position);
+        session.position = session.position.next();
+    }
+    backlog.trim();
+    drained
+}
+
+fn write(
+    session: &mut Session,
+    entry: &Entry,
+    now: Moment,
+    batch: &mut Batch,
+    drained: &mut Drained,
+) {
+    let (number, id) = fresh_id(session, entry);
+    let probe = session.probe.is_none() && session.next_probe <= now;
+    if probe {
+        let due = now + RESPONSE_TIMEOUT;
+        session.probe = Some(Probe { number, due });
+        session.next_probe = due + PROBE_INTERVAL;
+        drained.probe_due = Some(due);
+    }
+    batch.extend_with(|out| {
+        session.write_copy_head(&id, out);
+        if probe {
+            out.extend_from_slice(&headers(entry.body.len(), FailureReport::Yes));
+        } else {
+            out.extend_from_slice(&entry.headers);
+        }
+    });
+    batch.push_body(&entry.body);
+    batch.extend_with(|out| end_line_after_body(out, &id, Flag::Last));
+    drained.copies += 1;
+}
+
+/// A new transaction id whose end-line does not occur in the body (C04).
+fn fresh_id(session: &mut Session, entry: &Entry) -> (u64, TransactionId) {
+    loop {
+        let (number, id) = session.ids.next_id();
+        if !entry.hyphens || !contains_end_line(&entry.body, &id) {
+            return (number, id);
+        }
+    }
+}
+
+/// The headers of a copy that are the same for every receiver, and the blank line.
+pub(super) fn headers(octets: usize, report: FailureReport) -> Box<[u8]> {
+    let whole = ByteRange::whole(octets as u64);
+    let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
+    let range = match end {
+        Some(end) => format!("Byte-Range: 1-{end}/{octets}\r\n"),
+        None => format!("Byte-Range: 1-*/{octets}\r\n"),
+    };
+    let report = match report {
+        FailureReport::Yes => "",
+        FailureReport::No => "Failure-Report: no\r\n",
+        FailureReport::Partial => "Failure-Report: partial\r\n",
+    };
+    format!("{range}{report}Content-Type: message/cpim\r\n\r\n")
+        .into_bytes()
+        .into()
+}
+
+/// The response to a transaction came: `true` when it answers the probe.
+pub(super) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
+    let matches = session.probe.is_some_and(|probe| probe.number == number);
+    if matches {
+        session.probe = None;
+        session.next_probe = now + PROBE_INTERVAL;
+    }
+    matches
+}

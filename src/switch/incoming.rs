@@ -1,0 +1,106 @@
+//! A request on its way in: what of its head must be remembered until its end has come.
+
+use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
+
+use super::Owner;
+use super::ids::SessionKey;
+
+/// A SEND with a body of which the end has not come.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// It is for a session of another thread.
+    Elsewhere(Owner),
+    /// It has been answered; the rest is of no use.
+    Skip,
+    /// It is for this session.
+    Send {
+        session: SessionKey,
+        facts: OwnedFacts,
+        octets: Vec<u8>,
+    },
+}
+
+/// What the switch needs of a request's head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) transaction: TransactionId,
+    pub(super) method: Method<'a>,
+    /// Our own URI, as the peer wrote it.
+    pub(super) to_path: &'a str,
+    /// The whole From-Path.
+    pub(super) from_path: &'a str,
+    pub(super) message_id: Option<&'a str>,
+    pub(super) range: ByteRange,
+    pub(super) success_report: bool,
+    pub(super) failure_report: FailureReport,
+    pub(super) content_type: Option<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(request: &Request<'a>) -> Self {
+        Self {
+            transaction: request.transaction,
+            method: request.method,
+            to_path: request.to_path.first(),
+            from_path: request.from_path.as_str(),
+            message_id: request.message_id,
+            range: request.range(),
+            success_report: request.success_report,
+            failure_report: request.failure_report,
+            content_type: request.content_type,
+        }
+    }
+
+    /// The left-most URI of the From-Path (C44).
+    pub(super) fn previous_hop(&self) -> &'a str {
+        self.from_path
+            .split_once(' ')
+            .map_or(self.from_path, |(first, _)| first)
+    }
+
+    pub(super) fn keep(&self) -> OwnedFacts {
+        OwnedFacts {
+            transaction: self.transaction,
+            to_path: self.to_path.into(),
+            from_path: self.from_path.into(),
+            message_id: self.message_id.map(Into::into),
+            range: self.range,
+            success_report: self.success_report,
+            failure_report: self.failure_report,
+            content_type: self.content_type.map(Into::into),
+        }
+    }
+}
+
+/// The same of a SEND, kept.
+#[derive(Clone, Debug)]
+pub(super) struct OwnedFacts {
+    transaction: TransactionId,
+    to_path: Box<str>,
+    from_path: Box<str>,
+    message_id: Option<Box<str>>,
+    range: ByteRange,
+    success_report: bool,
+    failure_report: FailureReport,
+    content_type: Option<Box<str>>,
+}
+
+impl OwnedFacts {
+    pub(super) fn view(&self) -> Facts<'_> {
+        Facts {
+            transaction: self.transaction,
+            method: Method::Send,
+            to_path: &self.to_path,
+            from_path: &self.from_path,
+            message_id: self.message_id.as_deref(),
+            range: self.range,
+            success_report: self.success_report,
+            failure_report: self.failure_report,
+            content_type: self.content_type.as_deref(),
+        }
+    }
+
+    pub(super) fn is(&self, message_id: &str) -> bool {
+        self.message_id.as_deref() == Some(message_id)
+    }
+}

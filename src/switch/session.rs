@@ -1,0 +1,232 @@
+//! One session: an endpoint in a room, and where it stands in the room's backlog.
+
+use crate::control::{Admission, Peer, RoomUri, SessionId, UserUri};
+use crate::entropy::Entropy;
+use crate::time::Moment;
+use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
+
+use super::assembly::Assemblies;
+use super::backlog::Position;
+use super::ids::{ConnectionId, RoomKey};
+
+/// A copy that asks for a response while the others do not: the peer still lives when it
+/// comes, and everything written before it has arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    /// Number of its transaction.
+    pub(super) number: u64,
+    /// When the response is overdue (RFC 4975 §7.1.1: 30 s).
+    pub(super) due: Moment,
+}
+
+/// An admitted endpoint.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) room: RoomKey,
+    pub(super) room_uri: RoomUri,
+    pub(super) user: UserUri,
+    uris: Box<[UserUri]>,
+    /// The URI we gave it, octet for octet as in our SDP.
+    pub(super) own_uri: Box<str>,
+    path: Box<[String]>,
+    wrapped_types: WrappedTypes,
+    /// Octets of a message the peer takes at most.
+    max_size: u64,
+    pub(super) private_messages: bool,
+    pub(super) sends: bool,
+    receives: bool,
+    /// What stands first in every copy, with two gaps for the transaction id.
+    head: Box<[u8]>,
+    pub(super) ids: TransactionIds,
+    /// The connection it is bound to.
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) position: Position,
+    pub(super) probe: Option<Probe>,
+    /// No probe before this moment.
+    pub(super) next_probe: Moment,
+    /// When it must be bound, while it is not.
+    pub(super) bind_by: Moment,
+    /// Messages of which some chunks have come.
+    pub(super) assemblies: Assemblies,
+    /// The last CPIM From that was found to be this user, as written.
+    from_seen: Box<str>,
+}
+
+impl Session {
+    pub(super) fn new(
+        admission: &Admission,
+        room: RoomKey,
+        position: Position,
+        now: Moment,
+        entropy: &mut (impl Entropy + ?Sized),
+    ) -> Self {
+        let ids = TransactionIds::new(entropy);
+        let mut session = Self {
+            id: admission.session.clone(),
+            room,
+            room_uri: admission.room.clone(),
+            user: admission.user.clone(),
+            uris: Box::default(),
+            own_uri: Box::default(),
+            path: Box::default(),
+            wrapped_types: WrappedTypes::All,
+            max_size: u64::MAX,
+            private_messages: false,
+            sends: true,
+            receives: true,
+            head: Box::default(),
+            ids,
+            connection: None,
+            position,
+            probe: None,
+            next_probe: now,
+            bind_by: now + admission.policy.bind_timeout,
+            assemblies: Assemblies::default(),
+            from_seen: Box::default(),
+        };
+        session.amend(admission);
+        session
+    }
+
+    /// Takes over what an admission says; tells whether the peer's path changed.
+    pub(super) fn amend(&mut self, admission: &Admission) -> bool {
+        let peer = &admission.peer;
+        let moved = *self.path != *peer.path || *self.own_uri != *admission.own_uri;
+        self.user = admission.user.clone();
+        self.uris = admission.uris.clone().into();
+        self.own_uri = admission.own_uri.as_str().into();
+        self.path = peer.path.clone().into();
+        self.wrapped_types = WrappedTypes::of(peer);
+        self.max_size = peer.max_size.unwrap_or(u64::MAX);
+        self.private_messages = peer.private_messages;
+        self.sends = peer.sends;
+        self.receives = peer.receives;
+        self.from_seen = Box::default();
+        self.head = self.copy_head();
+        moved
+    }
+
+    /// The whole path in order, next hop first (R01).
+    pub(super) fn to_path(&self) -> String {
+        self.path.join(" ")
+    }
+
+    /// Start line, paths and Message-ID of a copy (RFC 4975 §7.1).
+    fn copy_head(&self) -> Box<[u8]> {
+        let mut head = Vec::with_capacity(256);
+        let id = self.ids.id(0);
+        let writer =
+            HeadWriter::request(&mut head, &id, Method::Send, &self.to_path(), &self.own_uri);
+        drop(writer.message_id(id.as_str()));
+        head.into()
+    }
+
+    /// Writes start line, paths and Message-ID of a copy. The Message-ID is the transaction
+    /// id: both are new for every copy.
+    pub(super) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
+        const START: usize = b"MSRP ".len();
+        let id = id.as_bytes();
+        let at = out.len();
+        out.extend_from_slice(&self.head);
+        let end = out.len() - b"\r\n".len();
+        if let Some(gap) = out.get_mut(at + START..at + START + id.len()) {
+            gap.copy_from_slice(id);
+        }
+        if let Some(gap) = out.get_mut(end - id.len()..end) {
+            gap.copy_from_slice(id);
+        }
+    }
+
+    /// Whether the peer can be given this content.
+    pub(super) fn takes(&self, octets: usize, wrapped_type: &[u8]) -> bool {
+        self.receives && octets as u64 <= self.max_size && self.wrapped_types.accept(wrapped_type)
+    }
+
+    /// Whether a CPIM From is this user (G21).
+    pub(super) fn is_from(&mut self, written: &str) -> bool {
+        if !written.is_empty() && *self.from_seen == *written {
+            return true;
+        }
+        let known = self.answers_to(&canonical(written));
+        if known {
+            self.from_seen = written.into();
+        }
+        known
+    }
+
+    /// Whether a canonical URI is one of this user's.
+    pub(super) fn answers_to(&self, uri: &str) -> bool {
+        self.uris.iter().any(|own| own.as_str() == uri)
+    }
+}
+
+/// The canonical form of a URI in a CPIM header: address of record where it is a SIP or tel
+/// URI; an `im:` URI (RFC 3860) names the same mailbox as the `sip:` URI.
+pub(super) fn canonical(written: &str) -> String {
+    let sip = match written.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("im") => format!("sip:{rest}"),
+        _ => written.to_owned(),
+    };
+    match sip.parse::<crate::wire::sip::Uri>() {
+        Ok(uri) => uri.address_of_record(),
+        Err(_) => written.to_owned(),
+    }
+}
+
+/// What may be wrapped in what we send (RFC 4975 §8.6, RFC 7701 §6.1).
+#[derive(Debug, PartialEq, Eq)]
+enum WrappedTypes {
+    All,
+    These(Box<[Box<str>]>),
+}
+
+impl WrappedTypes {
+    /// `accept-wrapped-types`, else `accept-types`. A peer that named nothing but
+    /// message/cpim said nothing about what is inside: it gets everything.
+    fn of(peer: &Peer) -> Self {
+        let types = if peer.accept_wrapped_types.is_empty() {
+            &peer.accept_types
+        } else {
+            &peer.accept_wrapped_types
+        };
+        let mut types = types
+            .iter()
+            .map(|entry| media_type(entry).to_ascii_lowercase())
+            .filter(|entry| entry != "message/cpim")
+            .peekable();
+        let all = peer.accept_wrapped_types.iter().any(|entry| entry == "*")
+            || peer.accept_types.iter().any(|entry| entry == "*");
+        if all || types.peek().is_none() {
+            return Self::All;
+        }
+        Self::These(types.map(String::into_boxed_str).collect())
+    }
+
+    fn accept(&self, written: &[u8]) -> bool {
+        let Self::These(types) = self else {
+            return true;
+        };
+        // RFC 3862 §3: a part without Content-Type is text/plain.
+        let written = std::str::from_utf8(written).map_or("", media_type);
+        let written = if written.is_empty() {
+            "text/plain"
+        } else {
+            written
+        };
+        types.iter().any(|entry| match entry.strip_suffix("/*") {
+            Some(family) => written
+                .split_once('/')
+                .is_some_and(|(own, _)| own.eq_ignore_ascii_case(family)),
+            None => entry.eq_ignore_ascii_case(written),
+        })
+    }
+}
+
+/// `type/subtype` without parameters.
+pub(super) fn media_type(content_type: &str) -> &str {
+    content_type
+        .split_once(';')
+        .map_or(content_type, |(media, _)| media)
+        .trim()
+}

@@ -1,0 +1,145 @@
+//! Output: which connections have something to write, and what.
+
+use crate::time::Moment;
+
+use super::Switch;
+use super::batch::Batch;
+use super::copies::{self, Drained};
+use super::ids::{ConnectionId, RoomKey, SessionKey};
+use super::timers::Timer;
+
+/// What one write takes at most: enough that its fixed cost no longer counts, little enough
+/// to stay in the cache and to be a small part of an outbox.
+const BATCH_OCTETS: usize = 256 * 1024;
+
+/// What follows once a batch is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing more for now.
+    Idle,
+    /// Ask again.
+    More,
+    /// Close the connection; [`Switch::closed`] must follow.
+    Close,
+}
+
+impl Switch {
+    /// Whether so much is queued that it should be written before more is read.
+    pub fn pressed(&self) -> bool {
+        self.pressed
+    }
+
+    /// The next connection that has something to write and can.
+    pub fn poll_dirty(&mut self) -> Option<ConnectionId> {
+        while let Some(key) = self.dirty_rooms.pop() {
+            self.spread(key);
+        }
+        self.pressed = false;
+        while let Some(id) = self.dirty_connections.pop_front() {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            connection.dirty = false;
+            if !connection.blocked {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Fills `batch` with what the connection is to write next.
+    pub fn transmit(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> After {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return After::Idle;
+        };
+        if !connection.replies.is_empty() {
+            batch.push(&std::mem::take(&mut connection.replies));
+        }
+        let count = connection.sessions.len();
+        // C22: several sessions on one connection take turns.
+        let share = BATCH_OCTETS / count.max(1);
+        let first = connection.turn;
+        connection.turn = if count == 0 { 0 } else { (first + 1) % count };
+        let mut more = false;
+        for step in 0..count {
+            let connection = self.connections.get(id);
+            let key = connection.and_then(|it| it.sessions.get((first + step) % count));
+            let Some(&key) = key else { break };
+            let limit = batch.len() + share;
+            more |= self.drain(now, key, limit, batch).more;
+        }
+        match self.connections.get(id) {
+            _ if more => After::More,
+            Some(connection) if connection.closing => After::Close,
+            _ => After::Idle,
+        }
+    }
+
+    /// The connection takes nothing at the moment, or something again.
+    pub fn blocked(&mut self, id: ConnectionId, blocked: bool) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.blocked = blocked;
+            if !blocked {
+                self.mark_dirty(id);
+            }
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            if !std::mem::replace(&mut connection.dirty, true) {
+                self.dirty_connections.push_back(id);
+            }
+        }
+    }
+
+    /// What is queued for a session that ends goes out before its connection closes.
+    pub(super) fn flush_into_replies(&mut self, now: Moment, key: SessionKey) {
+        let session = self.sessions.get(key);
+        let Some(id) = session.and_then(|session| session.connection) else {
+            return;
+        };
+        let mut batch = Batch::default();
+        self.drain(now, key, usize::MAX, &mut batch);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.replies.extend_from_slice(&batch.to_vec());
+        }
+        self.mark_dirty(id);
+    }
+
+    fn drain(&mut self, now: Moment, key: SessionKey, limit: usize, batch: &mut Batch) -> Drained {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return Drained::default();
+        };
+        let Some(room) = self.rooms.get_mut(session.room) else {
+            return Drained::default();
+        };
+        let drained = copies::drain(session, key, &mut room.backlog, now, limit, batch);
+        self.counters.messages_out += drained.copies;
+        if let Some(due) = drained.probe_due {
+            self.timers.arm(due, Timer::Response(key));
+        }
+        drained
+    }
+
+    /// Marks everybody in a room with something new.
+    fn spread(&mut self, key: RoomKey) {
+        let Some(room) = self.rooms.get_mut(key) else {
+            return;
+        };
+        room.dirty = false;
+        room.fresh_octets = 0;
+        for member in &room.members {
+            let session = self.sessions.get(*member);
+            let Some(id) = session.and_then(|session| session.connection) else {
+                continue;
+            };
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            if !std::mem::replace(&mut connection.dirty, true) {
+                self.dirty_connections.push_back(id);
+            }
+        }
+    }
+}
