@@ -36,7 +36,7 @@ pub(super) struct Session {
     pub(super) private_messages: bool,
     pub(super) sends: bool,
     receives: bool,
-    /// What stands first in every copy, with two gaps for the transaction id.
+    /// What stands between the transaction id of a copy and its Message-ID.
     head: Box<[u8]>,
     pub(super) ids: TransactionIds,
     /// The connection it is bound to.
@@ -112,30 +112,26 @@ impl Session {
         self.path.join(" ")
     }
 
-    /// Start line, paths and Message-ID of a copy (RFC 4975 §7.1).
+    /// What stands between the transaction id of a copy and its Message-ID.
     fn copy_head(&self) -> Box<[u8]> {
         let mut head = Vec::with_capacity(256);
         let id = self.ids.id(0);
         let writer =
             HeadWriter::request(&mut head, &id, Method::Send, &self.to_path(), &self.own_uri);
-        drop(writer.message_id(id.as_str()));
-        head.into()
+        drop(writer.message_id(""));
+        let start = b"MSRP ".len() + id.as_bytes().len();
+        let end = head.len() - b"\r\n".len();
+        head.get(start..end).unwrap_or_default().into()
     }
 
     /// Writes start line, paths and Message-ID of a copy. The Message-ID is the transaction
     /// id: both are new for every copy.
     pub(super) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
-        const START: usize = b"MSRP ".len();
-        let id = id.as_bytes();
-        let at = out.len();
+        out.extend_from_slice(b"MSRP ");
+        out.extend_from_slice(id.as_bytes());
         out.extend_from_slice(&self.head);
-        let end = out.len() - b"\r\n".len();
-        if let Some(gap) = out.get_mut(at + START..at + START + id.len()) {
-            gap.copy_from_slice(id);
-        }
-        if let Some(gap) = out.get_mut(end - id.len()..end) {
-            gap.copy_from_slice(id);
-        }
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Whether the peer can be given this content.

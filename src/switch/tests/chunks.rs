@@ -1,0 +1,239 @@
+//! Messages in pieces: RFC 4975 §5.1, §7.3.1.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn chunk(tid: &str, start: usize, total: &str, part: &str, flag: char) -> String {
+    let range = format!("Byte-Range: {start}-*/{total}");
+    let headers = ["Message-ID: chunked1", &range, "Content-Type: message/cpim"];
+    request(
+        "alice",
+        tid,
+        "SEND",
+        &headers,
+        &format!("\r\n{part}\r\n-------{tid}{flag}\r\n"),
+    )
+}
+
+fn body() -> String {
+    cpim("alice", "The quick brown fox jumps over the lazy dog")
+}
+
+#[test]
+fn c27_chunks_are_put_together_whatever_their_order() {
+    let body = body();
+    let (first, rest) = body.split_at(30);
+    let (second, third) = rest.split_at(50);
+    let parts = [(1, first, '+'), (31, second, '+'), (81, third, '$')];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+        let mut stage = Stage::new();
+        let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+        for (turn, index) in order.into_iter().enumerate() {
+            assert!(stage.raw(bob).is_empty());
+            let (start, part, flag) = parts[index];
+            stage.give(
+                alice,
+                chunk(&format!("tid1234{turn}"), start, "*", part, flag),
+            );
+        }
+        assert_eq!(stage.codes(alice), [200, 200, 200]);
+        let got = stage.got(bob);
+        assert_eq!(got.len(), 1, "one SEND a message");
+        assert_eq!(got[0].text(), body);
+    }
+}
+
+#[test]
+fn c28_of_what_overlaps_the_last_wins() {
+    let body = body();
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let spoiled = body[20..60].replace('e', "?");
+    stage.give(alice, chunk("tid12341", 21, "*", &spoiled, '+'));
+    stage.give(alice, chunk("tid12342", 1, "*", &body[..40], '+'));
+    stage.give(alice, chunk("tid12343", 31, "*", &body[30..], '$'));
+    assert_eq!(stage.got(bob)[0].text(), body);
+}
+
+#[test]
+fn c46_a_chunked_message_is_reported_once_and_whole() {
+    let body = body();
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    for (tid, start, part, flag) in [
+        ("tid12341", 1, &body[..40], '+'),
+        ("tid12342", 41, &body[40..], '$'),
+    ] {
+        let text = chunk(tid, start, "*", part, flag);
+        stage.give(
+            alice,
+            text.replacen("Content-Type", "Success-Report: yes\r\nContent-Type", 1),
+        );
+    }
+    let got = stage.got(alice);
+    assert_eq!(got.len(), 3);
+    let range = format!("1-{0}/{0}", body.len());
+    assert_eq!(got[2].header("Byte-Range"), Some(range.as_str()));
+    assert_eq!(got[2].header("Message-ID"), Some("chunked1"));
+}
+
+#[test]
+fn c30_an_aborted_message_is_forgotten() {
+    let body = body();
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.give(alice, chunk("tid12341", 1, "*", &body[..40], '+'));
+    stage.give(alice, chunk("tid12342", 41, "*", &body[40..60], '#'));
+    stage.give(alice, chunk("tid12343", 61, "*", &body[60..], '$'));
+    assert!(stage.raw(bob).is_empty());
+}
+
+#[test]
+fn c31_a_chunked_message_above_the_bound_is_413_to_its_end() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let part = cpim("alice", &"x".repeat(40_000));
+    stage.give(alice, chunk("tid12341", 1, "*", &part, '+'));
+    stage.give(alice, chunk("tid12342", part.len() + 1, "*", &part, '+'));
+    stage.give(alice, chunk("tid12343", 1, "*", "y", '+'));
+    stage.give(alice, chunk("tid12344", 2, "*", "z", '$'));
+    assert_eq!(stage.codes(alice), [200, 413, 413, 413]);
+    stage.give(alice, chunk("tid12345", 1, "90000", "y", '+'));
+    assert_eq!(stage.codes(alice), [413]);
+    assert!(stage.raw(bob).is_empty());
+}
+
+#[test]
+fn g28_chunks_that_stop_coming_are_forgotten() {
+    let body = body();
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.give(alice, chunk("tid12341", 1, "*", &body[..40], '+'));
+    stage.pass(Duration::from_secs(500));
+    stage.give(alice, chunk("tid12342", 41, "*", &body[40..60], '+'));
+    stage.pass(Duration::from_secs(500));
+    let key = stage.switch.by_session["alice"];
+    assert!(
+        !stage
+            .switch
+            .sessions
+            .get(key)
+            .unwrap()
+            .assemblies
+            .is_empty(),
+        "each chunk sets the timer anew"
+    );
+    stage.pass(Duration::from_secs(40));
+    assert!(
+        stage
+            .switch
+            .sessions
+            .get(key)
+            .unwrap()
+            .assemblies
+            .is_empty()
+    );
+    stage.give(alice, chunk("tid12343", 61, "*", &body[60..], '$'));
+    assert!(stage.raw(bob).is_empty());
+}
+
+#[test]
+fn messages_under_assembly_are_bounded() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    for number in 0..20 {
+        let text = chunk(&format!("tid123{number:02}"), 1, "*", "x", '+');
+        stage.give(alice, text.replace("chunked1", &format!("chunked{number}")));
+    }
+    let codes = stage.codes(alice);
+    assert_eq!(codes.iter().filter(|code| **code == 200).count(), 8);
+    assert_eq!(codes.iter().filter(|code| **code == 413).count(), 12);
+}
+
+/// A conversation with everything in it.
+fn conversation() -> String {
+    let body = body();
+    [
+        send(
+            "alice",
+            "tid00001",
+            &["Success-Report: yes"],
+            &cpim("alice", "one"),
+        ),
+        empty_send("alice", "tid00002"),
+        chunk("tid00003", 1, "*", &body[..40], '+'),
+        send(
+            "alice",
+            "tid00004",
+            &[],
+            &cpim("alice", &"-------".repeat(900)),
+        ),
+        chunk("tid00005", 41, "*", &body[40..], '$'),
+        send("alice", "tid00006", &[], &cpim("mallory", "x")),
+        request(
+            "alice",
+            "tid00007",
+            "NICKNAME",
+            &["Use-Nickname: \"Al\""],
+            "-------tid00007$\r\n",
+        ),
+        send("nobody", "tid00008", &[], &cpim("alice", "x")),
+        send(
+            "alice",
+            "tid00009",
+            &[],
+            &cpim("alice", &"\u{e4}".repeat(4000)),
+        ),
+        request("alice", "tid00010", "FROB", &[], "-------tid00010$\r\n"),
+    ]
+    .concat()
+}
+
+fn outcome(cuts: &[usize]) -> (Vec<Got>, Vec<Got>) {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let text = conversation();
+    let mut rest = text.as_bytes();
+    for cut in cuts.iter().copied().cycle() {
+        let (part, tail) = rest.split_at(cut.min(rest.len()));
+        stage.give(alice, part);
+        rest = tail;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    (stage.got(alice), stage.got(bob))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_split_of_the_input_has_the_same_outcome(cuts in prop::collection::vec(1usize..4000, 1..20)) {
+        prop_assert_eq!(outcome(&cuts), outcome(&[usize::MAX]));
+    }
+
+    #[test]
+    fn arbitrary_octets_never_panic(parts in prop::collection::vec(any::<Vec<u8>>(), 1..4)) {
+        let mut stage = Stage::new();
+        let alice = stage.join("alice");
+        stage.give(alice, b"MSRP ");
+        for part in parts {
+            stage.give(alice, part);
+        }
+    }
+
+    #[test]
+    fn damaged_octets_never_panic_and_leave_others_alone(at in 0usize..9000, octet in any::<u8>()) {
+        let mut stage = Stage::new();
+        let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+        let mut text = conversation().into_bytes();
+        let at = at % text.len();
+        text[at] = octet;
+        stage.give(alice, text);
+        stage.raw(bob);
+        stage.give(bob, empty_send("bob", "tid12345"));
+        prop_assert_eq!(stage.codes(bob), [200]);
+    }
+}

@@ -1,0 +1,360 @@
+//! Sessions and connections: RFC 4975 §5.4.
+
+use super::*;
+
+#[test]
+fn c60_the_first_send_binds_and_is_answered_before_anything_else() {
+    let mut stage = Stage::new();
+    stage.admit(admission(LOBBY, "alice"));
+    let bob = stage.join("bob");
+    stage.give(bob, send("bob", "tid12345", &[], &cpim("bob", "early")));
+    let alice = stage.switch.opened(stage.now);
+    stage.give(alice, empty_send("alice", "tid12346"));
+    let got = stage.got(alice);
+    assert_eq!(got[0].line, "MSRP tid12346 200");
+    assert!(got[1].text().ends_with("early"), "C61: queued, not lost");
+    assert_eq!(
+        stage.notices(),
+        [Notice::Bound {
+            room: RoomUri::new(LOBBY),
+            session: SessionId::new("alice"),
+        }]
+    );
+}
+
+#[test]
+fn admit_is_answered() {
+    let mut stage = Stage::new();
+    stage.admit(admission(LOBBY, "alice"));
+    let (room, session) = (RoomUri::new(LOBBY), SessionId::new("alice"));
+    assert_eq!(stage.notices(), [Notice::Admitted { room, session }]);
+    stage.switch.stop();
+    stage.admit(admission(LOBBY, "bob"));
+    let notices = stage.notices();
+    assert!(matches!(
+        notices[..],
+        [Notice::Refused {
+            refusal: Refusal::Stopping,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn a_full_switch_refuses() {
+    let full = Config {
+        max_sessions: 1,
+        ..config()
+    };
+    let mut stage = Stage::with(full, Box::new(Alone));
+    stage.join("alice");
+    stage.admit(admission(LOBBY, "bob"));
+    let notices = stage.notices();
+    assert!(matches!(
+        notices[..],
+        [Notice::Refused {
+            refusal: Refusal::Full,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn c60_a_nickname_or_a_message_binds_as_well() {
+    let mut stage = Stage::new();
+    for (name, text) in [
+        (
+            "alice",
+            request(
+                "alice",
+                "tid12345",
+                "NICKNAME",
+                &["Use-Nickname: Al"],
+                "-------tid12345$\r\n",
+            ),
+        ),
+        ("bob", send("bob", "tid12345", &[], &cpim("bob", "hi"))),
+    ] {
+        stage.admit(admission(LOBBY, name));
+        let id = stage.switch.opened(stage.now);
+        stage.give(id, text);
+        assert_eq!(stage.got(id)[0].line, "MSRP tid12345 200");
+        let bound = stage
+            .notices()
+            .into_iter()
+            .any(|notice| matches!(notice, Notice::Bound { .. }));
+        assert!(bound, "{name}");
+    }
+}
+
+#[test]
+fn c61_nothing_is_sent_before_the_bind() {
+    let mut stage = Stage::new();
+    stage.admit(admission(LOBBY, "alice"));
+    let id = stage.switch.opened(stage.now);
+    let bob = stage.join("bob");
+    stage.give(bob, send("bob", "tid12345", &[], &cpim("bob", "hi")));
+    assert!(stage.raw(id).is_empty());
+}
+
+#[test]
+fn c62_an_unknown_session_is_481() {
+    let mut stage = Stage::new();
+    let id = stage.switch.opened(stage.now);
+    stage.give(id, empty_send("nobody", "tid12345"));
+    assert_eq!(stage.codes(id), [481]);
+    let alice = stage.join("alice");
+    stage.give(alice, empty_send("nobody", "tid12346"));
+    let two = empty_send("alice", "tid12347")
+        .replace("To-Path: ", "To-Path: msrp://r.example.com:9/r;tcp ");
+    stage.give(alice, two);
+    assert_eq!(stage.codes(alice), [481, 481]);
+}
+
+#[test]
+fn c62_bound_elsewhere_506() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let thief = stage.switch.opened(stage.now);
+    stage.give(thief, empty_send("alice", "tid12345"));
+    assert_eq!(stage.codes(thief), [506]);
+    stage.give(alice, empty_send("alice", "tid12346"));
+    assert_eq!(stage.codes(alice), [200]);
+}
+
+#[test]
+fn c65_the_session_id_finds_the_session_whatever_the_address() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let other = empty_send("alice", "tid12345").replace("192.0.2.1:2855", "chat.example.com:2855");
+    stage.give(alice, other);
+    assert_eq!(stage.codes(alice), [200]);
+    stage.give(
+        alice,
+        empty_send("alice", "tid12346").replace("/alice;", "/ALICE;"),
+    );
+    assert_eq!(stage.codes(alice), [481]);
+}
+
+#[test]
+fn c63_connection_loss_loses_all_sessions_on_it() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.admit(admission("sip:other@example.com", "alice-2"));
+    stage.give(alice, empty_send("alice-2", "tid12345"));
+    assert_eq!(stage.codes(alice), [200]);
+    stage.notices();
+    stage.switch.closed(stage.now, alice);
+    let mut lost = stage.lost();
+    lost.sort();
+    let expected = ["alice", "alice-2"].map(|name| (name.to_owned(), LossCause::Disconnected));
+    assert_eq!(lost, expected);
+    assert_eq!(stage.switch.sessions(), 0);
+}
+
+impl PartialOrd for LossCause {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for LossCause {
+    fn cmp(&self, _other: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+}
+
+#[test]
+fn c64_expel_closes_the_connection_unless_others_live_on_it() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let other = "sip:other@example.com";
+    stage.admit(admission(other, "alice-2"));
+    stage.give(alice, empty_send("alice-2", "tid12345"));
+    let expel = |name: &str, room: &str| Order::Expel {
+        room: RoomUri::new(room),
+        session: SessionId::new(name),
+    };
+    stage.switch.order(stage.now, expel("alice", LOBBY));
+    stage.pump();
+    assert_eq!(stage.finished, []);
+    stage.switch.order(stage.now, expel("alice-2", other));
+    stage.pump();
+    assert_eq!(stage.finished, [alice]);
+    assert_eq!(stage.lost(), [], "an order is not a loss");
+}
+
+#[test]
+fn expel_flushes_what_is_queued() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.switch.received(
+        stage.now,
+        alice,
+        send("alice", "tid12345", &[], &cpim("alice", "bye")).as_bytes(),
+    );
+    let order = Order::Expel {
+        room: RoomUri::new(LOBBY),
+        session: SessionId::new("bob"),
+    };
+    stage.switch.order(stage.now, order);
+    assert_eq!(stage.texts(bob), ["bye"]);
+    assert_eq!(stage.finished, [bob]);
+}
+
+#[test]
+fn close_ends_every_session_of_the_room() {
+    let mut stage = Stage::new();
+    let ids = ["alice", "bob"].map(|name| stage.join(name));
+    let other = stage.enter(admission("sip:other@example.com", "carol"));
+    stage.switch.order(
+        stage.now,
+        Order::Close {
+            room: RoomUri::new(LOBBY),
+        },
+    );
+    stage.pump();
+    stage.finished.sort();
+    assert_eq!(stage.finished, ids);
+    stage.give(other, empty_send("carol", "tid12345"));
+    assert_eq!(stage.codes(other), [200]);
+    assert_eq!(stage.switch.sessions(), 1);
+}
+
+#[test]
+fn a_session_nobody_binds_is_lost() {
+    let mut stage = Stage::new();
+    stage.admit(admission(LOBBY, "alice"));
+    stage.pass(Duration::from_secs(31));
+    assert_eq!(stage.lost(), []);
+    stage.pass(Duration::from_secs(1));
+    assert_eq!(stage.lost(), [("alice".to_owned(), LossCause::NeverBound)]);
+}
+
+#[test]
+fn a_connection_that_binds_nothing_is_closed() {
+    let mut stage = Stage::new();
+    let id = stage.switch.opened(stage.now);
+    let alice = stage.join("alice");
+    stage.pass(Duration::from_secs(32));
+    assert_eq!(stage.cut, [id]);
+    stage.give(alice, empty_send("alice", "tid12345"));
+    assert_eq!(stage.codes(alice), [200]);
+}
+
+#[test]
+fn an_unbound_connection_may_not_send_much() {
+    let mut stage = Stage::new();
+    let id = stage.switch.opened(stage.now);
+    for _ in 0..1000 {
+        stage.give(id, empty_send("nobody", "tid12345"));
+    }
+    assert_eq!(stage.cut, [id]);
+    assert_eq!(stage.switch.counters().garbage, 1);
+}
+
+#[test]
+fn c11_garbage_closes_the_connection() {
+    let mut stage = Stage::new();
+    let id = stage.switch.opened(stage.now);
+    stage.give(id, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(stage.cut, [id]);
+    let alice = stage.join("alice");
+    stage.give(alice, [b'x'; 100]);
+    assert_eq!(stage.cut, [id, alice]);
+    assert_eq!(
+        stage.lost(),
+        [("alice".to_owned(), LossCause::ProtocolError)]
+    );
+}
+
+#[test]
+fn amend_with_a_new_path_unbinds_and_keeps_what_is_queued() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let mut facts = admission(LOBBY, "alice");
+    stage
+        .switch
+        .order(stage.now, Order::Amend(Box::new(facts.clone())));
+    stage.pump();
+    assert_eq!(stage.finished, [], "C86: nothing changed");
+    facts.peer.path = vec!["msrp://198.51.100.7:9/new;tcp".into()];
+    stage.switch.order(stage.now, Order::Amend(Box::new(facts)));
+    stage.pump();
+    assert_eq!(stage.finished, [alice]);
+    stage.give(bob, send("bob", "tid12345", &[], &cpim("bob", "later")));
+    let again = stage.switch.opened(stage.now);
+    stage.give(again, empty_send("alice", "tid12346"));
+    let got = stage.got(again);
+    assert_eq!(
+        got[1].header("To-Path"),
+        Some("msrp://198.51.100.7:9/new;tcp")
+    );
+    assert!(got[1].text().ends_with("later"));
+}
+
+#[test]
+fn r01_copies_go_along_the_whole_path() {
+    let mut stage = Stage::new();
+    let mut facts = admission(LOBBY, "bob");
+    facts
+        .peer
+        .path
+        .insert(0, "msrp://relay.example.com:9/r;tcp".into());
+    let (alice, bob) = (stage.join("alice"), stage.enter(facts));
+    stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "hi")));
+    let path = format!("msrp://relay.example.com:9/r;tcp {}", peer_uri("bob"));
+    assert_eq!(stage.got(bob)[0].header("To-Path"), Some(path.as_str()));
+}
+
+/// Sessions whose names begin with `far` belong to instance 1.
+#[derive(Debug)]
+struct Far;
+
+impl Directory for Far {
+    fn owner(&self, session: &str) -> Option<Owner> {
+        session.starts_with("far").then_some(Owner(1))
+    }
+    fn forget(&self, _session: &SessionId) {}
+}
+
+#[test]
+fn c64_what_is_for_another_thread_is_passed_on_unchanged() {
+    let mut stage = Stage::with(config(), Box::new(Far));
+    let id = stage.join("alice");
+    let whole = send("far1", "tid12345", &[], &cpim("far1", "hi"));
+    let chunk = send("far1", "tid12346", &[], &cpim("far1", &"x".repeat(9000)));
+    let (head, tail) = chunk.split_at(3000);
+    stage.give(id, &whole);
+    stage.give(id, head);
+    stage.give(id, tail);
+    let octets: Vec<u8> = std::iter::from_fn(|| stage.switch.poll_foreign())
+        .flat_map(|foreign| match foreign {
+            Foreign::Octets {
+                connection,
+                owner,
+                octets,
+            } => {
+                assert_eq!((connection, owner), (id, Owner(1)));
+                octets
+            }
+            Foreign::Closed { .. } => panic!("still open"),
+        })
+        .collect();
+    assert_eq!(
+        String::from_utf8(octets).unwrap(),
+        format!("{whole}{chunk}")
+    );
+    stage.switch.link(id, b"MSRP tid12345 200 OK\r\nTo-Path: msrp://a:1/b;tcp\r\nFrom-Path: msrp://a:1/b;tcp\r\n-------tid12345$\r\n");
+    assert_eq!(stage.codes(id), [200]);
+    let order = Order::Expel {
+        room: RoomUri::new(LOBBY),
+        session: SessionId::new("alice"),
+    };
+    stage.switch.order(stage.now, order);
+    stage.pump();
+    assert_eq!(stage.finished, [], "the other thread's session lives on it");
+    stage.switch.unlink(stage.now, id, Owner(1));
+    stage.pump();
+    assert_eq!(stage.finished, [id]);
+}

@@ -1,0 +1,285 @@
+//! Who gets what: RFC 7701 §6 and §7.
+
+use super::*;
+
+#[test]
+fn g23_everybody_but_the_senders_session_gets_a_message() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let others = ["bob", "carol", "alice-tablet"].map(|name| stage.join(name));
+    let stranger = stage.enter(admission("sip:other@example.com", "dave"));
+    stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "hi")));
+    assert_eq!(stage.codes(alice), [200]);
+    for id in others {
+        assert_eq!(
+            stage.texts(id),
+            ["hi"],
+            "G29: also the sender's other device"
+        );
+    }
+    assert!(stage.raw(stranger).is_empty());
+}
+
+#[test]
+fn g25_who_cannot_take_the_wrapped_type_is_skipped() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let with = |types: &[&str], wrapped: &[&str], name: &str| {
+        let mut facts = admission(LOBBY, name);
+        facts.peer.accept_types = types.iter().map(|&text| text.to_owned()).collect();
+        facts.peer.accept_wrapped_types = wrapped.iter().map(|&text| text.to_owned()).collect();
+        facts
+    };
+    let takes = [
+        with(&["message/cpim"], &["text/*"], "bob"),
+        with(&["message/cpim"], &["image/png", "TEXT/plain"], "carol"),
+        with(&["message/cpim", "text/plain"], &[], "dave"),
+        with(&["message/cpim", "*"], &["image/png"], "erin"),
+        with(&["message/cpim"], &[], "frank"),
+    ];
+    let takes = takes.map(|facts| stage.enter(facts));
+    let skipped = [
+        with(&["message/cpim"], &["image/*"], "grace"),
+        with(&["message/cpim", "text/html"], &[], "heidi"),
+    ];
+    let skipped = skipped.map(|facts| stage.enter(facts));
+    let body = cpim("alice", "hi").replace("text/plain", "text/plain; charset=utf-8");
+    stage.give(alice, send("alice", "tid12345", &[], &body));
+    for id in takes {
+        assert_eq!(stage.texts(id), ["hi"]);
+    }
+    for id in skipped {
+        assert!(stage.raw(id).is_empty());
+    }
+    assert_eq!(stage.codes(alice), [200], "the sender is not told");
+}
+
+#[test]
+fn c85_c87_who_receives_nothing_or_not_so_much_is_skipped() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let mut deaf = admission(LOBBY, "bob");
+    deaf.peer.receives = false;
+    let mut small = admission(LOBBY, "carol");
+    small.peer.max_size = Some(200);
+    let (bob, carol) = (stage.enter(deaf), stage.enter(small));
+    stage.give(
+        alice,
+        send("alice", "tid12345", &[], &cpim("alice", &"x".repeat(200))),
+    );
+    stage.give(
+        alice,
+        send("alice", "tid12346", &[], &cpim("alice", "small")),
+    );
+    assert!(stage.raw(bob).is_empty());
+    assert_eq!(stage.texts(carol), ["small"]);
+}
+
+#[test]
+fn g40_a_private_message_goes_to_all_sessions_of_one_member() {
+    let mut stage = Stage::new();
+    let (alice, carol) = (stage.join("alice"), stage.join("carol"));
+    let bobs = ["bob", "bob-2"].map(|name| stage.join(name));
+    let body = cpim_to("alice", "sip:bob@example.com", "psst");
+    stage.give(alice, send("alice", "tid12345", &[], &body));
+    assert_eq!(stage.codes(alice), [200]);
+    for id in bobs {
+        assert_eq!(stage.got(id)[0].body.as_deref(), Some(body.as_bytes()));
+    }
+    assert!(stage.raw(carol).is_empty());
+}
+
+#[test]
+fn g41_an_unknown_recipient_is_404() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    for to in [
+        "sip:nobody@example.com",
+        "mailto:x",
+        "sip:lobby@other.example.com",
+    ] {
+        stage.give(
+            alice,
+            send("alice", "tid12345", &[], &cpim_to("alice", to, "psst")),
+        );
+        assert_eq!(stage.codes(alice), [404], "{to}");
+    }
+}
+
+#[test]
+fn g42_g45_a_recipient_without_private_messages_is_428() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let mut unable = admission(LOBBY, "bob");
+    unable.peer.private_messages = false;
+    let bob = stage.enter(unable);
+    let text = send(
+        "alice",
+        "tid12345",
+        &[],
+        &cpim_to("alice", "sip:bob@example.com", "psst"),
+    );
+    stage.give(alice, &text);
+    assert_eq!(stage.codes(alice), [428]);
+    let able = stage.join("bob-2");
+    stage.give(alice, &text);
+    assert_eq!(stage.codes(alice), [200]);
+    assert_eq!(stage.texts(able), ["psst"]);
+    assert!(stage.raw(bob).is_empty(), "it would look public");
+}
+
+#[test]
+fn g43_a_room_without_private_messages_is_403() {
+    let mut stage = Stage::new();
+    let names = ["alice", "bob"].map(|name| {
+        let mut facts = admission(LOBBY, name);
+        facts.policy.private_messages = false;
+        stage.enter(facts)
+    });
+    stage.give(
+        names[0],
+        send(
+            "alice",
+            "tid12345",
+            &[],
+            &cpim_to("alice", "sip:bob@example.com", "psst"),
+        ),
+    );
+    assert_eq!(stage.codes(names[0]), [403]);
+}
+
+#[test]
+fn p11_a_disposition_notification_reaches_a_member_without_private_messages() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let mut unable = admission(LOBBY, "bob");
+    unable.peer.private_messages = false;
+    let bob = stage.enter(unable);
+    let body = cpim_to("alice", "sip:bob@example.com", "<imdn/>")
+        .replace("text/plain", "message/imdn+xml");
+    stage.give(alice, send("alice", "tid12345", &[], &body));
+    assert_eq!(stage.codes(alice), [200]);
+    assert_eq!(stage.texts(bob), ["<imdn/>"]);
+}
+
+#[test]
+fn g44_the_report_about_a_private_message_names_from_and_to() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.join("bob");
+    let body = cpim_to("alice", "sip:bob@example.com", "psst");
+    stage.give(
+        alice,
+        send("alice", "tid12345", &["Success-Report: yes"], &body),
+    );
+    let report = &stage.got(alice)[1];
+    assert!(report.line.ends_with(" REPORT"));
+    assert_eq!(report.header("Content-Type"), Some("message/cpim"));
+    assert!(
+        report
+            .text()
+            .starts_with("From: <sip:alice@example.com>\r\nTo: <sip:bob@example.com>\r\n\r\n")
+    );
+}
+
+fn nickname(name: &str, value: &str) -> String {
+    let header = format!("Use-Nickname: {value}");
+    request(
+        name,
+        "nick1234",
+        "NICKNAME",
+        &[&header],
+        "-------nick1234$\r\n",
+    )
+}
+
+fn named(nickname: Option<&str>, user: &str) -> Notice {
+    Notice::Nickname {
+        room: RoomUri::new(LOBBY),
+        user: UserUri::new(format!("sip:{user}@example.com")),
+        nickname: nickname.map(str::to_owned),
+    }
+}
+
+#[test]
+fn g61_nicknames_are_taken_refused_and_freed() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.give(alice, nickname("alice", "\"Alice the Great\""));
+    assert_eq!(stage.codes(alice), [200]);
+    assert_eq!(stage.notices(), [named(Some("Alice the Great"), "alice")]);
+    // G62: the same to the eye.
+    for same in [
+        "\"Alice the Great\"",
+        "\"  alice  THE great \"",
+        "\"\u{ff21}lice the Great\"",
+    ] {
+        stage.give(bob, nickname("bob", same));
+        assert_eq!(stage.codes(bob), [425], "{same}");
+    }
+    stage.give(bob, nickname("bob", "\"broken"));
+    assert_eq!(stage.codes(bob), [424]);
+    // G65: the old one is free only once the new one is accepted.
+    stage.give(alice, nickname("alice", "\"Al\""));
+    stage.give(bob, nickname("bob", "\"Alice the Great\""));
+    assert_eq!(stage.codes(bob), [200]);
+    // G63: the same user may have it on another device; G66: the empty one removes it.
+    let tablet = stage.join("alice-tablet");
+    stage.give(tablet, nickname("alice-tablet", "\"Al\""));
+    assert_eq!(stage.codes(tablet), [200]);
+    stage.notices();
+    stage.give(alice, nickname("alice", "\"\""));
+    assert_eq!(stage.notices(), [named(None, "alice")]);
+}
+
+#[test]
+fn g61_a_room_without_nicknames_is_403() {
+    let mut stage = Stage::new();
+    let mut facts = admission(LOBBY, "alice");
+    facts.policy.nicknames = false;
+    let alice = stage.enter(facts);
+    stage.give(alice, nickname("alice", "\"Al\""));
+    assert_eq!(stage.codes(alice), [403]);
+}
+
+#[test]
+fn a_slow_receiver_loses_the_oldest_and_nobody_else_anything() {
+    let mut stage = Stage::new();
+    let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
+    stage.switch.blocked(bob, true);
+    let rounds = 3 * config().outbox_bytes / 10_000;
+    let mut texts = Vec::new();
+    for round in 0..rounds {
+        let text = format!("{round:08}{}", "x".repeat(10_000));
+        stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", &text)));
+        texts.push(text);
+        let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+        assert!(room.backlog.octets() <= config().outbox_bytes);
+    }
+    assert_eq!(stage.texts(carol), texts);
+    stage.switch.blocked(bob, false);
+    let got = stage.texts(bob);
+    assert!(!got.is_empty() && got.len() < texts.len());
+    assert_eq!(got, texts[texts.len() - got.len()..]);
+    let dropped = (texts.len() - got.len()) as u64;
+    assert_eq!(stage.switch.counters().drops_slow_reader, dropped);
+    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    assert_eq!(room.backlog.octets(), 0);
+}
+
+#[test]
+fn an_idle_connection_owns_no_buffers() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let text = send("alice", "tid12345", &[], &cpim("alice", &"x".repeat(5000)));
+    for part in text.as_bytes().chunks(777) {
+        stage.give(alice, part);
+    }
+    assert_eq!(stage.texts(bob).len(), 1);
+    for id in [alice, bob] {
+        let connection = stage.switch.connections.get(id).unwrap();
+        assert_eq!(connection.unread.capacity(), 0);
+        assert_eq!(connection.replies.capacity(), 0);
+        assert!(connection.incoming.is_none());
+    }
+}
