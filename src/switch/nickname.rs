@@ -1,5 +1,7 @@
 //! NICKNAME (RFC 7701 §7).
 
+use precis_profiles::precis_core::profile::PrecisFastInvocation;
+
 use crate::wire::msrp::UseNickname;
 
 use super::Switch;
@@ -46,9 +48,42 @@ impl Switch {
     }
 }
 
-/// The form in which nicknames are compared (RFC 7700 §2); `None`: it cannot be one.
+/// The form in which nicknames are compared (RFC 8266 §2.4): spaces trimmed and collapsed,
+/// lower case, compatibility characters replaced; `None`: it cannot be a nickname.
 fn prepare(nickname: &str) -> Option<String> {
-    let words: Vec<String> = nickname.split_whitespace().map(str::to_lowercase).collect();
-    let prepared = words.join(" ");
-    (!prepared.is_empty() && !prepared.chars().any(char::is_control)).then_some(prepared)
+    /// RFC 8266 §2.1: the rules are applied until nothing changes, four times at most.
+    const ROUNDS: usize = 4;
+    let mut form = nickname.to_owned();
+    for _ in 0..ROUNDS {
+        let enforced = precis_profiles::Nickname::enforce(form.as_str()).ok()?;
+        let next = enforced.to_lowercase();
+        if next == form {
+            break;
+        }
+        form = next;
+    }
+    Some(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g62_nicknames_that_look_alike_compare_equal() {
+        let form = prepare("Alice  Smith");
+        assert_eq!(form.as_deref(), Some("alice smith"));
+        for same in [
+            " alice smith ",
+            "ALICE\u{a0}SMITH",
+            "\u{ff21}lice Smith",
+            "alice\u{2003}smith",
+        ] {
+            assert_eq!(prepare(same), form, "{same}");
+        }
+        assert_ne!(prepare("AliceSmith"), form);
+        for none in ["", "  ", "a\u{7}b"] {
+            assert_eq!(prepare(none), None, "{none:?}");
+        }
+    }
 }
