@@ -45,10 +45,17 @@ pub(super) struct Parts {
     pub(super) switch: Switch,
     pub(super) letters: Receiver<Letter>,
     pub(super) threads: Vec<Mailbox>,
+    pub(super) tell: Tell,
+    pub(super) totals: Arc<ThreadTotals>,
+}
+
+/// Where a switch thread's news go.
+#[derive(Clone)]
+pub(super) struct Tell {
     pub(super) notices: Sender<Notice>,
     pub(super) log: Sender<log::Line>,
+    /// Called after either was sent.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
-    pub(super) totals: Arc<ThreadTotals>,
 }
 
 /// One switch thread's task.
@@ -286,7 +293,7 @@ impl Driver {
             self.pass_on(foreign);
         }
         while let Some(notice) = self.parts.switch.poll_notice() {
-            self.told |= self.parts.notices.send(notice).is_ok();
+            self.told |= self.parts.tell.notices.send(notice).is_ok();
         }
     }
 
@@ -474,7 +481,12 @@ impl Driver {
     }
 
     fn log(&mut self, level: log::Level, text: String) {
-        self.told |= self.parts.log.send(log::Line::new(level, text)).is_ok();
+        self.told |= self
+            .parts
+            .tell
+            .log
+            .send(log::Line::new(level, text))
+            .is_ok();
     }
 
     /// Does what is due, and sets the alarm for what is due next.
@@ -528,7 +540,7 @@ impl Driver {
             panics: self.panics,
         });
         if std::mem::take(&mut self.told) {
-            (self.parts.wake)();
+            (self.parts.tell.wake)();
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::time::Clock;
 use crate::{entropy, log};
 
 use acceptor::Acceptor;
-use driver::{Driver, Parts};
+use driver::{Driver, Parts, Tell};
 use mailbox::{Letter, Mailbox, Ready};
 use register::{Others, Register};
 use totals::ThreadTotals;
@@ -154,12 +154,13 @@ impl Pool {
             acceptor: None,
             drivers: Vec::new(),
         };
+        let tell = Tell { notices, log, wake };
         for (number, letters) in letters.into_iter().enumerate() {
-            let parts = pool.parts(number, letters, &config, (&notices, &log, &wake));
+            let parts = pool.parts(number, letters, &config, &tell);
             pool.drivers
                 .push(start_driver(parts, pool.threads[number].ready())?);
         }
-        pool.start_acceptor(listeners, log)?;
+        pool.start_acceptor(listeners, tell.log)?;
         Ok(pool)
     }
 
@@ -201,11 +202,7 @@ impl Pool {
         number: usize,
         letters: Receiver<Letter>,
         config: &Config,
-        (notices, log, wake): (
-            &Sender<Notice>,
-            &Sender<log::Line>,
-            &Arc<dyn Fn() + Send + Sync>,
-        ),
+        tell: &Tell,
     ) -> Parts {
         let totals = Arc::new(ThreadTotals::default());
         self.totals.push(Arc::clone(&totals));
@@ -223,9 +220,7 @@ impl Pool {
             switch: Switch::new(switch, Box::new(entropy::System), Box::new(directory)),
             letters,
             threads: self.threads.clone(),
-            notices: notices.clone(),
-            log: log.clone(),
-            wake: Arc::clone(wake),
+            tell: tell.clone(),
             totals,
         }
     }

@@ -48,10 +48,11 @@ pub(super) fn drain(
             drained.more = true;
             break;
         }
-        if let Some(entry) = backlog.get(session.position) {
-            if entry.is_for(key) && session.takes(entry.body.len(), entry.wrapped_type()) {
-                write(session, entry, now, batch, &mut drained);
-            }
+        if let Some(entry) = backlog.get(session.position)
+            && entry.is_for(key)
+            && session.takes(entry.body.len(), entry.wrapped_type())
+        {
+            write(session, entry, now, batch, &mut drained);
         }
         backlog.pass(session.position);
         session.position = session.position.next();

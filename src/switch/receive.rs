@@ -263,10 +263,11 @@ impl Switch {
             id.is_some_and(|id| session.ids.number(&id).is_some())
         });
         // C49: about a message we never sent.
-        if let (true, Some(status)) = (ours, request.status) {
-            if status.namespace == 0 {
-                self.failure(now, key, status.code);
-            }
+        if let Some(status) = request.status
+            && ours
+            && status.namespace == 0
+        {
+            self.failure(now, key, status.code);
         }
     }
 

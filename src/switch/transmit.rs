@@ -86,10 +86,10 @@ impl Switch {
     }
 
     pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            if !std::mem::replace(&mut connection.dirty, true) {
-                self.dirty_connections.push_back(id);
-            }
+        if let Some(connection) = self.connections.get_mut(id)
+            && !std::mem::replace(&mut connection.dirty, true)
+        {
+            self.dirty_connections.push_back(id);
         }
     }
 
