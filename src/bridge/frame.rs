@@ -1,0 +1,157 @@
+//! One frame, and its octets: a version byte, then postcard.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::focus::{Arrival, RequestId, TransactionId};
+
+/// Worker and conference process run the same file, so a different version means memory or
+/// a file descriptor went wrong.
+const VERSION: u8 = 1;
+
+/// Largest frame in octets: a SIP message of 64 KiB (OpenSIPS' BUF_SIZE, Kamailio's
+/// tcp_rd_buf_size) with everything that travels beside it.
+pub const MAX_FRAME: usize = 96 * 1024;
+
+/// What a worker tells the conference process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame {
+    /// A request to answer, or an ACK.
+    Request(Box<Arrival>),
+    /// The worker answered a CANCEL; this is the transaction it meant.
+    Cancel(TransactionId),
+    /// tm finished a request of ours.
+    Outcome {
+        /// Which.
+        request: RequestId,
+        /// The final status code.
+        code: u16,
+        /// The response as received; empty when tm made the code up.
+        response: Bytes,
+    },
+}
+
+/// Why octets are no frame, or a frame does not become octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Longer than [`MAX_FRAME`].
+    #[error("frame above {MAX_FRAME} octets")]
+    TooLong,
+    /// Another version, or none.
+    #[error("frame of another version")]
+    Version,
+    /// Not what the version promises.
+    #[error("malformed frame")]
+    Malformed,
+}
+
+impl Frame {
+    /// The octets of one datagram.
+    pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
+        let octets = postcard::to_extend(self, vec![VERSION]).map_err(|_| FrameError::Malformed)?;
+        if octets.len() > MAX_FRAME {
+            return Err(FrameError::TooLong);
+        }
+        Ok(octets)
+    }
+
+    /// Reads one datagram.
+    pub fn decode(octets: &[u8]) -> Result<Self, FrameError> {
+        if octets.len() > MAX_FRAME {
+            return Err(FrameError::TooLong);
+        }
+        let (version, rest) = octets.split_first().ok_or(FrameError::Version)?;
+        if *version != VERSION {
+            return Err(FrameError::Version);
+        }
+        match postcard::take_from_bytes(rest) {
+            Ok((frame, [])) => Ok(frame),
+            _ => Err(FrameError::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::focus::{ScriptOptions, Socket};
+    use proptest::prelude::*;
+
+    fn arrival() -> impl Strategy<Value = Arrival> {
+        (
+            proptest::option::of((any::<u32>(), any::<u32>())),
+            proptest::option::of("[a-z0-9.]{1,40}"),
+            proptest::collection::vec(any::<u8>(), 0..2000),
+            ("sip:[a-z]{1,10}@[a-z]{1,10}", "\\PC{0,40}"),
+            any::<([u8; 4], u16)>(),
+            (any::<u64>(), "[a-z.:\\[\\]]{0,20}", any::<u16>()),
+            (proptest::option::of(any::<bool>()), proptest::option::of(any::<bool>())),
+        )
+            .prop_map(|(ids, to_tag, message, uris, source, socket, options)| Arrival {
+                transaction: ids.map(|(hash, label)| TransactionId { hash, label }),
+                to_tag,
+                message: message.into(),
+                request_uri: uris.0,
+                source: source.into(),
+                socket: Socket {
+                    handle: socket.0,
+                    transport: "udp".into(),
+                    host: socket.1,
+                    port: socket.2,
+                },
+                identity: uris.1,
+                options: ScriptOptions {
+                    create: options.0,
+                    moderator: options.1,
+                },
+            })
+    }
+
+    pub(crate) fn frame() -> impl Strategy<Value = Frame> {
+        prop_oneof![
+            arrival().prop_map(|arrival| Frame::Request(Box::new(arrival))),
+            any::<(u32, u32)>()
+                .prop_map(|(hash, label)| Frame::Cancel(TransactionId { hash, label })),
+            (any::<u64>(), 200u16..700, proptest::collection::vec(any::<u8>(), 0..2000)).prop_map(
+                |(id, code, response)| Frame::Outcome {
+                    request: RequestId(id),
+                    code,
+                    response: response.into(),
+                }
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_back_as_they_were(frame in frame()) {
+            let octets = frame.encode().expect("within bounds");
+            prop_assert_eq!(Frame::decode(&octets), Ok(frame));
+        }
+
+        #[test]
+        fn no_octets_make_decode_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Frame::decode(&octets);
+        }
+
+        #[test]
+        fn a_cut_frame_is_refused(frame in frame(), cut in 1usize..40) {
+            let octets = frame.encode().expect("within bounds");
+            let keep = octets.len().saturating_sub(cut);
+            prop_assert!(Frame::decode(&octets[..keep]).is_err());
+        }
+    }
+
+    #[test]
+    fn another_version_and_too_many_octets_are_refused() {
+        assert_eq!(Frame::decode(&[VERSION + 1, 1, 2]), Err(FrameError::Version));
+        assert_eq!(Frame::decode(&[]), Err(FrameError::Version));
+        assert_eq!(Frame::decode(&vec![VERSION; MAX_FRAME + 1]), Err(FrameError::TooLong));
+        let long = Frame::Outcome {
+            request: RequestId(1),
+            code: 200,
+            response: vec![0; MAX_FRAME].into(),
+        };
+        assert_eq!(long.encode(), Err(FrameError::TooLong));
+    }
+}

@@ -1,0 +1,164 @@
+//! The two socket pairs under the frames.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+
+use super::{Frame, FrameError, MAX_FRAME};
+
+/// Octets that may wait in one lane. At some 4 KiB a request in the kernel's accounting that
+/// is about two thousand: ten seconds of a stopped conference process at 200 requests/s.
+/// Without CAP_NET_ADMIN the kernel grants less (net.core.wmem_max).
+const LANE_OCTETS: usize = 8 * 1024 * 1024;
+
+/// Why a frame was not handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The conference process is behind: answer 503.
+    #[error("the conference process is busy")]
+    Full,
+    /// The frame cannot be sent at all.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The kernel refused it for another reason.
+    #[error("hand-over failed: {0}")]
+    System(io::Error),
+}
+
+/// Both lanes, both ends: every process inherits all four sockets.
+#[derive(Debug)]
+pub struct Bridge {
+    requests: Lane,
+    events: Lane,
+}
+
+#[derive(Debug)]
+struct Lane {
+    near: UnixDatagram,
+    far: UnixDatagram,
+}
+
+impl Bridge {
+    /// Makes the lanes. Before the fork.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            requests: Lane::new()?,
+            events: Lane::new()?,
+        })
+    }
+
+    /// Hands a frame over; never blocks. Any process.
+    pub fn send(&self, frame: &Frame) -> Result<(), SendError> {
+        let lane = match frame {
+            Frame::Request(_) => &self.requests,
+            Frame::Cancel(_) | Frame::Outcome { .. } => &self.events,
+        };
+        lane.send(&frame.encode()?)
+    }
+
+    /// The next frame, `None` when none waits. Cancels and outcomes come first. Conference
+    /// process only.
+    pub fn receive(&self, buffer: &mut Buffer) -> Option<Result<Frame, FrameError>> {
+        let octets = match self.events.receive(&mut buffer.0) {
+            Some(length) => length,
+            None => self.requests.receive(&mut buffer.0)?,
+        };
+        Some(Frame::decode(buffer.0.get(..octets)?))
+    }
+
+    /// The files that become readable when a frame waits.
+    pub fn readable(&self) -> [RawFd; 2] {
+        [self.events.far.as_raw_fd(), self.requests.far.as_raw_fd()]
+    }
+}
+
+/// Room for one frame.
+#[derive(Debug)]
+pub struct Buffer(Vec<u8>);
+
+impl Default for Buffer {
+    fn default() -> Self {
+        // One octet more than allowed, so that a longer datagram is seen as such.
+        Self(vec![0; MAX_FRAME + 1])
+    }
+}
+
+impl Lane {
+    fn new() -> io::Result<Self> {
+        let (near, far) = UnixDatagram::pair()?;
+        near.set_nonblocking(true)?;
+        far.set_nonblocking(true)?;
+        crate::host::enlarge_send_buffer(near.as_raw_fd(), LANE_OCTETS);
+        Ok(Self { near, far })
+    }
+
+    fn send(&self, octets: &[u8]) -> Result<(), SendError> {
+        loop {
+            return match self.near.send(octets) {
+                Ok(_) => Ok(()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::WouldBlock => Err(SendError::Full),
+                    _ if error.raw_os_error() == Some(libc::ENOBUFS) => Err(SendError::Full),
+                    _ => Err(SendError::System(error)),
+                },
+            };
+        }
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> Option<usize> {
+        loop {
+            match self.far.recv(buffer) {
+                Ok(length) => return Some(length),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::focus::{RequestId, TransactionId};
+    use bytes::Bytes;
+
+    fn outcome(id: u64) -> Frame {
+        Frame::Outcome {
+            request: RequestId(id),
+            code: 200,
+            response: Bytes::from(vec![7; 1000]),
+        }
+    }
+
+    #[test]
+    fn frames_arrive_in_order_and_then_none() {
+        let bridge = Bridge::new().expect("socketpair");
+        let mut buffer = Buffer::default();
+        assert!(bridge.receive(&mut buffer).is_none());
+        for id in 0..3 {
+            bridge.send(&outcome(id)).expect("room");
+        }
+        for id in 0..3 {
+            assert_eq!(bridge.receive(&mut buffer), Some(Ok(outcome(id))));
+        }
+        assert!(bridge.receive(&mut buffer).is_none());
+    }
+
+    #[test]
+    fn a_full_lane_says_so_at_once_and_recovers() {
+        let bridge = Bridge::new().expect("socketpair");
+        let mut sent = 0u64;
+        while bridge.send(&outcome(sent)).is_ok() {
+            sent += 1;
+            assert!(sent < 1_000_000, "a lane is bounded");
+        }
+        assert!(matches!(bridge.send(&outcome(sent)), Err(SendError::Full)));
+        let mut buffer = Buffer::default();
+        assert_eq!(bridge.receive(&mut buffer), Some(Ok(outcome(0))));
+        while bridge.receive(&mut buffer).is_some() {}
+        let cancel = Frame::Cancel(TransactionId { hash: 1, label: 2 });
+        bridge.send(&cancel).expect("room again");
+        assert_eq!(bridge.receive(&mut buffer), Some(Ok(cancel)));
+    }
+}
