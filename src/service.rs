@@ -1,1 +1,315 @@
-//! Wiring.
+//! Wiring: frames from the workers and notices from the switch become inputs of the focus,
+//! its outputs become host calls, orders and log lines. Ordered start and stop. No rule of
+//! any protocol is decided here.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use crate::bridge::Frame;
+use crate::control::{Notice, Order};
+use crate::focus::{
+    Counts, Focus, Input, OutgoingRequest, Output, Reply, RequestId, TransactionId,
+};
+use crate::log::{Level, Line};
+use crate::net::{Pool, Totals};
+use crate::statistics::{Statistic, Statistics};
+use crate::time::Moment;
+use crate::wire::sip::{Message, Response};
+
+/// Longest time a stop waits for outcomes of the last requests. Kamailio's main process kills
+/// late children; one second is well below its patience.
+pub const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Notices taken in one turn, so that a flood of them cannot keep requests waiting.
+const NOTICES_A_TURN: usize = 1024;
+
+/// What a request of ours ends with when the host cannot even send it.
+const NOT_SENT: u16 = 503;
+
+/// The proxy, as the service sees it.
+pub trait Host {
+    /// Answers a server transaction.
+    ///
+    /// # Errors
+    /// The transaction is gone, or already has a final answer.
+    fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied>;
+
+    /// Sends a request; its outcome comes back through the bridge.
+    ///
+    /// # Errors
+    /// It was not sent and there will be no outcome.
+    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent>;
+
+    /// Writes to the host's log.
+    fn log(&mut self, line: &Line);
+}
+
+/// The host did not take a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReplied {
+    /// It no longer knows the transaction.
+    #[error("the transaction is gone")]
+    Gone,
+    /// It refused, most likely because the transaction has a final answer.
+    #[error("the host refused the reply")]
+    Refused,
+}
+
+/// The host did not send a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host could not send the request ({0})")]
+pub struct NotSent(pub i32);
+
+/// The switch, as the service sees it.
+pub trait Switch {
+    /// Hands an order over; never blocks.
+    fn order(&mut self, order: Order);
+    /// What it has done so far.
+    fn totals(&self) -> Totals;
+    /// Flushes and closes every connection, ends every thread.
+    fn stop(&mut self);
+}
+
+impl Switch for Option<Pool> {
+    fn order(&mut self, order: Order) {
+        if let Some(pool) = self {
+            pool.order(order);
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        self.as_ref().map(Pool::totals).unwrap_or_default()
+    }
+
+    fn stop(&mut self) {
+        if let Some(pool) = self.take() {
+            pool.stop();
+        }
+    }
+}
+
+/// The focus, as the service sees it.
+pub trait Core {
+    /// Takes one input.
+    fn handle(&mut self, now: Moment, input: Input);
+    /// The next thing to do.
+    fn poll(&mut self) -> Option<Output>;
+    /// When to come back.
+    fn deadline(&self) -> Option<Moment>;
+    /// Whether nothing is left.
+    fn is_idle(&self) -> bool;
+    /// What there is.
+    fn counts(&self) -> Counts;
+}
+
+impl Core for Focus {
+    fn handle(&mut self, now: Moment, input: Input) {
+        self.handle(now, input);
+    }
+    fn poll(&mut self) -> Option<Output> {
+        self.poll()
+    }
+    fn deadline(&self) -> Option<Moment> {
+        self.deadline()
+    }
+    fn is_idle(&self) -> bool {
+        self.is_idle()
+    }
+    fn counts(&self) -> Counts {
+        self.counts()
+    }
+}
+
+/// Focus and switch, wired together.
+pub struct Service<C, S> {
+    core: C,
+    switch: S,
+    notices: Receiver<Notice>,
+    statistics: &'static Statistics,
+    /// Totals already added to the statistics.
+    counted: Totals,
+    /// Inputs that host calls caused, until the outputs under way are done.
+    caused: VecDeque<Input>,
+}
+
+impl<C: Core, S: Switch> Service<C, S> {
+    /// A service that has seen nothing yet. `notices` is where the switch sends.
+    pub fn new(
+        core: C,
+        switch: S,
+        notices: Receiver<Notice>,
+        statistics: &'static Statistics,
+    ) -> Self {
+        Self {
+            core,
+            switch,
+            notices,
+            statistics,
+            counted: Totals::default(),
+            caused: VecDeque::new(),
+        }
+    }
+
+    /// Takes what a worker handed over.
+    pub fn accept(&mut self, now: Moment, frame: Frame, host: &mut dyn Host) {
+        let input = match frame {
+            Frame::Request(arrival) => Input::Request(arrival),
+            Frame::Cancel(transaction) => Input::Cancel(transaction),
+            Frame::Outcome {
+                request,
+                code,
+                response,
+            } => Input::Outcome {
+                request,
+                code,
+                response: parse_response(&response, request, host),
+            },
+        };
+        self.feed(now, input, host);
+    }
+
+    /// Takes what the switch said and what has become due.
+    pub fn turn(&mut self, now: Moment, host: &mut dyn Host) {
+        for _ in 0..NOTICES_A_TURN {
+            let Ok(notice) = self.notices.try_recv() else {
+                break;
+            };
+            self.feed(now, Input::Notice(notice), host);
+        }
+        if self.core.deadline().is_some_and(|deadline| deadline <= now) {
+            self.feed(now, Input::Deadline, host);
+        }
+        self.count();
+    }
+
+    /// When [`Service::turn`] must be called at the latest.
+    pub fn deadline(&self) -> Option<Moment> {
+        if self.notices.is_empty() {
+            self.core.deadline()
+        } else {
+            Some(Moment::from_epoch(Duration::ZERO))
+        }
+    }
+
+    /// Begins the end: every dialog and subscription is told. Keep turning until
+    /// [`Service::is_idle`] or for [`STOP_GRACE`], then call [`Service::finish`].
+    pub fn stop(&mut self, now: Moment, host: &mut dyn Host) {
+        self.feed(now, Input::Stop, host);
+    }
+
+    /// Whether no dialog, subscription or request is left.
+    pub fn is_idle(&self) -> bool {
+        self.core.is_idle()
+    }
+
+    /// Stops the switch.
+    pub fn finish(&mut self) {
+        self.switch.stop();
+    }
+
+    fn feed(&mut self, now: Moment, input: Input, host: &mut dyn Host) {
+        self.core.handle(now, input);
+        self.perform(host);
+        while let Some(input) = self.caused.pop_front() {
+            self.core.handle(now, input);
+            self.perform(host);
+        }
+    }
+
+    fn perform(&mut self, host: &mut dyn Host) {
+        while let Some(output) = self.core.poll() {
+            match output {
+                Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
+                Output::Send(request) => self.send(&request, host),
+                Output::Order(order) => self.switch.order(order),
+                Output::Log(line) => host.log(&line),
+            }
+        }
+    }
+
+    /// A reply the host refuses was overtaken by a final answer that the host made itself
+    /// (a CANCEL the script relayed): for the focus that is a cancel.
+    fn reply(&mut self, transaction: TransactionId, reply: &Reply, host: &mut dyn Host) {
+        if let Err(error) = host.reply(transaction, reply) {
+            let TransactionId { hash, label } = transaction;
+            host.log(&Line::new(
+                Level::Debug,
+                format_args!(
+                    "reply {} to transaction {hash}:{label}: {error}",
+                    reply.code
+                ),
+            ));
+            if (200..300).contains(&reply.code) {
+                self.caused.push_back(Input::Cancel(transaction));
+            }
+        }
+    }
+
+    fn send(&mut self, request: &OutgoingRequest, host: &mut dyn Host) {
+        if let Err(error) = host.send(request) {
+            host.log(&Line::new(
+                Level::Warning,
+                format_args!("{} to {}: {error}", request.method, request.request_uri),
+            ));
+            self.caused.push_back(Input::Outcome {
+                request: request.id,
+                code: NOT_SENT,
+                response: None,
+            });
+        }
+    }
+
+    /// Brings the gauges and the switch's share of the counters up to date.
+    fn count(&mut self) {
+        let counts = self.core.counts();
+        let totals = self.switch.totals();
+        let set = |which, value: usize| self.statistics.set(which, value as u64);
+        set(Statistic::Conferences, counts.conferences);
+        set(Statistic::Participants, counts.participants);
+        set(Statistic::Subscriptions, counts.subscriptions);
+        self.statistics.set(Statistic::Sessions, totals.sessions);
+        let before = std::mem::replace(&mut self.counted, totals);
+        for (which, now, before) in [
+            (
+                Statistic::MessagesIn,
+                totals.messages_in,
+                before.messages_in,
+            ),
+            (
+                Statistic::MessagesOut,
+                totals.messages_out,
+                before.messages_out,
+            ),
+            (Statistic::BytesIn, totals.bytes_in, before.bytes_in),
+            (Statistic::BytesOut, totals.bytes_out, before.bytes_out),
+            (
+                Statistic::DropsSlowReader,
+                totals.drops_slow_reader,
+                before.drops_slow_reader,
+            ),
+        ] {
+            if now > before {
+                self.statistics.add(which, now - before);
+            }
+        }
+    }
+}
+
+fn parse_response(octets: &[u8], request: RequestId, host: &mut dyn Host) -> Option<Box<Response>> {
+    if octets.is_empty() {
+        return None;
+    }
+    match Message::parse(octets) {
+        Ok(Message::Response(response)) => Some(Box::new(response)),
+        Ok(Message::Request(_)) => None,
+        Err(error) => {
+            host.log(&Line::new(
+                Level::Warning,
+                format_args!("response to request {}: {error}", request.0),
+            ));
+            None
+        }
+    }
+}

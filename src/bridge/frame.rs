@@ -85,26 +85,31 @@ pub(super) mod tests {
             ("sip:[a-z]{1,10}@[a-z]{1,10}", "\\PC{0,40}"),
             any::<([u8; 4], u16)>(),
             (any::<u64>(), "[a-z.:\\[\\]]{0,20}", any::<u16>()),
-            (proptest::option::of(any::<bool>()), proptest::option::of(any::<bool>())),
+            (
+                proptest::option::of(any::<bool>()),
+                proptest::option::of(any::<bool>()),
+            ),
         )
-            .prop_map(|(ids, to_tag, message, uris, source, socket, options)| Arrival {
-                transaction: ids.map(|(hash, label)| TransactionId { hash, label }),
-                to_tag,
-                message: message.into(),
-                request_uri: uris.0,
-                source: source.into(),
-                socket: Socket {
-                    handle: socket.0,
-                    transport: "udp".into(),
-                    host: socket.1,
-                    port: socket.2,
+            .prop_map(
+                |(ids, to_tag, message, uris, source, socket, options)| Arrival {
+                    transaction: ids.map(|(hash, label)| TransactionId { hash, label }),
+                    to_tag,
+                    message: message.into(),
+                    request_uri: uris.0,
+                    source: source.into(),
+                    socket: Socket {
+                        handle: socket.0,
+                        transport: "udp".into(),
+                        host: socket.1,
+                        port: socket.2,
+                    },
+                    identity: uris.1,
+                    options: ScriptOptions {
+                        create: options.0,
+                        moderator: options.1,
+                    },
                 },
-                identity: uris.1,
-                options: ScriptOptions {
-                    create: options.0,
-                    moderator: options.1,
-                },
-            })
+            )
     }
 
     pub(crate) fn frame() -> impl Strategy<Value = Frame> {
@@ -112,13 +117,16 @@ pub(super) mod tests {
             arrival().prop_map(|arrival| Frame::Request(Box::new(arrival))),
             any::<(u32, u32)>()
                 .prop_map(|(hash, label)| Frame::Cancel(TransactionId { hash, label })),
-            (any::<u64>(), 200u16..700, proptest::collection::vec(any::<u8>(), 0..2000)).prop_map(
-                |(id, code, response)| Frame::Outcome {
+            (
+                any::<u64>(),
+                200u16..700,
+                proptest::collection::vec(any::<u8>(), 0..2000)
+            )
+                .prop_map(|(id, code, response)| Frame::Outcome {
                     request: RequestId(id),
                     code,
                     response: response.into(),
-                }
-            ),
+                }),
         ]
     }
 
@@ -144,9 +152,15 @@ pub(super) mod tests {
 
     #[test]
     fn another_version_and_too_many_octets_are_refused() {
-        assert_eq!(Frame::decode(&[VERSION + 1, 1, 2]), Err(FrameError::Version));
+        assert_eq!(
+            Frame::decode(&[VERSION + 1, 1, 2]),
+            Err(FrameError::Version)
+        );
         assert_eq!(Frame::decode(&[]), Err(FrameError::Version));
-        assert_eq!(Frame::decode(&vec![VERSION; MAX_FRAME + 1]), Err(FrameError::TooLong));
+        assert_eq!(
+            Frame::decode(&vec![VERSION; MAX_FRAME + 1]),
+            Err(FrameError::TooLong)
+        );
         let long = Frame::Outcome {
             request: RequestId(1),
             code: 200,

@@ -9,7 +9,7 @@ use super::{Frame, FrameError, MAX_FRAME};
 /// Octets that may wait in one lane. At some 4 KiB a request in the kernel's accounting that
 /// is about two thousand: ten seconds of a stopped conference process at 200 requests/s.
 /// Without CAP_NET_ADMIN the kernel grants less (net.core.wmem_max).
-const LANE_OCTETS: usize = 8 * 1024 * 1024;
+pub const LANE_OCTETS: usize = 8 * 1024 * 1024;
 
 /// Why a frame was not handed over.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,11 @@ impl Bridge {
         Some(Frame::decode(buffer.0.get(..octets)?))
     }
 
+    /// The files whose send buffer bounds a lane: the host gives each [`LANE_OCTETS`].
+    pub fn sending(&self) -> [RawFd; 2] {
+        [self.events.near.as_raw_fd(), self.requests.near.as_raw_fd()]
+    }
+
     /// The files that become readable when a frame waits.
     pub fn readable(&self) -> [RawFd; 2] {
         [self.events.far.as_raw_fd(), self.requests.far.as_raw_fd()]
@@ -88,7 +93,6 @@ impl Lane {
         let (near, far) = UnixDatagram::pair()?;
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
-        crate::host::enlarge_send_buffer(near.as_raw_fd(), LANE_OCTETS);
         Ok(Self { near, far })
     }
 

@@ -8,4 +8,4 @@ mod frame;
 mod lane;
 
 pub use frame::{Frame, FrameError, MAX_FRAME};
-pub use lane::{Bridge, Buffer, SendError};
+pub use lane::{Bridge, Buffer, LANE_OCTETS, SendError};

@@ -109,19 +109,53 @@ pub(crate) fn wait_readable<const N: usize>(files: [RawFd; N], longest: Duration
     polled.map(|file| ready > 0 && file.revents != 0)
 }
 
-/// Asks the kernel for SIGTERM when the host's main process dies; says whether it still lives.
-pub(crate) fn follow_parent(parent: libc::pid_t) -> bool {
-    // SAFETY: prctl with these arguments and getppid have no precondition.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-        libc::getppid() == parent
+/// Lets that many octets wait behind a socket; more than the system's limit where this
+/// process may (before the host drops its privileges).
+pub(crate) fn enlarge_send_buffer(socket: RawFd, octets: usize) {
+    let octets = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
+    for option in [libc::SO_SNDBUFFORCE, libc::SO_SNDBUF] {
+        // SAFETY: the option's value is an int, and valid for its size.
+        let done = unsafe {
+            libc::setsockopt(
+                socket,
+                libc::SOL_SOCKET,
+                option,
+                (&raw const octets).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if done == 0 {
+            return;
+        }
     }
+}
+
+/// Asks the kernel for SIGTERM when the host's main process dies. It may have died before:
+/// [`is_parent`] tells.
+pub(crate) fn follow_parent() {
+    // SAFETY: prctl with these arguments has no precondition.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) };
 }
 
 /// Whether `parent` still is this process' parent.
 pub(crate) fn is_parent(parent: libc::pid_t) -> bool {
     // SAFETY: getppid has no precondition.
     unsafe { libc::getppid() == parent }
+}
+
+/// Copies memory of this process that may not be there: false when it is not.
+pub(crate) fn peek(address: usize, into: &mut [u8]) -> bool {
+    let local = libc::iovec {
+        iov_base: into.as_mut_ptr().cast(),
+        iov_len: into.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: address as *mut libc::c_void,
+        iov_len: into.len(),
+    };
+    // SAFETY: the kernel checks the remote range; the local one is valid for its length.
+    let copied = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
+    usize::try_from(copied) == Ok(into.len())
 }
 
 /// A page of statistics that every process forked from here on shares.
@@ -167,6 +201,15 @@ mod tests {
         assert_eq!(wait_readable([fd, -1], Duration::ZERO), [true, false]);
         waker.clear();
         assert_eq!(wait_readable([fd, -1], Duration::ZERO), [false, false]);
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_not_read() {
+        let known = [1u8, 2, 3];
+        let mut copy = [0; 3];
+        assert!(peek(known.as_ptr() as usize, &mut copy));
+        assert_eq!(copy, known);
+        assert!(!peek(0x10, &mut copy));
     }
 
     #[test]

@@ -90,7 +90,10 @@ mod tests {
         assert_eq!(options.script.moderator, Some(true));
         assert_eq!(options.identity.as_deref(), Some("sip:a@b;transport=tcp"));
         assert_eq!(parse(" "), Ok(Options::default()));
-        assert_eq!(parse("create=yes;").map(|o| o.script.create), Ok(Some(true)));
+        assert_eq!(
+            parse("create=yes;").map(|o| o.script.create),
+            Ok(Some(true))
+        );
     }
 
     #[test]

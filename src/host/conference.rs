@@ -1,0 +1,193 @@
+//! The conference process: its main loop, its start after the fork, its end.
+//!
+//! One main thread waits for workers, switch, signals and the next deadline, and alone calls
+//! the host. Threads start here and nowhere else.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+
+use crate::bridge::{Bridge, Buffer};
+use crate::entropy;
+use crate::focus::Focus;
+use crate::host::fds::{self, Signals, Waker};
+use crate::host::{logging, start};
+use crate::log::{Level, Line};
+use crate::net::Pool;
+use crate::parameters::Settings;
+use crate::service::{Host, STOP_GRACE, Service};
+use crate::statistics;
+use crate::time::Clock;
+
+/// Frames taken in one turn, so that a flood of requests cannot keep the switch waiting.
+const FRAMES_A_TURN: usize = 256;
+
+/// How often the process looks whether its parent still lives, at the least.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// Why the conference process cannot work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The kernel refused a file descriptor.
+    #[error("no file descriptors for the main loop: {0}")]
+    Files(#[from] io::Error),
+    /// The switch did not start.
+    #[error(transparent)]
+    Switch(#[from] crate::net::StartError),
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing special: turn again.
+    Again,
+    /// The host's own pipe is readable.
+    HostPipe,
+    /// The process was told to end, or its parent died.
+    End,
+}
+
+/// The conference process.
+pub(crate) struct Conference<H> {
+    host: H,
+    service: Service<Focus, Option<Pool>>,
+    lines: Receiver<Line>,
+    clock: Clock,
+    bridge: &'static Bridge,
+    buffer: Buffer,
+    signals: Signals,
+    waker: Waker,
+    /// The host's own pipe, negative for none.
+    pipe: RawFd,
+    parent: libc::pid_t,
+}
+
+impl<H: Host> Conference<H> {
+    /// Takes over the signals, starts the switch. In the conference process, right after the
+    /// fork, on its main thread.
+    ///
+    /// # Errors
+    /// A listener's address is taken, or the system lacks files or threads.
+    pub(crate) fn start(
+        host: H,
+        settings: &Settings,
+        bridge: &'static Bridge,
+        pipe: RawFd,
+        parent: libc::pid_t,
+    ) -> Result<Self, StartError> {
+        let signals = Signals::take_over()?;
+        fds::follow_parent();
+        let waker = Waker::new()?;
+        let (notices_in, notices) = unbounded();
+        let (lines_in, lines) = unbounded();
+        let wake = waker.clone();
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wake.wake());
+        let pool = start::patiently(|| {
+            Pool::start(
+                settings.net.clone(),
+                notices_in.clone(),
+                lines_in.clone(),
+                wake.clone(),
+            )
+        })?;
+        let focus = Focus::new(settings.focus.clone(), Box::new(entropy::System));
+        Ok(Self {
+            host,
+            service: Service::new(focus, Some(pool), notices, statistics::global()),
+            lines,
+            clock: Clock::start(),
+            bridge,
+            buffer: Buffer::default(),
+            signals,
+            waker,
+            pipe,
+            parent,
+        })
+    }
+
+    /// Waits for something to do and does it, except for serving the host's pipe.
+    pub(crate) fn turn(&mut self) -> Turn {
+        let pipe = self.wait(LONGEST_WAIT);
+        self.work();
+        if self.told_to_end() {
+            Turn::End
+        } else if pipe {
+            Turn::HostPipe
+        } else {
+            Turn::Again
+        }
+    }
+
+    /// Ends every dialog, gives the last requests [`STOP_GRACE`], stops the switch.
+    pub(crate) fn stop(&mut self) {
+        self.service.stop(self.clock.now(), &mut self.host);
+        let last = Instant::now() + STOP_GRACE;
+        while !self.service.is_idle() {
+            let left = last.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.wait(left);
+            self.work();
+        }
+        self.service.finish();
+        self.write_lines();
+    }
+
+    /// Whether the host's pipe is readable.
+    fn wait(&mut self, longest: Duration) -> bool {
+        let now = self.clock.now();
+        let until = match self.service.deadline() {
+            Some(deadline) => deadline.saturating_since(now).min(longest),
+            None => longest,
+        };
+        let [events, requests] = self.bridge.readable();
+        let files = [
+            self.waker.as_raw_fd(),
+            self.signals.as_raw_fd(),
+            self.pipe,
+            events,
+            requests,
+        ];
+        let [_, _, pipe, ..] = fds::wait_readable(files, until);
+        pipe
+    }
+
+    fn work(&mut self) {
+        self.waker.clear();
+        for _ in 0..FRAMES_A_TURN {
+            match self.bridge.receive(&mut self.buffer) {
+                Some(Ok(frame)) => {
+                    let now = self.clock.now();
+                    self.service.accept(now, frame, &mut self.host);
+                }
+                Some(Err(error)) => logging::error(format_args!("from a worker: {error}")),
+                None => break,
+            }
+        }
+        self.service.turn(self.clock.now(), &mut self.host);
+        self.write_lines();
+    }
+
+    fn write_lines(&mut self) {
+        for line in self.lines.try_iter() {
+            logging::write(&line);
+        }
+        logging::drain();
+    }
+
+    fn told_to_end(&self) -> bool {
+        let mut end = false;
+        while let Some(signal) = self.signals.next() {
+            end |= signal == libc::SIGTERM;
+        }
+        if !fds::is_parent(self.parent) {
+            logging::write(&Line::new(Level::Error, "the proxy is gone: leaving"));
+            return true;
+        }
+        end
+    }
+}

@@ -1,0 +1,78 @@
+//! The C border to Kamailio: structures from `include/kamailio.h`, function types, numbers.
+//! Names with the prefix `kamailio_` lie in the host's memory.
+
+#![allow(non_camel_case_types, missing_docs, unreachable_pub, dead_code)]
+#![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+include!(concat!(env!("OUT_DIR"), "/kamailio.rs"));
+
+pub type Message = c_void;
+pub type Transaction = c_void;
+
+pub type FindModule = unsafe extern "C" fn(*const c_char) -> *mut kamailio_module_prefix;
+pub type LoadedModules = unsafe extern "C" fn() -> *mut kamailio_module_prefix;
+pub type ParseFormat = unsafe extern "C" fn(*mut kamailio_text, *mut *mut c_void) -> c_int;
+pub type PrintFormat =
+    unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_char, *mut c_int) -> c_int;
+pub type FixArgument = unsafe extern "C" fn(*mut *mut c_void, c_int) -> c_int;
+pub type Argument = unsafe extern "C" fn(*mut Message, *mut c_void, *mut kamailio_text) -> c_int;
+pub type RegisterBasicTimers = unsafe extern "C" fn(c_int) -> c_int;
+pub type TimerFunction = unsafe extern "C" fn(c_uint, *mut c_void);
+pub type ForkBasicTimer =
+    unsafe extern "C" fn(c_int, *const c_char, c_int, TimerFunction, *mut c_void, c_int) -> c_int;
+pub type RegisterCounters = unsafe extern "C" fn(*const c_char, *mut kamailio_counter) -> c_int;
+pub type AddKemi = unsafe extern "C" fn(*mut kamailio_kemi) -> c_int;
+
+pub type NewTransaction = unsafe extern "C" fn(*mut Message) -> c_int;
+pub type CurrentTransaction = unsafe extern "C" fn() -> *mut kamailio_transaction_prefix;
+pub type SetCurrentTransaction = unsafe extern "C" fn(*mut Transaction, c_int);
+pub type AddBlindBranch = unsafe extern "C" fn() -> c_int;
+pub type Reply =
+    unsafe extern "C" fn(*mut Transaction, *mut Message, c_uint, *const c_char) -> c_int;
+pub type LookUpIds = unsafe extern "C" fn(*mut *mut Transaction, c_uint, c_uint) -> c_int;
+pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
+pub type CancelledIds = unsafe extern "C" fn(*mut Message, *mut c_uint, *mut c_uint) -> c_int;
+pub type ReplyToTag = unsafe extern "C" fn(*mut Message, *mut kamailio_text) -> c_int;
+pub type SendRequest = unsafe extern "C" fn(*mut kamailio_request) -> c_int;
+pub type RegisterCallback = unsafe extern "C" fn(
+    *mut Message,
+    *mut Transaction,
+    c_int,
+    Callback,
+    *mut c_void,
+    *mut c_void,
+) -> c_int;
+pub type Callback = unsafe extern "C" fn(*mut Transaction, c_int, *mut kamailio_event);
+
+/// `kamailio_parameter.kind`.
+pub const TEXT: c_uint = 1;
+pub const INTEGER: c_uint = 2;
+pub const COUNTED_TEXT: c_uint = 4;
+pub const BY_FUNCTION: c_uint = 1 << 31;
+/// `kamailio_command.routes`: the request route.
+pub const REQUEST_ROUTE: c_uint = 1;
+/// `kamailio_kemi`: nothing, an integer, counted text.
+pub const KEMI_NONE: c_int = 0;
+pub const KEMI_INTEGER: c_int = 1;
+pub const KEMI_TEXT: c_int = 2;
+/// Ranks of processes.
+pub const RANK_MAIN: c_int = 0;
+pub const RANK_RPC: c_int = -2;
+/// `kamailio_message_prefix.kind`: a request.
+pub const REQUEST: i16 = 1;
+/// `kamailio_dialog.state`: confirmed.
+pub const CONFIRMED: c_int = 2;
+/// No transaction, no branch.
+pub const NO_TRANSACTION: *mut Transaction = usize::MAX as *mut Transaction;
+pub const UNDEFINED_BRANCH: c_int = -1;
+/// `kamailio_reply_lump.flags`: header lines, body.
+pub const HEADER_LUMP: c_int = 2;
+pub const BODY_LUMP: c_int = 4;
+/// Event: a request of ours ended.
+pub const LOCAL_COMPLETED: c_int = 1 << 10;
+/// Event: a CANCEL for the transaction came.
+pub const CANCELLED: c_int = 1 << 18;
+/// In place of a response: tm made the code up.
+pub const FAKED_RESPONSE: usize = usize::MAX;

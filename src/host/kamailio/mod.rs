@@ -1,0 +1,59 @@
+//! Kamailio 5.6, 5.7, 5.8, 6.0, 6.1.
+
+mod abi;
+mod exports;
+mod logging;
+mod parameters;
+mod process;
+mod series;
+mod statistics;
+mod tm;
+mod worker;
+
+pub(super) use exports::{fill, is_host, register};
+
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
+use crate::bridge::Bridge;
+use crate::host::symbols::host_symbols;
+use crate::parameters::Settings;
+
+/// Everything the module knows once it is initialised; every process inherits it.
+struct Module {
+    series: &'static series::Series,
+    core: Core,
+    tm: tm::Tm,
+    settings: Settings,
+    bridge: Bridge,
+    identity: Format,
+    /// Address and port a socket advertises, where the module pv can say.
+    advertised: Option<Format>,
+}
+
+static MODULE: OnceLock<Module> = OnceLock::new();
+
+/// Pseudo-variables as the host parsed them before the fork.
+#[derive(Clone, Copy)]
+struct Format(*mut c_void);
+
+// SAFETY: the parsed form lies in memory every process has its own copy of, is never
+// changed, and is used by a process' main thread alone.
+unsafe impl Send for Format {}
+// SAFETY: as above.
+unsafe impl Sync for Format {}
+
+host_symbols! {
+    /// Functions of the core.
+    struct Core {
+        find_module: abi::FindModule = c"find_module_by_name",
+        parse_format: abi::ParseFormat = c"pv_parse_format",
+        print_format: abi::PrintFormat = c"pv_printf",
+        fix_argument: abi::FixArgument = c"fixup_spve_null",
+        argument: abi::Argument = c"fixup_get_svalue",
+        register_basic_timers: abi::RegisterBasicTimers = c"register_basic_timers",
+        fork_basic_timer: abi::ForkBasicTimer = c"fork_basic_utimer",
+        register_counters: abi::RegisterCounters = c"counter_register_array",
+        add_kemi: abi::AddKemi = c"sr_kemi_modules_add",
+    }
+}

@@ -1,0 +1,58 @@
+//! What differs between the series of Kamailio, as data. Offsets and sizes in octets;
+//! `make abi-check KAMAILIO_SRC=...` compares a row with a source tree.
+
+use crate::host::release::{self, Release};
+
+/// The layout of one series.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) oldest: Release,
+    pub(crate) measured: Release,
+    /// The size of a message.
+    pub(crate) message_size: usize,
+    /// In a transaction: its request. The end of that request's memory follows it.
+    pub(crate) transaction_request: usize,
+}
+
+impl release::Series for Series {
+    fn oldest(&self) -> Release {
+        self.oldest
+    }
+    fn measured(&self) -> Release {
+        self.measured
+    }
+}
+
+/// One row a series.
+pub(super) static SERIES: &[Series] = &[
+    Series {
+        oldest: Release::new(5, 6, 0),
+        measured: Release::new(5, 6, 3),
+        message_size: 2008,
+        transaction_request: 192,
+    },
+    Series {
+        oldest: Release::new(5, 7, 0),
+        measured: Release::new(5, 7, 7),
+        message_size: 2008,
+        transaction_request: 240,
+    },
+    Series {
+        oldest: Release::new(5, 8, 0),
+        measured: Release::new(5, 8, 8),
+        message_size: 2016,
+        transaction_request: 240,
+    },
+    Series {
+        oldest: Release::new(6, 0, 0),
+        measured: Release::new(6, 0, 7),
+        message_size: 2016,
+        transaction_request: 240,
+    },
+    Series {
+        oldest: Release::new(6, 1, 0),
+        measured: Release::new(6, 1, 4),
+        message_size: 2024,
+        transaction_request: 240,
+    },
+];

@@ -1,0 +1,447 @@
+//! The host's transaction layer: replies to its server transactions, requests of ours, and
+//! what becomes of them.
+
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ptr;
+
+use super::abi::{
+    self, kamailio_dialog, kamailio_event, kamailio_message_prefix, kamailio_reply_lump,
+    kamailio_request, kamailio_sequence, kamailio_text, kamailio_transaction_prefix,
+};
+use super::series::Series;
+use super::{MODULE, logging};
+use crate::bridge::Frame;
+use crate::focus::{OutgoingRequest, Reply, RequestId, TransactionId};
+use crate::host::guard::{c_string, guard};
+use crate::host::symbols::{self, MissingSymbol, host_symbols};
+use crate::host::{logging as log, text};
+use crate::log::Line;
+use crate::service::{Host, NotReplied, NotSent};
+
+host_symbols! {
+    /// tm's functions by name; its table of them shifted between series.
+    struct Tm {
+        register_callback: abi::RegisterCallback = c"register_tmcb",
+        new_transaction: abi::NewTransaction = c"t_newtran",
+        reply: abi::Reply = c"t_reply",
+        add_blind_branch: abi::AddBlindBranch = c"add_blind_uac",
+        look_up_ids: abi::LookUpIds = c"t_lookup_ident",
+        send_request: abi::SendRequest = c"t_uac",
+        current_transaction: abi::CurrentTransaction = c"get_t",
+        set_current_transaction: abi::SetCurrentTransaction = c"set_t",
+        release_reference: abi::ReleaseReference = c"unref_cell",
+        cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
+        reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
+    }
+}
+
+/// tm cannot be used.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum TmError {
+    #[error("the module tm must be loaded before msrp_conference")]
+    Missing,
+    #[error("tm: {0}")]
+    Symbol(MissingSymbol),
+}
+
+/// What became of a request in a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Created {
+    /// A transaction of its own.
+    New(TransactionId),
+    /// tm has dealt with it: a retransmission, or the ACK of an answer of ours.
+    Absorbed,
+    /// An ACK that belongs to no transaction.
+    None,
+    /// tm could not.
+    Failed(c_int),
+}
+
+/// Room for a copy of a message; the largest is 2,024 octets.
+#[repr(C, align(16))]
+struct MessageCopy([u8; 4096]);
+
+/// Text for a call: the host reads it and keeps nothing.
+fn borrowed(octets: &[u8]) -> kamailio_text {
+    kamailio_text {
+        s: octets.as_ptr().cast_mut().cast(),
+        len: c_int::try_from(octets.len()).unwrap_or(0),
+    }
+}
+
+impl Tm {
+    /// Looks tm's functions up.
+    ///
+    /// # Safety
+    /// On the main thread, after tm was loaded; `find` is the host's
+    /// `find_module_by_name`.
+    pub(super) unsafe fn of_host(find: abi::FindModule) -> Result<Self, TmError> {
+        // SAFETY: the host compares a C string; a module's record and handle live as long
+        // as the process; the types in Tm are those of every supported series.
+        unsafe {
+            let Some(module) = find(c"tm".as_ptr()).as_ref() else {
+                return Err(TmError::Missing);
+            };
+            Self::load(|name: &'static CStr| symbols::of_module(module.handle, name))
+                .map_err(TmError::Symbol)
+        }
+    }
+
+    /// Makes the transaction of the request the script is working on, and keeps it beyond
+    /// the end of the script: a blind branch also has tm answer 408 should we stay mute.
+    ///
+    /// # Safety
+    /// In a worker, on its main thread, with the message it is working on.
+    pub(super) unsafe fn create(&self, message: *mut abi::Message) -> Created {
+        // SAFETY: the caller promises the message; a positive result means that tm has a
+        // current transaction.
+        unsafe {
+            match (self.new_transaction)(message) {
+                0 => Created::Absorbed,
+                failed if failed < 0 => Created::Failed(failed),
+                _ => match self.current() {
+                    Some(cell) => Created::New(ids(cell)),
+                    None => Created::None,
+                },
+            }
+        }
+    }
+
+    /// Keeps the transaction just created beyond the end of the script.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn keep(&self, message: *mut abi::Message, invite: bool) -> bool {
+        // SAFETY: the caller promises a current transaction.
+        unsafe {
+            if invite {
+                self.answer(message, 100, c"Trying");
+            }
+            (self.add_blind_branch)() >= 0
+        }
+    }
+
+    /// Has tm absorb an ACK.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`].
+    pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
+        // SAFETY: the caller promises the message.
+        unsafe { (self.new_transaction)(message) };
+    }
+
+    /// Answers the request the script is working on, without a body.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn answer(&self, message: *mut abi::Message, code: u16, reason: &CStr) {
+        // SAFETY: the caller promises the message and its transaction.
+        unsafe {
+            if let Some(cell) = self.current() {
+                (self.reply)(cell.cast(), message, code.into(), reason.as_ptr());
+            }
+        }
+    }
+
+    /// The transaction a CANCEL means.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], before it.
+    pub(super) unsafe fn cancelled(&self, message: *mut abi::Message) -> Option<TransactionId> {
+        let (mut hash, mut label): (c_uint, c_uint) = (0, 0);
+        // SAFETY: the caller promises the message.
+        let found = unsafe { (self.cancelled_ids)(message, &mut hash, &mut label) };
+        (found > 0).then_some(TransactionId { hash, label })
+    }
+
+    /// Has a CANCEL for this INVITE reported, whoever answers it.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn watch_cancel(&self, message: *mut abi::Message) {
+        // SAFETY: the caller promises the message; null stands for its transaction. The
+        // callback needs no argument.
+        unsafe {
+            (self.register_callback)(
+                message,
+                ptr::null_mut(),
+                abi::CANCELLED,
+                cancel_came,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            );
+        }
+    }
+
+    /// The To-tag tm will put into every answer to this request that lacks one.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn to_tag(&self, message: *mut abi::Message) -> Option<String> {
+        let mut tag = kamailio_text::default();
+        // SAFETY: the caller promises the message; tm gives a tag of this process' own.
+        unsafe {
+            if (self.reply_to_tag)(message, &mut tag) < 0 {
+                return None;
+            }
+            Some(text::lossy(text::octets(tag.s, tag.len)))
+        }
+    }
+
+    /// The request of the current transaction as tm keeps it.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn kept_request(
+        &self,
+        series: &Series,
+    ) -> Option<*const kamailio_message_prefix> {
+        // SAFETY: the caller promises a current transaction of this series.
+        unsafe {
+            let cell = self.current()?.cast::<u8>();
+            let request = cell
+                .add(series.transaction_request)
+                .cast::<*const kamailio_message_prefix>()
+                .read();
+            (!request.is_null()).then_some(request)
+        }
+    }
+
+    /// # Safety
+    /// On the main thread of one of the host's processes.
+    unsafe fn current(&self) -> Option<*mut kamailio_transaction_prefix> {
+        // SAFETY: reads a variable of tm.
+        let cell = unsafe { (self.current_transaction)() };
+        (!cell.is_null() && cell as usize != usize::MAX).then_some(cell)
+    }
+
+    /// # Safety
+    /// On the conference process' main thread, with the running host's series.
+    unsafe fn reply_to(
+        &self,
+        series: &Series,
+        id: TransactionId,
+        reply: &Reply,
+    ) -> Result<(), NotReplied> {
+        let mut cell = ptr::null_mut();
+        // SAFETY: a found transaction is referenced for us until we release it. It becomes
+        // this process' current one, which must not outlive the reference.
+        unsafe {
+            if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
+                return Err(NotReplied::Gone);
+            }
+            let done = self.reply_with_copy(series, cell, reply);
+            (self.release_reference)(cell);
+            (self.set_current_transaction)(abi::NO_TRANSACTION, abi::UNDEFINED_BRANCH);
+            done
+        }
+    }
+
+    /// tm's own way to reply with a body links memory of this process into the request all
+    /// processes share, and a worker that answers at that moment dies of it. So tm gets a
+    /// copy of the request, on our stack, and the headers and body hang from the copy.
+    ///
+    /// # Safety
+    /// As for [`Tm::reply_to`]; `cell` is referenced for us.
+    unsafe fn reply_with_copy(
+        &self,
+        series: &Series,
+        cell: *mut abi::Transaction,
+        reply: &Reply,
+    ) -> Result<(), NotReplied> {
+        let reason = c_string(reply.reason.as_str());
+        let headers = text::header_lines(&reply.headers);
+        let mut copy = MessageCopy([0; 4096]);
+        // SAFETY: the request and the end of its memory lie in the transaction at the
+        // series' place; the copy's size is checked against both. The lumps, the texts in
+        // them and the copy live through the call, and tm keeps none of them.
+        unsafe {
+            let [start, end] = cell
+                .cast::<u8>()
+                .add(series.transaction_request)
+                .cast::<[*const u8; 2]>()
+                .read();
+            let kept = (end as usize).saturating_sub(start as usize);
+            if start.is_null() || kept < series.message_size || series.message_size > copy.0.len() {
+                return Err(NotReplied::Gone);
+            }
+            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), series.message_size);
+            let message = copy.0.as_mut_ptr().cast::<kamailio_message_prefix>();
+            let mut next = (*message).reply_lumps.cast::<kamailio_reply_lump>();
+            let mut body = lump(&reply.body, abi::BODY_LUMP);
+            if !reply.body.is_empty() {
+                body.next = next;
+                next = &raw mut body;
+            }
+            let mut header = lump(headers.as_bytes(), abi::HEADER_LUMP);
+            if !headers.is_empty() {
+                header.next = next;
+                next = &raw mut header;
+            }
+            (*message).reply_lumps = next.cast();
+            let done = (self.reply)(cell, message.cast(), reply.code.into(), reason.as_ptr());
+            if done < 0 {
+                return Err(NotReplied::Refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// On the conference process' main thread.
+    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
+        let headers = text::request_lines(&request.routes, &request.headers);
+        let mut dialog = kamailio_dialog {
+            call_id: borrowed(request.call_id.as_bytes()),
+            remote_tag: borrowed(request.remote_tag.as_bytes()),
+            local_tag: borrowed(request.local_tag.as_bytes()),
+            local_sequence: kamailio_sequence {
+                value: request.cseq,
+                is_set: 1,
+            },
+            local_uri: borrowed(request.local_uri.as_bytes()),
+            remote_uri: borrowed(request.remote_uri.as_bytes()),
+            remote_target: borrowed(request.request_uri.as_bytes()),
+            state: abi::CONFIRMED,
+            send_socket: request.socket.handle as *mut c_void,
+            ..kamailio_dialog::default()
+        };
+        if let Some(next_hop) = &request.next_hop {
+            dialog.destination_uri = borrowed(next_hop.as_bytes());
+        }
+        let mut method = borrowed(request.method.as_str().as_bytes());
+        let mut headers = borrowed(headers.as_bytes());
+        let mut body = borrowed(&request.body);
+        let mut wanted = kamailio_request {
+            method: &mut method,
+            headers: &mut headers,
+            body: &mut body,
+            dialog: &mut dialog,
+            events: abi::LOCAL_COMPLETED,
+            callback: finished as *mut c_void,
+            argument: request.id.0 as *mut c_void,
+            ..kamailio_request::default()
+        };
+        // SAFETY: record, dialog and texts live through the call and tm keeps none of them;
+        // the socket is one of the host's, made before the fork; the callback's argument is
+        // a number.
+        let sent = unsafe { (self.send_request)(&mut wanted) };
+        if sent < 0 { Err(NotSent(sent)) } else { Ok(()) }
+    }
+}
+
+fn lump(octets: &[u8], flags: c_int) -> kamailio_reply_lump {
+    kamailio_reply_lump {
+        text: borrowed(octets),
+        flags,
+        ..kamailio_reply_lump::default()
+    }
+}
+
+/// # Safety
+/// `cell` is a transaction somebody holds a reference to.
+unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
+    // SAFETY: the caller promises the transaction; its ids never change.
+    unsafe {
+        TransactionId {
+            hash: (*cell).hash,
+            label: (*cell).label,
+        }
+    }
+}
+
+/// The proxy for the service; exists in the conference process alone.
+pub(super) struct Kamailio {
+    tm: Tm,
+    series: &'static Series,
+}
+
+impl Kamailio {
+    pub(super) fn new(tm: Tm, series: &'static Series) -> Self {
+        Self { tm, series }
+    }
+}
+
+impl Host for Kamailio {
+    fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        // SAFETY: the service runs on the conference process' main thread.
+        unsafe { self.tm.reply_to(self.series, transaction, reply) }
+    }
+
+    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+        // SAFETY: as above.
+        unsafe { self.tm.send(request) }
+    }
+
+    fn log(&mut self, line: &Line) {
+        logging::write(line);
+    }
+}
+
+/// tm calls this in whichever process saw the CANCEL.
+unsafe extern "C" fn cancel_came(
+    cell: *mut abi::Transaction,
+    _event: c_int,
+    _what: *mut kamailio_event,
+) {
+    guard((), || {
+        if cell.is_null() {
+            return;
+        }
+        // SAFETY: tm passes a transaction it holds.
+        let id = unsafe { ids(cell.cast()) };
+        hand_over(&Frame::Cancel(id));
+    });
+}
+
+/// tm calls this in whichever process got the final response, or the time-out.
+unsafe extern "C" fn finished(
+    _cell: *mut abi::Transaction,
+    _event: c_int,
+    what: *mut kamailio_event,
+) {
+    guard((), || {
+        // SAFETY: tm passes a record that lives through the call; its argument points to the
+        // number we gave.
+        let (request, code, response) = unsafe {
+            let Some(what) = what.as_ref() else { return };
+            if what.argument.is_null() {
+                return;
+            }
+            (*what.argument as u64, what.code, response(what))
+        };
+        let code = u16::try_from(code).unwrap_or(500);
+        if code < 200 {
+            return;
+        }
+        hand_over(&Frame::Outcome {
+            request: RequestId(request),
+            code,
+            response,
+        });
+    });
+}
+
+/// The response as received; empty when tm made the code up.
+///
+/// # Safety
+/// `what` is what tm passed to a callback that is still running.
+unsafe fn response(what: &kamailio_event) -> bytes::Bytes {
+    let message = what.response.cast::<kamailio_message_prefix>();
+    if message.is_null() || message as usize == abi::FAKED_RESPONSE {
+        return bytes::Bytes::new();
+    }
+    // SAFETY: a real response is a message in this process' memory.
+    let octets = unsafe {
+        let length = c_int::try_from((*message).length).unwrap_or(0);
+        text::octets((*message).buffer, length)
+    };
+    bytes::Bytes::copy_from_slice(octets)
+}
+
+fn hand_over(frame: &Frame) {
+    let Some(module) = MODULE.get() else { return };
+    if let Err(error) = module.bridge.send(frame) {
+        log::warning(format_args!("not handed over: {error}"));
+    }
+}

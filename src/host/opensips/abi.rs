@@ -1,0 +1,84 @@
+//! The C border to OpenSIPS: structures from `include/opensips.h`, function types, numbers.
+//! Names with the prefix `opensips_` lie in the host's memory.
+
+#![allow(non_camel_case_types, missing_docs, unreachable_pub, dead_code)]
+#![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+include!(concat!(env!("OUT_DIR"), "/opensips.rs"));
+
+pub type Message = c_void;
+pub type Transaction = c_void;
+
+pub type FindExport = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+pub type ParseFormat = unsafe extern "C" fn(*const opensips_text, *mut *mut c_void) -> c_int;
+pub type PrintFormat =
+    unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_char, *mut c_int) -> c_int;
+pub type HandleJob = unsafe extern "C" fn(c_int);
+pub type CoreStatus = unsafe extern "C" fn() -> c_int;
+
+pub type LoadTm = unsafe extern "C" fn(*mut opensips_tm) -> c_int;
+pub type NewTransaction = unsafe extern "C" fn(*mut Message) -> c_int;
+pub type Reply = unsafe extern "C" fn(*mut Message, c_uint, *const opensips_text) -> c_int;
+pub type ReplyWithBody = unsafe extern "C" fn(
+    *mut Transaction,
+    c_uint,
+    *const opensips_text,
+    *const opensips_text,
+    *const opensips_text,
+    *const opensips_text,
+) -> c_int;
+pub type LookUpIds = unsafe extern "C" fn(*mut *mut Transaction, c_uint, c_uint) -> c_int;
+pub type RequestWithin = unsafe extern "C" fn(
+    *const opensips_text,
+    *const opensips_text,
+    *const opensips_text,
+    *mut opensips_dialog,
+    Callback,
+    *mut c_void,
+    *mut c_void,
+) -> c_int;
+pub type CurrentTransaction = unsafe extern "C" fn() -> *mut opensips_transaction_prefix;
+pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
+pub type LookUpCancelled = unsafe extern "C" fn(*mut Message) -> *mut opensips_transaction_prefix;
+pub type SetKeptReason = unsafe extern "C" fn(c_int);
+pub type RegisterCallback = unsafe extern "C" fn(
+    *mut Message,
+    *mut Transaction,
+    c_int,
+    Callback,
+    *mut c_void,
+    *mut c_void,
+) -> c_int;
+pub type Callback = unsafe extern "C" fn(*mut Transaction, c_int, *mut opensips_event);
+
+/// `opensips_exports.kind`: an ordinary module.
+pub const ORDINARY_MODULE: c_int = 1;
+/// `opensips_dependency.action`: the start fails without it.
+pub const REQUIRED: c_uint = 4;
+/// `opensips_command_parameter.flags`: text, pseudo-variables expanded; may be left out.
+pub const OPTIONAL_TEXT: c_int = 2 | 16;
+/// `opensips_command.routes`: the request route.
+pub const REQUEST_ROUTE: c_int = 1;
+/// `opensips_parameter.kind`.
+pub const TEXT: c_uint = 1;
+pub const INTEGER: c_uint = 2;
+pub const BY_FUNCTION: c_uint = 1 << 31;
+/// `opensips_statistic.flags`: `value` is a function; no reset.
+pub const STATISTIC_FUNCTION: u16 = 8 | 1;
+/// `opensips_process.flags`: its pipe is served; it may run script (tm does, for us).
+pub const PROCESS_HAS_PIPE: c_uint = 2;
+pub const PROCESS_NEEDS_SCRIPT: c_uint = 4;
+/// `opensips_message_prefix.kind`: a request.
+pub const REQUEST: c_int = 1;
+/// The core's status while it shuts down.
+pub const TERMINATING: c_int = -2;
+/// `opensips_dialog.state`: confirmed.
+pub const CONFIRMED: c_int = 2;
+/// Why tm keeps a transaction after the script: as if it had been forwarded.
+pub const FORWARDED: c_int = 1;
+/// Event: a CANCEL for the transaction came.
+pub const CANCELLED: c_int = 1 << 11;
+/// In place of a response: tm made the code up.
+pub const FAKED_RESPONSE: usize = usize::MAX;

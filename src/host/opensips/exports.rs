@@ -1,0 +1,193 @@
+//! What the loader reads: the table `exports`, filled by the module's constructor, and the
+//! functions in it.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+
+use super::abi::{
+    self, opensips_build, opensips_command, opensips_command_parameter, opensips_dependencies,
+    opensips_dependency, opensips_exports, opensips_process, opensips_text,
+};
+use super::series::{SERIES, Series};
+use super::{Core, Format, MODULE, Module, logging, parameters, process, statistics, tm, worker};
+use crate::host::guard::{c_string, guard};
+use crate::host::logging as log;
+use crate::host::release::{self, Known, Release};
+use crate::host::{PROCESS_NAME, start, symbols};
+
+/// Whether the process is OpenSIPS: its built-in transports are modules of this format.
+pub(in crate::host) fn is_host() -> bool {
+    !own_build().is_null() && !symbols::of_core(c"core_scm_ver").is_null()
+}
+
+/// Fills the table at `exports`, which has room for it. In the constructor.
+pub(in crate::host) fn fill(exports: *mut u64) {
+    start::prepare(logging::write);
+    // SAFETY: is_host() found a table of the running core's own; its build record is const.
+    let build = unsafe { (*own_build()).build };
+    let table = opensips_exports {
+        name: c"msrp_conference".as_ptr(),
+        kind: abi::ORDINARY_MODULE,
+        build,
+        loaded: loaded as *mut c_void,
+        dependencies: dependencies(),
+        commands: commands(),
+        parameters: parameters::table(),
+        statistics: statistics::table(),
+        processes: processes(),
+        init: init as *mut c_void,
+        destroy: destroy as *mut c_void,
+        ..opensips_exports::default()
+    };
+    // SAFETY: the caller's room is as large and as aligned as any host's table.
+    unsafe { exports.cast::<opensips_exports>().write(table) };
+}
+
+/// The table of the core's built-in UDP transport, which bears the core's build strings.
+fn own_build() -> *const opensips_exports {
+    symbols::of_core(c"proto_udp_exports").cast_const().cast()
+}
+
+fn running_build() -> opensips_build {
+    let own = own_build();
+    if own.is_null() {
+        return opensips_build::default();
+    }
+    // SAFETY: a table of the core's own, const.
+    unsafe { (*own).build }
+}
+
+fn dependencies() -> *mut c_void {
+    let mut table = opensips_dependencies::default();
+    table.modules[0] = opensips_dependency {
+        kind: abi::ORDINARY_MODULE,
+        name: c"tm".as_ptr(),
+        action: abi::REQUIRED,
+    };
+    forever(table)
+}
+
+fn commands() -> *mut c_void {
+    let mut command = opensips_command {
+        name: c"msrp_conference_handle".as_ptr(),
+        function: worker::handle as *mut c_void,
+        routes: abi::REQUEST_ROUTE,
+        ..opensips_command::default()
+    };
+    command.parameters[0] = opensips_command_parameter {
+        flags: abi::OPTIONAL_TEXT,
+        ..opensips_command_parameter::default()
+    };
+    forever([command, opensips_command::default()])
+}
+
+fn processes() -> *mut c_void {
+    let process = opensips_process {
+        name: c_string(PROCESS_NAME).into_raw(),
+        before_fork: process::before_fork as *mut c_void,
+        run: process::run as *mut c_void,
+        count: 1,
+        flags: abi::PROCESS_HAS_PIPE | abi::PROCESS_NEEDS_SCRIPT,
+        ..opensips_process::default()
+    };
+    forever([process, opensips_process::default()])
+}
+
+fn forever<T>(table: T) -> *mut c_void {
+    ptr::from_mut(Box::leak(Box::new(table))).cast()
+}
+
+/// The series of the running host; has said why not.
+fn series() -> Option<&'static Series> {
+    let version = logging::build_text(&running_build());
+    let supported = release::supported(SERIES);
+    let Some(release) = Release::find(&version) else {
+        log::error(format_args!(
+            "cannot read this host's version {version:?}; supported: OpenSIPS {supported}"
+        ));
+        return None;
+    };
+    match release::look_up(SERIES, release) {
+        Known::Yes(series) => Some(series),
+        Known::Newer(series) => {
+            log::warning(format_args!(
+                "OpenSIPS {release} is newer than {}, the newest of its series this module was \
+                 measured on",
+                series.measured
+            ));
+            Some(series)
+        }
+        Known::No => {
+            log::error(format_args!(
+                "OpenSIPS {release} is not supported; supported: OpenSIPS {supported}"
+            ));
+            None
+        }
+    }
+}
+
+/// Right after the module was loaded: a host this module does not know is refused here.
+unsafe extern "C" fn loaded() -> c_int {
+    guard(-1, || if series().is_some() { 0 } else { -1 })
+}
+
+/// After all modules are loaded and all parameters set, before any fork.
+unsafe extern "C" fn init() -> c_int {
+    guard(-1, || match prepare() {
+        Some(module) => {
+            log::notice(format_args!(
+                "{} {} in {}",
+                env!("CARGO_PKG_NAME"),
+                env!("CARGO_PKG_VERSION"),
+                logging::build_text(&running_build())
+            ));
+            if MODULE.set(module).is_ok() { 0 } else { -1 }
+        }
+        None => -1,
+    })
+}
+
+unsafe extern "C" fn destroy() {
+    // Nothing to release: the conference process ends by itself.
+}
+
+fn prepare() -> Option<Module> {
+    let series = series()?;
+    // SAFETY: the types in Core are those of every supported series.
+    let core = unsafe { Core::load(symbols::of_core) }
+        .map_err(log::error)
+        .ok()?;
+    let (settings, bridge) = start::settings_and_bridge()?;
+    // SAFETY: init runs on the main thread after tm was loaded.
+    let tm = unsafe { tm::Tm::load(core.find_export) }
+        .map_err(log::error)
+        .ok()?;
+    let identity = parse_format(&core, &settings.identity)?;
+    Some(Module {
+        series,
+        core,
+        tm,
+        settings,
+        bridge,
+        identity,
+    })
+}
+
+fn parse_format(core: &Core, identity: &str) -> Option<Format> {
+    // The host keeps pointers into the text.
+    let text = c_string(identity).into_raw();
+    let counted = opensips_text {
+        s: text.cast::<c_char>(),
+        len: identity.len() as c_int,
+    };
+    let mut format = ptr::null_mut();
+    // SAFETY: the text lives for ever and holds that many octets, if no NUL was left out.
+    let parsed = unsafe { (core.parse_format)(&counted, &mut format) };
+    if parsed < 0 || format.is_null() {
+        log::error(format_args!(
+            "parameter identity: the host does not understand {identity:?}"
+        ));
+        return None;
+    }
+    Some(Format(format))
+}

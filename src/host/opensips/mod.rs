@@ -1,0 +1,55 @@
+//! OpenSIPS 3.4.2+, 3.5, 3.6, 4.0.
+
+mod abi;
+mod exports;
+mod logging;
+mod parameters;
+mod process;
+mod series;
+mod statistics;
+mod tm;
+mod worker;
+
+pub(super) use exports::{fill, is_host};
+
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
+use crate::bridge::Bridge;
+use crate::host::symbols::host_symbols;
+use crate::parameters::Settings;
+
+/// Everything the module knows once it is initialised; every process inherits it.
+struct Module {
+    series: &'static series::Series,
+    core: Core,
+    tm: tm::Tm,
+    settings: Settings,
+    bridge: Bridge,
+    identity: Format,
+}
+
+static MODULE: OnceLock<Module> = OnceLock::new();
+
+/// Pseudo-variables as the host parsed them before the fork.
+#[derive(Clone, Copy)]
+struct Format(*mut c_void);
+
+// SAFETY: the parsed form lies in memory every process has its own copy of, is never
+// changed, and is used by a process' main thread alone.
+unsafe impl Send for Format {}
+// SAFETY: as above.
+unsafe impl Sync for Format {}
+
+host_symbols! {
+    /// Functions and variables of the core.
+    struct Core {
+        find_export: abi::FindExport = c"find_export",
+        parse_format: abi::ParseFormat = c"pv_parse_format",
+        print_format: abi::PrintFormat = c"pv_printf",
+        handle_job: abi::HandleJob = c"ipc_handle_job",
+        core_status: abi::CoreStatus = c"sr_get_core_status",
+        processes: *mut *mut u8 = c"pt",
+        process_number: *mut i32 = c"process_no",
+    }
+}

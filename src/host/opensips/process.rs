@@ -1,0 +1,78 @@
+//! The conference process: registered with the host, which forks it.
+
+use std::ffi::c_int;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::tm::OpenSips;
+use super::{MODULE, Module, abi};
+use crate::host::conference::{Conference, Turn};
+use crate::host::guard::guard;
+use crate::host::{leave, logging as log};
+
+/// The process that forks ours; the host may have gone into the background since `init`.
+static MAIN_PROCESS: AtomicI32 = AtomicI32::new(0);
+
+/// The host calls this right before it forks our process.
+pub(super) unsafe extern "C" fn before_fork() -> c_int {
+    // SAFETY: getpid has no precondition.
+    MAIN_PROCESS.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    0
+}
+
+/// The host calls this in the process it forked for us.
+pub(super) unsafe extern "C" fn run(_number: c_int) {
+    guard((), || {
+        if let Some(module) = MODULE.get() {
+            serve(module);
+        }
+    });
+    leave(1);
+}
+
+fn serve(module: &'static Module) {
+    let pipe = pipe(module);
+    let started = Conference::start(
+        OpenSips(module.tm),
+        &module.settings,
+        &module.bridge,
+        pipe,
+        MAIN_PROCESS.load(Ordering::Relaxed),
+    );
+    let mut conference = match started {
+        Ok(conference) => conference,
+        Err(error) => return log::error(format_args!("conference process: {error}")),
+    };
+    log::notice("conference process started");
+    loop {
+        match guard(Turn::Again, || conference.turn()) {
+            Turn::Again => {}
+            Turn::HostPipe => {
+                // The host ends its processes by a job that calls exit(): farewells first.
+                // SAFETY: reads a variable of the host.
+                if unsafe { (module.core.core_status)() } == abi::TERMINATING {
+                    guard((), || conference.stop());
+                }
+                // SAFETY: the pipe is this process' own and readable; main thread.
+                unsafe { (module.core.handle_job)(pipe) };
+            }
+            Turn::End => {
+                guard((), || conference.stop());
+                leave(0);
+            }
+        }
+    }
+}
+
+/// The reading end of this process' pipe.
+fn pipe(module: &Module) -> RawFd {
+    // SAFETY: the process table has a record for every process, this one's number is set
+    // before the host calls us, and the offsets are those of this series.
+    unsafe {
+        let number = usize::try_from(*module.core.process_number).unwrap_or(0);
+        (*module.core.processes)
+            .add(number * module.series.process_size + module.series.process_pipe)
+            .cast::<RawFd>()
+            .read()
+    }
+}

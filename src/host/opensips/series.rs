@@ -1,0 +1,100 @@
+//! What differs between the series of OpenSIPS, as data. Offsets and sizes in octets;
+//! `make abi-check OPENSIPS_SRC=...` compares a row with a source tree.
+
+use crate::host::release::{self, Release};
+
+/// The layout of one series.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) oldest: Release,
+    pub(crate) measured: Release,
+    /// In a message: the reception record.
+    pub(crate) message_reception: usize,
+    /// In a message: the buffer it was received into.
+    pub(crate) message_buffer: usize,
+    /// In a message: the length of it.
+    pub(crate) message_length: usize,
+    /// In a message: the Request-URI as the script changed it.
+    pub(crate) message_new_uri: usize,
+    /// The size of one record in the process table.
+    pub(crate) process_size: usize,
+    /// In such a record: the reading end of the process' pipe.
+    pub(crate) process_pipe: usize,
+    /// In a socket: its address as text.
+    pub(crate) socket_address: usize,
+    /// In a socket: its port.
+    pub(crate) socket_port: usize,
+    /// In a socket: the name it advertises.
+    pub(crate) socket_advertised_name: usize,
+    /// In a socket: the port it advertises, as text.
+    pub(crate) socket_advertised_port: usize,
+}
+
+impl release::Series for Series {
+    fn oldest(&self) -> Release {
+        self.oldest
+    }
+    fn measured(&self) -> Release {
+        self.measured
+    }
+}
+
+/// One row a series. 3.4.0 and 3.4.1 have another dialog and another tm.
+pub(super) static SERIES: &[Series] = &[
+    Series {
+        oldest: Release::new(3, 4, 2),
+        measured: Release::new(3, 4, 18),
+        message_reception: 480,
+        message_buffer: 584,
+        message_length: 592,
+        message_new_uri: 600,
+        process_size: 4704,
+        process_pipe: 148,
+        socket_address: 64,
+        socket_port: 80,
+        socket_advertised_name: 192,
+        socket_advertised_port: 208,
+    },
+    Series {
+        oldest: Release::new(3, 5, 0),
+        measured: Release::new(3, 5, 9),
+        message_reception: 504,
+        message_buffer: 608,
+        message_length: 616,
+        message_new_uri: 624,
+        process_size: 4704,
+        process_pipe: 148,
+        socket_address: 64,
+        socket_port: 80,
+        socket_advertised_name: 192,
+        socket_advertised_port: 208,
+    },
+    Series {
+        oldest: Release::new(3, 6, 0),
+        measured: Release::new(3, 6, 8),
+        message_reception: 504,
+        message_buffer: 608,
+        message_length: 616,
+        message_new_uri: 624,
+        process_size: 4704,
+        process_pipe: 148,
+        socket_address: 64,
+        socket_port: 80,
+        socket_advertised_name: 192,
+        socket_advertised_port: 208,
+    },
+    Series {
+        oldest: Release::new(4, 0, 0),
+        measured: Release::new(4, 0, 1),
+        message_reception: 504,
+        message_buffer: 672,
+        message_length: 680,
+        message_new_uri: 688,
+        process_size: 4696,
+        process_pipe: 148,
+        socket_address: 80,
+        socket_port: 96,
+        socket_advertised_name: 208,
+        socket_advertised_port: 224,
+    },
+];

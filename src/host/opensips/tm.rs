@@ -1,0 +1,353 @@
+//! The host's transaction layer: replies to its server transactions, requests of ours, and
+//! what becomes of them.
+
+use std::ffi::{c_int, c_void};
+use std::{mem, ptr};
+
+use super::abi::{
+    self, opensips_dialog, opensips_event, opensips_sequence, opensips_text, opensips_tm,
+    opensips_transaction_prefix,
+};
+use super::{MODULE, logging};
+use crate::bridge::Frame;
+use crate::focus::{OutgoingRequest, Reply, RequestId, TransactionId};
+use crate::host::guard::guard;
+use crate::host::{logging as log, text};
+use crate::log::Line;
+use crate::service::{Host, NotReplied, NotSent};
+
+/// tm's functions, copied out of its table.
+#[derive(Clone, Copy)]
+pub(super) struct Tm {
+    register_callback: abi::RegisterCallback,
+    new_transaction: abi::NewTransaction,
+    reply: abi::Reply,
+    reply_with_body: abi::ReplyWithBody,
+    look_up_ids: abi::LookUpIds,
+    request_within: abi::RequestWithin,
+    current_transaction: abi::CurrentTransaction,
+    release_reference: abi::ReleaseReference,
+    look_up_cancelled: abi::LookUpCancelled,
+    set_kept_reason: abi::SetKeptReason,
+}
+
+/// tm cannot be used.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum TmError {
+    #[error("the module tm must be loaded before msrp_conference")]
+    Missing,
+    #[error("tm does not give its functions")]
+    Refused,
+}
+
+/// What became of a request in a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Created {
+    /// A transaction of its own.
+    New(TransactionId),
+    /// tm has dealt with it: a retransmission, or the ACK of an answer of ours.
+    Absorbed,
+    /// An ACK that belongs to no transaction.
+    None,
+    /// tm could not.
+    Failed(c_int),
+}
+
+/// Text for a call: the host reads it and keeps nothing.
+fn borrowed(octets: &[u8]) -> opensips_text {
+    opensips_text {
+        s: octets.as_ptr().cast_mut().cast(),
+        len: c_int::try_from(octets.len()).unwrap_or(0),
+    }
+}
+
+impl Tm {
+    /// Asks tm for its functions.
+    ///
+    /// # Safety
+    /// On the main thread, after tm was loaded; `find` is the host's `find_export`.
+    pub(super) unsafe fn load(find: abi::FindExport) -> Result<Self, TmError> {
+        // SAFETY: the host compares a C string.
+        let load = unsafe { find(c"load_tm".as_ptr(), 0) };
+        if load.is_null() {
+            return Err(TmError::Missing);
+        }
+        let mut table = opensips_tm::default();
+        // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; the
+        // slots hold functions of the types in `abi`, in every supported series.
+        unsafe {
+            let load: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
+            if load(&mut table) < 0 || table.set_kept_reason.is_null() {
+                return Err(TmError::Refused);
+            }
+            Ok(Self {
+                register_callback: mem::transmute(table.register_callback),
+                new_transaction: mem::transmute(table.new_transaction),
+                reply: mem::transmute(table.reply),
+                reply_with_body: mem::transmute(table.reply_with_body),
+                look_up_ids: mem::transmute(table.look_up_ids),
+                request_within: mem::transmute(table.request_within),
+                current_transaction: mem::transmute(table.current_transaction),
+                release_reference: mem::transmute(table.release_reference),
+                look_up_cancelled: mem::transmute(table.look_up_cancelled),
+                set_kept_reason: mem::transmute(table.set_kept_reason),
+            })
+        }
+    }
+
+    /// Makes the transaction of the request the script is working on, and keeps it beyond
+    /// the end of the script.
+    ///
+    /// # Safety
+    /// In a worker, on its main thread, with the message it is working on.
+    pub(super) unsafe fn create(&self, message: *mut abi::Message) -> Created {
+        // SAFETY: the caller promises the message; a positive result means that tm has a
+        // current transaction.
+        unsafe {
+            match (self.new_transaction)(message) {
+                0 => Created::Absorbed,
+                failed if failed < 0 => Created::Failed(failed),
+                _ => {
+                    let cell = (self.current_transaction)();
+                    if cell.is_null() || cell as usize == usize::MAX {
+                        return Created::None;
+                    }
+                    (self.set_kept_reason)(abi::FORWARDED);
+                    Created::New(ids(cell))
+                }
+            }
+        }
+    }
+
+    /// Has tm absorb an ACK.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`].
+    pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
+        // SAFETY: the caller promises the message.
+        unsafe { (self.new_transaction)(message) };
+    }
+
+    /// Answers the request the script is working on, without a body.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn answer(&self, message: *mut abi::Message, code: u16, reason: &str) {
+        // SAFETY: the caller promises the message; the text lives through the call.
+        unsafe { (self.reply)(message, code.into(), &borrowed(reason.as_bytes())) };
+    }
+
+    /// The transaction a CANCEL means.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], before it.
+    pub(super) unsafe fn cancelled(&self, message: *mut abi::Message) -> Option<TransactionId> {
+        // SAFETY: the caller promises the message; a result is referenced for us.
+        unsafe {
+            let cell = (self.look_up_cancelled)(message);
+            if cell.is_null() || cell as usize == usize::MAX {
+                return None;
+            }
+            let ids = ids(cell);
+            (self.release_reference)(cell.cast());
+            Some(ids)
+        }
+    }
+
+    /// Has a CANCEL for this INVITE reported, whoever answers it.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn watch_cancel(&self, message: *mut abi::Message) {
+        // SAFETY: the caller promises the message; null stands for its transaction. The
+        // callback needs no argument.
+        unsafe {
+            (self.register_callback)(
+                message,
+                ptr::null_mut(),
+                abi::CANCELLED,
+                cancel_came,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            );
+        }
+    }
+
+    /// # Safety
+    /// On the conference process' main thread.
+    unsafe fn reply_to(&self, id: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        let headers = text::header_lines(&reply.headers);
+        let tag = reply.to_tag.as_deref().unwrap_or_default();
+        let mut cell = ptr::null_mut();
+        // SAFETY: a found transaction is referenced for us until we release it; all texts
+        // live through the call, and empty ones count as absent.
+        unsafe {
+            if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
+                return Err(NotReplied::Gone);
+            }
+            let done = (self.reply_with_body)(
+                cell,
+                reply.code.into(),
+                &borrowed(reply.reason.as_bytes()),
+                &borrowed(&reply.body),
+                &borrowed(headers.as_bytes()),
+                &borrowed(tag.as_bytes()),
+            );
+            (self.release_reference)(cell);
+            if done < 0 {
+                return Err(NotReplied::Refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// On the conference process' main thread.
+    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
+        let headers = text::request_lines(&request.routes, &request.headers);
+        let mut dialog = opensips_dialog {
+            call_id: borrowed(request.call_id.as_bytes()),
+            remote_tag: borrowed(request.remote_tag.as_bytes()),
+            local_tag: borrowed(request.local_tag.as_bytes()),
+            // tm counts up before it sends.
+            local_sequence: opensips_sequence {
+                value: request.cseq.wrapping_sub(1),
+                is_set: 1,
+            },
+            local_uri: borrowed(request.local_uri.as_bytes()),
+            remote_uri: borrowed(request.remote_uri.as_bytes()),
+            remote_target: borrowed(request.request_uri.as_bytes()),
+            state: abi::CONFIRMED,
+            send_socket: request.socket.handle as *mut c_void,
+            ..opensips_dialog::default()
+        };
+        if let Some(next_hop) = &request.next_hop {
+            dialog.outbound_proxy = borrowed(next_hop.as_bytes());
+        }
+        // SAFETY: dialog and texts live through the call and tm keeps none of them; the
+        // socket is one of the host's, made before the fork; the callback's argument is a
+        // number.
+        let sent = unsafe {
+            (self.request_within)(
+                &borrowed(request.method.as_str().as_bytes()),
+                &borrowed(headers.as_bytes()),
+                &borrowed(&request.body),
+                &mut dialog,
+                finished,
+                request.id.0 as *mut c_void,
+                ptr::null_mut(),
+            )
+        };
+        if sent > 0 { Ok(()) } else { Err(NotSent(sent)) }
+    }
+}
+
+/// # Safety
+/// `cell` is a transaction somebody holds a reference to.
+unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
+    // SAFETY: the caller promises the transaction; its ids never change.
+    unsafe {
+        TransactionId {
+            hash: (*cell).hash,
+            label: (*cell).label,
+        }
+    }
+}
+
+/// The proxy for the service; exists in the conference process alone.
+pub(super) struct OpenSips(pub(super) Tm);
+
+impl Host for OpenSips {
+    fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        // SAFETY: the service runs on the conference process' main thread.
+        unsafe { self.0.reply_to(transaction, reply) }
+    }
+
+    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+        // SAFETY: as above.
+        unsafe { self.0.send(request) }
+    }
+
+    fn log(&mut self, line: &Line) {
+        logging::write(line);
+    }
+}
+
+/// tm calls this in whichever process saw the CANCEL.
+unsafe extern "C" fn cancel_came(
+    cell: *mut abi::Transaction,
+    _event: c_int,
+    _what: *mut opensips_event,
+) {
+    guard((), || {
+        if cell.is_null() {
+            return;
+        }
+        // SAFETY: tm passes a transaction it holds.
+        let id = unsafe { ids(cell.cast()) };
+        hand_over(&Frame::Cancel(id));
+    });
+}
+
+/// tm calls this in whichever process got the final response, or the time-out.
+unsafe extern "C" fn finished(
+    _cell: *mut abi::Transaction,
+    _event: c_int,
+    what: *mut opensips_event,
+) {
+    guard((), || {
+        // SAFETY: tm passes a record that lives through the call; its argument points to the
+        // number we gave.
+        let (request, code, response) = unsafe {
+            let Some(what) = what.as_ref() else { return };
+            if what.argument.is_null() {
+                return;
+            }
+            (*what.argument as u64, what.code, response(what))
+        };
+        let code = u16::try_from(code).unwrap_or(500);
+        if code < 200 {
+            return; // tm's own parameter makes it report provisional responses
+        }
+        hand_over(&Frame::Outcome {
+            request: RequestId(request),
+            code,
+            response,
+        });
+    });
+}
+
+/// The response as received; empty when tm made the code up.
+///
+/// # Safety
+/// `what` is what tm passed to a callback that is still running.
+unsafe fn response(what: &opensips_event) -> bytes::Bytes {
+    let message = what.response.cast::<u8>();
+    let Some(module) = MODULE.get() else {
+        return bytes::Bytes::new();
+    };
+    if message.is_null() || message as usize == abi::FAKED_RESPONSE {
+        return bytes::Bytes::new();
+    }
+    // SAFETY: a real response is a message in this process' memory; the offsets are those of
+    // this series.
+    let octets = unsafe {
+        let start = message
+            .add(module.series.message_buffer)
+            .cast::<*const i8>()
+            .read();
+        let length = message
+            .add(module.series.message_length)
+            .cast::<u32>()
+            .read();
+        text::octets(start.cast(), c_int::try_from(length).unwrap_or(0))
+    };
+    bytes::Bytes::copy_from_slice(octets)
+}
+
+fn hand_over(frame: &Frame) {
+    let Some(module) = MODULE.get() else { return };
+    if let Err(error) = module.bridge.send(frame) {
+        log::warning(format_args!("not handed over: {error}"));
+    }
+}

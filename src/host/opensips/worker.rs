@@ -1,0 +1,294 @@
+//! The script function, in the host's worker processes: make the transaction, hand the
+//! request over, never wait.
+
+use std::ffi::{c_char, c_int};
+use std::net::SocketAddr;
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::abi::{self, opensips_message_prefix, opensips_reception, opensips_text};
+use super::series::Series;
+use super::tm::Created;
+use super::{MODULE, Module};
+use crate::bridge::{Frame, SendError};
+use crate::focus::{Arrival, Socket, TransactionId};
+use crate::host::guard::guard;
+use crate::host::{IDENTITY_OCTETS, LEADING_OCTETS, TAKEN, logging as log, options, refused, text};
+
+/// `msrp_conference_handle([options])`.
+pub(super) unsafe extern "C" fn handle(
+    message: *mut abi::Message,
+    argument: *const opensips_text,
+) -> c_int {
+    guard(refused::BROKEN, || {
+        let Some(module) = MODULE.get() else {
+            return refused::BROKEN;
+        };
+        // SAFETY: the host passes the message its script works on, and the expanded argument
+        // or null; both live through the call, on this process' main thread.
+        unsafe {
+            let argument = match argument.as_ref() {
+                Some(argument) => text::lossy(text::octets(argument.s, argument.len)),
+                None => String::new(),
+            };
+            take(module, message, &argument)
+        }
+    })
+}
+
+/// # Safety
+/// In a worker, on its main thread, with the message its script works on.
+unsafe fn take(module: &Module, message: *mut abi::Message, argument: &str) -> c_int {
+    let options = match options::parse(argument) {
+        Ok(options) => options,
+        Err(error) => {
+            log::error(format_args!("msrp_conference_handle: {error}"));
+            return refused::MALFORMED;
+        }
+    };
+    // SAFETY: the caller promises the message.
+    unsafe {
+        if (*message.cast::<opensips_message_prefix>()).kind != abi::REQUEST {
+            return refused::NOT_OURS;
+        }
+        let Some(request) = Request::read(module.series, message) else {
+            return distrust(module, message);
+        };
+        let identity = match options.identity {
+            Some(identity) => identity,
+            None => evaluate(module, message),
+        };
+        let arrival = Arrival {
+            transaction: None,
+            to_tag: None,
+            message: bytes::Bytes::copy_from_slice(request.octets),
+            request_uri: request.uri,
+            source: request.source,
+            socket: request.socket,
+            identity,
+            options: options.script,
+        };
+        match request.method {
+            b"CANCEL" => cancel(module, message),
+            b"ACK" => acknowledge(module, message, arrival),
+            method => hand_over(module, message, arrival, method == b"INVITE"),
+        }
+    }
+}
+
+/// Transaction first, so that retransmissions end here; then the hand-over.
+///
+/// # Safety
+/// As for [`take`].
+unsafe fn hand_over(
+    module: &Module,
+    message: *mut abi::Message,
+    mut arrival: Arrival,
+    invite: bool,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match module.tm.create(message) {
+            Created::New(id) => arrival.transaction = Some(id),
+            Created::Absorbed => return TAKEN,
+            Created::None => return refused::MALFORMED,
+            Created::Failed(code) => {
+                log::warning(format_args!("no transaction for a request ({code})"));
+                return refused::MALFORMED;
+            }
+        }
+        if invite {
+            module.tm.watch_cancel(message);
+        }
+        match module.bridge.send(&Frame::Request(Box::new(arrival))) {
+            Ok(()) => {}
+            Err(SendError::Frame(error)) => {
+                log::warning(error);
+                module.tm.answer(message, 513, "Message Too Large");
+            }
+            Err(error) => {
+                log::warning(error);
+                module.tm.answer(message, 503, "Service Unavailable");
+            }
+        }
+    }
+    TAKEN
+}
+
+/// An ACK may carry an answer, so it goes over before tm absorbs it.
+///
+/// # Safety
+/// As for [`take`].
+unsafe fn acknowledge(module: &Module, message: *mut abi::Message, arrival: Arrival) -> c_int {
+    if let Err(error) = module.bridge.send(&Frame::Request(Box::new(arrival))) {
+        log::warning(format_args!("an ACK was lost: {error}"));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { module.tm.absorb(message) };
+    TAKEN
+}
+
+/// The CANCEL is answered here; what it means for the INVITE the focus decides.
+///
+/// # Safety
+/// As for [`take`].
+unsafe fn cancel(module: &Module, message: *mut abi::Message) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let meant = module.tm.cancelled(message);
+        let Created::New(_) = module.tm.create(message) else {
+            return TAKEN;
+        };
+        match meant {
+            Some(id) => {
+                tell_cancelled(module, id);
+                module.tm.answer(message, 200, "canceling");
+            }
+            None => module
+                .tm
+                .answer(message, 481, "Call/Transaction Does Not Exist"),
+        }
+    }
+    TAKEN
+}
+
+fn tell_cancelled(module: &Module, id: TransactionId) {
+    if let Err(error) = module.bridge.send(&Frame::Cancel(id)) {
+        log::warning(format_args!("a CANCEL was lost: {error}"));
+    }
+}
+
+/// The message is not where this series keeps it: nothing of it is touched.
+///
+/// # Safety
+/// As for [`take`].
+unsafe fn distrust(module: &Module, message: *mut abi::Message) -> c_int {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        log::error(
+            "this host's messages are not laid out as in the releases this module was measured \
+             on: every request is answered 503",
+        );
+    }
+    // SAFETY: tm works with its own idea of the message.
+    unsafe {
+        if let Created::New(_) = module.tm.create(message) {
+            module.tm.answer(message, 503, "Service Unavailable");
+        }
+    }
+    TAKEN
+}
+
+/// What the host's parser says about the caller.
+///
+/// # Safety
+/// As for [`take`].
+unsafe fn evaluate(module: &Module, message: *mut abi::Message) -> String {
+    let mut buffer = [0u8; IDENTITY_OCTETS];
+    let mut length = buffer.len() as c_int;
+    // SAFETY: the host writes at most `length` octets and stores how many.
+    let printed = unsafe {
+        (module.core.print_format)(
+            message,
+            module.identity.0,
+            buffer.as_mut_ptr().cast::<c_char>(),
+            &mut length,
+        )
+    };
+    if printed < 0 {
+        return String::new();
+    }
+    let length = usize::try_from(length).unwrap_or(0);
+    text::evaluated(buffer.get(..length).unwrap_or_default())
+}
+
+/// A request as it lies in the host's memory.
+struct Request<'a> {
+    octets: &'a [u8],
+    method: &'a [u8],
+    uri: String,
+    source: SocketAddr,
+    socket: Socket,
+}
+
+impl<'a> Request<'a> {
+    /// Reads it; `None` when the layout is not what it should be: the method must lie at the
+    /// start of the buffer, behind nothing but line ends.
+    ///
+    /// # Safety
+    /// `message` is one the host works on.
+    unsafe fn read(series: &Series, message: *mut abi::Message) -> Option<Self> {
+        let base = message.cast::<u8>();
+        // SAFETY: the prefix is the same in every series; the other offsets are checked by
+        // what they must agree with before anything is read through them.
+        unsafe {
+            let prefix = &*message.cast::<opensips_message_prefix>();
+            let start = base.add(series.message_buffer).cast::<*const u8>().read() as usize;
+            let length = base.add(series.message_length).cast::<u32>().read() as usize;
+            let method = prefix.method.s as usize;
+            let before = method.checked_sub(start)?;
+            let line = usize::try_from(prefix.first_line_length).ok()?;
+            let method_length = usize::try_from(prefix.method.len).ok()?;
+            if before > LEADING_OCTETS || line == 0 || before + line > length {
+                return None;
+            }
+            let whole = slice::from_raw_parts(start as *const u8, length);
+            let (leading, octets) = whole.split_at(before);
+            if leading.iter().any(|octet| !matches!(octet, b'\r' | b'\n')) {
+                return None;
+            }
+            let method = octets.get(..method_length)?;
+            let reception = &*base
+                .add(series.message_reception)
+                .cast::<opensips_reception>();
+            let new_uri = &*base.add(series.message_new_uri).cast::<opensips_text>();
+            let uri = if new_uri.s.is_null() || new_uri.len <= 0 {
+                &prefix.uri
+            } else {
+                new_uri
+            };
+            Some(Self {
+                octets,
+                method,
+                uri: text::lossy(text::octets(uri.s, uri.len)),
+                source: SocketAddr::new(
+                    text::address(reception.source.family, reception.source.octets),
+                    reception.source_port,
+                ),
+                socket: read_socket(series, reception)?,
+            })
+        }
+    }
+}
+
+/// # Safety
+/// `reception` is that of a message the host works on.
+unsafe fn read_socket(series: &Series, reception: &opensips_reception) -> Option<Socket> {
+    let socket = reception.socket.cast::<u8>();
+    if socket.is_null() {
+        return None;
+    }
+    // SAFETY: the host's sockets live as long as it; the offsets are those of this series.
+    let (advertised, advertised_port, address, port) = unsafe {
+        let at = |offset| {
+            let counted = &*socket.add(offset).cast::<opensips_text>();
+            text::lossy(text::octets(counted.s, counted.len))
+        };
+        (
+            at(series.socket_advertised_name),
+            at(series.socket_advertised_port),
+            at(series.socket_address),
+            socket.add(series.socket_port).cast::<u16>().read(),
+        )
+    };
+    Some(Socket {
+        handle: socket as u64,
+        transport: text::transport(reception.protocol).to_owned(),
+        host: text::uri_host(if advertised.is_empty() {
+            address
+        } else {
+            advertised
+        }),
+        port: advertised_port.parse().unwrap_or(port),
+    })
+}

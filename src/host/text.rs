@@ -1,0 +1,140 @@
+//! Text on its way through the C boundary.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::slice;
+
+use crate::wire::sip::Headers;
+
+/// The octets of a counted string; none for a null or negative one.
+///
+/// # Safety
+/// A non-null `start` points to `length` octets that stay as they are for `'a`.
+pub(crate) unsafe fn octets<'a>(start: *const c_char, length: c_int) -> &'a [u8] {
+    match usize::try_from(length) {
+        // SAFETY: the caller promises the octets.
+        Ok(length) if !start.is_null() => unsafe { slice::from_raw_parts(start.cast(), length) },
+        _ => &[],
+    }
+}
+
+/// A C string as text; empty for null.
+///
+/// # Safety
+/// A non-null `text` is NUL-terminated.
+pub(crate) unsafe fn of_c(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller promises the terminator.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Octets as text; whatever is no UTF-8 becomes the replacement character.
+pub(crate) fn lossy(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// Header lines as tm takes them. The host signs messages itself (`Server`, `User-Agent`)
+/// where the operator lets it.
+pub(crate) fn header_lines(headers: &Headers) -> String {
+    let mut lines = String::new();
+    for header in headers.iter() {
+        if header.name == "Server" || header.name == "User-Agent" {
+            continue;
+        }
+        lines.push_str(&header.name);
+        lines.push_str(": ");
+        lines.push_str(&header.value);
+        lines.push_str("\r\n");
+    }
+    lines
+}
+
+/// The header lines of a request, its route set first.
+pub(crate) fn request_lines(routes: &[String], headers: &Headers) -> String {
+    let mut lines = String::new();
+    for route in routes {
+        lines.push_str("Route: ");
+        lines.push_str(route);
+        lines.push_str("\r\n");
+    }
+    lines + &header_lines(headers)
+}
+
+/// An address as both hosts store it: a family and sixteen octets.
+pub(crate) fn address(family: u32, octets: [u8; 16]) -> IpAddr {
+    if family == libc::AF_INET6 as u32 {
+        IpAddr::V6(Ipv6Addr::from(octets))
+    } else {
+        let [a, b, c, d, ..] = octets;
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    }
+}
+
+/// A host's address text as it stands in a URI: IPv6 in brackets.
+pub(crate) fn uri_host(text: String) -> String {
+    if text.contains(':') && !text.starts_with('[') {
+        format!("[{text}]")
+    } else {
+        text
+    }
+}
+
+/// The name of a transport by the number both hosts give it.
+pub(crate) fn transport(number: c_int) -> &'static str {
+    match number {
+        2 => "tcp",
+        3 => "tls",
+        4 => "sctp",
+        5 => "ws",
+        6 => "wss",
+        _ => "udp",
+    }
+}
+
+/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`.
+pub(crate) fn evaluated(octets: &[u8]) -> String {
+    let text = lossy(octets);
+    if text.contains("<null>") {
+        String::new()
+    } else {
+        text.trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_tm_takes() {
+        let headers = Headers::new()
+            .with("Contact", "<sip:lobby@h>;isfocus")
+            .with("User-Agent", "x");
+        assert_eq!(header_lines(&headers), "Contact: <sip:lobby@h>;isfocus\r\n");
+        assert_eq!(
+            request_lines(&["<sip:p;lr>".into()], &headers),
+            "Route: <sip:p;lr>\r\nContact: <sip:lobby@h>;isfocus\r\n"
+        );
+    }
+
+    #[test]
+    fn addresses_of_both_families() {
+        let mut octets = [0; 16];
+        octets[..4].copy_from_slice(&[127, 0, 0, 1]);
+        assert_eq!(address(2, octets).to_string(), "127.0.0.1");
+        let loopback = Ipv6Addr::LOCALHOST.octets();
+        assert_eq!(address(libc::AF_INET6 as u32, loopback).to_string(), "::1");
+        assert_eq!(uri_host("::1".into()), "[::1]");
+        assert_eq!(uri_host("10.0.0.1".into()), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_missing_value_is_nobody() {
+        assert_eq!(evaluated(b"sip:<null>@example.com"), "");
+        assert_eq!(evaluated(b" sip:a@b "), "sip:a@b");
+    }
+}

@@ -1,0 +1,152 @@
+//! The module's parameters: one table that feeds both hosts' exports and
+//! `docs/parameters.md`, and the way from what the operator wrote to [`Settings`].
+//!
+//! A wrong value stops the start with the parameter, the value and what is allowed.
+
+mod room;
+mod table;
+mod values;
+
+use std::time::Duration;
+
+use crate::focus;
+use crate::net;
+
+pub use table::{Kind, Parameter, TABLE, markdown};
+pub use values::Value;
+
+/// The product as it names itself in SIP.
+const SOFTWARE: &str = concat!("msrp_conference/", env!("CARGO_PKG_VERSION"));
+
+/// Longest pause between two chunks of a message (RFC 7701 §6.1 speaks of minutes).
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(540);
+
+/// A parameter with a value that is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("parameter {name}: {value:?} is not allowed (allowed: {allowed})")]
+pub struct ParameterError {
+    /// The parameter.
+    pub name: &'static str,
+    /// What the operator wrote.
+    pub value: String,
+    /// What may be written.
+    pub allowed: String,
+}
+
+/// What the operator decided, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// For the focus.
+    pub focus: focus::Config,
+    /// For the switch.
+    pub net: net::Config,
+    /// The pseudo-variables that say who a caller is.
+    pub identity: String,
+}
+
+/// The values so far, as the host reads its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Collected {
+    values: Vec<(usize, Value)>,
+}
+
+impl Collected {
+    /// Takes one value of the parameter with this number in [`TABLE`]. A parameter that is
+    /// not repeatable keeps the last one.
+    ///
+    /// # Errors
+    /// The value is not allowed.
+    pub fn set(&mut self, number: usize, value: Value) -> Result<(), ParameterError> {
+        let Some(parameter) = TABLE.get(number) else {
+            return Ok(());
+        };
+        parameter.check(&value)?;
+        if !parameter.repeatable {
+            self.values.retain(|(known, _)| *known != number);
+        }
+        self.values.push((number, value));
+        Ok(())
+    }
+
+    /// All values, defaults filled in.
+    ///
+    /// # Errors
+    /// A value is not allowed (a default never is one of these), or two do not fit.
+    pub fn settings(&self) -> Result<Settings, ParameterError> {
+        let listen = self.list("listen", values::listen)?;
+        let focus = focus::Config {
+            listen: listen.clone(),
+            advertise: values::advertise(&self.text("advertise"))?,
+            rooms: self.list("room", room::room)?,
+            adhoc: values::flag("adhoc", &self.one("adhoc"))?,
+            max_conferences: self.number("max_conferences")? as usize,
+            max_participants: self.number("max_participants")? as usize,
+            max_message_size: self.number("max_message_size")?,
+            bind_timeout: Duration::from_secs(self.number("bind_timeout")?),
+            rejoin_grace: Duration::from_secs(self.number("rejoin_grace")?),
+            subscription_expires: Duration::from_secs(self.number("subscription_expires")?),
+            notify_interval: Duration::from_millis(self.number("notify_interval_ms")?),
+            full_notify_agents: values::pattern(
+                "full_notify_agents",
+                self.text("full_notify_agents"),
+            )?,
+            software: SOFTWARE.to_owned(),
+        };
+        room::distinct(&focus.rooms)?;
+        let net = net::Config {
+            listen: listen.iter().map(values::net_listen).collect(),
+            threads: self.threads()?,
+            outbox_bytes: self.number("outbox_bytes")? as usize,
+            chunk_timeout: CHUNK_TIMEOUT,
+        };
+        Ok(Settings {
+            focus,
+            net,
+            identity: values::identity(self.text("identity"))?,
+        })
+    }
+
+    /// 0 means one thread a core.
+    fn threads(&self) -> Result<usize, ParameterError> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(match self.number("switch_threads")? {
+            0 => cores(),
+            threads => threads as usize,
+        })
+    }
+
+    fn number(&self, name: &'static str) -> Result<u64, ParameterError> {
+        table::find(name).number(&self.one(name))
+    }
+
+    fn text(&self, name: &'static str) -> String {
+        self.one(name).to_string()
+    }
+
+    fn list<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, ParameterError>,
+    ) -> Result<Vec<T>, ParameterError> {
+        let given: Vec<String> = self.given(name).map(Value::to_string).collect();
+        if given.is_empty() && !table::find(name).default.is_empty() {
+            return Ok(vec![parse(table::find(name).default)?]);
+        }
+        given.iter().map(|text| parse(text)).collect()
+    }
+
+    fn one(&self, name: &'static str) -> Value {
+        let default = || Value::Text(table::find(name).default.to_owned());
+        self.given(name).next().cloned().unwrap_or_else(default)
+    }
+
+    fn given(&self, name: &'static str) -> impl Iterator<Item = &Value> {
+        self.values
+            .iter()
+            .filter(move |(number, _)| TABLE.get(*number).is_some_and(|p| p.name == name))
+            .map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The table itself, and the page of documentation it renders.
+
+use std::fmt::Write as _;
+
+use super::{ParameterError, Value, room, values};
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text, of which `room`, `listen` and others ask for a form of their own.
+    Text,
+    /// A whole number between these, both included; also accepted as text.
+    Number {
+        /// The smallest.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// `yes` or `no`; also accepted as 1 and 0.
+    Flag,
+}
+
+/// One parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// The name in the host's configuration.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// What it is when not set; empty for none.
+    pub default: &'static str,
+    /// The unit of a number, empty for none.
+    pub unit: &'static str,
+    /// What is allowed, in words; for numbers the range is written from `kind`.
+    pub allowed: &'static str,
+    /// Whether it may stand several times.
+    pub repeatable: bool,
+    /// What it means.
+    pub doc: &'static str,
+    /// A value worth showing.
+    pub example: &'static str,
+}
+
+const fn text(name: &'static str, default: &'static str, allowed: &'static str) -> Parameter {
+    Parameter {
+        name,
+        kind: Kind::Text,
+        default,
+        unit: "",
+        allowed,
+        repeatable: false,
+        doc: "",
+        example: "",
+    }
+}
+
+const fn number(
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+    (least, most): (u64, u64),
+) -> Parameter {
+    Parameter {
+        kind: Kind::Number { least, most },
+        unit,
+        ..text(name, default, "")
+    }
+}
+
+/// Every parameter, in the order of the documentation.
+pub const TABLE: &[Parameter] = &[
+    Parameter {
+        repeatable: true,
+        doc: "Where the switch takes MSRP connections: `msrp:` and a literal address with port, \
+              IPv6 in brackets.",
+        example: "\"msrp:[2001:db8::5]:2855\"",
+        ..text(
+            "listen",
+            "msrp:0.0.0.0:2855",
+            "msrp:ADDRESS:PORT with a literal address and a port from 1 to 65535",
+        )
+    },
+    Parameter {
+        doc: "The host, and optionally port, that `a=path` and the `c=` line name in SDP. Not \
+              set, it is the address of the SIP socket that took the INVITE, with the \
+              listener's port. Set it when the machine stands behind NAT.",
+        example: "\"chat.example.com:2855\"",
+        ..text("advertise", "", "HOST or HOST:PORT, IPv6 in brackets")
+    },
+    Parameter {
+        doc: "Pseudo-variables that say who the caller is; the host evaluates them for every \
+              request. Use what the host has authenticated: the default believes the From \
+              header, which anybody can write.",
+        example: "\"sip:$au@$fd\"",
+        ..text("identity", "$fu", "text with the host's pseudo-variables")
+    },
+    Parameter {
+        repeatable: true,
+        doc: "A room that always exists: its URI, then options. `max=N` most participants \
+              (default: `max_participants`); `nickname=yes|no` nicknames (yes); \
+              `private=yes|no` private messages (yes); `subscribe=anyone|participants` who may \
+              subscribe to its conference event package (anyone).",
+        example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
+        ..text("room", "", room::ALLOWED)
+    },
+    Parameter {
+        kind: Kind::Flag,
+        doc: "Whether an INVITE to a room URI that no `room` names creates the room, which \
+              then ends with its last participant. The script may decide otherwise for a \
+              request: `msrp_conference_handle(\"create=no\")`.",
+        example: "\"no\"",
+        ..text("adhoc", "yes", "yes, no")
+    },
+    Parameter {
+        doc: "Most conferences at a time. One more is refused with 503.",
+        example: "5000",
+        ..number("max_conferences", "100000", "", (1, 10_000_000))
+    },
+    Parameter {
+        doc: "Most participants of one room. One more is refused with 486.",
+        example: "200",
+        ..number("max_participants", "1000", "", (1, 100_000))
+    },
+    Parameter {
+        doc: "Largest message. A larger one is refused with 413.",
+        example: "1048576",
+        ..number("max_message_size", "10485760", "octets", (2048, 1 << 30))
+    },
+    Parameter {
+        doc: "How long a participant's MSRP connection may take to come after the join.",
+        example: "60",
+        ..number("bind_timeout", "32", "seconds", (1, 3600))
+    },
+    Parameter {
+        doc: "How long a participant whose MSRP connection was lost may take to come back \
+              before the focus sends BYE.",
+        example: "10",
+        ..number("rejoin_grace", "30", "seconds", (0, 86_400))
+    },
+    Parameter {
+        doc: "Longest subscription to the conference event package, and the default when the \
+              subscriber does not say (RFC 4575 §3.3).",
+        example: "600",
+        ..number("subscription_expires", "3600", "seconds", (60, 86_400))
+    },
+    Parameter {
+        doc: "Shortest time between two NOTIFY requests to the same subscriber; changes in \
+              between are collected (RFC 4575 §3.9).",
+        example: "1000",
+        ..number("notify_interval_ms", "5000", "milliseconds", (0, 60_000))
+    },
+    Parameter {
+        doc: "Regular expression on the User-Agent of a subscriber; one that matches gets \
+              every NOTIFY with the full state. The default names clients that understand \
+              nothing else. Empty: nobody.",
+        example: "\"(?i)sipsimple|blink|oldphone\"",
+        ..text(
+            "full_notify_agents",
+            "(?i)sipsimple|blink",
+            "a regular expression, or nothing",
+        )
+    },
+    Parameter {
+        doc: "Threads of the switch. A room lives on one of them. 0: one a core.",
+        example: "4",
+        ..number("switch_threads", "0", "", (0, 256))
+    },
+    Parameter {
+        doc: "Most octets that wait for one receiver. What does not fit is dropped for that \
+              receiver.",
+        example: "4194304",
+        ..number("outbox_bytes", "1048576", "octets", (65_536, 1 << 30))
+    },
+];
+
+/// The parameter of this name.
+///
+/// # Panics
+/// If there is none: names are literals of this program.
+pub(super) fn find(name: &'static str) -> &'static Parameter {
+    TABLE
+        .iter()
+        .find(|parameter| parameter.name == name)
+        .unwrap_or_else(|| panic!("parameter {name} is in the table"))
+}
+
+impl Parameter {
+    /// Whether the value is allowed.
+    pub(super) fn check(&self, value: &Value) -> Result<(), ParameterError> {
+        match self.kind {
+            Kind::Number { .. } => self.number(value).map(drop),
+            Kind::Flag => values::flag(self.name, value).map(drop),
+            Kind::Text => {
+                let Value::Text(text) = value else {
+                    return Err(self.refuse(value));
+                };
+                match self.name {
+                    "listen" => values::listen(text).map(drop),
+                    "advertise" => values::advertise(text).map(drop),
+                    "room" => room::room(text).map(drop),
+                    "full_notify_agents" => values::pattern(self.name, text.clone()).map(drop),
+                    "identity" => values::identity(text.clone()).map(drop),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The value as a number within the range.
+    pub(super) fn number(&self, value: &Value) -> Result<u64, ParameterError> {
+        let Kind::Number { least, most } = self.kind else {
+            return Err(self.refuse(value));
+        };
+        let number = match value {
+            Value::Number(number) => u64::try_from(*number).ok(),
+            Value::Text(text) => text.trim().parse().ok(),
+        };
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| self.refuse(value))
+    }
+
+    /// The error for a value that is not allowed.
+    pub(super) fn refuse(&self, value: &Value) -> ParameterError {
+        ParameterError {
+            name: self.name,
+            value: value.to_string(),
+            allowed: self.range(),
+        }
+    }
+
+    /// What is allowed, in words.
+    pub fn range(&self) -> String {
+        match self.kind {
+            Kind::Number { least, most } if self.unit.is_empty() => format!("{least} to {most}"),
+            Kind::Number { least, most } => format!("{least} to {most} {}", self.unit),
+            Kind::Text | Kind::Flag => self.allowed.to_owned(),
+        }
+    }
+}
+
+const HEAD: &str = "\
+# Parameters
+
+The same names and values in OpenSIPS and Kamailio. A value that is not allowed stops the
+start with a line that names the parameter, the value and what is allowed. Numbers may also
+be written as text.
+
+This page is written from the table in `src/parameters/table.rs`:
+`UPDATE_DOCS=1 cargo test parameters`.
+";
+
+/// `docs/parameters.md`.
+pub fn markdown() -> String {
+    let mut page = HEAD.to_owned();
+    for parameter in TABLE {
+        // Writing to a String cannot fail.
+        let _ = describe(parameter, &mut page);
+    }
+    page
+}
+
+fn describe(parameter: &Parameter, page: &mut String) -> std::fmt::Result {
+    let kind = match parameter.kind {
+        Kind::Number { .. } => "integer",
+        Kind::Text | Kind::Flag => "string",
+    };
+    writeln!(page, "\n## `{}` ({kind})\n", parameter.name)?;
+    writeln!(page, "{}\n", parameter.doc)?;
+    match parameter.default {
+        "" => writeln!(page, "- Default: none")?,
+        default => writeln!(page, "- Default: `{default}`")?,
+    }
+    writeln!(page, "- Allowed: {}", parameter.range())?;
+    if parameter.repeatable {
+        writeln!(page, "- May stand several times")?;
+    }
+    writeln!(
+        page,
+        "\n```\nmodparam(\"msrp_conference\", \"{}\", {})\n```",
+        parameter.name, parameter.example
+    )
+}

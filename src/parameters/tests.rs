@@ -1,0 +1,143 @@
+use super::*;
+
+fn collect(given: &[(&str, Value)]) -> Result<Settings, ParameterError> {
+    let mut collected = Collected::default();
+    for (name, value) in given {
+        let number = TABLE
+            .iter()
+            .position(|parameter| parameter.name == *name)
+            .expect("known parameter");
+        collected.set(number, value.clone())?;
+    }
+    collected.settings()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn said(given: &[(&str, Value)]) -> String {
+    collect(given).expect_err("refused").to_string()
+}
+
+#[test]
+fn the_page_of_parameters_is_what_the_table_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/parameters.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, markdown()).expect("docs is writable");
+    }
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(page, markdown(), "run UPDATE_DOCS=1 cargo test parameters");
+}
+
+#[test]
+fn defaults_are_the_published_ones() {
+    let settings = collect(&[]).expect("defaults are allowed");
+    assert_eq!(settings.identity, "$fu");
+    assert_eq!(settings.focus.listen[0].address.to_string(), "0.0.0.0:2855");
+    assert_eq!(settings.focus.rooms, []);
+    assert!(settings.focus.adhoc);
+    assert_eq!(settings.focus.advertise, None);
+    assert_eq!(settings.focus.max_conferences, 100_000);
+    assert_eq!(settings.focus.max_participants, 1000);
+    assert_eq!(settings.focus.max_message_size, 10 << 20);
+    assert_eq!(settings.focus.bind_timeout, Duration::from_secs(32));
+    assert_eq!(settings.focus.rejoin_grace, Duration::from_secs(30));
+    assert_eq!(
+        settings.focus.subscription_expires,
+        Duration::from_secs(3600)
+    );
+    assert_eq!(settings.focus.notify_interval, Duration::from_secs(5));
+    assert_eq!(settings.net.outbox_bytes, 1 << 20);
+    assert!(settings.net.threads >= 1);
+}
+
+#[test]
+fn every_example_is_allowed() {
+    for parameter in TABLE {
+        let value = match parameter.example.strip_prefix('"') {
+            Some(quoted) => text(quoted.trim_end_matches('"')),
+            None => Value::Number(parameter.example.parse().expect("a number")),
+        };
+        assert_eq!(parameter.check(&value), Ok(()), "{}", parameter.name);
+    }
+}
+
+#[test]
+fn a_wrong_value_names_parameter_value_and_range() {
+    assert_eq!(
+        said(&[("bind_timeout", Value::Number(0))]),
+        "parameter bind_timeout: \"0\" is not allowed (allowed: 1 to 3600 seconds)"
+    );
+    assert_eq!(
+        said(&[("max_participants", text("many"))]),
+        "parameter max_participants: \"many\" is not allowed (allowed: 1 to 100000)"
+    );
+    assert!(said(&[("adhoc", text("perhaps"))]).contains("(allowed: yes, no)"));
+    assert!(said(&[("listen", text("msrps:0.0.0.0:2855"))]).contains("msrp:ADDRESS:PORT"));
+    assert!(said(&[("listen", text("msrp:0.0.0.0:0"))]).contains("listen"));
+    assert!(said(&[("advertise", text("a b"))]).contains("HOST:PORT"));
+    assert!(said(&[("full_notify_agents", text("("))]).contains("regular expression"));
+    assert!(said(&[("identity", text(""))]).contains("identity"));
+    assert!(said(&[("identity", Value::Number(3))]).contains("identity"));
+    assert!(said(&[("max_message_size", Value::Number(-1))]).contains("\"-1\""));
+}
+
+#[test]
+fn rooms_carry_their_options() {
+    let settings = collect(&[
+        (
+            "room",
+            text("sip:dev@Conf.Example.com;max=200;nickname=no;private=no;subscribe=participants"),
+        ),
+        ("room", text("sip:lobby@127.0.0.1")),
+    ])
+    .expect("allowed");
+    let [dev, lobby] = settings.focus.rooms.as_slice() else {
+        panic!("two rooms: {:?}", settings.focus.rooms);
+    };
+    assert_eq!(dev.uri.as_str(), "sip:dev@conf.example.com");
+    assert_eq!(dev.max_participants, Some(200));
+    assert!(!dev.nicknames && !dev.private_messages && dev.subscribe_participants_only);
+    assert_eq!(lobby.uri.as_str(), "sip:lobby@127.0.0.1");
+    assert!(lobby.nicknames && lobby.private_messages && !lobby.subscribe_participants_only);
+}
+
+#[test]
+fn room_mistakes_are_refused() {
+    for wrong in [
+        "dev",
+        "sip:conf.example.com",
+        "sip:dev@conf.example.com;colour=red",
+        "sip:dev@conf.example.com;max=0",
+        "sip:dev@conf.example.com;moderators=sip:a@b",
+        "sip:dev@conf.example.com;plain_text=yes",
+    ] {
+        assert!(said(&[("room", text(wrong))]).contains("subscribe=anyone|participants"));
+    }
+    let twice = [("room", text("sip:a@b")), ("room", text("sip:a@B"))];
+    assert!(said(&twice).contains("every room once"));
+}
+
+#[test]
+fn numbers_may_be_text_and_the_last_one_counts() {
+    let settings = collect(&[
+        ("max_participants", text(" 5 ")),
+        ("max_participants", Value::Number(7)),
+        ("listen", text("msrp:127.0.0.1:2855")),
+        ("listen", text("msrp:[::1]:2856")),
+        ("advertise", text("[2001:db8::1]:2900")),
+        ("adhoc", Value::Number(0)),
+        ("full_notify_agents", text("")),
+    ])
+    .expect("allowed");
+    assert_eq!(settings.focus.max_participants, 7);
+    assert_eq!(settings.net.listen.len(), 2);
+    let advertise = settings.focus.advertise.expect("set");
+    assert_eq!(
+        (advertise.host.as_str(), advertise.port),
+        ("[2001:db8::1]", Some(2900))
+    );
+    assert!(!settings.focus.adhoc);
+    assert_eq!(settings.focus.full_notify_agents, None);
+}
