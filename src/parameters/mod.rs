@@ -84,6 +84,8 @@ impl Collected {
             max_message_size: self.number("max_message_size")?,
             bind_timeout: Duration::from_secs(self.number("bind_timeout")?),
             rejoin_grace: Duration::from_secs(self.number("rejoin_grace")?),
+            session_expires: Duration::from_secs(self.number("session_expires")?),
+            min_se: Duration::from_secs(self.number("min_se")?),
             subscription_expires: Duration::from_secs(self.number("subscription_expires")?),
             notify_interval: Duration::from_millis(self.number("notify_interval_ms")?),
             full_notify_agents: values::pattern(

@@ -138,6 +138,18 @@ pub const TABLE: &[Parameter] = &[
         ..number("rejoin_grace", "30", "seconds", (0, 86_400))
     },
     Parameter {
+        doc: "Session interval the focus asks for: a participant who stays away from its \
+              refreshes that long is let go (RFC 4028).",
+        example: "3600",
+        ..number("session_expires", "1800", "seconds", (90, 86_400))
+    },
+    Parameter {
+        doc: "Shortest session interval accepted; a shorter one is refused with 422 (RFC 4028 \
+              §4 forbids less than 90).",
+        example: "120",
+        ..number("min_se", "90", "seconds", (90, 3600))
+    },
+    Parameter {
         doc: "Longest subscription to the conference event package, and the default when the \
               subscriber does not say (RFC 4575 §3.3).",
         example: "600",
