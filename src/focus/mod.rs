@@ -89,19 +89,6 @@ enum Purpose {
     Refresh(EndpointId),
 }
 
-/// What the focus holds at present.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Conferences.
-    pub conferences: usize,
-    /// Participants, over all conferences.
-    pub participants: usize,
-    /// Subscriptions.
-    pub subscriptions: usize,
-    /// INVITE dialogs.
-    pub dialogs: usize,
-}
-
 /// The focus.
 pub struct Focus {
     config: Config,
@@ -275,10 +262,5 @@ impl Focus {
         self.requests.insert(id, (purpose, timer));
         self.outputs.push_back(Output::Send(Box::new(request)));
         Some(id)
-    }
-
-    /// What there is at present.
-    pub fn counts(&self) -> Counts {
-        todo!()
     }
 }
