@@ -169,7 +169,7 @@ impl Stage {
         let name = admission.session.to_string();
         self.admit(admission);
         let id = self.switch.opened(self.now);
-        self.give(id, &empty_send(&name, "bindtid1"));
+        self.give(id, empty_send(&name, "bindtid1"));
         assert_eq!(self.codes(id), [200]);
         self.notices();
         id

@@ -1,0 +1,478 @@
+//! The switch pool over real connections on loopback.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, unbounded};
+use msrp_conference::control::{
+    Admission, LossCause, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
+};
+use msrp_conference::net::{Config, Listen, Pool, StartError, Totals, Transport, probe};
+use msrp_conference::wire::msrp::{Decoder, Event, FailureReport};
+
+const LOBBY: &str = "sip:lobby@example.com";
+/// Longer than anything takes on a loaded machine; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Rig {
+    pool: Pool,
+    notices: Receiver<Notice>,
+    address: SocketAddr,
+}
+
+impl Rig {
+    fn start(threads: usize) -> Self {
+        let config = Config {
+            listen: vec![loopback()],
+            threads,
+            ..Config::default()
+        };
+        let (notices, received) = unbounded();
+        let (log, _) = unbounded();
+        let pool = Pool::start(config, notices, log, Arc::new(|| ())).expect("the pool starts");
+        let address = pool.addresses()[0];
+        Self {
+            pool,
+            notices: received,
+            address,
+        }
+    }
+
+    fn admit(&self, room: &str, name: &str) {
+        let admission = admission(self.address, room, name);
+        self.pool.order(Order::Admit(Box::new(admission)));
+        let notice = self.notice();
+        assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
+    }
+
+    fn notice(&self) -> Notice {
+        self.notices.recv_timeout(PATIENCE).expect("a notice")
+    }
+
+    /// Admits and binds over a connection of its own.
+    fn join(&self, room: &str, name: &str) -> Client {
+        self.admit(room, name);
+        let mut client = Client::connect(self.address);
+        client.bind(name);
+        let notice = self.notice();
+        assert!(matches!(notice, Notice::Bound { .. }), "{notice:?}");
+        client
+    }
+}
+
+fn loopback() -> Listen {
+    Listen {
+        transport: Transport::Tcp,
+        address: "127.0.0.1:0".parse().unwrap(),
+    }
+}
+
+fn admission(address: SocketAddr, room: &str, name: &str) -> Admission {
+    let user = UserUri::new(format!("sip:{name}@example.com"));
+    Admission {
+        session: SessionId::new(name),
+        room: RoomUri::new(room),
+        policy: RoomPolicy {
+            nicknames: false,
+            private_messages: false,
+            max_message_size: 10 << 20,
+            bind_timeout: Duration::from_secs(32),
+        },
+        own_uri: format!("msrp://{address}/{name};tcp"),
+        user: user.clone(),
+        display: String::new(),
+        uris: vec![user],
+        setup: Setup::Passive,
+        peer: Peer {
+            path: vec![peer_uri(name)],
+            accept_types: vec!["message/cpim".into()],
+            accept_wrapped_types: vec!["*".into()],
+            max_size: None,
+            chatroom: true,
+            private_messages: false,
+            sends: true,
+            receives: true,
+        },
+    }
+}
+
+fn peer_uri(name: &str) -> String {
+    format!("msrp://127.0.0.1:9/{name}-peer;tcp")
+}
+
+/// A copy as a client sees it.
+#[derive(Debug)]
+struct Copy {
+    to: String,
+    body: Vec<u8>,
+}
+
+impl Copy {
+    fn text(&self) -> &str {
+        let body = std::str::from_utf8(&self.body).expect("UTF-8");
+        body.split("\r\n\r\n").nth(2).expect("a CPIM message")
+    }
+}
+
+/// One connection of a client that answers what wants to be answered.
+struct Client {
+    stream: TcpStream,
+    address: SocketAddr,
+    unread: Vec<u8>,
+    decoder: Decoder,
+    codes: Vec<u16>,
+    copies: std::collections::VecDeque<Copy>,
+}
+
+impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            address,
+            unread: Vec::new(),
+            decoder: Decoder::new(),
+            codes: Vec::new(),
+            copies: Default::default(),
+        }
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        self.stream.write_all(octets).expect("the switch reads");
+    }
+
+    fn head(&self, name: &str, tid: &str) -> String {
+        let (to, from) = (
+            format!("msrp://{}/{name};tcp", self.address),
+            peer_uri(name),
+        );
+        format!("MSRP {tid} SEND\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\nMessage-ID: m{tid}\r\n")
+    }
+
+    /// Sends the bodiless SEND and waits for its answer.
+    fn bind(&mut self, name: &str) {
+        assert_eq!(self.try_bind(name), 200);
+    }
+
+    fn try_bind(&mut self, name: &str) -> u16 {
+        let head = self.head(name, "bind1234");
+        self.write(format!("{head}Byte-Range: 1-0/0\r\n-------bind1234$\r\n").as_bytes());
+        self.code()
+    }
+
+    fn say(&mut self, name: &str, room: &str, tid: &str, text: &str) {
+        let body = format!(
+            "From: <sip:{name}@example.com>\r\nTo: <{room}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}"
+        );
+        let (head, length) = (self.head(name, tid), body.len());
+        let octets = format!(
+            "{head}Byte-Range: 1-{length}/{length}\r\nContent-Type: message/cpim\r\n\r\n{body}\r\n-------{tid}$\r\n"
+        );
+        self.write(octets.as_bytes());
+    }
+
+    /// The next response's code.
+    fn code(&mut self) -> u16 {
+        while self.codes.is_empty() {
+            assert!(self.read(), "closed instead of answered");
+        }
+        self.codes.remove(0)
+    }
+
+    /// The next copy.
+    fn copy(&mut self) -> Copy {
+        loop {
+            if let Some(copy) = self.copies.pop_front() {
+                return copy;
+            }
+            assert!(self.read(), "closed instead of delivered");
+        }
+    }
+
+    /// Reads until the other side has closed.
+    fn closed(&mut self) {
+        while self.read() {}
+    }
+
+    /// Reads once; `false` at the end of the stream.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; 64 * 1024];
+        let count = match self.stream.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            Err(error) => panic!("nothing came: {error}"),
+        };
+        self.unread.extend_from_slice(&buffer[..count]);
+        let mut answers = String::new();
+        let mut used = 0;
+        while let Some(decoded) = self.decoder.decode(&self.unread[used..]).expect("MSRP") {
+            used += decoded.used;
+            match decoded.event {
+                Event::Message { request, body, .. } => {
+                    let (to, from) = (request.to_path.as_str(), request.from_path.as_str());
+                    self.copies.push_back(Copy {
+                        to: to.to_owned(),
+                        body: body.unwrap_or_default().to_vec(),
+                    });
+                    if request.failure_report == FailureReport::Yes {
+                        let tid = request.transaction;
+                        answers += &format!(
+                            "MSRP {tid} 200 OK\r\nTo-Path: {from}\r\nFrom-Path: {to}\r\n-------{tid}$\r\n"
+                        );
+                    }
+                }
+                Event::Response(response) => self.codes.push(response.code),
+                // A large copy in pieces: wait until it is whole.
+                Event::Begin(_) => {
+                    used -= decoded.used;
+                    self.decoder = Decoder::new();
+                    break;
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        self.unread.drain(..used);
+        self.write(answers.as_bytes());
+        count > 0
+    }
+}
+
+#[test]
+fn a_room_of_100_loses_nothing_and_doubles_nothing() {
+    const MEMBERS: usize = 100;
+    const EACH: usize = 10;
+    let rig = Rig::start(2);
+    let names: Vec<String> = (0..MEMBERS).map(|number| format!("user{number}")).collect();
+    let clients: Vec<Client> = names.iter().map(|name| rig.join(LOBBY, name)).collect();
+    let together = Arc::new(Barrier::new(MEMBERS));
+    let threads: Vec<_> = clients
+        .into_iter()
+        .zip(names)
+        .map(|(client, name)| {
+            let together = Arc::clone(&together);
+            thread::spawn(move || {
+                together.wait();
+                talk(client, &name, EACH, (MEMBERS - 1) * EACH)
+            })
+        })
+        .collect();
+    let mut deliveries = 0;
+    for thread in threads {
+        let heard = thread.join().expect("a client that got everything");
+        assert_eq!(heard.len(), MEMBERS - 1, "no self-echo, nobody missing");
+        for (sender, numbers) in heard {
+            assert_eq!(
+                numbers,
+                (0..EACH).collect::<Vec<_>>(),
+                "{sender}: order, none twice"
+            );
+            deliveries += numbers.len();
+        }
+    }
+    assert_eq!(deliveries, 99_000);
+    rig.pool.stop();
+}
+
+/// Says `each` messages of 200 octets, hears `expected` copies: numbers by sender.
+fn talk(
+    mut client: Client,
+    name: &str,
+    each: usize,
+    expected: usize,
+) -> HashMap<String, Vec<usize>> {
+    for number in 0..each {
+        let text = format!("{name} {number} {}", "x".repeat(180));
+        client.say(name, LOBBY, &format!("tid{number:05}"), &text);
+    }
+    let mut heard: HashMap<String, Vec<usize>> = HashMap::new();
+    for _ in 0..expected {
+        let copy = client.copy();
+        let mut words = copy.text().split(' ');
+        let sender = words.next().expect("a sender").to_owned();
+        let number = words.next().and_then(|word| word.parse().ok());
+        heard
+            .entry(sender)
+            .or_default()
+            .push(number.expect("a number"));
+    }
+    for _ in 0..each {
+        assert_eq!(client.code(), 200);
+    }
+    assert!(client.copies.is_empty(), "nothing more");
+    heard
+}
+
+#[test]
+fn c64_one_connection_carries_sessions_of_rooms_on_several_threads() {
+    const ROOMS: usize = 8;
+    let rig = Rig::start(3);
+    let room = |number: usize| format!("sip:room{number}@example.com");
+    let mut shared = Client::connect(rig.address);
+    let mut single: Vec<Client> = Vec::new();
+    for number in 0..ROOMS {
+        single.push(rig.join(&room(number), &format!("single{number}")));
+        let name = format!("shared{number}");
+        rig.admit(&room(number), &name);
+        shared.bind(&name);
+        assert!(matches!(rig.notice(), Notice::Bound { .. }));
+    }
+    for (number, client) in single.iter_mut().enumerate() {
+        let text = format!("to shared {number}");
+        client.say(&format!("single{number}"), &room(number), "tid12345", &text);
+        assert_eq!(client.code(), 200);
+        let copy = shared.copy();
+        assert_eq!(copy.text(), text);
+        assert_eq!(copy.to, peer_uri(&format!("shared{number}")));
+        let text = format!("to single {number} {}", "y".repeat(9_000));
+        shared.say(&format!("shared{number}"), &room(number), "tid12346", &text);
+        assert_eq!(shared.code(), 200);
+        assert_eq!(client.copy().text(), text);
+    }
+    // C62: bound to the shared connection, wherever their rooms live.
+    let mut thief = Client::connect(rig.address);
+    for number in 0..ROOMS {
+        assert_eq!(thief.try_bind(&format!("shared{number}")), 506);
+    }
+    // C63: its loss loses them all.
+    drop(shared);
+    let mut lost: Vec<String> = (0..ROOMS)
+        .map(|_| match rig.notice() {
+            Notice::Lost {
+                session,
+                cause: LossCause::Disconnected,
+                ..
+            } => session.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    lost.sort();
+    let expected: Vec<String> = (0..ROOMS).map(|number| format!("shared{number}")).collect();
+    assert_eq!(lost, expected);
+}
+
+#[test]
+fn c64_a_shared_connection_closes_with_its_last_session() {
+    let rig = Rig::start(4);
+    let mut client = Client::connect(rig.address);
+    let names = ["one", "two", "three", "four", "five"];
+    let room = |name: &str| format!("sip:{name}@example.com");
+    for name in names {
+        rig.admit(&room(name), name);
+        client.bind(name);
+        rig.notice();
+    }
+    for (left, name) in names.iter().enumerate().rev() {
+        rig.pool.order(Order::Expel {
+            room: RoomUri::new(room(name)),
+            session: SessionId::new(*name),
+        });
+        if left > 0 {
+            assert_eq!(client.try_bind(names[0]), 200, "it lives on");
+        }
+    }
+    client.closed();
+}
+
+#[test]
+fn a_large_message_arrives_whole() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let mut bob = rig.join(LOBBY, "bob");
+    let reader = thread::spawn(move || bob.copy().text().len());
+    alice.say("alice", LOBBY, "tid12345", &"z".repeat(5 << 20));
+    assert_eq!(alice.code(), 200);
+    assert_eq!(reader.join().unwrap(), 5 << 20);
+}
+
+#[test]
+fn one_stalled_receiver_leaves_the_others_alone() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let mut bob = rig.join(LOBBY, "bob");
+    let mut stalled = rig.join(LOBBY, "stalled");
+    // More than the outbox and the socket buffers of the stalled one hold.
+    const ROUNDS: usize = 2_000;
+    let text = "w".repeat(20_000);
+    for round in 0..ROUNDS {
+        alice.say("alice", LOBBY, &format!("tid{round:05}"), &text);
+        assert_eq!(alice.code(), 200);
+        assert_eq!(bob.copy().text(), text);
+    }
+    assert!(rig.pool.totals().drops_slow_reader > 0);
+    // What it then reads is whole messages.
+    let mut read = 0;
+    alice.say("alice", LOBBY, "tidlast1", "last");
+    while stalled.copy().text() != "last" {
+        read += 1;
+    }
+    assert!(read > 0 && read < ROUNDS);
+}
+
+#[test]
+fn a_first_request_in_pieces_and_garbage() {
+    let rig = Rig::start(2);
+    rig.admit(LOBBY, "alice");
+    let mut slow = Client::connect(rig.address);
+    let text = format!(
+        "{}Byte-Range: 1-0/0\r\n-------bind1234$\r\n",
+        slow.head("alice", "bind1234")
+    );
+    for octet in text.as_bytes() {
+        slow.write(&[*octet]);
+    }
+    assert_eq!(slow.code(), 200);
+    let mut garbage = Client::connect(rig.address);
+    garbage.write(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    garbage.closed();
+    let mut unknown = Client::connect(rig.address);
+    assert_eq!(unknown.try_bind("nobody"), 481);
+    assert_eq!(slow.try_bind("alice"), 200, "everybody else is unaffected");
+}
+
+#[test]
+fn expel_closes_the_connection_after_what_is_queued() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let mut bob = rig.join(LOBBY, "bob");
+    alice.say("alice", LOBBY, "tid12345", "bye");
+    assert_eq!(alice.code(), 200);
+    rig.pool.order(Order::Expel {
+        room: RoomUri::new(LOBBY),
+        session: SessionId::new("bob"),
+    });
+    bob.closed();
+    assert_eq!(bob.copy().text(), "bye");
+}
+
+#[test]
+fn addresses_in_use_are_named_and_free_again_after_stop() {
+    let rig = Rig::start(1);
+    let taken = Listen {
+        address: rig.address,
+        ..loopback()
+    };
+    let error = probe(std::slice::from_ref(&taken)).expect_err("in use");
+    assert!(matches!(error, StartError::Bind { address, .. } if address == rig.address));
+    assert!(error.to_string().contains(&rig.address.to_string()));
+    let mut alice = rig.join(LOBBY, "alice");
+    let totals = rig.pool.totals();
+    assert_eq!(
+        Totals {
+            bytes_in: 0,
+            bytes_out: 0,
+            ..totals
+        },
+        Totals {
+            sessions: 1,
+            ..Totals::default()
+        }
+    );
+    rig.pool.stop();
+    alice.closed();
+    probe(&[taken]).expect("free again");
+}
