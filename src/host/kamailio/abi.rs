@@ -17,7 +17,7 @@ pub type ParseFormat = unsafe extern "C" fn(*mut kamailio_text, *mut *mut c_void
 pub type PrintFormat =
     unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_char, *mut c_int) -> c_int;
 pub type FixArgument = unsafe extern "C" fn(*mut *mut c_void, c_int) -> c_int;
-pub type Argument = unsafe extern "C" fn(*mut Message, *mut c_void, *mut kamailio_text) -> c_int;
+pub type Argument = unsafe extern "C" fn(*mut kamailio_text, *mut Message, *mut c_void) -> c_int;
 pub type RegisterBasicTimers = unsafe extern "C" fn(c_int) -> c_int;
 pub type TimerFunction = unsafe extern "C" fn(c_uint, *mut c_void);
 pub type ForkBasicTimer =

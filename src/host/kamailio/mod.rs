@@ -50,7 +50,7 @@ host_symbols! {
         parse_format: abi::ParseFormat = c"pv_parse_format",
         print_format: abi::PrintFormat = c"pv_printf",
         fix_argument: abi::FixArgument = c"fixup_spve_null",
-        argument: abi::Argument = c"fixup_get_svalue",
+        argument: abi::Argument = c"get_str_fparam",
         register_basic_timers: abi::RegisterBasicTimers = c"register_basic_timers",
         fork_basic_timer: abi::ForkBasicTimer = c"fork_basic_utimer",
         register_counters: abi::RegisterCounters = c"counter_register_array",

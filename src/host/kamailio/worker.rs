@@ -32,7 +32,7 @@ pub(super) unsafe extern "C" fn handle(
         // made, or null; both live through the call, on this process' main thread.
         unsafe {
             let mut text = kamailio_text::default();
-            if !argument.is_null() && (module.core.argument)(message, argument, &mut text) < 0 {
+            if !argument.is_null() && (module.core.argument)(&mut text, message, argument) < 0 {
                 log::error("msrp_conference_handle: the host cannot evaluate the argument");
                 return refused::MALFORMED;
             }
