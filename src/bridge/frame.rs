@@ -74,7 +74,7 @@ impl Frame {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::focus::{ScriptOptions, Socket};
+    use crate::focus::{Role, ScriptOptions, Socket};
     use proptest::prelude::*;
 
     fn arrival() -> impl Strategy<Value = Arrival> {
@@ -106,7 +106,13 @@ pub(super) mod tests {
                     identity: uris.1,
                     options: ScriptOptions {
                         create: options.0,
-                        moderator: options.1,
+                        role: options.1.map(|moderates: bool| {
+                            if moderates {
+                                Role::Moderator
+                            } else {
+                                Role::Observer
+                            }
+                        }),
                     },
                 },
             )

@@ -1,10 +1,11 @@
 //! Conferences, their participants and the endpoints these talk from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::RoomEntry;
 use super::dialog::Dialog;
 use super::offer_answer::{Accepted, Local, Origin};
+use super::policy::{Policy, Role};
 use super::session_timer::{Agreement, SessionTimer};
 use super::subscription::SubscriptionId;
 use super::timers::TimerKey;
@@ -18,44 +19,14 @@ use crate::wire::sdp::Description;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct EndpointId(pub(super) u64);
 
-/// What a room allows: from its `room` entry, or the defaults of an ad hoc room.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Policy {
-    pub(super) max_participants: usize,
-    pub(super) nicknames: bool,
-    pub(super) private_messages: bool,
-    pub(super) subscribe_participants_only: bool,
-}
-
-impl Policy {
-    /// The policy of a configured room.
-    pub(super) fn of_entry(entry: &RoomEntry, max_participants: usize) -> Self {
-        Self {
-            max_participants: entry.max_participants.unwrap_or(max_participants),
-            nicknames: entry.nicknames,
-            private_messages: entry.private_messages,
-            subscribe_participants_only: entry.subscribe_participants_only,
-        }
-    }
-
-    /// The policy of an ad hoc room.
-    pub(super) fn adhoc(max_participants: usize) -> Self {
-        Self {
-            max_participants,
-            nicknames: true,
-            private_messages: true,
-            subscribe_participants_only: false,
-        }
-    }
-}
-
 /// A running conference of a room.
 #[derive(Debug)]
 pub(super) struct Conference {
     pub(super) room: RoomUri,
-    pub(super) policy: Policy,
-    /// From a `room` entry: it stays when the last participant leaves.
-    pub(super) lasting: bool,
+    pub(super) policy: Arc<Policy>,
+    pub(super) locked: bool,
+    /// Who made it by joining first; nobody made a configured room.
+    pub(super) creator: Option<UserUri>,
     /// Who is in, by address of record.
     pub(super) participants: BTreeMap<UserUri, Participant>,
     /// Users whose first join still waits for the switch; they count against the maximum.
@@ -76,7 +47,7 @@ pub(super) struct Conference {
 pub(super) struct Participant {
     pub(super) display: String,
     pub(super) nickname: Option<String>,
-    pub(super) moderator: bool,
+    pub(super) role: Role,
     pub(super) endpoints: Vec<EndpointId>,
     /// The revision of the first join of this stay.
     pub(super) since: u64,
@@ -137,7 +108,7 @@ pub(super) struct Endpoint {
     pub(super) answering: Option<Answering>,
     /// Our offer stands in the 2xx: the ACK brings the answer.
     pub(super) answer_due: bool,
-    pub(super) moderator: bool,
+    pub(super) role: Role,
     /// In the roster.
     pub(super) joined: Option<Moment>,
     /// The revision of its last change.
@@ -154,11 +125,12 @@ pub(super) struct Endpoint {
 
 impl Conference {
     /// A conference without participants.
-    pub(super) fn new(room: RoomUri, policy: Policy, lasting: bool) -> Self {
+    pub(super) fn new(room: RoomUri, policy: Arc<Policy>) -> Self {
         Self {
             room,
+            locked: policy.locked,
             policy,
-            lasting,
+            creator: None,
             participants: BTreeMap::new(),
             joining: 0,
             departures: Vec::new(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::{Lifetime, Pattern};
 use crate::control::RoomUri;
 
 /// How MSRP travels on a listener.
@@ -30,7 +31,7 @@ pub struct Advertise {
     pub port: Option<u16>,
 }
 
-/// A `room` modparam.
+/// A `room` or `factory` modparam.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomEntry {
     /// Canonical URI.
@@ -43,6 +44,43 @@ pub struct RoomEntry {
     pub private_messages: bool,
     /// Only participants may subscribe to the conference event package.
     pub subscribe_participants_only: bool,
+    /// Who moderates.
+    pub moderators: Vec<Pattern>,
+    /// Who only reads.
+    pub observers: Vec<Pattern>,
+    /// Who may come in; everybody when empty.
+    pub allow: Vec<Pattern>,
+    /// Who may not, whatever `allow` says.
+    pub deny: Vec<Pattern>,
+    /// Starts locked: only moderators come in.
+    pub locked: bool,
+    /// A user's new device replaces the old one.
+    pub one_device: bool,
+    /// Only moderators may add somebody.
+    pub only_moderators_invite: bool,
+    /// When its conference ends.
+    pub lifetime: Lifetime,
+}
+
+impl RoomEntry {
+    /// A room with the defaults.
+    pub fn new(uri: RoomUri) -> Self {
+        Self {
+            uri,
+            max_participants: None,
+            nicknames: true,
+            private_messages: true,
+            subscribe_participants_only: false,
+            moderators: Vec::new(),
+            observers: Vec::new(),
+            allow: Vec::new(),
+            deny: Vec::new(),
+            locked: false,
+            one_device: false,
+            only_moderators_invite: false,
+            lifetime: Lifetime::Forever,
+        }
+    }
 }
 
 /// The focus' configuration.
@@ -54,6 +92,8 @@ pub struct Config {
     pub advertise: Option<Advertise>,
     /// Rooms that always exist.
     pub rooms: Vec<RoomEntry>,
+    /// Conference factories (RFC 4579 §5.4): each INVITE makes a new room with these rules.
+    pub factories: Vec<RoomEntry>,
     /// Whether an INVITE may create an unknown room.
     pub adhoc: bool,
     /// Most conferences at a time; more: 503.

@@ -1,5 +1,7 @@
 //! Requests inside a dialog: ACK, BYE, re-INVITE, OPTIONS (RFC 3261 §12.2.2, §14).
 
+use std::sync::Arc;
+
 use super::conference::{Answering, EndpointId};
 use super::dialog::DialogKey;
 use super::join::parse_offer;
@@ -128,7 +130,7 @@ impl Focus {
         }
         let needs_ack = incoming.request.method == Method::Invite;
         let agreement = self.settle(&incoming.request)?;
-        let offer = parse_offer(&incoming.request)?;
+        let offer = parse_offer(&incoming.request, endpoint.role)?;
         let lost = endpoint.session.is_none();
         let describes = needs_ack || offer.is_some();
         if describes {
@@ -178,15 +180,14 @@ impl Focus {
         offer: Option<&(Description, Accepted)>,
         lost: bool,
     ) {
-        let Some((socket, room)) = self
-            .endpoints
-            .get(&id)
-            .map(|endpoint| (endpoint.dialog.socket.clone(), endpoint.room.clone()))
-        else {
+        let Some((socket, room, role)) = self.endpoints.get(&id).map(|endpoint| {
+            let socket = endpoint.dialog.socket.clone();
+            (socket, endpoint.room.clone(), endpoint.role)
+        }) else {
             return;
         };
-        let fresh = match self.conferences.get(&room).map(|c| c.policy) {
-            Some(policy) if lost => Some(self.new_session(&socket, &policy)),
+        let fresh = match self.conferences.get(&room).map(|c| Arc::clone(&c.policy)) {
+            Some(policy) if lost => Some(self.new_session(&socket, &policy, role)),
             _ => None,
         };
         let Some(endpoint) = self.endpoints.get_mut(&id) else {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::Role;
 use crate::control::{Notice, Order};
 use crate::log::Line;
 use crate::wire::sip::{Headers, Method, Response};
@@ -58,8 +59,8 @@ pub struct Arrival {
 pub struct ScriptOptions {
     /// `create=yes|no`: overrides `adhoc` for this request.
     pub create: Option<bool>,
-    /// `role=moderator|participant`.
-    pub moderator: Option<bool>,
+    /// `role=moderator|participant|observer`: overrides the room's lists.
+    pub role: Option<Role>,
 }
 
 /// What happens to the focus.

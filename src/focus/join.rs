@@ -1,12 +1,17 @@
 //! Joining: INVITE, admission at the switch, 2xx, ACK (DESIGN: admit, then answer).
 
-use super::conference::{Answering, Conference, Endpoint, EndpointId, Media, Participant, Policy};
+use std::sync::Arc;
+
+use super::conference::{Answering, Conference, Endpoint, EndpointId, Media, Participant};
 use super::dialog::Dialog;
 use super::offer_answer::{self, Accepted, Local, Origin};
+use super::policy::Policy;
 use super::refusal::{Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact, identity};
 use super::timers::Timer;
-use super::{ACK_TIMEOUT, ADMISSION_TIMEOUT, Focus, SESSION_ID_LENGTH, Socket, Usage};
+use super::{
+    ACK_TIMEOUT, ADMISSION_TIMEOUT, Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage,
+};
 use crate::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
@@ -14,27 +19,29 @@ use crate::entropy::token;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sdp::Description;
-use crate::wire::sip::{NameAddr, Request};
+use crate::wire::sip::{NameAddr, Request, Uri};
 
 /// Devices of one user in one conference; a device is a dialog, a session and a place in
 /// everybody's roster.
 const MAX_ENDPOINTS: usize = 16;
+/// Characters of the random part of a factory-made room's name.
+const ROOM_NAME_LENGTH: usize = 16;
 /// Seconds after which a refused caller may try again (RFC 3261 §20.33).
 const RETRY_AFTER: &str = "10";
 
 impl Focus {
     /// What governs a room, if it exists or may be created.
-    pub(super) fn policy(&self, room: &RoomUri, create: Option<bool>) -> Option<Policy> {
+    pub(super) fn policy(&self, room: &RoomUri, create: Option<bool>) -> Option<Arc<Policy>> {
         let most = self.config.max_participants;
         if let Some(conference) = self.conferences.get(room) {
-            return Some(conference.policy);
+            return Some(Arc::clone(&conference.policy));
         }
-        if let Some(entry) = self.rooms.get(room) {
-            return Some(Policy::of_entry(entry, most));
+        if let Some(policy) = self.rooms.get(room).or_else(|| self.factories.get(room)) {
+            return Some(Arc::clone(policy));
         }
         create
             .unwrap_or(self.config.adhoc)
-            .then(|| Policy::adhoc(most))
+            .then(|| Policy::adhoc(room, most))
     }
 
     /// An INVITE that starts a dialog.
@@ -50,10 +57,13 @@ impl Focus {
         let create = incoming.arrival.options.create;
         let policy = self.policy(&room, create).ok_or(Refusal::new(404))?;
         let user = identity(&incoming.arrival)?;
-        let offer = parse_offer(&incoming.request)?;
+        policy.admits(&user)?;
+        let room = self.room_of_factory(room);
+        let role = self.role(incoming, &room, &user, &policy);
+        let offer = parse_offer(&incoming.request, role)?;
         let agreement = self.settle(&incoming.request)?;
-        self.check_capacity(&room, &user, &policy)?;
-        let mut endpoint = self.new_endpoint(incoming, room, user, &policy, offer)?;
+        self.check_capacity(&room, &user, &policy, role)?;
+        let mut endpoint = self.new_endpoint(incoming, room, user, role, offer)?;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
             body: Some(endpoint.media.ours.clone()),
@@ -65,19 +75,51 @@ impl Focus {
         Ok(())
     }
 
-    fn check_capacity(&self, room: &RoomUri, user: &UserUri, policy: &Policy) -> Verdict<()> {
+    /// Behind a factory URI is a new room each time (RFC 4579 §5.4).
+    fn room_of_factory(&mut self, room: RoomUri) -> RoomUri {
+        if !self.factories.contains_key(&room) {
+            return room;
+        }
+        let name = token(self.entropy.as_mut(), ROOM_NAME_LENGTH);
+        match room.as_str().split_once('@') {
+            Some((user, host)) => RoomUri::new(format!("{user}-{name}@{host}")),
+            None => room,
+        }
+    }
+
+    /// What the caller will be: as the script says, else as the room's lists say; who makes
+    /// a room that ends again moderates it.
+    fn role(&self, incoming: &Incoming, room: &RoomUri, user: &UserUri, policy: &Policy) -> Role {
+        let creates = !self.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
+        match incoming.arrival.options.role {
+            Some(role) => role,
+            None if creates => Role::Moderator,
+            None => policy.role(user),
+        }
+    }
+
+    fn check_capacity(
+        &self,
+        room: &RoomUri,
+        user: &UserUri,
+        policy: &Policy,
+        role: Role,
+    ) -> Verdict<()> {
         let Some(conference) = self.conferences.get(room) else {
             if self.conferences.len() >= self.config.max_conferences {
                 return Err(Refusal::new(503)
                     .with("Retry-After", RETRY_AFTER)
                     .because("too many conferences"));
             }
-            return if policy.max_participants > 0 {
-                Ok(())
-            } else {
-                Err(Refusal::new(486).because("the room is full"))
-            };
+            if policy.locked && role != Role::Moderator {
+                return Err(Refusal::new(480).because("the room is locked"));
+            }
+            return Ok(());
         };
+        let is_in = conference.participants.contains_key(user);
+        if conference.locked && !is_in && role != Role::Moderator {
+            return Err(Refusal::new(480).because("the room is locked"));
+        }
         if !conference.has_place_for(user) {
             return Err(Refusal::new(486).because("the room is full"));
         }
@@ -96,7 +138,7 @@ impl Focus {
         incoming: &Incoming,
         room: RoomUri,
         user: UserUri,
-        policy: &Policy,
+        role: Role,
         offer: Option<(Description, Accepted)>,
     ) -> Verdict<Endpoint> {
         let Incoming {
@@ -106,10 +148,13 @@ impl Focus {
             Some(tag) => tag.clone(),
             None => self.new_tag(),
         };
-        let contact = contact(&request.uri, &arrival.socket);
+        let contact = room_contact(&request.uri, &room, &arrival.socket);
+        let policy = self
+            .policy(&room, Some(true))
+            .ok_or_else(|| Refusal::new(404))?;
         let dialog = Dialog::accept(request, local_tag, contact, arrival.socket.clone())
             .map_err(|error| Refusal::new(400).because(error))?;
-        let (session, local) = self.new_session(&arrival.socket, policy);
+        let (session, local) = self.new_session(&arrival.socket, &policy, role);
         let origin = Origin {
             session: self.next_id(),
             version: 1,
@@ -133,7 +178,7 @@ impl Focus {
                 ours,
                 theirs: offer,
             },
-            moderator: arrival.options.moderator.unwrap_or(false),
+            role,
             joined: None,
             changed: 0,
             admission_timer: None,
@@ -146,7 +191,12 @@ impl Focus {
     }
 
     /// A new session id and what our description says about it.
-    pub(super) fn new_session(&mut self, socket: &Socket, policy: &Policy) -> (SessionId, Local) {
+    pub(super) fn new_session(
+        &mut self,
+        socket: &Socket,
+        policy: &Policy,
+        role: Role,
+    ) -> (SessionId, Local) {
         let id = token(self.entropy.as_mut(), SESSION_ID_LENGTH);
         let (host, port) = self.msrp_address(socket);
         let local = Local {
@@ -156,6 +206,7 @@ impl Focus {
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
+            observer: role == Role::Observer,
         };
         (SessionId::new(id), local)
     }
@@ -181,18 +232,18 @@ impl Focus {
         }
     }
 
-    fn begin_join(&mut self, now: Moment, mut endpoint: Endpoint, policy: Policy) {
+    fn begin_join(&mut self, now: Moment, endpoint: Endpoint, policy: Arc<Policy>) {
         let id = EndpointId(self.next_id());
         let room = endpoint.room.clone();
-        let lasting = self.rooms.contains_key(&room);
-        let created = !self.conferences.contains_key(&room);
+        let creator = (policy.lifetime != Lifetime::Forever).then(|| endpoint.user.clone());
         let conference = self
             .conferences
             .entry(room.clone())
-            .or_insert_with(|| Conference::new(room, policy, lasting));
+            .or_insert_with(|| Conference {
+                creator,
+                ..Conference::new(room, policy)
+            });
         conference.joining += 1;
-        // The creator of an ad hoc room moderates it.
-        endpoint.moderator |= created && !lasting;
         self.dialogs
             .insert(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         self.endpoints.insert(id, endpoint);
@@ -336,13 +387,13 @@ impl Focus {
             .or_insert_with(|| Participant {
                 display: endpoint.display.clone(),
                 nickname: None,
-                moderator: endpoint.moderator,
+                role: endpoint.role,
                 endpoints: Vec::new(),
                 since: revision,
                 changed: revision,
             });
-        if endpoint.moderator && !participant.moderator {
-            participant.moderator = true;
+        if endpoint.role > participant.role {
+            participant.role = endpoint.role;
             participant.changed = revision;
         }
         participant.endpoints.push(id);
@@ -350,6 +401,30 @@ impl Focus {
         let line = format!("{} joined {room}", endpoint.user);
         self.log(Level::Info, line);
         self.conference_changed(now, &room);
+        self.keep_one_device(now, id);
+    }
+
+    /// Where a user has one device, the new one replaces the old (option `devices=one`).
+    fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let Some(conference) = self.conferences.get(&endpoint.room) else {
+            return;
+        };
+        if !conference.policy.one_device {
+            return;
+        }
+        let others: Vec<_> = conference
+            .participants
+            .get(&endpoint.user)
+            .into_iter()
+            .flat_map(|participant| participant.endpoints.iter().copied())
+            .filter(|other| *other != id)
+            .collect();
+        for other in others {
+            self.dismiss(now, other);
+        }
     }
 
     fn nickname(&mut self, now: Moment, room: &RoomUri, user: &UserUri, nickname: Option<String>) {
@@ -395,15 +470,38 @@ impl Focus {
 }
 
 /// The offer of an INVITE; `None` when it has no body.
-pub(super) fn parse_offer(request: &Request) -> Verdict<Option<(Description, Accepted)>> {
+pub(super) fn parse_offer(
+    request: &Request,
+    role: Role,
+) -> Verdict<Option<(Description, Accepted)>> {
     if request.body.is_empty() {
         return Ok(None);
     }
     let offer =
         Description::parse(&request.body).map_err(|error| Refusal::new(400).because(error))?;
-    let accepted =
+    let mut accepted =
         offer_answer::evaluate_offer(&offer).map_err(|error| Refusal::new(488).because(error))?;
+    accepted.peer.sends &= role != Role::Observer;
     Ok(Some((offer, accepted)))
+}
+
+/// Our Contact; for a room made by a factory that room's URI.
+fn room_contact(dialled: &str, room: &RoomUri, socket: &Socket) -> String {
+    let Ok(uri) = dialled.parse::<Uri>() else {
+        return contact(room.as_str(), socket);
+    };
+    if uri.address_of_record() == room.as_str() {
+        return contact(dialled, socket);
+    }
+    let name = room
+        .as_str()
+        .split_once(':')
+        .and_then(|(_, rest)| rest.split_once('@'));
+    let made = Uri {
+        user: name.map(|(user, _)| user.to_owned()),
+        ..uri
+    };
+    contact(&made.to_string(), socket)
 }
 
 /// The name in From, when From names the caller.
@@ -414,7 +512,7 @@ fn display_name(request: &Request, user: &UserUri) -> String {
         .and_then(|value| value.parse::<NameAddr>().ok())
         .filter(|from| {
             from.uri
-                .parse::<crate::wire::sip::Uri>()
+                .parse::<Uri>()
                 .is_ok_and(|uri| uri.address_of_record() == user.as_str())
         })
         .map(|from| from.display)

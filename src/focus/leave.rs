@@ -4,7 +4,7 @@ use super::conference::{Departure, Endpoint, EndpointId};
 use super::refusal::Refusal;
 use super::subscription::{Due, Termination};
 use super::timers::Timer;
-use super::{Focus, Purpose};
+use super::{Focus, Lifetime, Purpose};
 use crate::control::{LossCause, Order, RoomUri, SessionId};
 use crate::log::Level;
 use crate::time::Moment;
@@ -96,7 +96,36 @@ impl Focus {
         self.log(Level::Info, line);
         self.leave_roster(now, id, &endpoint, method);
         self.conference_changed(now, &endpoint.room);
+        self.end_with_creator(now, &endpoint);
         self.end_if_empty(now, &endpoint.room);
+    }
+
+    /// Some rooms end when who made them leaves (RFC 4579 §5.12).
+    fn end_with_creator(&mut self, now: Moment, left: &Endpoint) {
+        let Some(conference) = self.conferences.get_mut(&left.room) else {
+            return;
+        };
+        if conference.policy.lifetime != Lifetime::WhileCreatorStays
+            || conference.creator.as_ref() != Some(&left.user)
+            || conference.participants.contains_key(&left.user)
+        {
+            return;
+        }
+        conference.creator = None;
+        self.dismiss_all(now, &left.room);
+    }
+
+    /// Everybody out.
+    pub(super) fn dismiss_all(&mut self, now: Moment, room: &RoomUri) {
+        let theirs: Vec<_> = self
+            .endpoints
+            .iter()
+            .filter(|(_, endpoint)| endpoint.room == *room)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in theirs {
+            self.dismiss(now, id);
+        }
     }
 
     fn leave_roster(
@@ -186,8 +215,8 @@ impl Focus {
         }
     }
 
-    /// An ad hoc conference ends with its last participant; that of a configured room stays
-    /// as long as somebody watches it.
+    /// A conference ends with its last participant unless its room is there for ever; then it
+    /// stays as long as somebody watches it.
     pub(super) fn end_if_empty(&mut self, now: Moment, room: &RoomUri) {
         let Some(conference) = self.conferences.get(room) else {
             return;
@@ -195,7 +224,7 @@ impl Focus {
         if !conference.is_empty() || conference.ending {
             return;
         }
-        if !conference.lasting {
+        if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscriptions.is_empty() {
             self.conferences.remove(room);

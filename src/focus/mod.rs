@@ -5,6 +5,7 @@
 //! [`Focus::deadline`] says when to come back with [`Input::Deadline`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex_lite::Regex;
@@ -24,6 +25,7 @@ mod join;
 mod leave;
 mod notifier;
 mod offer_answer;
+mod policy;
 mod refusal;
 mod request;
 mod roster;
@@ -37,9 +39,11 @@ pub use config::{Advertise, Config, Listen, RoomEntry, Transport};
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
+pub use policy::{Lifetime, Pattern, Role};
 
 use conference::{Conference, Endpoint, EndpointId};
 use dialog::DialogKey;
+use policy::Policy;
 use subscription::{Subscription, SubscriptionId};
 use timers::{Timer, TimerKey, Timers};
 
@@ -89,12 +93,21 @@ enum Purpose {
     Refresh(EndpointId),
 }
 
+fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
+    entries
+        .iter()
+        .map(|entry| (entry.uri.clone(), Policy::of_entry(entry, most)))
+        .collect()
+}
+
 /// The focus.
 pub struct Focus {
     config: Config,
     full_notify_agents: Option<Regex>,
     entropy: Box<dyn Entropy + Send>,
-    rooms: HashMap<RoomUri, RoomEntry>,
+    /// The rules of configured rooms and factories.
+    rooms: HashMap<RoomUri, Arc<Policy>>,
+    factories: HashMap<RoomUri, Arc<Policy>>,
     conferences: HashMap<RoomUri, Conference>,
     endpoints: HashMap<EndpointId, Endpoint>,
     subscriptions: HashMap<SubscriptionId, Subscription>,
@@ -120,11 +133,8 @@ impl Focus {
                 .full_notify_agents
                 .as_deref()
                 .and_then(|pattern| Regex::new(pattern).ok()),
-            rooms: config
-                .rooms
-                .iter()
-                .map(|entry| (entry.uri.clone(), entry.clone()))
-                .collect(),
+            rooms: policies(&config.rooms, config.max_participants),
+            factories: policies(&config.factories, config.max_participants),
             config,
             entropy,
             conferences: HashMap::new(),

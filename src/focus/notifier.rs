@@ -91,7 +91,7 @@ impl Focus {
         if !self.conferences.contains_key(room) {
             let policy = self.policy(room, Some(false))?;
             self.conferences
-                .insert(room.clone(), Conference::new(room.clone(), policy, true));
+                .insert(room.clone(), Conference::new(room.clone(), policy));
         }
         self.conferences.get_mut(room)
     }

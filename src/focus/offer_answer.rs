@@ -51,6 +51,8 @@ pub(super) struct Local {
     pub(super) nicknames: bool,
     /// `a=chatroom:private-messages`.
     pub(super) private_messages: bool,
+    /// The peer only reads.
+    pub(super) observer: bool,
 }
 
 /// The `o=` line: one session id, a version that grows with each change (RFC 3264 §8).
@@ -198,7 +200,11 @@ pub(super) fn answer(
 
 /// Our offer: `actpass`, never `passive` (RFC 6135 §4.2.2).
 pub(super) fn offer(local: &Local, origin: Origin) -> Description {
-    description(local, origin, vec![message_stream(local, "actpass")])
+    let mut stream = message_stream(local, "actpass");
+    if local.observer {
+        stream.attributes.push(attribute("sendonly", None));
+    }
+    description(local, origin, vec![stream])
 }
 
 fn description(local: &Local, origin: Origin, media: Vec<Media>) -> Description {

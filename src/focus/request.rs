@@ -93,6 +93,7 @@ impl Focus {
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
+            observer: false,
         };
         let origin = offer_answer::Origin {
             session: 0,

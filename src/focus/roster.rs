@@ -102,7 +102,7 @@ fn frame(conference: &Conference, version: u32) -> info::Document {
         conference_state: Some(info::ConferenceState {
             user_count: Some(count as u32),
             active: Some(count > 0),
-            locked: Some(false),
+            locked: Some(conference.locked),
         }),
         users: None,
     }
@@ -133,11 +133,6 @@ fn user(
     endpoints: &Endpoints,
     include: impl Fn(&Endpoint) -> bool,
 ) -> info::User {
-    let role = if participant.moderator {
-        "moderator"
-    } else {
-        "participant"
-    };
     let name = participant
         .nickname
         .as_ref()
@@ -147,7 +142,7 @@ fn user(
         state: info::State::Full,
         display_text: (!name.is_empty()).then(|| name.clone()),
         nickname: participant.nickname.clone(),
-        roles: vec![role.to_owned()],
+        roles: vec![participant.role.as_str().to_owned()],
         endpoints: participant
             .endpoints
             .iter()

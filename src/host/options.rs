@@ -1,7 +1,7 @@
-//! The argument of the script function: `create=yes|no;role=participant|moderator;identity=<uri>`,
+//! The argument of the script function: `create=yes|no;role=participant|moderator|observer;identity=<uri>`,
 //! pseudo-variables already expanded by the host.
 
-use crate::focus::ScriptOptions;
+use crate::focus::{Role, ScriptOptions};
 
 /// What the script said about one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,10 +68,9 @@ fn apply(script: &mut ScriptOptions, name: &str, value: &str) -> Result<(), Opti
             "no" => script.create = Some(false),
             _ => return refuse("create", "yes, no"),
         },
-        "role" => match value {
-            "moderator" => script.moderator = Some(true),
-            "participant" => script.moderator = Some(false),
-            _ => return refuse("role", "participant, moderator"),
+        "role" => match Role::from_name(value) {
+            Some(role) => script.role = Some(role),
+            None => return refuse("role", "participant, moderator, observer"),
         },
         _ => return Err(OptionError::Name(name.to_owned())),
     }
@@ -87,7 +86,7 @@ mod tests {
         let options =
             parse("create=no; role=moderator;identity=sip:a@b;transport=tcp").expect("valid");
         assert_eq!(options.script.create, Some(false));
-        assert_eq!(options.script.moderator, Some(true));
+        assert_eq!(options.script.role, Some(Role::Moderator));
         assert_eq!(options.identity.as_deref(), Some("sip:a@b;transport=tcp"));
         assert_eq!(parse(" "), Ok(Options::default()));
         assert_eq!(

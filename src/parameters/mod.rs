@@ -78,6 +78,7 @@ impl Collected {
             listen: listen.clone(),
             advertise: values::advertise(&self.text("advertise"))?,
             rooms: self.list("room", room::room)?,
+            factories: self.list("factory", room::factory)?,
             adhoc: values::flag("adhoc", &self.one("adhoc"))?,
             max_conferences: self.number("max_conferences")? as usize,
             max_participants: self.number("max_participants")? as usize,
@@ -94,7 +95,7 @@ impl Collected {
             )?,
             software: SOFTWARE.to_owned(),
         };
-        room::distinct(&focus.rooms)?;
+        room::distinct(&focus.rooms, &focus.factories)?;
         let net = net::Config {
             listen: listen.iter().map(values::net_listen).collect(),
             threads: self.threads()?,

@@ -4,46 +4,52 @@ use std::collections::HashSet;
 
 use super::{ParameterError, Value, table};
 use crate::control::RoomUri;
-use crate::focus::RoomEntry;
+use crate::focus::{Lifetime, Pattern, RoomEntry};
 use crate::wire::sip::Uri;
 
 /// What a room entry may be, in words.
 pub(super) const ALLOWED: &str = "sip:USER@HOST, then any of ;max=1..100000 ;nickname=yes|no \
-     ;private=yes|no ;subscribe=anyone|participants";
+     ;private=yes|no ;subscribe=anyone|participants ;invite=participants|moderators \
+     ;moderators=PATTERN,… ;observers=PATTERN,… ;allow=PATTERN,… ;deny=PATTERN,… \
+     ;locked=yes|no ;devices=many|one ;end=never|empty|creator (a PATTERN is an address of \
+     record, * stands for any characters)";
 
-/// Reads one entry.
+/// Reads a `room`.
 pub(super) fn room(text: &str) -> Result<RoomEntry, ParameterError> {
-    read(text).ok_or_else(|| refuse(text))
+    read(text, Lifetime::Forever).ok_or_else(|| refuse("room", text))
+}
+
+/// Reads a `factory`: its rooms end when their creator leaves, unless it says otherwise.
+pub(super) fn factory(text: &str) -> Result<RoomEntry, ParameterError> {
+    read(text, Lifetime::WhileCreatorStays).ok_or_else(|| refuse("factory", text))
 }
 
 /// No room twice: the second entry's options would silently be lost.
-pub(super) fn distinct(rooms: &[RoomEntry]) -> Result<(), ParameterError> {
+pub(super) fn distinct(rooms: &[RoomEntry], factories: &[RoomEntry]) -> Result<(), ParameterError> {
     let mut seen = HashSet::new();
-    match rooms.iter().find(|room| !seen.insert(&room.uri)) {
+    let mut all = rooms.iter().chain(factories);
+    match all.find(|room| !seen.insert(&room.uri)) {
         None => Ok(()),
         Some(twice) => Err(ParameterError {
-            allowed: "every room once".to_owned(),
-            ..refuse(twice.uri.as_str())
+            allowed: "every room or factory once".to_owned(),
+            ..refuse("room", twice.uri.as_str())
         }),
     }
 }
 
-fn refuse(text: &str) -> ParameterError {
-    table::find("room").refuse(&Value::Text(text.to_owned()))
+fn refuse(parameter: &'static str, text: &str) -> ParameterError {
+    table::find(parameter).refuse(&Value::Text(text.to_owned()))
 }
 
-fn read(text: &str) -> Option<RoomEntry> {
+fn read(text: &str, lifetime: Lifetime) -> Option<RoomEntry> {
     let mut parts = text.trim().split(';');
     let uri: Uri = parts.next()?.trim().parse().ok()?;
     if uri.scheme != "sip" || uri.user.is_none() || uri.port.is_some() || uri.headers.is_some() {
         return None;
     }
     let mut entry = RoomEntry {
-        uri: RoomUri::new(uri.address_of_record()),
-        max_participants: None,
-        nicknames: true,
-        private_messages: true,
-        subscribe_participants_only: false,
+        lifetime,
+        ..RoomEntry::new(RoomUri::new(uri.address_of_record()))
     };
     for option in parts.filter(|option| !option.trim().is_empty()) {
         let (name, value) = option.split_once('=')?;
@@ -63,6 +69,33 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         }
         "nickname" => entry.nicknames = yes(value)?,
         "private" => entry.private_messages = yes(value)?,
+        "moderators" => entry.moderators = patterns(value),
+        "observers" => entry.observers = patterns(value),
+        "allow" => entry.allow = patterns(value),
+        "deny" => entry.deny = patterns(value),
+        "locked" => entry.locked = yes(value)?,
+        "devices" => {
+            entry.one_device = match value {
+                "many" => false,
+                "one" => true,
+                _ => return None,
+            };
+        }
+        "invite" => {
+            entry.only_moderators_invite = match value {
+                "participants" => false,
+                "moderators" => true,
+                _ => return None,
+            };
+        }
+        "end" => {
+            entry.lifetime = match value {
+                "never" => Lifetime::Forever,
+                "empty" => Lifetime::WhileOccupied,
+                "creator" => Lifetime::WhileCreatorStays,
+                _ => return None,
+            };
+        }
         "subscribe" => {
             entry.subscribe_participants_only = match value {
                 "anyone" => false,
@@ -73,6 +106,15 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+/// Addresses of record with `*`, separated by commas.
+fn patterns(value: &str) -> Vec<Pattern> {
+    value
+        .split(',')
+        .filter(|pattern| !pattern.trim().is_empty())
+        .map(Pattern::new)
+        .collect()
 }
 
 fn yes(value: &str) -> Option<bool> {

@@ -99,9 +99,24 @@ pub const TABLE: &[Parameter] = &[
         doc: "A room that always exists: its URI, then options. `max=N` most participants \
               (default: `max_participants`); `nickname=yes|no` nicknames (yes); \
               `private=yes|no` private messages (yes); `subscribe=anyone|participants` who may \
-              subscribe to its conference event package (anyone).",
+              subscribe to its conference event package (anyone); `moderators=`, `observers=` \
+              who has these roles, `allow=`, `deny=` who may come in: addresses of record \
+              separated by commas, `*` stands for any characters (moderators: none, \
+              observers: none, allow: everybody, deny: nobody); `invite=participants|moderators` \
+              who may add somebody (participants); `locked=yes|no` only moderators come in \
+              (no); `devices=many|one` with `one` a user's new device replaces the old (many); \
+              `end=never|empty|creator` whether its conference ends when nobody is in, or when \
+              who started it leaves (never).",
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
         ..text("room", "", room::ALLOWED)
+    },
+    Parameter {
+        repeatable: true,
+        doc: "A conference factory (RFC 4579 §5.4): every INVITE to this URI makes a new room, \
+              whose URI the Contact of the 200 names. Takes the options of `room`, which are \
+              those of the rooms it makes; `end=creator` is their default.",
+        example: "\"sip:new@conf.example.com;max=50;end=empty\"",
+        ..text("factory", "", room::ALLOWED)
     },
     Parameter {
         kind: Kind::Flag,
@@ -210,6 +225,7 @@ impl Parameter {
                     "listen" => values::listen(text).map(drop),
                     "advertise" => values::advertise(text).map(drop),
                     "room" => room::room(text).map(drop),
+                    "factory" => room::factory(text).map(drop),
                     "full_notify_agents" => values::pattern(self.name, text.clone()).map(drop),
                     "identity" => values::identity(text.clone()).map(drop),
                     _ => Ok(()),

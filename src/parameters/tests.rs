@@ -110,13 +110,14 @@ fn room_mistakes_are_refused() {
         "sip:conf.example.com",
         "sip:dev@conf.example.com;colour=red",
         "sip:dev@conf.example.com;max=0",
-        "sip:dev@conf.example.com;moderators=sip:a@b",
+        "sip:dev@conf.example.com;devices=two",
+        "sip:dev@conf.example.com;end=soon",
         "sip:dev@conf.example.com;plain_text=yes",
     ] {
         assert!(said(&[("room", text(wrong))]).contains("subscribe=anyone|participants"));
     }
     let twice = [("room", text("sip:a@b")), ("room", text("sip:a@B"))];
-    assert!(said(&twice).contains("every room once"));
+    assert!(said(&twice).contains("every room or factory once"));
 }
 
 #[test]

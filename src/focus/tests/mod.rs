@@ -9,6 +9,7 @@
 mod histories;
 mod invite;
 mod leave;
+mod policy;
 mod refresh;
 mod refusals;
 mod subscribe;
@@ -76,11 +77,13 @@ pub(super) fn config() -> Config {
         }],
         advertise: None,
         rooms: vec![RoomEntry {
-            uri: RoomUri::new("sip:hall@example.com"),
             max_participants: Some(2),
-            nicknames: true,
             private_messages: false,
-            subscribe_participants_only: false,
+            ..RoomEntry::new(RoomUri::new("sip:hall@example.com"))
+        }],
+        factories: vec![RoomEntry {
+            lifetime: Lifetime::WhileCreatorStays,
+            ..RoomEntry::new(RoomUri::new("sip:new@example.com"))
         }],
         adhoc: true,
         max_conferences: 3,

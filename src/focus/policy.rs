@@ -1,0 +1,191 @@
+//! Who may do what in a room.
+
+use std::sync::Arc;
+
+use super::RoomEntry;
+use super::refusal::{Refusal, Verdict};
+use crate::control::{RoomUri, UserUri};
+
+/// What somebody is in a conference.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub enum Role {
+    /// Reads only (`a=recvonly` seen from it).
+    Observer,
+    /// Talks.
+    Participant,
+    /// May also invite lists, remove, lock.
+    Moderator,
+}
+
+impl Role {
+    /// Its name in conference-info and in the script.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observer => "observer",
+            Self::Participant => "participant",
+            Self::Moderator => "moderator",
+        }
+    }
+
+    /// The role of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Observer, Self::Participant, Self::Moderator]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
+}
+
+/// When a conference ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Never: the room outlives its participants.
+    Forever,
+    /// With its last participant.
+    WhileOccupied,
+    /// When its creator leaves (RFC 4579 §5.12), or everybody.
+    WhileCreatorStays,
+}
+
+/// Addresses of record, with `*` for any run of characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Takes a pattern as the operator wrote it; without scheme `sip:` is meant.
+    pub fn new(text: &str) -> Self {
+        let text = text.trim();
+        if text.starts_with("sip:") || text.starts_with("tel:") || text.starts_with('*') {
+            Self(text.to_owned())
+        } else {
+            Self(format!("sip:{text}"))
+        }
+    }
+
+    /// Whether a user fits.
+    pub fn matches(&self, user: &UserUri) -> bool {
+        let mut parts = self.0.split('*');
+        let Some(mut rest) = parts
+            .next()
+            .and_then(|first| user.as_str().strip_prefix(first))
+        else {
+            return false;
+        };
+        let mut parts = parts.peekable();
+        if parts.peek().is_none() {
+            return rest.is_empty();
+        }
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                return rest.ends_with(part);
+            }
+            match rest.find(part) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+/// The rules of one room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Policy {
+    pub(super) max_participants: usize,
+    pub(super) nicknames: bool,
+    pub(super) private_messages: bool,
+    pub(super) subscribe_participants_only: bool,
+    pub(super) moderators: Vec<Pattern>,
+    pub(super) observers: Vec<Pattern>,
+    pub(super) allow: Vec<Pattern>,
+    pub(super) deny: Vec<Pattern>,
+    pub(super) locked: bool,
+    pub(super) one_device: bool,
+    pub(super) only_moderators_invite: bool,
+    pub(super) lifetime: Lifetime,
+}
+
+impl Policy {
+    /// The policy of a configured room or factory.
+    pub(super) fn of_entry(entry: &RoomEntry, max_participants: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max_participants: entry.max_participants.unwrap_or(max_participants),
+            nicknames: entry.nicknames,
+            private_messages: entry.private_messages,
+            subscribe_participants_only: entry.subscribe_participants_only,
+            moderators: entry.moderators.clone(),
+            observers: entry.observers.clone(),
+            allow: entry.allow.clone(),
+            deny: entry.deny.clone(),
+            locked: entry.locked,
+            one_device: entry.one_device,
+            only_moderators_invite: entry.only_moderators_invite,
+            lifetime: entry.lifetime,
+        })
+    }
+
+    /// The policy of an ad hoc room.
+    pub(super) fn adhoc(room: &RoomUri, max_participants: usize) -> Arc<Self> {
+        let entry = RoomEntry {
+            lifetime: Lifetime::WhileOccupied,
+            ..RoomEntry::new(room.clone())
+        };
+        Self::of_entry(&entry, max_participants)
+    }
+
+    /// The role somebody has by the room's lists.
+    pub(super) fn role(&self, user: &UserUri) -> Role {
+        if any(&self.moderators, user) {
+            Role::Moderator
+        } else if any(&self.observers, user) {
+            Role::Observer
+        } else {
+            Role::Participant
+        }
+    }
+
+    /// Whether somebody may come in at all.
+    pub(super) fn admits(&self, user: &UserUri) -> Verdict<()> {
+        if any(&self.deny, user) {
+            return Err(Refusal::new(403).because("not welcome in this room"));
+        }
+        if !self.allow.is_empty() && !any(&self.allow, user) && !any(&self.moderators, user) {
+            return Err(Refusal::new(403).because("not on the list of this room"));
+        }
+        Ok(())
+    }
+}
+
+fn any(patterns: &[Pattern], user: &UserUri) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_addresses() {
+        let alice = UserUri::new("sip:alice@example.com");
+        for pattern in [
+            "sip:alice@example.com",
+            "alice@example.com",
+            "*@example.com",
+            "*",
+            "sip:al*@*.com",
+            "*alice*",
+        ] {
+            assert!(Pattern::new(pattern).matches(&alice), "{pattern}");
+        }
+        for pattern in [
+            "sip:alice@example.co",
+            "*@example.org",
+            "sip:bob*",
+            "lice@example.com",
+            "sip:a*b*c*d",
+        ] {
+            assert!(!Pattern::new(pattern).matches(&alice), "{pattern}");
+        }
+    }
+}
