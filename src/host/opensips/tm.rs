@@ -142,15 +142,16 @@ impl Tm {
     /// # Safety
     /// As for [`Tm::create`], before it.
     pub(super) unsafe fn cancelled(&self, message: *mut abi::Message) -> Option<TransactionId> {
-        // SAFETY: the caller promises the message; a result is referenced for us.
+        // tm remembers the result and releases its reference itself after the script; a
+        // release here would be one too many, and the transaction never freed.
+        // SAFETY: the caller promises the message; a result is referenced until the script
+        // ends.
         unsafe {
             let cell = (self.look_up_cancelled)(message);
             if cell.is_null() || cell as usize == usize::MAX {
                 return None;
             }
-            let ids = ids(cell);
-            (self.release_reference)(cell.cast());
-            Some(ids)
+            Some(ids(cell))
         }
     }
 
