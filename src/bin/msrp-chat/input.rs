@@ -1,0 +1,207 @@
+//! What people type: lines, and the terminal they come from.
+
+use rustyline::error::ReadlineError;
+use rustyline::{DefaultEditor, ExternalPrinter};
+use std::io::{self, BufRead, IsTerminal};
+use std::process::{Command as Program, Stdio};
+use tokio::sync::mpsc;
+
+/// Lines that may wait for the program.
+const WAITING_LINES: usize = 64;
+/// The longest line taken; more would be no chat.
+const MAX_LINE: usize = 1024 * 1024;
+
+/// A line, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Say(String),
+    Who,
+    Private { to: String, text: String },
+    /// Empty gives the nickname up.
+    Nick(String),
+    Help,
+    Quit,
+    /// What to say about a line that makes no sense.
+    Wrong(String),
+}
+
+/// What `/help` says.
+pub(crate) const HELP: &str = "\
+/who             who is in the room
+/msg NAME TEXT   say something to one participant only (\"NAME\" if it has spaces)
+/nick NAME       take a nickname; /nick alone gives it up
+/quit            leave
+//TEXT           say a line that starts with a slash";
+
+impl Command {
+    /// Reads a line; `None` for an empty one.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let line = line.trim();
+        if line.is_empty() {
+            return None;
+        }
+        let Some(command) = line.strip_prefix('/') else {
+            return Some(Command::Say(line.to_owned()));
+        };
+        if command.starts_with('/') {
+            return Some(Command::Say(command.to_owned()));
+        }
+        let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let rest = rest.trim();
+        Some(match word {
+            "who" => Command::Who,
+            "nick" => Command::Nick(rest.to_owned()),
+            "msg" => match split_name(rest) {
+                Some((to, text)) => Command::Private { to, text },
+                None => Command::Wrong("Write it as /msg NAME TEXT.".to_owned()),
+            },
+            "help" => Command::Help,
+            "quit" => Command::Quit,
+            _ => Command::Wrong(format!("There is no /{word}: /help lists the commands.")),
+        })
+    }
+}
+
+fn split_name(text: &str) -> Option<(String, String)> {
+    let (name, rest) = match text.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"')?,
+        None => text.split_once(char::is_whitespace)?,
+    };
+    let rest = rest.trim();
+    (!name.is_empty() && !rest.is_empty()).then(|| (name.to_owned(), rest.to_owned()))
+}
+
+/// What the input gives.
+#[derive(Debug)]
+pub(crate) enum Typed {
+    Line(String),
+    /// No more will come.
+    End,
+}
+
+/// Where output goes so that it does not disturb the line being edited.
+pub(crate) type Printer = Box<dyn FnMut(String) + Send>;
+
+/// The input and how to print beside it.
+pub(crate) struct Input {
+    pub(crate) lines: mpsc::Receiver<Typed>,
+    /// `None`: plain standard output will do.
+    pub(crate) printer: Option<Printer>,
+    /// Lines are typed, and so seen, by a person.
+    pub(crate) interactive: bool,
+    terminal: Option<String>,
+}
+
+impl Input {
+    /// Line editing on a terminal, plain lines otherwise.
+    pub(crate) fn open(plain: bool) -> Self {
+        let (sender, lines) = mpsc::channel(WAITING_LINES);
+        let terminal = !plain && io::stdin().is_terminal() && io::stdout().is_terminal();
+        if let (true, Ok(mut editor)) = (terminal, DefaultEditor::new()) {
+            // Before the editor changes them.
+            let settings = stty(&["-g"]);
+            let printer = editor.create_external_printer().ok().map(|mut printer| {
+                let print = move |text: String| {
+                    // Nobody is left to be told when the terminal is gone.
+                    let _ = printer.print(text + "\n");
+                };
+                Box::new(print) as Printer
+            });
+            std::thread::spawn(move || edit(editor, &sender));
+            return Self {
+                lines,
+                printer,
+                interactive: true,
+                terminal: settings,
+            };
+        }
+        std::thread::spawn(move || read(&sender));
+        Self {
+            lines,
+            printer: None,
+            interactive: false,
+            terminal: None,
+        }
+    }
+
+    /// Puts the terminal back as it was, should the editor still wait for a line.
+    pub(crate) fn restore(&self) {
+        if let Some(settings) = &self.terminal {
+            stty(&[settings.trim()]);
+        }
+    }
+}
+
+/// The standard library has no way to a terminal's settings, `stty` does.
+fn stty(arguments: &[&str]) -> Option<String> {
+    let output = Program::new("stty")
+        .args(arguments)
+        .stdin(Stdio::inherit())
+        .output()
+        .ok()?;
+    output.status.success().then(|| String::from_utf8(output.stdout).ok())?
+}
+
+fn edit(mut editor: DefaultEditor, sender: &mpsc::Sender<Typed>) {
+    loop {
+        let typed = match editor.readline("> ") {
+            Ok(line) => {
+                // A history that cannot grow is no reason to stop.
+                let _ = editor.add_history_entry(line.as_str());
+                Typed::Line(line)
+            }
+            Err(ReadlineError::Interrupted) => Typed::Line("/quit".to_owned()),
+            Err(_) => Typed::End,
+        };
+        let last = matches!(&typed, Typed::End)
+            || matches!(&typed, Typed::Line(line) if line.trim() == "/quit");
+        if sender.blocking_send(typed).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn read(sender: &mpsc::Sender<Typed>) {
+    let mut input = io::stdin().lock();
+    loop {
+        let mut line = Vec::new();
+        let mut limited = io::Read::take(&mut input, MAX_LINE as u64);
+        let typed = match limited.read_until(b'\n', &mut line) {
+            Ok(1..) => Typed::Line(String::from_utf8_lossy(&line).into_owned()),
+            Ok(0) | Err(_) => Typed::End,
+        };
+        let last = matches!(typed, Typed::End);
+        if sender.blocking_send(typed).is_err() || last {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_understood() {
+        let private = |to: &str, text: &str| Command::Private {
+            to: to.into(),
+            text: text.into(),
+        };
+        for (line, command) in [
+            ("hello all\n", Command::Say("hello all".into())),
+            ("//etc is a folder", Command::Say("/etc is a folder".into())),
+            ("/who", Command::Who),
+            ("/msg bob are you there", private("bob", "are you there")),
+            ("/msg \"Bob B.\" hi", private("Bob B.", "hi")),
+            ("/nick Al the first", Command::Nick("Al the first".into())),
+            ("/nick", Command::Nick(String::new())),
+            ("/quit", Command::Quit),
+        ] {
+            assert_eq!(Command::parse(line), Some(command), "{line}");
+        }
+        assert_eq!(Command::parse("  \n"), None);
+        for wrong in ["/msg bob", "/msg", "/dance"] {
+            assert!(matches!(Command::parse(wrong), Some(Command::Wrong(_))));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The chat stream: a pure session and the connection that carries it.
+
+mod assembly;
+pub(crate) mod connection;
+mod session;
+
+pub(crate) use session::{Happening, Received, Session};

@@ -1,0 +1,246 @@
+//! Our side of the media, in offers and answers (RFC 4975 §8, RFC 6135, RFC 7701 §8).
+
+use msrp_conference::wire::msrp::UriRef;
+use msrp_conference::wire::sdp::{Attribute, Description, Media};
+use std::net::IpAddr;
+
+/// Where nobody listens: we always connect (RFC 4145 §4.1).
+const DISCARD_PORT: u16 = 9;
+
+/// The chat stream of one call.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    address: IpAddr,
+    /// Our MSRP URI.
+    pub(crate) own_uri: String,
+    id: u64,
+    version: u64,
+    sent: Option<Description>,
+    /// What the room said last.
+    pub(crate) peer: Option<Peer>,
+}
+
+/// The room's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Its path as it goes into To-Path.
+    pub(crate) path: String,
+    /// Whether it takes message/cpim; without it messages go as plain text.
+    pub(crate) cpim: bool,
+}
+
+/// Why we cannot use what the room said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StreamError {
+    #[error("the answer is no session description")]
+    NotSdp,
+    #[error("the server offers no chat at this address")]
+    NoChat,
+    #[error("the server wants TLS for chat, which this client does not have yet")]
+    Tls,
+    #[error("the server waits for us to listen, which this client does not do")]
+    Direction,
+    #[error("the server gave no usable chat address")]
+    Path,
+}
+
+impl Stream {
+    /// `session` is the random session-id, `id` the number in `o=`.
+    pub(crate) fn new(address: IpAddr, session: &str, id: u64) -> Self {
+        let host = match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        Self {
+            address,
+            own_uri: format!("msrp://{host}:{DISCARD_PORT}/{session};tcp"),
+            id,
+            version: 0,
+            sent: None,
+            peer: None,
+        }
+    }
+
+    /// The media line we want; the same text every time, so that a refresh changes nothing.
+    pub(crate) fn offer(&mut self) -> String {
+        let media = self.media("TCP/MSRP");
+        self.describe(vec![media])
+    }
+
+    /// The answer to an offer in a re-INVITE: as many media lines as it has, ours filled in.
+    pub(crate) fn answer(&mut self, offer: &[u8]) -> Result<String, StreamError> {
+        self.read(offer)?;
+        let offered = Description::parse(offer).map_err(|_| StreamError::NotSdp)?;
+        let mut taken = false;
+        let media = offered.media.iter().map(|media| {
+            if !taken && is_chat(media) {
+                taken = true;
+                return self.media(&media.protocol);
+            }
+            Media {
+                port: 0,
+                connection: None,
+                attributes: Vec::new(),
+                other: Vec::new(),
+                ..media.clone()
+            }
+        });
+        let media = media.collect();
+        Ok(self.describe(media))
+    }
+
+    /// Takes the room's description in; true when its path has changed.
+    pub(crate) fn read(&mut self, octets: &[u8]) -> Result<bool, StreamError> {
+        let description = Description::parse(octets).map_err(|_| StreamError::NotSdp)?;
+        let media = description.media.iter().find(|media| is_chat(media));
+        let media = media.ok_or(StreamError::NoChat)?;
+        let value = |name| media.attribute(name).flatten();
+        if media.protocol.to_ascii_uppercase().contains("TLS") {
+            return Err(StreamError::Tls);
+        }
+        if value("setup").is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {
+            return Err(StreamError::Direction);
+        }
+        let path = value("path").ok_or(StreamError::Path)?;
+        let hops = path.split_whitespace().map(UriRef::parse);
+        let hops: Vec<_> = hops.collect::<Result<_, _>>().map_err(|_| StreamError::Path)?;
+        let first = hops.first().ok_or(StreamError::Path)?;
+        if first.secure() {
+            return Err(StreamError::Tls);
+        }
+        if first.port().is_none() {
+            return Err(StreamError::Path);
+        }
+        let types = value("accept-types").unwrap_or("*");
+        let cpim = |name: &str| {
+            ["message/cpim", "message/*", "*"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+        };
+        let peer = Peer {
+            path: hops.iter().map(UriRef::as_str).collect::<Vec<_>>().join(" "),
+            cpim: types.split_whitespace().any(cpim),
+        };
+        let changed = self.peer.as_ref().is_some_and(|known| known.path != peer.path);
+        self.peer = Some(peer);
+        Ok(changed)
+    }
+
+    fn media(&self, protocol: &str) -> Media {
+        Media {
+            kind: "message".into(),
+            port: DISCARD_PORT,
+            protocol: protocol.into(),
+            formats: "*".into(),
+            connection: None,
+            attributes: vec![
+                Attribute::new("accept-types", "message/cpim text/plain"),
+                Attribute::new("path", self.own_uri.as_str()),
+                Attribute::new("accept-wrapped-types", "text/plain *"),
+                // Always there (RFC 6135 §4.2.1); behind NAT nobody could reach us.
+                Attribute::new("setup", "active"),
+                Attribute::new("chatroom", "nickname private-messages"),
+            ],
+            other: Vec::new(),
+        }
+    }
+
+    fn describe(&mut self, media: Vec<Media>) -> String {
+        let family = if self.address.is_ipv4() { "IP4" } else { "IP6" };
+        let place = format!("IN {family} {}", self.address);
+        let mut description = Description {
+            origin: format!("- {} {} {place}", self.id, self.version),
+            name: "-".into(),
+            connection: Some(place.clone()),
+            attributes: Vec::new(),
+            other: Vec::new(),
+            media,
+        };
+        if self.sent.as_ref().is_some_and(|sent| *sent != description) {
+            // A changed description counts its version up (RFC 3264 §8).
+            self.version += 1;
+            description.origin = format!("- {} {} {place}", self.id, self.version);
+        }
+        let text = description.write();
+        self.sent = Some(description);
+        text
+    }
+}
+
+fn is_chat(media: &Media) -> bool {
+    media.kind.eq_ignore_ascii_case("message")
+        && media.port != 0
+        && media.protocol.to_ascii_uppercase().ends_with("MSRP")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+        m=audio 4000 RTP/AVP 0\r\n\
+        m=message 2855 TCP/MSRP *\r\na=accept-types:message/cpim\r\n\
+        a=path:msrp://192.0.2.1:2855/s3ss;tcp\r\na=setup:passive\r\n";
+
+    fn stream() -> Stream {
+        Stream::new("192.0.2.7".parse().unwrap(), "own", 42)
+    }
+
+    #[test]
+    fn c80_our_offer() {
+        insta::assert_snapshot!(stream().offer().replace('\r', ""), @r"
+        v=0
+        o=- 42 0 IN IP4 192.0.2.7
+        s=-
+        c=IN IP4 192.0.2.7
+        t=0 0
+        m=message 9 TCP/MSRP *
+        a=accept-types:message/cpim text/plain
+        a=path:msrp://192.0.2.7:9/own;tcp
+        a=accept-wrapped-types:text/plain *
+        a=setup:active
+        a=chatroom:nickname private-messages
+        ");
+    }
+
+    #[test]
+    fn the_room_is_read() {
+        let mut stream = stream();
+        assert_eq!(stream.read(ROOM.as_bytes()), Ok(false));
+        let peer = stream.peer.clone().unwrap();
+        assert_eq!(peer.path, "msrp://192.0.2.1:2855/s3ss;tcp");
+        assert!(peer.cpim);
+        let moved = ROOM.replace("s3ss", "other");
+        assert_eq!(stream.read(moved.as_bytes()), Ok(true));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said() {
+        for (from, to, error) in [
+            ("m=message 2855", "m=message 0", StreamError::NoChat),
+            ("TCP/MSRP", "TCP/TLS/MSRP", StreamError::Tls),
+            ("msrp:", "msrps:", StreamError::Tls),
+            ("passive", "active", StreamError::Direction),
+            (":2855/", "/", StreamError::Path),
+        ] {
+            let text = ROOM.replace(from, to);
+            assert_eq!(stream().read(text.as_bytes()), Err(error), "{to}");
+        }
+    }
+
+    #[test]
+    fn f20_an_answer_keeps_the_media_lines() {
+        let answer = stream().answer(ROOM.as_bytes()).unwrap();
+        let answer = Description::parse(answer.as_bytes()).unwrap();
+        let ports: Vec<_> = answer.media.iter().map(|media| media.port).collect();
+        assert_eq!(ports, [0, DISCARD_PORT]);
+    }
+
+    #[test]
+    fn c86_a_refresh_keeps_the_origin() {
+        let mut stream = stream();
+        let first = stream.offer();
+        assert_eq!(first, stream.offer());
+        assert_ne!(first, stream.answer(ROOM.as_bytes()).unwrap());
+    }
+}

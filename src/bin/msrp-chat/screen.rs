@@ -1,0 +1,310 @@
+//! What people see, or scripts read: text lines or one JSON object a line.
+
+use crate::failure::Failure;
+use crate::input::Printer;
+use crate::msrp::Received;
+use crate::roster::{Change, Roster, Update};
+use msrp_conference::time::Moment;
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// Where the words go.
+pub(crate) struct Screen {
+    json: bool,
+    printer: Option<Printer>,
+    /// Local time minus UTC, in seconds.
+    offset: i64,
+}
+
+impl Screen {
+    pub(crate) fn new(json: bool, printer: Option<Printer>) -> Self {
+        Self {
+            json,
+            printer,
+            offset: local_offset(),
+        }
+    }
+
+    /// We are in.
+    pub(crate) fn joined(&mut self, now: Moment, room: &str, from: &str) {
+        match self.json {
+            true => self.object(json!({"event": "joined", "room": room, "from": from})),
+            false => self.line(now, &format!("* You are in {room}; /help lists the commands.")),
+        }
+    }
+
+    /// A message.
+    pub(crate) fn message(&mut self, now: Moment, message: &Received, name: &str) {
+        let text = text_of(message);
+        if self.json {
+            return self.object(json!({
+                "event": "message",
+                "from": message.from,
+                "name": name,
+                "text": text,
+                "to": message.to,
+                "private": message.private,
+                "notice": message.notice,
+                "content_type": message.media_type,
+            }));
+        }
+        let private = if message.private { " (only to you)" } else { "" };
+        match message.notice || message.from.is_empty() {
+            true => self.line(now, &format!("* {}", visible(&text))),
+            false => self.line(now, &format!("{}{private}: {}", single(name), visible(&text))),
+        }
+    }
+
+    /// What we said ourselves, where it was not typed on this screen.
+    pub(crate) fn said(&mut self, now: Moment, name: &str, text: &str) {
+        if !self.json {
+            self.line(now, &format!("{}: {}", single(name), visible(text)));
+        }
+    }
+
+    /// The roster after a document.
+    pub(crate) fn roster(&mut self, now: Moment, update: &Update, roster: &Roster) {
+        if self.json {
+            return self.object(json!({
+                "event": "roster",
+                "version": update.version,
+                "full": update.full,
+                "users": roster.users(),
+            }));
+        }
+        if update.ended {
+            return self.line(now, "* The conference has ended.");
+        }
+        if update.first {
+            return self.who(now, roster);
+        }
+        for change in &update.changes {
+            let text = match change {
+                Change::Joined(name) => format!("* {} joined", single(name)),
+                Change::Left(name, way) => format!("* {} {}", single(name), went(way)),
+                Change::Renamed(old, new) => {
+                    format!("* {} is now called {}", single(old), single(new))
+                }
+            };
+            self.line(now, &text);
+        }
+    }
+
+    /// Who is in.
+    pub(crate) fn who(&mut self, now: Moment, roster: &Roster) {
+        let users = roster.present();
+        if self.json {
+            return self.object(json!({"event": "who", "users": users}));
+        }
+        let names: Vec<String> = users
+            .iter()
+            .map(|user| match user.status.as_str() {
+                "connected" => single(user.name()),
+                status => format!("{} ({status})", single(user.name())),
+            })
+            .collect();
+        let text = match names.is_empty() {
+            true => "* Nobody is known to be here.".to_owned(),
+            false => format!("* Here: {}", names.join(", ")),
+        };
+        self.line(now, &text);
+    }
+
+    /// Our nickname has changed.
+    pub(crate) fn nickname(&mut self, now: Moment, nickname: &str) {
+        match (self.json, nickname) {
+            (true, _) => self.object(json!({"event": "nickname", "nickname": nickname})),
+            (false, "") => self.line(now, "* You have no nickname any more."),
+            (false, _) => self.line(now, &format!("* You are now called {}.", single(nickname))),
+        }
+    }
+
+    /// Something went wrong.
+    pub(crate) fn failed(&mut self, now: Moment, failure: &Failure) {
+        if self.json {
+            return self.object(json!({
+                "event": "failed",
+                "what": failure.what,
+                "code": failure.code,
+                "reason": failure.reason,
+                "advice": failure.advice,
+            }));
+        }
+        self.line(now, &format!("! {}", visible(&failure.to_string())));
+    }
+
+    /// Anything else a person should know.
+    pub(crate) fn note(&mut self, now: Moment, text: &str) {
+        match self.json {
+            true => self.object(json!({"event": "note", "text": text})),
+            false => self.line(now, &format!("* {}", visible(text))),
+        }
+    }
+
+    /// We are out.
+    pub(crate) fn left(&mut self, now: Moment, reason: &str) {
+        match self.json {
+            true => self.object(json!({"event": "left", "reason": reason})),
+            false => self.line(now, &format!("* You have left: {}.", single(reason))),
+        }
+    }
+
+    fn line(&mut self, now: Moment, text: &str) {
+        let text = format!("{} {text}", time_of_day(now, self.offset));
+        self.print(text);
+    }
+
+    fn object(&mut self, object: Value) {
+        self.print(object.to_string());
+    }
+
+    fn print(&mut self, text: String) {
+        match &mut self.printer {
+            Some(printer) => printer(text),
+            None => {
+                let mut out = std::io::stdout().lock();
+                // Whoever read us has gone; the call still ends in good order.
+                let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+            }
+        }
+    }
+}
+
+fn went(way: &str) -> &'static str {
+    match way {
+        "failed" => "was lost (connection failed)",
+        "booted" => "was removed",
+        "busy" => "was busy",
+        _ => "left",
+    }
+}
+
+/// The text of a message, or what stands for what is no text.
+pub(crate) fn text_of(message: &Received) -> String {
+    match message.media_type.as_str() {
+        "text/plain" | "" => String::from_utf8_lossy(&message.content).into_owned(),
+        other => format!("[{}, {} octets]", other, message.content.len()),
+    }
+}
+
+/// Text of a peer without what a terminal would obey: control characters, and the marks that
+/// reverse the order of what follows. Further lines are indented, lest they look like ours.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let lines = text.trim_end().replace("\r\n", "\n");
+    for character in lines.chars() {
+        match character {
+            '\n' => out.push_str("\n         "),
+            '\t' => out.push(' '),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            _ if character.is_control() => out.push('\u{fffd}'),
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+/// The same on one line: names.
+fn single(text: &str) -> String {
+    visible(&text.replace(['\r', '\n'], " "))
+}
+
+fn time_of_day(now: Moment, offset: i64) -> String {
+    let seconds = i64::try_from(now.since_epoch().as_secs()).unwrap_or_default() + offset;
+    let second = seconds.rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+}
+
+/// The standard library knows no local time, and the C library's needs unsafe code: `date`
+/// is asked once. UTC when it does not tell.
+fn local_offset() -> i64 {
+    let output = std::process::Command::new("date").arg("+%z").output();
+    let text = output.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+    text.and_then(|text| parse_offset(text.trim())).unwrap_or(0)
+}
+
+fn parse_offset(text: &str) -> Option<i64> {
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let hours: i64 = text.get(1..3)?.parse().ok()?;
+    let minutes: i64 = text.get(3..5)?.parse().ok()?;
+    Some(sign * (hours * 3_600 + minutes * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    fn screen(json: bool) -> (Screen, Arc<Mutex<Vec<String>>>) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = lines.clone();
+        let printer: Printer = Box::new(move |text| sink.lock().unwrap().push(text));
+        let mut screen = Screen::new(json, Some(printer));
+        screen.offset = 0;
+        (screen, lines)
+    }
+
+    fn received(media_type: &str, content: &str) -> Received {
+        Received {
+            from: "sip:bob@h".into(),
+            name: "Bob".into(),
+            to: "sip:lobby@h".into(),
+            private: false,
+            notice: false,
+            media_type: media_type.into(),
+            content: content.into(),
+        }
+    }
+
+    const NOON: Moment = Moment::from_epoch(Duration::from_secs(43_200));
+
+    #[test]
+    fn a_terminal_never_gets_control_characters() {
+        let (mut screen, lines) = screen(false);
+        let evil = received("text/plain", "a\u{1b}[2Jb\u{9b}c\u{202e}d\r\n12:00:00 Al: e");
+        screen.message(NOON, &evil, "B\no\u{7}b");
+        let shown = lines.lock().unwrap()[0].clone();
+        assert_eq!(
+            shown,
+            "12:00:00 B o\u{fffd}b: a\u{fffd}[2Jb\u{fffd}cd\n         12:00:00 Al: e"
+        );
+    }
+
+    #[test]
+    fn what_is_no_text_is_named() {
+        let (mut screen, lines) = screen(false);
+        screen.message(NOON, &received("image/png", "abcd"), "Bob");
+        assert_eq!(lines.lock().unwrap()[0], "12:00:00 Bob: [image/png, 4 octets]");
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let (mut screen, lines) = screen(true);
+        screen.message(NOON, &received("text/plain", "a\nb"), "Bob");
+        screen.left(NOON, "quit");
+        screen.failed(NOON, &Failure::sip("join", 404, "Not Found"));
+        let lines = lines.lock().unwrap();
+        let objects: Vec<Value> = lines
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert!(lines.iter().all(|line| !line.contains('\n')));
+        assert_eq!(objects[0]["text"], "a\nb");
+        assert_eq!(objects[0]["private"], false);
+        assert_eq!(objects[1]["event"], "left");
+        assert_eq!(objects[2]["code"], 404);
+    }
+
+    #[test]
+    fn local_time() {
+        assert_eq!(parse_offset("+0130"), Some(5_400));
+        assert_eq!(parse_offset("-0800"), Some(-28_800));
+        assert_eq!(parse_offset("UTC"), None);
+        assert_eq!(time_of_day(NOON, -43_201), "23:59:59");
+    }
+}

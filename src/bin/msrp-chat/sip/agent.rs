@@ -1,0 +1,381 @@
+//! The user agent: one call to a room and its subscription.
+
+use super::credentials::Credentials;
+use super::dialog::{Dialog, branch};
+use super::incoming::Served;
+use super::subscription::Subscription;
+use super::transaction::{Client, Clients, Matched};
+use super::Hop;
+use crate::failure::Failure;
+use crate::offer::Stream;
+use bytes::Bytes;
+use msrp_conference::entropy::Entropy;
+use msrp_conference::time::Moment;
+use msrp_conference::wire::sip::{CSeq, Message, Method, NameAddr, Request, Response};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// What we can be asked for.
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY";
+pub(super) const USER_AGENT: &str = concat!("msrp-chat/", env!("CARGO_PKG_VERSION"));
+/// More redirections than this are a loop (RFC 3261 §8.1.3.4).
+const MAX_REDIRECTIONS: u8 = 5;
+
+/// Who and where we are.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// From.
+    pub(crate) from: NameAddr,
+    /// Our own address, as it stands in Via and Contact.
+    pub(crate) address: SocketAddr,
+    /// TCP rather than UDP.
+    pub(crate) tcp: bool,
+    /// The host part of the room we were given.
+    pub(crate) server_host: String,
+}
+
+/// What the rest of the program must know.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The room took us in; `Agent::stream` knows where to connect.
+    Accepted,
+    /// It did not.
+    Failed(Failure),
+    /// The room's MSRP address changed: connect anew.
+    Moved,
+    /// A conference-info document.
+    Document(Bytes),
+    /// There will be no roster.
+    NoRoster(Failure),
+    /// The room ended the subscription.
+    RosterEnded,
+    /// The room ended the call.
+    HungUp,
+    /// Our BYE is through.
+    Left,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Idle,
+    Inviting,
+    Up,
+    Leaving,
+    Over,
+}
+
+/// The state machine.
+pub(crate) struct Agent {
+    pub(super) me: Identity,
+    pub(super) entropy: Box<dyn Entropy>,
+    pub(super) clients: Clients,
+    pub(super) call: Dialog,
+    pub(super) phase: Phase,
+    pub(super) stream: Stream,
+    pub(super) subscription: Subscription,
+    pub(super) served: Served,
+    pub(super) events: VecDeque<Event>,
+    pub(super) out: Vec<(Hop, Vec<u8>)>,
+    credentials: Option<Credentials>,
+    wants_roster: bool,
+    redirections: u8,
+    /// The ACK of the 2xx, sent again for every repetition.
+    ack: Option<(Hop, Vec<u8>)>,
+}
+
+impl Agent {
+    pub(crate) fn new(
+        me: Identity,
+        room: &str,
+        stream: Stream,
+        credentials: Option<Credentials>,
+        wants_roster: bool,
+        mut entropy: Box<dyn Entropy>,
+    ) -> Self {
+        let call = Dialog::new(&me.from, room, &mut *entropy);
+        let clients = Clients {
+            reliable: me.tcp,
+            ..Clients::default()
+        };
+        Self {
+            me,
+            entropy,
+            clients,
+            call,
+            phase: Phase::Idle,
+            stream,
+            subscription: Subscription::default(),
+            served: Served::default(),
+            events: VecDeque::new(),
+            out: Vec::new(),
+            credentials,
+            wants_roster,
+            redirections: 0,
+            ack: None,
+        }
+    }
+
+    /// Calls the room.
+    pub(crate) fn join(&mut self, now: Moment) {
+        self.phase = Phase::Inviting;
+        let mut invite = self.call.request(Method::Invite);
+        invite.headers.push("Allow", ALLOW);
+        invite.headers.push("Allow-Events", "conference");
+        invite.headers.push("Content-Type", "application/sdp");
+        invite.body = self.stream.offer().into();
+        let hop = self.call.hop(&self.me.server_host);
+        self.send(now, invite, hop, false);
+    }
+
+    /// Ends subscription and call; `Event::Left` follows.
+    pub(crate) fn leave(&mut self, now: Moment) {
+        match self.phase {
+            Phase::Inviting => self.cancel(now),
+            Phase::Up => {
+                self.unsubscribe(now);
+                self.phase = Phase::Leaving;
+                let bye = self.call.request(Method::Bye);
+                let hop = self.call.hop(&self.me.server_host);
+                self.send(now, bye, hop, false);
+            }
+            Phase::Idle | Phase::Over => self.events.push_back(Event::Left),
+            Phase::Leaving => {}
+        }
+    }
+
+    fn cancel(&mut self, now: Moment) {
+        self.phase = Phase::Leaving;
+        let Some(invite) = self.clients.pending_invite() else {
+            return self.events.push_back(Event::Left);
+        };
+        let (cancel, hop) = (invite.cancel(), invite.hop.clone());
+        let branch = invite.branch().to_owned();
+        self.clients
+            .start(now, cancel, hop, branch, true, &mut self.out);
+    }
+
+    /// The room's answer about the media.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Nothing more has to be said or heard.
+    pub(crate) fn finished(&self) -> bool {
+        self.phase == Phase::Over && self.subscription.over()
+    }
+
+    /// The next message to send.
+    pub(crate) fn outgoing(&mut self) -> Vec<(Hop, Vec<u8>)> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// The next thing that happened.
+    pub(crate) fn event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When `tick` has something to do.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        [
+            self.clients.deadline(),
+            self.subscription.deadline(),
+            self.served.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time passes.
+    pub(crate) fn tick(&mut self, now: Moment) {
+        for lost in self.clients.tick(now, &mut self.out) {
+            self.unanswered(&lost.request.method);
+        }
+        self.served.tick(now, &mut self.out);
+        if self.subscription.deadline().is_some_and(|at| at <= now) {
+            self.subscribe(now);
+        }
+    }
+
+    fn unanswered(&mut self, method: &Method) {
+        match method {
+            Method::Invite => {
+                self.phase = Phase::Over;
+                self.events.push_back(Event::Failed(Failure::silence("join")));
+            }
+            Method::Subscribe => self.subscription_failed(Failure::silence("see who is here")),
+            Method::Bye => self.left(),
+            _ => {}
+        }
+    }
+
+    /// A message came.
+    pub(crate) fn receive(&mut self, now: Moment, source: SocketAddr, message: Message) {
+        match message {
+            Message::Request(request) => self.request(now, source, request),
+            Message::Response(response) => self.response(now, response),
+        }
+    }
+
+    fn response(&mut self, now: Moment, response: Response) {
+        match self.clients.response(now, &response, &mut self.out) {
+            Matched::Nothing => {}
+            Matched::Final(client) => self.answered(now, *client, response),
+            // A repeated 2xx: its ACK was lost (RFC 3261 §13.2.2.4).
+            Matched::Unknown if self.call.holds_response(&response) => {
+                let invite = cseq(&response).is_some_and(|cseq| cseq.method == Method::Invite);
+                if invite && response.code / 100 == 2 {
+                    self.out.extend(self.ack.clone());
+                }
+            }
+            Matched::Unknown => {}
+        }
+    }
+
+    fn answered(&mut self, now: Moment, client: Client, response: Response) {
+        if matches!(response.code, 401 | 407) && self.authenticate(now, &client, &response) {
+            return;
+        }
+        match client.request.method {
+            Method::Invite => self.invited(now, &client.request, response),
+            Method::Subscribe => self.subscribed(now, &client.request, &response),
+            Method::Bye => self.left(),
+            _ => {}
+        }
+    }
+
+    /// Answers a challenge with a new request; once only, or the password is wrong.
+    fn authenticate(&mut self, now: Moment, client: &Client, challenge: &Response) -> bool {
+        let Some(credentials) = self.credentials.clone() else {
+            return false;
+        };
+        let mut request = client.request.clone();
+        if client.authenticated || !credentials.answer(challenge, &mut request) {
+            return false;
+        }
+        let dialog = match (&mut self.subscription.dialog, &request.method) {
+            (Some(dialog), Method::Subscribe) => dialog,
+            _ => &mut self.call,
+        };
+        let next = dialog.request(request.method.clone());
+        if let Some(cseq) = next.headers.first("CSeq") {
+            request.headers.set("CSeq", cseq);
+        }
+        for ours in ["Via", "Contact", "User-Agent"] {
+            request.headers.remove(ours);
+        }
+        self.send(now, request, client.hop.clone(), true);
+        true
+    }
+
+    fn invited(&mut self, now: Moment, invite: &Request, response: Response) {
+        match response.code {
+            200..=299 => self.accepted(now, invite, &response),
+            300..=399 if self.phase == Phase::Inviting => self.redirected(now, &response),
+            code => {
+                let gave_up = self.phase == Phase::Leaving;
+                self.phase = Phase::Over;
+                self.events.push_back(match gave_up {
+                    true => Event::Left,
+                    false => Event::Failed(Failure::sip("join", code, &response.reason)),
+                });
+            }
+        }
+    }
+
+    fn accepted(&mut self, now: Moment, invite: &Request, response: &Response) {
+        self.call.confirm(response);
+        let number = cseq(response).map_or(1, |cseq| cseq.number);
+        let mut ack = self.call.request_numbered(Method::Ack, number);
+        // The ACK of a 2xx carries the INVITE's credentials (RFC 3261 §13.2.2.4).
+        for name in ["Authorization", "Proxy-Authorization"] {
+            for value in invite.headers.all(name) {
+                ack.headers.push(name, value);
+            }
+        }
+        self.dress(&mut ack);
+        let hop = self.call.hop(&self.me.server_host);
+        self.ack = Some((hop, ack.write()));
+        self.out.extend(self.ack.clone());
+        let gave_up = self.phase == Phase::Leaving;
+        self.phase = Phase::Up;
+        if gave_up {
+            return self.leave(now);
+        }
+        if let Err(error) = self.stream.read(&response.body) {
+            self.events.push_back(Event::Failed(Failure::unusable(
+                "join",
+                &error.to_string(),
+                "Ask the operator of the server.",
+            )));
+            return self.leave(now);
+        }
+        self.events.push_back(Event::Accepted);
+        let is_focus = response.headers.elements("Contact").iter().any(|contact| {
+            let contact = contact.parse::<NameAddr>();
+            contact.is_ok_and(|contact| contact.params.has("isfocus"))
+        });
+        match (self.wants_roster, is_focus) {
+            (true, true) => self.subscribe(now),
+            (true, false) => self.subscription_failed(Failure::unusable(
+                "see who is here",
+                "the server is no conference server",
+                "Messages work all the same.",
+            )),
+            (false, _) => {}
+        }
+    }
+
+    fn redirected(&mut self, now: Moment, response: &Response) {
+        let contact = response.headers.elements("Contact").first().copied();
+        let contact = contact.and_then(|text| text.parse::<NameAddr>().ok());
+        self.redirections += 1;
+        match contact {
+            Some(contact) if self.redirections <= MAX_REDIRECTIONS => {
+                self.call = Dialog::new(&self.me.from, &contact.uri, &mut *self.entropy);
+                self.join(now);
+            }
+            _ => {
+                self.phase = Phase::Over;
+                let failure = Failure::sip("join", response.code, &response.reason);
+                self.events.push_back(Event::Failed(failure));
+            }
+        }
+    }
+
+    fn left(&mut self) {
+        self.phase = Phase::Over;
+        self.events.push_back(Event::Left);
+    }
+
+    /// Gives a request its Via and Contact and starts its transaction.
+    pub(super) fn send(&mut self, now: Moment, mut request: Request, hop: Hop, tried: bool) {
+        let branch = self.dress(&mut request);
+        self.clients
+            .start(now, request, hop, branch, tried, &mut self.out);
+    }
+
+    fn dress(&mut self, request: &mut Request) -> String {
+        let branch = branch(&mut *self.entropy);
+        let transport = if self.me.tcp { "TCP" } else { "UDP" };
+        let via = format!("SIP/2.0/{transport} {};rport;branch={branch}", self.me.address);
+        request.headers.set("Via", via);
+        request.headers.set("Contact", self.contact());
+        request.headers.set("User-Agent", USER_AGENT);
+        branch
+    }
+
+    pub(super) fn contact(&self) -> String {
+        let user = self.me.from.uri.split_once(':').map_or("", |(_, rest)| rest);
+        let user = user.split(['@', ';', ':']).next().unwrap_or_default();
+        let transport = if self.me.tcp { ";transport=tcp" } else { "" };
+        format!("<sip:{user}@{}{transport}>", self.me.address)
+    }
+}
+
+pub(super) fn cseq(response: &Response) -> Option<CSeq> {
+    response.headers.first("CSeq")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

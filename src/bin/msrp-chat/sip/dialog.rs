@@ -1,0 +1,222 @@
+//! A dialog (RFC 3261 §12): what a request within it must carry.
+
+use super::Hop;
+use bytes::Bytes;
+use msrp_conference::entropy::{Entropy, token};
+use msrp_conference::wire::sip::{CSeq, Headers, Method, NameAddr, Params, Request, Response, Uri};
+
+/// Tags and Call-IDs: 80 random bits.
+const TAG_CHARACTERS: usize = 16;
+/// Via branches start with this (RFC 3261 §8.1.1.7).
+const BRANCH_COOKIE: &str = "z9hG4bK";
+
+/// One dialog, perhaps still to come about.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialog {
+    pub(crate) call_id: String,
+    local: NameAddr,
+    remote: NameAddr,
+    /// Where requests go: the room at first, then the peer's Contact.
+    pub(crate) target: String,
+    routes: Vec<String>,
+    cseq: u32,
+    /// The highest CSeq the peer has used.
+    pub(crate) remote_cseq: Option<u32>,
+}
+
+impl Dialog {
+    pub(crate) fn new(local: &NameAddr, target: &str, entropy: &mut dyn Entropy) -> Self {
+        let tag = token(entropy, TAG_CHARACTERS);
+        Self {
+            call_id: token(entropy, TAG_CHARACTERS),
+            local: NameAddr {
+                params: Params::default().with("tag", Some(&tag)),
+                ..local.clone()
+            },
+            remote: NameAddr {
+                display: String::new(),
+                uri: target.to_owned(),
+                params: Params::default(),
+            },
+            target: target.to_owned(),
+            routes: Vec::new(),
+            cseq: 0,
+            remote_cseq: None,
+        }
+    }
+
+    /// The next request; Via, Contact and what the method needs are the caller's.
+    pub(crate) fn request(&mut self, method: Method) -> Request {
+        self.cseq += 1;
+        self.request_numbered(method, self.cseq)
+    }
+
+    /// A request with a given CSeq: ACK and CANCEL.
+    pub(crate) fn request_numbered(&self, method: Method, number: u32) -> Request {
+        let cseq = CSeq {
+            number,
+            method: method.clone(),
+        };
+        let mut headers = Headers::new()
+            .with("Max-Forwards", "70")
+            .with("From", self.local.to_string())
+            .with("To", self.remote.to_string())
+            .with("Call-ID", self.call_id.as_str())
+            .with("CSeq", cseq.to_string());
+        for route in &self.routes {
+            headers.push("Route", route.as_str());
+        }
+        Request {
+            method,
+            uri: self.target.clone(),
+            headers,
+            body: Bytes::new(),
+        }
+    }
+
+    /// Whether the peer's tag is known.
+    pub(crate) fn established(&self) -> bool {
+        self.remote.tag().is_some()
+    }
+
+    /// A 2xx establishes the dialog; the target is refreshed by every one (§12.2.1.2).
+    pub(crate) fn confirm(&mut self, response: &Response) {
+        let headers = &response.headers;
+        if !self.established() {
+            self.take_remote(headers.first("To"));
+            // The last Record-Route of a response is nearest to us (§12.1.2).
+            self.routes = owned(headers.elements("Record-Route"));
+            self.routes.reverse();
+        }
+        self.take_target(headers);
+    }
+
+    /// A NOTIFY establishes it when it comes first (RFC 6665 §4.4.1).
+    pub(crate) fn confirm_by(&mut self, request: &Request) {
+        let headers = &request.headers;
+        if !self.established() {
+            self.take_remote(headers.first("From"));
+            self.routes = owned(headers.elements("Record-Route"));
+        }
+        self.take_target(headers);
+    }
+
+    fn take_remote(&mut self, value: Option<&str>) {
+        if let Some(remote) = value.and_then(|text| text.parse().ok()) {
+            self.remote = remote;
+        }
+    }
+
+    fn take_target(&mut self, headers: &Headers) {
+        let contact = headers.elements("Contact").first().copied();
+        if let Some(contact) = contact.and_then(|text| text.parse::<NameAddr>().ok()) {
+            self.target = contact.uri;
+        }
+    }
+
+    /// Whether a request of the peer belongs here.
+    pub(crate) fn holds(&self, request: &Request) -> bool {
+        let tag = |name| -> Option<String> {
+            let value: NameAddr = request.headers.first(name)?.parse().ok()?;
+            value.tag().map(str::to_owned)
+        };
+        request.headers.first("Call-ID") == Some(&self.call_id)
+            && tag("To").as_deref() == self.local.tag()
+            && (!self.established() || tag("From").as_deref() == self.remote.tag())
+    }
+
+    /// Whether a response belongs here.
+    pub(crate) fn holds_response(&self, response: &Response) -> bool {
+        response.headers.first("Call-ID") == Some(&self.call_id)
+    }
+
+    /// Accepts the CSeq of a request of the peer; false when it is out of order (§12.2.2).
+    pub(crate) fn in_order(&mut self, request: &Request) -> bool {
+        let Some(Ok(cseq)) = request.headers.first("CSeq").map(str::parse::<CSeq>) else {
+            return false;
+        };
+        let fresh = self.remote_cseq.is_none_or(|last| cseq.number > last);
+        if fresh {
+            self.remote_cseq = Some(cseq.number);
+        }
+        fresh
+    }
+
+    /// Where the next request goes: the first route, else the target. An address without
+    /// port at the host we reached already means the server we reached: a room's Contact
+    /// need not repeat the port its proxy happens to listen on.
+    pub(crate) fn hop(&self, server_host: &str) -> Hop {
+        let first = match self.routes.first() {
+            Some(route) => route.parse::<NameAddr>().map(|route| route.uri),
+            None => Ok(self.target.clone()),
+        };
+        let uri: Option<Uri> = first.ok().and_then(|uri| uri.parse().ok());
+        match uri {
+            Some(uri) if !self.established() || uri.host.is_empty() => Hop::Server,
+            Some(uri) if uri.port.is_none() && uri.host.eq_ignore_ascii_case(server_host) => {
+                Hop::Server
+            }
+            Some(uri) => Hop::Host(uri.host, uri.port.unwrap_or(5060)),
+            None => Hop::Server,
+        }
+    }
+}
+
+fn owned(values: Vec<&str>) -> Vec<String> {
+    values.into_iter().map(str::to_owned).collect()
+}
+
+/// A fresh Via branch.
+pub(crate) fn branch(entropy: &mut dyn Entropy) -> String {
+    format!("{BRANCH_COOKIE}{}", token(entropy, TAG_CHARACTERS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use msrp_conference::entropy::Seeded;
+
+    fn dialog() -> Dialog {
+        let local: NameAddr = "<sip:alice@h>".parse().unwrap();
+        Dialog::new(&local, "sip:lobby@conf.example.com:5070", &mut Seeded(1))
+    }
+
+    fn answer(dialog: &Dialog) -> Response {
+        Response {
+            code: 200,
+            reason: "OK".into(),
+            headers: Headers::new()
+                .with("To", "<sip:lobby@conf.example.com>;tag=focus")
+                .with("Call-ID", dialog.call_id.as_str())
+                .with("Record-Route", "<sip:far;lr>, <sip:near:5062;lr>")
+                .with("Contact", "<sip:lobby@conf.example.com>;isfocus"),
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn a_200_gives_tag_target_and_routes() {
+        let mut dialog = dialog();
+        assert_eq!(dialog.hop("conf.example.com"), Hop::Server);
+        let ok = answer(&dialog);
+        dialog.confirm(&ok);
+        let bye = dialog.request(Method::Bye);
+        assert_eq!(bye.uri, "sip:lobby@conf.example.com");
+        assert_eq!(bye.headers.first("To"), Some("<sip:lobby@conf.example.com>;tag=focus"));
+        assert_eq!(
+            bye.headers.all("Route").collect::<Vec<_>>(),
+            ["<sip:near:5062;lr>", "<sip:far;lr>"]
+        );
+        assert_eq!(dialog.hop("conf.example.com"), Hop::Host("near".into(), 5062));
+    }
+
+    #[test]
+    fn a_contact_without_port_stays_with_the_server() {
+        let mut dialog = dialog();
+        let mut ok = answer(&dialog);
+        ok.headers.remove("Record-Route");
+        dialog.confirm(&ok);
+        assert_eq!(dialog.hop("CONF.example.com"), Hop::Server);
+        assert_eq!(dialog.hop("other"), Hop::Host("conf.example.com".into(), 5060));
+    }
+}

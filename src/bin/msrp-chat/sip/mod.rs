@@ -1,0 +1,26 @@
+//! A SIP user agent for one call and one subscription (RFC 3261, 3264, 6665).
+//!
+//! Everything but [`transport`] is pure: messages and time go in, messages and events come
+//! out, so that calls run in tests without a network.
+
+mod agent;
+mod credentials;
+mod dialog;
+mod incoming;
+mod subscription;
+mod transaction;
+pub(crate) mod transport;
+
+pub(crate) use agent::{Agent, Event, Identity};
+pub(crate) use credentials::Credentials;
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Hop {
+    /// The server we were told to use.
+    Server,
+    /// The host of a Route or Contact.
+    Host(String, u16),
+    /// Back where a request came from.
+    Source(std::net::SocketAddr),
+}
