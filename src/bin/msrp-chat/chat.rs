@@ -175,9 +175,9 @@ impl Chat {
             if let Some(status) = self.over() {
                 return status;
             }
-            let wait = self.deadline().map_or(Duration::MAX, |at| {
-                at.saturating_since(self.clock.now())
-            });
+            let wait = self
+                .deadline()
+                .map_or(Duration::MAX, |at| at.saturating_since(self.clock.now()));
             tokio::select! {
                 got = self.transport.receive() => match got {
                     Some((source, message)) => {
@@ -215,7 +215,7 @@ impl Chat {
                 self.call_event(event).await;
             } else if let Some(happening) = self.session.as_mut().and_then(Session::happening) {
                 self.happened(happening);
-            } else if !self.script() {
+            } else if !self.script() && !self.begin_to_leave() {
                 return;
             }
         }
@@ -233,7 +233,8 @@ impl Chat {
             }
             Event::RosterEnded => {
                 self.roster_settled = true;
-                self.screen.note(now, "The server tells no more who is here.");
+                self.screen
+                    .note(now, "The server tells no more who is here.");
             }
             Event::HungUp => self.hung_up(),
             Event::Left => {
@@ -286,8 +287,7 @@ impl Chat {
         match happening {
             Happening::Bound if !self.joined => {
                 self.joined = true;
-                self.screen
-                    .joined(now, &self.me.room, &self.me.uri);
+                self.screen.joined(now, &self.me.room, &self.me.uri);
             }
             Happening::Bound => self.screen.note(now, "You are back in the room."),
             Happening::NotBound(failure) => self.not_joined(&failure),
@@ -316,7 +316,8 @@ impl Chat {
             return;
         }
         let text = text_of(message);
-        self.expected.retain(|expected| !text.contains(expected.as_str()));
+        self.expected
+            .retain(|expected| !text.contains(expected.as_str()));
         let name = self.roster.name_of(&message.from, &message.name);
         self.screen.message(self.clock.now(), message, &name);
     }
@@ -353,7 +354,8 @@ impl Chat {
 
     fn not_yet(&mut self) {
         let now = self.clock.now();
-        self.screen.note(now, "You are not in the room yet; try again in a moment.");
+        self.screen
+            .note(now, "You are not in the room yet; try again in a moment.");
     }
 
     fn say(&mut self, to: Option<&str>, text: &str, show: bool) {
@@ -411,7 +413,6 @@ impl Chat {
             self.limit = None;
             self.time_is_over();
         }
-        self.begin_to_leave(now);
     }
 
     fn time_is_over(&mut self) {
@@ -424,7 +425,14 @@ impl Chat {
             self.screen.failed(self.clock.now(), &failure);
             return self.leave("time is over", Status::Unmet);
         }
-        self.leave("time is over", if self.joined { Status::Fine } else { Status::NotJoined });
+        self.leave(
+            "time is over",
+            if self.joined {
+                Status::Fine
+            } else {
+                Status::NotJoined
+            },
+        );
     }
 
     /// Starts the way out; the first reason counts.
@@ -439,23 +447,32 @@ impl Chat {
         }
     }
 
-    /// Our last messages are through: now the BYE.
-    fn begin_to_leave(&mut self, now: Moment) {
-        let busy = self.session.as_ref().is_some_and(|session| session.unanswered() > 0)
-            || self.connection.as_ref().is_some_and(|connection| !connection.drained());
+    /// Our last messages are through: now the BYE. True when it has begun.
+    fn begin_to_leave(&mut self) -> bool {
+        let now = self.clock.now();
+        let busy = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.unanswered() > 0)
+            || self
+                .connection
+                .as_ref()
+                .is_some_and(|connection| !connection.drained());
         let hopeless = self.connection.is_none();
-        if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.leaving) {
-            if !busy || hopeless || ending.by <= now {
-                ending.leaving = true;
-                ending.by = now + LEAVE_TIMEOUT;
-                self.agent.leave(now);
-            }
+        let Some(ending) = self.ending.as_mut().filter(|ending| !ending.leaving) else {
+            return false;
+        };
+        let due = !busy || hopeless || ending.by <= now;
+        if due {
+            ending.leaving = true;
+            ending.by = now + LEAVE_TIMEOUT;
+            self.agent.leave(now);
         }
+        due
     }
 
     fn over(&mut self) -> Option<Status> {
         let now = self.clock.now();
-        self.begin_to_leave(now);
         let ending = self.ending.as_ref().filter(|ending| ending.leaving)?;
         if !self.agent.finished() && ending.by > now {
             return None;
@@ -468,7 +485,11 @@ impl Chat {
 
     fn not_joined(&mut self, failure: &Failure) {
         self.screen.failed(self.clock.now(), failure);
-        let status = if self.joined { Status::Unmet } else { Status::NotJoined };
+        let status = if self.joined {
+            Status::Unmet
+        } else {
+            Status::NotJoined
+        };
         self.connection = None;
         self.leave("the room cannot be reached", status);
     }
@@ -476,6 +497,7 @@ impl Chat {
     fn refused(&mut self) {
         if !self.joined && self.session.is_none() {
             let error = std::io::ErrorKind::ConnectionRefused.into();
+            self.agent.abandon();
             let place = self.arguments.proxy.clone();
             let place = place.unwrap_or_else(|| self.arguments.room.clone());
             self.not_joined(&Failure::network("join", &place, &error));
@@ -485,13 +507,20 @@ impl Chat {
     fn cannot_send(&mut self, failure: &Failure) {
         match self.joined {
             true => self.screen.failed(self.clock.now(), failure),
-            false => self.not_joined(failure),
+            false => {
+                self.agent.abandon();
+                self.not_joined(failure);
+            }
         }
     }
 
     fn hung_up(&mut self) {
         let unfinished = !self.expected.is_empty() || !self.said || !self.joined;
-        let status = if unfinished { Status::Unmet } else { Status::Fine };
+        let status = if unfinished {
+            Status::Unmet
+        } else {
+            Status::Fine
+        };
         self.connection = None;
         self.leave("the room ended the call", status);
     }

@@ -122,7 +122,9 @@ fn sip_advice(code: u16) -> &'static str {
         401 | 407 => "Give your account with --user and --password (or MSRP_CHAT_PASSWORD).",
         403 => "You are not allowed in: ask the operator, or log in with --user and --password.",
         404 | 604 => "There is no such room: check the name, or ask the operator to create it.",
-        408 => "Check the address and port, that the server runs, and that no firewall stands between.",
+        408 => {
+            "Check the address and port, that the server runs, and that no firewall stands between."
+        }
         420 | 421 => "The server wants something this client does not have.",
         480 => "The room is closed at the moment: try again later.",
         486 | 600 => "The room is full: try again later.",

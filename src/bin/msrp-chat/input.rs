@@ -16,7 +16,10 @@ const MAX_LINE: usize = 1024 * 1024;
 pub(crate) enum Command {
     Say(String),
     Who,
-    Private { to: String, text: String },
+    Private {
+        to: String,
+        text: String,
+    },
     /// Empty gives the nickname up.
     Nick(String),
     Help,
@@ -46,7 +49,9 @@ impl Command {
         if command.starts_with('/') {
             return Some(Command::Say(command.to_owned()));
         }
-        let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let (word, rest) = command
+            .split_once(char::is_whitespace)
+            .unwrap_or((command, ""));
         let rest = rest.trim();
         Some(match word {
             "who" => Command::Who,
@@ -139,7 +144,10 @@ fn stty(arguments: &[&str]) -> Option<String> {
         .stdin(Stdio::inherit())
         .output()
         .ok()?;
-    output.status.success().then(|| String::from_utf8(output.stdout).ok())?
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8(output.stdout).ok())?
 }
 
 fn edit(mut editor: DefaultEditor, sender: &mpsc::Sender<Typed>) {

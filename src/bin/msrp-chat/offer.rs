@@ -103,7 +103,9 @@ impl Stream {
         }
         let path = value("path").ok_or(StreamError::Path)?;
         let hops = path.split_whitespace().map(UriRef::parse);
-        let hops: Vec<_> = hops.collect::<Result<_, _>>().map_err(|_| StreamError::Path)?;
+        let hops: Vec<_> = hops
+            .collect::<Result<_, _>>()
+            .map_err(|_| StreamError::Path)?;
         let first = hops.first().ok_or(StreamError::Path)?;
         if first.secure() {
             return Err(StreamError::Tls);
@@ -118,10 +120,17 @@ impl Stream {
                 .any(|known| name.eq_ignore_ascii_case(known))
         };
         let peer = Peer {
-            path: hops.iter().map(UriRef::as_str).collect::<Vec<_>>().join(" "),
+            path: hops
+                .iter()
+                .map(UriRef::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
             cpim: types.split_whitespace().any(cpim),
         };
-        let changed = self.peer.as_ref().is_some_and(|known| known.path != peer.path);
+        let changed = self
+            .peer
+            .as_ref()
+            .is_some_and(|known| known.path != peer.path);
         self.peer = Some(peer);
         Ok(changed)
     }

@@ -82,7 +82,10 @@ impl Roster {
         }
         let after = self.users();
         Ok(Some(Update {
-            version: self.document.as_ref().map_or(0, |document| document.version),
+            version: self
+                .document
+                .as_ref()
+                .map_or(0, |document| document.version),
             full: applied == Applied::Full,
             ended: applied == Applied::Ended,
             first,
@@ -97,7 +100,10 @@ impl Roster {
 
     /// Everybody in the document.
     pub(crate) fn users(&self) -> Vec<Shown> {
-        let users = self.document.iter().filter_map(|document| document.users.as_ref());
+        let users = self
+            .document
+            .iter()
+            .filter_map(|document| document.users.as_ref());
         users.flat_map(|users| &users.users).map(shown).collect()
     }
 
@@ -153,7 +159,10 @@ fn shown(user: &User) -> Shown {
         entity: user.entity.clone(),
         display: user.display_text.clone().unwrap_or_default(),
         nickname: user.nickname.clone(),
-        status: status.unwrap_or(EndpointStatus::Connected).as_str().to_owned(),
+        status: status
+            .unwrap_or(EndpointStatus::Connected)
+            .as_str()
+            .to_owned(),
     }
 }
 
@@ -161,15 +170,21 @@ fn ways_out(document: &Document) -> Vec<(String, String)> {
     let users = document.users.iter().flat_map(|users| &users.users);
     users
         .filter_map(|user| {
-            let mut ways = user.endpoints.iter().filter_map(|device| device.disconnection_method);
-            ways.next().map(|way| (user.entity.clone(), way.as_str().to_owned()))
+            let mut ways = user
+                .endpoints
+                .iter()
+                .filter_map(|device| device.disconnection_method);
+            ways.next()
+                .map(|way| (user.entity.clone(), way.as_str().to_owned()))
         })
         .collect()
 }
 
 fn changes(before: &[Shown], after: &[Shown], ways: &[(String, String)]) -> Vec<Change> {
     let find = |users: &'_ [Shown], entity: &str| -> Option<Shown> {
-        let user = users.iter().find(|user| user.entity == entity && user.present());
+        let user = users
+            .iter()
+            .find(|user| user.entity == entity && user.present());
         user.cloned()
     };
     let mut changes = Vec::new();

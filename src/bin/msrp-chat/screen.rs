@@ -29,7 +29,10 @@ impl Screen {
     pub(crate) fn joined(&mut self, now: Moment, room: &str, from: &str) {
         match self.json {
             true => self.object(json!({"event": "joined", "room": room, "from": from})),
-            false => self.line(now, &format!("* You are in {room}; /help lists the commands.")),
+            false => self.line(
+                now,
+                &format!("* You are in {room}; /help lists the commands."),
+            ),
         }
     }
 
@@ -48,10 +51,17 @@ impl Screen {
                 "content_type": message.media_type,
             }));
         }
-        let private = if message.private { " (only to you)" } else { "" };
+        let private = if message.private {
+            " (only to you)"
+        } else {
+            ""
+        };
         match message.notice || message.from.is_empty() {
             true => self.line(now, &format!("* {}", visible(&text))),
-            false => self.line(now, &format!("{}{private}: {}", single(name), visible(&text))),
+            false => self.line(
+                now,
+                &format!("{}{private}: {}", single(name), visible(&text)),
+            ),
         }
     }
 
@@ -212,14 +222,21 @@ fn single(text: &str) -> String {
 fn time_of_day(now: Moment, offset: i64) -> String {
     let seconds = i64::try_from(now.since_epoch().as_secs()).unwrap_or_default() + offset;
     let second = seconds.rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+    format!(
+        "{:02}:{:02}:{:02}",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 /// The standard library knows no local time, and the C library's needs unsafe code: `date`
 /// is asked once. UTC when it does not tell.
 fn local_offset() -> i64 {
     let output = std::process::Command::new("date").arg("+%z").output();
-    let text = output.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+    let text = output
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok());
     text.and_then(|text| parse_offset(text.trim())).unwrap_or(0)
 }
 
@@ -266,7 +283,10 @@ mod tests {
     #[test]
     fn a_terminal_never_gets_control_characters() {
         let (mut screen, lines) = screen(false);
-        let evil = received("text/plain", "a\u{1b}[2Jb\u{9b}c\u{202e}d\r\n12:00:00 Al: e");
+        let evil = received(
+            "text/plain",
+            "a\u{1b}[2Jb\u{9b}c\u{202e}d\r\n12:00:00 Al: e",
+        );
         screen.message(NOON, &evil, "B\no\u{7}b");
         let shown = lines.lock().unwrap()[0].clone();
         assert_eq!(
@@ -279,7 +299,10 @@ mod tests {
     fn what_is_no_text_is_named() {
         let (mut screen, lines) = screen(false);
         screen.message(NOON, &received("image/png", "abcd"), "Bob");
-        assert_eq!(lines.lock().unwrap()[0], "12:00:00 Bob: [image/png, 4 octets]");
+        assert_eq!(
+            lines.lock().unwrap()[0],
+            "12:00:00 Bob: [image/png, 4 octets]"
+        );
     }
 
     #[test]

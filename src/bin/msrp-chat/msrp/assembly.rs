@@ -38,12 +38,18 @@ impl Assembly {
     ) -> Result<Option<Vec<u8>>, TooLarge> {
         let known = self.parts.iter().position(|part| part.id == id);
         let start = usize::try_from(range.start.max(1) - 1).map_err(|_| TooLarge)?;
-        let end = start.checked_add(body.len()).filter(|&end| end <= MAX_MESSAGE);
+        let end = start
+            .checked_add(body.len())
+            .filter(|&end| end <= MAX_MESSAGE);
         let Some(end) = end.filter(|_| flag != Flag::Abort) else {
             if let Some(place) = known {
                 self.parts.swap_remove(place);
             }
-            return if flag == Flag::Abort { Ok(None) } else { Err(TooLarge) };
+            return if flag == Flag::Abort {
+                Ok(None)
+            } else {
+                Err(TooLarge)
+            };
         };
         if known.is_none() && start == 0 && flag == Flag::Last {
             return Ok(Some(body.to_vec()));
@@ -99,7 +105,10 @@ mod tests {
     fn c27_chunks_in_any_order() {
         let mut assembly = Assembly::default();
         assert_eq!(assembly.add("m", from(4), b"def", Flag::Last), Ok(None));
-        assert_eq!(assembly.add("n", from(1), b"x", Flag::Last), Ok(Some(b"x".to_vec())));
+        assert_eq!(
+            assembly.add("n", from(1), b"x", Flag::Last),
+            Ok(Some(b"x".to_vec()))
+        );
         let whole = assembly.add("m", from(1), b"abc", Flag::More);
         assert_eq!(whole, Ok(Some(b"abcdef".to_vec())));
         assert!(assembly.parts.is_empty());
@@ -118,9 +127,15 @@ mod tests {
         let mut assembly = Assembly::default();
         let far = from(MAX_MESSAGE as u64 + 1);
         assert_eq!(assembly.add("m", far, b"a", Flag::More), Err(TooLarge));
-        assert_eq!(assembly.add("m", from(u64::MAX), b"a", Flag::More), Err(TooLarge));
+        assert_eq!(
+            assembly.add("m", from(u64::MAX), b"a", Flag::More),
+            Err(TooLarge)
+        );
         for number in 0..100 {
-            assert_eq!(assembly.add(&number.to_string(), from(1), b"a", Flag::More), Ok(None));
+            assert_eq!(
+                assembly.add(&number.to_string(), from(1), b"a", Flag::More),
+                Ok(None)
+            );
         }
         assert_eq!(assembly.parts.len(), MAX_UNDER_WAY);
     }

@@ -38,13 +38,19 @@ impl Connection {
     pub(crate) async fn open(path: &str) -> Result<Self, Failure> {
         let next_hop = path.split_whitespace().next().unwrap_or_default();
         let uri = UriRef::parse(next_hop).map_err(|error| {
-            Failure::unusable("connect", &error.to_string(), "Ask the operator of the server.")
+            Failure::unusable(
+                "connect",
+                &error.to_string(),
+                "Ask the operator of the server.",
+            )
         })?;
         let port = uri.port().unwrap_or_default();
         let address = resolve(uri.host(), port, None).await?;
         let failed = |error| Failure::network("connect to the chat", &address.to_string(), &error);
         let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        let stream = connecting.map_err(|late| failed(late.into()))?.map_err(failed)?;
+        let stream = connecting
+            .map_err(|late| failed(late.into()))?
+            .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(Self {
             stream,

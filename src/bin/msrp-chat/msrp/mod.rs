@@ -4,4 +4,4 @@ mod assembly;
 pub(crate) mod connection;
 mod session;
 
-pub(crate) use session::{Happening, Received, Session};
+pub(crate) use session::{Happening, Received, Session, same_address};

@@ -219,7 +219,8 @@ impl Session {
             Event::Response(response) => self.response(&response),
             Event::Malformed(bad) => {
                 let hop = bad.from_path.map(|path| path.first());
-                let silent = bad.method == Method::Report || bad.failure_report == FailureReport::No;
+                let silent =
+                    bad.method == Method::Report || bad.failure_report == FailureReport::No;
                 if let Some(hop) = hop.filter(|_| !silent) {
                     self.respond(&bad.transaction, 400, "Bad Request", hop);
                 }
@@ -276,7 +277,11 @@ impl Session {
             FailureReport::No => true,
         };
         if !silent {
-            let comment = if code == 200 { "OK" } else { "Message Too Large" };
+            let comment = if code == 200 {
+                "OK"
+            } else {
+                "Message Too Large"
+            };
             self.respond(&chunk.transaction, code, comment, &chunk.previous_hop);
         }
         if let Ok(Some(message)) = added {
@@ -414,7 +419,8 @@ impl Chunk {
     /// What exceeds the limit is not kept; the length alone shows that it was too much.
     fn push(&mut self, piece: &[u8]) {
         let space = (super::assembly::MAX_MESSAGE + 1).saturating_sub(self.body.len());
-        self.body.extend_from_slice(&piece[..piece.len().min(space)]);
+        self.body
+            .extend_from_slice(&piece[..piece.len().min(space)]);
     }
 }
 

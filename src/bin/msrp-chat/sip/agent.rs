@@ -1,11 +1,11 @@
 //! The user agent: one call to a room and its subscription.
 
+use super::Hop;
 use super::credentials::Credentials;
 use super::dialog::{Dialog, branch};
 use super::incoming::Served;
 use super::subscription::Subscription;
 use super::transaction::{Client, Clients, Matched};
-use super::Hop;
 use crate::failure::Failure;
 use crate::offer::Stream;
 use bytes::Bytes;
@@ -79,6 +79,7 @@ pub(crate) struct Agent {
     credentials: Option<Credentials>,
     wants_roster: bool,
     redirections: u8,
+    cancelled: bool,
     /// The ACK of the 2xx, sent again for every repetition.
     ack: Option<(Hop, Vec<u8>)>,
 }
@@ -93,10 +94,7 @@ impl Agent {
         mut entropy: Box<dyn Entropy>,
     ) -> Self {
         let call = Dialog::new(&me.from, room, &mut *entropy);
-        let clients = Clients {
-            reliable: me.tcp,
-            ..Clients::default()
-        };
+        let clients = Clients::new(me.tcp);
         Self {
             me,
             entropy,
@@ -111,6 +109,7 @@ impl Agent {
             credentials,
             wants_roster,
             redirections: 0,
+            cancelled: false,
             ack: None,
         }
     }
@@ -143,11 +142,18 @@ impl Agent {
         }
     }
 
+    /// Forgets a call that cannot come about.
+    pub(crate) fn abandon(&mut self) {
+        self.phase = Phase::Over;
+        self.clients = Clients::new(self.me.tcp);
+    }
+
     fn cancel(&mut self, now: Moment) {
         self.phase = Phase::Leaving;
-        let Some(invite) = self.clients.pending_invite() else {
-            return self.events.push_back(Event::Left);
+        let Some(invite) = self.clients.ringing() else {
+            return;
         };
+        self.cancelled = true;
         let (cancel, hop) = (invite.cancel(), invite.hop.clone());
         let branch = invite.branch().to_owned();
         self.clients
@@ -199,9 +205,11 @@ impl Agent {
 
     fn unanswered(&mut self, method: &Method) {
         match method {
+            Method::Invite if self.phase == Phase::Leaving => self.left(),
             Method::Invite => {
                 self.phase = Phase::Over;
-                self.events.push_back(Event::Failed(Failure::silence("join")));
+                let failure = Failure::silence("join");
+                self.events.push_back(Event::Failed(failure));
             }
             Method::Subscribe => self.subscription_failed(Failure::silence("see who is here")),
             Method::Bye => self.left(),
@@ -219,6 +227,10 @@ impl Agent {
 
     fn response(&mut self, now: Moment, response: Response) {
         match self.clients.response(now, &response, &mut self.out) {
+            // We wanted out before we were allowed to say so.
+            Matched::Nothing if self.phase == Phase::Leaving && !self.cancelled => {
+                self.cancel(now);
+            }
             Matched::Nothing => {}
             Matched::Final(client) => self.answered(now, *client, response),
             // A repeated 2xx: its ACK was lost (RFC 3261 §13.2.2.4).
@@ -358,7 +370,10 @@ impl Agent {
     fn dress(&mut self, request: &mut Request) -> String {
         let branch = branch(&mut *self.entropy);
         let transport = if self.me.tcp { "TCP" } else { "UDP" };
-        let via = format!("SIP/2.0/{transport} {};rport;branch={branch}", self.me.address);
+        let via = format!(
+            "SIP/2.0/{transport} {};rport;branch={branch}",
+            self.me.address
+        );
         request.headers.set("Via", via);
         request.headers.set("Contact", self.contact());
         request.headers.set("User-Agent", USER_AGENT);
@@ -366,7 +381,12 @@ impl Agent {
     }
 
     pub(super) fn contact(&self) -> String {
-        let user = self.me.from.uri.split_once(':').map_or("", |(_, rest)| rest);
+        let user = self
+            .me
+            .from
+            .uri
+            .split_once(':')
+            .map_or("", |(_, rest)| rest);
         let user = user.split(['@', ';', ':']).next().unwrap_or_default();
         let transport = if self.me.tcp { ";transport=tcp" } else { "" };
         format!("<sip:{user}@{}{transport}>", self.me.address)

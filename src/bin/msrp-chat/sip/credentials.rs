@@ -68,8 +68,14 @@ mod tests {
             password: "secret".into(),
         };
         let headers = Headers::new()
-            .with("WWW-Authenticate", r#"Digest realm="conf", nonce="n1", algorithm=SHA-256, qop="auth""#)
-            .with("WWW-Authenticate", r#"Digest realm="conf", nonce="n1", algorithm=MD5, qop="auth""#);
+            .with(
+                "WWW-Authenticate",
+                r#"Digest realm="conf", nonce="n1", algorithm=SHA-256, qop="auth""#,
+            )
+            .with(
+                "WWW-Authenticate",
+                r#"Digest realm="conf", nonce="n1", algorithm=MD5, qop="auth""#,
+            );
         let challenge = Response {
             code: 401,
             reason: String::new(),

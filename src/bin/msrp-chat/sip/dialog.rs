@@ -202,12 +202,18 @@ mod tests {
         dialog.confirm(&ok);
         let bye = dialog.request(Method::Bye);
         assert_eq!(bye.uri, "sip:lobby@conf.example.com");
-        assert_eq!(bye.headers.first("To"), Some("<sip:lobby@conf.example.com>;tag=focus"));
+        assert_eq!(
+            bye.headers.first("To"),
+            Some("<sip:lobby@conf.example.com>;tag=focus")
+        );
         assert_eq!(
             bye.headers.all("Route").collect::<Vec<_>>(),
             ["<sip:near:5062;lr>", "<sip:far;lr>"]
         );
-        assert_eq!(dialog.hop("conf.example.com"), Hop::Host("near".into(), 5062));
+        assert_eq!(
+            dialog.hop("conf.example.com"),
+            Hop::Host("near".into(), 5062)
+        );
     }
 
     #[test]
@@ -217,6 +223,9 @@ mod tests {
         ok.headers.remove("Record-Route");
         dialog.confirm(&ok);
         assert_eq!(dialog.hop("CONF.example.com"), Hop::Server);
-        assert_eq!(dialog.hop("other"), Hop::Host("conf.example.com".into(), 5060));
+        assert_eq!(
+            dialog.hop("other"),
+            Hop::Host("conf.example.com".into(), 5060)
+        );
     }
 }

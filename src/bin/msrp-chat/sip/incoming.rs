@@ -35,7 +35,9 @@ struct WaitingForAck {
 
 impl Served {
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.waiting_for_ack.as_ref().map(|waiting| waiting.resend_at)
+        self.waiting_for_ack
+            .as_ref()
+            .map(|waiting| waiting.resend_at)
     }
 
     pub(super) fn tick(&mut self, now: Moment, out: &mut Vec<(Hop, Vec<u8>)>) {
@@ -86,7 +88,12 @@ impl Agent {
         if request.method == Method::Ack {
             return self.acknowledged(&request);
         }
-        let via = request.headers.elements("Via").first().copied().unwrap_or_default();
+        let via = request
+            .headers
+            .elements("Via")
+            .first()
+            .copied()
+            .unwrap_or_default();
         let key = format!("{} {via}", request.method);
         if let Some((_, answer)) = self.served.recent.iter().find(|(known, _)| *known == key) {
             let answer = answer.clone();
@@ -103,10 +110,9 @@ impl Agent {
             _ => Reply::code(405).with("Allow", ALLOW),
         };
         let answer = self.reply(&request, reply);
-        if let Some(waiting) = &mut self.served.waiting_for_ack {
-            if waiting.answer.is_empty() {
-                waiting.answer = answer.clone();
-            }
+        let waiting = self.served.waiting_for_ack.as_mut();
+        if let Some(waiting) = waiting.filter(|waiting| waiting.answer.is_empty()) {
+            waiting.answer = answer.clone();
         }
         self.served.keep(key, answer.clone());
         self.out.push((Hop::Source(source), answer));
@@ -120,7 +126,9 @@ impl Agent {
             }
         }
         // A final answer outside a dialog has a tag too (§8.2.6.2).
-        let to = headers.first("To").and_then(|to| to.parse::<NameAddr>().ok());
+        let to = headers
+            .first("To")
+            .and_then(|to| to.parse::<NameAddr>().ok());
         if let Some(mut to) = to.filter(|to| to.tag().is_none()) {
             to.params = to.params.with("tag", Some("msrp-chat"));
             headers.set("To", to.to_string());

@@ -93,7 +93,10 @@ impl Agent {
         let Some(dialog) = &mut self.subscription.dialog else {
             return;
         };
-        let was_refresh = asked.headers.first("To").is_some_and(|to| to.contains("tag="));
+        let was_refresh = asked
+            .headers
+            .first("To")
+            .is_some_and(|to| to.contains("tag="));
         match response.code {
             200..=299 => {
                 dialog.confirm(response);

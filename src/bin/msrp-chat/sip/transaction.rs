@@ -21,6 +21,8 @@ pub(crate) struct Client {
     pub(crate) hop: Hop,
     /// Whether credentials have been tried already.
     pub(crate) authenticated: bool,
+    /// A provisional answer has come.
+    proceeding: bool,
     branch: String,
     resend_at: Option<Moment>,
     interval: Duration,
@@ -36,11 +38,10 @@ enum Phase {
 }
 
 /// All requests on their way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clients {
     open: Vec<Client>,
-    /// Nothing is sent twice over TCP.
-    pub(crate) reliable: bool,
+    reliable: bool,
 }
 
 /// What a response means to its transaction.
@@ -56,6 +57,14 @@ pub(crate) enum Matched {
 type Outgoing = Vec<(Hop, Vec<u8>)>;
 
 impl Clients {
+    /// `reliable`: nothing is sent twice over TCP.
+    pub(crate) fn new(reliable: bool) -> Self {
+        Self {
+            open: Vec::new(),
+            reliable,
+        }
+    }
+
     /// Sends a request; its first Via must carry `branch`.
     pub(crate) fn start(
         &mut self,
@@ -71,6 +80,7 @@ impl Clients {
             request,
             hop,
             authenticated,
+            proceeding: false,
             branch,
             resend_at: (!self.reliable).then(|| now + T1),
             interval: T1,
@@ -97,6 +107,7 @@ impl Clients {
                 Matched::Nothing
             }
             Phase::Waiting if response.code < 200 => {
+                client.proceeding = true;
                 if invite {
                     client.resend_at = None;
                     client.ends_at = now + RINGING;
@@ -149,24 +160,24 @@ impl Clients {
         times.flatten().min()
     }
 
-    /// Whether a request of this method still waits for its answer.
-    pub(crate) fn waits_for(&self, method: &Method) -> bool {
-        self.open
-            .iter()
-            .any(|client| client.request.method == *method && matches!(client.phase, Phase::Waiting))
-    }
-
-    /// The INVITE that still waits, for CANCEL.
-    pub(crate) fn pending_invite(&self) -> Option<&Client> {
+    /// The INVITE that may be cancelled: not before its first provisional answer (§9.1).
+    pub(crate) fn ringing(&self) -> Option<&Client> {
         self.open.iter().find(|client| {
-            client.request.method == Method::Invite && matches!(client.phase, Phase::Waiting)
+            client.request.method == Method::Invite
+                && client.proceeding
+                && matches!(client.phase, Phase::Waiting)
         })
     }
 }
 
 impl Client {
     fn owns(&self, response: &Response) -> bool {
-        let via = response.headers.elements("Via").first().copied().unwrap_or_default();
+        let via = response
+            .headers
+            .elements("Via")
+            .first()
+            .copied()
+            .unwrap_or_default();
         let method = response.headers.first("CSeq").map(str::parse::<CSeq>);
         via.contains(&self.branch)
             && matches!(method, Some(Ok(cseq)) if cseq.method == self.request.method)
@@ -253,7 +264,7 @@ mod tests {
     }
 
     fn started(method: Method) -> (Clients, Outgoing) {
-        let (mut clients, mut out) = (Clients::default(), Vec::new());
+        let (mut clients, mut out) = (Clients::new(false), Vec::new());
         let branch = "z9hG4bKx".to_owned();
         clients.start(at(0), invite(method), Hop::Server, branch, false, &mut out);
         (clients, out)

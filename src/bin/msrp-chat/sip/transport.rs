@@ -4,6 +4,7 @@ use super::Hop;
 use crate::failure::Failure;
 use msrp_conference::wire::sip::Message;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -159,13 +160,15 @@ impl Transport {
         let Sockets::Tcp(connections) = &mut self.sockets else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        if !connections.contains_key(&to) {
-            let stream = timeout(CONNECT_TIMEOUT, connect(self.local, to)).await??;
-            let (read, write) = stream.into_split();
-            tokio::spawn(read_stream(read, to, self.sender.clone()));
-            connections.insert(to, write);
+        match connections.entry(to) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let stream = timeout(CONNECT_TIMEOUT, connect(self.local, to)).await??;
+                let (read, write) = stream.into_split();
+                tokio::spawn(read_stream(read, to, self.sender.clone()));
+                Ok(place.insert(write))
+            }
         }
-        connections.get_mut(&to).ok_or(io::ErrorKind::NotConnected.into())
     }
 }
 
