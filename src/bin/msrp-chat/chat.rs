@@ -558,3 +558,6 @@ async fn turn(
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

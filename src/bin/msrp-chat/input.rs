@@ -129,6 +129,17 @@ impl Input {
         }
     }
 
+    /// Lines that a test types; what is printed goes to `printer`.
+    #[cfg(test)]
+    pub(crate) fn scripted(lines: mpsc::Receiver<Typed>, printer: Printer) -> Self {
+        Self {
+            lines,
+            printer: Some(printer),
+            interactive: true,
+            terminal: None,
+        }
+    }
+
     /// Puts the terminal back as it was, should the editor still wait for a line.
     pub(crate) fn restore(&self) {
         if let Some(settings) = &self.terminal {
