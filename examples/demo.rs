@@ -304,7 +304,9 @@ fn event(line: &str) -> Event {
             let users = value["users"].as_array().into_iter().flatten();
             Event::Roster(
                 users
-                    .map(|user| name(user["uri"].as_str().unwrap_or_default()))
+                    // Who leaves is shown once more, as disconnected.
+                    .filter(|user| user["status"] != "disconnected")
+                    .map(|user| name(user["entity"].as_str().unwrap_or_default()))
                     .collect(),
             )
         }
