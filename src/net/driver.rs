@@ -6,20 +6,19 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::io::IoSlice;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::mailbox::{Letter, Mailbox, Ready, Wakeup};
+use super::carrier::{Carrier, Socket, Written};
+use super::mailbox::{Letter, Mailbox, Ready};
 use super::totals::ThreadTotals;
 use crate::control::Notice;
 use crate::log;
@@ -30,8 +29,9 @@ use crate::time::{Clock, Moment};
 const READ_OCTETS: usize = 64 * 1024;
 /// What one connection may read in a turn while others wait.
 const READ_SHARE: usize = 4 * READ_OCTETS;
-/// Parts of one vectored write.
-const SLICES: usize = 64;
+/// Octets that may be on their way to other threads from one connection: more is not read
+/// until they have caught up.
+const LINK_WINDOW: usize = 256 * 1024;
 /// How long a stopping thread waits for slow receivers.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// How often it looks whether they are done.
@@ -81,33 +81,6 @@ pub(super) struct Driver {
     told: bool,
 }
 
-/// What a connection of the switch stands for.
-enum Carrier {
-    Socket(Socket),
-    Link {
-        id: ConnectionId,
-        origin: Owner,
-        connection: ConnectionId,
-    },
-}
-
-struct Socket {
-    id: ConnectionId,
-    stream: TcpStream,
-    peer: Option<SocketAddr>,
-    wakeup: Arc<Wakeup>,
-    waker: Waker,
-    /// What the operating system did not take yet, and what follows.
-    rest: Option<Box<(Batch, After)>>,
-}
-
-/// How far a write came.
-enum Written {
-    All,
-    Blocked,
-    Failed,
-}
-
 impl Driver {
     /// Must be called inside the thread's runtime.
     pub(super) fn new(parts: Parts, clock: Clock, ready: Arc<Ready>) -> Self {
@@ -119,7 +92,7 @@ impl Driver {
             carriers: Vec::new(),
             links: HashMap::new(),
             taken: Vec::new(),
-            input: vec![0; READ_OCTETS].into(),
+            input: Box::default(),
             batch: Batch::default(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -131,13 +104,14 @@ impl Driver {
         }
     }
 
-    /// One turn; `true` when there was something to do.
-    fn turn(&mut self) -> bool {
+    /// One turn.
+    fn turn(&mut self, context: &mut Context<'_>) {
+        if self.input.is_empty() {
+            self.input = vec![0; READ_OCTETS].into();
+        }
         let mut taken = std::mem::take(&mut self.taken);
         self.ready.take(&mut taken);
-        let mut busy = !taken.is_empty();
         while let Ok(letter) = self.parts.letters.try_recv() {
-            busy = true;
             self.open(letter);
         }
         for id in taken.drain(..) {
@@ -145,7 +119,7 @@ impl Driver {
         }
         self.taken = taken;
         self.flush();
-        busy
+        self.keep_time(context);
     }
 
     fn open(&mut self, letter: Letter) {
@@ -159,7 +133,12 @@ impl Driver {
                 origin,
                 connection,
                 octets,
-            } => self.link(origin, connection, &octets),
+            } => {
+                self.link(origin, connection, &octets);
+                let octets = octets.len();
+                self.send(origin, Letter::Taken { connection, octets });
+            }
+            Letter::Taken { connection, octets } => self.taken(connection, octets),
             Letter::LinkClosed { origin, connection } => {
                 if let Some(&id) = self.links.get(&(origin, connection)) {
                     self.close(id);
@@ -181,15 +160,7 @@ impl Driver {
             return;
         };
         let id = self.parts.switch.opened(self.now);
-        let wakeup = Wakeup::new(id, Arc::clone(&self.ready));
-        let socket = Socket {
-            id,
-            peer: stream.peer_addr().ok(),
-            stream,
-            waker: Waker::from(Arc::clone(&wakeup)),
-            wakeup,
-            rest: None,
-        };
+        let socket = Socket::new(id, stream, Arc::clone(&self.ready));
         socket.waker.wake_by_ref();
         self.place(id, Carrier::Socket(socket));
         self.bytes_in += octets.len() as u64;
@@ -214,6 +185,20 @@ impl Driver {
         };
         let now = self.now;
         self.guard(Some(id), |switch| switch.received(now, id, octets));
+    }
+
+    /// Another thread has caught up: reading goes on where it paused.
+    fn taken(&mut self, id: ConnectionId, octets: usize) {
+        if let Some(socket) = self.socket(id) {
+            socket.linked = socket.linked.saturating_sub(octets);
+            socket.waker.wake_by_ref();
+        }
+    }
+
+    fn send(&self, to: Owner, letter: Letter) {
+        if let Some(thread) = self.parts.threads.get(to.0) {
+            thread.send(letter);
+        }
     }
 
     fn place(&mut self, id: ConnectionId, carrier: Carrier) {
@@ -250,6 +235,9 @@ impl Driver {
         let mut input = std::mem::take(&mut self.input);
         while let Some(socket) = self.socket(id) {
             let waker = socket.waker.clone();
+            if socket.linked > LINK_WINDOW {
+                break;
+            }
             if total >= READ_SHARE {
                 waker.wake();
                 break;
@@ -343,9 +331,8 @@ impl Driver {
                     connection: *connection,
                     octets: batch.to_vec(),
                 };
-                if let Some(thread) = self.parts.threads.get(origin.0) {
-                    thread.send(letter);
-                }
+                let origin = *origin;
+                self.send(origin, letter);
                 Written::All
             }
             _ => Written::Failed,
@@ -377,25 +364,25 @@ impl Driver {
 
     fn pass_on(&mut self, foreign: Foreign) {
         let origin = Owner(self.parts.number);
-        let (owner, letter) = match foreign {
+        match foreign {
             Foreign::Octets {
                 connection,
                 owner,
                 octets,
-            } => (
-                owner,
-                Letter::Link {
+            } => {
+                if let Some(socket) = self.socket(connection) {
+                    socket.linked += octets.len();
+                }
+                let letter = Letter::Link {
                     origin,
                     connection,
                     octets,
-                },
-            ),
-            Foreign::Closed { connection, owner } => {
-                (owner, Letter::LinkClosed { origin, connection })
+                };
+                self.send(owner, letter);
             }
-        };
-        if let Some(thread) = self.parts.threads.get(owner.0) {
-            thread.send(letter);
+            Foreign::Closed { connection, owner } => {
+                self.send(owner, Letter::LinkClosed { origin, connection });
+            }
         }
     }
 
@@ -445,10 +432,8 @@ impl Driver {
         }) = carrier
         {
             self.links.remove(&(origin, connection));
-            if let Some(thread) = self.parts.threads.get(origin.0) {
-                let owner = Owner(self.parts.number);
-                thread.send(Letter::Unlink { owner, connection });
-            }
+            let owner = Owner(self.parts.number);
+            self.send(origin, Letter::Unlink { owner, connection });
         }
         carrier
     }
@@ -478,6 +463,16 @@ impl Driver {
             log::Level::Error,
             "a switch thread caught a panic".to_owned(),
         );
+    }
+
+    /// What was to be looked at in a turn that broke off is lost: look everywhere.
+    fn look_at_all(&mut self) {
+        for carrier in self.carriers.iter().flatten() {
+            if let Carrier::Socket(socket) = carrier {
+                socket.wakeup.looked_at();
+                socket.waker.wake_by_ref();
+            }
+        }
     }
 
     fn log(&mut self, level: log::Level, text: String) {
@@ -552,8 +547,10 @@ impl Future for Driver {
         let driver = &mut *self;
         driver.ready.register(context.waker());
         driver.now = driver.clock.now();
-        driver.turn();
-        driver.keep_time(context);
+        if catch_unwind(AssertUnwindSafe(|| driver.turn(context))).is_err() {
+            driver.panicked();
+            driver.look_at_all();
+        }
         driver.publish();
         if driver.stop_by.is_some() {
             if driver.has_stopped() {
@@ -566,29 +563,5 @@ impl Future for Driver {
             }
         }
         Poll::Pending
-    }
-}
-
-impl Socket {
-    fn put(&mut self, batch: &mut Batch) -> Written {
-        let mut context = Context::from_waker(&self.waker);
-        while !batch.is_empty() {
-            let stream = Pin::new(&mut self.stream);
-            let written = match batch.single() {
-                Some(octets) => stream.poll_write(&mut context, octets),
-                None => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let count = batch.slices(&mut slices);
-                    let slices = slices.get(..count).unwrap_or_default();
-                    stream.poll_write_vectored(&mut context, slices)
-                }
-            };
-            match written {
-                Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
-                Poll::Ready(Ok(count)) => batch.advance(count),
-                Poll::Pending => return Written::Blocked,
-            }
-        }
-        Written::All
     }
 }

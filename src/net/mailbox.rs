@@ -29,6 +29,11 @@ pub(super) enum Letter {
         origin: Owner,
         connection: ConnectionId,
     },
+    /// So many octets of a `Link` have been dealt with.
+    Taken {
+        connection: ConnectionId,
+        octets: usize,
+    },
     /// Octets a session elsewhere wants written to a connection here.
     Reply {
         connection: ConnectionId,

@@ -5,6 +5,7 @@
 //! first request names. No conference rules here.
 
 mod acceptor;
+mod carrier;
 mod driver;
 mod mailbox;
 mod register;

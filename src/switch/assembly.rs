@@ -127,6 +127,14 @@ impl Assemblies {
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
+
+    /// Octets held.
+    pub(super) fn octets(&self) -> usize {
+        self.messages
+            .iter()
+            .map(|message| message.octets.len())
+            .sum()
+    }
 }
 
 impl Assembly {

@@ -40,4 +40,12 @@ impl Connection {
     pub(super) fn is_idle(&self) -> bool {
         self.sessions.is_empty() && self.links.is_empty()
     }
+
+    /// Octets held of a SEND whose end has not come.
+    pub(super) fn held(&self) -> usize {
+        match self.incoming.as_deref() {
+            Some(Incoming::Send { octets, .. }) => octets.len(),
+            _ => 0,
+        }
+    }
 }

@@ -51,6 +51,9 @@ const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
 const UNBOUND_OCTETS: usize = 64 * 1024;
 /// How long a connection that is to close may take to write what is queued.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// Octets of messages that are not whole yet, in one instance; above it chunks are answered
+/// 413. A dozen of the largest messages at a time, whatever the number of sessions.
+const HELD_OCTETS: usize = 128 * 1024 * 1024;
 
 /// What the operator decided.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +152,8 @@ pub struct Switch {
     dirty_connections: VecDeque<ConnectionId>,
     /// A room holds enough new octets that its members should be written to.
     pressed: bool,
+    /// Octets of messages that are not whole yet.
+    held: usize,
     stopping: bool,
     counters: Counters,
 }
@@ -176,6 +181,7 @@ impl Switch {
             dirty_rooms: Vec::new(),
             dirty_connections: VecDeque::new(),
             pressed: false,
+            held: 0,
             stopping: false,
             counters: Counters::default(),
         }
@@ -209,6 +215,7 @@ impl Switch {
         let Some(connection) = self.connections.remove(id) else {
             return;
         };
+        self.held = self.held.saturating_sub(connection.held());
         for owner in connection.links {
             self.foreign.push_back(Foreign::Closed {
                 connection: id,
@@ -379,6 +386,7 @@ impl Switch {
         let Some(session) = self.sessions.remove(key) else {
             return;
         };
+        self.held = self.held.saturating_sub(session.assemblies.octets());
         self.by_session.remove(&session.id);
         self.directory.forget(&session.id);
         if let Some(id) = session.connection {
@@ -497,7 +505,11 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        let before = session.assemblies.octets();
         let again = session.assemblies.expire(now, self.config.chunk_timeout);
+        self.held = self
+            .held
+            .saturating_sub(before - session.assemblies.octets());
         session.assemblies.timed = again.is_some();
         if let Some(due) = again {
             self.timers.arm(due, Timer::Chunk(key));

@@ -9,7 +9,7 @@ use crate::wire::msrp::{DecodeError, Event, FailureReport, Flag, Method, Path, R
 use super::ids::{ConnectionId, SessionKey};
 use super::incoming::{Facts, Incoming};
 use super::replies::{self, Code};
-use super::{Foreign, Owner, Switch, UNBOUND_OCTETS, copies};
+use super::{Foreign, HELD_OCTETS, Owner, Switch, UNBOUND_OCTETS, copies};
 
 /// Whose a message is.
 enum Target {
@@ -190,12 +190,14 @@ impl Switch {
                 facts,
                 octets,
             } => {
-                if octets.len() + piece.len() > self.largest_chunk(*session) {
+                let above = octets.len() + piece.len() > self.largest_chunk(*session);
+                if above || self.held + piece.len() > HELD_OCTETS {
+                    self.held = self.held.saturating_sub(octets.len());
                     // C31: said at once, so that the sender stops in the middle of it.
-                    let facts = facts.clone();
                     self.reply(id, &facts.view(), Code::TooLarge);
                     *incoming = Incoming::Skip;
                 } else {
+                    self.held += piece.len();
                     octets.extend_from_slice(piece);
                 }
             }
@@ -217,14 +219,11 @@ impl Switch {
                 session,
                 facts,
                 octets,
-            } => self.send(
-                now,
-                id,
-                session,
-                &facts.view(),
-                Some(Cow::Owned(octets)),
-                flag,
-            ),
+            } => {
+                self.held = self.held.saturating_sub(octets.len());
+                let body = Some(Cow::Owned(octets));
+                self.send(now, id, session, &facts.view(), body, flag);
+            }
         }
     }
 

@@ -8,7 +8,6 @@ use crate::time::Moment;
 use crate::wire::cpim::{CpimError, Message};
 use crate::wire::msrp::Flag;
 
-use super::Switch;
 use super::assembly::{Added, WHOLE};
 use super::backlog::{Audience, Entry};
 use super::ids::{ConnectionId, RoomKey, SessionKey};
@@ -16,6 +15,7 @@ use super::incoming::Facts;
 use super::replies::{self, Code};
 use super::session::{canonical, media_type};
 use super::timers::Timer;
+use super::{HELD_OCTETS, Switch};
 
 /// Some clients send this every few seconds when they see a wildcard in accept-types.
 const HEARTBEAT: &str = "text/x-msrp-heartbeat";
@@ -36,9 +36,7 @@ impl Switch {
             return self.reply(id, facts, Code::Ok);
         };
         if flag == Flag::Abort {
-            if let (Some(session), Some(name)) = (self.sessions.get_mut(key), facts.message_id) {
-                session.assemblies.abort(name);
-            }
+            self.abort(key, facts);
             return self.reply(id, facts, Code::Ok);
         }
         if let Err(code) = self.screen(key, facts) {
@@ -98,6 +96,15 @@ impl Switch {
         flag == Flag::Last && facts.range.start <= 1 && !started
     }
 
+    /// The sender gave the message up (C30).
+    fn abort(&mut self, key: SessionKey, facts: &Facts<'_>) {
+        if let (Some(session), Some(name)) = (self.sessions.get_mut(key), facts.message_id) {
+            self.held = self.held.saturating_sub(session.assemblies.octets());
+            session.assemblies.abort(name);
+            self.held += session.assemblies.octets();
+        }
+    }
+
     fn assemble(
         &mut self,
         now: Moment,
@@ -112,7 +119,12 @@ impl Switch {
         let Some(name) = facts.message_id else {
             return Err(Code::BadRequest);
         };
+        if self.held + octets.len() > HELD_OCTETS {
+            return Err(Code::TooLarge);
+        }
+        self.held = self.held.saturating_sub(session.assemblies.octets());
         let added = session.assemblies.add(now, facts, name, octets, flag);
+        self.held += session.assemblies.octets();
         if !session.assemblies.is_empty() && !session.assemblies.timed {
             session.assemblies.timed = true;
             let due = now + self.config.chunk_timeout;

@@ -151,6 +151,30 @@ fn messages_under_assembly_are_bounded() {
     assert_eq!(codes.iter().filter(|code| **code == 413).count(), 12);
 }
 
+#[test]
+fn all_that_is_not_whole_is_bounded_together() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.switch.held = HELD_OCTETS - 100;
+    let part = cpim("alice", &"x".repeat(1000));
+    stage.give(alice, chunk("tid12341", 1, "*", &part, '+'));
+    let single = send("alice", "tid12342", &[], &part);
+    for piece in single.as_bytes().chunks(500) {
+        stage.give(alice, piece);
+    }
+    assert_eq!(stage.codes(alice), [413, 413]);
+    assert_eq!(stage.switch.held, HELD_OCTETS - 100);
+    stage.switch.held = 0;
+    stage.give(alice, chunk("tid12343", 1, "*", &part, '+'));
+    assert_eq!(stage.switch.held, part.len());
+    let rest = &send("alice", "tid12344", &[], &part);
+    stage.give(alice, &rest[..800]);
+    assert!(stage.switch.held > part.len());
+    stage.switch.closed(stage.now, alice);
+    assert_eq!(stage.switch.held, 0);
+    assert!(stage.raw(bob).is_empty());
+}
+
 /// A conversation with everything in it.
 fn conversation() -> String {
     let body = body();
@@ -203,6 +227,7 @@ fn outcome(cuts: &[usize]) -> (Vec<Got>, Vec<Got>) {
             break;
         }
     }
+    assert_eq!(stage.switch.held, 0);
     (stage.got(alice), stage.got(bob))
 }
 
