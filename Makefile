@@ -1,6 +1,7 @@
 # make            the module and the chat client, optimised, in build/
 # make demo       a proxy with a room in it, and three people who talk
 # make test       everything there is to test; first installs what it needs
+# make bench      what a delivery costs, beside a minimal server, in one table (minutes)
 # make lint       format, compiler and clippy warnings as errors, licences
 # make install    the module into the proxy's module folder (MODULES=… names another)
 # make abi-check  our C declarations against a proxy's source tree
@@ -8,7 +9,7 @@
 CARGO ?= cargo
 HOST ?= kamailio
 
-.PHONY: all install abi-check deps demo test lint clean
+.PHONY: all install abi-check deps demo test bench lint clean
 
 all: cargo
 	$(CARGO) build --release --locked
@@ -25,6 +26,9 @@ demo: deps
 
 test: deps
 	@.ci/all-tests
+
+bench: cargo
+	$(CARGO) bench --locked --quiet --bench room_load
 
 lint: cargo
 	$(CARGO) fmt --check
