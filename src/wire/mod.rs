@@ -5,3 +5,4 @@ pub mod cpim;
 pub mod msrp;
 pub mod sdp;
 pub mod sip;
+mod xml;

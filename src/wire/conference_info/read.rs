@@ -2,8 +2,8 @@
 //! Elements of other namespaces and values the schema does not know are passed over.
 
 use super::model::*;
-use super::write::{is_xml, restore_host};
 use super::{NAMESPACE, XCON_NAMESPACE};
+use crate::wire::xml::{is_xml, restore_host};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, XmlVersion};

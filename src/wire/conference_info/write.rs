@@ -3,13 +3,13 @@
 
 use super::model::*;
 use super::{NAMESPACE, XCON_NAMESPACE};
-use std::fmt::Write;
+use crate::wire::xml::{Xml, escape_uri, is_xml};
 
 impl Document {
     /// The document as XML in UTF-8. What XML forbids is left out of texts, what a URI may
     /// not hold is escaped in URIs.
     pub fn write(&self) -> String {
-        let mut xml = Xml(String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
+        let mut xml = Xml::document();
         let users = self.users.as_ref().filter(|_| self.state != State::Deleted);
         let nicknames = users.is_some_and(|u| u.users.iter().any(|user| user.nickname.is_some()));
         let version = self.version.to_string();
@@ -227,111 +227,11 @@ fn write_call_info(xml: &mut Xml, call: &CallInfo) {
     xml.close("call-info");
 }
 
-/// XML under way.
-struct Xml(String);
-
 impl Xml {
-    fn open(&mut self, name: &str) {
-        let _ = write!(self.0, "<{name}");
-    }
-
-    fn attribute(&mut self, name: &str, value: &str) {
-        let _ = write!(self.0, " {name}=\"");
-        self.escaped(value);
-        self.0.push('"');
-    }
-
     /// `full` is what an absent attribute says.
     fn state(&mut self, state: State) {
         if state != State::Full {
             self.attribute("state", state.as_str());
         }
-    }
-
-    fn content(&mut self) {
-        self.0.push('>');
-    }
-
-    fn empty(mut self) -> Self {
-        self.0.push_str("/>");
-        self
-    }
-
-    fn element(&mut self, name: &str) {
-        self.open(name);
-        self.content();
-    }
-
-    fn close(&mut self, name: &str) {
-        let _ = write!(self.0, "</{name}>");
-    }
-
-    fn text(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.element(name);
-            self.escaped(text);
-            self.close(name);
-        }
-    }
-
-    fn display(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
-        if let Some(value) = value {
-            let _ = write!(self.0, "<{name}>{value}</{name}>");
-        }
-    }
-
-    /// One escaping for texts and attributes; white space that a parser would change is
-    /// written as references (XML 1.0 §2.11, §3.3.3).
-    fn escaped(&mut self, text: &str) {
-        for c in text.chars() {
-            match c {
-                '&' => self.0.push_str("&amp;"),
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '"' => self.0.push_str("&quot;"),
-                '\t' | '\n' | '\r' => {
-                    let _ = write!(self.0, "&#{};", u32::from(c));
-                }
-                c if is_xml(c) => self.0.push(c),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// What XML 1.0 §2.2 lets in, white space aside.
-pub(super) fn is_xml(c: char) -> bool {
-    c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}')
-}
-
-/// `xs:anyURI`: what RFC 3986 does not know in a URI without `//` is escaped, so is a `%`
-/// that escapes nothing and every `#` (ours have no fragment). Brackets of an IPv6 host are
-/// among that: a common validator refuses them, and with them the whole document.
-fn escape_uri(uri: &str) -> String {
-    let octets = uri.as_bytes();
-    let mut escaped = String::with_capacity(uri.len());
-    for (at, &octet) in octets.iter().enumerate() {
-        let is_hex = |ahead: usize| octets.get(at + ahead).is_some_and(u8::is_ascii_hexdigit);
-        let fine = match octet {
-            b'%' => is_hex(1) && is_hex(2),
-            _ => octet.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=".contains(&octet),
-        };
-        match fine {
-            true => escaped.push(octet.into()),
-            false => {
-                let _ = write!(escaped, "%{octet:02X}");
-            }
-        }
-    }
-    escaped
-}
-
-/// Gives an IPv6 host its brackets back.
-pub(super) fn restore_host(uri: String) -> String {
-    let before_host = uri.find('@').or_else(|| uri.find(':'));
-    let (before, host) = uri.split_at(before_host.map_or(0, |at| at + 1));
-    match host.strip_prefix("%5B").and_then(|h| h.split_once("%5D")) {
-        Some((address, after)) => format!("{before}[{address}]{after}"),
-        None => uri,
     }
 }
