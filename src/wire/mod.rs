@@ -3,6 +3,8 @@
 pub mod conference_info;
 pub mod cpim;
 pub mod msrp;
+pub mod multipart;
+pub mod resource_lists;
 pub mod sdp;
 pub mod sip;
 mod xml;

@@ -232,7 +232,7 @@ fn after_words(line: &str, count: usize) -> &str {
 }
 
 /// Reads fields up to and with the empty line; answers what follows it.
-fn parse_headers(mut octets: &[u8]) -> Result<(Headers, &[u8]), ParseError> {
+pub(crate) fn parse_headers(mut octets: &[u8]) -> Result<(Headers, &[u8]), ParseError> {
     let mut headers = Headers::new();
     let mut field: Vec<u8> = Vec::new();
     loop {

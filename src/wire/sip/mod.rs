@@ -13,6 +13,7 @@ mod uri;
 mod values;
 
 pub use headers::{Header, Headers};
+pub(crate) use message::parse_headers;
 pub use message::{
     MAX_HEADER_BLOCK, MAX_HEADERS, MAX_LINE, MAX_MESSAGE, Message, ParseError, Request, Response,
 };
