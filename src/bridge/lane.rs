@@ -6,10 +6,11 @@ use std::os::unix::net::UnixDatagram;
 
 use super::{Frame, FrameError, MAX_FRAME};
 
-/// Octets that may wait in one lane. At some 4 KiB a request in the kernel's accounting that
-/// is about two thousand: ten seconds of a stopped conference process at 200 requests/s.
-/// Without CAP_NET_ADMIN the kernel grants less (net.core.wmem_max).
-pub const LANE_OCTETS: usize = 8 * 1024 * 1024;
+/// Octets that may wait in one lane; the kernel doubles it and counts its own overhead, which
+/// makes some two thousand requests. Every one of them holds 10 kB of the host's shared
+/// memory meanwhile, and hosts come with 64 MB of that. Without CAP_NET_ADMIN the kernel
+/// grants less (net.core.wmem_max).
+pub const LANE_OCTETS: usize = 2 * 1024 * 1024;
 
 /// Why a frame was not handed over.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,12 @@
 //! thread alone, so lines of other threads wait in a queue until that thread [`drain`]s it.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::log::{Level, Line};
+use crate::time::Clock;
 
 /// Lines that may wait; a burst above that is dropped rather than grown without bound.
 const QUEUE_LENGTH: usize = 1024;
@@ -48,6 +50,15 @@ pub(crate) fn error(text: impl std::fmt::Display) {
 /// A warning line.
 pub(crate) fn warning(text: impl std::fmt::Display) {
     write(&Line::new(Level::Warning, text));
+}
+
+/// A warning line that a flood of requests may cause: at most one a second and process.
+pub(crate) fn warning_in_a_flood(text: impl std::fmt::Display) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = Clock::start().now().since_epoch().as_secs();
+    if LAST.swap(now, Ordering::Relaxed) != now {
+        warning(text);
+    }
 }
 
 /// A notice line.

@@ -36,8 +36,20 @@ mod refused {
     pub(super) const NOT_OURS: c_int = -1;
     /// The request, or the argument in the script, is malformed.
     pub(super) const MALFORMED: c_int = -2;
-    /// A bug of this module.
+    /// A bug of this module, or the host has no memory left.
     pub(super) const BROKEN: c_int = -3;
+
+    /// tm's number for "out of memory", in both hosts.
+    const OUT_OF_MEMORY: c_int = -2;
+
+    /// When tm makes no transaction; it has logged why.
+    pub(super) fn without_transaction(code: c_int) -> c_int {
+        if code == OUT_OF_MEMORY {
+            BROKEN
+        } else {
+            MALFORMED
+        }
+    }
 }
 
 /// Line ends a client may send before a request (RFC 3261 §7.5; keep-alives are longer).

@@ -129,8 +129,7 @@ unsafe fn hand_over(
             Created::Absorbed => return TAKEN,
             Created::None => return refused::MALFORMED,
             Created::Failed(code) => {
-                log::warning(format_args!("no transaction for a request ({code})"));
-                return refused::MALFORMED;
+                return refused::without_transaction(code);
             }
         }
         if !keeps_request(module, message) {
@@ -147,11 +146,11 @@ unsafe fn hand_over(
         match module.bridge.send(&Frame::Request(Box::new(arrival))) {
             Ok(()) => {}
             Err(SendError::Frame(error)) => {
-                log::warning(error);
+                log::warning_in_a_flood(error);
                 module.tm.answer(message, 513, c"Message Too Large");
             }
             Err(error) => {
-                log::warning(error);
+                log::warning_in_a_flood(error);
                 module.tm.answer(message, 503, c"Service Unavailable");
             }
         }
@@ -192,7 +191,7 @@ unsafe fn keeps_request(module: &Module, message: *mut abi::Message) -> bool {
 /// As for [`take`].
 unsafe fn acknowledge(module: &Module, message: *mut abi::Message, arrival: Arrival) -> c_int {
     if let Err(error) = module.bridge.send(&Frame::Request(Box::new(arrival))) {
-        log::warning(format_args!("an ACK was lost: {error}"));
+        log::warning_in_a_flood(format_args!("an ACK was lost: {error}"));
     }
     // SAFETY: the caller's promise.
     unsafe { module.tm.absorb(message) };
@@ -225,7 +224,7 @@ unsafe fn cancel(module: &Module, message: *mut abi::Message) -> c_int {
 
 fn tell_cancelled(module: &Module, id: TransactionId) {
     if let Err(error) = module.bridge.send(&Frame::Cancel(id)) {
-        log::warning(format_args!("a CANCEL was lost: {error}"));
+        log::warning_in_a_flood(format_args!("a CANCEL was lost: {error}"));
     }
 }
 

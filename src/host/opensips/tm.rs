@@ -349,6 +349,6 @@ unsafe fn response(what: &opensips_event) -> bytes::Bytes {
 fn hand_over(frame: &Frame) {
     let Some(module) = MODULE.get() else { return };
     if let Err(error) = module.bridge.send(frame) {
-        log::warning(format_args!("not handed over: {error}"));
+        log::warning_in_a_flood(format_args!("not handed over: {error}"));
     }
 }

@@ -93,8 +93,7 @@ unsafe fn hand_over(
             Created::Absorbed => return TAKEN,
             Created::None => return refused::MALFORMED,
             Created::Failed(code) => {
-                log::warning(format_args!("no transaction for a request ({code})"));
-                return refused::MALFORMED;
+                return refused::without_transaction(code);
             }
         }
         if invite {
@@ -103,11 +102,11 @@ unsafe fn hand_over(
         match module.bridge.send(&Frame::Request(Box::new(arrival))) {
             Ok(()) => {}
             Err(SendError::Frame(error)) => {
-                log::warning(error);
+                log::warning_in_a_flood(error);
                 module.tm.answer(message, 513, "Message Too Large");
             }
             Err(error) => {
-                log::warning(error);
+                log::warning_in_a_flood(error);
                 module.tm.answer(message, 503, "Service Unavailable");
             }
         }
@@ -121,7 +120,7 @@ unsafe fn hand_over(
 /// As for [`take`].
 unsafe fn acknowledge(module: &Module, message: *mut abi::Message, arrival: Arrival) -> c_int {
     if let Err(error) = module.bridge.send(&Frame::Request(Box::new(arrival))) {
-        log::warning(format_args!("an ACK was lost: {error}"));
+        log::warning_in_a_flood(format_args!("an ACK was lost: {error}"));
     }
     // SAFETY: the caller's promise.
     unsafe { module.tm.absorb(message) };
@@ -154,7 +153,7 @@ unsafe fn cancel(module: &Module, message: *mut abi::Message) -> c_int {
 
 fn tell_cancelled(module: &Module, id: TransactionId) {
     if let Err(error) = module.bridge.send(&Frame::Cancel(id)) {
-        log::warning(format_args!("a CANCEL was lost: {error}"));
+        log::warning_in_a_flood(format_args!("a CANCEL was lost: {error}"));
     }
 }
 
