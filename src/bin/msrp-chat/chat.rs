@@ -27,6 +27,8 @@ const LINGER: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a lost room has to call back: a little more than the server's own grace of 30 s.
 const CALL_BACK: Duration = Duration::from_secs(35);
+/// A lost connection is not worth a line when the room's BYE follows at once.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +125,18 @@ struct Chat {
     said: bool,
     expected: Vec<String>,
     input_over: bool,
-    lost_until: Option<Moment>,
+    lost: Option<Lost>,
     limit: Option<Moment>,
     ending: Option<Ending>,
+}
+
+/// The connection is gone and the call is not.
+struct Lost {
+    reason: String,
+    /// The person has been told.
+    told: bool,
+    /// When to tell, then when to give up.
+    next: Moment,
 }
 
 /// The way out.
@@ -163,7 +174,7 @@ impl Chat {
             roster: Roster::default(),
             joined: false,
             input_over: false,
-            lost_until: None,
+            lost: None,
             ending: None,
         }
     }
@@ -256,7 +267,7 @@ impl Chat {
                 let session = Session::start(now, stream, me, room, &mut entropy::System);
                 self.connection = Some(connection);
                 self.session = Some(session);
-                self.lost_until = None;
+                self.lost = None;
             }
             Err(failure) => self.not_joined(&failure),
         }
@@ -333,7 +344,7 @@ impl Chat {
         let now = self.clock.now();
         match Command::parse(line) {
             None => {}
-            Some(Command::Quit) => self.leave("you said so", Status::Fine),
+            Some(Command::Quit) => self.leave("quit", Status::Fine),
             Some(Command::Help) => HELP.lines().for_each(|line| self.screen.note(now, line)),
             Some(Command::Who) => self.screen.who(now, &self.roster),
             Some(Command::Wrong(advice)) => self.screen.note(now, &advice),
@@ -341,7 +352,8 @@ impl Chat {
             Some(Command::Private { to, text }) => match self.roster.find(&to) {
                 Some(uri) => self.say(Some(&uri), &text, !interactive),
                 None => {
-                    let failure = Failure::msrp("send", 404, "there is nobody of that name");
+                    let reason = format!("nobody here is called {to}");
+                    let failure = Failure::unusable("send", &reason, "/who shows who is here.");
                     self.screen.failed(now, &failure);
                 }
             },
@@ -405,14 +417,25 @@ impl Chat {
         if let Some(session) = &mut self.session {
             session.tick(now);
         }
-        if self.lost_until.is_some_and(|until| until <= now) {
-            self.lost_until = None;
-            self.leave("the connection to the room is lost", Status::Unmet);
-        }
+        self.still_lost(now);
         if self.limit.is_some_and(|limit| limit <= now) {
             self.limit = None;
             self.time_is_over();
         }
+    }
+
+    fn still_lost(&mut self, now: Moment) {
+        let Some(lost) = self.lost.as_mut().filter(|lost| lost.next <= now) else {
+            return;
+        };
+        if lost.told {
+            self.lost = None;
+            return self.leave("the connection to the room is lost", Status::Unmet);
+        }
+        lost.told = true;
+        lost.next = now + CALL_BACK;
+        let text = format!("{}; waiting for the room to call back.", lost.reason);
+        self.screen.note(now, &text);
     }
 
     fn time_is_over(&mut self) {
@@ -528,19 +551,18 @@ impl Chat {
     fn connection_lost(&mut self, reason: &str) {
         self.connection = None;
         self.session = None;
-        if self.ending.is_none() {
-            let now = self.clock.now();
-            self.lost_until = Some(now + CALL_BACK);
-            let text = format!("{reason}; waiting for the room to call back.");
-            self.screen.note(now, &text);
-        }
+        self.lost = self.ending.is_none().then(|| Lost {
+            reason: reason.to_owned(),
+            told: false,
+            next: self.clock.now() + QUIET,
+        });
     }
 
     fn deadline(&self) -> Option<Moment> {
         [
             self.agent.deadline(),
             self.session.as_ref().and_then(Session::deadline),
-            self.lost_until,
+            self.lost.as_ref().map(|lost| lost.next),
             self.limit,
             self.ending.as_ref().map(|ending| ending.by),
         ]

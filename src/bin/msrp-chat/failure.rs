@@ -143,7 +143,7 @@ fn msrp_advice(code: u16) -> &'static str {
     match code {
         400 => "The server did not understand the message.",
         403 => "The room does not allow that.",
-        404 => "Nobody of that name is in the room: /who shows who is.",
+        404 => "/who shows who is here.",
         408 => "The connection may be broken: leave and join again.",
         413 => "The message is too large.",
         415 => "The room does not take this kind of message.",

@@ -142,9 +142,12 @@ impl Input {
 
     /// Puts the terminal back as it was, should the editor still wait for a line.
     pub(crate) fn restore(&self) {
-        if let Some(settings) = &self.terminal {
-            stty(&[settings.trim()]);
-        }
+        let Some(settings) = self.terminal.as_ref().filter(|_| !self.lines.is_closed()) else {
+            return;
+        };
+        stty(&[settings.trim()]);
+        // The editor has also switched bracketed paste on, and its prompt stands there.
+        println!("\x1b[?2004l");
     }
 }
 

@@ -289,9 +289,20 @@ impl Agent {
                 self.phase = Phase::Over;
                 self.events.push_back(match gave_up {
                     true => Event::Left,
-                    false => Event::Failed(Failure::sip("join", code, &response.reason)),
+                    false => Event::Failed(self.refusal(code, &response.reason)),
                 });
             }
+        }
+    }
+
+    fn refusal(&self, code: u16, reason: &str) -> Failure {
+        let failure = Failure::sip("join", code, reason);
+        match (code, &self.credentials) {
+            (401 | 407, Some(_)) => Failure {
+                advice: "The server does not accept this user name and password.".to_owned(),
+                ..failure
+            },
+            _ => failure,
         }
     }
 
