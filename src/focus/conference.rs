@@ -48,6 +48,8 @@ pub(super) struct Participant {
     pub(super) display: String,
     pub(super) nickname: Option<String>,
     pub(super) role: Role,
+    /// Asked for privacy: the number it is shown by instead of its address.
+    pub(super) anonymous: Option<u32>,
     pub(super) endpoints: Vec<EndpointId>,
     /// The revision of the first join of this stay.
     pub(super) since: u64,

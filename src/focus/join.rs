@@ -388,6 +388,7 @@ impl Focus {
                 display: endpoint.display.clone(),
                 nickname: None,
                 role: endpoint.role,
+                anonymous: None,
                 endpoints: Vec::new(),
                 since: revision,
                 changed: revision,
