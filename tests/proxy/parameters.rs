@@ -4,21 +4,22 @@ use crate::harness::on_every_host;
 use crate::harness::plan::Plan;
 
 /// Name, value, and what the line must say would be right.
-const WRONG: [(&str, &str, &str); 14] = [
-    ("listen", "tcp:127.0.0.1:2855", "msrp:"),
-    ("listen", "msrp:nowhere", "msrp:"),
-    ("advertise", "not a host", ""),
-    ("room", "lobby", "sip:"),
-    ("room", "sip:a@b;max=none", "max"),
-    ("adhoc", "perhaps", "yes"),
-    ("max_conferences", "0", "1"),
-    ("max_participants", "0", "1"),
-    ("max_message_size", "0", ""),
-    ("bind_timeout", "0", "1"),
-    ("rejoin_grace", "99999999", ""),
-    ("subscription_expires", "59", "60"),
-    ("notify_interval_ms", "99999999", ""),
-    ("switch_threads", "100000", "1"),
+const WRONG: [(&str, &str, &str); 15] = [
+    ("listen", "tcp:127.0.0.1:2855", "msrp:ADDRESS:PORT"),
+    ("listen", "msrp:nowhere", "msrp:ADDRESS:PORT"),
+    ("advertise", "not a host", "HOST"),
+    ("room", "lobby", "sip:USER@HOST"),
+    ("room", "sip:a@b;max=none", "max=1..100000"),
+    ("adhoc", "perhaps", "yes, no"),
+    ("max_conferences", "0", "1 to 10000000"),
+    ("max_participants", "0", "1 to 100000"),
+    ("max_message_size", "0", "2048 to 1073741824"),
+    ("bind_timeout", "0", "1 to 3600"),
+    ("rejoin_grace", "99999999", "0 to 86400"),
+    ("subscription_expires", "59", "60 to 86400"),
+    ("notify_interval_ms", "99999999", "0 to 60000"),
+    ("switch_threads", "100000", "0 to 256"),
+    ("bind_timeout", "soon", "1 to 3600"),
 ];
 
 #[test]
