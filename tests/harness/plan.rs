@@ -94,7 +94,8 @@ impl Plan {
             .unwrap_or_else(|error| panic!("{}: {error}", example.display()));
         let text = text
             .replace("5060", &self.sip.to_string())
-            .replace("2855", &self.msrp.to_string());
+            .replace("2855", &self.msrp.to_string())
+            .replace("/tmp/", &format!("{}/", folder.display()));
         let mut out = match self.host.family {
             Family::OpenSips => "stderror_enabled=yes\nsyslog_enabled=no\n".to_owned(),
             Family::Kamailio => String::new(),
