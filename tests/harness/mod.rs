@@ -35,7 +35,9 @@ pub const SILENCE: Duration = Duration::from_millis(700);
 /// Runs one scenario on every proxy found; all get their turn even if one fails.
 pub fn on_every_host(scenario: impl Fn(&host::Host)) {
     let mut failure = None;
-    for host in host::found() {
+    let hosts = host::found();
+    assert!(!hosts.is_empty(), "no proxy to test on");
+    for host in hosts {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(&host))) {
             eprintln!("^ failed on {}", host.name);
             failure = Some(panic);

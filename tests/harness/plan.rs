@@ -80,7 +80,7 @@ impl Plan {
             !status.success(),
             "a refused configuration ends with success"
         );
-        proxy.log()
+        proxy.whole_log()
     }
 
     /// The example configuration, changed as asked. `folder` is for sockets and the module.

@@ -43,6 +43,8 @@ pub struct Proxy {
     folder: PathBuf,
     plan: Plan,
     lines: Arc<Mutex<String>>,
+    /// Closes when the last process that could write to the log is gone.
+    logged: Arc<Mailbox<()>>,
     ended: Arc<Mailbox<ExitStatus>>,
     watchdog: Child,
     over: bool,
@@ -62,7 +64,12 @@ impl Proxy {
         let lines = Arc::new(Mutex::new(String::new()));
         let log = child.stderr.take().expect("a pipe");
         let (written, copy) = (Arc::clone(&lines), folder.join("log"));
-        thread::spawn(move || read_log(log, &written, &copy));
+        let logged = Arc::new(Mailbox::new());
+        let log_end = Arc::clone(&logged);
+        thread::spawn(move || {
+            read_log(log, &written, &copy);
+            log_end.close();
+        });
         let (pid, ended) = (child.id(), Arc::new(Mailbox::new()));
         let watchdog = watchdog(pid, &folder);
         let end = Arc::clone(&ended);
@@ -77,6 +84,7 @@ impl Proxy {
             folder,
             plan,
             lines,
+            logged,
             ended,
             watchdog,
             over: false,
@@ -143,6 +151,16 @@ impl Proxy {
     /// Waits for its main process to end.
     pub fn exit(&self, patience: Duration) -> Option<ExitStatus> {
         self.ended.take(patience, |_| true)
+    }
+
+    /// Everything it logged until its end.
+    pub fn whole_log(&self) -> String {
+        assert!(
+            self.logged.closes(PATIENCE),
+            "{} still logs",
+            self.host.name
+        );
+        self.log()
     }
 
     /// Asserts that no process of it lives.

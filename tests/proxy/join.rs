@@ -114,6 +114,7 @@ fn c60_the_focus_connects_to_a_passive_answerer() {
         let proxy = Plan::new(host).start();
         let bob = Participant::join(&proxy, "bob", Transport::Udp, "lobby");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let alice = Agent::new("alice", proxy.sip, Transport::Udp);
         let draft = alice.draft("INVITE", &proxy.room("lobby"));
         let answer = alice.exchange(&draft);
@@ -124,7 +125,14 @@ fn c60_the_focus_connects_to_a_passive_answerer() {
                 .ack(&alice)
                 .body("application/sdp", sdp),
         );
-        let link = Link::over(listener.accept().unwrap().0);
+        let mut accepted = None;
+        assert!(wait_until(PATIENCE, || {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        }));
+        let stream = accepted.unwrap().0;
+        stream.set_nonblocking(false).unwrap();
+        let link = Link::over(stream);
         let bind = link
             .request("SEND", PATIENCE)
             .expect("RFC 4975 §5.4: the active side sends at once");
@@ -206,8 +214,8 @@ fn a_retransmitted_invite_joins_once() {
         assert_eq!(answer.headers.first("To"), again.headers.first("To"));
         assert_eq!(answer.body, again.body);
         alice.send(&Dialog::new(&draft, &answer).ack(&alice));
+        assert!(wait_until(PATIENCE, || proxy.statistic("joins") == 1));
         assert_eq!(proxy.statistic("participants"), 1);
-        assert_eq!(proxy.statistic("joins"), 1);
         proxy.stop();
     });
 }
