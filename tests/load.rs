@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use harness::agent::{Agent, Transport};
+use harness::agent::{Agent, Transport, unique};
 use harness::draft::{Dialog, Draft};
 use harness::host::Host;
 use harness::participant::{Participant, client_path, invite};
@@ -83,8 +83,10 @@ fn two_thousand_invites_with_their_cancel_behind() {
 fn cancelled_invites(proxy: &Proxy, count: usize) {
     let agent = Agent::new("mallory", proxy.sip, Transport::Udp);
     let (mut open, mut acks) = (HashMap::new(), HashMap::new());
-    for _ in 0..count {
-        let draft = invite(&agent, &proxy.room("brief"), &client_path());
+    for number in 0..count {
+        let room = proxy.room(&format!("brief{}", number % 100));
+        let from = format!("<sip:caller{number}@127.0.0.1>;tag={}", unique());
+        let draft = invite(&agent, &room, &client_path()).set("From", from);
         for draft in [draft.clone(), draft.cancel()] {
             agent.send(&draft);
             open.insert(transaction(&draft), draft);
