@@ -74,9 +74,6 @@ pub enum DecodeError {
     /// A head above [`super::MAX_HEAD`].
     #[error("header block too large")]
     HeadTooLarge,
-    /// A response with a body.
-    #[error("malformed response")]
-    Response,
 }
 
 /// The longest end-line with its line end.
@@ -144,12 +141,12 @@ impl Decoder {
         let Some(start) = StartLine::read(input)? else {
             return Ok(None);
         };
-        let Some(end) = self.head_end(&start, input)? else {
-            return Ok(None);
-        };
         let decoded = match start.kind {
-            Kind::Response { code, comment } => response(&start, code, comment, &end, input)?,
+            Kind::Response { code, comment } => response(&start, code, comment, input)?,
             Kind::Request { method, exact } => {
+                let Some(end) = self.head_end(&start, input)? else {
+                    return Ok(None);
+                };
                 let block = &input[start.length..end.block_end];
                 let request = fields::request(start.transaction, method, exact, block);
                 self.request(request, &end, input)
@@ -391,31 +388,35 @@ impl<'a> StartLine<'a> {
     }
 }
 
+/// A response has no body, so its end-line is looked for at once; what stands before it is
+/// left to whoever asks for a header.
 fn response<'a>(
     start: &StartLine<'a>,
     code: u16,
     comment: &'a str,
-    end: &HeadEnd,
     input: &'a [u8],
 ) -> Result<Option<Decoded<'a>>, DecodeError> {
-    let used = match end.flag {
-        Some(_) => end.after,
-        // A blank line too many before the end-line does no harm.
-        None => match end_line(&input[end.after..], &start.transaction) {
-            Found::Yes(_, length) => end.after + length,
-            Found::Perhaps => return Ok(None),
-            Found::No => return Err(DecodeError::Response),
-        },
+    // From the CRLF of the start line on.
+    let rest = &input[start.length - 2..];
+    let reading = Reading {
+        transaction: start.transaction,
+        fresh: false,
     };
-    let block = &input[start.length..end.block_end];
+    let (headers, used, whole) = match reading.end(rest) {
+        BodyEnd::Here { data, used, .. } => (data, used, true),
+        BodyEnd::After(sure) => (sure, 0, false),
+    };
+    if start.length + headers > MAX_HEAD {
+        return Err(DecodeError::HeadTooLarge);
+    }
     let response = Response {
         transaction: start.transaction,
         code,
         comment,
-        headers: std::str::from_utf8(block).unwrap_or_default(),
+        headers: rest.get(2..headers + 2).unwrap_or_default(),
     };
-    Ok(Some(Decoded {
-        used,
+    Ok(whole.then_some(Decoded {
+        used: start.length - 2 + used,
         event: Event::Response(response),
     }))
 }

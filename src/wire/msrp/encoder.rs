@@ -1,5 +1,6 @@
 //! Writing heads, end-lines, responses and reports, without allocation.
 
+use super::fields::{has_control, is_control};
 use super::{ByteRange, FailureReport, Flag, Method, Status, TransactionId};
 use bytes::BufMut;
 use memchr::memmem;
@@ -29,25 +30,21 @@ fn end_line(out: &mut impl BufMut, transaction: &TransactionId, flag: Flag) {
 #[must_use = "a head ends with `body` or `end`"]
 pub struct HeadWriter<'b, B: BufMut> {
     out: &'b mut B,
-    transaction: TransactionId,
+    transaction: &'b TransactionId,
 }
 
 impl<'b, B: BufMut> HeadWriter<'b, B> {
     /// Start line, To-Path and From-Path of a request. Paths are URIs apart by one space.
     pub fn request(
         out: &'b mut B,
-        transaction: &TransactionId,
+        transaction: &'b TransactionId,
         method: Method<'_>,
         to_path: &str,
         from_path: &str,
     ) -> Self {
         start(out, transaction);
         put_text(out, method.as_str());
-        Self {
-            out,
-            transaction: *transaction,
-        }
-        .paths(to_path, from_path)
+        Self { out, transaction }.paths(to_path, from_path)
     }
 
     /// Start line, To-Path and From-Path of a response; it ends with `end(Flag::Last)` (C41).
@@ -55,7 +52,7 @@ impl<'b, B: BufMut> HeadWriter<'b, B> {
     /// From-Path otherwise (§7.2, C44).
     pub fn response(
         out: &'b mut B,
-        transaction: &TransactionId,
+        transaction: &'b TransactionId,
         code: u16,
         comment: &str,
         to_path: &str,
@@ -64,11 +61,7 @@ impl<'b, B: BufMut> HeadWriter<'b, B> {
         start(out, transaction);
         put_code(out, code);
         put_comment(out, comment);
-        Self {
-            out,
-            transaction: *transaction,
-        }
-        .paths(to_path, from_path)
+        Self { out, transaction }.paths(to_path, from_path)
     }
 
     fn paths(self, to_path: &str, from_path: &str) -> Self {
@@ -160,7 +153,7 @@ impl<'b, B: BufMut> HeadWriter<'b, B> {
 
     /// The end-line at once: a message without body (C05).
     pub fn end(self, flag: Flag) {
-        end_line(self.out, &self.transaction, flag);
+        end_line(self.out, self.transaction, flag);
     }
 }
 
@@ -171,10 +164,9 @@ fn start(out: &mut impl BufMut, transaction: &TransactionId) {
 }
 
 fn put_text(out: &mut impl BufMut, text: &str) {
-    let control = |octet: u8| (octet < b' ' && octet != b'\t') || octet == 0x7f;
-    if text.bytes().any(control) {
+    if has_control(text.as_bytes()) {
         for octet in text.bytes() {
-            out.put_u8(if control(octet) { b' ' } else { octet });
+            out.put_u8(if is_control(octet) { b' ' } else { octet });
         }
     } else {
         out.put_slice(text.as_bytes());

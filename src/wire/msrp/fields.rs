@@ -39,8 +39,7 @@ pub(super) fn request<'a>(
     }
     let headers = match std::str::from_utf8(block) {
         Ok(text) => {
-            text.split_terminator("\r\n")
-                .for_each(|line| fields.line(line));
+            fields.lines(text);
             text
         }
         Err(_) => {
@@ -65,15 +64,30 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A line ends with CRLF; what else ends in LF holds a control character.
+    fn lines(&mut self, text: &'a str) {
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', text.as_bytes()) {
+            let line = &text[start..end];
+            if let Some(line) = line.strip_suffix('\r') {
+                self.line(line);
+            } else {
+                self.fail(HeadError::Header);
+            }
+            start = end + 1;
+        }
+    }
+
     fn line(&mut self, line: &'a str) {
-        let control = |octet: u8| (octet < b' ' && octet != b'\t') || octet == 0x7f;
-        let Some((name, value)) = line.split_once(':') else {
+        let Some(colon) = memchr::memchr(b':', line.as_bytes()) else {
             return self.fail(HeadError::Header);
         };
-        if name.is_empty() || name.contains([' ', '\t']) || line.bytes().any(control) {
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        let spaced = name.bytes().any(|octet| octet == b' ' || octet == b'\t');
+        if name.is_empty() || spaced || has_control(line.as_bytes()) {
             return self.fail(HeadError::Header);
         }
-        self.field(name, value.trim_matches([' ', '\t']));
+        self.field(name, trimmed(value));
     }
 
     /// Header names are read in any case: deployed clients write odd ones.
@@ -139,6 +153,27 @@ impl<'a> Fields<'a> {
             }),
         }
     }
+}
+
+/// `value` without spaces and tabs around it: one belongs there (C02), none or several are
+/// read all the same.
+pub(super) fn trimmed(value: &str) -> &str {
+    // Both are ASCII, so this is `str::trim_matches` without decoding characters.
+    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let start = value.bytes().take_while(|octet| blank(octet)).count();
+    let end = value.len() - value.bytes().rev().take_while(|octet| blank(octet)).count();
+    value.get(start..end).unwrap_or_default()
+}
+
+/// What no header may hold: control characters, the tab aside.
+pub(super) fn is_control(octet: u8) -> bool {
+    (octet < b' ' && octet != b'\t') || octet == 0x7f
+}
+
+/// Whether there is one. No early exit: so the compiler takes many octets at once.
+pub(super) fn has_control(text: &[u8]) -> bool {
+    text.iter()
+        .fold(false, |found, &octet| found | is_control(octet))
 }
 
 fn set<T>(place: &mut Option<T>, value: Option<T>, error: HeadError) -> Result<(), HeadError> {

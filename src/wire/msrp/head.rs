@@ -142,7 +142,7 @@ impl<'a> Path<'a> {
     /// Reads a header value; URIs stand apart by spaces.
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut count = 0;
-        for uri in text.split_ascii_whitespace() {
+        for uri in text.split(' ').filter(|uri| !uri.is_empty()) {
             count += 1;
             if count > MAX_PATH_URIS || UriRef::parse(uri).is_err() {
                 return None;
@@ -234,7 +234,7 @@ fn unquoted(text: &str) -> Result<Cow<'_, str>, NicknameError> {
     Ok(Cow::Owned(plain))
 }
 
-fn lines(block: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn lines(block: &str) -> impl Iterator<Item = (&str, &str)> {
     block
         .split("\r\n")
         .filter_map(|line| line.split_once(':'))
@@ -302,10 +302,15 @@ pub struct Response<'a> {
     pub code: u16,
     /// Comment, empty when absent.
     pub comment: &'a str,
-    pub(super) headers: &'a str,
+    pub(super) headers: &'a [u8],
 }
 
 impl<'a> Response<'a> {
+    /// Text only when somebody asks: most responses are read for their code alone.
+    fn text(&self) -> &'a str {
+        std::str::from_utf8(self.headers).unwrap_or_default()
+    }
+
     /// To-Path, if present and readable.
     pub fn to_path(&self) -> Option<Path<'a>> {
         self.header("To-Path").and_then(Path::parse)
@@ -316,11 +321,11 @@ impl<'a> Response<'a> {
     }
     /// Every header line in order, as `(name, value)`.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        lines(self.headers)
+        lines(self.text())
     }
     /// The first value of a header; names compare without case.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        find(self.headers, name)
+        find(self.text(), name)
     }
 }
 

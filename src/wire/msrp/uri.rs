@@ -1,6 +1,7 @@
 //! MSRP URIs (RFC 4975 §6): read tolerantly, kept octet for octet, compared by §6.1.
 
 use super::MAX_HEAD;
+use memchr::{memchr, memchr2, memrchr};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
@@ -58,30 +59,31 @@ impl<'a> UriRef<'a> {
     /// See [`UriError`]. Characters that the grammar leaves out of a session-id or a
     /// parameter are accepted, white space and what is not ASCII are not.
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
-        if text.len() > MAX_HEAD || !text.bytes().all(|octet| octet.is_ascii_graphic()) {
+        // No early exit: so the compiler takes many octets at once.
+        let graphic = |all, octet: u8| all & octet.is_ascii_graphic();
+        if text.len() > MAX_HEAD || !text.bytes().fold(true, graphic) {
             return Err(UriError::Malformed);
         }
-        let (scheme, rest) = text.split_once("://").ok_or(UriError::Malformed)?;
+        let colon = memchr(b':', text.as_bytes()).ok_or(UriError::Malformed)?;
+        let (scheme, rest) = text.split_at(colon);
+        let rest = rest.strip_prefix("://").ok_or(UriError::Malformed)?;
         let secure = match scheme {
             _ if scheme.eq_ignore_ascii_case("msrp") => false,
             _ if scheme.eq_ignore_ascii_case("msrps") => true,
             _ => return Err(UriError::Scheme),
         };
         let at = scheme.len() + 3;
+        let octets = rest.as_bytes();
+        let from = |start: usize, found: Option<usize>| found.map_or(rest.len(), |at| start + at);
         // A user part may hold `;`, so parameters start after its `@`.
-        let user = rest[..rest.find('/').unwrap_or(rest.len())]
-            .rfind('@')
-            .map_or(0, |place| place + 1);
-        let authority_end = user + rest[user..].find(['/', ';']).unwrap_or(rest.len() - user);
+        let slash = from(0, memchr(b'/', octets));
+        let user = memrchr(b'@', &octets[..slash]).map_or(0, |place| place + 1);
+        let authority_end = from(user, memchr2(b'/', b';', &octets[user..]));
         let (host_length, port) = host_and_port(&rest[user..authority_end])?;
-        let session_start = authority_end + usize::from(rest[authority_end..].starts_with('/'));
-        let session_end = rest[session_start..]
-            .find(';')
-            .map_or(rest.len(), |place| session_start + place);
+        let session_start = authority_end + usize::from(octets.get(authority_end) == Some(&b'/'));
+        let session_end = from(session_start, memchr(b';', &octets[session_start..]));
         let transport_start = (session_end + 1).min(rest.len());
-        let transport_end = rest[transport_start..]
-            .find(';')
-            .map_or(rest.len(), |place| transport_start + place);
+        let transport_end = from(transport_start, memchr(b';', &octets[transport_start..]));
         let span = |start: usize, end: usize| ((at + start) as u16, (at + end) as u16);
         Ok(Self {
             text,
