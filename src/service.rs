@@ -313,3 +313,6 @@ fn parse_response(octets: &[u8], request: RequestId, host: &mut dyn Host) -> Opt
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,11 @@ pub(crate) fn report_panics() {
 }
 
 fn panic_text(panic: &panic::PanicHookInfo<'_>) -> String {
-    let said = panic
-        .payload_as_str()
+    let payload = panic.payload();
+    let said = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without a message");
     match panic.location() {
         Some(place) => format!("BUG: panic at {}:{}: {said}", place.file(), place.line()),

@@ -177,7 +177,7 @@ impl Tm {
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn to_tag(&self, message: *mut abi::Message) -> Option<String> {
+    pub(super) unsafe fn reply_tag(&self, message: *mut abi::Message) -> Option<String> {
         let mut tag = kamailio_text::default();
         // SAFETY: the caller promises the message; tm gives a tag of this process' own.
         unsafe {

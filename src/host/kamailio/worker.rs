@@ -142,7 +142,7 @@ unsafe fn hand_over(
             module.tm.answer(message, 500, c"Server Internal Error");
             return TAKEN;
         }
-        arrival.to_tag = module.tm.to_tag(message);
+        arrival.to_tag = module.tm.reply_tag(message);
         match module.bridge.send(&Frame::Request(Box::new(arrival))) {
             Ok(()) => {}
             Err(SendError::Frame(error)) => {

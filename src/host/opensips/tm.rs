@@ -40,6 +40,18 @@ pub(super) enum TmError {
     Refused,
 }
 
+/// A function tm put into its table.
+///
+/// # Safety
+/// A non-null `slot` holds a function of the type `F`.
+unsafe fn function<F: Copy>(slot: *mut c_void) -> Result<F, TmError> {
+    if slot.is_null() {
+        return Err(TmError::Refused);
+    }
+    // SAFETY: the caller promises the type, which is as large as an address.
+    Ok(unsafe { mem::transmute_copy::<*mut c_void, F>(&slot) })
+}
+
 /// What became of a request in a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Created {
@@ -77,20 +89,22 @@ impl Tm {
         // slots hold functions of the types in `abi`, in every supported series.
         unsafe {
             let load: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
-            if load(&mut table) < 0 || table.set_kept_reason.is_null() {
+            if load(&mut table) < 0 {
                 return Err(TmError::Refused);
             }
             Ok(Self {
-                register_callback: mem::transmute(table.register_callback),
-                new_transaction: mem::transmute(table.new_transaction),
-                reply: mem::transmute(table.reply),
-                reply_with_body: mem::transmute(table.reply_with_body),
-                look_up_ids: mem::transmute(table.look_up_ids),
-                request_within: mem::transmute(table.request_within),
-                current_transaction: mem::transmute(table.current_transaction),
-                release_reference: mem::transmute(table.release_reference),
-                look_up_cancelled: mem::transmute(table.look_up_cancelled),
-                set_kept_reason: mem::transmute(table.set_kept_reason),
+                register_callback: function::<abi::RegisterCallback>(table.register_callback)?,
+                new_transaction: function::<abi::NewTransaction>(table.new_transaction)?,
+                reply: function::<abi::Reply>(table.reply)?,
+                reply_with_body: function::<abi::ReplyWithBody>(table.reply_with_body)?,
+                look_up_ids: function::<abi::LookUpIds>(table.look_up_ids)?,
+                request_within: function::<abi::RequestWithin>(table.request_within)?,
+                current_transaction: function::<abi::CurrentTransaction>(
+                    table.current_transaction,
+                )?,
+                release_reference: function::<abi::ReleaseReference>(table.release_reference)?,
+                look_up_cancelled: function::<abi::LookUpCancelled>(table.look_up_cancelled)?,
+                set_kept_reason: function::<abi::SetKeptReason>(table.set_kept_reason)?,
             })
         }
     }

@@ -1,0 +1,285 @@
+//! The wiring, with a scripted focus, a switch that remembers, and a host that can fail.
+
+use super::*;
+use crate::control::{RoomUri, SessionId};
+use crate::focus::Socket;
+use crate::wire::sip::{Headers, Method};
+use bytes::Bytes;
+use crossbeam_channel::{Sender, unbounded};
+
+/// Notes every input; gives the outputs the test put up for it.
+#[derive(Default)]
+struct Script {
+    inputs: Vec<Input>,
+    /// Outputs, in batches: one batch an input.
+    batches: VecDeque<Vec<Output>>,
+    outputs: VecDeque<Output>,
+    deadline: Option<Moment>,
+    counts: Counts,
+}
+
+impl Core for Script {
+    fn handle(&mut self, _now: Moment, input: Input) {
+        self.inputs.push(input);
+        self.outputs
+            .extend(self.batches.pop_front().unwrap_or_default());
+    }
+    fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+    fn deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+    fn is_idle(&self) -> bool {
+        self.inputs.iter().any(|i| matches!(i, Input::Stop))
+    }
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+#[derive(Default)]
+struct Orders {
+    orders: Vec<Order>,
+    totals: Totals,
+    stopped: bool,
+}
+
+impl Switch for Orders {
+    fn order(&mut self, order: Order) {
+        self.orders.push(order);
+    }
+    fn totals(&self) -> Totals {
+        self.totals
+    }
+    fn stop(&mut self) {
+        self.stopped = true;
+    }
+}
+
+#[derive(Default)]
+struct FakeHost {
+    replies: Vec<(TransactionId, u16)>,
+    sent: Vec<RequestId>,
+    lines: Vec<Line>,
+    refuse_replies: Option<NotReplied>,
+    refuse_requests: bool,
+}
+
+impl Host for FakeHost {
+    fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        self.replies.push((transaction, reply.code));
+        self.refuse_replies.map_or(Ok(()), Err)
+    }
+    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+        if self.refuse_requests {
+            return Err(NotSent(-5));
+        }
+        self.sent.push(request.id);
+        Ok(())
+    }
+    fn log(&mut self, line: &Line) {
+        self.lines.push(line.clone());
+    }
+}
+
+struct Bench {
+    service: Service<Script, Orders>,
+    notices: Sender<Notice>,
+    host: FakeHost,
+    statistics: &'static Statistics,
+}
+
+const ID: TransactionId = TransactionId { hash: 7, label: 9 };
+const NOW: Moment = Moment::from_epoch(Duration::from_secs(1000));
+
+impl Bench {
+    fn new(batches: impl IntoIterator<Item = Vec<Output>>) -> Self {
+        let (notices, receiver) = unbounded();
+        let statistics: &'static Statistics = Box::leak(Box::default());
+        let script = Script {
+            batches: batches.into_iter().collect(),
+            ..Script::default()
+        };
+        Self {
+            service: Service::new(script, Orders::default(), receiver, statistics),
+            notices,
+            host: FakeHost::default(),
+            statistics,
+        }
+    }
+
+    fn accept(&mut self, frame: Frame) {
+        self.service.accept(NOW, frame, &mut self.host);
+    }
+
+    fn turn(&mut self, now: Moment) {
+        self.service.turn(now, &mut self.host);
+    }
+
+    fn inputs(&self) -> String {
+        let names = self.service.core.inputs.iter().map(|input| match input {
+            Input::Request(_) => "request".to_owned(),
+            Input::Cancel(id) => format!("cancel {}:{}", id.hash, id.label),
+            Input::Outcome {
+                request,
+                code,
+                response,
+            } => format!("outcome {} {code} {}", request.0, response.is_some()),
+            Input::Notice(_) => "notice".to_owned(),
+            Input::Deadline => "deadline".to_owned(),
+            Input::Stop => "stop".to_owned(),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn reply(code: u16) -> Output {
+    Output::Reply(
+        ID,
+        Reply {
+            code,
+            reason: "x".into(),
+            headers: Headers::new(),
+            body: Bytes::new(),
+            to_tag: None,
+        },
+    )
+}
+
+fn request(id: u64) -> Output {
+    Output::Send(Box::new(OutgoingRequest {
+        id: RequestId(id),
+        method: Method::Notify,
+        request_uri: "sip:a@127.0.0.1".into(),
+        routes: Vec::new(),
+        next_hop: None,
+        call_id: "c".into(),
+        cseq: 1,
+        local_uri: "sip:lobby@127.0.0.1".into(),
+        local_tag: "l".into(),
+        remote_uri: "sip:a@127.0.0.1".into(),
+        remote_tag: "r".into(),
+        socket: Socket {
+            handle: 1,
+            transport: "udp".into(),
+            host: "127.0.0.1".into(),
+            port: 5060,
+        },
+        headers: Headers::new(),
+        body: Bytes::new(),
+    }))
+}
+
+fn outcome(code: u16, response: &'static [u8]) -> Frame {
+    Frame::Outcome {
+        request: RequestId(4),
+        code,
+        response: Bytes::from_static(response),
+    }
+}
+
+#[test]
+fn outputs_reach_host_and_switch_in_order() {
+    let close = Order::Close {
+        room: RoomUri::new("sip:lobby@127.0.0.1"),
+    };
+    let mut bench = Bench::new([vec![
+        Output::Order(close.clone()),
+        reply(200),
+        request(1),
+        Output::Log(Line::new(Level::Info, "said")),
+    ]]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.inputs(), "cancel 7:9");
+    assert_eq!(bench.service.switch.orders, [close]);
+    assert_eq!(bench.host.replies, [(ID, 200)]);
+    assert_eq!(bench.host.sent, [RequestId(1)]);
+    assert_eq!(bench.host.lines, [Line::new(Level::Info, "said")]);
+}
+
+#[test]
+fn outcomes_carry_the_response_when_there_was_one() {
+    let mut bench = Bench::new([]);
+    bench.accept(outcome(200, b"SIP/2.0 200 OK\r\nCall-ID: c\r\n\r\n"));
+    bench.accept(outcome(408, b""));
+    bench.accept(outcome(500, b"no message at all"));
+    assert_eq!(
+        bench.inputs(),
+        "outcome 4 200 true, outcome 4 408 false, outcome 4 500 false"
+    );
+}
+
+#[test]
+fn a_success_the_host_refuses_is_a_cancel_for_the_focus() {
+    for refused in [NotReplied::Gone, NotReplied::Refused] {
+        let mut bench = Bench::new([vec![reply(200)]]);
+        bench.host.refuse_replies = Some(refused);
+        bench.accept(outcome(200, b""));
+        assert_eq!(bench.inputs(), "outcome 4 200 false, cancel 7:9");
+    }
+    let mut bench = Bench::new([vec![reply(487)]]);
+    bench.host.refuse_replies = Some(NotReplied::Refused);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.inputs(), "cancel 7:9", "a refusal is not repeated");
+}
+
+#[test]
+fn a_request_that_was_not_sent_ends_after_the_outputs_under_way() {
+    let mut bench = Bench::new([vec![request(1), reply(200)]]);
+    bench.host.refuse_requests = true;
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.inputs(), "cancel 7:9, outcome 1 503 false");
+    assert_eq!(bench.host.replies, [(ID, 200)]);
+}
+
+#[test]
+fn a_turn_takes_notices_and_the_deadline_when_it_has_come() {
+    let mut bench = Bench::new([]);
+    bench.service.core.deadline = Some(NOW);
+    bench
+        .notices
+        .send(Notice::Bound {
+            room: RoomUri::new("sip:lobby@127.0.0.1"),
+            session: SessionId::new("s"),
+        })
+        .expect("the service lives");
+    assert_eq!(
+        bench.service.deadline(),
+        Some(Moment::from_epoch(Duration::ZERO)),
+        "a waiting notice is due at once"
+    );
+    bench.turn(NOW - Duration::from_millis(1));
+    assert_eq!(bench.inputs(), "notice");
+    bench.turn(NOW);
+    assert_eq!(bench.inputs(), "notice, deadline");
+    assert_eq!(bench.service.deadline(), Some(NOW));
+}
+
+#[test]
+fn statistics_follow_focus_and_switch() {
+    let mut bench = Bench::new([]);
+    bench.service.core.counts.participants = 3;
+    bench.service.switch.totals.messages_in = 10;
+    bench.service.switch.totals.sessions = 2;
+    bench.turn(NOW);
+    bench.service.core.counts.participants = 1;
+    bench.service.switch.totals.messages_in = 15;
+    bench.service.switch.totals.sessions = 0;
+    bench.turn(NOW);
+    let value = |which| bench.statistics.value(which);
+    assert_eq!(value(Statistic::Participants), 1);
+    assert_eq!(value(Statistic::MessagesIn), 15);
+    assert_eq!(value(Statistic::Sessions), 0);
+}
+
+#[test]
+fn the_end_tells_the_focus_first_and_stops_the_switch_last() {
+    let mut bench = Bench::new([vec![request(1)]]);
+    assert!(!bench.service.is_idle());
+    bench.service.stop(NOW, &mut bench.host);
+    assert_eq!(bench.host.sent, [RequestId(1)]);
+    assert!(bench.service.is_idle() && !bench.service.switch.stopped);
+    bench.service.finish();
+    assert!(bench.service.switch.stopped);
+}
