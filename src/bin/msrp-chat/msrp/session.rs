@@ -390,7 +390,11 @@ impl Session {
         }
     }
 
-    fn head(&mut self, transaction: &TransactionId, method: Method<'_>) -> HeadWriter<'_, Vec<u8>> {
+    fn head<'a>(
+        &'a mut self,
+        transaction: &'a TransactionId,
+        method: Method<'_>,
+    ) -> HeadWriter<'a, Vec<u8>> {
         HeadWriter::request(
             &mut self.out,
             transaction,
