@@ -36,6 +36,9 @@ pub const MAX_HEADER_BLOCK: usize = 64 * 1024;
 /// two endpoints each is below 1.5 MiB.
 pub const MAX_MESSAGE: usize = 2 * 1024 * 1024;
 
+/// The media type of [`Response::fragment`] (RFC 3420 §3, RFC 3515 §2.4.5).
+pub const FRAGMENT_TYPE: &str = "message/sipfrag;version=2.0";
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -159,9 +162,16 @@ impl Response {
         write(&line, &self.headers, &self.body)
     }
 
+    /// A `message/sipfrag` body: a status line and no more, so that nobody learns more of
+    /// the answer than how it went (RFC 3515 §2.4.5).
+    pub fn fragment(code: u16, reason: &str) -> Bytes {
+        format!("SIP/2.0 {code:03} {}\r\n", one_line(reason)).into()
+    }
+
     /// Code and reason of the status line that a `message/sipfrag` body starts with
     /// (RFC 3515 §2.4.5).
     pub fn status_of_fragment(octets: &[u8]) -> Option<(u16, String)> {
+        let octets = octets.get(leading_line_ends(octets)..)?;
         let line = octets.split(|octet| *octet == b'\n').next()?;
         match StartLine::parse(line).ok()? {
             StartLine::Status { code, reason } => Some((code, reason)),

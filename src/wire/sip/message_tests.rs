@@ -61,8 +61,18 @@ fn fragments_show_their_status() {
         status("SIP/2.0 486 Busy\r\nX: y\r\n"),
         Some((486, "Busy".into()))
     );
+    assert_eq!(status("\r\nsip/2.0 603\n"), Some((603, String::new())));
     assert_eq!(status("BYE sip:a@b SIP/2.0"), None);
     assert_eq!(status(""), None);
+}
+
+#[test]
+fn f14_fragments_are_a_status_line_and_no_more() {
+    assert_eq!(Response::fragment(200, "OK"), "SIP/2.0 200 OK\r\n");
+    let hostile = Response::fragment(486, "Busy\r\nContact: <sip:a@b>");
+    assert_eq!(hostile, "SIP/2.0 486 Busy  Contact: <sip:a@b>\r\n");
+    let read = Response::status_of_fragment(&Response::fragment(100, "Trying"));
+    assert_eq!(read, Some((100, "Trying".into())));
 }
 
 #[test]

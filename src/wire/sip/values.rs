@@ -198,7 +198,7 @@ fn split_display(text: &str) -> Result<(String, &str), ParseError> {
 }
 
 /// What a quoted string says, and what follows its closing quote.
-fn unquote(text: &str) -> Option<(String, &str)> {
+pub(super) fn unquote(text: &str) -> Option<(String, &str)> {
     let mut plain = String::new();
     let mut characters = text.char_indices();
     while let Some((at, c)) = characters.next() {
