@@ -62,6 +62,12 @@ pub struct Config {
     pub outbox_bytes: usize,
     /// Longest pause between two chunks of a message.
     pub chunk_timeout: Duration,
+    /// Messages up to so many octets are delivered as one SEND.
+    pub forward_whole_below: usize,
+    /// What becomes of who does not take what waits for him.
+    pub slow_reader: switch::SlowReader,
+    /// Nicknames that look like one in use are refused (UTS 39).
+    pub nickname_confusables: bool,
 }
 
 impl Default for Config {
@@ -72,6 +78,9 @@ impl Default for Config {
             threads: 1,
             outbox_bytes: 1 << 20,
             chunk_timeout: Duration::from_secs(540),
+            forward_whole_below: 64 * 1024,
+            slow_reader: switch::SlowReader::Drop,
+            nickname_confusables: false,
         }
     }
 }
@@ -214,6 +223,9 @@ impl Pool {
         let switch = switch::Config {
             outbox_bytes: config.outbox_bytes,
             chunk_timeout: config.chunk_timeout,
+            forward_whole_below: config.forward_whole_below,
+            slow_reader: config.slow_reader,
+            nickname_confusables: config.nickname_confusables,
             ..switch::Config::default()
         };
         Parts {

@@ -18,9 +18,6 @@ pub use values::Value;
 /// The product as it names itself in SIP.
 const SOFTWARE: &str = concat!("msrp_conference/", env!("CARGO_PKG_VERSION"));
 
-/// Longest pause between two chunks of a message (RFC 7701 §6.1 speaks of minutes).
-const CHUNK_TIMEOUT: Duration = Duration::from_secs(540);
-
 /// A parameter with a value that is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("parameter {name}: {value:?} is not allowed (allowed: {allowed})")]
@@ -100,7 +97,13 @@ impl Collected {
             listen: listen.iter().map(values::net_listen).collect(),
             threads: self.threads()?,
             outbox_bytes: self.number("outbox_bytes")? as usize,
-            chunk_timeout: CHUNK_TIMEOUT,
+            chunk_timeout: Duration::from_secs(self.number("chunk_timeout")?),
+            forward_whole_below: self.number("forward_whole_below")? as usize,
+            slow_reader: values::slow_reader(&self.text("slow_reader"))?,
+            nickname_confusables: values::flag(
+                "nickname_confusables",
+                &self.one("nickname_confusables"),
+            )?,
         };
         Ok(Settings {
             focus,

@@ -198,6 +198,34 @@ pub const TABLE: &[Parameter] = &[
         example: "4194304",
         ..number("outbox_bytes", "1048576", "octets", (65_536, 1 << 30))
     },
+    Parameter {
+        doc: "What becomes of a participant for whom more waits than `outbox_bytes`: `drop`, \
+              what is oldest is not delivered and the participant is told how much that was; \
+              `disconnect`, the MSRP connection is closed (RFC 7701 §6.4).",
+        example: "\"disconnect\"",
+        ..text("slow_reader", "drop", "drop, disconnect")
+    },
+    Parameter {
+        doc: "Messages up to this size are delivered as one SEND even if they came in chunks, \
+              since deployed clients take chunks badly; larger ones are passed on while they \
+              come in.",
+        example: "131072",
+        ..number("forward_whole_below", "65536", "octets", (2048, 1 << 24))
+    },
+    Parameter {
+        doc: "Longest pause between two chunks of a message; after it the message is given up \
+              for all its receivers (RFC 7701 §6.1).",
+        example: "120",
+        ..number("chunk_timeout", "540", "seconds", (10, 86_400))
+    },
+    Parameter {
+        kind: Kind::Flag,
+        doc: "Whether a nickname is refused that looks like one in use, as `pаypal` with a \
+              Cyrillic letter does (Unicode Technical Standard 39). It also refuses some that \
+              differ honestly, `rn` for `m`.",
+        example: "\"yes\"",
+        ..text("nickname_confusables", "no", "yes, no")
+    },
 ];
 
 /// The parameter of this name.
@@ -223,6 +251,7 @@ impl Parameter {
                 };
                 match self.name {
                     "listen" => values::listen(text).map(drop),
+                    "slow_reader" => values::slow_reader(text).map(drop),
                     "advertise" => values::advertise(text).map(drop),
                     "room" => room::room(text).map(drop),
                     "factory" => room::factory(text).map(drop),

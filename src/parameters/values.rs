@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{ParameterError, table};
 use crate::focus::{Advertise, Listen, Transport};
 use crate::net;
+use crate::switch::SlowReader;
 
 /// What the host read from its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,15 @@ pub(super) fn net_listen(listen: &Listen) -> net::Listen {
             Transport::Tcp => net::Transport::Tcp,
         },
         address: listen.address,
+    }
+}
+
+/// `drop` or `disconnect`.
+pub(super) fn slow_reader(text: &str) -> Result<SlowReader, ParameterError> {
+    match text.trim() {
+        "drop" => Ok(SlowReader::Drop),
+        "disconnect" => Ok(SlowReader::Disconnect),
+        _ => Err(refuse("slow_reader", text)),
     }
 }
 

@@ -62,8 +62,25 @@ pub struct Config {
     pub outbox_bytes: usize,
     /// Longest pause between two chunks of a message (RFC 7701 §6.1).
     pub chunk_timeout: Duration,
+    /// Messages up to so many octets are delivered as one SEND, even if they came in chunks;
+    /// larger ones are passed on while they come in.
+    pub forward_whole_below: usize,
+    /// What becomes of who does not take what waits for him (RFC 7701 §6.4).
+    pub slow_reader: SlowReader,
+    /// Nicknames that look like one in use are refused (UTS 39).
+    pub nickname_confusables: bool,
     /// Most sessions of this instance; more are refused as full.
     pub max_sessions: usize,
+}
+
+/// What becomes of a receiver for whom more waits than an outbox holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowReader {
+    /// He loses messages and is told so.
+    #[default]
+    Drop,
+    /// He loses his connection.
+    Disconnect,
 }
 
 impl Default for Config {
@@ -71,6 +88,9 @@ impl Default for Config {
         Self {
             outbox_bytes: 1 << 20,
             chunk_timeout: Duration::from_secs(540),
+            forward_whole_below: 64 * 1024,
+            slow_reader: SlowReader::Drop,
+            nickname_confusables: false,
             max_sessions: 1_000_000,
         }
     }
