@@ -35,6 +35,19 @@ lint: cargo
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --quiet --test licences
 
+# Debian's multiarch folder, else the hosts' own default.
+MODULES ?= $(firstword $(wildcard /usr/lib/x86_64-linux-gnu/$(HOST)/modules /usr/lib64/$(HOST)/modules /usr/local/lib64/$(HOST)/modules))
+
+install: all
+	@test -n "$(MODULES)" || { echo "no module folder of $(HOST) found: make install MODULES=FOLDER" >&2; exit 1; }
+	install -d "$(DESTDIR)$(MODULES)"
+	install -m 644 build/msrp_conference.so "$(DESTDIR)$(MODULES)/msrp_conference.so"
+
+abi-check:
+	@test -n "$(OPENSIPS_SRC)$(KAMAILIO_SRC)" || { echo "make abi-check OPENSIPS_SRC=TREE or KAMAILIO_SRC=TREE (configured, as for a build)" >&2; exit 1; }
+	@test -z "$(OPENSIPS_SRC)" || openser-module/abi_check.sh opensips "$(OPENSIPS_SRC)"
+	@test -z "$(KAMAILIO_SRC)" || openser-module/abi_check.sh kamailio "$(KAMAILIO_SRC)"
+
 clean:
 	$(CARGO) clean
 	rm -rf build
