@@ -2,6 +2,7 @@
 
 pub mod conference_info;
 pub mod cpim;
+pub mod fingerprint;
 pub mod msrp;
 pub mod multipart;
 pub mod resource_lists;
