@@ -6,10 +6,13 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::wire::fingerprint::Fingerprint;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -76,8 +79,26 @@ pub struct RoomPolicy {
 pub enum Setup {
     /// The peer connects to us.
     Passive,
-    /// We connect to the first URI of the peer's path.
+    /// We connect to where [`Peer::dial`] says.
     Active,
+}
+
+/// Where the switch connects to when it is the active side. Whether it may is the switch's
+/// decision (modparam `dial_allow`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dial {
+    /// Literal address (IPv6 without brackets) or host name: of the first URI of the path
+    /// (RFC 4975 §5.4), or of the c= line under CEMA (RFC 6714 §4.3).
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Over TLS.
+    pub secure: bool,
+    /// The host of the path's first URI: what the peer's certificate must name unless there
+    /// are fingerprints (RFC 4975 §14.2).
+    pub name: String,
+    /// Where the offer or answer came from; none when it is not known.
+    pub source: Option<IpAddr>,
 }
 
 /// What the peer's SDP said.
@@ -99,6 +120,11 @@ pub struct Peer {
     pub sends: bool,
     /// The peer wants content (not `sendonly` seen from it).
     pub receives: bool,
+    /// `a=fingerprint` (RFC 8122): when there are any, only a certificate with one of them
+    /// is the peer's (RFC 4975 §14.4).
+    pub fingerprints: Vec<Fingerprint>,
+    /// Where to connect to; none unless we are [`Setup::Active`].
+    pub dial: Option<Dial>,
 }
 
 /// One endpoint as the switch must know it.
@@ -221,6 +247,12 @@ pub enum Notice {
         user: UserUri,
         /// The new one, as the user wrote it.
         nickname: Option<String>,
+    },
+    /// The certificate of the TLS listeners has this fingerprint from now on: the value of
+    /// our `a=fingerprint` (RFC 8122).
+    Certificate {
+        /// `SHA-256 …`.
+        fingerprint: Fingerprint,
     },
 }
 

@@ -96,6 +96,8 @@ fn admission(address: SocketAddr, room: &str, name: &str) -> Admission {
             private_messages: false,
             sends: true,
             receives: true,
+            fingerprints: Vec::new(),
+            dial: None,
         },
     }
 }

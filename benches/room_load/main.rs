@@ -251,6 +251,8 @@ fn admission(address: SocketAddr, room: usize, member: usize) -> Admission {
             private_messages: false,
             sends: true,
             receives: true,
+            fingerprints: Vec::new(),
+            dial: None,
         },
     }
 }

@@ -311,6 +311,7 @@ impl Focus {
                 }
             }
             Notice::Lost { session, cause, .. } => self.lost(now, &session, cause),
+            Notice::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
             Notice::Nickname {
                 room,
                 user,
@@ -531,5 +532,7 @@ fn silent_peer() -> Peer {
         private_messages: false,
         sends: true,
         receives: true,
+        fingerprints: Vec::new(),
+        dial: None,
     }
 }

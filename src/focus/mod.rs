@@ -14,6 +14,7 @@ use crate::control::{Order, RoomUri, SessionId};
 use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
 use crate::time::Moment;
+use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sip::Response;
 
 mod conference;
@@ -119,6 +120,8 @@ pub struct Focus {
     cancelled: HashSet<TransactionId>,
     requests: HashMap<RequestId, (Purpose, TimerKey)>,
     timers: Timers,
+    /// Of the TLS listeners' certificate, as the switch last said.
+    fingerprint: Option<Fingerprint>,
     last_id: u64,
     outputs: VecDeque<Output>,
     stopping: bool,
@@ -146,6 +149,7 @@ impl Focus {
             cancelled: HashSet::new(),
             requests: HashMap::new(),
             timers: Timers::default(),
+            fingerprint: None,
             last_id: 0,
             outputs: VecDeque::new(),
             stopping: false,

@@ -141,6 +141,8 @@ fn peer_of(description: &Description, media: &Media) -> Result<Peer, Unacceptabl
             .any(|token| token.eq_ignore_ascii_case("private-messages")),
         sends,
         receives,
+        fingerprints: Vec::new(),
+        dial: None,
     })
 }
 

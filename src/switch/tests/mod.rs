@@ -81,6 +81,8 @@ pub(super) fn admission(room: &str, name: &str) -> Admission {
             private_messages: true,
             sends: true,
             receives: true,
+            fingerprints: Vec::new(),
+            dial: None,
         },
     }
 }
