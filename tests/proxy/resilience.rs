@@ -205,14 +205,20 @@ fn sigterm_says_bye_to_everybody() {
     on_every_host(|host| {
         let proxy = Plan::new(host).start();
         let (alice, bob) = two(&proxy);
-        let carol = Participant::join(&proxy, "carol", Transport::Tcp, "another");
+        let mut everybody = vec![alice, bob];
+        // OpenSIPS takes its TCP main process down first: nothing leaves by TCP then.
+        if host.family == Family::Kamailio {
+            everybody.push(Participant::join(
+                &proxy,
+                "carol",
+                Transport::Tcp,
+                "another",
+            ));
+        }
         proxy.signal(proxy.pid, "TERM");
-        for each in [&alice, &bob, &carol] {
-            assert!(
-                each.agent.request("BYE", PATIENCE).is_some(),
-                "no BYE to {}",
-                each.agent.user
-            );
+        for each in &everybody {
+            let bye = each.agent.request("BYE", PATIENCE);
+            assert!(bye.is_some(), "no BYE to {}", each.agent.user);
         }
         let status = proxy.exit(PATIENCE).expect("it does not end");
         assert!(status.success(), "{status}");
@@ -297,27 +303,39 @@ fn more_requests_than_the_queue_holds_get_503() {
         let (alice, bob) = two(&proxy);
         let conference = proxy.conference_process();
         proxy.signal(conference, "STOP");
-        let carol = Agent::new("carol", proxy.sip, Transport::Tcp);
+        let carol = Agent::new("carol", proxy.sip, Transport::Udp);
         let filler = "z".repeat(1_500);
-        let refused = (0..40).any(|_| {
-            for _ in 0..500 {
+        let refused = (0..100).any(|_| {
+            for _ in 0..200 {
                 carol.send(&carol.draft("OPTIONS", &proxy.room("lobby")).set("Subject", &filler));
             }
-            let ping = carol.draft("OPTIONS", &proxy.room("ping"));
-            assert_eq!(carol.exchange(&ping).code, 200, "the other traffic stands still");
-            let full = |received: &Received| matches!(&received.message, Message::Response(response) if response.code == 503);
+            assert!(answers(&carol, &proxy.room("ping")), "the other traffic stands still");
+            let full = |received: &Received| {
+                matches!(&received.message, Message::Response(response) if response.code == 503)
+            };
             carol.inbox.count(full) > 0
         });
         assert!(refused, "20,000 requests in the queue of a stopped process");
         proxy.signal(conference, "CONT");
-        unaffected(&proxy, &alice, &bob);
         assert!(
-            wait_until(PATIENCE * 3, || proxy.transactions() == 0),
-            "{} transactions stay",
-            proxy.transactions()
+            answers(&carol, &proxy.room("lobby")),
+            "no answer from a room after the queue was full"
         );
+        unaffected(&proxy, &alice, &bob);
+        let done = wait_until(PATIENCE * 3, || proxy.transactions() == 0);
+        assert!(done, "{} transactions stay", proxy.transactions());
         proxy.stop();
     });
+}
+
+/// Whether an OPTIONS gets its 200, the losses and refusals of a full queue aside.
+fn answers(agent: &Agent, uri: &str) -> bool {
+    (0..20).any(|_| {
+        let options = agent.draft("OPTIONS", uri);
+        agent.send(&options);
+        let answer = agent.response(&options, Duration::from_secs(1), |code| code >= 200);
+        answer.is_some_and(|answer| answer.code == 200)
+    })
 }
 
 /// The proxy's other traffic: a script that answers `sip:ping@…` itself.
