@@ -92,7 +92,9 @@ impl Session {
     /// Takes over what an admission says; tells whether the peer's path changed.
     pub(super) fn amend(&mut self, admission: &Admission) -> bool {
         let peer = &admission.peer;
-        let moved = *self.path != *peer.path || *self.own_uri != *admission.own_uri;
+        // Of an offerless INVITE the path comes with the ACK, which the bind may overtake.
+        let named = !self.path.is_empty() && *self.path != *peer.path;
+        let moved = named || *self.own_uri != *admission.own_uri;
         self.user = admission.user.clone();
         self.uris = admission.uris.clone().into();
         self.own_uri = admission.own_uri.as_str().into();

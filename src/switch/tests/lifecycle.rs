@@ -294,6 +294,23 @@ fn amend_with_a_new_path_unbinds_and_keeps_what_is_queued() {
 }
 
 #[test]
+fn c88_a_bind_may_overtake_the_ack_that_names_the_path() {
+    let mut stage = Stage::new();
+    let mut unanswered = admission(LOBBY, "alice");
+    let path = std::mem::take(&mut unanswered.peer.path);
+    let (alice, bob) = (stage.enter(unanswered.clone()), stage.join("bob"));
+    unanswered.peer.path = path;
+    let facts = Order::Amend(Box::new(unanswered));
+    stage.switch.order(stage.now, facts);
+    stage.pump();
+    assert_eq!(stage.finished, []);
+    let words = cpim("alice", "still bound");
+    stage.give(alice, send("alice", "tid12345", &[], &words));
+    assert_eq!(stage.got(alice)[0].line, "MSRP tid12345 200");
+    assert_eq!(stage.got(bob)[0].text(), words);
+}
+
+#[test]
 fn r01_copies_go_along_the_whole_path() {
     let mut stage = Stage::new();
     let mut facts = admission(LOBBY, "bob");
