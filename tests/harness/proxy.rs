@@ -131,10 +131,10 @@ impl Proxy {
         self.assert_quiet_log();
         self.signal(self.pid, "TERM");
         let status = self.exit(PATIENCE);
+        let (host, left) = (&self.host.name, self.living());
         assert!(
             status.is_some(),
-            "{} does not stop on SIGTERM:\n{}",
-            self.host.name,
+            "{host} does not stop on SIGTERM: {left}\n{}",
             self.log()
         );
         self.assert_gone();
@@ -218,6 +218,25 @@ impl Proxy {
             line.windows(mark.len()).any(|part| part == mark)
         })
         .collect()
+    }
+
+    /// What its processes are doing.
+    fn living(&self) -> String {
+        let told = self.processes().into_iter().map(|id| {
+            let part =
+                |name: &str| fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
+            let state = part("stat")
+                .split(' ')
+                .nth(2)
+                .unwrap_or_default()
+                .to_owned();
+            format!(
+                "{id} {state} in {} ({})",
+                part("wchan"),
+                part("syscall").trim()
+            )
+        });
+        told.collect::<Vec<_>>().join(", ")
     }
 
     /// The process the module registered.
