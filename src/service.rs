@@ -2,7 +2,7 @@
 //! its outputs become host calls, orders and log lines. Ordered start and stop. No rule of
 //! any protocol is decided here.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 use crate::bridge::Frame;
 use crate::control::{Notice, Order};
 use crate::focus::{
-    Counts, Focus, Input, OutgoingRequest, Output, Reply, RequestId, TransactionId,
+    self, Counts, Focus, Input, OutgoingRequest, Output, Reply, RequestId, TransactionId,
 };
 use crate::log::{Level, Line};
 use crate::net::{Pool, Totals};
@@ -41,6 +41,9 @@ pub trait Host {
     /// # Errors
     /// It was not sent and there will be no outcome.
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent>;
+
+    /// CANCELs an INVITE of ours that has had a provisional response; its outcome still comes.
+    fn cancel(&mut self, transaction: TransactionId);
 
     /// Writes to the host's log.
     fn log(&mut self, line: &Line);
@@ -102,6 +105,8 @@ pub trait Core {
     fn is_idle(&self) -> bool;
     /// What there is.
     fn counts(&self) -> Counts;
+    /// What has happened.
+    fn totals(&self) -> focus::Totals;
 }
 
 impl Core for Focus {
@@ -120,6 +125,18 @@ impl Core for Focus {
     fn counts(&self) -> Counts {
         self.counts()
     }
+    fn totals(&self) -> focus::Totals {
+        self.totals()
+    }
+}
+
+/// How far an INVITE of ours is from being cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ringing {
+    /// It may be cancelled.
+    At(TransactionId),
+    /// It shall be, but no provisional response has come (RFC 3261 §9.1).
+    Unwanted,
 }
 
 /// Focus and switch, wired together.
@@ -130,6 +147,10 @@ pub struct Service<C, S> {
     statistics: &'static Statistics,
     /// Totals already added to the statistics.
     counted: Totals,
+    counted_focus: focus::Totals,
+    /// INVITEs of ours between their first provisional response, or the wish to cancel them,
+    /// and their outcome.
+    ringing: HashMap<RequestId, Ringing>,
     /// Inputs that host calls caused, until the outputs under way are done.
     caused: VecDeque<Input>,
 }
@@ -148,6 +169,8 @@ impl<C: Core, S: Switch> Service<C, S> {
             notices,
             statistics,
             counted: Totals::default(),
+            counted_focus: focus::Totals::default(),
+            ringing: HashMap::new(),
             caused: VecDeque::new(),
         }
     }
@@ -157,15 +180,26 @@ impl<C: Core, S: Switch> Service<C, S> {
         let input = match frame {
             Frame::Request(arrival) => Input::Request(arrival),
             Frame::Cancel(transaction) => Input::Cancel(transaction),
+            Frame::Progress {
+                request,
+                code,
+                transaction,
+            } => {
+                self.ringing(request, transaction, host);
+                Input::Progress { request, code }
+            }
             Frame::Outcome {
                 request,
                 code,
                 response,
-            } => Input::Outcome {
-                request,
-                code,
-                response: parse_response(&response, request, host),
-            },
+            } => {
+                self.ringing.remove(&request);
+                Input::Outcome {
+                    request,
+                    code,
+                    response: parse_response(&response, request, host),
+                }
+            }
         };
         self.feed(now, input, host);
     }
@@ -223,6 +257,7 @@ impl<C: Core, S: Switch> Service<C, S> {
             match output {
                 Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
                 Output::Send(request) => self.send(&request, host),
+                Output::Cancel(request) => self.cancel(request, host),
                 Output::Order(order) => self.switch.order(order),
                 Output::Log(line) => host.log(&line),
             }
@@ -261,10 +296,25 @@ impl<C: Core, S: Switch> Service<C, S> {
         }
     }
 
+    fn cancel(&mut self, request: RequestId, host: &mut dyn Host) {
+        match self.ringing.insert(request, Ringing::Unwanted) {
+            Some(Ringing::At(transaction)) => host.cancel(transaction),
+            Some(Ringing::Unwanted) | None => {}
+        }
+    }
+
+    fn ringing(&mut self, request: RequestId, transaction: TransactionId, host: &mut dyn Host) {
+        match self.ringing.insert(request, Ringing::At(transaction)) {
+            Some(Ringing::Unwanted) => host.cancel(transaction),
+            Some(Ringing::At(_)) | None => {}
+        }
+    }
+
     /// Brings the gauges and the switch's share of the counters up to date.
     fn count(&mut self) {
         let counts = self.core.counts();
         let totals = self.switch.totals();
+        self.count_focus();
         let set = |which, value: usize| self.statistics.set(which, value as u64);
         set(Statistic::Conferences, counts.conferences);
         set(Statistic::Participants, counts.participants);
@@ -289,6 +339,24 @@ impl<C: Core, S: Switch> Service<C, S> {
                 totals.drops_slow_reader,
                 before.drops_slow_reader,
             ),
+        ] {
+            if now > before {
+                self.statistics.add(which, now - before);
+            }
+        }
+    }
+}
+
+impl<C: Core, S: Switch> Service<C, S> {
+    fn count_focus(&mut self) {
+        let totals = self.core.totals();
+        let before = std::mem::replace(&mut self.counted_focus, totals);
+        for (which, now, before) in [
+            (Statistic::Joins, totals.joins, before.joins),
+            (Statistic::Leaves, totals.leaves, before.leaves),
+            (Statistic::Losses, totals.losses, before.losses),
+            (Statistic::Refused, totals.refused, before.refused),
+            (Statistic::Notifies, totals.notifies, before.notifies),
         ] {
             if now > before {
                 self.statistics.add(which, now - before);

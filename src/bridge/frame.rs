@@ -20,6 +20,15 @@ pub enum Frame {
     Request(Box<Arrival>),
     /// The worker answered a CANCEL; this is the transaction it meant.
     Cancel(TransactionId),
+    /// A provisional response to an INVITE of ours.
+    Progress {
+        /// Which.
+        request: RequestId,
+        /// Status code.
+        code: u16,
+        /// tm's transaction of it, by which it can be cancelled.
+        transaction: TransactionId,
+    },
     /// tm finished a request of ours.
     Outcome {
         /// Which.

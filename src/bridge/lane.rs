@@ -52,7 +52,7 @@ impl Bridge {
     pub fn send(&self, frame: &Frame) -> Result<(), SendError> {
         let lane = match frame {
             Frame::Request(_) => &self.requests,
-            Frame::Cancel(_) | Frame::Outcome { .. } => &self.events,
+            Frame::Cancel(_) | Frame::Progress { .. } | Frame::Outcome { .. } => &self.events,
         };
         lane.send(&frame.encode()?)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::dialog::Dialog;
+use super::invitation::{Invitation, InvitationId};
 use super::offer_answer::{Accepted, Local, Origin};
 use super::policy::{Policy, Role};
 use super::session_timer::{Agreement, SessionTimer};
@@ -13,6 +14,7 @@ use super::{RequestId, TransactionId};
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::resource_lists::Recipient;
 use crate::wire::sdp::Description;
 
 /// One device of a participant: one INVITE dialog. Never used again for another.
@@ -29,6 +31,8 @@ pub(super) struct Conference {
     pub(super) creator: Option<UserUri>,
     /// Who is in, by address of record.
     pub(super) participants: BTreeMap<UserUri, Participant>,
+    /// Parties on their way in.
+    pub(super) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
     pub(super) joining: usize,
     /// Departures that some subscriber has not been told to the end.
@@ -57,6 +61,26 @@ pub(super) struct Participant {
     pub(super) changed: u64,
 }
 
+impl Participant {
+    /// A user without endpoints.
+    pub(super) fn new(display: String, role: Role, since: u64) -> Self {
+        Self {
+            display,
+            nickname: None,
+            role,
+            anonymous: None,
+            endpoints: Vec::new(),
+            since,
+            changed: since,
+        }
+    }
+
+    /// The name to show.
+    pub(super) fn name(&self) -> &str {
+        self.nickname.as_ref().unwrap_or(&self.display)
+    }
+}
+
 /// An endpoint that has gone: shown once as disconnected, in the next document as deleted.
 #[derive(Clone, Debug)]
 pub(super) struct Departure {
@@ -65,8 +89,11 @@ pub(super) struct Departure {
     pub(super) endpoint: String,
     pub(super) endpoint_display: String,
     pub(super) method: DisconnectionMethod,
+    pub(super) reason: Option<String>,
+    /// We had invited it.
+    pub(super) dialed_out: bool,
     pub(super) at: Moment,
-    pub(super) joined_at: Moment,
+    pub(super) joined_at: Option<Moment>,
     pub(super) revision: u64,
 }
 
@@ -111,6 +138,12 @@ pub(super) struct Endpoint {
     /// Our offer stands in the 2xx: the ACK brings the answer.
     pub(super) answer_due: bool,
     pub(super) role: Role,
+    /// Whom it wants invited once it has joined.
+    pub(super) guests: Vec<Recipient>,
+    /// We called it.
+    pub(super) dialed_out: bool,
+    /// We dialled out and it has not joined yet: what it came from.
+    pub(super) invitation: Option<InvitationId>,
     /// In the roster.
     pub(super) joined: Option<Moment>,
     /// The revision of its last change.
@@ -134,6 +167,7 @@ impl Conference {
             policy,
             creator: None,
             participants: BTreeMap::new(),
+            invitations: BTreeMap::new(),
             joining: 0,
             departures: Vec::new(),
             revision: 0,
@@ -147,6 +181,21 @@ impl Conference {
     pub(super) fn has_place_for(&self, user: &UserUri) -> bool {
         self.participants.contains_key(user)
             || self.participants.len() + self.joining < self.policy.max_participants
+    }
+
+    /// Whether somebody is in with at least one device.
+    pub(super) fn has(&self, user: &UserUri) -> bool {
+        self.participants
+            .get(user)
+            .is_some_and(|participant| !participant.endpoints.is_empty())
+    }
+
+    /// Takes a user out whose last endpoint or invitation has gone.
+    pub(super) fn drop_if_gone(&mut self, user: &UserUri) {
+        let invited = self.invitations.values().any(|i| i.user == *user);
+        if !invited && !self.has(user) {
+            self.participants.remove(user);
+        }
     }
 
     /// Whether nobody is in and nobody is on the way.

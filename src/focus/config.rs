@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Lifetime, Pattern};
+use super::{Credentials, InviteMode, Lifetime, Pattern};
 use crate::control::RoomUri;
 
 /// How MSRP travels on a listener.
@@ -100,6 +100,12 @@ pub struct Config {
     pub max_conferences: usize,
     /// Most participants a room; more: 486.
     pub max_participants: usize,
+    /// Most entries of a list in an INVITE; more: 403.
+    pub max_list_size: usize,
+    /// How the parties on such a list are invited.
+    pub invite_mode: InviteMode,
+    /// What we answer digest challenges with.
+    pub credentials: Vec<Credentials>,
     /// Largest message in octets.
     pub max_message_size: u64,
     /// From the 200 to the MSRP bind.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{OutgoingRequest, RequestId, Socket};
-use crate::wire::sip::{Headers, Method, NameAddr, Request, Uri};
+use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// What makes a dialog unique (RFC 3261 §12).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -107,6 +107,22 @@ impl Dialog {
             self.remote_target = target;
         }
         true
+    }
+
+    /// The peer's 2xx to our INVITE makes the dialog (RFC 3261 §12.1.2).
+    pub(super) fn established(&mut self, response: &Response) {
+        let headers = &response.headers;
+        let to = headers
+            .first("To")
+            .and_then(|to| to.parse::<NameAddr>().ok());
+        if let Some(tag) = to.as_ref().and_then(|to| to.tag()) {
+            self.key.remote_tag = tag.to_owned();
+        }
+        if let Some(target) = contact_uri(headers) {
+            self.remote_target = target;
+        }
+        let routes = headers.elements("Record-Route").into_iter().rev();
+        self.route_set = routes.map(str::to_owned).collect();
     }
 
     /// A request of ours inside the dialog (RFC 3261 §12.2.1.1).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::conference::{Answering, EndpointId};
 use super::dialog::DialogKey;
-use super::join::parse_offer;
+use super::join::{Opening, parse_offer};
 use super::offer_answer::{self, Accepted};
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
@@ -19,6 +19,9 @@ use crate::wire::sip::{Headers, Method, Request, Response};
 
 impl Focus {
     pub(super) fn in_dialog(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
+        if incoming.request.method == Method::Notify {
+            return self.refer_progress(now, incoming);
+        }
         let usage = self
             .usage(&incoming.request)
             .ok_or_else(|| Refusal::new(481))?;
@@ -34,6 +37,13 @@ impl Focus {
             (Method::Options, Usage::Endpoint(id)) => {
                 let room = self.room_of(id)?;
                 self.options(incoming, &room)
+            }
+            (Method::Refer, Usage::Endpoint(id)) => {
+                let room = self.room_of(id)?;
+                self.refer(now, incoming, &room, Some(id))
+            }
+            (Method::Subscribe, Usage::Referral(id)) => {
+                self.resubscribe_referral(now, incoming, id)
             }
             (Method::Subscribe, Usage::Subscription(id)) => self.resubscribe(now, incoming, id),
             // Dialogs are not shared between usages (RFC 6665 §4.5.2).
@@ -56,6 +66,7 @@ impl Focus {
         let dialog = match usage {
             Usage::Endpoint(id) => self.endpoints.get_mut(&id).map(|e| &mut e.dialog),
             Usage::Subscription(id) => self.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
+            Usage::Referral(id) => self.referral_dialog(id),
         };
         let dialog = dialog.ok_or(Refusal::new(481))?;
         if !dialog.advance(request) {
@@ -130,7 +141,11 @@ impl Focus {
         }
         let needs_ack = incoming.request.method == Method::Invite;
         let agreement = self.settle(&incoming.request)?;
-        let offer = parse_offer(&incoming.request, endpoint.role)?;
+        let Opening { offer, guests } = parse_offer(&incoming.request, endpoint.role)?;
+        if !guests.is_empty() {
+            // Row L02: lists come with the first INVITE only.
+            return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
+        }
         let lost = endpoint.session.is_none();
         let describes = needs_ack || offer.is_some();
         if describes {

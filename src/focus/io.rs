@@ -70,7 +70,14 @@ pub enum Input {
     Request(Box<Arrival>),
     /// The host answered a CANCEL; this is the transaction it meant.
     Cancel(TransactionId),
-    /// The outcome of a request of ours; provisional responses are not reported.
+    /// A provisional response to an INVITE of ours.
+    Progress {
+        /// The request.
+        request: RequestId,
+        /// Status code.
+        code: u16,
+    },
+    /// The outcome of a request of ours.
     Outcome {
         /// The request.
         request: RequestId,
@@ -148,6 +155,8 @@ pub enum Output {
     Reply(TransactionId, Reply),
     /// Send a request.
     Send(Box<OutgoingRequest>),
+    /// CANCEL an INVITE of ours that has no outcome yet; its outcome still comes.
+    Cancel(RequestId),
     /// Tell the switch.
     Order(Order),
     /// Write to the host's log.

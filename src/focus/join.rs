@@ -18,6 +18,9 @@ use crate::control::{
 use crate::entropy::token;
 use crate::log::Level;
 use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::multipart::{ACCEPT, BodyError, InviteBody};
+use crate::wire::resource_lists::{ReadError, Recipient, recipients};
 use crate::wire::sdp::Description;
 use crate::wire::sip::{NameAddr, Request, Uri};
 
@@ -60,10 +63,12 @@ impl Focus {
         policy.admits(&user)?;
         let room = self.room_of_factory(room);
         let role = self.role(incoming, &room, &user, &policy);
-        let offer = parse_offer(&incoming.request, role)?;
+        let Opening { offer, guests } = parse_offer(&incoming.request, role)?;
+        self.check_guests(&room, &policy, role, &guests)?;
         let agreement = self.settle(&incoming.request)?;
         self.check_capacity(&room, &user, &policy, role)?;
         let mut endpoint = self.new_endpoint(incoming, room, user, role, offer)?;
+        endpoint.guests = guests;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
             body: Some(endpoint.media.ours.clone()),
@@ -179,6 +184,9 @@ impl Focus {
                 theirs: offer,
             },
             role,
+            guests: Vec::new(),
+            dialed_out: false,
+            invitation: None,
             joined: None,
             changed: 0,
             admission_timer: None,
@@ -214,6 +222,10 @@ impl Focus {
     /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
     /// device share a Contact.
     fn endpoint_entity(&mut self, room: &RoomUri, user: &UserUri, target: &str) -> String {
+        if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
+            // The party that was asked to dial in goes on as the same element.
+            return awaited.entity.clone();
+        }
         let taken = self
             .conferences
             .get(room)
@@ -331,10 +343,13 @@ impl Focus {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
+        self.timers.disarm(endpoint.admission_timer.take());
         let Some(answering) = endpoint.answering.take() else {
+            if endpoint.invitation.is_some() {
+                self.joined(now, id);
+            }
             return;
         };
-        self.timers.disarm(endpoint.admission_timer.take());
         self.answering.remove(&answering.transaction);
         let joining = answering.joining;
         self.accept(now, id, answering);
@@ -378,32 +393,37 @@ impl Focus {
         let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
             return;
         };
-        conference.joining = conference.joining.saturating_sub(1);
+        let invited = endpoint.invitation.take();
+        if invited.is_none() {
+            conference.joining = conference.joining.saturating_sub(1);
+        }
         let revision = conference.change();
         endpoint.joined = Some(now);
         endpoint.changed = revision;
         let participant = conference
             .participants
             .entry(endpoint.user.clone())
-            .or_insert_with(|| Participant {
-                display: endpoint.display.clone(),
-                nickname: None,
-                role: endpoint.role,
-                anonymous: None,
-                endpoints: Vec::new(),
-                since: revision,
-                changed: revision,
-            });
+            .or_insert_with(|| Participant::new(endpoint.display.clone(), endpoint.role, revision));
+        if participant.display.is_empty() && !endpoint.display.is_empty() {
+            participant.display = endpoint.display.clone();
+            participant.changed = revision;
+        }
         if endpoint.role > participant.role {
             participant.role = endpoint.role;
             participant.changed = revision;
         }
         participant.endpoints.push(id);
         let room = endpoint.room.clone();
-        let line = format!("{} joined {room}", endpoint.user);
+        let user = endpoint.user.clone();
+        let line = format!("{user} joined {room}");
+        self.totals.joins += 1;
+        if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {
+            self.invitation_done(now, done);
+        }
         self.log(Level::Info, line);
         self.conference_changed(now, &room);
         self.keep_one_device(now, id);
+        self.invite_guests(now, id);
     }
 
     /// Where a user has one device, the new one replaces the old (option `devices=one`).
@@ -456,6 +476,9 @@ impl Focus {
             return;
         };
         let Some(answering) = endpoint.answering.take() else {
+            if endpoint.invitation.is_some() {
+                self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            }
             return;
         };
         self.timers.disarm(endpoint.admission_timer.take());
@@ -471,20 +494,39 @@ impl Focus {
     }
 }
 
-/// The offer of an INVITE; `None` when it has no body.
-pub(super) fn parse_offer(
-    request: &Request,
-    role: Role,
-) -> Verdict<Option<(Description, Accepted)>> {
-    if request.body.is_empty() {
-        return Ok(None);
-    }
-    let offer =
-        Description::parse(&request.body).map_err(|error| Refusal::new(400).because(error))?;
+/// What the body of an INVITE or UPDATE says.
+pub(super) struct Opening {
+    /// Its offer.
+    pub(super) offer: Option<(Description, Accepted)>,
+    /// Whom to invite as well (RFC 5366).
+    pub(super) guests: Vec<Recipient>,
+}
+
+/// Reads the body; an unusable one is refused.
+pub(super) fn parse_offer(request: &Request, role: Role) -> Verdict<Opening> {
+    let body = InviteBody::read(&request.headers, &request.body).map_err(|error| match error {
+        BodyError::Unsupported => Refusal::new(415).with("Accept", ACCEPT),
+        _ => Refusal::new(400).because(error),
+    })?;
+    let guests =
+        recipients(body.lists.iter().map(|list| &list[..])).map_err(|error| match error {
+            ReadError::TooLarge => Refusal::new(403).because(error),
+            _ => Refusal::new(400).because(error),
+        })?;
+    let Some(sdp) = body.sdp else {
+        return Ok(Opening {
+            offer: None,
+            guests,
+        });
+    };
+    let offer = Description::parse(&sdp).map_err(|error| Refusal::new(400).because(error))?;
     let mut accepted =
         offer_answer::evaluate_offer(&offer).map_err(|error| Refusal::new(488).because(error))?;
     accepted.peer.sends &= role != Role::Observer;
-    Ok(Some((offer, accepted)))
+    Ok(Opening {
+        offer: Some((offer, accepted)),
+        guests,
+    })
 }
 
 /// Our Contact; for a room made by a factory that room's URI.

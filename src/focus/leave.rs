@@ -21,6 +21,7 @@ impl Focus {
             return;
         };
         endpoint.session = None;
+        self.totals.losses += 1;
         let line = format!(
             "{} lost its MSRP session in {}: {}",
             endpoint.user,
@@ -64,7 +65,13 @@ impl Focus {
 
     /// Ends an endpoint's stay from our side, for this reason.
     pub(super) fn dismiss_as(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
-        self.abandon(now, id, Refusal::new(503));
+        if self
+            .endpoints
+            .get(&id)
+            .is_some_and(|e| e.answering.is_some())
+        {
+            self.abandon(now, id, Refusal::new(503));
+        }
         self.send(now, Purpose::Farewell, |focus, request| {
             let headers = Headers::new().with("User-Agent", focus.config.software.clone());
             let endpoint = focus.endpoints.get_mut(&id)?;
@@ -94,6 +101,12 @@ impl Focus {
         }
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.log(Level::Info, line);
+        self.totals.leaves += u64::from(endpoint.joined.is_some());
+        self.forget_referrals_of(id);
+        if let Some(invitation) = endpoint.invitation {
+            self.invitation_failed(now, invitation, 503, None);
+            return;
+        }
         self.leave_roster(now, id, &endpoint, method);
         self.conference_changed(now, &endpoint.room);
         self.end_with_creator(now, &endpoint);
@@ -107,7 +120,7 @@ impl Focus {
         };
         if conference.policy.lifetime != Lifetime::WhileCreatorStays
             || conference.creator.as_ref() != Some(&left.user)
-            || conference.participants.contains_key(&left.user)
+            || conference.has(&left.user)
         {
             return;
         }
@@ -126,6 +139,15 @@ impl Focus {
         for id in theirs {
             self.dismiss(now, id);
         }
+        let invitations: Vec<_> = self
+            .conferences
+            .get(room)
+            .into_iter()
+            .flat_map(|conference| conference.invitations.keys().copied())
+            .collect();
+        for id in invitations {
+            self.withdraw_invitation(now, id);
+        }
     }
 
     fn leave_roster(
@@ -143,23 +165,20 @@ impl Focus {
             return;
         };
         participant.endpoints.retain(|other| *other != id);
-        let display = participant
-            .nickname
-            .clone()
-            .unwrap_or_else(|| participant.display.clone());
-        if participant.endpoints.is_empty() {
-            conference.participants.remove(&endpoint.user);
-        }
+        let display = participant.name().to_owned();
+        conference.drop_if_gone(&endpoint.user);
         let watched = !conference.subscriptions.is_empty();
-        if let Some(joined_at) = endpoint.joined.filter(|_| watched) {
+        if watched && endpoint.joined.is_some() {
             conference.departures.push(Departure {
                 user: endpoint.user.clone(),
                 display,
                 endpoint: endpoint.entity.clone(),
                 endpoint_display: endpoint.display.clone(),
                 method,
+                reason: None,
+                dialed_out: endpoint.dialed_out,
                 at: now,
-                joined_at,
+                joined_at: endpoint.joined,
                 revision,
             });
         }
@@ -171,9 +190,7 @@ impl Focus {
         let Some(conference) = self.conferences.get(&endpoint.room) else {
             return;
         };
-        if !conference.policy.subscribe_participants_only
-            || conference.participants.contains_key(&endpoint.user)
-        {
+        if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
             return;
         }
         let theirs: Vec<_> = conference

@@ -15,18 +15,21 @@ use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
-use crate::wire::sip::Response;
+use crate::wire::sip::{Method, Response};
 
 mod conference;
 mod config;
+mod credentials;
 mod dialog;
 mod in_dialog;
+mod invitation;
 mod io;
 mod join;
 mod leave;
 mod notifier;
 mod offer_answer;
 mod policy;
+mod referral;
 mod refusal;
 mod request;
 mod roster;
@@ -37,14 +40,18 @@ mod tests;
 mod timers;
 
 pub use config::{Advertise, Config, Listen, RoomEntry, Transport};
+pub use credentials::Credentials;
+pub use invitation::InviteMode;
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use policy::{Lifetime, Pattern, Role};
 
 use conference::{Conference, Endpoint, EndpointId};
-use dialog::DialogKey;
+use dialog::{Dialog, DialogKey};
+use invitation::InvitationId;
 use policy::Policy;
+use referral::{Referral, ReferralId};
 use subscription::{Subscription, SubscriptionId};
 use timers::{Timer, TimerKey, Timers};
 
@@ -56,6 +63,8 @@ const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 const CANCEL_MEMORY: Duration = Duration::from_secs(8);
 /// Longer than any transaction of ours lives in the host (timer F and timer B: 32 s).
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than an INVITE of ours rings in the host (both stop after two minutes at most).
+const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
 /// CANCELs remembered at the same time; a flood of stray ones forgets nothing else.
 const MAX_CANCELS: usize = 10_000;
 /// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
@@ -78,11 +87,27 @@ pub struct Counts {
     pub requests: usize,
 }
 
+/// What has happened since the start; only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Endpoints that joined.
+    pub joins: u64,
+    /// Endpoints that left, for whatever reason.
+    pub leaves: u64,
+    /// MSRP sessions that ended by themselves.
+    pub losses: u64,
+    /// Requests refused with a final answer of 400 or more.
+    pub refused: u64,
+    /// NOTIFYs sent.
+    pub notifies: u64,
+}
+
 /// Who uses a dialog; dialogs are not shared (RFC 6665 §4.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Usage {
     Endpoint(EndpointId),
     Subscription(SubscriptionId),
+    Referral(ReferralId),
 }
 
 /// What a request of ours was for.
@@ -92,6 +117,8 @@ enum Purpose {
     Farewell,
     Notify(SubscriptionId),
     Refresh(EndpointId),
+    Invitation(InvitationId),
+    Report(ReferralId),
 }
 
 fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
@@ -114,6 +141,13 @@ pub struct Focus {
     subscriptions: HashMap<SubscriptionId, Subscription>,
     dialogs: HashMap<DialogKey, Usage>,
     sessions: HashMap<SessionId, EndpointId>,
+    /// Where each invitation is.
+    invitations: HashMap<InvitationId, RoomUri>,
+    /// INVITEs of ours that were cancelled and have no outcome yet.
+    withdrawn: HashMap<RequestId, Dialog>,
+    /// Invitations by REFER, by its Call-ID.
+    referred: HashMap<String, InvitationId>,
+    referrals: HashMap<ReferralId, Referral>,
     /// INVITEs that wait for the switch.
     answering: HashMap<TransactionId, EndpointId>,
     /// CANCELs that came before their INVITE.
@@ -124,6 +158,7 @@ pub struct Focus {
     fingerprint: Option<Fingerprint>,
     last_id: u64,
     outputs: VecDeque<Output>,
+    totals: Totals,
     stopping: bool,
 }
 
@@ -145,6 +180,10 @@ impl Focus {
             subscriptions: HashMap::new(),
             dialogs: HashMap::new(),
             sessions: HashMap::new(),
+            invitations: HashMap::new(),
+            withdrawn: HashMap::new(),
+            referred: HashMap::new(),
+            referrals: HashMap::new(),
             answering: HashMap::new(),
             cancelled: HashSet::new(),
             requests: HashMap::new(),
@@ -152,6 +191,7 @@ impl Focus {
             fingerprint: None,
             last_id: 0,
             outputs: VecDeque::new(),
+            totals: Totals::default(),
             stopping: false,
         }
     }
@@ -166,6 +206,7 @@ impl Focus {
                 code,
                 response,
             } => self.outcome(now, request, code, response.as_deref()),
+            Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
             Input::Deadline => {}
             Input::Stop => self.stop(now),
@@ -190,6 +231,11 @@ impl Focus {
         self.dialogs.is_empty() && self.requests.is_empty() && self.outputs.is_empty()
     }
 
+    /// What has happened since the start.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// How much there is of everything.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -212,6 +258,8 @@ impl Focus {
             Timer::Rejoin(id) => self.rejoin_timed_out(now, id),
             Timer::Refresh(id) => self.refresh(now, id),
             Timer::SessionExpiry(id) => self.session_expired(now, id),
+            Timer::Invitation(id) => self.invitation_timed_out(now, id),
+            Timer::Report(id) => self.send_report(now, id),
             Timer::Notify(id) => self.notify(now, id),
             Timer::Expiry(id) => self.subscription_expired(now, id),
             Timer::ForgetCancel(transaction) => {
@@ -230,6 +278,17 @@ impl Focus {
             Purpose::Farewell => {}
             Purpose::Notify(id) => self.notified(now, id, request, code),
             Purpose::Refresh(id) => self.refreshed(now, id, code, response),
+            Purpose::Invitation(id) => {
+                self.withdrawn_outcome(now, request, code, response);
+                self.invitation_outcome(now, id, code, response);
+            }
+            Purpose::Report(id) => self.reported(now, id, code),
+        }
+    }
+
+    fn progress(&mut self, now: Moment, request: RequestId, code: u16) {
+        if let Some((Purpose::Invitation(id), _)) = self.requests.get(&request) {
+            self.invitation_progress(now, *id, code);
         }
     }
 
@@ -239,6 +298,10 @@ impl Focus {
         let endpoints: Vec<_> = self.endpoints.keys().copied().collect();
         for id in endpoints {
             self.dismiss(now, id);
+        }
+        let invitations: Vec<_> = self.invitations.keys().copied().collect();
+        for id in invitations {
+            self.withdraw_invitation(now, id);
         }
         let rooms: Vec<_> = self.conferences.keys().cloned().collect();
         for room in rooms {
@@ -272,8 +335,13 @@ impl Focus {
     ) -> Option<RequestId> {
         let id = RequestId(self.next_id());
         let request = make(self, id)?;
-        let timer = self.timers.arm(now + OUTCOME_TIMEOUT, Timer::Outcome(id));
+        let patience = match purpose {
+            Purpose::Invitation(_) => INVITE_TIMEOUT,
+            _ => OUTCOME_TIMEOUT,
+        };
+        let timer = self.timers.arm(now + patience, Timer::Outcome(id));
         self.requests.insert(id, (purpose, timer));
+        self.totals.notifies += u64::from(request.method == Method::Notify);
         self.outputs.push_back(Output::Send(Box::new(request)));
         Some(id)
     }

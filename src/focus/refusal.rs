@@ -5,11 +5,12 @@ use crate::wire::sip::{Headers, reason};
 use bytes::Bytes;
 
 /// Methods this focus takes (RFC 3261 §20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE, UPDATE";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, NOTIFY, OPTIONS, REFER, SUBSCRIBE, UPDATE";
 /// Extensions a peer may require (RFC 3261 §20.37).
-pub(super) const SUPPORTED: &str = "timer";
-/// The only event package (RFC 6665 §8.2.2).
-pub(super) const ALLOW_EVENTS: &str = "conference";
+pub(super) const SUPPORTED: [&str; 4] = ["timer", "recipient-list-invite", "norefersub", "tdialog"];
+/// Event packages (RFC 6665 §8.2.2); `refer` only as REFER makes it.
+pub(super) const ALLOW_EVENTS: &str = "conference, refer";
 
 /// A final answer that refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,7 @@ impl Focus {
         body: impl Into<Bytes>,
         to_tag: Option<String>,
     ) {
+        self.totals.refused += u64::from(code >= 400);
         let headers = headers.with("Server", self.config.software.clone());
         self.outputs.push_back(super::Output::Reply(
             transaction,

@@ -9,6 +9,7 @@ use super::{
 use crate::control::{RoomUri, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
+use crate::wire::multipart::ACCEPT;
 use crate::wire::sip::{Headers, Message, Method, NameAddr, Request, Uri};
 
 /// A request with what is needed to answer it.
@@ -71,6 +72,7 @@ impl Focus {
             Method::Invite => self.invite(now, incoming, room),
             Method::Subscribe => self.subscribe(now, incoming, room),
             Method::Options => self.options(incoming, &room),
+            Method::Refer => self.refer(now, incoming, &room, None),
             _ => Err(Refusal::new(481)),
         }
     }
@@ -133,12 +135,22 @@ impl Focus {
 fn acceptable(request: &Request) -> Verdict<()> {
     if !matches!(
         request.method,
-        Method::Invite | Method::Bye | Method::Options | Method::Subscribe | Method::Update
+        Method::Invite
+            | Method::Bye
+            | Method::Notify
+            | Method::Options
+            | Method::Refer
+            | Method::Subscribe
+            | Method::Update
     ) {
         return Err(Refusal::new(405).with("Allow", ALLOW));
     }
     let mut unknown = request.headers.elements("Require");
-    unknown.retain(|tag| !tag.eq_ignore_ascii_case(SUPPORTED));
+    unknown.retain(|tag| {
+        !SUPPORTED
+            .iter()
+            .any(|known| tag.eq_ignore_ascii_case(known))
+    });
     if !unknown.is_empty() {
         return Err(Refusal::new(420).with("Unsupported", unknown.join(", ")));
     }
@@ -152,17 +164,7 @@ fn acceptable(request: &Request) -> Verdict<()> {
     {
         return Err(Refusal::new(415).with("Accept-Encoding", "identity"));
     }
-    if matches!(request.method, Method::Invite | Method::Update) && !is_sdp(&request.headers) {
-        return Err(Refusal::new(415).with("Accept", "application/sdp"));
-    }
     Ok(())
-}
-
-fn is_sdp(headers: &Headers) -> bool {
-    headers.first("Content-Type").is_some_and(|value| {
-        let kind = value.split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case("application/sdp")
-    })
 }
 
 /// The room a Request-URI names.
@@ -219,6 +221,6 @@ pub(super) fn capabilities(contact: &str) -> Headers {
         .with("Contact", format!("<{contact}>;isfocus"))
         .with("Allow", ALLOW)
         .with("Allow-Events", ALLOW_EVENTS)
-        .with("Supported", SUPPORTED)
-        .with("Accept", "application/sdp")
+        .with("Supported", SUPPORTED.join(", "))
+        .with("Accept", ACCEPT)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::conference::{Conference, Departure, Endpoint, EndpointId, Participant};
+use super::invitation::Invitation;
 use crate::control::UserUri;
 use crate::wire::conference_info as info;
 
@@ -41,7 +42,7 @@ pub(super) fn full(conference: &Conference, endpoints: &Endpoints, version: u32)
     let users = conference
         .participants
         .iter()
-        .map(|(uri, participant)| user(uri, participant, endpoints, |_| true))
+        .map(|(uri, participant)| user(conference, uri, participant, endpoints, |_| true))
         .collect();
     info::Document {
         state: info::State::Full,
@@ -63,7 +64,7 @@ pub(super) fn partial(
 ) -> Option<info::Document> {
     let mut users: BTreeMap<&UserUri, info::User> = BTreeMap::new();
     for (uri, participant) in &conference.participants {
-        if let Some(user) = changed_user(uri, participant, endpoints, seen) {
+        if let Some(user) = changed_user(conference, uri, participant, endpoints, seen) {
             users.insert(uri, user);
         }
     }
@@ -93,7 +94,11 @@ pub(super) fn deleted(conference: &Conference, version: u32) -> info::Document {
 }
 
 fn frame(conference: &Conference, version: u32) -> info::Document {
-    let count = conference.participants.len();
+    let count = conference
+        .participants
+        .values()
+        .filter(|participant| !participant.endpoints.is_empty())
+        .count();
     info::Document {
         entity: conference.room.to_string(),
         state: info::State::Full,
@@ -127,44 +132,50 @@ fn description(conference: &Conference) -> info::Description {
     }
 }
 
+/// A user with those endpoints whose last change `include` takes.
 fn user(
+    conference: &Conference,
     uri: &UserUri,
     participant: &Participant,
     endpoints: &Endpoints,
-    include: impl Fn(&Endpoint) -> bool,
+    include: impl Fn(u64) -> bool,
 ) -> info::User {
-    let name = participant
-        .nickname
-        .as_ref()
-        .unwrap_or(&participant.display);
+    let name = participant.name();
+    let present = participant
+        .endpoints
+        .iter()
+        .filter_map(|id| endpoints.get(id))
+        .filter(|endpoint| include(endpoint.changed))
+        .map(connected);
+    let invited = conference
+        .invitations
+        .values()
+        .filter(|invitation| invitation.user == *uri && include(invitation.changed))
+        .filter(|invitation| !is_present(participant, endpoints, &invitation.entity))
+        .map(on_the_way);
     info::User {
         entity: uri.to_string(),
         state: info::State::Full,
-        display_text: (!name.is_empty()).then(|| name.clone()),
+        display_text: (!name.is_empty()).then(|| name.to_owned()),
         nickname: participant.nickname.clone(),
         roles: vec![participant.role.as_str().to_owned()],
-        endpoints: participant
-            .endpoints
-            .iter()
-            .filter_map(|id| endpoints.get(id))
-            .filter(|endpoint| include(endpoint))
-            .map(connected)
-            .collect(),
+        endpoints: present.chain(invited).collect(),
         ..Default::default()
     }
 }
 
 fn changed_user(
+    conference: &Conference,
     uri: &UserUri,
     participant: &Participant,
     endpoints: &Endpoints,
     seen: Seen,
 ) -> Option<info::User> {
     if participant.since > seen.shown {
-        return Some(user(uri, participant, endpoints, |_| true));
+        return Some(user(conference, uri, participant, endpoints, |_| true));
     }
-    let mut user = user(uri, participant, endpoints, |endpoint| {
-        endpoint.changed > seen.shown
+    let mut user = user(conference, uri, participant, endpoints, |changed| {
+        changed > seen.shown
     });
     if participant.changed <= seen.shown && user.endpoints.is_empty() {
         return None;
@@ -189,7 +200,9 @@ fn show_departure<'a>(
     let user = users.entry(&departure.user).or_insert_with(|| info::User {
         state: info::State::Partial,
         ..match participant {
-            Some(participant) => user(&departure.user, participant, endpoints, |_| false),
+            Some(participant) => user(conference, &departure.user, participant, endpoints, |_| {
+                false
+            }),
             None => departed_user(departure),
         }
     });
@@ -227,13 +240,34 @@ fn returned(conference: &Conference, endpoints: &Endpoints, departure: &Departur
     conference
         .participants
         .get(&departure.user)
-        .is_some_and(|participant| {
-            participant
-                .endpoints
-                .iter()
-                .filter_map(|id| endpoints.get(id))
-                .any(|endpoint| endpoint.entity == departure.endpoint)
-        })
+        .is_some_and(|participant| is_present(participant, endpoints, &departure.endpoint))
+        || conference
+            .invitations
+            .values()
+            .any(|invitation| invitation.entity == departure.endpoint)
+}
+
+fn is_present(participant: &Participant, endpoints: &Endpoints, entity: &str) -> bool {
+    participant
+        .endpoints
+        .iter()
+        .filter_map(|id| endpoints.get(id))
+        .any(|endpoint| endpoint.entity == entity)
+}
+
+/// A party being invited (RFC 4575 §5.7.2: dialing-out, then alerting).
+fn on_the_way(invitation: &Invitation) -> info::Endpoint {
+    info::Endpoint {
+        entity: invitation.entity.clone(),
+        state: info::State::Full,
+        referred: Some(info::ExecutionInfo {
+            by: Some(invitation.inviter.user.to_string()),
+            ..Default::default()
+        }),
+        status: Some(invitation.status),
+        joining_method: Some(info::JoiningMethod::DialedOut),
+        ..Default::default()
+    }
 }
 
 fn connected(endpoint: &Endpoint) -> info::Endpoint {
@@ -248,7 +282,7 @@ fn connected(endpoint: &Endpoint) -> info::Endpoint {
         state: info::State::Full,
         display_text: (!endpoint.display.is_empty()).then(|| endpoint.display.clone()),
         status: Some(info::EndpointStatus::Connected),
-        joining_method: Some(info::JoiningMethod::DialedIn),
+        joining_method: Some(joining_method(endpoint.dialed_out)),
         joining_info: endpoint.joined.map(|at| info::ExecutionInfo {
             when: Some(at.utc()),
             ..Default::default()
@@ -265,17 +299,26 @@ fn disconnected(departure: &Departure) -> info::Endpoint {
         display_text: (!departure.endpoint_display.is_empty())
             .then(|| departure.endpoint_display.clone()),
         status: Some(info::EndpointStatus::Disconnected),
-        joining_method: Some(info::JoiningMethod::DialedIn),
-        joining_info: Some(info::ExecutionInfo {
-            when: Some(departure.joined_at.utc()),
+        joining_method: Some(joining_method(departure.dialed_out)),
+        joining_info: departure.joined_at.map(|at| info::ExecutionInfo {
+            when: Some(at.utc()),
             ..Default::default()
         }),
         disconnection_method: Some(departure.method),
         disconnection_info: Some(info::ExecutionInfo {
             when: Some(departure.at.utc()),
+            reason: departure.reason.clone(),
             ..Default::default()
         }),
         ..Default::default()
+    }
+}
+
+fn joining_method(dialed_out: bool) -> info::JoiningMethod {
+    if dialed_out {
+        info::JoiningMethod::DialedOut
+    } else {
+        info::JoiningMethod::DialedIn
     }
 }
 

@@ -77,6 +77,16 @@ impl Agreement {
         })
     }
 
+    /// What the peer's 2xx to our INVITE settles (RFC 4028 §7.2); without the header we refresh.
+    pub(super) fn accepted(response: &Response, ours: Duration) -> Self {
+        let agreement = Self {
+            interval: ours,
+            refresher: Refresher::Us,
+            peer_supports: false,
+        };
+        agreement.renewed(response)
+    }
+
     /// What the peer's 2xx to our refresh settles; without the header there is no timer at
     /// its side, and we go on as before.
     fn renewed(self, response: &Response) -> Self {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::conference::EndpointId;
+use super::invitation::InvitationId;
+use super::referral::ReferralId;
 use super::subscription::SubscriptionId;
 use super::{RequestId, TransactionId};
 use crate::time::Moment;
@@ -20,6 +22,10 @@ pub(super) enum Timer {
     Refresh(EndpointId),
     /// Nobody has refreshed the session.
     SessionExpiry(EndpointId),
+    /// The invited party has not dialled in.
+    Invitation(InvitationId),
+    /// Who follows a REFER may be told again.
+    Report(ReferralId),
     /// This subscriber may be notified again.
     Notify(SubscriptionId),
     /// The subscription ends unless refreshed.

@@ -137,6 +137,25 @@ pub const TABLE: &[Parameter] = &[
         ..number("max_participants", "1000", "", (1, 100_000))
     },
     Parameter {
+        doc: "Most parties on a resource list in an INVITE (RFC 5366). A longer list is refused \
+              with 403.",
+        example: "20",
+        ..number("max_list_size", "100", "", (1, 10_000))
+    },
+    Parameter {
+        doc: "How the parties on such a list are invited: `refer` asks each by REFER to dial \
+              the room, `dial_out` sends each an INVITE.",
+        example: "\"dial_out\"",
+        ..text("invite_mode", "refer", "refer, dial_out")
+    },
+    Parameter {
+        repeatable: true,
+        doc: "What INVITE and REFER requests of the focus answer a digest challenge with: user, \
+              realm, password. An empty realm stands for every realm.",
+        example: "\"conference:example.com:secret\"",
+        ..text("credential", "", "USER:REALM:PASSWORD")
+    },
+    Parameter {
         doc: "Largest message. A larger one is refused with 413.",
         example: "1048576",
         ..number("max_message_size", "10485760", "octets", (2048, 1 << 30))
@@ -255,6 +274,8 @@ impl Parameter {
                     "advertise" => values::advertise(text).map(drop),
                     "room" => room::room(text).map(drop),
                     "factory" => room::factory(text).map(drop),
+                    "invite_mode" => values::invite_mode(text).map(drop),
+                    "credential" => values::credential(text).map(drop),
                     "full_notify_agents" => values::pattern(self.name, text.clone()).map(drop),
                     "identity" => values::identity(text.clone()).map(drop),
                     _ => Ok(()),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{ParameterError, table};
-use crate::focus::{Advertise, Listen, Transport};
+use crate::focus::{Advertise, Credentials, InviteMode, Listen, Transport};
 use crate::net;
 use crate::switch::SlowReader;
 
@@ -102,6 +102,28 @@ fn is_host(host: &str) -> bool {
         && host
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}
+
+/// How lists are invited.
+pub(super) fn invite_mode(text: &str) -> Result<InviteMode, ParameterError> {
+    match text {
+        "refer" => Ok(InviteMode::Refer),
+        "dial_out" => Ok(InviteMode::DialOut),
+        _ => Err(table::find("invite_mode").refuse(&Value::Text(text.to_owned()))),
+    }
+}
+
+/// Reads `user:realm:password`; the password may hold colons, and is never shown.
+pub(super) fn credential(text: &str) -> Result<Credentials, ParameterError> {
+    let mut parts = text.splitn(3, ':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(user), Some(realm), Some(password)) if !user.is_empty() => Ok(Credentials {
+            realm: (!realm.is_empty()).then(|| realm.to_owned()),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }),
+        _ => Err(table::find("credential").refuse(&Value::Text("(hidden)".to_owned()))),
+    }
 }
 
 /// `yes` or `no`, 1 or 0.

@@ -33,6 +33,9 @@ impl Core for Script {
     fn is_idle(&self) -> bool {
         self.inputs.iter().any(|i| matches!(i, Input::Stop))
     }
+    fn totals(&self) -> crate::focus::Totals {
+        crate::focus::Totals::default()
+    }
     fn counts(&self) -> Counts {
         self.counts
     }
@@ -61,6 +64,7 @@ impl Switch for Orders {
 struct FakeHost {
     replies: Vec<(TransactionId, u16)>,
     sent: Vec<RequestId>,
+    cancelled: Vec<TransactionId>,
     lines: Vec<Line>,
     refuse_replies: Option<NotReplied>,
     refuse_requests: bool,
@@ -78,6 +82,10 @@ impl Host for FakeHost {
         self.sent.push(request.id);
         Ok(())
     }
+    fn cancel(&mut self, transaction: TransactionId) {
+        self.cancelled.push(transaction);
+    }
+
     fn log(&mut self, line: &Line) {
         self.lines.push(line.clone());
     }
@@ -121,6 +129,7 @@ impl Bench {
         let names = self.service.core.inputs.iter().map(|input| match input {
             Input::Request(_) => "request".to_owned(),
             Input::Cancel(id) => format!("cancel {}:{}", id.hash, id.label),
+            Input::Progress { request, code } => format!("progress {} {code}", request.0),
             Input::Outcome {
                 request,
                 code,
@@ -282,4 +291,25 @@ fn the_end_tells_the_focus_first_and_stops_the_switch_last() {
     assert!(bench.service.is_idle() && !bench.service.switch.stopped);
     bench.service.finish();
     assert!(bench.service.switch.stopped);
+}
+
+#[test]
+fn an_invite_is_cancelled_once_it_has_rung() {
+    let ringing = || Frame::Progress {
+        request: RequestId(3),
+        code: 180,
+        transaction: ID,
+    };
+    // Wanted before it rings: the CANCEL waits (RFC 3261 §9.1).
+    let mut bench = Bench::new([vec![Output::Cancel(RequestId(3))], vec![]]);
+    bench.accept(Frame::Cancel(TransactionId { hash: 1, label: 1 }));
+    assert!(bench.host.cancelled.is_empty());
+    bench.accept(ringing());
+    assert_eq!(bench.host.cancelled, [ID]);
+    // Wanted while it rings: at once.
+    let mut bench = Bench::new([vec![], vec![Output::Cancel(RequestId(3))]]);
+    bench.accept(ringing());
+    assert!(bench.host.cancelled.is_empty());
+    bench.accept(Frame::Cancel(TransactionId { hash: 1, label: 1 }));
+    assert_eq!(bench.host.cancelled, [ID]);
 }

@@ -25,7 +25,10 @@ fn c80_answer_in_the_order_clients_need() {
     let reply = scenario.reply_to(transaction).expect("an answer").clone();
     let contact = reply.headers.first("Contact");
     assert_eq!(contact, Some("<sip:lobby@example.com>;isfocus"), "F01, G04");
-    assert_eq!(reply.headers.first("Allow-Events"), Some("conference"));
+    assert_eq!(
+        reply.headers.first("Allow-Events"),
+        Some("conference, refer")
+    );
     let session = &scenario.sessions["alice"];
     let body = String::from_utf8(reply.body.to_vec()).expect("UTF-8");
     let (origin, rest) = body.split_once("s=-").expect("a session name");

@@ -10,6 +10,7 @@ mod histories;
 mod invite;
 mod leave;
 mod policy;
+mod refer;
 mod refresh;
 mod refusals;
 mod subscribe;
@@ -88,6 +89,9 @@ pub(super) fn config() -> Config {
         adhoc: true,
         max_conferences: 3,
         max_participants: 100,
+        max_list_size: 5,
+        invite_mode: InviteMode::DialOut,
+        credentials: Vec::new(),
         max_message_size: 10 << 20,
         bind_timeout: Duration::from_secs(32),
         rejoin_grace: Duration::from_secs(30),
@@ -205,6 +209,43 @@ impl Scenario {
         self.replies.get(&transaction)?.1.as_ref()
     }
 
+    /// The invited party gives a final answer to the last INVITE or REFER sent to it.
+    pub(super) fn party_answers(
+        &mut self,
+        user: &str,
+        code: u16,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) {
+        let request = self.last_sent(user).clone();
+        let mut all = Headers::new()
+            .with("To", format!("<{}>;tag=party-{user}", request.remote_uri))
+            .with("Contact", format!("<sip:{user}@192.0.2.9:5060>"));
+        for (name, value) in headers {
+            all.set(name, *value);
+        }
+        let response = crate::wire::sip::Response {
+            code,
+            reason: crate::wire::sip::reason(code).to_owned(),
+            headers: all,
+            body: bytes::Bytes::copy_from_slice(body.as_bytes()),
+        };
+        self.feed(Input::Outcome {
+            request: request.id,
+            code,
+            response: Some(Box::new(response)),
+        });
+    }
+
+    /// The last INVITE or REFER to a party outside any dialog.
+    pub(super) fn last_sent(&self, user: &str) -> &OutgoingRequest {
+        self.sent
+            .iter()
+            .rev()
+            .find(|request| request.remote_tag.is_empty() && short(&request.remote_uri) == user)
+            .expect("an invitation")
+    }
+
     /// The switch lost this user's session.
     pub(super) fn lose(&mut self, user: &str, room: &str, cause: LossCause) {
         let session = self.sessions[user].clone();
@@ -253,6 +294,10 @@ impl Scenario {
             }
             Output::Order(order) => self.ordered(order),
             Output::Send(request) => self.received(*request),
+            Output::Cancel(request) => {
+                self.lines.push(format!("< CANCEL {}", request.0));
+                None
+            }
             Output::Log(_) => None,
         }
     }
@@ -302,8 +347,14 @@ impl Scenario {
             line.push_str(&self.notified(&user, &request));
             code = self.notify_answer;
         }
+        if request.remote_tag.is_empty() {
+            // What the invited answer is for the test to say.
+            code = None;
+        }
         self.lines.push(line);
-        if matches!(request.method, Method::Invite | Method::Update) {
+        if matches!(request.method, Method::Invite | Method::Update)
+            && !request.remote_tag.is_empty()
+        {
             code = self.refresh_answer;
         }
         let id = request.id;
@@ -322,6 +373,14 @@ impl Scenario {
             .first("Subscription-State")
             .and_then(|value| value.parse::<SubscriptionState>().ok())
             .expect("row E32: every NOTIFY has a Subscription-State");
+        if request
+            .headers
+            .first("Event")
+            .is_some_and(|event| event.starts_with("refer"))
+        {
+            let news = String::from_utf8_lossy(&request.body);
+            return format!(" {} {}", state.state, news.trim_end());
+        }
         let document = info::Document::read(&request.body).expect("a readable document");
         let shown = users(&document);
         let line = format!(
@@ -366,6 +425,8 @@ fn user_line(user: &info::User) -> String {
         .map(|endpoint| match (endpoint.state, endpoint.status) {
             (info::State::Deleted, _) => 'x',
             (_, Some(info::EndpointStatus::Disconnected)) => '-',
+            (_, Some(info::EndpointStatus::DialingOut)) => '?',
+            (_, Some(info::EndpointStatus::Alerting)) => '!',
             _ => '+',
         })
         .collect();

@@ -21,7 +21,7 @@ fn answer_of(
 
 #[test]
 fn f19_unknown_method_405_with_allow() {
-    for method in ["REFER", "MESSAGE", "PUBLISH", "FOO"] {
+    for method in ["MESSAGE", "PUBLISH", "FOO"] {
         let reply = answer(method, ROOM, &[], "");
         assert_eq!(reply.code, 405, "{method}");
         let allow = reply.headers.first("Allow").expect("Allow");
@@ -45,7 +45,11 @@ fn f19_unknown_extension_420() {
 fn f19_unknown_body_415() {
     let reply = answer("INVITE", ROOM, &[("Content-Type", "text/plain")], "hello");
     assert_eq!(reply.code, 415);
-    assert_eq!(reply.headers.first("Accept"), Some("application/sdp"));
+    let accept = reply.headers.first("Accept").expect("Accept");
+    assert!(
+        accept.starts_with("application/sdp, multipart/mixed"),
+        "{accept}"
+    );
     let reply = answer(
         "INVITE",
         ROOM,

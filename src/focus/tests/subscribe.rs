@@ -180,7 +180,10 @@ fn subscribe(headers: &[(&str, &str)]) -> Reply {
 fn e30_refused_subscriptions() {
     let reply = subscribe(&[("Event", "presence")]);
     assert_eq!(reply.code, 489);
-    assert_eq!(reply.headers.first("Allow-Events"), Some("conference"));
+    assert_eq!(
+        reply.headers.first("Allow-Events"),
+        Some("conference, refer")
+    );
     assert_eq!(subscribe(&[]).code, 489);
     let reply = subscribe(&[("Event", "conference"), ("Expires", "59")]);
     assert_eq!(reply.code, 423);

@@ -373,6 +373,8 @@ impl Host for Kamailio {
         unsafe { self.tm.send(request) }
     }
 
+    fn cancel(&mut self, _transaction: TransactionId) {}
+
     fn log(&mut self, line: &Line) {
         logging::write(line);
     }

@@ -283,6 +283,8 @@ impl Host for OpenSips {
         unsafe { self.0.send(request) }
     }
 
+    fn cancel(&mut self, _transaction: TransactionId) {}
+
     fn log(&mut self, line: &Line) {
         logging::write(line);
     }

@@ -1,0 +1,730 @@
+//! Inviting others: the focus dials out (RFC 4579 §5.5) or asks the party to dial in by
+//! REFER (§5.6). Until the party has joined, the roster shows how far it got.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::conference::{Conference, Departure, Endpoint, EndpointId, Media, Participant};
+use super::dialog::{Dialog, DialogKey};
+use super::offer_answer::{self, Origin};
+use super::policy::Policy;
+use super::referral::ReferralId;
+use super::refusal::{Refusal, Verdict};
+use super::request::{Incoming, capabilities};
+use super::session_timer::Agreement;
+use super::timers::{Timer, TimerKey};
+use super::{Focus, Output, Purpose, RequestId, Role, Socket, Usage};
+use crate::control::{RoomUri, SessionId, UserUri};
+use crate::entropy::token;
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
+use crate::wire::multipart::{self, OutgoingPart};
+use crate::wire::resource_lists::{self, HISTORY_DISPOSITION, Recipient, history};
+use crate::wire::sdp::Description;
+use crate::wire::sip::{Headers, Method, NameAddr, Response, Uri};
+
+/// How long a party that was asked by REFER may take to dial in.
+const REFER_PATIENCE: Duration = Duration::from_secs(180);
+/// 3xx answers followed for one party (RFC 3261 §8.1.3.4 asks for a bound).
+const MAX_REDIRECTS: u8 = 4;
+/// Parties being invited into one conference at a time.
+const MAX_INVITATIONS: usize = 1_000;
+
+/// One party being invited. Never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct InvitationId(pub(super) u64);
+
+/// How the focus invites (modparam `invite_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InviteMode {
+    /// REFER to the party, which then dials in.
+    Refer,
+    /// INVITE to the party.
+    DialOut,
+}
+
+/// Who wants somebody invited, and over what.
+#[derive(Clone, Debug)]
+pub(super) struct Inviter {
+    pub(super) user: UserUri,
+    /// The SIP socket the wish came in by: invitations leave by it.
+    pub(super) socket: Socket,
+    /// Our Contact for this room.
+    pub(super) contact: String,
+    /// Whom to tell how it goes.
+    pub(super) referral: Option<ReferralId>,
+}
+
+/// How an invitation is carried out.
+#[derive(Debug)]
+pub(super) enum Course {
+    /// An INVITE is under way.
+    Dialing {
+        media: Box<Media>,
+        session: SessionId,
+        redirects: u8,
+        challenged: bool,
+    },
+    /// A REFER is under way or was accepted.
+    Referring { challenged: bool },
+}
+
+/// A party on its way in.
+#[derive(Debug)]
+pub(super) struct Invitation {
+    pub(super) user: UserUri,
+    /// Key of its endpoint in the roster: the URI that was dialled.
+    pub(super) entity: String,
+    pub(super) status: EndpointStatus,
+    pub(super) changed: u64,
+    pub(super) inviter: Inviter,
+    pub(super) dialog: Dialog,
+    pub(super) course: Course,
+    /// Who else was invited, for the party to see (RFC 5366 §5).
+    pub(super) history: Option<String>,
+    /// The request without outcome.
+    pub(super) request: Option<RequestId>,
+    pub(super) patience: Option<TimerKey>,
+}
+
+impl Focus {
+    /// Whether the caller may bring these guests (rows L04, L11).
+    pub(super) fn check_guests(
+        &self,
+        room: &RoomUri,
+        policy: &Policy,
+        role: Role,
+        guests: &[Recipient],
+    ) -> Verdict<()> {
+        if guests.is_empty() {
+            return Ok(());
+        }
+        if guests.len() > self.config.max_list_size {
+            return Err(Refusal::new(403).because("the list is too long"));
+        }
+        let moderated = !policy.moderators.is_empty()
+            || policy.only_moderators_invite
+            || self
+                .conferences
+                .get(room)
+                .is_some_and(|c| c.creator.is_some());
+        match role {
+            Role::Moderator => Ok(()),
+            Role::Participant if !moderated => Ok(()),
+            _ => Err(Refusal::new(403).because("only moderators may invite a list")),
+        }
+    }
+
+    /// Invites whom a new participant brought along.
+    pub(super) fn invite_guests(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let guests = std::mem::take(&mut endpoint.guests);
+        let room = endpoint.room.clone();
+        let inviter = Inviter {
+            user: endpoint.user.clone(),
+            socket: endpoint.dialog.socket.clone(),
+            contact: endpoint.dialog.contact.clone(),
+            referral: None,
+        };
+        let mode = self.config.invite_mode;
+        for guest in &guests {
+            let user = UserUri::new(guest.address.clone());
+            // Row L11: neither the inviter nor the room, nor who is in already.
+            let is_in = self.conferences.get(&room).is_some_and(|c| c.has(&user));
+            if user == inviter.user || is_in {
+                continue;
+            }
+            if let Err(refusal) = self.check_invitee(&room, &user) {
+                let line = format!("{user} is not invited into {room}: {}", refusal.code);
+                self.log(Level::Info, line);
+                continue;
+            }
+            let told = history(&guests, Some(&guest.address));
+            self.invite_party(now, &room, &guest.uri, mode, inviter.clone(), told);
+        }
+    }
+
+    /// A party we sent a REFER tells how it goes (RFC 3515 §2.4.4).
+    pub(super) fn refer_progress(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
+        let request = &incoming.request;
+        let id = request
+            .headers
+            .first("Call-ID")
+            .and_then(|call_id| self.referred.get(call_id))
+            .copied()
+            .ok_or(Refusal::new(481))?;
+        let invitation = self.invitation(id).ok_or(Refusal::new(481))?;
+        let ours = &invitation.dialog.key.local_tag;
+        let to = request
+            .headers
+            .first("To")
+            .and_then(|to| to.parse::<NameAddr>().ok());
+        if to.as_ref().and_then(|to| to.tag()) != Some(ours) {
+            return Err(Refusal::new(481));
+        }
+        self.reply(incoming.transaction, 200, Headers::new(), "", None);
+        match Response::status_of_fragment(&request.body) {
+            Some((100..200, _)) => self.show_alerting(now, id),
+            Some((code @ 300.., reason)) => {
+                let response = Response {
+                    code,
+                    reason,
+                    headers: Headers::new(),
+                    body: Bytes::new(),
+                };
+                self.invitation_failed(now, id, code, Some(&response));
+            }
+            // It has dialled in, or will tell more.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the room has a place for this party and it may come in.
+    pub(super) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
+        let conference = self.conferences.get(room).ok_or(Refusal::new(404))?;
+        conference.policy.admits(target)?;
+        if target.as_str() == room.as_str() {
+            return Err(Refusal::new(403).because("a room cannot join itself"));
+        }
+        if !conference.has_place_for(target) || conference.invitations.len() >= MAX_INVITATIONS {
+            return Err(Refusal::new(486).because("the room is full"));
+        }
+        Ok(())
+    }
+
+    /// Starts inviting a party; the caller has checked that it may.
+    pub(super) fn invite_party(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        target: &str,
+        mode: InviteMode,
+        inviter: Inviter,
+        history: Option<String>,
+    ) {
+        let Ok(uri) = target.parse::<Uri>() else {
+            return;
+        };
+        let user = UserUri::new(uri.address_of_record());
+        let dialog = self.dialog_to(room, target, &inviter);
+        let course = match mode {
+            InviteMode::Refer => Course::Referring { challenged: false },
+            InviteMode::DialOut => match self.dialing(room, &user, &inviter) {
+                Some(course) => course,
+                None => return,
+            },
+        };
+        let id = InvitationId(self.next_id());
+        let invitation = Invitation {
+            user,
+            entity: target.to_owned(),
+            status: EndpointStatus::DialingOut,
+            changed: 0,
+            inviter,
+            dialog,
+            course,
+            history,
+            request: None,
+            patience: None,
+        };
+        self.show_invitation(now, room, id, invitation);
+        self.send_invitation(now, id);
+    }
+
+    /// What a request outside any dialog needs (RFC 3261 §8.1.1).
+    fn dialog_to(&mut self, room: &RoomUri, target: &str, inviter: &Inviter) -> Dialog {
+        Dialog {
+            key: DialogKey {
+                call_id: token(self.entropy.as_mut(), super::SESSION_ID_LENGTH),
+                local_tag: self.new_tag(),
+                remote_tag: String::new(),
+            },
+            local_uri: room.to_string(),
+            remote_uri: target.to_owned(),
+            remote_target: target.to_owned(),
+            route_set: Vec::new(),
+            local_cseq: 0,
+            remote_cseq: 0,
+            socket: inviter.socket.clone(),
+            contact: inviter.contact.clone(),
+        }
+    }
+
+    fn dialing(&mut self, room: &RoomUri, user: &UserUri, inviter: &Inviter) -> Option<Course> {
+        let policy = self.policy(room, Some(false))?;
+        let role = policy.role(user);
+        let (session, local) = self.new_session(&inviter.socket, &policy, role);
+        let origin = Origin {
+            session: self.next_id(),
+            version: 1,
+        };
+        let ours = offer_answer::offer(&local, origin);
+        Some(Course::Dialing {
+            media: Box::new(Media {
+                local,
+                origin,
+                ours,
+                theirs: None,
+            }),
+            session,
+            redirects: 0,
+            challenged: false,
+        })
+    }
+
+    /// Puts a party on its way into the roster.
+    fn show_invitation(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        id: InvitationId,
+        mut invitation: Invitation,
+    ) {
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return;
+        };
+        let revision = conference.change();
+        invitation.changed = revision;
+        let role = conference.policy.role(&invitation.user);
+        conference
+            .participants
+            .entry(invitation.user.clone())
+            .or_insert_with(|| Participant::new(String::new(), role, revision));
+        let call_id = invitation.dialog.key.call_id.clone();
+        let refers = matches!(invitation.course, Course::Referring { .. });
+        conference.invitations.insert(id, invitation);
+        if refers {
+            self.referred.insert(call_id, id);
+        }
+        self.invitations.insert(id, room.clone());
+        self.conference_changed(now, room);
+    }
+
+    pub(super) fn invitation(&mut self, id: InvitationId) -> Option<&mut Invitation> {
+        let room = self.invitations.get(&id)?;
+        self.conferences.get_mut(room)?.invitations.get_mut(&id)
+    }
+
+    /// Sends the INVITE or REFER, the first time or again.
+    pub(super) fn send_invitation(&mut self, now: Moment, id: InvitationId) {
+        self.send_invitation_with(now, id, Headers::new());
+    }
+
+    fn send_invitation_with(&mut self, now: Moment, id: InvitationId, credentials: Headers) {
+        let referring = self
+            .invitation(id)
+            .is_some_and(|invitation| matches!(invitation.course, Course::Referring { .. }));
+        let patience =
+            referring.then(|| self.timers.arm(now + REFER_PATIENCE, Timer::Invitation(id)));
+        let request = self.send(now, Purpose::Invitation(id), |focus, request| {
+            let software = focus.config.software.clone();
+            let room = focus.invitations.get(&id)?.clone();
+            let invitation = focus.invitation(id)?;
+            let (method, headers, body) = invitation.message(&room);
+            let mut headers = headers.with("User-Agent", software);
+            for header in credentials.iter() {
+                headers.push(&header.name, header.value.clone());
+            }
+            Some(invitation.dialog.request(request, method, headers, body))
+        });
+        if let Some(invitation) = self.invitation(id) {
+            invitation.request = request;
+            let before = std::mem::replace(&mut invitation.patience, patience);
+            self.timers.disarm(before);
+        }
+    }
+
+    /// A provisional answer to our INVITE.
+    pub(super) fn invitation_progress(&mut self, now: Moment, id: InvitationId, code: u16) {
+        if matches!(code, 180 | 183) {
+            self.show_alerting(now, id);
+        }
+        let referral = self.invitation(id).and_then(|i| i.inviter.referral);
+        self.report(now, referral, code, None);
+    }
+
+    fn show_alerting(&mut self, now: Moment, id: InvitationId) {
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let Some(conference) = self.conferences.get_mut(&room) else {
+            return;
+        };
+        let revision = conference.revision + 1;
+        let Some(invitation) = conference.invitations.get_mut(&id) else {
+            return;
+        };
+        if invitation.status == EndpointStatus::Alerting {
+            return;
+        }
+        invitation.status = EndpointStatus::Alerting;
+        invitation.changed = revision;
+        conference.change();
+        self.conference_changed(now, &room);
+    }
+
+    /// A final answer to our INVITE or REFER.
+    pub(super) fn invitation_outcome(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        invitation.request = None;
+        match (code, response) {
+            (200..=299, Some(response)) => self.invitation_accepted(now, id, response),
+            (300..=399, Some(response)) => self.redirected(now, id, code, response),
+            (401 | 407, Some(challenge)) => self.authenticate_invitation(now, id, code, challenge),
+            _ => self.invitation_failed(now, id, code, response),
+        }
+    }
+
+    fn authenticate_invitation(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        challenge: &Response,
+    ) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let first = match &mut invitation.course {
+            Course::Dialing { challenged, .. } | Course::Referring { challenged } => {
+                !std::mem::replace(challenged, true)
+            }
+        };
+        let method = invitation.method();
+        let uri = invitation.dialog.remote_target.clone();
+        match self.credentials(challenge, method, &uri).filter(|_| first) {
+            Some(headers) => self.send_invitation_with(now, id, headers),
+            None => self.invitation_failed(now, id, code, Some(challenge)),
+        }
+    }
+
+    fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
+        let target = response
+            .headers
+            .elements("Contact")
+            .into_iter()
+            .filter_map(|value| value.parse::<NameAddr>().ok())
+            .find(|contact| contact.uri.parse::<Uri>().is_ok());
+        let followed = match (self.invitation(id), target) {
+            (Some(invitation), Some(target)) => invitation.follow(target.uri),
+            _ => false,
+        };
+        if followed {
+            self.send_invitation(now, id);
+        } else {
+            self.invitation_failed(now, id, code, Some(response));
+        }
+    }
+
+    fn invitation_accepted(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        match invitation.course {
+            // The party has agreed; it is in when its own INVITE has come.
+            Course::Referring { .. } => {}
+            Course::Dialing { .. } => self.answered_invitation(now, id, response),
+        }
+    }
+
+    /// A 2xx with the answer to our offer: the dialog stands, the switch is asked.
+    fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        invitation.dialog.established(response);
+        let answer = Description::parse(&response.body).ok();
+        let accepted = answer.as_ref().map(offer_answer::evaluate_answer);
+        let (Some(answer), Some(Ok(mut accepted))) = (answer, accepted) else {
+            self.hang_up(now, id);
+            self.invitation_failed(now, id, 488, None);
+            return;
+        };
+        let endpoint_id = EndpointId(self.next_id());
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let Course::Dialing { media, session, .. } = &invitation.course else {
+            return;
+        };
+        accepted.peer.sends &= !media.local.observer;
+        let role = if media.local.observer {
+            Role::Observer
+        } else {
+            Role::Participant
+        };
+        let endpoint = Endpoint {
+            room,
+            user: invitation.user.clone(),
+            display: display_name(response),
+            entity: invitation.entity.clone(),
+            dialog: invitation.dialog.clone(),
+            session: Some(session.clone()),
+            answering: None,
+            answer_due: false,
+            media: Media {
+                theirs: Some((answer, accepted)),
+                ..(**media).clone()
+            },
+            role,
+            guests: Vec::new(),
+            dialed_out: true,
+            invitation: Some(id),
+            joined: None,
+            changed: 0,
+            admission_timer: None,
+            ack_timer: None,
+            rejoin_timer: None,
+            session_timer: None,
+            inviting: None,
+            peer_updates: response.headers.has_token("Allow", "UPDATE"),
+        };
+        self.dialogs
+            .insert(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
+        self.endpoints.insert(endpoint_id, endpoint);
+        let agreement = Agreement::accepted(response, self.config.session_expires);
+        self.start_session_timer(now, endpoint_id, agreement);
+        self.ask_admission(now, endpoint_id);
+    }
+
+    /// BYE in the dialog of an invitation that led to nothing.
+    fn hang_up(&mut self, now: Moment, id: InvitationId) {
+        self.send(now, Purpose::Farewell, |focus, request| {
+            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
+            let dialog = &mut focus.invitation(id)?.dialog;
+            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
+        });
+    }
+
+    pub(super) fn invitation_timed_out(&mut self, now: Moment, id: InvitationId) {
+        self.invitation_failed(now, id, 408, None);
+    }
+
+    /// The party does not come.
+    pub(super) fn invitation_failed(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let reason = response.map(|response| response.reason.clone());
+        let method = match code {
+            486 | 600 => DisconnectionMethod::Busy,
+            _ => DisconnectionMethod::Failed,
+        };
+        self.end_invitation(now, id, method, code, reason);
+    }
+
+    /// Takes an invitation back: CANCEL while it rings.
+    pub(super) fn withdraw_invitation(&mut self, now: Moment, id: InvitationId) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let dialing = matches!(invitation.course, Course::Dialing { .. });
+        if let Some(request) = invitation.request.filter(|_| dialing) {
+            let dialog = invitation.dialog.clone();
+            // The party may have answered meanwhile: then it gets a BYE.
+            self.withdrawn.insert(request, dialog);
+            self.outputs.push_back(Output::Cancel(request));
+        }
+        self.end_invitation(now, id, DisconnectionMethod::Booted, 487, None);
+    }
+
+    /// A 2xx to an INVITE that was cancelled.
+    pub(super) fn withdrawn_outcome(
+        &mut self,
+        now: Moment,
+        request: RequestId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let Some(mut dialog) = self.withdrawn.remove(&request) else {
+            return;
+        };
+        let Some(response) = response.filter(|_| (200..300).contains(&code)) else {
+            return;
+        };
+        dialog.established(response);
+        self.send(now, Purpose::Farewell, |focus, request| {
+            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
+            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
+        });
+    }
+
+    fn end_invitation(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        method: DisconnectionMethod,
+        code: u16,
+        reason: Option<String>,
+    ) {
+        let Some((room, invitation)) = self.take_invitation(id) else {
+            return;
+        };
+        let line = format!("{} does not join {room}: {code}", invitation.user);
+        self.log(Level::Info, line);
+        let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
+        self.report(now, invitation.inviter.referral, code, Some(&text));
+        if let Some(conference) = self.conferences.get_mut(&room) {
+            conference.depart(now, &invitation, method, format!("{code} {text}"));
+        }
+        self.conference_changed(now, &room);
+        self.end_if_empty(now, &room);
+    }
+
+    /// The party is in: the invitation has done its work.
+    pub(super) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
+        if let Some((_, invitation)) = self.take_invitation(id) {
+            self.report(now, invitation.inviter.referral, 200, None);
+        }
+    }
+
+    fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
+        let room = self.invitations.remove(&id)?;
+        let invitation = self.conferences.get_mut(&room)?.invitations.remove(&id)?;
+        self.timers.disarm(invitation.patience);
+        self.referred.remove(&invitation.dialog.key.call_id);
+        Some((room, invitation))
+    }
+
+    /// A party that was asked by REFER dials in: its invitation, if there is one.
+    pub(super) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
+        let conference = self.conferences.get(room)?;
+        conference
+            .invitations
+            .iter()
+            .find(|(_, invitation)| {
+                invitation.user == *user && matches!(invitation.course, Course::Referring { .. })
+            })
+            .map(|(id, _)| *id)
+    }
+}
+
+impl Invitation {
+    fn method(&self) -> Method {
+        match self.course {
+            Course::Dialing { .. } => Method::Invite,
+            Course::Referring { .. } => Method::Refer,
+        }
+    }
+
+    fn message(&self, room: &RoomUri) -> (Method, Headers, Bytes) {
+        let headers = capabilities(&self.dialog.contact)
+            .with("Referred-By", format!("<{}>", self.inviter.user));
+        match &self.course {
+            Course::Dialing { media, .. } => {
+                let (content_type, body) = self.offer_with_history(&media.ours.write());
+                let headers = headers.with("Content-Type", content_type);
+                (Method::Invite, headers, body)
+            }
+            // RFC 4579 §5.6: the party shall INVITE the room.
+            Course::Referring { .. } => {
+                let headers = headers.with("Refer-To", format!("<{}>", self.room_target(room)));
+                (Method::Refer, headers, Bytes::new())
+            }
+        }
+    }
+
+    /// The offer, with the list of who was invited where there is one (row L08).
+    fn offer_with_history(&self, sdp: &str) -> (String, Bytes) {
+        let alone = || ("application/sdp".to_owned(), Bytes::from(sdp.to_owned()));
+        let Some(history) = &self.history else {
+            return alone();
+        };
+        let parts = [
+            OutgoingPart {
+                content_type: "application/sdp",
+                disposition: None,
+                body: sdp.as_bytes(),
+            },
+            OutgoingPart {
+                content_type: resource_lists::MEDIA_TYPE,
+                disposition: Some(HISTORY_DISPOSITION),
+                body: history.as_bytes(),
+            },
+        ];
+        // The Call-ID is random: no part holds it.
+        multipart::write(&parts, &self.dialog.key.call_id).unwrap_or_else(|_| alone())
+    }
+
+    /// The room as it can be dialled from outside: our Contact.
+    fn room_target(&self, room: &RoomUri) -> String {
+        if self.dialog.contact.is_empty() {
+            room.to_string()
+        } else {
+            self.dialog.contact.clone()
+        }
+    }
+
+    /// Goes on to the target of a redirection; false when that was done often enough.
+    fn follow(&mut self, target: String) -> bool {
+        let Course::Dialing { redirects, .. } = &mut self.course else {
+            return false;
+        };
+        *redirects += 1;
+        let goes_on = *redirects <= MAX_REDIRECTS;
+        self.dialog.remote_target = target;
+        goes_on
+    }
+}
+
+impl Conference {
+    /// An invited party is shown leaving; the user goes with its last endpoint.
+    fn depart(
+        &mut self,
+        now: Moment,
+        invitation: &Invitation,
+        method: DisconnectionMethod,
+        reason: String,
+    ) {
+        let revision = self.change();
+        let display = self
+            .participants
+            .get(&invitation.user)
+            .map(|participant| participant.name().to_owned())
+            .unwrap_or_default();
+        self.drop_if_gone(&invitation.user);
+        if self.subscriptions.is_empty() {
+            return;
+        }
+        self.departures.push(Departure {
+            user: invitation.user.clone(),
+            display,
+            endpoint: invitation.entity.clone(),
+            endpoint_display: String::new(),
+            method,
+            reason: Some(reason),
+            dialed_out: true,
+            at: now,
+            joined_at: None,
+            revision,
+        });
+    }
+}
+
+fn display_name(response: &Response) -> String {
+    response
+        .headers
+        .first("To")
+        .and_then(|value| value.parse::<NameAddr>().ok())
+        .map(|to| to.display)
+        .unwrap_or_default()
+}

@@ -1,0 +1,467 @@
+//! REFER to the focus, dialling out, lists.
+
+use super::*;
+
+const CAROL: &str = "sip:carol@example.com";
+
+/// Alice made the room and moderates it, Bob is in, Alice watches.
+fn room() -> (Scenario, Phone, Phone) {
+    let mut scenario = Scenario::new();
+    let alice = scenario.join("alice", ROOM);
+    let bob = scenario.join("bob", ROOM);
+    scenario.watch("alice", ROOM);
+    scenario.pass(10);
+    scenario.transcript();
+    (scenario, alice, bob)
+}
+
+/// REFER outside the INVITE dialog.
+fn refer(scenario: &mut Scenario, user: &str, refer_to: &str, more: &[(&str, &str)]) -> Reply {
+    let mut phone = scenario.phone(user);
+    let mut headers = vec![("Refer-To", refer_to)];
+    headers.extend(more);
+    let transaction = scenario.begin(&mut phone, "REFER", ROOM, &headers, "");
+    scenario.reply_to(transaction).expect("an answer").clone()
+}
+
+fn answer(user: &str) -> String {
+    offer(user).replace("a=setup:actpass", "a=setup:active")
+}
+
+#[test]
+fn f04_add_by_refer() {
+    let (mut scenario, ..) = room();
+    let reply = refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    assert_eq!(reply.code, 200, "F13: never 202");
+    assert_eq!(
+        scenario.transcript(),
+        "< 200 alice OK\n< INVITE carol\n< NOTIFY alice active SIP/2.0 100 Trying\n\
+         < NOTIFY alice active partial v2 (carol=?)"
+    );
+    let invite = scenario.last_sent("carol").clone();
+    let contact = invite.headers.first("Contact");
+    assert!(
+        contact.is_some_and(|value| value.contains(";isfocus")),
+        "F01"
+    );
+    assert_eq!(
+        invite.headers.first("Referred-By"),
+        Some("<sip:alice@example.com>")
+    );
+    assert!(String::from_utf8_lossy(&invite.body).contains("a=setup:actpass"));
+    scenario.pass(6);
+    scenario.feed(Input::Progress {
+        request: invite.id,
+        code: 180,
+    });
+    assert_eq!(
+        scenario.transcript(),
+        "< NOTIFY alice active partial v3 (carol=!)\n< NOTIFY alice active SIP/2.0 180 Ringing"
+    );
+    scenario.pass(6);
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(6);
+    assert_eq!(
+        scenario.transcript(),
+        "! admit carol\n< NOTIFY alice terminated SIP/2.0 200 OK\n\
+         < NOTIFY alice active partial v4 (carol=+)"
+    );
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");
+    assert_eq!(scenario.focus.counts().participants, 3);
+}
+
+#[test]
+fn f06_f07_removal_takes_every_device_and_the_subscriptions() {
+    for refer_to in [
+        "<sip:bob@example.com;method=BYE>",
+        "<sip:bob@example.com>;method=BYE",
+    ] {
+        let (mut scenario, ..) = room();
+        scenario.join("bob", ROOM);
+        scenario.watch("bob", ROOM);
+        scenario.pass(10);
+        scenario.transcript();
+        assert_eq!(refer(&mut scenario, "alice", refer_to, &[]).code, 200);
+        scenario.pass(20);
+        let transcript = scenario.transcript();
+        assert_eq!(transcript.matches("< BYE bob").count(), 2, "{transcript}");
+        assert!(
+            transcript.contains("< NOTIFY bob terminated;rejected"),
+            "{transcript}"
+        );
+        assert!(
+            transcript.contains("terminated SIP/2.0 200 OK"),
+            "{transcript}"
+        );
+        assert!(transcript.contains("partial v3 (bob=--)"), "{transcript}");
+        assert_eq!(users(&scenario.rosters["alice"]), "alice=+");
+    }
+}
+
+#[test]
+fn privileged_acts_need_the_role_403() {
+    let (mut scenario, ..) = room();
+    let remove = "<sip:alice@example.com;method=BYE>";
+    assert_eq!(refer(&mut scenario, "bob", remove, &[]).code, 403);
+    assert_eq!(
+        refer(&mut scenario, "mallory", &format!("<{CAROL}>"), &[]).code,
+        403
+    );
+    let oneself = "<sip:bob@example.com;method=BYE>";
+    assert_eq!(refer(&mut scenario, "bob", oneself, &[]).code, 200);
+}
+
+#[test]
+fn f12_refer_to_exactly_one_sip_uri() {
+    let (mut scenario, ..) = room();
+    let mut code = |refer_to: &str| refer(&mut scenario, "alice", refer_to, &[]).code;
+    assert_eq!(code("<sip:c@example.com>, <sip:d@example.com>"), 400);
+    assert_eq!(code("<tel:+49301234>"), 416);
+    assert_eq!(code("<http://example.com>"), 416);
+    assert_eq!(code("<sip:nobody@example.com;method=BYE>"), 404);
+    assert_eq!(code("<sip:c@example.com;method=INFO>"), 501);
+    assert_eq!(code("<sip:lobby@example.com>"), 403);
+}
+
+#[test]
+fn f15_refer_sub_false_is_echoed_and_silent() {
+    let (mut scenario, ..) = room();
+    let headers = [("Refer-Sub", "false"), ("Require", "norefersub")];
+    let reply = refer(&mut scenario, "alice", &format!("<{CAROL}>"), &headers);
+    assert_eq!(reply.headers.first("Refer-Sub"), Some("false"));
+    assert!(!scenario.transcript().contains("SIP/2.0"));
+}
+
+#[test]
+fn f14_in_dialog_refers_are_told_apart() {
+    let (mut scenario, mut alice, _) = room();
+    for target in ["<sip:carol@example.com>", "<sip:dave@example.com>"] {
+        let headers = [("Refer-To", target)];
+        assert_eq!(
+            scenario.request(&mut alice, "REFER", ROOM, &headers, ""),
+            Some(200)
+        );
+    }
+    let events: Vec<_> = scenario
+        .sent
+        .iter()
+        .filter_map(|request| request.headers.first("Event"))
+        .filter(|event| event.starts_with("refer"))
+        .collect();
+    assert_eq!(events, ["refer", "refer;id=3"]);
+    scenario.party_answers("dave", 603, &[], "");
+    scenario.pass(2);
+    assert!(
+        scenario
+            .transcript()
+            .contains("terminated SIP/2.0 603 Decline")
+    );
+}
+
+#[test]
+fn f14_reports_come_once_a_second() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let request = scenario.last_sent("carol").id;
+    scenario.transcript();
+    for code in [180, 183, 180] {
+        scenario.feed(Input::Progress { request, code });
+    }
+    assert!(!scenario.transcript().contains("SIP/2.0"));
+    scenario.pass(1);
+    assert!(scenario.transcript().contains("active SIP/2.0 180 Ringing"));
+}
+
+#[test]
+fn l09_e14_every_outcome_shows_in_the_roster() {
+    for (code, method) in [
+        (486, "Busy"),
+        (603, "Failed"),
+        (404, "Failed"),
+        (408, "Failed"),
+    ] {
+        let (mut scenario, ..) = room();
+        refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+        scenario.pass(6);
+        scenario.party_answers("carol", code, &[], "");
+        scenario.pass(1);
+        let transcript = scenario.transcript();
+        assert!(transcript.contains("(carol=-)"), "{transcript}");
+        let users = scenario.rosters["alice"].users.as_ref().expect("users");
+        let carol = users
+            .users
+            .iter()
+            .find(|user| user.entity == CAROL)
+            .expect("carol");
+        let endpoint = &carol.endpoints[0];
+        let shown = endpoint
+            .disconnection_method
+            .map(|method| format!("{method:?}"));
+        assert_eq!(shown.as_deref(), Some(method));
+        let info = endpoint.disconnection_info.as_ref().expect("why");
+        assert!(
+            info.reason
+                .as_ref()
+                .is_some_and(|text| text.starts_with(&code.to_string()))
+        );
+        scenario.pass(20);
+        assert_eq!(super::users(&scenario.rosters["alice"]), "alice=+ bob=+");
+        assert!(scenario.focus.invitations.is_empty());
+        assert!(scenario.focus.referrals.is_empty());
+    }
+}
+
+#[test]
+fn redirections_are_followed_but_not_for_ever() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    for hop in 1..=4 {
+        let contact = format!("<sip:carol@hop{hop}.example.com>");
+        scenario.party_answers("carol", 302, &[("Contact", &contact)], "");
+        let again = scenario.last_sent("carol");
+        assert_eq!(again.request_uri, format!("sip:carol@hop{hop}.example.com"));
+        assert_eq!(again.cseq, hop + 1);
+    }
+    scenario.party_answers("carol", 302, &[], "");
+    assert!(scenario.focus.invitations.is_empty());
+}
+
+#[test]
+fn an_unusable_answer_ends_in_bye() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    scenario.transcript();
+    scenario.party_answers("carol", 200, &[], "v=0\r\n");
+    scenario.pass(2);
+    let transcript = scenario.transcript();
+    assert!(transcript.starts_with("< BYE carol\n"), "{transcript}");
+    assert!(
+        transcript.contains("terminated SIP/2.0 488"),
+        "{transcript}"
+    );
+}
+
+#[test]
+fn a_withdrawn_invitation_is_cancelled_and_a_late_answer_gets_bye() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let request = scenario.last_sent("carol").id;
+    scenario.transcript();
+    let code = refer(
+        &mut scenario,
+        "alice",
+        &format!("<{CAROL};method=BYE>"),
+        &[],
+    )
+    .code;
+    assert_eq!(code, 200);
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.contains(&format!("< CANCEL {}", request.0)),
+        "{transcript}"
+    );
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    assert!(scenario.transcript().contains("< BYE carol"));
+    scenario.pass(30);
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+");
+}
+
+#[test]
+fn nothing_is_left_after_silence() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    scenario.pass(300);
+    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.referrals.is_empty());
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+");
+}
+
+/// An INVITE with these parties on its list.
+fn list_body(entries: &str) -> (String, String) {
+    let body = format!(
+        "--b1\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--b1\r\n\
+         Content-Type: application/resource-lists+xml\r\n\
+         Content-Disposition: recipient-list\r\n\r\n\
+         <?xml version=\"1.0\"?><resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\" \
+         xmlns:cp=\"urn:ietf:params:xml:ns:copycontrol\"><list>{entries}</list></resource-lists>\
+         \r\n--b1--\r\n",
+        offer("alice")
+    );
+    ("multipart/mixed;boundary=b1".to_owned(), body)
+}
+
+fn invite_with(scenario: &mut Scenario, room: &str, user: &str, entries: &str) -> Option<u16> {
+    let (content_type, body) = list_body(entries);
+    let headers = [
+        ("Content-Type", content_type.as_str()),
+        ("Require", "recipient-list-invite"),
+    ];
+    let mut phone = scenario.phone(user);
+    let code = scenario.request(&mut phone, "INVITE", room, &headers, &body);
+    if code == Some(200) {
+        scenario.ack(&mut phone, room, "");
+    }
+    code
+}
+
+const TWO: &str = "<entry uri=\"sip:bob@example.com\" cp:copyControl=\"to\"/>\
+                   <entry uri=\"sip:carol@example.com\"/>\
+                   <entry uri=\"sip:alice@example.com\"/>";
+
+#[test]
+fn l01_l11_a_list_in_the_invite_is_dialled_out() {
+    for room in [ROOM, "sip:new@example.com"] {
+        let mut scenario = Scenario::new();
+        assert_eq!(invite_with(&mut scenario, room, "alice", TWO), Some(200));
+        let transcript = scenario.transcript();
+        assert!(transcript.contains("< INVITE bob"), "{transcript}");
+        assert!(transcript.contains("< INVITE carol"), "{transcript}");
+        assert!(!transcript.contains("< INVITE alice"), "L11: {transcript}");
+        let invite = scenario.last_sent("bob");
+        let body = String::from_utf8_lossy(&invite.body);
+        assert!(
+            body.contains("recipient-list-history; handling=optional"),
+            "L08"
+        );
+        assert!(body.contains("sip:bob@example.com"), "L07");
+        assert!(
+            !body.contains("sip:carol@example.com"),
+            "L06, L07: bcc is not told"
+        );
+    }
+}
+
+#[test]
+fn l01_by_refer_as_the_default_is() {
+    let mut scenario = Scenario::with(Config {
+        invite_mode: InviteMode::Refer,
+        ..config()
+    });
+    invite_with(&mut scenario, ROOM, "alice", TWO);
+    scenario.watch("alice", ROOM);
+    scenario.transcript();
+    let refer = scenario.last_sent("bob").clone();
+    assert_eq!(refer.method, Method::Refer);
+    assert_eq!(
+        refer.headers.first("Refer-To"),
+        Some("<sip:lobby@example.com>")
+    );
+    assert_eq!(
+        refer.headers.first("Referred-By"),
+        Some("<sip:alice@example.com>")
+    );
+    scenario.party_answers("bob", 202, &[], "");
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=? carol=?");
+    // Bob dials in: the same element of the roster goes on.
+    scenario.join("bob", ROOM);
+    scenario.pass(20);
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=?");
+    // Carol declines.
+    let refer = scenario.last_sent("carol").clone();
+    let mut carol = scenario.phone("carol");
+    carol.call_id = refer.call_id.clone();
+    carol.to_tag = Some(refer.local_tag.clone());
+    let headers = [
+        ("Event", "refer"),
+        ("Subscription-State", "terminated;reason=noresource"),
+        ("Content-Type", "message/sipfrag;version=2.0"),
+    ];
+    let code = scenario.request(
+        &mut carol,
+        "NOTIFY",
+        ROOM,
+        &headers,
+        "SIP/2.0 603 Decline\r\n",
+    );
+    assert_eq!(code, Some(200));
+    scenario.pass(20);
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+");
+    assert!(scenario.focus.referred.is_empty());
+}
+
+#[test]
+fn who_was_referred_and_never_comes_is_given_up() {
+    let mut scenario = Scenario::with(Config {
+        invite_mode: InviteMode::Refer,
+        ..config()
+    });
+    invite_with(&mut scenario, ROOM, "alice", TWO);
+    scenario.party_answers("bob", 200, &[], "");
+    scenario.pass(400);
+    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.referred.is_empty());
+}
+
+#[test]
+fn l02_lists_come_with_the_first_invite_only() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    let (content_type, body) = list_body(TWO);
+    let headers = [("Content-Type", content_type.as_str())];
+    let transaction = scenario.begin(&mut alice, "INVITE", ROOM, &headers, &body);
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    assert_eq!(reply.code, 420);
+    assert_eq!(
+        reply.headers.first("Unsupported"),
+        Some("recipient-list-invite")
+    );
+}
+
+#[test]
+fn l04_lists_need_the_role_and_have_a_size() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    assert_eq!(invite_with(&mut scenario, ROOM, "bob", TWO), Some(403));
+    let many: String = (0..6)
+        .map(|n| format!("<entry uri=\"sip:u{n}@example.com\"/>"))
+        .collect();
+    assert_eq!(
+        invite_with(&mut scenario, "sip:x@example.com", "alice", &many),
+        Some(403)
+    );
+    let huge: String = (0..10_001)
+        .map(|n| format!("<entry uri=\"sip:u{n}@example.com\"/>"))
+        .collect();
+    assert_eq!(
+        invite_with(&mut scenario, "sip:x@example.com", "alice", &huge),
+        Some(403)
+    );
+    let bomb = "<!DOCTYPE x [<!ENTITY a \"b\">]><entry uri=\"sip:&a;@example.com\"/>";
+    assert_eq!(
+        invite_with(&mut scenario, "sip:x@example.com", "alice", bomb),
+        Some(400)
+    );
+    assert_eq!(scenario.focus.counts().conferences, 1);
+}
+
+#[test]
+fn fifty_parties_and_nothing_is_left() {
+    let mut scenario = Scenario::with(Config {
+        max_list_size: 50,
+        ..config()
+    });
+    let entries: String = (0..50)
+        .map(|n| format!("<entry uri=\"sip:u{n}@example.com\"/>"))
+        .collect();
+    invite_with(&mut scenario, ROOM, "alice", &entries);
+    scenario.watch("alice", ROOM);
+    for n in 0..40 {
+        let user = format!("u{n}");
+        match n % 4 {
+            0 => scenario.party_answers(&user, 486, &[], ""),
+            1 => scenario.party_answers(&user, 603, &[], ""),
+            2 => scenario.party_answers(&user, 200, &[], &answer(&user)),
+            _ => {
+                scenario.party_answers(&user, 302, &[("Contact", "<sip:x@y.example>")], "");
+                scenario.party_answers(&user, 480, &[], "");
+            }
+        }
+    }
+    scenario.pass(300);
+    assert!(scenario.focus.invitations.is_empty());
+    assert_eq!(scenario.focus.counts().participants, 11);
+    let roster = scenario.rosters["alice"].users.as_ref().expect("users");
+    assert_eq!(roster.users.len(), 11);
+    scenario.feed(Input::Stop);
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
