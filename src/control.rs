@@ -3,6 +3,25 @@
 //! Both travel over crossbeam channels inside the conference process, and serialised to a
 //! switch outside it. Neither side knows anything else of the other. Every order names its
 //! room, because a room lives on one switch thread and its orders stay in sequence there.
+//!
+//! # A switch that outlives its focus
+//! Notices are not kept while no focus is there, nor those that were on their way when it
+//! died: everything they say can be asked for. [`Notice::Connected`] tells the focus that a
+//! switch is there; it then orders [`Order::Reconcile`] for every room it knows, naming the
+//! sessions it believes in, and each is answered by [`Notice::Reconciled`]:
+//!
+//! | missed | is in the answer as |
+//! | --- | --- |
+//! | `Lost`, an `Admit` that never arrived | [`Standing::Gone`] |
+//! | `Admitted` | [`Standing::Waiting`] |
+//! | `Bound` | [`Standing::Bound`] |
+//! | `Nickname` | [`Stand::nickname`] |
+//! | `Refused` | [`Standing::Gone`] |
+//! | an `Expel` or `Close` that never arrived | the session is not claimed, so it ends |
+//!
+//! A notice about a session may come shortly before the answer that says the same of it: the
+//! focus ignores what it knows already. Queueing instead would bound what can be missed by a
+//! queue's size and still lose what was written to a focus that died before it read it.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -157,6 +176,8 @@ pub enum Refusal {
     Full,
     /// The switch is going down.
     Stopping,
+    /// The switch is outside the proxy and cannot be reached.
+    Unreachable,
 }
 
 /// How a session ended without an order.
@@ -170,6 +191,36 @@ pub enum LossCause {
     ProtocolError,
     /// A message to it failed (no response, or a failure REPORT; RFC 4975 §7.3.2).
     Undeliverable,
+}
+
+/// One run of a switch: sessions of another run are gone, all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchRun(pub u128);
+
+/// Most sessions one [`Order::Reconcile`] names, so that the order and its answer stay small
+/// (a session and its nickname are well below a kilobyte).
+pub const RECONCILE_SESSIONS: usize = 256;
+
+/// How a session the focus believes in stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// A connection is bound to it.
+    Bound,
+    /// It waits for its connection.
+    Waiting,
+    /// The switch does not have it.
+    Gone,
+}
+
+/// The answer for one session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stand {
+    /// The session.
+    pub session: SessionId,
+    /// How it stands.
+    pub standing: Standing,
+    /// The nickname its user has in the room, as the user wrote it; `None` when gone.
+    pub nickname: Option<String>,
 }
 
 /// What the focus asks of the switch.
@@ -192,14 +243,43 @@ pub enum Order {
         /// The room.
         room: RoomUri,
     },
+    /// These are sessions of the room the focus believes in; answered by `Reconciled`. The
+    /// switch keeps those it has. A room with more than [`RECONCILE_SESSIONS`] takes several.
+    Reconcile {
+        /// The room.
+        room: RoomUri,
+        /// The sessions, [`RECONCILE_SESSIONS`] at most.
+        sessions: Vec<SessionId>,
+        /// Nothing more follows for this room: what no focus has claimed of it ends at once,
+        /// without a notice.
+        last: bool,
+    },
 }
 
 impl Order {
+    /// The `Reconcile` orders that present a room's sessions: one at least, so that a room the
+    /// focus believes to be empty is emptied.
+    pub fn reconcile(room: &RoomUri, sessions: &[SessionId]) -> Vec<Order> {
+        let mut chunks: Vec<&[SessionId]> = sessions.chunks(RECONCILE_SESSIONS).collect();
+        if chunks.is_empty() {
+            chunks.push(&[]);
+        }
+        let last = chunks.len() - 1;
+        let order = |(number, chunk): (usize, &[SessionId])| Order::Reconcile {
+            room: room.clone(),
+            sessions: chunk.to_vec(),
+            last: number == last,
+        };
+        chunks.into_iter().enumerate().map(order).collect()
+    }
+
     /// The room the order is about.
     pub fn room(&self) -> &RoomUri {
         match self {
             Order::Admit(admission) | Order::Amend(admission) => &admission.room,
-            Order::Expel { room, .. } | Order::Close { room } => room,
+            Order::Expel { room, .. } | Order::Close { room } | Order::Reconcile { room, .. } => {
+                room
+            }
         }
     }
 }
@@ -207,6 +287,22 @@ impl Order {
 /// What the switch tells the focus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
+    /// A switch is there; the focus presents its sessions by `Reconcile`. Comes once with the
+    /// embedded switch, and after every loss of touch with one outside the proxy.
+    Connected {
+        /// Which run of it.
+        run: SwitchRun,
+    },
+    /// A switch outside the proxy cannot be reached; `Admit` is answered `Refused` meanwhile.
+    /// Its sessions may go on: nothing is known of them until `Connected`.
+    Disconnected,
+    /// The answer to `Reconcile`, in the order asked.
+    Reconciled {
+        /// Its room.
+        room: RoomUri,
+        /// How the sessions stand.
+        sessions: Vec<Stand>,
+    },
     /// The session exists: its connection may come.
     Admitted {
         /// Its room.
@@ -265,5 +361,34 @@ mod tests {
         let room = RoomUri::new("sip:lobby@example.com");
         let order = Order::Close { room: room.clone() };
         assert_eq!(order.room(), &room);
+    }
+
+    #[test]
+    fn a_room_is_presented_in_bounded_parts_the_last_of_which_says_so() {
+        let room = RoomUri::new("sip:lobby@example.com");
+        for count in [
+            0,
+            1,
+            RECONCILE_SESSIONS,
+            RECONCILE_SESSIONS + 1,
+            3 * RECONCILE_SESSIONS,
+        ] {
+            let all: Vec<_> = (0..count)
+                .map(|n| SessionId::new(format!("s{n}")))
+                .collect();
+            let mut named = Vec::new();
+            let mut lasts = Vec::new();
+            for order in Order::reconcile(&room, &all) {
+                let Order::Reconcile { sessions, last, .. } = order else {
+                    panic!("{order:?}");
+                };
+                assert!(sessions.len() <= RECONCILE_SESSIONS);
+                named.extend(sessions);
+                lasts.push(last);
+            }
+            assert_eq!(named, all);
+            assert_eq!(lasts.pop(), Some(true));
+            assert!(!lasts.contains(&true));
+        }
     }
 }

@@ -329,6 +329,9 @@ impl Focus {
                 user,
                 nickname,
             } => self.nickname(now, &room, &user, nickname),
+            Notice::Connected { .. } => self.present_sessions(),
+            Notice::Disconnected => {}
+            Notice::Reconciled { room, sessions } => self.reconciled(now, &room, sessions),
         }
     }
 
@@ -449,7 +452,13 @@ impl Focus {
         }
     }
 
-    fn nickname(&mut self, now: Moment, room: &RoomUri, user: &UserUri, nickname: Option<String>) {
+    pub(super) fn nickname(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        user: &UserUri,
+        nickname: Option<String>,
+    ) {
         let Some(conference) = self.conferences.get_mut(room) else {
             return;
         };
@@ -457,6 +466,9 @@ impl Focus {
         let Some(participant) = conference.participants.get_mut(user) else {
             return;
         };
+        if participant.nickname == nickname {
+            return;
+        }
         participant.nickname = nickname;
         participant.changed = revision;
         conference.change();

@@ -29,6 +29,7 @@ mod leave;
 mod notifier;
 mod offer_answer;
 mod policy;
+mod reconcile;
 mod referral;
 mod refusal;
 mod request;

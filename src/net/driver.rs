@@ -128,6 +128,10 @@ impl Driver {
                 let now = self.now;
                 self.guard(None, |switch| switch.order(now, order));
             }
+            Letter::Unclaim(timeout) => {
+                let now = self.now;
+                self.guard(None, |switch| switch.unclaim(now, timeout));
+            }
             Letter::Connection(stream, octets) => self.connect(stream, &octets),
             Letter::Link {
                 origin,

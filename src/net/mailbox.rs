@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -16,6 +17,8 @@ use crate::switch::{ConnectionId, Owner};
 pub(super) enum Letter {
     /// From the focus.
     Order(control::Order),
+    /// No focus has claimed any session; those that none claims within this time end.
+    Unclaim(Duration),
     /// An accepted connection and what was read from it so far.
     Connection(TcpStream, Vec<u8>),
     /// Octets for a session here that came on another thread's connection.

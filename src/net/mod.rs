@@ -20,6 +20,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -102,7 +103,7 @@ pub enum StartError {
 }
 
 /// What the switch has done since it started, and how many sessions it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Sessions admitted and not ended.
     pub sessions: u64,
@@ -184,6 +185,14 @@ impl Pool {
         }
         if let Some(mailbox) = self.threads.get(thread) {
             mailbox.send(Letter::Order(order));
+        }
+    }
+
+    /// The focus has gone, or another one has come: sessions that none claims within
+    /// `timeout` (by `Admit`, `Amend` or `Reconcile`) end.
+    pub fn unclaim(&self, timeout: Duration) {
+        for thread in &self.threads {
+            thread.send(Letter::Unclaim(timeout));
         }
     }
 

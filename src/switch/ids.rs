@@ -93,6 +93,10 @@ impl<K: Place, T> Table<K, T> {
         }
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slab.iter_mut().map(|(_, (_, value))| value)
+    }
+
     pub(super) fn remove(&mut self, key: K) -> Option<T> {
         self.get(key)?;
         self.slab.try_remove(key.slot()).map(|(_, value)| value)

@@ -18,6 +18,7 @@ mod ids;
 mod incoming;
 mod nickname;
 mod receive;
+mod reconcile;
 mod replies;
 mod room;
 mod send;
@@ -175,6 +176,8 @@ pub struct Switch {
     /// Octets of messages that are not whole yet.
     held: usize,
     stopping: bool,
+    /// When sessions that no focus has claimed end.
+    orphans_end: Option<Moment>,
     counters: Counters,
 }
 
@@ -203,6 +206,7 @@ impl Switch {
             pressed: false,
             held: 0,
             stopping: false,
+            orphans_end: None,
             counters: Counters::default(),
         }
     }
@@ -218,6 +222,11 @@ impl Switch {
                 }
             }
             Order::Close { room } => self.close_room(now, &room),
+            Order::Reconcile {
+                room,
+                sessions,
+                last,
+            } => self.reconcile(now, room, sessions, last),
         }
     }
 
@@ -300,6 +309,7 @@ impl Switch {
                 Timer::Bind(key) => self.bind_due(now, key),
                 Timer::Response(key) => self.response_due(now, key),
                 Timer::Chunk(key) => self.chunk_due(now, key),
+                Timer::Orphans => self.orphans_due(now),
             }
         }
     }
@@ -370,6 +380,7 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        session.claimed = true;
         if let Some(room) = self.rooms.get_mut(session.room) {
             room.policy = admission.policy.clone();
         }

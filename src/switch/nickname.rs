@@ -42,7 +42,9 @@ impl Switch {
         if taken {
             return Code::NicknameTaken;
         }
-        room.nicknames.insert(user.clone(), Nickname { compared });
+        let written = wish.as_ref().into();
+        let nickname = Nickname { written, compared };
+        room.nicknames.insert(user.clone(), nickname);
         self.tell_nickname(uri, user, Some(wish.into_owned()));
         Code::Ok
     }

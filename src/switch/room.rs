@@ -24,6 +24,8 @@ pub(super) struct Room {
 /// A nickname in use.
 #[derive(Debug)]
 pub(super) struct Nickname {
+    /// As the user wrote it.
+    pub(super) written: Box<str>,
     /// The form in which nicknames are compared (RFC 7700).
     pub(super) compared: String,
 }

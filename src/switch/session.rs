@@ -39,6 +39,8 @@ pub(super) struct Session {
     /// What stands between the transaction id of a copy and its Message-ID.
     head: Box<[u8]>,
     pub(super) ids: TransactionIds,
+    /// A focus that is there has admitted it, amended it or named it in its list.
+    pub(super) claimed: bool,
     /// The connection it is bound to.
     pub(super) connection: Option<ConnectionId>,
     pub(super) position: Position,
@@ -77,6 +79,7 @@ impl Session {
             receives: true,
             head: Box::default(),
             ids,
+            claimed: true,
             connection: None,
             position,
             probe: None,

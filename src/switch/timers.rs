@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Response(SessionKey),
     /// The next chunk of a message must have come by now (RFC 7701 §6.1).
     Chunk(SessionKey),
+    /// Sessions that no focus has claimed end.
+    Orphans,
 }
 
 /// The deadlines of one switch.

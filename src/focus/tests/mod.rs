@@ -10,6 +10,7 @@ mod histories;
 mod invite;
 mod leave;
 mod policy;
+mod reconcile;
 mod refer;
 mod refresh;
 mod refusals;
@@ -334,6 +335,14 @@ impl Scenario {
             }
             Order::Close { room } => {
                 self.lines.push(format!("! close {}", short(room.as_str())));
+                None
+            }
+            Order::Reconcile { room, sessions, .. } => {
+                let names = sessions.iter().map(|id| name(id, &self.sessions));
+                let mut names: Vec<_> = names.collect();
+                names.sort();
+                let (room, names) = (short(room.as_str()), names.join(" "));
+                self.lines.push(format!("! reconcile {room} ({names})"));
                 None
             }
         }

@@ -3,6 +3,7 @@
 mod chunks;
 mod lifecycle;
 mod model;
+mod reconcile;
 mod requests;
 mod rooms;
 

@@ -1,0 +1,91 @@
+//! A focus that comes back: it names the sessions it believes in, the switch says how they
+//! stand. What no focus claims ends (DESIGN flow 4).
+
+use std::time::Duration;
+
+use super::Switch;
+use super::ids::SessionKey;
+use super::timers::Timer;
+use crate::control::{Notice, RECONCILE_SESSIONS, RoomUri, SessionId, Stand, Standing};
+use crate::time::Moment;
+
+impl Switch {
+    /// The focus has gone, or another one has come: sessions that none claims within
+    /// `timeout` end. Conversation goes on meanwhile.
+    pub fn unclaim(&mut self, now: Moment, timeout: Duration) {
+        for session in self.sessions.iter_mut() {
+            session.claimed = false;
+        }
+        let end = now + timeout;
+        self.orphans_end = Some(end);
+        self.timers.arm(end, Timer::Orphans);
+    }
+
+    /// Answers for the sessions a focus believes in, and claims for it those that are here.
+    pub(super) fn reconcile(
+        &mut self,
+        now: Moment,
+        room: RoomUri,
+        mut sessions: Vec<SessionId>,
+        last: bool,
+    ) {
+        sessions.truncate(RECONCILE_SESSIONS);
+        let stands = sessions
+            .into_iter()
+            .map(|session| self.claim(&room, session))
+            .collect();
+        if last {
+            let key = self.by_room.get(&room);
+            let members = key.and_then(|&key| self.rooms.get(key));
+            let members = members.map(|room| room.members.clone());
+            self.end_orphans(now, members.unwrap_or_default());
+        }
+        self.notices.push_back(Notice::Reconciled {
+            room,
+            sessions: stands,
+        });
+    }
+
+    fn claim(&mut self, room: &RoomUri, id: SessionId) -> Stand {
+        let key = self.by_session.get(&id).copied();
+        let session = key.and_then(|key| self.sessions.get_mut(key));
+        let Some(session) = session.filter(|session| session.room_uri == *room) else {
+            return Stand {
+                session: id,
+                standing: Standing::Gone,
+                nickname: None,
+            };
+        };
+        session.claimed = true;
+        let standing = match session.connection {
+            Some(_) => Standing::Bound,
+            None => Standing::Waiting,
+        };
+        let room = self.rooms.get(session.room);
+        let nickname = room.and_then(|room| room.nicknames.get(&session.user));
+        Stand {
+            session: id,
+            standing,
+            nickname: nickname.map(|nickname| nickname.written.to_string()),
+        }
+    }
+
+    pub(super) fn orphans_due(&mut self, now: Moment) {
+        // A focus may have come and gone again since this was armed.
+        if self.orphans_end.is_some_and(|end| end <= now) {
+            self.orphans_end = None;
+            let all = self.by_session.values().copied().collect();
+            self.end_orphans(now, all);
+        }
+    }
+
+    /// No focus knows them, so none is told.
+    fn end_orphans(&mut self, now: Moment, among: Vec<SessionKey>) {
+        for key in among {
+            let session = self.sessions.get(key);
+            if session.is_some_and(|session| !session.claimed) {
+                self.expel(now, key);
+            }
+        }
+    }
+}
