@@ -364,11 +364,13 @@ impl Kamailio {
 
 impl Host for Kamailio {
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
         unsafe { self.tm.reply_to(self.series, transaction, reply) }
     }
 
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+        debug_assert!(log::on_main_thread());
         // SAFETY: as above.
         unsafe { self.tm.send(request) }
     }

@@ -270,17 +270,38 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
 }
 
 /// The proxy for the service; exists in the conference process alone.
-pub(super) struct OpenSips(pub(super) Tm);
+pub(super) struct OpenSips {
+    tm: Tm,
+    core_status: abi::CoreStatus,
+}
+
+impl OpenSips {
+    pub(super) fn new(tm: Tm, core_status: abi::CoreStatus) -> Self {
+        Self { tm, core_status }
+    }
+
+    /// While the host shuts down its TCP process is gone or going, and a request for one of
+    /// its connections would wait until the host's SIGKILL. Peers see their connection close.
+    fn connections_are_gone(&self, transport: &str) -> bool {
+        // SAFETY: reads a variable of the host.
+        transport != "udp" && unsafe { (self.core_status)() } == abi::TERMINATING
+    }
+}
 
 impl Host for OpenSips {
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
-        unsafe { self.0.reply_to(transaction, reply) }
+        unsafe { self.tm.reply_to(transaction, reply) }
     }
 
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+        debug_assert!(log::on_main_thread());
+        if self.connections_are_gone(&request.socket.transport) {
+            return Err(NotSent(0));
+        }
         // SAFETY: as above.
-        unsafe { self.0.send(request) }
+        unsafe { self.tm.send(request) }
     }
 
     fn cancel(&mut self, _transaction: TransactionId) {}
