@@ -1,6 +1,6 @@
 //! Conferences, their participants and the endpoints these talk from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::dialog::Dialog;
@@ -16,10 +16,48 @@ use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::resource_lists::Recipient;
 use crate::wire::sdp::Description;
+use crate::wire::sip::Headers;
 
 /// One device of a participant: one INVITE dialog. Never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct EndpointId(pub(super) u64);
+
+/// What a conference is about, and which group session it is to RCS clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Subject.
+    pub(super) subject: Option<String>,
+    /// Contribution-ID: kept over every rejoin.
+    pub(super) contribution: Option<String>,
+    /// Conversation-ID: the thread.
+    pub(super) conversation: Option<String>,
+}
+
+impl Identity {
+    /// What these headers say.
+    pub(super) fn of(headers: &Headers) -> Self {
+        let value = |name| headers.first(name).map(str::to_owned);
+        Self {
+            subject: value("Subject"),
+            contribution: value("Contribution-ID"),
+            conversation: value("Conversation-ID"),
+        }
+    }
+
+    /// The same, for whom the focus invites.
+    pub(super) fn announce(&self, mut headers: Headers) -> Headers {
+        for (name, value) in [
+            ("Subject", &self.subject),
+            ("Contribution-ID", &self.contribution),
+            ("Conversation-ID", &self.conversation),
+        ] {
+            if let Some(value) = value {
+                headers.push(name, value.clone());
+            }
+        }
+        headers
+    }
+}
 
 /// A running conference of a room.
 #[derive(Debug)]
@@ -27,6 +65,10 @@ pub(super) struct Conference {
     pub(super) room: RoomUri,
     pub(super) policy: Arc<Policy>,
     pub(super) locked: bool,
+    /// What the INVITE that made it said it is about.
+    pub(super) identity: Identity,
+    /// Who left by BYE, where the conference has a Contribution-ID.
+    pub(super) left: HashSet<UserUri>,
     /// Who made it by joining first; nobody made a configured room.
     pub(super) creator: Option<UserUri>,
     /// Who is in, by address of record.
@@ -138,6 +180,12 @@ pub(super) struct Endpoint {
     /// Our offer stands in the 2xx: the ACK brings the answer.
     pub(super) answer_due: bool,
     pub(super) role: Role,
+    /// The device whose place this one takes once it has joined.
+    pub(super) replaces: Option<EndpointId>,
+    /// Another device has taken its place: it leaves unseen.
+    pub(super) replaced: bool,
+    /// Its user wants to be `anonymousN`.
+    pub(super) anonymous: Option<u32>,
     /// Whom it wants invited once it has joined.
     pub(super) guests: Vec<Recipient>,
     /// We called it.
@@ -158,6 +206,14 @@ pub(super) struct Endpoint {
     pub(super) peer_updates: bool,
 }
 
+impl Endpoint {
+    /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
+    pub(super) fn is_on_hold(&self) -> bool {
+        let theirs = self.media.theirs.as_ref();
+        theirs.is_some_and(|(_, accepted)| !accepted.peer.receives)
+    }
+}
+
 impl Conference {
     /// A conference without participants.
     pub(super) fn new(room: RoomUri, policy: Arc<Policy>) -> Self {
@@ -165,6 +221,8 @@ impl Conference {
             room,
             locked: policy.locked,
             policy,
+            identity: Identity::default(),
+            left: HashSet::new(),
             creator: None,
             participants: BTreeMap::new(),
             invitations: BTreeMap::new(),

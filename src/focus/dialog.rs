@@ -1,8 +1,10 @@
 //! The dialog state of RFC 3261 §12: enough to recognise requests and to write ours.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
-use super::{OutgoingRequest, RequestId, Socket};
+use super::{Arrival, OutgoingRequest, RequestId, Socket};
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// What makes a dialog unique (RFC 3261 §12).
@@ -34,6 +36,8 @@ pub(super) struct Dialog {
     pub(super) remote_uri: String,
     pub(super) remote_target: String,
     pub(super) route_set: Vec<String>,
+    /// Where the peer itself was last heard from, when its Contact may not lead there.
+    pub(super) flow: Option<String>,
     pub(super) local_cseq: u32,
     pub(super) remote_cseq: u32,
     pub(super) socket: Socket,
@@ -60,9 +64,9 @@ impl Dialog {
     /// The dialog that our 2xx to this request creates (RFC 3261 §12.1.1).
     pub(super) fn accept(
         request: &Request,
+        arrival: &Arrival,
         local_tag: String,
         contact: String,
-        socket: Socket,
     ) -> Result<Self, DialogError> {
         let headers = &request.headers;
         let parsed = |name: &str| headers.first(name)?.parse::<NameAddr>().ok();
@@ -85,20 +89,23 @@ impl Dialog {
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
+            flow: flow(request, arrival),
             local_cseq: 0,
             remote_cseq: cseq(request).ok_or(DialogError::CSeq)?,
-            socket,
+            socket: arrival.socket.clone(),
             contact,
         })
     }
 
     /// Takes a target refresh request's CSeq and Contact (RFC 3261 §12.2.2). False when the
     /// CSeq is not higher than the last: the request is out of order.
-    pub(super) fn advance(&mut self, request: &Request) -> bool {
+    pub(super) fn advance(&mut self, request: &Request, arrival: &Arrival) -> bool {
         let Some(number) = cseq(request).filter(|number| *number > self.remote_cseq) else {
             return false;
         };
         self.remote_cseq = number;
+        self.flow = flow(request, arrival);
+        self.socket = arrival.socket.clone();
         if matches!(
             request.method,
             Method::Invite | Method::Update | Method::Subscribe
@@ -139,7 +146,10 @@ impl Dialog {
             id,
             method,
             request_uri,
-            next_hop: routes.first().and_then(|route| route_uri(route)),
+            next_hop: match routes.first() {
+                Some(route) => route_uri(route),
+                None => self.flow.clone(),
+            },
             routes,
             call_id: self.key.call_id.clone(),
             cseq: self.local_cseq,
@@ -181,6 +191,23 @@ fn contact_uri(headers: &Headers) -> Option<String> {
 fn cseq(request: &Request) -> Option<u32> {
     let value: crate::wire::sip::CSeq = request.headers.first("CSeq")?.parse().ok()?;
     (value.method == request.method || request.method == Method::Ack).then_some(value.number)
+}
+
+/// Where to send to a peer that is our neighbour: over the connection it opened, or, when
+/// its Contact names another address than it sends from, through the NAT between us.
+fn flow(request: &Request, arrival: &Arrival) -> Option<String> {
+    if request.headers.elements("Via").len() != 1 {
+        return None;
+    }
+    let source = arrival.source;
+    let transport = arrival.socket.transport.as_str();
+    if transport != "udp" {
+        return Some(format!("sip:{source};transport={transport}"));
+    }
+    let contact: Uri = contact_uri(&request.headers)?.parse().ok()?;
+    let host = contact.host.trim_start_matches('[').trim_end_matches(']');
+    let same = host.parse::<IpAddr>().is_ok_and(|host| host == source.ip());
+    (!same).then(|| format!("sip:{source}"))
 }
 
 fn route_uri(route: &str) -> Option<String> {

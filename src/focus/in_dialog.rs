@@ -25,7 +25,7 @@ impl Focus {
         let usage = self
             .usage(&incoming.request)
             .ok_or_else(|| Refusal::new(481))?;
-        self.advance(usage, &incoming.request)?;
+        self.advance(usage, incoming)?;
         match (&incoming.request.method, usage) {
             (Method::Bye, Usage::Endpoint(id)) => {
                 self.bye(now, incoming, id);
@@ -62,14 +62,14 @@ impl Focus {
     }
 
     /// CSeq order (RFC 3261 §12.2.2: out of order is 500) and target refresh.
-    fn advance(&mut self, usage: Usage, request: &Request) -> Verdict<()> {
+    fn advance(&mut self, usage: Usage, incoming: &Incoming) -> Verdict<()> {
         let dialog = match usage {
             Usage::Endpoint(id) => self.endpoints.get_mut(&id).map(|e| &mut e.dialog),
             Usage::Subscription(id) => self.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
             Usage::Referral(id) => self.referral_dialog(id),
         };
         let dialog = dialog.ok_or(Refusal::new(481))?;
-        if !dialog.advance(request) {
+        if !dialog.advance(&incoming.request, &incoming.arrival) {
             return Err(Refusal::new(500).because("CSeq out of order"));
         }
         Ok(())
@@ -99,7 +99,7 @@ impl Focus {
         let answer = Description::parse(&request.body).ok();
         let accepted = answer.as_ref().map(offer_answer::evaluate_answer);
         match (answer, accepted) {
-            (Some(answer), Some(Ok(accepted))) => self.amend(id, answer, accepted),
+            (Some(answer), Some(Ok(accepted))) => self.amend(now, id, answer, accepted),
             (_, problem) => {
                 let why = match problem {
                     Some(Err(error)) => error.to_string(),
@@ -114,14 +114,21 @@ impl Focus {
     }
 
     /// New facts about a living session.
-    fn amend(&mut self, id: EndpointId, description: Description, accepted: Accepted) {
+    fn amend(&mut self, now: Moment, id: EndpointId, description: Description, accepted: Accepted) {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
         let same = matches!(&endpoint.media.theirs, Some((_, before)) if *before == accepted);
+        let was_on_hold = endpoint.is_on_hold();
         endpoint.media.theirs = Some((description, accepted));
         if same {
             return;
+        }
+        let held = endpoint.is_on_hold() != was_on_hold;
+        let room = endpoint.room.clone();
+        if let Some(conference) = self.conferences.get_mut(&room).filter(|_| held) {
+            endpoint.changed = conference.change();
+            self.conference_changed(now, &room);
         }
         if let Some(admission) = self.admission(id) {
             self.order(Order::Amend(Box::new(admission)));
@@ -165,7 +172,7 @@ impl Focus {
             return Ok(());
         }
         if let Some((offer, accepted)) = offer {
-            self.amend(id, offer, accepted);
+            self.amend(now, id, offer, accepted);
         }
         self.accept(now, id, answering);
         Ok(())
@@ -177,13 +184,13 @@ impl Focus {
     }
 
     /// The peer's answer to our refresh.
-    pub(super) fn answered(&mut self, id: EndpointId, response: &Response) {
+    pub(super) fn answered(&mut self, now: Moment, id: EndpointId, response: &Response) {
         let Ok(answer) = Description::parse(&response.body) else {
             return;
         };
         // Whatever cannot be used changes nothing: the old session runs on.
         if let Ok(accepted) = offer_answer::evaluate_answer(&answer) {
-            self.amend(id, answer, accepted);
+            self.amend(now, id, answer, accepted);
         }
     }
 

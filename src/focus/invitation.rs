@@ -5,25 +5,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::conference::{Conference, Departure, Endpoint, EndpointId, Media, Participant};
+use super::conference::{Conference, Departure, Media, Participant};
 use super::dialog::{Dialog, DialogKey};
 use super::offer_answer::{self, Origin};
-use super::policy::Policy;
 use super::referral::ReferralId;
 use super::refusal::{Refusal, Verdict};
-use super::request::{Incoming, capabilities};
-use super::session_timer::Agreement;
+use super::request::capabilities;
 use super::timers::{Timer, TimerKey};
-use super::{Focus, Output, Purpose, RequestId, Role, Socket, Usage};
+use super::{Focus, Output, Purpose, RequestId, Socket};
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::entropy::token;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
 use crate::wire::multipart::{self, OutgoingPart};
-use crate::wire::resource_lists::{self, HISTORY_DISPOSITION, Recipient, history};
-use crate::wire::sdp::Description;
-use crate::wire::sip::{Headers, Method, NameAddr, Response, Uri};
+use crate::wire::resource_lists::{self, HISTORY_DISPOSITION};
+use crate::wire::sip::{Headers, Method, Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.
 const REFER_PATIENCE: Duration = Duration::from_secs(180);
@@ -90,100 +87,6 @@ pub(super) struct Invitation {
 }
 
 impl Focus {
-    /// Whether the caller may bring these guests (rows L04, L11).
-    pub(super) fn check_guests(
-        &self,
-        room: &RoomUri,
-        policy: &Policy,
-        role: Role,
-        guests: &[Recipient],
-    ) -> Verdict<()> {
-        if guests.is_empty() {
-            return Ok(());
-        }
-        if guests.len() > self.config.max_list_size {
-            return Err(Refusal::new(403).because("the list is too long"));
-        }
-        let moderated = !policy.moderators.is_empty()
-            || policy.only_moderators_invite
-            || self
-                .conferences
-                .get(room)
-                .is_some_and(|c| c.creator.is_some());
-        match role {
-            Role::Moderator => Ok(()),
-            Role::Participant if !moderated => Ok(()),
-            _ => Err(Refusal::new(403).because("only moderators may invite a list")),
-        }
-    }
-
-    /// Invites whom a new participant brought along.
-    pub(super) fn invite_guests(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        let guests = std::mem::take(&mut endpoint.guests);
-        let room = endpoint.room.clone();
-        let inviter = Inviter {
-            user: endpoint.user.clone(),
-            socket: endpoint.dialog.socket.clone(),
-            contact: endpoint.dialog.contact.clone(),
-            referral: None,
-        };
-        let mode = self.config.invite_mode;
-        for guest in &guests {
-            let user = UserUri::new(guest.address.clone());
-            // Row L11: neither the inviter nor the room, nor who is in already.
-            let is_in = self.conferences.get(&room).is_some_and(|c| c.has(&user));
-            if user == inviter.user || is_in {
-                continue;
-            }
-            if let Err(refusal) = self.check_invitee(&room, &user) {
-                let line = format!("{user} is not invited into {room}: {}", refusal.code);
-                self.log(Level::Info, line);
-                continue;
-            }
-            let told = history(&guests, Some(&guest.address));
-            self.invite_party(now, &room, &guest.uri, mode, inviter.clone(), told);
-        }
-    }
-
-    /// A party we sent a REFER tells how it goes (RFC 3515 §2.4.4).
-    pub(super) fn refer_progress(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
-        let request = &incoming.request;
-        let id = request
-            .headers
-            .first("Call-ID")
-            .and_then(|call_id| self.referred.get(call_id))
-            .copied()
-            .ok_or(Refusal::new(481))?;
-        let invitation = self.invitation(id).ok_or(Refusal::new(481))?;
-        let ours = &invitation.dialog.key.local_tag;
-        let to = request
-            .headers
-            .first("To")
-            .and_then(|to| to.parse::<NameAddr>().ok());
-        if to.as_ref().and_then(|to| to.tag()) != Some(ours) {
-            return Err(Refusal::new(481));
-        }
-        self.reply(incoming.transaction, 200, Headers::new(), "", None);
-        match Response::status_of_fragment(&request.body) {
-            Some((100..200, _)) => self.show_alerting(now, id),
-            Some((code @ 300.., reason)) => {
-                let response = Response {
-                    code,
-                    reason,
-                    headers: Headers::new(),
-                    body: Bytes::new(),
-                };
-                self.invitation_failed(now, id, code, Some(&response));
-            }
-            // It has dialled in, or will tell more.
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Whether the room has a place for this party and it may come in.
     pub(super) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
         let conference = self.conferences.get(room).ok_or(Refusal::new(404))?;
@@ -248,6 +151,7 @@ impl Focus {
             remote_uri: target.to_owned(),
             remote_target: target.to_owned(),
             route_set: Vec::new(),
+            flow: None,
             local_cseq: 0,
             remote_cseq: 0,
             socket: inviter.socket.clone(),
@@ -315,7 +219,12 @@ impl Focus {
         self.send_invitation_with(now, id, Headers::new());
     }
 
-    fn send_invitation_with(&mut self, now: Moment, id: InvitationId, credentials: Headers) {
+    pub(super) fn send_invitation_with(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        credentials: Headers,
+    ) {
         let referring = self
             .invitation(id)
             .is_some_and(|invitation| matches!(invitation.course, Course::Referring { .. }));
@@ -324,8 +233,10 @@ impl Focus {
         let request = self.send(now, Purpose::Invitation(id), |focus, request| {
             let software = focus.config.software.clone();
             let room = focus.invitations.get(&id)?.clone();
+            let about = focus.conferences.get(&room).map(|c| c.identity.clone());
             let invitation = focus.invitation(id)?;
             let (method, headers, body) = invitation.message(&room);
+            let headers = about.unwrap_or_default().announce(headers);
             let mut headers = headers.with("User-Agent", software);
             for header in credentials.iter() {
                 headers.push(&header.name, header.value.clone());
@@ -337,179 +248,6 @@ impl Focus {
             let before = std::mem::replace(&mut invitation.patience, patience);
             self.timers.disarm(before);
         }
-    }
-
-    /// A provisional answer to our INVITE.
-    pub(super) fn invitation_progress(&mut self, now: Moment, id: InvitationId, code: u16) {
-        if matches!(code, 180 | 183) {
-            self.show_alerting(now, id);
-        }
-        let referral = self.invitation(id).and_then(|i| i.inviter.referral);
-        self.report(now, referral, code, None);
-    }
-
-    fn show_alerting(&mut self, now: Moment, id: InvitationId) {
-        let Some(room) = self.invitations.get(&id).cloned() else {
-            return;
-        };
-        let Some(conference) = self.conferences.get_mut(&room) else {
-            return;
-        };
-        let revision = conference.revision + 1;
-        let Some(invitation) = conference.invitations.get_mut(&id) else {
-            return;
-        };
-        if invitation.status == EndpointStatus::Alerting {
-            return;
-        }
-        invitation.status = EndpointStatus::Alerting;
-        invitation.changed = revision;
-        conference.change();
-        self.conference_changed(now, &room);
-    }
-
-    /// A final answer to our INVITE or REFER.
-    pub(super) fn invitation_outcome(
-        &mut self,
-        now: Moment,
-        id: InvitationId,
-        code: u16,
-        response: Option<&Response>,
-    ) {
-        let Some(invitation) = self.invitation(id) else {
-            return;
-        };
-        invitation.request = None;
-        match (code, response) {
-            (200..=299, Some(response)) => self.invitation_accepted(now, id, response),
-            (300..=399, Some(response)) => self.redirected(now, id, code, response),
-            (401 | 407, Some(challenge)) => self.authenticate_invitation(now, id, code, challenge),
-            _ => self.invitation_failed(now, id, code, response),
-        }
-    }
-
-    fn authenticate_invitation(
-        &mut self,
-        now: Moment,
-        id: InvitationId,
-        code: u16,
-        challenge: &Response,
-    ) {
-        let Some(invitation) = self.invitation(id) else {
-            return;
-        };
-        let first = match &mut invitation.course {
-            Course::Dialing { challenged, .. } | Course::Referring { challenged } => {
-                !std::mem::replace(challenged, true)
-            }
-        };
-        let method = invitation.method();
-        let uri = invitation.dialog.remote_target.clone();
-        match self.credentials(challenge, method, &uri).filter(|_| first) {
-            Some(headers) => self.send_invitation_with(now, id, headers),
-            None => self.invitation_failed(now, id, code, Some(challenge)),
-        }
-    }
-
-    fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
-        let target = response
-            .headers
-            .elements("Contact")
-            .into_iter()
-            .filter_map(|value| value.parse::<NameAddr>().ok())
-            .find(|contact| contact.uri.parse::<Uri>().is_ok());
-        let followed = match (self.invitation(id), target) {
-            (Some(invitation), Some(target)) => invitation.follow(target.uri),
-            _ => false,
-        };
-        if followed {
-            self.send_invitation(now, id);
-        } else {
-            self.invitation_failed(now, id, code, Some(response));
-        }
-    }
-
-    fn invitation_accepted(&mut self, now: Moment, id: InvitationId, response: &Response) {
-        let Some(invitation) = self.invitation(id) else {
-            return;
-        };
-        match invitation.course {
-            // The party has agreed; it is in when its own INVITE has come.
-            Course::Referring { .. } => {}
-            Course::Dialing { .. } => self.answered_invitation(now, id, response),
-        }
-    }
-
-    /// A 2xx with the answer to our offer: the dialog stands, the switch is asked.
-    fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
-        let Some(room) = self.invitations.get(&id).cloned() else {
-            return;
-        };
-        let Some(invitation) = self.invitation(id) else {
-            return;
-        };
-        invitation.dialog.established(response);
-        let answer = Description::parse(&response.body).ok();
-        let accepted = answer.as_ref().map(offer_answer::evaluate_answer);
-        let (Some(answer), Some(Ok(mut accepted))) = (answer, accepted) else {
-            self.hang_up(now, id);
-            self.invitation_failed(now, id, 488, None);
-            return;
-        };
-        let endpoint_id = EndpointId(self.next_id());
-        let Some(invitation) = self.invitation(id) else {
-            return;
-        };
-        let Course::Dialing { media, session, .. } = &invitation.course else {
-            return;
-        };
-        accepted.peer.sends &= !media.local.observer;
-        let role = if media.local.observer {
-            Role::Observer
-        } else {
-            Role::Participant
-        };
-        let endpoint = Endpoint {
-            room,
-            user: invitation.user.clone(),
-            display: display_name(response),
-            entity: invitation.entity.clone(),
-            dialog: invitation.dialog.clone(),
-            session: Some(session.clone()),
-            answering: None,
-            answer_due: false,
-            media: Media {
-                theirs: Some((answer, accepted)),
-                ..(**media).clone()
-            },
-            role,
-            guests: Vec::new(),
-            dialed_out: true,
-            invitation: Some(id),
-            joined: None,
-            changed: 0,
-            admission_timer: None,
-            ack_timer: None,
-            rejoin_timer: None,
-            session_timer: None,
-            inviting: None,
-            peer_updates: response.headers.has_token("Allow", "UPDATE"),
-        };
-        self.dialogs
-            .insert(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
-        self.endpoints.insert(endpoint_id, endpoint);
-        let agreement = Agreement::accepted(response, self.config.session_expires);
-        self.start_session_timer(now, endpoint_id, agreement);
-        self.ask_admission(now, endpoint_id);
-    }
-
-    /// BYE in the dialog of an invitation that led to nothing.
-    fn hang_up(&mut self, now: Moment, id: InvitationId) {
-        self.send(now, Purpose::Farewell, |focus, request| {
-            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
-            let dialog = &mut focus.invitation(id)?.dialog;
-            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
-        });
     }
 
     pub(super) fn invitation_timed_out(&mut self, now: Moment, id: InvitationId) {
@@ -619,7 +357,7 @@ impl Focus {
 }
 
 impl Invitation {
-    fn method(&self) -> Method {
+    pub(super) fn method(&self) -> Method {
         match self.course {
             Course::Dialing { .. } => Method::Invite,
             Course::Referring { .. } => Method::Refer,
@@ -675,7 +413,7 @@ impl Invitation {
     }
 
     /// Goes on to the target of a redirection; false when that was done often enough.
-    fn follow(&mut self, target: String) -> bool {
+    pub(super) fn follow(&mut self, target: String) -> bool {
         let Course::Dialing { redirects, .. } = &mut self.course else {
             return false;
         };
@@ -718,13 +456,4 @@ impl Conference {
             revision,
         });
     }
-}
-
-fn display_name(response: &Response) -> String {
-    response
-        .headers
-        .first("To")
-        .and_then(|value| value.parse::<NameAddr>().ok())
-        .map(|to| to.display)
-        .unwrap_or_default()
 }

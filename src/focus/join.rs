@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use super::conference::{Answering, Conference, Endpoint, EndpointId, Media, Participant};
+use super::conference::{
+    Answering, Conference, Endpoint, EndpointId, Identity, Media, Participant,
+};
 use super::dialog::Dialog;
+use super::entrance::{Entrance, RETRY_AFTER};
 use super::offer_answer::{self, Accepted, Local, Origin};
 use super::policy::Policy;
 use super::refusal::{Refusal, Verdict};
-use super::request::{Incoming, capabilities, contact, identity};
+use super::request::{Incoming, capabilities, contact};
 use super::timers::Timer;
 use super::{
     ACK_TIMEOUT, ADMISSION_TIMEOUT, Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage,
@@ -24,29 +27,7 @@ use crate::wire::resource_lists::{ReadError, Recipient, recipients};
 use crate::wire::sdp::Description;
 use crate::wire::sip::{NameAddr, Request, Uri};
 
-/// Devices of one user in one conference; a device is a dialog, a session and a place in
-/// everybody's roster.
-const MAX_ENDPOINTS: usize = 16;
-/// Characters of the random part of a factory-made room's name.
-const ROOM_NAME_LENGTH: usize = 16;
-/// Seconds after which a refused caller may try again (RFC 3261 §20.33).
-const RETRY_AFTER: &str = "10";
-
 impl Focus {
-    /// What governs a room, if it exists or may be created.
-    pub(super) fn policy(&self, room: &RoomUri, create: Option<bool>) -> Option<Arc<Policy>> {
-        let most = self.config.max_participants;
-        if let Some(conference) = self.conferences.get(room) {
-            return Some(Arc::clone(&conference.policy));
-        }
-        if let Some(policy) = self.rooms.get(room).or_else(|| self.factories.get(room)) {
-            return Some(Arc::clone(policy));
-        }
-        create
-            .unwrap_or(self.config.adhoc)
-            .then(|| Policy::adhoc(room, most))
-    }
-
     /// An INVITE that starts a dialog.
     pub(super) fn invite(
         &mut self,
@@ -57,17 +38,12 @@ impl Focus {
         if self.stopping {
             return Err(Refusal::new(503).because("shutting down"));
         }
-        let create = incoming.arrival.options.create;
-        let policy = self.policy(&room, create).ok_or(Refusal::new(404))?;
-        let user = identity(&incoming.arrival)?;
-        policy.admits(&user)?;
-        let room = self.room_of_factory(room);
-        let role = self.role(incoming, &room, &user, &policy);
-        let Opening { offer, guests } = parse_offer(&incoming.request, role)?;
-        self.check_guests(&room, &policy, role, &guests)?;
+        let entrance = self.entrance(incoming, room)?;
+        let Opening { offer, guests } = parse_offer(&incoming.request, entrance.role)?;
+        self.check_guests(&entrance.room, &entrance.policy, entrance.role, &guests)?;
         let agreement = self.settle(&incoming.request)?;
-        self.check_capacity(&room, &user, &policy, role)?;
-        let mut endpoint = self.new_endpoint(incoming, room, user, role, offer)?;
+        self.check_capacity(&entrance)?;
+        let mut endpoint = self.new_endpoint(incoming, &entrance, offer)?;
         endpoint.guests = guests;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
@@ -76,74 +52,14 @@ impl Focus {
             agreement,
             joining: true,
         });
-        self.begin_join(now, endpoint, policy);
-        Ok(())
-    }
-
-    /// Behind a factory URI is a new room each time (RFC 4579 §5.4).
-    fn room_of_factory(&mut self, room: RoomUri) -> RoomUri {
-        if !self.factories.contains_key(&room) {
-            return room;
-        }
-        let name = token(self.entropy.as_mut(), ROOM_NAME_LENGTH);
-        match room.as_str().split_once('@') {
-            Some((user, host)) => RoomUri::new(format!("{user}-{name}@{host}")),
-            None => room,
-        }
-    }
-
-    /// What the caller will be: as the script says, else as the room's lists say; who makes
-    /// a room that ends again moderates it.
-    fn role(&self, incoming: &Incoming, room: &RoomUri, user: &UserUri, policy: &Policy) -> Role {
-        let creates = !self.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
-        match incoming.arrival.options.role {
-            Some(role) => role,
-            None if creates => Role::Moderator,
-            None => policy.role(user),
-        }
-    }
-
-    fn check_capacity(
-        &self,
-        room: &RoomUri,
-        user: &UserUri,
-        policy: &Policy,
-        role: Role,
-    ) -> Verdict<()> {
-        let Some(conference) = self.conferences.get(room) else {
-            if self.conferences.len() >= self.config.max_conferences {
-                return Err(Refusal::new(503)
-                    .with("Retry-After", RETRY_AFTER)
-                    .because("too many conferences"));
-            }
-            if policy.locked && role != Role::Moderator {
-                return Err(Refusal::new(480).because("the room is locked"));
-            }
-            return Ok(());
-        };
-        let is_in = conference.participants.contains_key(user);
-        if conference.locked && !is_in && role != Role::Moderator {
-            return Err(Refusal::new(480).because("the room is locked"));
-        }
-        if !conference.has_place_for(user) {
-            return Err(Refusal::new(486).because("the room is full"));
-        }
-        let devices = conference
-            .participants
-            .get(user)
-            .map_or(0, |participant| participant.endpoints.len());
-        if devices >= MAX_ENDPOINTS {
-            return Err(Refusal::new(486).because("too many devices of this user"));
-        }
+        self.begin_join(now, endpoint, &entrance, &incoming.request);
         Ok(())
     }
 
     fn new_endpoint(
         &mut self,
         incoming: &Incoming,
-        room: RoomUri,
-        user: UserUri,
-        role: Role,
+        entrance: &Entrance,
         offer: Option<(Description, Accepted)>,
     ) -> Verdict<Endpoint> {
         let Incoming {
@@ -153,13 +69,13 @@ impl Focus {
             Some(tag) => tag.clone(),
             None => self.new_tag(),
         };
-        let contact = room_contact(&request.uri, &room, &arrival.socket);
-        let policy = self
-            .policy(&room, Some(true))
-            .ok_or_else(|| Refusal::new(404))?;
-        let dialog = Dialog::accept(request, local_tag, contact, arrival.socket.clone())
+        let Entrance {
+            room, user, role, ..
+        } = entrance;
+        let contact = room_contact(&request.uri, room, &arrival.socket);
+        let dialog = Dialog::accept(request, arrival, local_tag, contact)
             .map_err(|error| Refusal::new(400).because(error))?;
-        let (session, local) = self.new_session(&arrival.socket, &policy, role);
+        let (session, local) = self.new_session(&arrival.socket, &entrance.policy, *role);
         let origin = Origin {
             session: self.next_id(),
             version: 1,
@@ -169,10 +85,10 @@ impl Focus {
             None => offer_answer::offer(&local, origin),
         };
         Ok(Endpoint {
-            display: display_name(request, &user),
-            entity: self.endpoint_entity(&room, &user, &dialog.remote_target),
-            room,
-            user,
+            display: display_name(request, user),
+            entity: self.endpoint_entity(entrance, &dialog.remote_target),
+            room: room.clone(),
+            user: user.clone(),
             dialog,
             answering: None,
             session: Some(session),
@@ -183,7 +99,10 @@ impl Focus {
                 ours,
                 theirs: offer,
             },
-            role,
+            role: *role,
+            replaces: entrance.replaces,
+            replaced: false,
+            anonymous: self.anonymous_number(entrance),
             guests: Vec::new(),
             dialed_out: false,
             invitation: None,
@@ -219,9 +138,31 @@ impl Focus {
         (SessionId::new(id), local)
     }
 
+    /// Who asks for privacy gets a number for the whole stay (row G06); a second device is
+    /// as anonymous as the first.
+    fn anonymous_number(&mut self, entrance: &Entrance) -> Option<u32> {
+        let known = self
+            .conferences
+            .get(&entrance.room)
+            .and_then(|conference| conference.participants.get(&entrance.user))
+            .filter(|participant| !participant.endpoints.is_empty());
+        match known {
+            Some(participant) => participant.anonymous,
+            None if entrance.private => {
+                self.last_anonymous = self.last_anonymous.wrapping_add(1);
+                Some(self.last_anonymous)
+            }
+            None => None,
+        }
+    }
+
     /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
     /// device share a Contact.
-    fn endpoint_entity(&mut self, room: &RoomUri, user: &UserUri, target: &str) -> String {
+    fn endpoint_entity(&mut self, entrance: &Entrance, target: &str) -> String {
+        let Entrance { room, user, .. } = entrance;
+        if let Some(old) = entrance.replaces.and_then(|id| self.endpoints.get(&id)) {
+            return old.entity.clone();
+        }
         if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
             // The party that was asked to dial in goes on as the same element.
             return awaited.entity.clone();
@@ -244,20 +185,27 @@ impl Focus {
         }
     }
 
-    fn begin_join(&mut self, now: Moment, endpoint: Endpoint, policy: Arc<Policy>) {
+    fn begin_join(
+        &mut self,
+        now: Moment,
+        endpoint: Endpoint,
+        entrance: &Entrance,
+        request: &Request,
+    ) {
         let id = EndpointId(self.next_id());
-        let room = endpoint.room.clone();
-        let creator = (policy.lifetime != Lifetime::Forever).then(|| endpoint.user.clone());
+        let Entrance {
+            room, policy, user, ..
+        } = entrance;
         let conference = self
             .conferences
             .entry(room.clone())
             .or_insert_with(|| Conference {
-                creator,
-                ..Conference::new(room, policy)
+                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+                identity: Identity::of(&request.headers),
+                ..Conference::new(room.clone(), Arc::clone(policy))
             });
         conference.joining += 1;
-        self.dialogs
-            .insert(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         self.endpoints.insert(id, endpoint);
         self.ask_admission(now, id);
     }
@@ -284,6 +232,10 @@ impl Focus {
     pub(super) fn admission(&self, id: EndpointId) -> Option<Admission> {
         let endpoint = self.endpoints.get(&id)?;
         let conference = self.conferences.get(&endpoint.room)?;
+        let (user, display) = match endpoint.anonymous {
+            Some(number) => (anonymous_uri(number), String::new()),
+            None => (endpoint.user.clone(), endpoint.display.clone()),
+        };
         let (setup, peer) = match &endpoint.media.theirs {
             Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
             None => (Setup::Passive, silent_peer()),
@@ -298,9 +250,9 @@ impl Focus {
                 bind_timeout: self.config.bind_timeout,
             },
             own_uri: endpoint.media.local.own_uri.clone(),
-            user: endpoint.user.clone(),
-            display: endpoint.display.clone(),
-            uris: vec![endpoint.user.clone()],
+            uris: vec![user.clone()],
+            user,
+            display,
             setup,
             peer,
         })
@@ -401,6 +353,7 @@ impl Focus {
             conference.joining = conference.joining.saturating_sub(1);
         }
         let revision = conference.change();
+        conference.left.remove(&endpoint.user);
         endpoint.joined = Some(now);
         endpoint.changed = revision;
         let participant = conference
@@ -410,6 +363,9 @@ impl Focus {
         if participant.display.is_empty() && !endpoint.display.is_empty() {
             participant.display = endpoint.display.clone();
             participant.changed = revision;
+        }
+        if participant.endpoints.is_empty() {
+            participant.anonymous = endpoint.anonymous;
         }
         if endpoint.role > participant.role {
             participant.role = endpoint.role;
@@ -425,8 +381,21 @@ impl Focus {
         }
         self.log(Level::Info, line);
         self.conference_changed(now, &room);
+        self.take_over(now, id);
         self.keep_one_device(now, id);
         self.invite_guests(now, id);
+    }
+
+    /// A device that took another's place: the old one gets BYE, the roster stays as it is
+    /// (RFC 3891 §3, row F08).
+    fn take_over(&mut self, now: Moment, id: EndpointId) {
+        let Some(old) = self.endpoints.get_mut(&id).and_then(|e| e.replaces.take()) else {
+            return;
+        };
+        if let Some(replaced) = self.endpoints.get_mut(&old) {
+            replaced.replaced = true;
+            self.dismiss(now, old);
+        }
     }
 
     /// Where a user has one device, the new one replaces the old (option `devices=one`).
@@ -463,7 +432,16 @@ impl Focus {
             return;
         };
         let revision = conference.revision + 1;
-        let Some(participant) = conference.participants.get_mut(user) else {
+        let named = conference
+            .participants
+            .iter_mut()
+            .find(|(uri, participant)| {
+                // The switch knows who wants privacy by the anonymous URI alone.
+                participant
+                    .anonymous
+                    .map_or(*uri == user, |number| anonymous_uri(number) == *user)
+            });
+        let Some((_, participant)) = named else {
             return;
         };
         if participant.nickname == nickname {
@@ -573,6 +551,11 @@ fn display_name(request: &Request, user: &UserUri) -> String {
         })
         .map(|from| from.display)
         .unwrap_or_default()
+}
+
+/// The URI under which an anonymous participant is known (row E13).
+pub(super) fn anonymous_uri(number: u32) -> UserUri {
+    UserUri::new(format!("sip:anonymous{number}@anonymous.invalid"))
 }
 
 /// What is known of a peer that has not answered our offer yet.

@@ -86,7 +86,7 @@ impl Focus {
         let Some(endpoint) = self.endpoints.remove(&id) else {
             return;
         };
-        self.dialogs.remove(&endpoint.dialog.key);
+        self.untrack(&endpoint.dialog.key);
         for timer in [
             endpoint.admission_timer,
             endpoint.ack_timer,
@@ -168,7 +168,11 @@ impl Focus {
         let display = participant.name().to_owned();
         conference.drop_if_gone(&endpoint.user);
         let watched = !conference.subscriptions.is_empty();
-        if watched && endpoint.joined.is_some() {
+        let departed = endpoint.joined.is_some() && !endpoint.replaced;
+        if method == DisconnectionMethod::Departed && conference.identity.contribution.is_some() {
+            conference.left.insert(endpoint.user.clone());
+        }
+        if watched && departed {
             conference.departures.push(Departure {
                 user: endpoint.user.clone(),
                 display,
@@ -213,7 +217,7 @@ impl Focus {
         let Some(endpoint) = self.endpoints.remove(&id) else {
             return;
         };
-        self.dialogs.remove(&endpoint.dialog.key);
+        self.untrack(&endpoint.dialog.key);
         if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
             conference.joining = conference.joining.saturating_sub(1);
         }

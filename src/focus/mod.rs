@@ -21,8 +21,11 @@ mod conference;
 mod config;
 mod credentials;
 mod dialog;
+mod entrance;
+mod guests;
 mod in_dialog;
 mod invitation;
+mod invitation_answers;
 mod io;
 mod join;
 mod leave;
@@ -141,6 +144,8 @@ pub struct Focus {
     endpoints: HashMap<EndpointId, Endpoint>,
     subscriptions: HashMap<SubscriptionId, Subscription>,
     dialogs: HashMap<DialogKey, Usage>,
+    /// The last dialog of each call of a peer: its Call-ID and From tag.
+    calls: HashMap<(String, String), DialogKey>,
     sessions: HashMap<SessionId, EndpointId>,
     /// Where each invitation is.
     invitations: HashMap<InvitationId, RoomUri>,
@@ -158,6 +163,8 @@ pub struct Focus {
     /// Of the TLS listeners' certificate, as the switch last said.
     fingerprint: Option<Fingerprint>,
     last_id: u64,
+    /// The number of the last anonymous participant.
+    last_anonymous: u32,
     outputs: VecDeque<Output>,
     totals: Totals,
     stopping: bool,
@@ -180,6 +187,7 @@ impl Focus {
             endpoints: HashMap::new(),
             subscriptions: HashMap::new(),
             dialogs: HashMap::new(),
+            calls: HashMap::new(),
             sessions: HashMap::new(),
             invitations: HashMap::new(),
             withdrawn: HashMap::new(),
@@ -191,6 +199,7 @@ impl Focus {
             timers: Timers::default(),
             fingerprint: None,
             last_id: 0,
+            last_anonymous: 0,
             outputs: VecDeque::new(),
             totals: Totals::default(),
             stopping: false,
@@ -308,6 +317,20 @@ impl Focus {
         for room in rooms {
             self.end_conference(now, &room);
         }
+    }
+
+    fn track(&mut self, key: DialogKey, usage: Usage) {
+        let call = (key.call_id.clone(), key.remote_tag.clone());
+        self.calls.insert(call, key.clone());
+        self.dialogs.insert(key, usage);
+    }
+
+    fn untrack(&mut self, key: &DialogKey) {
+        let call = (key.call_id.clone(), key.remote_tag.clone());
+        if self.calls.get(&call) == Some(key) {
+            self.calls.remove(&call);
+        }
+        self.dialogs.remove(key);
     }
 
     fn next_id(&mut self) -> u64 {

@@ -42,8 +42,7 @@ impl Focus {
         self.check_watcher(&room, &user)?;
         let subscription = self.new_subscription(now, incoming, room, user, event, expires)?;
         let id = SubscriptionId(self.next_id());
-        self.dialogs
-            .insert(subscription.dialog.key.clone(), Usage::Subscription(id));
+        self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
         if let Some(conference) = self.watched(&subscription.room) {
             conference.subscriptions.push(id);
         }
@@ -129,7 +128,7 @@ impl Focus {
             None => self.new_tag(),
         };
         let contact = contact(&request.uri, &arrival.socket);
-        let dialog = Dialog::accept(request, local_tag, contact, arrival.socket.clone())
+        let dialog = Dialog::accept(request, arrival, local_tag, contact)
             .map_err(|error| Refusal::new(400).because(error))?;
         let agent = request.headers.first("User-Agent").unwrap_or_default();
         let full_only = self
@@ -351,7 +350,7 @@ impl Focus {
         let Some(subscription) = self.subscriptions.remove(&id) else {
             return;
         };
-        self.dialogs.remove(&subscription.dialog.key);
+        self.untrack(&subscription.dialog.key);
         self.timers.disarm(subscription.notify_timer);
         self.timers.disarm(subscription.expiry_timer);
         if let Some(conference) = self.conferences.get_mut(&subscription.room) {

@@ -229,7 +229,7 @@ impl Focus {
                     Some(tag) => tag.clone(),
                     None => self.new_tag(),
                 };
-                let dialog = Dialog::accept(request, local_tag, contact, arrival.socket.clone())
+                let dialog = Dialog::accept(request, arrival, local_tag, contact)
                     .map_err(|error| Refusal::new(400).because(error))?;
                 Channel::Own(Box::new(dialog))
             }
@@ -238,7 +238,7 @@ impl Focus {
         let id = ReferralId(self.next_id());
         let mut to_tag = arrival.to_tag.clone();
         if let Channel::Own(dialog) = &channel {
-            self.dialogs.insert(dialog.key.clone(), Usage::Referral(id));
+            self.track(dialog.key.clone(), Usage::Referral(id));
             to_tag = Some(dialog.key.local_tag.clone());
         }
         self.reply(incoming.transaction, 200, headers, "", to_tag);
@@ -383,7 +383,7 @@ impl Focus {
         if let Some(referral) = self.referrals.remove(&id) {
             self.timers.disarm(referral.timer);
             if let Channel::Own(dialog) = referral.channel {
-                self.dialogs.remove(&dialog.key);
+                self.untrack(&dialog.key);
             }
         }
     }

@@ -8,7 +8,14 @@ use bytes::Bytes;
 pub(super) const ALLOW: &str =
     "INVITE, ACK, BYE, CANCEL, NOTIFY, OPTIONS, REFER, SUBSCRIBE, UPDATE";
 /// Extensions a peer may require (RFC 3261 §20.37).
-pub(super) const SUPPORTED: [&str; 4] = ["timer", "recipient-list-invite", "norefersub", "tdialog"];
+pub(super) const SUPPORTED: [&str; 6] = [
+    "timer",
+    "recipient-list-invite",
+    "norefersub",
+    "tdialog",
+    "replaces",
+    "join",
+];
 /// Event packages (RFC 6665 §8.2.2); `refer` only as REFER makes it.
 pub(super) const ALLOW_EVENTS: &str = "conference, refer";
 

@@ -10,7 +10,7 @@ use crate::control::{RoomUri, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::multipart::ACCEPT;
-use crate::wire::sip::{Headers, Message, Method, NameAddr, Request, Uri};
+use crate::wire::sip::{CSeq, Headers, Message, Method, NameAddr, Request, Uri};
 
 /// A request with what is needed to answer it.
 pub(super) struct Incoming {
@@ -67,6 +67,7 @@ impl Focus {
         if to.tag().is_some() {
             return self.in_dialog(now, incoming);
         }
+        self.check_merged(request)?;
         let room = room_uri(&incoming.arrival.request_uri)?;
         match request.method {
             Method::Invite => self.invite(now, incoming, room),
@@ -74,6 +75,38 @@ impl Focus {
             Method::Options => self.options(incoming, &room),
             Method::Refer => self.refer(now, incoming, &room, None),
             _ => Err(Refusal::new(481)),
+        }
+    }
+
+    /// The same request that came a second time, by another way (RFC 3261 §8.2.2.2): its
+    /// first copy made the dialog.
+    fn check_merged(&self, request: &Request) -> Verdict<()> {
+        let from = request
+            .headers
+            .first("From")
+            .and_then(|v| v.parse::<NameAddr>().ok());
+        let tag = from
+            .as_ref()
+            .and_then(|from| from.tag())
+            .unwrap_or_default();
+        let call_id = request.headers.first("Call-ID").unwrap_or_default();
+        let number = request
+            .headers
+            .first("CSeq")
+            .and_then(|value| value.parse::<CSeq>().ok())
+            .map(|cseq| cseq.number);
+        let known = self
+            .calls
+            .get(&(call_id.to_owned(), tag.to_owned()))
+            .and_then(|key| self.dialogs.get(key))
+            .and_then(|usage| match usage {
+                Usage::Endpoint(id) => self.endpoints.get(id).map(|e| &e.dialog),
+                Usage::Subscription(id) => self.subscriptions.get(id).map(|s| &s.dialog),
+                Usage::Referral(_) => None,
+            });
+        match known {
+            Some(dialog) if Some(dialog.remote_cseq) == number => Err(Refusal::new(482)),
+            _ => Ok(()),
         }
     }
 
@@ -103,7 +136,8 @@ impl Focus {
         };
         let body = offer_answer::offer(&local, origin).write();
         let contact = contact(&incoming.request.uri, &incoming.arrival.socket);
-        let headers = capabilities(&contact).with("Content-Type", "application/sdp");
+        let mut headers = capabilities(&contact).with("Content-Type", "application/sdp");
+        headers.set("Contact", feature_tags(&contact));
         let to_tag = incoming.arrival.to_tag.clone();
         self.reply(incoming.transaction, 200, headers, body, to_tag);
         Ok(())
@@ -213,6 +247,13 @@ pub(super) fn contact(request_uri: &str, socket: &Socket) -> String {
         uri.params.0.push(transport);
     }
     uri.to_string()
+}
+
+/// Contact with what the room takes (RFC 3840 §9, §10): messages, and nothing else.
+fn feature_tags(contact: &str) -> String {
+    let methods = ALLOW.replace(' ', "");
+    let events = ALLOW_EVENTS.replace(' ', "");
+    format!("<{contact}>;isfocus;message;methods=\"{methods}\";events=\"{events}\"")
 }
 
 /// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).

@@ -281,7 +281,11 @@ fn connected(endpoint: &Endpoint) -> info::Endpoint {
         entity: endpoint.entity.clone(),
         state: info::State::Full,
         display_text: (!endpoint.display.is_empty()).then(|| endpoint.display.clone()),
-        status: Some(info::EndpointStatus::Connected),
+        status: Some(if endpoint.is_on_hold() {
+            info::EndpointStatus::OnHold
+        } else {
+            info::EndpointStatus::Connected
+        }),
         joining_method: Some(joining_method(endpoint.dialed_out)),
         joining_info: endpoint.joined.map(|at| info::ExecutionInfo {
             when: Some(at.utc()),

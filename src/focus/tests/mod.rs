@@ -7,6 +7,7 @@
 //! ```
 
 mod histories;
+mod identity;
 mod invite;
 mod leave;
 mod policy;
@@ -46,6 +47,8 @@ pub(super) struct Phone {
     pub(super) to_tag: Option<String>,
     pub(super) cseq: u32,
     pub(super) transport: &'static str,
+    pub(super) via: &'static str,
+    pub(super) source: &'static str,
 }
 
 pub(super) struct Scenario {
@@ -137,6 +140,8 @@ impl Scenario {
             to_tag: None,
             cseq: 0,
             transport: "udp",
+            via: "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1",
+            source: "192.0.2.7:5060",
         }
     }
 
@@ -461,7 +466,7 @@ fn arrival(
         .as_ref()
         .map_or_else(String::new, |tag| format!(";tag={tag}"));
     let mut all = Headers::new()
-        .with("Via", "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1")
+        .with("Via", phone.via)
         .with(
             "From",
             format!("\"{user} A.\" <sip:{user}@example.com>;tag={tag}"),
@@ -489,7 +494,7 @@ fn arrival(
         to_tag: None,
         message: message.into(),
         request_uri: room.to_owned(),
-        source: "192.0.2.7:5060".parse().expect("an address"),
+        source: phone.source.parse().expect("an address"),
         socket: Socket {
             handle: 1,
             transport: phone.transport.to_owned(),

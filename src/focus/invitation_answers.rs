@@ -1,0 +1,237 @@
+//! What invited parties answer: progress, challenges, redirections, acceptance.
+
+use bytes::Bytes;
+
+use super::conference::{Endpoint, EndpointId, Media};
+use super::invitation::{Course, InvitationId};
+use super::offer_answer;
+use super::refusal::{Refusal, Verdict};
+use super::request::Incoming;
+use super::session_timer::Agreement;
+use super::{Focus, Purpose, Role, Usage};
+use crate::time::Moment;
+use crate::wire::conference_info::EndpointStatus;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{Headers, Method, NameAddr, Response, Uri};
+
+impl Focus {
+    /// A provisional answer to our INVITE.
+    pub(super) fn invitation_progress(&mut self, now: Moment, id: InvitationId, code: u16) {
+        if matches!(code, 180 | 183) {
+            self.show_alerting(now, id);
+        }
+        let referral = self.invitation(id).and_then(|i| i.inviter.referral);
+        self.report(now, referral, code, None);
+    }
+
+    fn show_alerting(&mut self, now: Moment, id: InvitationId) {
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let Some(conference) = self.conferences.get_mut(&room) else {
+            return;
+        };
+        let revision = conference.revision + 1;
+        let Some(invitation) = conference.invitations.get_mut(&id) else {
+            return;
+        };
+        if invitation.status == EndpointStatus::Alerting {
+            return;
+        }
+        invitation.status = EndpointStatus::Alerting;
+        invitation.changed = revision;
+        conference.change();
+        self.conference_changed(now, &room);
+    }
+
+    /// A final answer to our INVITE or REFER.
+    pub(super) fn invitation_outcome(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        invitation.request = None;
+        match (code, response) {
+            (200..=299, Some(response)) => self.invitation_accepted(now, id, response),
+            (300..=399, Some(response)) => self.redirected(now, id, code, response),
+            (401 | 407, Some(challenge)) => self.authenticate_invitation(now, id, code, challenge),
+            _ => self.invitation_failed(now, id, code, response),
+        }
+    }
+
+    fn authenticate_invitation(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        challenge: &Response,
+    ) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let first = match &mut invitation.course {
+            Course::Dialing { challenged, .. } | Course::Referring { challenged } => {
+                !std::mem::replace(challenged, true)
+            }
+        };
+        let method = invitation.method();
+        let uri = invitation.dialog.remote_target.clone();
+        match self.credentials(challenge, method, &uri).filter(|_| first) {
+            Some(headers) => self.send_invitation_with(now, id, headers),
+            None => self.invitation_failed(now, id, code, Some(challenge)),
+        }
+    }
+
+    fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
+        let target = response
+            .headers
+            .elements("Contact")
+            .into_iter()
+            .filter_map(|value| value.parse::<NameAddr>().ok())
+            .find(|contact| contact.uri.parse::<Uri>().is_ok());
+        let followed = match (self.invitation(id), target) {
+            (Some(invitation), Some(target)) => invitation.follow(target.uri),
+            _ => false,
+        };
+        if followed {
+            self.send_invitation(now, id);
+        } else {
+            self.invitation_failed(now, id, code, Some(response));
+        }
+    }
+
+    fn invitation_accepted(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        match invitation.course {
+            // The party has agreed; it is in when its own INVITE has come.
+            Course::Referring { .. } => {}
+            Course::Dialing { .. } => self.answered_invitation(now, id, response),
+        }
+    }
+
+    /// A 2xx with the answer to our offer: the dialog stands, the switch is asked.
+    fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        invitation.dialog.established(response);
+        let answer = Description::parse(&response.body).ok();
+        let accepted = answer.as_ref().map(offer_answer::evaluate_answer);
+        let (Some(answer), Some(Ok(mut accepted))) = (answer, accepted) else {
+            self.hang_up(now, id);
+            self.invitation_failed(now, id, 488, None);
+            return;
+        };
+        let endpoint_id = EndpointId(self.next_id());
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let Course::Dialing { media, session, .. } = &invitation.course else {
+            return;
+        };
+        accepted.peer.sends &= !media.local.observer;
+        let role = if media.local.observer {
+            Role::Observer
+        } else {
+            Role::Participant
+        };
+        let endpoint = Endpoint {
+            room,
+            user: invitation.user.clone(),
+            display: display_name(response),
+            entity: invitation.entity.clone(),
+            dialog: invitation.dialog.clone(),
+            session: Some(session.clone()),
+            answering: None,
+            answer_due: false,
+            media: Media {
+                theirs: Some((answer, accepted)),
+                ..(**media).clone()
+            },
+            role,
+            replaces: None,
+            replaced: false,
+            anonymous: None,
+            guests: Vec::new(),
+            dialed_out: true,
+            invitation: Some(id),
+            joined: None,
+            changed: 0,
+            admission_timer: None,
+            ack_timer: None,
+            rejoin_timer: None,
+            session_timer: None,
+            inviting: None,
+            peer_updates: response.headers.has_token("Allow", "UPDATE"),
+        };
+        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
+        self.endpoints.insert(endpoint_id, endpoint);
+        let agreement = Agreement::accepted(response, self.config.session_expires);
+        self.start_session_timer(now, endpoint_id, agreement);
+        self.ask_admission(now, endpoint_id);
+    }
+
+    /// BYE in the dialog of an invitation that led to nothing.
+    fn hang_up(&mut self, now: Moment, id: InvitationId) {
+        self.send(now, Purpose::Farewell, |focus, request| {
+            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
+            let dialog = &mut focus.invitation(id)?.dialog;
+            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
+        });
+    }
+
+    /// A party we sent a REFER tells how it goes (RFC 3515 §2.4.4).
+    pub(super) fn refer_progress(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
+        let request = &incoming.request;
+        let id = request
+            .headers
+            .first("Call-ID")
+            .and_then(|call_id| self.referred.get(call_id))
+            .copied()
+            .ok_or(Refusal::new(481))?;
+        let invitation = self.invitation(id).ok_or(Refusal::new(481))?;
+        let ours = &invitation.dialog.key.local_tag;
+        let to = request
+            .headers
+            .first("To")
+            .and_then(|to| to.parse::<NameAddr>().ok());
+        if to.as_ref().and_then(|to| to.tag()) != Some(ours) {
+            return Err(Refusal::new(481));
+        }
+        self.reply(incoming.transaction, 200, Headers::new(), "", None);
+        match Response::status_of_fragment(&request.body) {
+            Some((100..200, _)) => self.show_alerting(now, id),
+            Some((code @ 300.., reason)) => {
+                let response = Response {
+                    code,
+                    reason,
+                    headers: Headers::new(),
+                    body: Bytes::new(),
+                };
+                self.invitation_failed(now, id, code, Some(&response));
+            }
+            // It has dialled in, or will tell more.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn display_name(response: &Response) -> String {
+    response
+        .headers
+        .first("To")
+        .and_then(|value| value.parse::<NameAddr>().ok())
+        .map(|to| to.display)
+        .unwrap_or_default()
+}

@@ -1,0 +1,241 @@
+//! Who somebody is: privacy, device switch, joining by a dialog, group sessions of RCS
+//! clients, and the way back through NAT.
+
+use super::*;
+
+/// `call-id;to-tag=…;from-tag=…` of a phone's dialog, as its own client writes it.
+fn reference(phone: &Phone) -> String {
+    format!(
+        "{};to-tag={};from-tag={}",
+        phone.call_id,
+        phone.to_tag.as_deref().expect("a dialog"),
+        phone.tag
+    )
+}
+
+fn invite(scenario: &mut Scenario, user: &str, room: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut phone = scenario.phone(user);
+    let transaction = scenario.begin(&mut phone, "INVITE", room, headers, &offer(user));
+    let reply = scenario.reply_to(transaction).expect("an answer").clone();
+    phone.to_tag = reply.to_tag.clone();
+    if reply.code == 200 {
+        scenario.ack(&mut phone, room, "");
+    }
+    reply
+}
+
+#[test]
+fn f08_replaces_switches_the_device_unseen() {
+    let mut scenario = Scenario::new();
+    let old = scenario.join("alice", ROOM);
+    scenario.watch("bob", ROOM);
+    scenario.pass(10);
+    let before = scenario.rosters["bob"].users.clone();
+    scenario.transcript();
+    let replaces = reference(&old);
+    let reply = invite(&mut scenario, "alice", ROOM, &[("Replaces", &replaces)]);
+    assert_eq!(reply.code, 200);
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.starts_with("! admit alice\n< 200 alice OK\n< BYE alice\n"),
+        "{transcript}"
+    );
+    scenario.pass(30);
+    let mut after = scenario.rosters["bob"].users.clone();
+    if let (Some(before), Some(after)) = (&before, &mut after) {
+        // Only the time of joining differs.
+        after.users[0].endpoints[0].joining_info =
+            before.users[0].endpoints[0].joining_info.clone();
+    }
+    assert_eq!(before, after);
+    assert_eq!(scenario.focus.counts().participants, 1);
+}
+
+#[test]
+fn f08_replaces_only_the_callers_own_dialogs() {
+    let mut scenario = Scenario::new();
+    let alice = scenario.join("alice", ROOM);
+    let replaces = reference(&alice);
+    let code = |scenario: &mut Scenario, user: &str, value: &str| {
+        invite(scenario, user, ROOM, &[("Replaces", value)]).code
+    };
+    assert_eq!(code(&mut scenario, "mallory", &replaces), 403);
+    assert_eq!(code(&mut scenario, "alice", "x;to-tag=y;from-tag=z"), 481);
+    assert_eq!(
+        code(&mut scenario, "alice", &format!("{replaces};early-only")),
+        486
+    );
+    assert_eq!(code(&mut scenario, "alice", "nonsense"), 400);
+    let both = [("Replaces", replaces.as_str()), ("Join", replaces.as_str())];
+    assert_eq!(invite(&mut scenario, "alice", ROOM, &both).code, 400);
+}
+
+#[test]
+fn f08_join_leads_to_the_room_of_the_dialog() {
+    let mut scenario = Scenario::new();
+    let alice = scenario.join("alice", ROOM);
+    let join = reference(&alice);
+    let headers = [("Join", join.as_str()), ("Require", "join")];
+    let reply = invite(&mut scenario, "bob", "sip:other@example.com", &headers);
+    assert_eq!(reply.code, 200);
+    assert_eq!(scenario.focus.counts().conferences, 1);
+    assert_eq!(
+        reply.headers.first("Contact"),
+        Some("<sip:lobby@example.com>;isfocus")
+    );
+    let join = "x;to-tag=y;from-tag=z";
+    assert_eq!(
+        invite(&mut scenario, "bob", ROOM, &[("Join", join)]).code,
+        481
+    );
+}
+
+#[test]
+fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
+    let mut scenario = Scenario::new();
+    invite(&mut scenario, "alice", ROOM, &[("Privacy", "id")]);
+    let admission = &scenario.admissions[0];
+    assert_eq!(admission.user.as_str(), "sip:anonymous1@anonymous.invalid");
+    assert_eq!(admission.uris, [admission.user.clone()]);
+    assert_eq!(admission.display, "");
+    invite(&mut scenario, "bob", ROOM, &[("Privacy", "id")]);
+    assert_eq!(
+        scenario.admissions[1].user.as_str(),
+        "sip:anonymous2@anonymous.invalid"
+    );
+    // A second device of Alice is the same stranger.
+    invite(&mut scenario, "alice", ROOM, &[]);
+    assert_eq!(
+        scenario.admissions[2].user.as_str(),
+        "sip:anonymous1@anonymous.invalid"
+    );
+    scenario.feed(Input::Notice(Notice::Nickname {
+        room: RoomUri::new(ROOM),
+        user: crate::control::UserUri::new("sip:anonymous2@anonymous.invalid"),
+        nickname: Some("Ghost".to_owned()),
+    }));
+    let bob = &scenario.focus.conferences[ROOM].participants["sip:bob@example.com"];
+    assert_eq!(bob.nickname.as_deref(), Some("Ghost"));
+}
+
+#[test]
+fn rcs_who_left_on_purpose_is_told_so() {
+    let group = [
+        ("Contribution-ID", "group-1"),
+        ("Conversation-ID", "thread-1"),
+    ];
+    let mut scenario = Scenario::new();
+    invite(&mut scenario, "alice", ROOM, &group);
+    let mut bob = scenario.phone("bob");
+    scenario.request(&mut bob, "INVITE", ROOM, &group, &offer("bob"));
+    scenario.ack(&mut bob, ROOM, "");
+    scenario.request(&mut bob, "BYE", ROOM, &[], "");
+    assert_eq!(invite(&mut scenario, "bob", ROOM, &group).code, 403);
+    // Another group session in the same room is another matter.
+    let other = [("Contribution-ID", "group-2")];
+    assert_eq!(invite(&mut scenario, "bob", ROOM, &other).code, 200);
+}
+
+#[test]
+fn rcs_an_ended_group_says_404() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.phone("alice");
+    let room = "sip:new@example.com";
+    scenario.request(&mut alice, "INVITE", room, &[], &offer("alice"));
+    scenario.ack(&mut alice, room, "");
+    let made = scenario.admissions[0].room.to_string();
+    scenario.request(&mut alice, "BYE", &made, &[], "");
+    assert_eq!(invite(&mut scenario, "alice", &made, &[]).code, 404);
+}
+
+#[test]
+fn rcs_ids_and_subject_go_on_to_whom_we_invite() {
+    let mut scenario = Scenario::new();
+    let group = [
+        ("Contribution-ID", "group-1"),
+        ("Conversation-ID", "thread-1"),
+        ("Subject", "Plans"),
+    ];
+    invite(&mut scenario, "alice", ROOM, &group);
+    let mut phone = scenario.phone("alice");
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    scenario.request(&mut phone, "REFER", ROOM, &headers, "");
+    let invited = scenario.last_sent("carol");
+    for (name, value) in group {
+        assert_eq!(invited.headers.first(name), Some(value));
+    }
+}
+
+#[test]
+fn f19_a_merged_request_482() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    phone.to_tag = None;
+    phone.cseq -= 1;
+    let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(482));
+}
+
+#[test]
+fn requests_go_back_over_the_connection_they_came_by() {
+    let via_proxy = "SIP/2.0/TCP p.example.com, SIP/2.0/TCP 192.0.2.7:5060";
+    let cases = [
+        ("udp", "192.0.2.7:5060", None, None),
+        (
+            "udp",
+            "203.0.113.9:40000",
+            None,
+            Some("sip:203.0.113.9:40000"),
+        ),
+        (
+            "tcp",
+            "203.0.113.9:40000",
+            None,
+            Some("sip:203.0.113.9:40000;transport=tcp"),
+        ),
+        (
+            "ws",
+            "[2001:db8::9]:40000",
+            None,
+            Some("sip:[2001:db8::9]:40000;transport=ws"),
+        ),
+        ("tcp", "203.0.113.9:40000", Some(via_proxy), None),
+    ];
+    for (transport, source, via, next_hop) in cases {
+        let mut scenario = Scenario::new();
+        let mut phone = scenario.phone("alice");
+        phone.transport = transport;
+        phone.source = source;
+        phone.via = via.unwrap_or(phone.via);
+        scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+        scenario.pass(33);
+        let bye = scenario.sent.pop_back().expect("a BYE");
+        assert_eq!(bye.next_hop.as_deref(), next_hop, "{transport} {source}");
+        assert_eq!(bye.request_uri, "sip:alice@192.0.2.7:5060");
+    }
+}
+
+#[test]
+fn e14_hold_shows_in_the_roster() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.watch("bob", ROOM);
+    scenario.pass(10);
+    let held = offer("alice") + "a=inactive\r\n";
+    assert_eq!(
+        scenario.request(&mut alice, "INVITE", ROOM, &[], &held),
+        Some(200)
+    );
+    scenario.ack(&mut alice, ROOM, "");
+    scenario.pass(5);
+    let status = |scenario: &Scenario| {
+        let users = scenario.rosters["bob"].users.as_ref().expect("users");
+        users.users[0].endpoints[0].status
+    };
+    assert_eq!(status(&scenario), Some(info::EndpointStatus::OnHold));
+    scenario.request(&mut alice, "INVITE", ROOM, &[], &offer("alice"));
+    scenario.ack(&mut alice, ROOM, "");
+    scenario.pass(5);
+    assert_eq!(status(&scenario), Some(info::EndpointStatus::Connected));
+}
