@@ -11,6 +11,8 @@ use crate::control::RoomUri;
 pub enum Transport {
     /// `msrp:`
     Tcp,
+    /// `msrps:`
+    Tls,
 }
 
 /// One MSRP listener.
@@ -60,6 +62,8 @@ pub struct RoomEntry {
     pub only_moderators_invite: bool,
     /// When its conference ends.
     pub lifetime: Lifetime,
+    /// Only MSRP over TLS is taken (RFC 7701 §4.1).
+    pub only_tls: bool,
 }
 
 impl RoomEntry {
@@ -79,6 +83,7 @@ impl RoomEntry {
             one_device: false,
             only_moderators_invite: false,
             lifetime: Lifetime::Forever,
+            only_tls: false,
         }
     }
 }

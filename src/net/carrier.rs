@@ -1,16 +1,17 @@
 //! What carries a connection of the switch: a socket, or another thread's connection.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::mailbox::{Ready, Wakeup};
-use crate::switch::{After, Batch, ConnectionId, Owner};
+use super::tls::Records;
+use crate::switch::{After, Batch, ConnectionId, Owner, Security};
 
 /// Parts of one vectored write.
 const SLICES: usize = 64;
@@ -28,6 +29,9 @@ pub(super) enum Carrier {
 pub(super) struct Socket {
     pub(super) id: ConnectionId,
     pub(super) stream: TcpStream,
+    /// The TLS over it.
+    records: Option<Box<Records>>,
+    pub(super) security: Security,
     pub(super) peer: Option<SocketAddr>,
     pub(super) wakeup: Arc<Wakeup>,
     pub(super) waker: Waker,
@@ -45,12 +49,20 @@ pub(super) enum Written {
 }
 
 impl Socket {
-    pub(super) fn new(id: ConnectionId, stream: TcpStream, ready: Arc<Ready>) -> Self {
+    pub(super) fn new(
+        id: ConnectionId,
+        stream: TcpStream,
+        records: Option<Box<Records>>,
+        security: Security,
+        ready: Arc<Ready>,
+    ) -> Self {
         let wakeup = Wakeup::new(id, ready);
         Self {
             id,
             peer: stream.peer_addr().ok(),
             stream,
+            records,
+            security,
             waker: Waker::from(Arc::clone(&wakeup)),
             wakeup,
             rest: None,
@@ -58,8 +70,32 @@ impl Socket {
         }
     }
 
+    /// Reads what is there; wakes the driver when there is more.
+    pub(super) fn poll_read(
+        &mut self,
+        scratch: &mut [u8],
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut context = Context::from_waker(&self.waker);
+        match &mut self.records {
+            None => Pin::new(&mut self.stream).poll_read(&mut context, buffer),
+            Some(records) => records.poll_read(&mut self.stream, &mut context, scratch, buffer),
+        }
+    }
+
+    /// Ends our side of the stream.
+    pub(super) async fn shut_down(&mut self) -> io::Result<()> {
+        if let Some(records) = &mut self.records {
+            records.finish(&mut self.stream).await?;
+        }
+        self.stream.shutdown().await
+    }
+
     /// Writes as much as the operating system takes; wakes the driver when it takes more.
     pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
+        if self.records.is_some() {
+            return self.put_records(batch);
+        }
         let mut context = Context::from_waker(&self.waker);
         while !batch.is_empty() {
             let stream = Pin::new(&mut self.stream);
@@ -79,5 +115,28 @@ impl Socket {
             }
         }
         Written::All
+    }
+
+    /// The same through TLS; an empty batch writes what is left of earlier ones.
+    fn put_records(&mut self, batch: &mut Batch) -> Written {
+        let Some(records) = &mut self.records else {
+            return Written::Failed;
+        };
+        let mut context = Context::from_waker(&self.waker);
+        while !batch.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = batch.slices(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            match records.poll_write(&mut self.stream, &mut context, slices) {
+                Poll::Ready(Ok(count)) => batch.advance(count),
+                Poll::Ready(Err(_)) => return Written::Failed,
+                Poll::Pending => return Written::Blocked,
+            }
+        }
+        match records.poll_flush(&mut self.stream, &mut context) {
+            Poll::Ready(Ok(())) => Written::All,
+            Poll::Ready(Err(_)) => Written::Failed,
+            Poll::Pending => Written::Blocked,
+        }
     }
 }

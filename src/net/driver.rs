@@ -13,16 +13,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::carrier::{Carrier, Socket, Written};
-use super::mailbox::{Letter, Mailbox, Ready};
+use super::mailbox::{Accepted, Letter, Mailbox, Ready};
 use super::totals::ThreadTotals;
 use crate::control::Notice;
 use crate::log;
-use crate::switch::{After, Batch, ConnectionId, Foreign, Owner, Switch};
+use crate::switch::{After, Batch, ConnectionId, Foreign, Owner, Security, Switch};
 use crate::time::{Clock, Moment};
 
 /// What is read at once.
@@ -58,6 +58,20 @@ pub(super) struct Tell {
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
+impl Tell {
+    pub(super) fn log(&self, level: log::Level, text: String) {
+        if self.log.send(log::Line::new(level, text)).is_ok() {
+            (self.wake)();
+        }
+    }
+
+    pub(super) fn notice(&self, notice: Notice) {
+        if self.notices.send(notice).is_ok() {
+            (self.wake)();
+        }
+    }
+}
+
 /// One switch thread's task.
 pub(super) struct Driver {
     parts: Parts,
@@ -70,6 +84,8 @@ pub(super) struct Driver {
     links: HashMap<(Owner, ConnectionId), ConnectionId>,
     taken: Vec<ConnectionId>,
     input: Box<[u8]>,
+    /// Ciphertext on its way into `input`.
+    scratch: Box<[u8]>,
     batch: Batch,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Moment>,
@@ -93,6 +109,7 @@ impl Driver {
             links: HashMap::new(),
             taken: Vec::new(),
             input: Box::default(),
+            scratch: Box::default(),
             batch: Batch::default(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -132,13 +149,14 @@ impl Driver {
                 let now = self.now;
                 self.guard(None, |switch| switch.unclaim(now, timeout));
             }
-            Letter::Connection(stream, octets) => self.connect(stream, &octets),
+            Letter::Connection(accepted, octets) => self.connect(*accepted, &octets),
             Letter::Link {
                 origin,
                 connection,
+                security,
                 octets,
             } => {
-                self.link(origin, connection, &octets);
+                self.link(origin, connection, security, &octets);
                 let octets = octets.len();
                 self.send(origin, Letter::Taken { connection, octets });
             }
@@ -159,12 +177,17 @@ impl Driver {
         }
     }
 
-    fn connect(&mut self, stream: std::net::TcpStream, octets: &[u8]) {
+    fn connect(&mut self, accepted: Accepted, octets: &[u8]) {
+        let Accepted {
+            stream,
+            records,
+            security,
+        } = accepted;
         let Ok(stream) = TcpStream::from_std(stream) else {
             return;
         };
-        let id = self.parts.switch.opened(self.now);
-        let socket = Socket::new(id, stream, Arc::clone(&self.ready));
+        let id = self.parts.switch.opened_over(self.now, security.clone());
+        let socket = Socket::new(id, stream, records, security, Arc::clone(&self.ready));
         socket.waker.wake_by_ref();
         self.place(id, Carrier::Socket(socket));
         self.bytes_in += octets.len() as u64;
@@ -172,11 +195,11 @@ impl Driver {
         self.guard(Some(id), |switch| switch.received(now, id, octets));
     }
 
-    fn link(&mut self, origin: Owner, connection: ConnectionId, octets: &[u8]) {
+    fn link(&mut self, origin: Owner, connection: ConnectionId, security: Security, octets: &[u8]) {
         let id = match self.links.get(&(origin, connection)) {
             Some(&id) => id,
             None => {
-                let id = self.parts.switch.opened(self.now);
+                let id = self.parts.switch.opened_over(self.now, security);
                 self.links.insert((origin, connection), id);
                 let carrier = Carrier::Link {
                     id,
@@ -237,19 +260,20 @@ impl Driver {
     fn read(&mut self, id: ConnectionId) {
         let mut total = 0;
         let mut input = std::mem::take(&mut self.input);
+        let mut scratch = std::mem::take(&mut self.scratch);
         while let Some(socket) = self.socket(id) {
-            let waker = socket.waker.clone();
             if socket.linked > LINK_WINDOW {
                 break;
             }
             if total >= READ_SHARE {
-                waker.wake();
+                socket.waker.wake_by_ref();
                 break;
             }
+            if scratch.is_empty() && socket.security != Security::Plain {
+                scratch = vec![0; READ_OCTETS].into();
+            }
             let mut buffer = ReadBuf::new(&mut input);
-            let mut context = Context::from_waker(&waker);
-            let read = Pin::new(&mut socket.stream).poll_read(&mut context, &mut buffer);
-            let octets = match read {
+            let octets = match socket.poll_read(&mut scratch, &mut buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled(),
                 Poll::Ready(_) => {
@@ -266,6 +290,7 @@ impl Driver {
         }
         self.bytes_in += total as u64;
         self.input = input;
+        self.scratch = scratch;
     }
 
     /// Writes everything that can be written, and passes on what the switch has to tell.
@@ -374,12 +399,15 @@ impl Driver {
                 owner,
                 octets,
             } => {
+                let mut security = Security::Plain;
                 if let Some(socket) = self.socket(connection) {
                     socket.linked += octets.len();
+                    security = socket.security.clone();
                 }
                 let letter = Letter::Link {
                     origin,
                     connection,
+                    security,
                     octets,
                 };
                 self.send(owner, letter);
@@ -396,7 +424,7 @@ impl Driver {
         let carrier = self.take_carrier(id);
         if let Some(Carrier::Socket(mut socket)) = carrier {
             tokio::spawn(async move {
-                let _ = socket.stream.shutdown().await;
+                let _ = tokio::time::timeout(LINGER, socket.shut_down()).await;
                 let mut octets = [0; 1024];
                 let rest =
                     async { while matches!(socket.stream.read(&mut octets).await, Ok(1..)) {} };

@@ -1,6 +1,7 @@
 //! How a switch thread is reached: letters from other threads, and the connections of its own
 //! that became ready. Both wake its driver, which takes all of them in one turn.
 
+use std::fmt;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::tls::Records;
 use crate::control;
-use crate::switch::{ConnectionId, Owner};
+use crate::switch::{ConnectionId, Owner, Security};
 
 /// What one thread is told by others.
 #[derive(Debug)]
@@ -20,11 +22,12 @@ pub(super) enum Letter {
     /// No focus has claimed any session; those that none claims within this time end.
     Unclaim(Duration),
     /// An accepted connection and what was read from it so far.
-    Connection(TcpStream, Vec<u8>),
+    Connection(Box<Accepted>, Vec<u8>),
     /// Octets for a session here that came on another thread's connection.
     Link {
         origin: Owner,
         connection: ConnectionId,
+        security: Security,
         octets: Vec<u8>,
     },
     /// That connection is gone.
@@ -49,6 +52,19 @@ pub(super) enum Letter {
     },
     /// Flush and end.
     Stop,
+}
+
+/// A connection on its way to a thread, outside any runtime.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) records: Option<Box<Records>>,
+    pub(super) security: Security,
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Accepted").field(&self.stream).finish()
+    }
 }
 
 /// Writes letters to one thread.

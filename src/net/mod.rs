@@ -9,6 +9,7 @@ mod carrier;
 mod driver;
 mod mailbox;
 mod register;
+mod tls;
 mod totals;
 
 use std::hash::{Hash, Hasher};
@@ -21,7 +22,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -34,13 +36,25 @@ use acceptor::Acceptor;
 use driver::{Driver, Parts, Tell};
 use mailbox::{Letter, Mailbox, Ready};
 use register::{Others, Register};
+use tls::Tls;
 use totals::ThreadTotals;
+
+pub use tls::{TlsError, TlsFiles};
+
+/// A connection that says nothing for so long is asked whether it still stands…
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
+/// …every so often…
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// …so many times before the operating system gives it up.
+const KEEPALIVE_TRIES: u32 = 4;
 
 /// How MSRP travels on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// `msrp:` over TCP.
     Tcp,
+    /// `msrps:` over TLS.
+    Tls,
 }
 
 /// One MSRP listener.
@@ -63,6 +77,8 @@ pub struct Config {
     pub outbox_bytes: usize,
     /// Longest pause between two chunks of a message.
     pub chunk_timeout: Duration,
+    /// The certificate of the TLS listeners, shown also where we connect to.
+    pub tls: Option<TlsFiles>,
     /// Messages up to so many octets are delivered as one SEND.
     pub forward_whole_below: usize,
     /// What becomes of who does not take what waits for him.
@@ -79,6 +95,7 @@ impl Default for Config {
             threads: 1,
             outbox_bytes: 1 << 20,
             chunk_timeout: Duration::from_secs(540),
+            tls: None,
             forward_whole_below: 64 * 1024,
             slow_reader: switch::SlowReader::Drop,
             nickname_confusables: false,
@@ -97,6 +114,12 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The certificate files cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A TLS listener without a certificate.
+    #[error("a TLS listener needs a certificate")]
+    NoCertificate,
     /// A thread or its event queue could not be made.
     #[error("cannot start a switch thread: {0}")]
     Thread(#[source] io::Error),
@@ -144,6 +167,15 @@ impl Pool {
         log: Sender<log::Line>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Pool, StartError> {
+        let tls = Arc::new(Tls::new(config.tls.clone())?);
+        if tls.material().server.is_none()
+            && config
+                .listen
+                .iter()
+                .any(|it| it.transport == Transport::Tls)
+        {
+            return Err(StartError::NoCertificate);
+        }
         let listeners = config
             .listen
             .iter()
@@ -166,12 +198,16 @@ impl Pool {
             drivers: Vec::new(),
         };
         let tell = Tell { notices, log, wake };
+        if let Some(fingerprint) = tls.material().fingerprint.clone() {
+            tell.notice(Notice::Certificate { fingerprint });
+        }
         for (number, letters) in letters.into_iter().enumerate() {
             let parts = pool.parts(number, letters, &config, &tell);
             pool.drivers
                 .push(start_driver(parts, pool.threads[number].ready())?);
         }
-        pool.start_acceptor(listeners, tell.log)?;
+        let transports = config.listen.iter().map(|entry| entry.transport);
+        pool.start_acceptor(transports.zip(listeners).collect(), tell, tls)?;
         Ok(pool)
     }
 
@@ -249,17 +285,18 @@ impl Pool {
 
     fn start_acceptor(
         &mut self,
-        listeners: Vec<std::net::TcpListener>,
-        log: Sender<log::Line>,
+        listeners: Vec<(Transport, std::net::TcpListener)>,
+        tell: Tell,
+        tls: Arc<Tls>,
     ) -> Result<(), StartError> {
         let runtime = runtime()?;
         let listeners = {
             let _inside = runtime.enter();
             listeners
                 .into_iter()
-                .map(|listener| {
+                .map(|(transport, listener)| {
                     listener.set_nonblocking(true)?;
-                    TcpListener::from_std(listener)
+                    Ok((transport, TcpListener::from_std(listener)?))
                 })
                 .collect::<io::Result<Vec<_>>>()
                 .map_err(StartError::Thread)?
@@ -267,7 +304,8 @@ impl Pool {
         let acceptor = Arc::new(Acceptor {
             threads: self.threads.clone(),
             register: self.register.clone(),
-            log,
+            tell,
+            tls,
             next: AtomicUsize::new(0),
         });
         let stop = Arc::clone(&self.stop_accepting);
@@ -319,6 +357,17 @@ fn runtime() -> Result<Runtime, StartError> {
         .enable_time()
         .build()
         .map_err(StartError::Thread)
+}
+
+/// Small messages must not wait for acknowledgements, and a peer that vanished without a
+/// word is found out.
+fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY)
+        .with_retries(KEEPALIVE_TRIES);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
 /// Tries to bind every listener and lets go again: for the host's start-up check.

@@ -96,7 +96,15 @@ impl Collected {
             software: SOFTWARE.to_owned(),
         };
         room::distinct(&focus.rooms, &focus.factories)?;
+        let tls = values::tls(
+            &self.text("tls_certificate"),
+            &self.text("tls_private_key"),
+            &self.text("tls_ca_list"),
+            values::flag("tls_verify_client", &self.one("tls_verify_client"))?,
+        )?;
+        values::listeners_have_certificates(&listen, tls.as_ref())?;
         let net = net::Config {
+            tls,
             listen: listen.iter().map(values::net_listen).collect(),
             threads: self.threads()?,
             outbox_bytes: self.number("outbox_bytes")? as usize,

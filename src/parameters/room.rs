@@ -11,7 +11,7 @@ use crate::wire::sip::Uri;
 pub(super) const ALLOWED: &str = "sip:USER@HOST, then any of ;max=1..100000 ;nickname=yes|no \
      ;private=yes|no ;subscribe=anyone|participants ;invite=participants|moderators \
      ;moderators=PATTERN,… ;observers=PATTERN,… ;allow=PATTERN,… ;deny=PATTERN,… \
-     ;locked=yes|no ;devices=many|one ;end=never|empty|creator (a PATTERN is an address of \
+     ;locked=yes|no ;devices=many|one ;end=never|empty|creator ;tls=yes|no (a PATTERN is an address of \
      record, * stands for any characters)";
 
 /// Reads a `room`.
@@ -68,6 +68,7 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
             entry.max_participants = Some(max);
         }
         "nickname" => entry.nicknames = yes(value)?,
+        "tls" => entry.only_tls = yes(value)?,
         "private" => entry.private_messages = yes(value)?,
         "moderators" => entry.moderators = patterns(value),
         "observers" => entry.observers = patterns(value),

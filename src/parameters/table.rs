@@ -71,14 +71,52 @@ const fn number(
 pub const TABLE: &[Parameter] = &[
     Parameter {
         repeatable: true,
-        doc: "Where the switch takes MSRP connections: `msrp:` and a literal address with port, \
-              IPv6 in brackets.",
+        doc: "Where the switch takes MSRP connections: `msrp:` (TCP) or `msrps:` (TLS) and a \
+              literal address with port, IPv6 in brackets. The first of each kind is the one \
+              put into SDP. `msrps:` needs `tls_certificate`.",
         example: "\"msrp:[2001:db8::5]:2855\"",
         ..text(
             "listen",
             "msrp:0.0.0.0:2855",
-            "msrp:ADDRESS:PORT with a literal address and a port from 1 to 65535",
+            "msrp:ADDRESS:PORT or msrps:ADDRESS:PORT with a literal address and a port from 1 \
+             to 65535",
         )
+    },
+    Parameter {
+        doc: "Our certificate, and those between it and its authority. The file is read again \
+              when it changes, without a restart; a change that cannot be used is logged, and \
+              the old certificate stays.",
+        example: "\"/etc/ssl/certs/chat.example.com.pem\"",
+        ..text(
+            "tls_certificate",
+            "",
+            "a readable PEM file with certificates",
+        )
+    },
+    Parameter {
+        doc: "The certificate's private key. Not set, it is looked for in the certificate's \
+              file.",
+        example: "\"/etc/ssl/private/chat.example.com.key\"",
+        ..text(
+            "tls_private_key",
+            "",
+            "a readable PEM file with the key of the certificate",
+        )
+    },
+    Parameter {
+        doc: "Authorities whose certificates are believed: of clients with \
+              `tls_verify_client`, and of peers the switch itself connects to over TLS. \
+              Without it such a peer must announce its certificate with `a=fingerprint`.",
+        example: "\"/etc/ssl/certs/ca-certificates.crt\"",
+        ..text("tls_ca_list", "", "a readable PEM file with certificates")
+    },
+    Parameter {
+        kind: Kind::Flag,
+        doc: "Whether a client must show a certificate of an authority in `tls_ca_list`. With \
+              `no` any is taken, or none; but a client whose SDP has an `a=fingerprint` must \
+              always show that certificate.",
+        example: "\"yes\"",
+        ..text("tls_verify_client", "no", "yes, no")
     },
     Parameter {
         doc: "The host, and optionally port, that `a=path` and the `c=` line name in SDP. Not \
@@ -106,7 +144,8 @@ pub const TABLE: &[Parameter] = &[
               who may add somebody (participants); `locked=yes|no` only moderators come in \
               (no); `devices=many|one` with `one` a user's new device replaces the old (many); \
               `end=never|empty|creator` whether its conference ends when nobody is in, or when \
-              who started it leaves (never).",
+              who started it leaves (never); `tls=yes|no` whether only MSRP over TLS is taken \
+              (no).",
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
         ..text("room", "", room::ALLOWED)
     },

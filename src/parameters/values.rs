@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use super::{ParameterError, table};
 use crate::focus::{Advertise, Credentials, InviteMode, Listen, Transport};
@@ -30,18 +31,79 @@ fn refuse(name: &'static str, value: &str) -> ParameterError {
     table::find(name).refuse(&Value::Text(value.to_owned()))
 }
 
-/// `msrp:ADDRESS:PORT`.
+/// `msrp:ADDRESS:PORT` or `msrps:ADDRESS:PORT`.
 pub(super) fn listen(text: &str) -> Result<Listen, ParameterError> {
-    let address = text
-        .trim()
-        .strip_prefix("msrp:")
-        .and_then(|rest| rest.parse::<SocketAddr>().ok())
-        .filter(|address| address.port() != 0)
-        .ok_or_else(|| refuse("listen", text))?;
-    Ok(Listen {
-        transport: Transport::Tcp,
-        address,
-    })
+    let wrong = || refuse("listen", text);
+    let (scheme, rest) = text.trim().split_once(':').ok_or_else(wrong)?;
+    let transport = match scheme {
+        "msrp" => Transport::Tcp,
+        "msrps" => Transport::Tls,
+        _ => return Err(wrong()),
+    };
+    let address: SocketAddr = rest.parse().map_err(|_| wrong())?;
+    if address.port() == 0 {
+        return Err(wrong());
+    }
+    Ok(Listen { transport, address })
+}
+
+/// The certificate files, read and checked; none without `tls_certificate`.
+pub(super) fn tls(
+    certificate: &str,
+    private_key: &str,
+    ca_list: &str,
+    verify_client: bool,
+) -> Result<Option<net::TlsFiles>, ParameterError> {
+    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+    let Some(certificate) = path(certificate) else {
+        return Ok(None);
+    };
+    let files = net::TlsFiles {
+        private_key: path(private_key).unwrap_or_else(|| certificate.clone()),
+        certificate,
+        ca_list: path(ca_list),
+        verify_client,
+    };
+    match files.check() {
+        Ok(()) => Ok(Some(files)),
+        Err(error) => Err(unusable(&files, &error)),
+    }
+}
+
+fn unusable(files: &net::TlsFiles, error: &net::TlsError) -> ParameterError {
+    let name = error.parameter();
+    let value = match name {
+        "tls_certificate" => files.certificate.display().to_string(),
+        "tls_private_key" => files.private_key.display().to_string(),
+        "tls_verify_client" => "yes".to_owned(),
+        "tls_ca_list" => files
+            .ca_list
+            .clone()
+            .unwrap_or_default()
+            .display()
+            .to_string(),
+        _ => "msrps:".to_owned(),
+    };
+    let parameter = table::find(name);
+    ParameterError {
+        allowed: format!("{}; {error}", parameter.range()),
+        ..parameter.refuse(&Value::Text(value))
+    }
+}
+
+/// A TLS listener has a certificate.
+pub(super) fn listeners_have_certificates(
+    listen: &[Listen],
+    tls: Option<&net::TlsFiles>,
+) -> Result<(), ParameterError> {
+    let secure = listen.iter().find(|it| it.transport == Transport::Tls);
+    match secure {
+        Some(listen) if tls.is_none() => Err(ParameterError {
+            allowed: "msrps: together with tls_certificate".to_owned(),
+            ..refuse("listen", &format!("msrps:{}", listen.address))
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The same listener for the switch.
@@ -49,6 +111,7 @@ pub(super) fn net_listen(listen: &Listen) -> net::Listen {
     net::Listen {
         transport: match listen.transport {
             Transport::Tcp => net::Transport::Tcp,
+            Transport::Tls => net::Transport::Tls,
         },
         address: listen.address,
     }

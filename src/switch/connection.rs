@@ -1,15 +1,29 @@
 //! One connection as the switch sees it: input that is not yet a whole message, and small
 //! octets to write. While nothing is on the way it owns no buffer.
 
+use std::sync::Arc;
+
+use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
 use super::Owner;
 use super::ids::SessionKey;
 use super::incoming::Incoming;
 
+/// How a connection is secured, as far as its sessions care.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// Not at all.
+    #[default]
+    Plain,
+    /// By TLS. What the peer's certificate could be announced by; empty: it showed none.
+    Tls(Arc<[Fingerprint]>),
+}
+
 /// A transport that may carry many sessions.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
+    pub(super) security: Security,
     pub(super) decoder: Decoder,
     /// Octets the decoder has not used yet.
     pub(super) unread: Vec<u8>,

@@ -37,6 +37,7 @@ use crate::entropy::Entropy;
 use crate::time::Moment;
 
 pub use batch::Batch;
+pub use connection::Security;
 pub use ids::ConnectionId;
 pub use transmit::After;
 
@@ -232,7 +233,15 @@ impl Switch {
 
     /// A connection has come; its octets follow.
     pub fn opened(&mut self, now: Moment) -> ConnectionId {
-        let id = self.connections.insert(Connection::default());
+        self.opened_over(now, Security::Plain)
+    }
+
+    /// A connection has come, secured like this; its octets follow.
+    pub fn opened_over(&mut self, now: Moment, security: Security) -> ConnectionId {
+        let id = self.connections.insert(Connection {
+            security,
+            ..Connection::default()
+        });
         self.timers
             .arm(now + UNBOUND_TIMEOUT, Timer::Connection(id));
         id

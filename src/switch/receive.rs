@@ -6,6 +6,7 @@ use crate::control::Notice;
 use crate::time::Moment;
 use crate::wire::msrp::{DecodeError, Event, FailureReport, Flag, Method, Path, Request, Response};
 
+use super::connection::Security;
 use super::ids::{ConnectionId, SessionKey};
 use super::incoming::{Facts, Incoming};
 use super::replies::{self, Code};
@@ -16,6 +17,8 @@ enum Target {
     Here(SessionKey),
     Elsewhere(Owner),
     Refused(Code),
+    /// Its certificate is not the peer's (C70).
+    Imposter,
 }
 
 impl Switch {
@@ -128,6 +131,7 @@ impl Switch {
             Target::Here(key) => key,
             Target::Elsewhere(owner) => return self.pass_on(id, owner, raw),
             Target::Refused(code) => return self.reply(id, &facts, code),
+            Target::Imposter => return self.protocol_error(now, id),
         };
         match request.method {
             Method::Send => {
@@ -155,6 +159,7 @@ impl Switch {
                 self.reply(id, &facts, code);
                 Incoming::Skip
             }
+            Target::Imposter => return self.protocol_error(now, id),
             Target::Here(key) => {
                 self.bind(now, id, key);
                 match self.screen(key, &facts) {
@@ -299,12 +304,22 @@ impl Switch {
         match self.by_session.get(name) {
             Some(&key) => match self.sessions.get(key).and_then(|it| it.connection) {
                 Some(other) if other != id => Target::Refused(Code::BoundElsewhere),
-                _ => Target::Here(key),
+                Some(_) => Target::Here(key),
+                None => self.proven(&connection.security, key),
             },
             None => match self.directory.owner(name) {
                 Some(owner) => Target::Elsewhere(owner),
                 None => Target::Refused(Code::NoSession),
             },
+        }
+    }
+
+    /// Whether the connection may carry the session it has named.
+    fn proven(&self, security: &Security, key: SessionKey) -> Target {
+        match self.sessions.get(key) {
+            Some(session) if !session.fits(security) => Target::Refused(Code::NoSession),
+            Some(session) if !session.knows(security) => Target::Imposter,
+            _ => Target::Here(key),
         }
     }
 

@@ -3,10 +3,12 @@
 use crate::control::{Admission, Peer, RoomUri, SessionId, UserUri};
 use crate::entropy::Entropy;
 use crate::time::Moment;
+use crate::wire::fingerprint::{self, Fingerprint};
 use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
 
 use super::assembly::Assemblies;
 use super::backlog::Position;
+use super::connection::Security;
 use super::ids::{ConnectionId, RoomKey};
 
 /// A copy that asks for a response while the others do not: the peer still lives when it
@@ -36,6 +38,8 @@ pub(super) struct Session {
     pub(super) private_messages: bool,
     pub(super) sends: bool,
     receives: bool,
+    /// What a certificate of the peer is announced by; empty: nothing was announced.
+    fingerprints: Box<[Fingerprint]>,
     /// What stands between the transaction id of a copy and its Message-ID.
     head: Box<[u8]>,
     pub(super) ids: TransactionIds,
@@ -77,6 +81,7 @@ impl Session {
             private_messages: false,
             sends: true,
             receives: true,
+            fingerprints: Box::default(),
             head: Box::default(),
             ids,
             claimed: true,
@@ -107,6 +112,7 @@ impl Session {
         self.private_messages = peer.private_messages;
         self.sends = peer.sends;
         self.receives = peer.receives;
+        self.fingerprints = peer.fingerprints.clone().into();
         self.from_seen = Box::default();
         self.head = self.copy_head();
         moved
@@ -137,6 +143,26 @@ impl Session {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(id.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether a connection is what was agreed on: msrps over TLS only (C69).
+    pub(super) fn fits(&self, security: &Security) -> bool {
+        // RFC 4975 §6: the scheme's case does not matter.
+        let secure = self
+            .own_uri
+            .get(..6)
+            .is_some_and(|it| it.eq_ignore_ascii_case("msrps:"));
+        !secure || matches!(security, Security::Tls(_))
+    }
+
+    /// Whether the certificate shown is one announced, if any was (C70).
+    pub(super) fn knows(&self, security: &Security) -> bool {
+        match security {
+            Security::Tls(shown) if !self.fingerprints.is_empty() => {
+                fingerprint::matches(&self.fingerprints, shown)
+            }
+            _ => true,
+        }
     }
 
     /// Whether the peer can be given this content.

@@ -1,0 +1,41 @@
+//! TLS for MSRP (RFC 4975 §14.2, RFC 8122): certificates, who is believed, and one
+//! connection's records. TLS 1.2 and 1.3 by rustls, whatever the host links.
+//!
+//! The provider is Graviola: of those for rustls the one whose licence fits and that builds
+//! without a C compiler. It asks for a processor of the last decade, see
+//! [`TlsError::Processor`].
+
+mod files;
+mod stream;
+mod trust;
+
+use std::sync::{Arc, OnceLock};
+
+use graviola::hashing::{Hash, Sha256, Sha384, Sha512};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+
+use crate::wire::fingerprint::{Fingerprint, HashFunction};
+
+pub use files::{TlsError, TlsFiles};
+
+pub(super) use files::{Material, Tls};
+pub(super) use stream::Records;
+
+/// The one provider of the process.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls_graviola::default_provider())))
+}
+
+/// Every fingerprint a certificate could be announced by.
+fn fingerprints(certificate: &CertificateDer<'_>) -> Vec<Fingerprint> {
+    [
+        (HashFunction::Sha256, Sha256::hash(certificate)),
+        (HashFunction::Sha384, Sha384::hash(certificate)),
+        (HashFunction::Sha512, Sha512::hash(certificate)),
+    ]
+    .into_iter()
+    .filter_map(|(hash, digest)| Fingerprint::new(hash, digest.as_ref()))
+    .collect()
+}

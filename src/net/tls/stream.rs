@@ -1,0 +1,218 @@
+//! The records of one TLS connection over a socket that does not block.
+//!
+//! The driver polls its sockets itself and moves them between threads, so the records are
+//! driven here and not by a stream type of its own runtime. What one flush gathers becomes
+//! one record up to 16 KiB, and one write (performance: a record's fixed cost).
+
+use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::files::server_name;
+use super::fingerprints;
+use crate::wire::fingerprint::Fingerprint;
+
+/// Octets of ciphertext read at once. Less than what is read into, by more than a record:
+/// what was waiting for its end comes out with it.
+const READ_OCTETS: usize = 44 * 1024;
+
+/// The TLS state of one connection.
+pub(crate) struct Records {
+    connection: Connection,
+}
+
+impl Records {
+    /// For a connection that was accepted.
+    pub(crate) fn accept(config: Arc<ServerConfig>) -> Option<Self> {
+        let connection = ServerConnection::new(config).ok()?;
+        Some(Self {
+            connection: connection.into(),
+        })
+    }
+
+    /// For a connection we made; `name` goes out as SNI if it is a host name, and is what
+    /// the certificate must name (RFC 4975 §14.2, C69).
+    pub(crate) fn connect(config: Arc<ClientConfig>, name: &str) -> Option<Self> {
+        let connection = ClientConnection::new(config, server_name(name)?).ok()?;
+        Some(Self {
+            connection: connection.into(),
+        })
+    }
+
+    /// What the peer's certificate could be announced by; empty when it showed none.
+    pub(crate) fn peer(&self) -> Vec<Fingerprint> {
+        let chain = self.connection.peer_certificates();
+        chain
+            .and_then(<[_]>::first)
+            .map(fingerprints)
+            .unwrap_or_default()
+    }
+
+    /// Carries the handshake to its end.
+    pub(crate) async fn shake_hands(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        // In pieces as small as the messages of a handshake are.
+        let mut octets = vec![0; 4096];
+        std::future::poll_fn(|context| {
+            while self.connection.is_handshaking() {
+                ready!(self.poll_flush(stream, context))?;
+                if !self.connection.is_handshaking() {
+                    break;
+                }
+                let mut input = ReadBuf::new(&mut octets);
+                ready!(Pin::new(&mut *stream).poll_read(context, &mut input))?;
+                if input.filled().is_empty() {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                let taken = self.take(&mut input.filled());
+                if taken.is_err() {
+                    // The alert says why; nobody waits for it.
+                    let _ = self.poll_flush(stream, context);
+                }
+                taken?;
+            }
+            self.poll_flush(stream, context)
+        })
+        .await
+    }
+
+    /// Fills `output` with what was decrypted; filling nothing is the end of the stream.
+    /// `scratch` holds the ciphertext meanwhile, so that an idle connection owns no buffer.
+    pub(crate) fn poll_read(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context<'_>,
+        scratch: &mut [u8],
+        output: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.decrypted(output)? {
+                return Poll::Ready(Ok(()));
+            }
+            let most = scratch.len().min(READ_OCTETS);
+            let mut input = ReadBuf::new(scratch.get_mut(..most).unwrap_or_default());
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut input))?;
+            let mut octets = input.filled();
+            if octets.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            while !octets.is_empty() {
+                let result = self.take(&mut octets);
+                let ended = self.decrypted(output)?;
+                if result.is_err() {
+                    let _ = self.poll_flush(stream, context);
+                }
+                result?;
+                if ended && output.filled().is_empty() {
+                    break;
+                }
+            }
+            // A key update, say, wants an answer; if it cannot go now it goes with the next.
+            if self.connection.wants_write()
+                && let Poll::Ready(Err(error)) = self.poll_flush(stream, context)
+            {
+                return Poll::Ready(Err(error));
+            }
+            if !output.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Takes ciphertext in.
+    fn take(&mut self, octets: &mut &[u8]) -> io::Result<()> {
+        self.connection.read_tls(octets)?;
+        self.connection
+            .process_new_packets()
+            .map(drop)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// Moves what was decrypted; whether there was something, or the stream has ended.
+    fn decrypted(&mut self, output: &mut ReadBuf<'_>) -> io::Result<bool> {
+        loop {
+            let space = output.initialize_unfilled();
+            if space.is_empty() {
+                return Ok(true);
+            }
+            match self.connection.reader().read(space) {
+                Ok(0) => return Ok(true),
+                Ok(count) => output.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(!output.filled().is_empty());
+                }
+                // Without close_notify. MSRP messages say where they end.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Encrypts as much of `slices` as fits; it is on its way when [`Self::poll_flush`] says
+    /// so.
+    pub(crate) fn poll_write(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let count = self.connection.writer().write_vectored(slices)?;
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
+            ready!(self.poll_flush(stream, context))?;
+        }
+    }
+
+    /// Writes every record that is ready.
+    pub(crate) fn poll_flush(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.connection.wants_write() {
+            let mut socket = Socket { stream, context };
+            match self.connection.write_tls(&mut socket) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that nothing more comes.
+    pub(crate) async fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        self.connection.send_close_notify();
+        std::future::poll_fn(|context| self.poll_flush(stream, context)).await
+    }
+}
+
+/// A socket as rustls writes to it.
+struct Socket<'a, 'b> {
+    stream: &'a mut TcpStream,
+    context: &'a mut Context<'b>,
+}
+
+impl Write for Socket<'_, '_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(octets)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match Pin::new(&mut *self.stream).poll_write_vectored(self.context, slices) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

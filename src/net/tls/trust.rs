@@ -1,0 +1,136 @@
+//! Whose certificate is believed. A fingerprint from the signalling stands above every
+//! authority; it is checked here when we connect, and at the bind when we are connected to.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+
+use super::{fingerprints, provider};
+use crate::wire::fingerprint::{self, Fingerprint};
+
+/// Asks every client for a certificate and takes any: only the session it binds can tell
+/// whether it is the right one (RFC 4975 §14.4). That the client has its key is proven.
+#[derive(Debug)]
+pub(super) struct AnyClient;
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// Believes the peer its description speaks of.
+#[derive(Debug)]
+pub(super) enum ThePeer {
+    /// Self-signed or not: one of these fingerprints (RFC 4975 §14.4).
+    Announced(Vec<Fingerprint>),
+    /// An authority of ours vouches for the name (RFC 4975 §14.2, C69).
+    Vouched(Arc<WebPkiServerVerifier>),
+}
+
+impl ThePeer {
+    /// `None`: nothing was announced and there is no authority, so nobody can be believed.
+    pub(super) fn new(
+        announced: Vec<Fingerprint>,
+        roots: Option<Arc<RootCertStore>>,
+    ) -> Option<Self> {
+        if !announced.is_empty() {
+            return Some(Self::Announced(announced));
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots?, provider()).build();
+        verifier.ok().map(Self::Vouched)
+    }
+}
+
+impl ServerCertVerifier for ThePeer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self {
+            Self::Announced(announced) => {
+                if fingerprint::matches(announced, &fingerprints(end_entity)) {
+                    Ok(ServerCertVerified::assertion())
+                } else {
+                    Err(CertificateError::ApplicationVerificationFailure.into())
+                }
+            }
+            Self::Vouched(verifier) => {
+                verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        AnyClient.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        AnyClient.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        AnyClient.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,149 @@
+//! MSRP over TLS through the switch pool, over loopback: who gets in, who does not, and what
+//! a change of the certificate does.
+
+mod accept;
+mod certificates;
+mod client;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use msrp_conference::control::{
+    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
+};
+use msrp_conference::net::{Config, Listen, Pool, TlsFiles, Transport};
+use msrp_conference::wire::fingerprint::Fingerprint;
+
+use client::PATIENCE;
+
+const LOBBY: &str = "sip:lobby@example.com";
+
+/// A switch with a TLS and a TCP listener.
+struct Rig {
+    pool: Pool,
+    notices: Receiver<Notice>,
+    /// Of the TLS listener.
+    tls: SocketAddr,
+    /// Of the TCP listener.
+    tcp: SocketAddr,
+}
+
+impl Rig {
+    fn start(host: &str, files: TlsFiles) -> Self {
+        Self::with(host, Some(files), |_| {})
+    }
+
+    fn with(host: &str, tls: Option<TlsFiles>, change: impl FnOnce(&mut Config)) -> Self {
+        let address: SocketAddr = format!("{host}:0").parse().unwrap();
+        let mut listen = vec![Listen {
+            transport: Transport::Tcp,
+            address,
+        }];
+        if tls.is_some() {
+            listen.push(Listen {
+                transport: Transport::Tls,
+                address,
+            });
+        }
+        let mut config = Config {
+            listen,
+            tls,
+            threads: 2,
+            ..Config::default()
+        };
+        change(&mut config);
+        let (notices, received) = unbounded();
+        let (log, _) = unbounded();
+        let pool = Pool::start(config, notices, log, Arc::new(|| ())).expect("the pool starts");
+        let addresses = pool.addresses();
+        Self {
+            pool,
+            notices: received,
+            tcp: addresses[0],
+            tls: addresses[addresses.len() - 1],
+        }
+    }
+
+    /// The next notice of this kind; others are passed over.
+    fn await_notice<T>(&self, wanted: impl Fn(Notice) -> Option<T>) -> T {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let rest = until.saturating_duration_since(Instant::now());
+            let notice = self.notices.recv_timeout(rest).expect("a notice");
+            if let Some(found) = wanted(notice) {
+                return found;
+            }
+        }
+    }
+
+    fn bound(&self, name: &str) {
+        self.await_notice(|notice| match notice {
+            Notice::Bound { session, .. } => (session.as_str() == name).then_some(()),
+            Notice::Lost { session, cause, .. } => panic!("{session} lost: {cause:?}"),
+            _ => None,
+        });
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.await_notice(|notice| match notice {
+            Notice::Certificate { fingerprint } => Some(fingerprint),
+            _ => None,
+        })
+    }
+
+    fn admit(&self, admission: Admission) {
+        self.pool.order(Order::Admit(Box::new(admission)));
+        self.await_notice(|notice| matches!(notice, Notice::Admitted { .. }).then_some(()));
+    }
+
+    /// Somebody who will connect to the TLS listener.
+    fn expect(&self, name: &str, fingerprints: Vec<Fingerprint>) {
+        self.admit(admission(self.uri(name), name, |peer| {
+            peer.fingerprints = fingerprints;
+        }));
+    }
+
+    /// The URI the switch gave to somebody over TLS.
+    fn uri(&self, name: &str) -> String {
+        format!("msrps://{}/{name};tcp", self.tls)
+    }
+}
+
+fn admission(own_uri: String, name: &str, change: impl FnOnce(&mut Peer)) -> Admission {
+    let user = UserUri::new(format!("sip:{name}@example.com"));
+    let mut peer = Peer {
+        path: vec![peer_uri(name)],
+        accept_types: vec!["message/cpim".into()],
+        accept_wrapped_types: vec!["*".into()],
+        max_size: None,
+        chatroom: true,
+        private_messages: false,
+        sends: true,
+        receives: true,
+        fingerprints: Vec::new(),
+        dial: None,
+    };
+    change(&mut peer);
+    Admission {
+        session: SessionId::new(name),
+        room: RoomUri::new(LOBBY),
+        policy: RoomPolicy {
+            nicknames: false,
+            private_messages: false,
+            max_message_size: 10 << 20,
+            bind_timeout: Duration::from_secs(32),
+        },
+        own_uri,
+        user: user.clone(),
+        display: String::new(),
+        uris: vec![user],
+        setup: Setup::Passive,
+        peer,
+    }
+}
+
+fn peer_uri(name: &str) -> String {
+    format!("msrps://127.0.0.1:9/{name}-peer;tcp")
+}
