@@ -24,6 +24,14 @@ impl Moment {
         humantime::format_rfc3339_seconds(UNIX_EPOCH + self.0).to_string()
     }
 
+    /// The first multiple of `step` since 1970 that is not before this moment.
+    pub fn round_up(self, step: Duration) -> Moment {
+        let step = step.as_nanos().max(1);
+        let steps = self.0.as_nanos().div_ceil(step);
+        let nanos = u64::try_from(steps * step).unwrap_or(u64::MAX);
+        Self(Duration::from_nanos(nanos))
+    }
+
     /// Time from `earlier` to this moment; zero when `earlier` is later.
     pub fn saturating_since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -76,6 +84,20 @@ mod tests {
     fn moments_are_shown_as_utc() {
         let moment = Moment::from_epoch(Duration::from_millis(951_782_399_900));
         assert_eq!(moment.utc(), "2000-02-28T23:59:59Z");
+    }
+
+    #[test]
+    fn moments_round_up() {
+        let moment = |millis| Moment::from_epoch(Duration::from_millis(millis));
+        assert_eq!(
+            moment(1001).round_up(Duration::from_millis(250)),
+            moment(1250)
+        );
+        assert_eq!(
+            moment(1250).round_up(Duration::from_millis(250)),
+            moment(1250)
+        );
+        assert_eq!(moment(1001).round_up(Duration::ZERO), moment(1001));
     }
 
     #[test]

@@ -106,6 +106,12 @@ fn full(words: &str) -> Document {
                 status: Some(MediaStatus::Sendrecv),
             }],
         }),
+        host_info: Some(HostInfo {
+            display_text: text(words),
+            web_page: text("https://example.com/dev?a=b#c"),
+            uris: uris(words),
+        }),
+        sidebars: uris(words),
         conference_state: Some(ConferenceState {
             user_count: Some(1),
             active: Some(true),

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::dialog::Dialog;
+use super::document_cache::DocumentCache;
 use super::invitation::{Invitation, InvitationId};
 use super::offer_answer::{Accepted, Local, Origin};
 use super::policy::{Policy, Role};
+use super::roster::Written;
 use super::session_timer::{Agreement, SessionTimer};
-use super::subscription::SubscriptionId;
 use super::timers::TimerKey;
+use super::watchers::Watchers;
 use super::{RequestId, TransactionId};
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::conference_info::{DisconnectionMethod, MediaStatus};
 use crate::wire::resource_lists::Recipient;
 use crate::wire::sdp::Description;
 use crate::wire::sip::Headers;
@@ -81,11 +83,19 @@ pub(super) struct Conference {
     pub(super) departures: Vec<Departure>,
     /// Grows with every change that subscribers must see.
     pub(super) revision: u64,
-    pub(super) subscriptions: Vec<SubscriptionId>,
+    /// Departures up to this revision are not remembered any more.
+    pub(super) forgotten: u64,
+    /// The revision of the last change that only full documents tell: who is listed and who
+    /// is not.
+    pub(super) reshaped: u64,
+    /// The revision of the last change of the description.
+    pub(super) described: u64,
+    /// There are too many to list everybody (`roster_limit`).
+    pub(super) crowded: bool,
+    pub(super) watchers: Watchers,
+    pub(super) documents: DocumentCache,
     /// The last NOTIFYs are on their way.
     pub(super) ending: bool,
-    /// Subscriptions that know everything and wait for the next change.
-    pub(super) quiet: Vec<SubscriptionId>,
 }
 
 /// A user in a conference.
@@ -97,10 +107,9 @@ pub(super) struct Participant {
     /// Asked for privacy: the number it is shown by instead of its address.
     pub(super) anonymous: Option<u32>,
     pub(super) endpoints: Vec<EndpointId>,
-    /// The revision of the first join of this stay.
-    pub(super) since: u64,
-    /// The revision of the last change of the user itself.
+    /// The revision of the last change of the user or one of its endpoints.
     pub(super) changed: u64,
+    pub(super) written: Written,
 }
 
 impl Participant {
@@ -112,14 +121,9 @@ impl Participant {
             role,
             anonymous: None,
             endpoints: Vec::new(),
-            since,
             changed: since,
+            written: Written::default(),
         }
-    }
-
-    /// The name to show.
-    pub(super) fn name(&self) -> &str {
-        self.nickname.as_ref().unwrap_or(&self.display)
     }
 }
 
@@ -128,8 +132,11 @@ impl Participant {
 pub(super) struct Departure {
     pub(super) user: UserUri,
     pub(super) display: String,
+    pub(super) nickname: Option<String>,
+    pub(super) role: Role,
+    pub(super) anonymous: Option<u32>,
+    pub(super) id: EndpointId,
     pub(super) endpoint: String,
-    pub(super) endpoint_display: String,
     pub(super) method: DisconnectionMethod,
     pub(super) reason: Option<String>,
     /// We had invited it.
@@ -194,8 +201,8 @@ pub(super) struct Endpoint {
     pub(super) invitation: Option<InvitationId>,
     /// In the roster.
     pub(super) joined: Option<Moment>,
-    /// The revision of its last change.
-    pub(super) changed: u64,
+    /// Who asked it to join (RFC 3892), as others may see it.
+    pub(super) referred_by: Option<String>,
     pub(super) admission_timer: Option<TimerKey>,
     pub(super) ack_timer: Option<TimerKey>,
     pub(super) rejoin_timer: Option<TimerKey>,
@@ -229,9 +236,13 @@ impl Conference {
             joining: 0,
             departures: Vec::new(),
             revision: 0,
-            subscriptions: Vec::new(),
+            forgotten: 0,
+            reshaped: 0,
+            described: 0,
+            crowded: false,
+            watchers: Watchers::default(),
+            documents: DocumentCache::default(),
             ending: false,
-            quiet: Vec::new(),
         }
     }
 
@@ -261,9 +272,82 @@ impl Conference {
         self.participants.is_empty() && self.joining == 0
     }
 
+    /// Gives a participant a role. In a crowd that decides who is listed.
+    pub(super) fn set_role(&mut self, user: &UserUri, role: Role) {
+        let revision = self.revision + 1;
+        if let Some(participant) = self.participants.get_mut(user)
+            && participant.role != role
+        {
+            participant.role = role;
+            participant.changed = revision;
+            self.revision = revision;
+            if self.crowded {
+                self.reshaped = revision;
+            }
+        }
+    }
+
+    /// Shows a participant under another address from now on. Somebody new was never shown
+    /// under the old one.
+    pub(super) fn set_anonymous(&mut self, user: &UserUri, anonymous: Option<u32>, is_new: bool) {
+        let revision = self.revision;
+        if let Some(participant) = self.participants.get_mut(user)
+            && participant.anonymous != anonymous
+        {
+            participant.anonymous = anonymous;
+            participant.changed = revision;
+            if !is_new {
+                // Only a full document says that the old address is gone; departures under
+                // it would tell that both are the same user.
+                self.reshaped = revision;
+                self.forgotten = revision;
+                self.departures.clear();
+            }
+        }
+    }
+
+    /// A user's own change, such as another direction of its medium.
+    pub(super) fn change_user(&mut self, user: &UserUri) {
+        let revision = self.change();
+        if let Some(participant) = self.participants.get_mut(user) {
+            participant.changed = revision;
+        }
+    }
+
+    /// Whether it is a crowd, at this limit. It takes an eighth less to be none again, so
+    /// that nobody is told everything at every coming and going around the limit.
+    pub(super) fn count_crowd(&mut self, limit: usize) {
+        let count = self.participants.len();
+        let crowded = match self.crowded {
+            true => count > limit - limit / 8,
+            false => count > limit,
+        };
+        if crowded != self.crowded {
+            self.crowded = crowded;
+            self.reshaped = self.revision;
+        }
+    }
+
     /// Notes a change that subscribers must see and returns its revision.
     pub(super) fn change(&mut self) -> u64 {
         self.revision += 1;
         self.revision
+    }
+}
+
+impl Endpoint {
+    /// Which way content flows, seen from the endpoint.
+    pub(super) fn direction(&self) -> MediaStatus {
+        let peer = self
+            .media
+            .theirs
+            .as_ref()
+            .map(|(_, accepted)| &accepted.peer);
+        match peer.map_or((true, true), |peer| (peer.sends, peer.receives)) {
+            (true, true) => MediaStatus::Sendrecv,
+            (true, false) => MediaStatus::Sendonly,
+            (false, true) => MediaStatus::Recvonly,
+            (false, false) => MediaStatus::Inactive,
+        }
     }
 }

@@ -125,6 +125,8 @@ pub struct Config {
     pub subscription_expires: Duration,
     /// Shortest time between two NOTIFYs to one subscriber.
     pub notify_interval: Duration,
+    /// Rooms with more participants list moderators only.
+    pub roster_limit: usize,
     /// Subscribers whose User-Agent this matches get full documents only.
     pub full_notify_agents: Option<String>,
     /// Server/User-Agent header value.

@@ -119,15 +119,16 @@ impl Focus {
             return;
         };
         let same = matches!(&endpoint.media.theirs, Some((_, before)) if *before == accepted);
-        let was_on_hold = endpoint.is_on_hold();
+        let before = endpoint.direction();
         endpoint.media.theirs = Some((description, accepted));
         if same {
             return;
         }
-        let held = endpoint.is_on_hold() != was_on_hold;
+        let turned = endpoint.direction() != before;
+        let user = endpoint.user.clone();
         let room = endpoint.room.clone();
-        if let Some(conference) = self.conferences.get_mut(&room).filter(|_| held) {
-            endpoint.changed = conference.change();
+        if let Some(conference) = self.conferences.get_mut(&room).filter(|_| turned) {
+            conference.change_user(&user);
             self.conference_changed(now, &room);
         }
         if let Some(admission) = self.admission(id) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::conference::{Conference, Departure, Media, Participant};
+use super::conference::{Conference, Departure, EndpointId, Media, Participant};
 use super::dialog::{Dialog, DialogKey};
 use super::offer_answer::{self, Origin};
 use super::referral::ReferralId;
@@ -75,7 +75,8 @@ pub(super) struct Invitation {
     /// Key of its endpoint in the roster: the URI that was dialled.
     pub(super) entity: String,
     pub(super) status: EndpointStatus,
-    pub(super) changed: u64,
+    /// Who invited it, as others may see it.
+    pub(super) referred_by: String,
     pub(super) inviter: Inviter,
     pub(super) dialog: Dialog,
     pub(super) course: Course,
@@ -127,7 +128,7 @@ impl Focus {
             user,
             entity: target.to_owned(),
             status: EndpointStatus::DialingOut,
-            changed: 0,
+            referred_by: self.shown_in(room, &inviter.user),
             inviter,
             dialog,
             course,
@@ -187,18 +188,18 @@ impl Focus {
         now: Moment,
         room: &RoomUri,
         id: InvitationId,
-        mut invitation: Invitation,
+        invitation: Invitation,
     ) {
         let Some(conference) = self.conferences.get_mut(room) else {
             return;
         };
-        let revision = conference.change();
-        invitation.changed = revision;
-        let role = conference.policy.role(&invitation.user);
+        let user = invitation.user.clone();
+        let role = conference.policy.role(&user);
         conference
             .participants
-            .entry(invitation.user.clone())
-            .or_insert_with(|| Participant::new(String::new(), role, revision));
+            .entry(user.clone())
+            .or_insert_with(|| Participant::new(String::new(), role, 0));
+        conference.change_user(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring { .. });
         conference.invitations.insert(id, invitation);
@@ -322,7 +323,11 @@ impl Focus {
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
         self.report(now, invitation.inviter.referral, code, Some(&text));
         if let Some(conference) = self.conferences.get_mut(&room) {
-            conference.depart(now, &invitation, method, format!("{code} {text}"));
+            // Row E14: in the form of a Reason header (RFC 3326 §2).
+            let text = text.replace(['"', '\\'], "'");
+            let reason = format!("SIP;cause={code};text=\"{text}\"");
+            // Ids are never used twice, for what ever.
+            conference.depart(now, EndpointId(id.0), &invitation, method, reason);
         }
         self.conference_changed(now, &room);
         self.end_if_empty(now, &room);
@@ -366,7 +371,7 @@ impl Invitation {
 
     fn message(&self, room: &RoomUri) -> (Method, Headers, Bytes) {
         let headers = capabilities(&self.dialog.contact)
-            .with("Referred-By", format!("<{}>", self.inviter.user));
+            .with("Referred-By", format!("<{}>", self.referred_by));
         match &self.course {
             Course::Dialing { media, .. } => {
                 let (content_type, body) = self.offer_with_history(&media.ours.write());
@@ -429,31 +434,33 @@ impl Conference {
     fn depart(
         &mut self,
         now: Moment,
+        id: EndpointId,
         invitation: &Invitation,
         method: DisconnectionMethod,
         reason: String,
     ) {
-        let revision = self.change();
-        let display = self
-            .participants
-            .get(&invitation.user)
-            .map(|participant| participant.name().to_owned())
-            .unwrap_or_default();
-        self.drop_if_gone(&invitation.user);
-        if self.subscriptions.is_empty() {
+        self.change_user(&invitation.user);
+        let Some(participant) = self.participants.get(&invitation.user) else {
             return;
-        }
-        self.departures.push(Departure {
+        };
+        let departure = Departure {
             user: invitation.user.clone(),
-            display,
+            display: participant.display.clone(),
+            nickname: participant.nickname.clone(),
+            role: participant.role,
+            anonymous: participant.anonymous,
+            id,
             endpoint: invitation.entity.clone(),
-            endpoint_display: String::new(),
             method,
             reason: Some(reason),
             dialed_out: true,
             at: now,
             joined_at: None,
-            revision,
-        });
+            revision: self.revision,
+        };
+        self.drop_if_gone(&invitation.user);
+        if !self.watchers.is_empty() {
+            self.departures.push(departure);
+        }
     }
 }

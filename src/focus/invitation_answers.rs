@@ -31,7 +31,6 @@ impl Focus {
         let Some(conference) = self.conferences.get_mut(&room) else {
             return;
         };
-        let revision = conference.revision + 1;
         let Some(invitation) = conference.invitations.get_mut(&id) else {
             return;
         };
@@ -39,8 +38,8 @@ impl Focus {
             return;
         }
         invitation.status = EndpointStatus::Alerting;
-        invitation.changed = revision;
-        conference.change();
+        let user = invitation.user.clone();
+        conference.change_user(&user);
         self.conference_changed(now, &room);
     }
 
@@ -166,7 +165,7 @@ impl Focus {
             dialed_out: true,
             invitation: Some(id),
             joined: None,
-            changed: 0,
+            referred_by: Some(invitation.referred_by.clone()),
             admission_timer: None,
             ack_timer: None,
             rejoin_timer: None,

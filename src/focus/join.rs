@@ -12,6 +12,7 @@ use super::policy::Policy;
 use super::refusal::{Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact};
 use super::timers::Timer;
+use super::view::shown_uri;
 use super::{
     ACK_TIMEOUT, ADMISSION_TIMEOUT, Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage,
 };
@@ -107,7 +108,7 @@ impl Focus {
             dialed_out: false,
             invitation: None,
             joined: None,
-            changed: 0,
+            referred_by: self.referrer(request, &room),
             admission_timer: None,
             ack_timer: None,
             rejoin_timer: None,
@@ -355,23 +356,24 @@ impl Focus {
         let revision = conference.change();
         conference.left.remove(&endpoint.user);
         endpoint.joined = Some(now);
-        endpoint.changed = revision;
+        let is_new = !conference.participants.contains_key(&endpoint.user);
         let participant = conference
             .participants
             .entry(endpoint.user.clone())
             .or_insert_with(|| Participant::new(endpoint.display.clone(), endpoint.role, revision));
-        if participant.display.is_empty() && !endpoint.display.is_empty() {
+        if participant.display.is_empty() {
             participant.display = endpoint.display.clone();
-            participant.changed = revision;
         }
-        if participant.endpoints.is_empty() {
-            participant.anonymous = endpoint.anonymous;
-        }
-        if endpoint.role > participant.role {
-            participant.role = endpoint.role;
-            participant.changed = revision;
-        }
+        participant.changed = revision;
         participant.endpoints.push(id);
+        let is_first = participant.endpoints.len() == 1;
+        let rises = endpoint.role > participant.role;
+        if is_first {
+            conference.set_anonymous(&endpoint.user, endpoint.anonymous, is_new);
+        }
+        if rises {
+            conference.set_role(&endpoint.user, endpoint.role);
+        }
         let room = endpoint.room.clone();
         let user = endpoint.user.clone();
         let line = format!("{user} joined {room}");
@@ -419,6 +421,23 @@ impl Focus {
         for other in others {
             self.dismiss(now, other);
         }
+    }
+
+    /// Who referred the caller to this room (RFC 3892 §3), as others may see it.
+    fn referrer(&self, request: &Request, room: &RoomUri) -> Option<String> {
+        let value = request.headers.first("Referred-By")?;
+        let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
+        let user = UserUri::new(uri.address_of_record());
+        Some(self.shown_in(room, &user))
+    }
+
+    /// A user as others in a room may see it.
+    pub(super) fn shown_in(&self, room: &RoomUri, user: &UserUri) -> String {
+        let participant = self
+            .conferences
+            .get(room)
+            .and_then(|conference| conference.participants.get(user));
+        shown_uri(user, participant.and_then(|p| p.anonymous))
     }
 
     pub(super) fn nickname(

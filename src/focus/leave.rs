@@ -165,9 +165,11 @@ impl Focus {
             return;
         };
         participant.endpoints.retain(|other| *other != id);
-        let display = participant.name().to_owned();
+        participant.changed = revision;
+        let (display, nickname) = (participant.display.clone(), participant.nickname.clone());
+        let (role, anonymous) = (participant.role, participant.anonymous);
         conference.drop_if_gone(&endpoint.user);
-        let watched = !conference.subscriptions.is_empty();
+        let watched = !conference.watchers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;
         if method == DisconnectionMethod::Departed && conference.identity.contribution.is_some() {
             conference.left.insert(endpoint.user.clone());
@@ -176,8 +178,11 @@ impl Focus {
             conference.departures.push(Departure {
                 user: endpoint.user.clone(),
                 display,
+                nickname,
+                role,
+                anonymous,
+                id,
                 endpoint: endpoint.entity.clone(),
-                endpoint_display: endpoint.display.clone(),
                 method,
                 reason: None,
                 dialed_out: endpoint.dialed_out,
@@ -197,17 +202,7 @@ impl Focus {
         if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
             return;
         }
-        let theirs: Vec<_> = conference
-            .subscriptions
-            .iter()
-            .copied()
-            .filter(|id| {
-                self.subscriptions
-                    .get(id)
-                    .is_some_and(|subscription| subscription.user == endpoint.user)
-            })
-            .collect();
-        for id in theirs {
+        for id in conference.watchers.of(&endpoint.user).to_vec() {
             self.make_due(now, id, Due::Last(Termination::Rejected));
         }
     }
@@ -247,7 +242,7 @@ impl Focus {
         }
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
-        } else if conference.subscriptions.is_empty() {
+        } else if conference.watchers.is_empty() {
             self.conferences.remove(room);
         }
     }
@@ -258,12 +253,11 @@ impl Focus {
             return;
         };
         conference.ending = true;
-        for id in conference.subscriptions.clone() {
-            self.make_due(now, id, Due::Last(Termination::NoResource));
-            // There will be no conference to describe later.
-            self.notify(now, id);
-        }
+        let watchers = conference.watchers.ids();
         self.conferences.remove(room);
+        for id in watchers {
+            self.make_due(now, id, Due::Last(Termination::NoResource));
+        }
         self.order(Order::Close { room: room.clone() });
     }
 }

@@ -21,6 +21,7 @@ mod conference;
 mod config;
 mod credentials;
 mod dialog;
+mod document_cache;
 mod entrance;
 mod guests;
 mod in_dialog;
@@ -30,8 +31,10 @@ mod io;
 mod join;
 mod leave;
 mod notifier;
+mod notify;
 mod offer_answer;
 mod policy;
+mod rates;
 mod reconcile;
 mod referral;
 mod refusal;
@@ -42,6 +45,9 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod turns;
+mod view;
+mod watchers;
 
 pub use config::{Advertise, Config, Listen, RoomEntry, Transport};
 pub use credentials::Credentials;
@@ -58,6 +64,7 @@ use policy::Policy;
 use referral::{Referral, ReferralId};
 use subscription::{Subscription, SubscriptionId};
 use timers::{Timer, TimerKey, Timers};
+use turns::Turns;
 
 /// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
 const ACK_TIMEOUT: Duration = Duration::from_secs(32);
@@ -162,6 +169,8 @@ pub struct Focus {
     timers: Timers,
     /// Of the TLS listeners' certificate, as the switch last said.
     fingerprint: Option<Fingerprint>,
+    /// NOTIFYs that are due.
+    turns: Turns,
     last_id: u64,
     /// The number of the last anonymous participant.
     last_anonymous: u32,
@@ -198,6 +207,7 @@ impl Focus {
             requests: HashMap::new(),
             timers: Timers::default(),
             fingerprint: None,
+            turns: Turns::default(),
             last_id: 0,
             last_anonymous: 0,
             outputs: VecDeque::new(),
@@ -224,6 +234,7 @@ impl Focus {
         while let Some(timer) = self.timers.due(now) {
             self.fire(now, timer);
         }
+        self.notify_some(now);
     }
 
     /// The next thing to do, until `None`.
@@ -233,7 +244,7 @@ impl Focus {
 
     /// When to come back with [`Input::Deadline`] at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        self.timers.deadline()
+        self.turns.since().or(self.timers.deadline())
     }
 
     /// Whether nothing is left: no dialog, subscription or request under way.
@@ -270,7 +281,7 @@ impl Focus {
             Timer::SessionExpiry(id) => self.session_expired(now, id),
             Timer::Invitation(id) => self.invitation_timed_out(now, id),
             Timer::Report(id) => self.send_report(now, id),
-            Timer::Notify(id) => self.notify(now, id),
+            Timer::Notify(id) => self.enqueue(now, id),
             Timer::Expiry(id) => self.subscription_expired(now, id),
             Timer::ForgetCancel(transaction) => {
                 self.cancelled.remove(&transaction);
@@ -286,7 +297,7 @@ impl Focus {
         self.timers.disarm(Some(timer));
         match purpose {
             Purpose::Farewell => {}
-            Purpose::Notify(id) => self.notified(now, id, request, code),
+            Purpose::Notify(id) => self.notified(now, id, request, code, response),
             Purpose::Refresh(id) => self.refreshed(now, id, code, response),
             Purpose::Invitation(id) => {
                 self.withdrawn_outcome(now, request, code, response);

@@ -9,7 +9,6 @@ use super::dialog::Dialog;
 use super::invitation::{InviteMode, Inviter};
 use super::refusal::{Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact, identity};
-use super::subscription::{Due, Termination};
 use super::timers::{Timer, TimerKey};
 use super::{Focus, Purpose, RequestId, Role, Usage};
 use crate::control::{RoomUri, UserUri};
@@ -175,18 +174,10 @@ impl Focus {
             .get(user)
             .map(|participant| participant.endpoints.clone())
             .unwrap_or_default();
-        let subscriptions: Vec<_> = conference
-            .subscriptions
-            .iter()
-            .copied()
-            .filter(|id| self.subscriptions.get(id).is_some_and(|s| s.user == *user))
-            .collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }
-        for id in subscriptions {
-            self.make_due(now, id, Due::Last(Termination::Rejected));
-        }
+        self.reject_watcher(now, room, user);
         for id in devices {
             self.dismiss_as(now, id, DisconnectionMethod::Booted);
         }

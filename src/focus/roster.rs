@@ -3,9 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::conference::{Conference, Departure, Endpoint, EndpointId, Participant};
-use super::invitation::Invitation;
-use crate::control::UserUri;
+use super::document_cache::{Rendering, Scope};
+use super::invitation::{Invitation, InvitationId};
+use super::view::{shown_endpoint, shown_name, shown_uri};
+use crate::control::{RoomUri, UserUri};
+use crate::time::Moment;
 use crate::wire::conference_info as info;
+
+pub(super) use super::view::View;
+
+/// Shorter partial documents are not worth comparing with full ones.
+const MIN_USERS_TO_COMPARE: usize = 8;
+/// The only medium of a chat room, as `available-media` and every endpoint name it.
+const MEDIUM: &str = "1";
 
 /// What a subscriber has been shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,233 +45,266 @@ impl Seen {
     }
 }
 
-type Endpoints = HashMap<EndpointId, Endpoint>;
+pub(super) type Endpoints = HashMap<EndpointId, Endpoint>;
 
-/// The whole conference (RFC 4575 §4.4: nobody who has left).
-pub(super) fn full(conference: &Conference, endpoints: &Endpoints, version: u32) -> info::Document {
-    let users = conference
-        .participants
-        .iter()
-        .map(|(uri, participant)| user(conference, uri, participant, endpoints, |_| true))
-        .collect();
-    info::Document {
-        state: info::State::Full,
-        description: Some(description(conference)),
-        users: Some(info::Users {
-            state: info::State::Full,
-            users,
-        }),
-        ..frame(conference, version)
+/// A user's element as it was written last, masked and unmasked.
+#[derive(Debug, Default)]
+pub(super) struct Written([Option<(u64, info::UserElement)>; 2]);
+
+/// The document of this scope, or the full one where that is not longer (RFC 6446 §5.5.1).
+pub(super) fn document<'a>(
+    conference: &'a mut Conference,
+    endpoints: &Endpoints,
+    view: &View,
+    scope: Scope,
+    moments: (Moment, Moment),
+) -> &'a mut Rendering {
+    let revision = conference.revision;
+    let count = conference.participants.len();
+    let mut documents = std::mem::take(&mut conference.documents);
+    let mut ask = |scope| {
+        let rendering = documents.document(view, scope, revision, moments, || match scope {
+            Scope::Full => Some(full(conference, endpoints, view)),
+            Scope::Partial(seen) => partial(conference, endpoints, view, seen, false),
+            Scope::Beat(seen) => partial(conference, endpoints, view, seen, true),
+        });
+        (rendering.octets(), rendering.users)
+    };
+    let (octets, users) = ask(scope);
+    let mut shorter = scope;
+    let is_long = users >= MIN_USERS_TO_COMPARE && users * 2 > count;
+    if is_long && ask(Scope::Full).0 <= octets {
+        shorter = Scope::Full;
+    }
+    conference.documents = documents;
+    let nothing = || None;
+    conference
+        .documents
+        .document(view, shorter, revision, moments, nothing)
+}
+
+/// What users are in with, or will be.
+struct Devices<'a> {
+    endpoints: &'a Endpoints,
+    invitations: BTreeMap<UserUri, Vec<(InvitationId, &'a Invitation)>>,
+}
+
+impl<'a> Devices<'a> {
+    fn new(endpoints: &'a Endpoints, all: &'a BTreeMap<InvitationId, Invitation>) -> Self {
+        let mut invitations: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, invitation) in all {
+            let theirs = invitations.entry(invitation.user.clone()).or_default();
+            theirs.push((*id, invitation));
+        }
+        Self {
+            endpoints,
+            invitations,
+        }
     }
 }
 
-/// What has changed for a subscriber since `seen`; `None` when it knows everything.
-pub(super) fn partial(
-    conference: &Conference,
+/// The whole conference (RFC 4575 §4.4: nobody who has left), and how many users it lists.
+pub(super) fn full(
+    conference: &mut Conference,
     endpoints: &Endpoints,
+    view: &View,
+) -> (info::Template, usize) {
+    let document = info::Document {
+        description: Some(description(conference)),
+        ..frame(conference, info::State::Full)
+    };
+    let devices = Devices::new(endpoints, &conference.invitations);
+    let elements: Vec<_> = conference
+        .participants
+        .iter_mut()
+        .filter(|(uri, participant)| view.lists(uri, participant.role))
+        .map(|(uri, participant)| element(uri, participant, &devices, view))
+        .collect();
+    (document.template(Some(&elements)), elements.len())
+}
+
+/// What has changed for a subscriber since `seen`; `None` when it knows everything, unless
+/// it must be told something (`always`).
+pub(super) fn partial(
+    conference: &mut Conference,
+    endpoints: &Endpoints,
+    view: &View,
     seen: Seen,
-    version: u32,
-) -> Option<info::Document> {
-    let mut users: BTreeMap<&UserUri, info::User> = BTreeMap::new();
-    for (uri, participant) in &conference.participants {
-        if let Some(user) = changed_user(conference, uri, participant, endpoints, seen) {
-            users.insert(uri, user);
+    always: bool,
+) -> Option<(info::Template, usize)> {
+    let mut document = frame(conference, info::State::Partial);
+    if conference.described > seen.shown {
+        document.description = Some(description(conference));
+    }
+    let mut elements = Vec::new();
+    let devices = Devices::new(endpoints, &conference.invitations);
+    let mut gone = gone(&conference.departures, view, seen);
+    for (uri, participant) in &mut conference.participants {
+        if !view.lists(uri, participant.role) {
+            continue;
+        }
+        let mut theirs = match gone.is_empty() {
+            true => Gone::new(),
+            false => gone
+                .remove(&shown_uri(uri, participant.anonymous))
+                .unwrap_or_default(),
+        };
+        let changed = participant.changed > seen.shown || !theirs.is_empty();
+        theirs.retain(|_, departure| departure.revision > seen.shown);
+        if !theirs.is_empty() {
+            let mut user = user(uri, participant, &devices, view);
+            theirs.retain(|key, _| user.endpoints.iter().all(|known| known.entity != *key));
+            user.endpoints.extend(theirs.into_iter().map(disconnected));
+            elements.push(user.element());
+        } else if changed {
+            elements.push(element(uri, participant, &devices, view));
         }
     }
-    for departure in &conference.departures {
-        show_departure(conference, endpoints, departure, seen, &mut users);
+    elements.extend(
+        gone.into_iter()
+            .map(|(uri, theirs)| departed_user(uri, theirs, seen, view).element()),
+    );
+    if elements.is_empty() {
+        if seen.shown == conference.revision && !always {
+            return None;
+        }
+        document.users = None;
     }
-    if users.is_empty() && seen.shown == conference.revision {
-        return None;
-    }
-    Some(info::Document {
+    Some((document.template(Some(&elements)), elements.len()))
+}
+
+/// What is left to say to a subscriber who may see nothing any more.
+pub(super) fn nothing(room: &RoomUri) -> info::Document {
+    info::Document {
+        entity: room.to_string(),
         state: info::State::Partial,
-        users: Some(info::Users {
-            state: info::State::Partial,
-            users: users.into_values().collect(),
-        }),
-        ..frame(conference, version)
-    })
+        ..Default::default()
+    }
 }
 
 /// The conference has ended (RFC 4575 §4.6).
-pub(super) fn deleted(conference: &Conference, version: u32) -> info::Document {
+pub(super) fn deleted(room: &RoomUri) -> info::Document {
     info::Document {
+        entity: room.to_string(),
         state: info::State::Deleted,
-        conference_state: None,
-        ..frame(conference, version)
+        ..Default::default()
     }
 }
 
-fn frame(conference: &Conference, version: u32) -> info::Document {
-    let count = conference
-        .participants
-        .values()
-        .filter(|participant| !participant.endpoints.is_empty())
-        .count();
+/// A document without users in it, of this state.
+fn frame(conference: &Conference, state: info::State) -> info::Document {
+    let is_in = |participant: &&Participant| !participant.endpoints.is_empty();
+    let count = conference.participants.values().filter(is_in).count();
     info::Document {
         entity: conference.room.to_string(),
-        state: info::State::Full,
-        version,
-        description: None,
+        state,
         conference_state: Some(info::ConferenceState {
-            user_count: Some(count as u32),
+            user_count: u32::try_from(count).ok(),
             active: Some(count > 0),
             locked: Some(conference.locked),
         }),
-        users: None,
+        users: Some(info::Users {
+            state,
+            users: Vec::new(),
+        }),
+        ..Default::default()
     }
 }
 
 fn description(conference: &Conference) -> info::Description {
+    let room = conference.room.to_string();
+    let name = room.trim_start_matches("sip:").to_owned();
+    let conf_uri = |purpose: &str| info::UriEntry {
+        uri: room.clone(),
+        purpose: Some(purpose.to_owned()),
+        ..Default::default()
+    };
     info::Description {
-        display_text: Some(
-            conference
-                .room
-                .as_str()
-                .trim_start_matches("sip:")
-                .to_owned(),
-        ),
-        conf_uris: vec![info::UriEntry {
-            uri: conference.room.to_string(),
-            purpose: Some("participation".to_owned()),
+        display_text: Some(name),
+        subject: conference.identity.subject.clone(),
+        // RFC 4575 §5.3.1; RFC 7106 §3: it is a chat room.
+        conf_uris: vec![conf_uri("participation"), conf_uri("grouptextchat")],
+        maximum_user_count: u32::try_from(conference.policy.max_participants).ok(),
+        available_media: vec![info::MediaEntry {
+            label: MEDIUM.to_owned(),
+            display_text: None,
+            kind: "message".to_owned(),
+            status: Some(info::MediaStatus::Sendrecv),
+        }],
+        ..Default::default()
+    }
+}
+
+/// The user's element as it stands in full, written again only after a change.
+fn element(
+    uri: &UserUri,
+    participant: &mut Participant,
+    devices: &Devices,
+    view: &View,
+) -> info::UserElement {
+    let Written(written) = &participant.written;
+    let slot = usize::from(view.unmasked && participant.anonymous.is_some());
+    match &written[slot] {
+        Some((changed, element)) if *changed == participant.changed => element.clone(),
+        _ => {
+            let element = user(uri, participant, devices, view).element();
+            participant.written.0[slot] = Some((participant.changed, element.clone()));
+            element
+        }
+    }
+}
+
+fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View) -> info::User {
+    let anonymous = participant.anonymous;
+    let mut endpoints: Vec<_> = participant
+        .endpoints
+        .iter()
+        .filter_map(|id| Some((id, devices.endpoints.get(id)?)))
+        .map(|(id, endpoint)| {
+            let hidden = anonymous.is_some() && !view.unmasked;
+            let entity = shown_endpoint(&endpoint.entity, *id, uri, anonymous, view.unmasked);
+            connected(endpoint, entity, hidden)
+        })
+        .collect();
+    for (id, invitation) in devices.invitations.get(uri).into_iter().flatten() {
+        // Ids are never used twice, for what ever.
+        let id = EndpointId(id.0);
+        let entity = shown_endpoint(&invitation.entity, id, uri, anonymous, view.unmasked);
+        if endpoints.iter().all(|known| known.entity != entity) {
+            endpoints.push(on_the_way(invitation, entity));
+        }
+    }
+    // Only moderators learn whom an anonymous address stands for (RFC 4575 §8.2).
+    let associated_aors = match anonymous {
+        Some(_) if view.unmasked => vec![info::UriEntry {
+            uri: uri.to_string(),
             ..Default::default()
         }],
-        maximum_user_count: u32::try_from(conference.policy.max_participants).ok(),
-        ..Default::default()
-    }
-}
-
-/// A user with those endpoints whose last change `include` takes.
-fn user(
-    conference: &Conference,
-    uri: &UserUri,
-    participant: &Participant,
-    endpoints: &Endpoints,
-    include: impl Fn(u64) -> bool,
-) -> info::User {
-    let name = participant.name();
-    let present = participant
-        .endpoints
-        .iter()
-        .filter_map(|id| endpoints.get(id))
-        .filter(|endpoint| include(endpoint.changed))
-        .map(connected);
-    let invited = conference
-        .invitations
-        .values()
-        .filter(|invitation| invitation.user == *uri && include(invitation.changed))
-        .filter(|invitation| !is_present(participant, endpoints, &invitation.entity))
-        .map(on_the_way);
+        _ => Vec::new(),
+    };
     info::User {
-        entity: uri.to_string(),
+        entity: shown_uri(uri, anonymous),
         state: info::State::Full,
-        display_text: (!name.is_empty()).then(|| name.to_owned()),
+        display_text: shown_name(
+            &participant.display,
+            participant.nickname.as_ref(),
+            anonymous,
+            view.unmasked,
+        ),
         nickname: participant.nickname.clone(),
         roles: vec![participant.role.as_str().to_owned()],
-        endpoints: present.chain(invited).collect(),
-        ..Default::default()
+        associated_aors,
+        endpoints,
     }
 }
 
-fn changed_user(
-    conference: &Conference,
-    uri: &UserUri,
-    participant: &Participant,
-    endpoints: &Endpoints,
-    seen: Seen,
-) -> Option<info::User> {
-    if participant.since > seen.shown {
-        return Some(user(conference, uri, participant, endpoints, |_| true));
-    }
-    let mut user = user(conference, uri, participant, endpoints, |changed| {
-        changed > seen.shown
-    });
-    if participant.changed <= seen.shown && user.endpoints.is_empty() {
-        return None;
-    }
-    user.state = info::State::Partial;
-    Some(user)
-}
-
-fn show_departure<'a>(
-    conference: &'a Conference,
-    endpoints: &Endpoints,
-    departure: &'a Departure,
-    seen: Seen,
-    users: &mut BTreeMap<&'a UserUri, info::User>,
-) {
-    if departure.revision <= seen.buried || returned(conference, endpoints, departure) {
-        return;
-    }
-    let participant = conference.participants.get(&departure.user);
-    let is_in = participant.is_some();
-    let gone_for_good = departure.revision <= seen.shown;
-    let user = users.entry(&departure.user).or_insert_with(|| info::User {
-        state: info::State::Partial,
-        ..match participant {
-            Some(participant) => user(conference, &departure.user, participant, endpoints, |_| {
-                false
-            }),
-            None => departed_user(departure),
-        }
-    });
-    if !gone_for_good {
-        // Whoever was to be deleted in this document has meanwhile been seen leaving again.
-        user.state = if user.state == info::State::Deleted {
-            info::State::Partial
-        } else {
-            user.state
-        };
-        user.endpoints.push(disconnected(departure));
-    } else if is_in || !user.endpoints.is_empty() {
-        if user.state == info::State::Partial {
-            user.endpoints.push(buried(departure));
-        }
-    } else {
-        *user = info::User {
-            entity: departure.user.to_string(),
-            state: info::State::Deleted,
-            ..Default::default()
-        };
-    }
-}
-
-fn departed_user(departure: &Departure) -> info::User {
-    info::User {
-        entity: departure.user.to_string(),
-        display_text: (!departure.display.is_empty()).then(|| departure.display.clone()),
-        ..Default::default()
-    }
-}
-
-/// Whether a living endpoint has taken the departed one's place in the roster.
-fn returned(conference: &Conference, endpoints: &Endpoints, departure: &Departure) -> bool {
-    conference
-        .participants
-        .get(&departure.user)
-        .is_some_and(|participant| is_present(participant, endpoints, &departure.endpoint))
-        || conference
-            .invitations
-            .values()
-            .any(|invitation| invitation.entity == departure.endpoint)
-}
-
-fn is_present(participant: &Participant, endpoints: &Endpoints, entity: &str) -> bool {
-    participant
-        .endpoints
-        .iter()
-        .filter_map(|id| endpoints.get(id))
-        .any(|endpoint| endpoint.entity == entity)
-}
-
-/// A party being invited (RFC 4575 §5.7.2: dialing-out, then alerting).
-fn on_the_way(invitation: &Invitation) -> info::Endpoint {
+/// A party being invited (RFC 4575 §5.7.3: dialing-out, then alerting).
+fn on_the_way(invitation: &Invitation, entity: String) -> info::Endpoint {
     info::Endpoint {
-        entity: invitation.entity.clone(),
+        entity,
         state: info::State::Full,
         referred: Some(info::ExecutionInfo {
-            by: Some(invitation.inviter.user.to_string()),
+            by: Some(invitation.referred_by.clone()),
             ..Default::default()
         }),
         status: Some(invitation.status),
@@ -270,38 +313,98 @@ fn on_the_way(invitation: &Invitation) -> info::Endpoint {
     }
 }
 
-fn connected(endpoint: &Endpoint) -> info::Endpoint {
-    let media = info::Media {
-        id: "1".to_owned(),
-        kind: Some("message".to_owned()),
-        label: Some("1".to_owned()),
-        ..Default::default()
+fn connected(endpoint: &Endpoint, entity: String, hidden: bool) -> info::Endpoint {
+    let status = match endpoint.is_on_hold() {
+        true => info::EndpointStatus::OnHold,
+        false => info::EndpointStatus::Connected,
     };
     info::Endpoint {
-        entity: endpoint.entity.clone(),
+        entity,
         state: info::State::Full,
-        display_text: (!endpoint.display.is_empty()).then(|| endpoint.display.clone()),
-        status: Some(if endpoint.is_on_hold() {
-            info::EndpointStatus::OnHold
-        } else {
-            info::EndpointStatus::Connected
+        display_text: (!endpoint.display.is_empty() && !hidden).then(|| endpoint.display.clone()),
+        referred: endpoint.referred_by.as_ref().map(|by| info::ExecutionInfo {
+            by: Some(by.clone()),
+            ..Default::default()
         }),
+        status: Some(status),
         joining_method: Some(joining_method(endpoint.dialed_out)),
         joining_info: endpoint.joined.map(|at| info::ExecutionInfo {
             when: Some(at.utc()),
             ..Default::default()
         }),
-        media: vec![media],
+        media: vec![info::Media {
+            id: MEDIUM.to_owned(),
+            kind: Some("message".to_owned()),
+            label: Some(MEDIUM.to_owned()),
+            status: Some(endpoint.direction()),
+            ..Default::default()
+        }],
         ..Default::default()
     }
 }
 
-fn disconnected(departure: &Departure) -> info::Endpoint {
+/// Departed endpoints of one user, by the key they were shown with; of two with the same key
+/// the later one counts.
+type Gone<'a> = BTreeMap<String, &'a Departure>;
+
+/// The departures a subscriber has not been told to the end, by the address of their user.
+fn gone<'a>(departures: &'a [Departure], view: &View, seen: Seen) -> BTreeMap<String, Gone<'a>> {
+    let first = departures.partition_point(|departure| departure.revision <= seen.buried);
+    let mut gone: BTreeMap<String, Gone> = BTreeMap::new();
+    for departure in departures.get(first..).unwrap_or_default() {
+        if view.lists(&departure.user, departure.role) {
+            let key = shown_endpoint(
+                &departure.endpoint,
+                departure.id,
+                &departure.user,
+                departure.anonymous,
+                view.unmasked,
+            );
+            let user = shown_uri(&departure.user, departure.anonymous);
+            gone.entry(user).or_default().insert(key, departure);
+        }
+    }
+    gone
+}
+
+/// A user without endpoints any more: shown once more, then deleted.
+fn departed_user(uri: String, theirs: Gone, seen: Seen, view: &View) -> info::User {
+    let last = theirs.values().max_by_key(|departure| departure.revision);
+    let Some(last) = last.filter(|departure| departure.revision > seen.shown) else {
+        return info::User {
+            entity: uri,
+            state: info::State::Deleted,
+            ..Default::default()
+        };
+    };
+    info::User {
+        entity: uri,
+        state: info::State::Partial,
+        display_text: shown_name(
+            &last.display,
+            last.nickname.as_ref(),
+            last.anonymous,
+            view.unmasked,
+        ),
+        endpoints: theirs
+            .into_iter()
+            .map(|(key, departure)| match departure.revision > seen.shown {
+                true => disconnected((key, departure)),
+                false => info::Endpoint {
+                    entity: key,
+                    state: info::State::Deleted,
+                    ..Default::default()
+                },
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+fn disconnected((key, departure): (String, &Departure)) -> info::Endpoint {
     info::Endpoint {
-        entity: departure.endpoint.clone(),
+        entity: key,
         state: info::State::Full,
-        display_text: (!departure.endpoint_display.is_empty())
-            .then(|| departure.endpoint_display.clone()),
         status: Some(info::EndpointStatus::Disconnected),
         joining_method: Some(joining_method(departure.dialed_out)),
         joining_info: departure.joined_at.map(|at| info::ExecutionInfo {
@@ -319,17 +422,8 @@ fn disconnected(departure: &Departure) -> info::Endpoint {
 }
 
 fn joining_method(dialed_out: bool) -> info::JoiningMethod {
-    if dialed_out {
-        info::JoiningMethod::DialedOut
-    } else {
-        info::JoiningMethod::DialedIn
-    }
-}
-
-fn buried(departure: &Departure) -> info::Endpoint {
-    info::Endpoint {
-        entity: departure.endpoint.clone(),
-        state: info::State::Deleted,
-        ..Default::default()
+    match dialed_out {
+        true => info::JoiningMethod::DialedOut,
+        false => info::JoiningMethod::DialedIn,
     }
 }

@@ -2,7 +2,9 @@
 
 use super::RequestId;
 use super::dialog::Dialog;
-use super::roster::Seen;
+use super::policy::Role;
+use super::rates::Rates;
+use super::roster::{Seen, View};
 use super::timers::TimerKey;
 use crate::control::{RoomUri, UserUri};
 use crate::time::Moment;
@@ -49,22 +51,35 @@ pub(super) enum Due {
 pub(super) struct Subscription {
     pub(super) room: RoomUri,
     pub(super) user: UserUri,
+    /// What the script says the subscriber is.
+    pub(super) role: Option<Role>,
     pub(super) dialog: Dialog,
-    /// The Event header to echo, `id` parameter included.
-    pub(super) event: String,
+    /// The `id` of the Event header, to be echoed (RFC 6665 §8.2.1).
+    pub(super) event_id: Option<String>,
     pub(super) expires: Moment,
+    pub(super) rates: Rates,
     /// Only understands full documents (`full_notify_agents`).
     pub(super) full_only: bool,
+    /// A document for everybody does not fit into its datagrams.
+    pub(super) narrow: bool,
     /// The version of the last document (row E06: counted per subscription).
     pub(super) version: u32,
     pub(super) seen: Seen,
+    /// What the last document showed.
+    pub(super) view: Option<View>,
     pub(super) due: Due,
+    /// Since when the next NOTIFY is due.
+    pub(super) due_at: Moment,
+    /// Waits for its turn.
+    pub(super) queued: bool,
     /// A NOTIFY under way: never two at a time.
     pub(super) in_flight: Option<RequestId>,
     /// A document was lost on the way: what comes next must be full.
     pub(super) gap: bool,
-    /// It stands in the conference's `quiet` list.
-    pub(super) quiet: bool,
+    /// NOTIFYs in a row that were refused.
+    pub(super) failures: u32,
+    /// The subscriber wants no NOTIFY before.
+    pub(super) not_before: Option<Moment>,
     pub(super) last_sent: Option<Moment>,
     pub(super) notify_timer: Option<TimerKey>,
     pub(super) expiry_timer: Option<TimerKey>,

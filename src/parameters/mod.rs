@@ -89,6 +89,7 @@ impl Collected {
             min_se: Duration::from_secs(self.number("min_se")?),
             subscription_expires: Duration::from_secs(self.number("subscription_expires")?),
             notify_interval: Duration::from_millis(self.number("notify_interval_ms")?),
+            roster_limit: self.number("roster_limit")? as usize,
             full_notify_agents: values::pattern(
                 "full_notify_agents",
                 self.text("full_notify_agents"),

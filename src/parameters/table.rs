@@ -235,6 +235,13 @@ pub const TABLE: &[Parameter] = &[
         ..number("notify_interval_ms", "5000", "milliseconds", (0, 60_000))
     },
     Parameter {
+        doc: "Largest room whose NOTIFYs list everybody. Above it they carry the number of \
+              participants, the moderators, and the subscriber itself. A subscriber who is \
+              reached over UDP gets that also when the whole list does not fit into a datagram.",
+        example: "200",
+        ..number("roster_limit", "1000", "", (1, 100_000))
+    },
+    Parameter {
         doc: "Regular expression on the User-Agent of a subscriber; one that matches gets \
               every NOTIFY with the full state. The default names clients that understand \
               nothing else. Empty: nobody.",

@@ -95,7 +95,7 @@ fn stop_says_goodbye_to_everybody() {
     scenario.feed(Input::Stop);
     assert_eq!(
         scenario.transcript(),
-        "< BYE alice\n! expel alice\n< NOTIFY alice terminated;noresource deleted v2 ()\n! close lobby"
+        "< BYE alice\n! expel alice\n! close lobby\n< NOTIFY alice terminated;noresource deleted v2 ()"
     );
     assert!(scenario.focus.is_idle());
     let mut late = scenario.phone("bob");

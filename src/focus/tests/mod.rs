@@ -103,6 +103,7 @@ pub(super) fn config() -> Config {
         min_se: Duration::from_secs(90),
         subscription_expires: Duration::from_secs(3600),
         notify_interval: Duration::from_secs(5),
+        roster_limit: 1000,
         full_notify_agents: Some("(?i)blink".to_owned()),
         software: "msrp_conference".to_owned(),
     }
@@ -275,6 +276,17 @@ impl Scenario {
     /// What happened since the last call.
     pub(super) fn transcript(&mut self) -> String {
         std::mem::take(&mut self.lines).join("\n")
+    }
+
+    /// The conference as it is.
+    pub(super) fn truth(&mut self, room: &str, unmasked: bool) -> info::Document {
+        let view = view::View {
+            unmasked,
+            extent: view::Extent::Everybody,
+        };
+        let conference = self.focus.conferences.get_mut(room).expect("a conference");
+        let (template, _) = roster::full(conference, &self.focus.endpoints, &view);
+        info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 
     /// Gives an input and plays the others' part until nothing happens any more.

@@ -107,7 +107,7 @@ fn a_room_may_end_when_empty() {
     assert_eq!(
         scenario.transcript(),
         "< 200 alice OK\n! expel alice\n\
-         < NOTIFY bob terminated;noresource deleted v2 ()\n! close club"
+         ! close club\n< NOTIFY bob terminated;noresource deleted v2 ()"
     );
 }
 

@@ -240,7 +240,7 @@ fn e02_the_end_of_an_adhoc_room_is_told() {
     assert_eq!(
         scenario.transcript(),
         "< 200 alice OK\n! expel alice\n\
-         < NOTIFY bob terminated;noresource deleted v2 ()\n! close lobby"
+         ! close lobby\n< NOTIFY bob terminated;noresource deleted v2 ()"
     );
 }
 

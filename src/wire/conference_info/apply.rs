@@ -75,9 +75,11 @@ pub fn apply(local: &mut Option<Document>, received: Document) -> Result<Applied
 
 fn merge(known: &mut Document, received: Document) -> Result<(), ApplyError> {
     known.version = received.version;
-    // Neither of these two has a state: they come whole (step 3.2).
+    // None of these has a state of its own: they come whole (step 3.2).
     replace(&mut known.description, received.description);
+    replace(&mut known.host_info, received.host_info);
     replace(&mut known.conference_state, received.conference_state);
+    replace_list(&mut known.sidebars, received.sidebars);
     match received.users {
         None => {}
         Some(users) if users.state == State::Full => known.users = Some(users),

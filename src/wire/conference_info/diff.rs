@@ -25,7 +25,9 @@ pub fn diff(old: &Document, new: &Document) -> Option<Document> {
     if old.entity != new.entity
         || old.state == State::Deleted
         || lost(&old.description, &new.description)
+        || lost(&old.host_info, &new.host_info)
         || lost(&old.conference_state, &new.conference_state)
+        || (new.sidebars.is_empty() && !old.sidebars.is_empty())
     {
         let state = State::Full;
         return Some(Document {
@@ -36,11 +38,15 @@ pub fn diff(old: &Document, new: &Document) -> Option<Document> {
     }
     let partial = Document {
         description: changed(&old.description, &new.description),
+        host_info: changed(&old.host_info, &new.host_info),
         conference_state: changed(&old.conference_state, &new.conference_state),
+        sidebars: changed_list(&old.sidebars, &new.sidebars),
         users: users(old.users.as_ref(), new.users.as_ref()),
         ..frame(State::Partial)
     };
     let says_something = partial.description.is_some()
+        || partial.host_info.is_some()
+        || !partial.sidebars.is_empty()
         || partial.conference_state.is_some()
         || partial.users.is_some();
     says_something.then_some(partial)

@@ -16,10 +16,11 @@ pub use apply::{Applied, ApplyError, MAX_USERS, apply};
 pub use diff::diff;
 pub use model::{
     CallInfo, ConferenceState, Description, DisconnectionMethod, Document, Endpoint,
-    EndpointStatus, ExecutionInfo, JoiningMethod, Media, MediaEntry, MediaStatus, State, UriEntry,
-    User, Users,
+    EndpointStatus, ExecutionInfo, HostInfo, JoiningMethod, Media, MediaEntry, MediaStatus, State,
+    UriEntry, User, Users,
 };
 pub use read::{MAX_DEPTH, MAX_ELEMENTS, MAX_OCTETS, ReadError};
+pub use write::{Template, UserElement};
 
 /// The media type (RFC 4575 §7.1).
 pub const MEDIA_TYPE: &str = "application/conference-info+xml";

@@ -23,10 +23,26 @@ pub struct Document {
     pub version: u32,
     /// `conference-description`; a full document has it.
     pub description: Option<Description>,
+    /// `host-info`.
+    pub host_info: Option<HostInfo>,
     /// `conference-state`.
     pub conference_state: Option<ConferenceState>,
     /// `users`; a full document has it.
     pub users: Option<Users>,
+    /// `sidebars-by-ref` (§5.9.1). Sidebars by value are not kept: they are documents of
+    /// their own, with their own subscriptions.
+    pub sidebars: Vec<UriEntry>,
+}
+
+/// `host-info` (§5.4): who is behind the conference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostInfo {
+    /// The host's name.
+    pub display_text: Option<String>,
+    /// A page about it.
+    pub web_page: Option<String>,
+    /// Where to reach it.
+    pub uris: Vec<UriEntry>,
 }
 
 /// `conference-description` (§5.3).

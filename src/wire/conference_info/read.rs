@@ -54,8 +54,10 @@ impl Document {
                 .and_then(|version| version.parse().ok())
                 .unwrap_or_default(),
             description: root.child("conference-description").map(description),
+            host_info: root.child("host-info").map(host_info),
             conference_state: root.child("conference-state").map(conference_state),
             users: root.child("users").map(users),
+            sidebars: uris(&root, "sidebars-by-ref"),
         })
     }
 }
@@ -102,6 +104,14 @@ fn uris(element: &Element, name: &str) -> Vec<UriEntry> {
     let list = element.child(name);
     list.map(|list| list.all("entry").filter_map(entry).collect())
         .unwrap_or_default()
+}
+
+fn host_info(element: &Element) -> HostInfo {
+    HostInfo {
+        display_text: element.text("display-text"),
+        web_page: element.word("web-page"),
+        uris: uris(element, "uris"),
+    }
 }
 
 fn conference_state(element: &Element) -> ConferenceState {

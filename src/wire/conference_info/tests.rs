@@ -430,13 +430,28 @@ fn document() -> impl Strategy<Value = Document> {
             locked: None,
         }),
     );
-    (description, state, users()).prop_map(|(description, conference_state, users)| Document {
-        entity: "sip:dev@h".into(),
-        description,
-        conference_state,
-        users,
+    let host = option::of(text().prop_map(|display_text| HostInfo {
+        display_text,
         ..Default::default()
-    })
+    }));
+    let sidebars = vec("sip:[a-z]@h", 0..2);
+    (description, state, users(), host, sidebars).prop_map(
+        |(description, conference_state, users, host_info, sidebars)| Document {
+            entity: "sip:dev@h".into(),
+            description,
+            host_info,
+            conference_state,
+            users,
+            sidebars: sidebars
+                .into_iter()
+                .map(|uri| UriEntry {
+                    uri,
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        },
+    )
 }
 
 /// Order carries no meaning.
@@ -472,6 +487,13 @@ proptest! {
         let xml = document.write();
         prop_assert_eq!(&read(&xml), &document);
         prop_assert_eq!(read(&xml).write(), xml);
+    }
+
+    #[test]
+    fn written_users_make_the_same_document(document in document(), version: u32) {
+        let elements: Vec<_> = document.users.iter().flat_map(|users| &users.users).map(User::element).collect();
+        let expected = Document { version, ..document.clone() }.write();
+        prop_assert_eq!(document.template(Some(&elements)).with_version(version), expected);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Writing: in the order of the schema (RFC 4575 §6) and always the same octets for the same
 //! values, for keys are compared octet-wise (§4.5).
 
+use std::sync::Arc;
+
 use super::model::*;
 use super::{NAMESPACE, XCON_NAMESPACE};
 use crate::wire::xml::{Xml, escape_uri, is_xml};
@@ -9,10 +11,18 @@ impl Document {
     /// The document as XML in UTF-8. What XML forbids is left out of texts, what a URI may
     /// not hold is escaped in URIs.
     pub fn write(&self) -> String {
+        self.template(None).with_version(self.version)
+    }
+
+    /// The document for any version, to be written once for many subscriptions. `elements`
+    /// are written users: they stand in `users`, in its state, in place of its own.
+    pub fn template(&self, elements: Option<&[UserElement]>) -> Template {
         let mut xml = Xml::document();
         let users = self.users.as_ref().filter(|_| self.state != State::Deleted);
-        let nicknames = users.is_some_and(|u| u.users.iter().any(|user| user.nickname.is_some()));
-        let version = self.version.to_string();
+        let nicknames = match elements {
+            Some(elements) => elements.iter().any(|element| element.nickname),
+            None => users.is_some_and(|u| u.users.iter().any(|user| user.nickname.is_some())),
+        };
         xml.open("conference-info");
         xml.attribute("xmlns", NAMESPACE);
         if nicknames {
@@ -20,22 +30,92 @@ impl Document {
         }
         xml.attribute("entity", &escape_uri(&self.entity));
         xml.attribute("state", self.state.as_str());
-        xml.attribute("version", &version);
+        xml.attribute("version", "");
+        xml.0.pop();
+        let version_at = xml.0.len();
+        xml.0.push('"');
         if self.state == State::Deleted {
-            return xml.empty().0;
+            return Template::new(xml.empty().0, version_at);
         }
         xml.content();
+        self.write_children(&mut xml, users, elements);
+        xml.close("conference-info");
+        Template::new(xml.0, version_at)
+    }
+
+    fn write_children(
+        &self,
+        xml: &mut Xml,
+        users: Option<&Users>,
+        elements: Option<&[UserElement]>,
+    ) {
         if let Some(description) = &self.description {
-            write_description(&mut xml, description);
+            write_description(xml, description);
+        }
+        if let Some(host) = &self.host_info {
+            xml.element("host-info");
+            xml.text("display-text", host.display_text.as_deref());
+            let page = host.web_page.as_deref().map(escape_uri);
+            xml.text("web-page", page.as_deref());
+            write_uris(xml, "uris", &host.uris);
+            xml.close("host-info");
         }
         if let Some(state) = &self.conference_state {
-            write_conference_state(&mut xml, state);
+            write_conference_state(xml, state);
         }
         if let Some(users) = users {
-            write_users(&mut xml, users, self.state);
+            write_users(xml, users, self.state, elements);
         }
-        xml.close("conference-info");
-        xml.0
+        write_uris(xml, "sidebars-by-ref", &self.sidebars);
+    }
+}
+
+/// A document that lacks its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    xml: String,
+    version_at: usize,
+}
+
+impl Template {
+    fn new(xml: String, version_at: usize) -> Self {
+        Self { xml, version_at }
+    }
+
+    /// The document with this version.
+    pub fn with_version(&self, version: u32) -> String {
+        let version = version.to_string();
+        let mut xml = String::with_capacity(self.xml.len() + version.len());
+        let (before, after) = self.xml.split_at(self.version_at);
+        xml.push_str(before);
+        xml.push_str(&version);
+        xml.push_str(after);
+        xml
+    }
+
+    /// Octets without the version.
+    pub fn octets(&self) -> usize {
+        self.xml.len()
+    }
+}
+
+/// A `user` element, written once for many documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserElement {
+    xml: Arc<str>,
+    nickname: bool,
+}
+
+impl User {
+    /// The element as it stands in a partial document and, when its state is full, in a full
+    /// one.
+    pub fn element(&self) -> UserElement {
+        let mut xml = Xml(String::new());
+        write_user(&mut xml, self, State::Partial);
+        UserElement {
+            xml: xml.0.into(),
+            nickname: self.nickname.is_some(),
+        }
     }
 }
 
@@ -113,7 +193,7 @@ fn write_uris(xml: &mut Xml, name: &str, entries: &[UriEntry]) {
     xml.close(name);
 }
 
-fn write_users(xml: &mut Xml, users: &Users, parent: State) {
+fn write_users(xml: &mut Xml, users: &Users, parent: State, elements: Option<&[UserElement]>) {
     let Some(state) = users.state.within(parent) else {
         return;
     };
@@ -124,8 +204,19 @@ fn write_users(xml: &mut Xml, users: &Users, parent: State) {
         return;
     }
     xml.content();
-    for user in &users.users {
-        write_user(xml, user, state);
+    match elements {
+        Some(elements) => {
+            let octets = elements.iter().map(|element| element.xml.len()).sum();
+            xml.0.reserve(octets);
+            for element in elements {
+                xml.0.push_str(&element.xml);
+            }
+        }
+        None => {
+            for user in &users.users {
+                write_user(xml, user, state);
+            }
+        }
     }
     xml.close("users");
 }
