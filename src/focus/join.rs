@@ -108,7 +108,7 @@ impl Focus {
             dialed_out: false,
             invitation: None,
             joined: None,
-            referred_by: self.referrer(request, &room),
+            referred_by: self.referrer(request, room),
             admission_timer: None,
             ack_timer: None,
             rejoin_timer: None,
