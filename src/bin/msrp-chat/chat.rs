@@ -1,24 +1,22 @@
 //! The program's one loop: SIP, MSRP, typed lines and time come in, and are told to the pure
 //! parts; what these want is done.
 
+use crate::call::{self, Me};
 use crate::cli::Arguments;
 use crate::failure::Failure;
 use crate::input::{Command, HELP, Input, Typed};
 use crate::msrp::connection::Connection;
 use crate::msrp::{Happening, Received, Session};
-use crate::offer::Stream;
+use crate::participant::turn;
 use crate::roster::{Roster, RosterError, short};
 use crate::screen::{Screen, text_of};
-use crate::sip::transport::{Transport, resolve};
-use crate::sip::{Agent, Credentials, Event, Identity};
-use msrp_conference::entropy::{self, Entropy, token};
+use crate::sip::transport::Transport;
+use crate::sip::{Agent, Event};
+use msrp_conference::entropy;
 use msrp_conference::time::{Clock, Moment};
-use msrp_conference::wire::sip::{NameAddr, Params, Uri};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Session-ids: 130 random bits (RFC 4975 §14.1 asks for 80).
-const SESSION_ID_CHARACTERS: usize = 26;
 /// How long leaving may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long the last NOTIFY is waited for after the BYE.
@@ -43,7 +41,7 @@ pub(crate) enum Status {
 pub(crate) async fn run(arguments: Arguments, mut input: Input) -> Status {
     let screen = Screen::new(arguments.json, input.printer.take());
     let clock = Clock::start();
-    let status = match open(&arguments).await {
+    let status = match call::open(&arguments.caller()).await {
         Ok((transport, agent, me)) => {
             let mut chat = Chat::new(arguments, clock, screen, transport, agent, me);
             chat.run(&mut input).await
@@ -56,56 +54,6 @@ pub(crate) async fn run(arguments: Arguments, mut input: Input) -> Status {
     };
     input.restore();
     status
-}
-
-async fn open(arguments: &Arguments) -> Result<(Transport, Agent, Me), Failure> {
-    let bad = |_| Failure::unusable("join", "that is no SIP URI", "Write sip:NAME@HOST.");
-    let room: Uri = arguments.room.parse().map_err(bad)?;
-    let from: Uri = arguments.from.parse().map_err(bad)?;
-    let server = match &arguments.proxy {
-        Some(proxy) => format!("sip:{proxy}").parse().map_err(bad)?,
-        None => room.clone(),
-    };
-    let address = resolve(&server.host, server.port.unwrap_or(5060), None).await?;
-    let transport = Transport::open(address, arguments.tcp).await?;
-    let mut random = entropy::System;
-    let mut id = [0; 4];
-    random.fill(&mut id);
-    let session = token(&mut random, SESSION_ID_CHARACTERS);
-    let local = transport.local();
-    let stream = Stream::new(local.ip(), &session, u64::from(u32::from_be_bytes(id)));
-    let identity = Identity {
-        from: NameAddr {
-            display: arguments.name.clone(),
-            uri: arguments.from.clone(),
-            params: Params::default(),
-        },
-        address: local,
-        tcp: arguments.tcp,
-        server_host: room.host.clone(),
-    };
-    let credentials = arguments
-        .account()
-        .map(|(user, password)| Credentials { user, password });
-    let agent = Agent::new(
-        identity,
-        &arguments.room,
-        stream,
-        credentials,
-        !arguments.no_subscribe,
-        Box::new(random),
-    );
-    let me = Me {
-        uri: from.address_of_record(),
-        room: room.address_of_record(),
-    };
-    Ok((transport, agent, me))
-}
-
-/// Who we are in CPIM: addresses of record.
-struct Me {
-    uri: String,
-    room: String,
 }
 
 struct Chat {
@@ -248,6 +196,8 @@ impl Chat {
                     .note(now, "The server tells no more who is here.");
             }
             Event::HungUp => self.hung_up(),
+            // Only `check` asks.
+            Event::Capable(_) => {}
             Event::Left => {
                 if let Some(ending) = &mut self.ending {
                     ending.by = ending.by.min(now + LINGER);
@@ -521,7 +471,7 @@ impl Chat {
         if !self.joined && self.session.is_none() {
             let error = std::io::ErrorKind::ConnectionRefused.into();
             self.agent.abandon();
-            let place = self.arguments.proxy.clone();
+            let place = self.arguments.access.proxy.clone();
             let place = place.unwrap_or_else(|| self.arguments.room.clone());
             self.not_joined(&Failure::network("join", &place, &error));
         }
@@ -569,15 +519,6 @@ impl Chat {
         .into_iter()
         .flatten()
         .min()
-    }
-}
-
-async fn turn(
-    connection: &mut Option<Connection>,
-) -> Result<(), crate::msrp::connection::ConnectionError> {
-    match connection {
-        Some(connection) => connection.turn().await,
-        None => std::future::pending().await,
     }
 }
 

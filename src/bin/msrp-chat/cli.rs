@@ -1,11 +1,15 @@
-//! The command line.
+//! The command line: a chat, or one of the operator's tools.
 
-use clap::Parser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use msrp_conference::wire::sip::Uri;
+use std::ffi::OsString;
 use std::time::Duration;
 
 /// Where a password may stand so that it does not show in the process list.
 const PASSWORD_VARIABLE: &str = "MSRP_CHAT_PASSWORD";
+/// The same for the second identity of `check`.
+const SECOND_PASSWORD_VARIABLE: &str = "MSRP_CHAT_SECOND_PASSWORD";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,24 +27,90 @@ Examples:
   Record a room for a minute, one JSON object a line:
     msrp-chat --json --for 60 --from sip:log@127.0.0.1 sip:lobby@127.0.0.1:5060 </dev/null
 
+  Try a server step by step, and see what it bears:
+    msrp-chat check sip:lobby@127.0.0.1:5060
+    msrp-chat load --participants 50 --rooms 5 --rate 100 sip:load@127.0.0.1:5060
+
 Typed lines are sent to the room; /help lists the commands.
 
 Exit status: 0 all right; 1 an expected message did not come, or the room was lost;
 2 wrong usage; 3 could not join.";
 
-/// Chat in a room of a SIP conference server (MSRP, RFC 4975 and 7701).
-#[derive(Clone, Debug, Parser)]
-#[command(name = "msrp-chat", version, after_help = EXAMPLES)]
-pub(crate) struct Arguments {
-    /// The room: sip:ROOM@HOST[:PORT]
-    #[arg(value_name = "ROOM", value_parser = sip_uri)]
-    pub(crate) room: String,
-    /// Who you are: sip:USER@DOMAIN
-    #[arg(long, value_name = "URI", value_parser = sip_uri)]
-    pub(crate) from: String,
-    /// The name others see
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) name: String,
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum CommandLine {
+    /// A chat, when no tool is named.
+    Chat(Box<Arguments>),
+    /// One of the tools.
+    Tool(Box<Tool>),
+}
+
+impl CommandLine {
+    /// The whole command line's description: a chat, and the tools beside it.
+    pub(crate) fn command() -> clap::Command {
+        let chat = Arguments::command();
+        let about = chat.get_about().cloned().unwrap_or_default();
+        Tool::augment_subcommands(chat)
+            .about(about)
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+    }
+
+    /// Reads the words of a command line.
+    pub(crate) fn read<W>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error>
+    where
+        W: Into<OsString> + Clone,
+    {
+        let matches = Self::command().try_get_matches_from(words)?;
+        Ok(match matches.subcommand_name() {
+            Some(_) => CommandLine::Tool(Box::new(Tool::from_arg_matches(&matches)?)),
+            None => CommandLine::Chat(Box::new(Arguments::from_arg_matches(&matches)?)),
+        })
+    }
+}
+
+/// The operator's tools.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
+    /// Try a server step by step, and say what is wrong and how to mend it
+    Check(CheckArguments),
+    /// Put many participants into rooms, let them talk, and measure
+    Load(LoadArguments),
+    /// Write the completion script for a shell to standard output
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: KnownShell,
+    },
+    /// Write the manual page (roff) to standard output
+    Man {
+        /// Of which tool; without: of msrp-chat itself
+        #[arg(value_name = "TOOL")]
+        tool: Option<String>,
+    },
+}
+
+/// The shells we write completions for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KnownShell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl From<KnownShell> for Shell {
+    fn from(shell: KnownShell) -> Self {
+        match shell {
+            KnownShell::Bash => Shell::Bash,
+            KnownShell::Zsh => Shell::Zsh,
+            KnownShell::Fish => Shell::Fish,
+        }
+    }
+}
+
+/// How to reach the server, and the account there.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Access {
     /// Use TCP instead of UDP for SIP
     #[arg(long)]
     pub(crate) tcp: bool,
@@ -53,6 +123,122 @@ pub(crate) struct Arguments {
     /// Password; better in the environment variable MSRP_CHAT_PASSWORD
     #[arg(long, value_name = "PASSWORD")]
     pub(crate) password: Option<String>,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  msrp-chat check sip:lobby@127.0.0.1:5060
+  MSRP_CHAT_PASSWORD=secret msrp-chat check --from sip:alice@example.com \\
+      --second sip:bob@example.com --second-user bob --second-password other \\
+      sip:lobby@conf.example.com
+
+Exit status: 0 everything in order (warnings included); 1 a step failed; 2 wrong usage.";
+
+/// `msrp-chat check`.
+#[derive(Clone, Debug, Parser)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArguments {
+    /// The room: sip:ROOM@HOST[:PORT]
+    #[arg(value_name = "ROOM", value_parser = sip_uri)]
+    pub(crate) room: String,
+    /// The first identity (default: sip:check-1@ the room's host)
+    #[arg(long, value_name = "URI", value_parser = sip_uri)]
+    pub(crate) from: Option<String>,
+    /// The second identity (default: sip:check-2@ the room's host)
+    #[arg(long, value_name = "URI", value_parser = sip_uri)]
+    pub(crate) second: Option<String>,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    /// Account name of the second identity (default: the same account)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) second_user: Option<String>,
+    /// Its password; better in the environment variable MSRP_CHAT_SECOND_PASSWORD
+    #[arg(long, value_name = "PASSWORD")]
+    pub(crate) second_password: Option<String>,
+    /// How long a step may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
+    pub(crate) patience: Duration,
+    /// Write one JSON object a step
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const LOAD_EXAMPLES: &str = "\
+Only servers on this machine are loaded unless --remote is given: load your own servers, and
+nobody else's. ROOM is the room when --rooms is 1; otherwise -1, -2, … are added to its name.
+
+Examples:
+  msrp-chat load sip:load@127.0.0.1:5060
+  msrp-chat load --participants 500 --rooms 20 --join-rate 100 --rate 400 --for 60 \\
+      sip:load@127.0.0.1:5060
+
+Exit status: 0 everybody joined and every message came to everybody; 1 something is missing;
+2 wrong usage; 3 nobody could join.";
+
+/// `msrp-chat load`.
+#[derive(Clone, Debug, Parser)]
+#[command(after_help = LOAD_EXAMPLES)]
+pub(crate) struct LoadArguments {
+    /// The room, or the pattern of the rooms: sip:ROOM@HOST[:PORT]
+    #[arg(value_name = "ROOM", value_parser = sip_uri)]
+    pub(crate) room: String,
+    /// Who takes part: -1, -2, … are added to the user (default: sip:load@ the room's host)
+    #[arg(long, value_name = "URI", value_parser = sip_uri)]
+    pub(crate) from: Option<String>,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    /// Participants in all
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) participants: u32,
+    /// Rooms they are spread over
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) rooms: u32,
+    /// Joins a second
+    #[arg(long, value_name = "N", default_value_t = 20.0, value_parser = rate)]
+    pub(crate) join_rate: f64,
+    /// Messages a second, of all participants together
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Octets of text in a message
+    #[arg(long, value_name = "OCTETS", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) size: u32,
+    /// How long they talk, once all have been sent for; an hour at most
+    #[arg(long = "for", value_name = "SECONDS", default_value = "10", value_parser = talk)]
+    pub(crate) talk_for: Duration,
+    /// Subscribe everybody to the roster
+    #[arg(long)]
+    pub(crate) subscribe: bool,
+    /// Allow a server on another machine
+    #[arg(long)]
+    pub(crate) remote: bool,
+    /// Write JSON objects: progress every second, and the result
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Chat in a room of a SIP conference server (MSRP, RFC 4975 and 7701).
+#[derive(Clone, Debug, Parser)]
+#[command(name = "msrp-chat", version, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The room: sip:ROOM@HOST[:PORT]
+    #[arg(value_name = "ROOM", value_parser = sip_uri)]
+    pub(crate) room: String,
+    /// Who you are: sip:USER@DOMAIN
+    #[arg(long, value_name = "URI", value_parser = sip_uri)]
+    pub(crate) from: String,
+    /// The name others see
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) access: Access,
     /// Say this once in the room and the roster is known (repeatable)
     #[arg(long, value_name = "TEXT")]
     pub(crate) say: Vec<String>,
@@ -76,20 +262,36 @@ pub(crate) struct Arguments {
 /// How long to wait for what is expected when nothing else was said.
 const EXPECT_FOR: Duration = Duration::from_secs(60);
 
-impl Arguments {
-    /// The account: name and password.
-    pub(crate) fn account(&self) -> Option<(String, String)> {
-        let password = match &self.password {
-            Some(password) => password.clone(),
-            None => std::env::var(PASSWORD_VARIABLE).ok()?,
-        };
+impl Access {
+    /// The account, name and password; `from` gives the name when none was named.
+    pub(crate) fn account(&self, from: &str) -> Option<(String, String)> {
+        let password = self
+            .password
+            .clone()
+            .or_else(|| std::env::var(PASSWORD_VARIABLE).ok())?;
         let user = self.user.clone().or_else(|| {
-            let from: Uri = self.from.parse().ok()?;
+            let from: Uri = from.parse().ok()?;
             from.user
         });
         Some((user.unwrap_or_default(), password))
     }
+}
 
+impl CheckArguments {
+    /// The account of the second identity, where it has its own.
+    pub(crate) fn second_access(&self) -> Access {
+        let mut access = self.access.clone();
+        if self.second_user.is_some() {
+            access.user.clone_from(&self.second_user);
+        }
+        let password = self.second_password.clone();
+        let password = password.or_else(|| std::env::var(SECOND_PASSWORD_VARIABLE).ok());
+        access.password = password.or(access.password);
+        access
+    }
+}
+
+impl Arguments {
     /// When to leave, counted from the start.
     pub(crate) fn limit(&self) -> Option<Duration> {
         match self.expect.is_empty() {
@@ -107,6 +309,51 @@ fn sip_uri(text: &str) -> Result<String, String> {
     }
 }
 
+/// A room's or person's URI beside `uri`: its user replaced.
+pub(crate) fn with_user(uri: &str, user: &str) -> String {
+    let rest = uri.split_once('@').map_or(uri, |(_, rest)| rest);
+    format!("sip:{user}@{rest}")
+}
+
+/// Somebody at a room's host. An identity is no place: no port, no parameters.
+pub(crate) fn identity_at(room: &str, user: &str) -> String {
+    let uri = with_user(room, user);
+    let end = uri.find('@').map_or(uri.len(), |at| {
+        let host = &uri[at..];
+        let close = host.find(']').unwrap_or(0);
+        at + host[close..]
+            .find([':', ';', '?'])
+            .map_or(host.len(), |end| close + end)
+    });
+    uri[..end].to_owned()
+}
+
+/// At most this many a second: more than the machine could make in any case.
+const MAX_RATE: f64 = 100_000.0;
+/// Fewer would be none within the hour that a run may last.
+const MIN_RATE: f64 = 0.001;
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (MIN_RATE..=MAX_RATE).contains(&rate) => Ok(rate),
+        _ => Err(format!("write a number from {MIN_RATE} to {MAX_RATE}")),
+    }
+}
+
+fn talk(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        span if span <= Duration::from_secs(3_600) => Ok(span),
+        _ => Err("an hour (3600) at most".to_owned()),
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        span if (Duration::from_millis(100)..=Duration::from_secs(600)).contains(&span) => Ok(span),
+        _ => Err("from 0.1 to 600".to_owned()),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "write a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "write a positive number".to_owned())
@@ -115,21 +362,77 @@ fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
-    #[test]
-    fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+    fn read(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::read(line.split(' '))
+    }
+
+    fn tool(line: &str) -> Tool {
+        match read(line) {
+            Ok(CommandLine::Tool(tool)) => *tool,
+            other => panic!("{line}: {other:?}"),
+        }
     }
 
     #[test]
-    fn arguments_are_read() {
-        let line = "msrp-chat --from sip:al@h sip:lobby@h:5070 --say a --say b --for 1.5 --tcp";
-        let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
-        assert_eq!(arguments.say, ["a", "b"]);
-        assert_eq!(arguments.limit(), Some(Duration::from_millis(1500)));
-        for wrong in ["msrp-chat sip:a@b", "msrp-chat --from al sip:a@b"] {
-            assert!(Arguments::try_parse_from(wrong.split(' ')).is_err());
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_tool_it_is_a_chat() {
+        for line in [
+            "msrp-chat --from sip:al@h sip:lobby@h:5070 --say a --say b --for 1.5 --tcp",
+            "msrp-chat sip:lobby@h:5070 --tcp --say a --say b --for 1.5 --from sip:al@h",
+        ] {
+            let Ok(CommandLine::Chat(arguments)) = read(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(arguments.say, ["a", "b"]);
+            assert_eq!(arguments.limit(), Some(Duration::from_millis(1500)));
+            assert!(arguments.access.tcp);
         }
+        for wrong in [
+            "msrp-chat",
+            "msrp-chat sip:a@b",
+            "msrp-chat --from al sip:a@b",
+            "msrp-chat --from sip:al@b",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tools_have_their_own_arguments() {
+        let Tool::Check(check) = tool("msrp-chat check --tcp --second-user bob sip:lobby@h") else {
+            panic!("no check")
+        };
+        assert!(check.access.tcp);
+        assert_eq!(check.second_access().user.as_deref(), Some("bob"));
+        let line = "msrp-chat load --rooms 3 --rate 0.5 sip:load@127.0.0.1:5070";
+        let Tool::Load(load) = tool(line) else {
+            panic!("no load")
+        };
+        assert_eq!((load.rooms, load.participants), (3, 10));
+        for wrong in [
+            "msrp-chat check",
+            "msrp-chat load --rate 0 sip:a@b",
+            "msrp-chat load --for 4000 sip:a@b",
+            "msrp-chat load --participants 10001 sip:a@b",
+            "msrp-chat completions tcsh",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_user_is_replaced() {
+        assert_eq!(with_user("sip:a@h:5070", "b-1"), "sip:b-1@h:5070");
+        assert_eq!(identity_at("sip:a@h:5070", "b"), "sip:b@h");
+        assert_eq!(
+            identity_at("sip:a@[::1]:5070;transport=tcp", "b"),
+            "sip:b@[::1]"
+        );
+        assert_eq!(identity_at("sip:a@h", "b"), "sip:b@h");
     }
 }

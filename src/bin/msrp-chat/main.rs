@@ -1,36 +1,56 @@
-//! `msrp-chat`: a terminal client for SIP chat rooms (RFC 4579, 4575, 4975, 7701).
+//! `msrp-chat`: a terminal client for SIP chat rooms (RFC 4579, 4575, 4975, 7701), and an
+//! operator's tools made of it.
 //!
 //! It shares `wire`, `time` and `entropy` with the server, nothing else, so that it tries
 //! the server as a stranger would.
 
 #![forbid(unsafe_code)]
 
+mod call;
 mod chat;
+mod check;
 mod cli;
 mod failure;
 mod input;
+mod load;
+mod manual;
 mod msrp;
 mod offer;
+mod participant;
 mod roster;
 mod screen;
 mod sip;
 
-use clap::Parser;
+use cli::{CommandLine, Tool};
+use std::future::Future;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse();
+    match CommandLine::read(std::env::args_os()) {
+        Ok(CommandLine::Chat(arguments)) => {
+            let input = input::Input::open(arguments.json);
+            block_on(async { ExitCode::from(chat::run(*arguments, input).await as u8) })
+        }
+        Ok(CommandLine::Tool(tool)) => match *tool {
+            Tool::Check(arguments) => block_on(check::run(arguments)),
+            Tool::Load(arguments) => block_on(load::run(arguments)),
+            Tool::Completions { shell } => manual::completions(shell),
+            Tool::Man { tool } => manual::page(tool.as_deref()),
+        },
+        // --help and --version too; the exit status is the error's own.
+        Err(error) => error.exit(),
+    }
+}
+
+fn block_on(program: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
+    match runtime {
+        Ok(runtime) => runtime.block_on(program),
         Err(error) => {
             eprintln!("The system gives no event queue: {error}");
-            return ExitCode::from(chat::Status::NotJoined as u8);
+            ExitCode::from(chat::Status::NotJoined as u8)
         }
-    };
-    let input = input::Input::open(arguments.json);
-    let status = runtime.block_on(chat::run(arguments, input));
-    ExitCode::from(status as u8)
+    }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Peer {
     pub(crate) path: String,
     /// Whether it takes message/cpim; without it messages go as plain text.
     pub(crate) cpim: bool,
+    /// What the room can do: `nickname`, `private-messages` (RFC 7701 §8).
+    pub(crate) chatroom: Option<String>,
 }
 
 /// Why we cannot use what the room said.
@@ -126,6 +128,9 @@ impl Stream {
                 .collect::<Vec<_>>()
                 .join(" "),
             cpim: types.split_whitespace().any(cpim),
+            chatroom: media
+                .attribute("chatroom")
+                .map(|value| value.unwrap_or_default().to_owned()),
         };
         let changed = self
             .peer

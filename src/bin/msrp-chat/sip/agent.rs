@@ -53,6 +53,18 @@ pub(crate) enum Event {
     HungUp,
     /// Our BYE is through.
     Left,
+    /// The final answer to our OPTIONS.
+    Capable(Capabilities),
+}
+
+/// What the server says about itself and the room (RFC 3261 §11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// 0: nobody answered.
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+    /// Server or User-Agent.
+    pub(crate) software: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +92,8 @@ pub(crate) struct Agent {
     wants_roster: bool,
     redirections: u8,
     cancelled: bool,
+    challenged: bool,
+    is_focus: bool,
     /// The ACK of the 2xx, sent again for every repetition.
     ack: Option<(Hop, Vec<u8>)>,
 }
@@ -110,6 +124,8 @@ impl Agent {
             wants_roster,
             redirections: 0,
             cancelled: false,
+            challenged: false,
+            is_focus: false,
             ack: None,
         }
     }
@@ -124,6 +140,24 @@ impl Agent {
         invite.body = self.stream.offer().into();
         let hop = self.call.hop(&self.me.server_host);
         self.send(now, invite, hop, false);
+    }
+
+    /// Asks what the server is; `Event::Capable` follows.
+    pub(crate) fn ask_capabilities(&mut self, now: Moment) {
+        let mut options = self.call.request(Method::Options);
+        options.headers.push("Accept", "application/sdp");
+        let hop = self.call.hop(&self.me.server_host);
+        self.send(now, options, hop, false);
+    }
+
+    /// Whether the server has asked for an account and got one.
+    pub(crate) fn challenged(&self) -> bool {
+        self.challenged
+    }
+
+    /// Whether the room's Contact says `isfocus` (RFC 4579 §5.1).
+    pub(crate) fn is_focus(&self) -> bool {
+        self.is_focus
     }
 
     /// Ends subscription and call; `Event::Left` follows.
@@ -213,6 +247,11 @@ impl Agent {
             }
             Method::Subscribe => self.subscription_failed(Failure::silence("see who is here")),
             Method::Bye => self.left(),
+            Method::Options => self.events.push_back(Event::Capable(Capabilities {
+                code: 0,
+                reason: "no answer".to_owned(),
+                software: String::new(),
+            })),
             _ => {}
         }
     }
@@ -252,6 +291,9 @@ impl Agent {
             Method::Invite => self.invited(now, &client.request, response),
             Method::Subscribe => self.subscribed(now, &client.request, &response),
             Method::Bye => self.left(),
+            Method::Options => self
+                .events
+                .push_back(Event::Capable(Capabilities::of(&response))),
             _ => {}
         }
     }
@@ -265,6 +307,7 @@ impl Agent {
         if client.authenticated || !credentials.answer(challenge, &mut request) {
             return false;
         }
+        self.challenged = true;
         let dialog = match (&mut self.subscription.dialog, &request.method) {
             (Some(dialog), Method::Subscribe) => dialog,
             _ => &mut self.call,
@@ -334,11 +377,11 @@ impl Agent {
             return self.leave(now);
         }
         self.events.push_back(Event::Accepted);
-        let is_focus = response.headers.elements("Contact").iter().any(|contact| {
+        self.is_focus = response.headers.elements("Contact").iter().any(|contact| {
             let contact = contact.parse::<NameAddr>();
             contact.is_ok_and(|contact| contact.params.has("isfocus"))
         });
-        match (self.wants_roster, is_focus) {
+        match (self.wants_roster, self.is_focus) {
             (true, true) => self.subscribe(now),
             (true, false) => self.subscription_failed(Failure::unusable(
                 "see who is here",
@@ -401,6 +444,18 @@ impl Agent {
         let user = user.split(['@', ';', ':']).next().unwrap_or_default();
         let transport = if self.me.tcp { ";transport=tcp" } else { "" };
         format!("<sip:{user}@{}{transport}>", self.me.address)
+    }
+}
+
+impl Capabilities {
+    fn of(response: &Response) -> Self {
+        let headers = &response.headers;
+        let software = headers.first("Server").or(headers.first("User-Agent"));
+        Self {
+            code: response.code,
+            reason: response.reason.clone(),
+            software: software.unwrap_or_default().to_owned(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ mod subscription;
 mod transaction;
 pub(crate) mod transport;
 
-pub(crate) use agent::{Agent, Event, Identity};
+pub(crate) use agent::{Agent, Capabilities, Event, Identity};
 pub(crate) use credentials::Credentials;
 
 /// Where a message goes.

@@ -102,6 +102,11 @@ impl Transport {
         Ok(transport)
     }
 
+    /// Where all SIP goes.
+    pub(crate) fn server(&self) -> SocketAddr {
+        self.server
+    }
+
     /// Our address.
     pub(crate) fn local(&self) -> SocketAddr {
         self.local

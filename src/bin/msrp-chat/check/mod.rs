@@ -1,0 +1,396 @@
+//! `msrp-chat check`: tries a server step by step, and says at each what is wrong and how to
+//! mend it. Steps that need a failed one are not tried.
+
+mod description;
+mod party;
+mod report;
+
+use crate::call::{self, Caller};
+use crate::cli::{Access, CheckArguments, identity_at};
+use crate::failure::Failure;
+use crate::screen::text_of;
+use msrp_conference::entropy::{self, token};
+use msrp_conference::time::{Clock, Moment};
+use msrp_conference::wire::msrp::UriRef;
+use party::Party;
+use report::{Finding, Report};
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long one participant is listened to before the other has its turn.
+const TURN: Duration = Duration::from_millis(5);
+/// What makes a test message unlike any other.
+const MARK_CHARACTERS: usize = 12;
+
+/// Runs every step.
+pub(crate) async fn run(arguments: CheckArguments) -> ExitCode {
+    let report = Report::new(arguments.json, Box::new(io::stdout()));
+    let mut check = Check::new(arguments, report);
+    check.all().await;
+    match check.report.end() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
+    }
+}
+
+struct Check {
+    arguments: CheckArguments,
+    clock: Clock,
+    report: Report,
+    /// When the step began.
+    since: Moment,
+}
+
+/// A step that failed: what follows is pointless.
+struct Stopped;
+
+type Step<T = ()> = Result<T, Stopped>;
+
+impl Check {
+    fn new(arguments: CheckArguments, report: Report) -> Self {
+        let clock = Clock::start();
+        Self {
+            arguments,
+            clock,
+            report,
+            since: clock.now(),
+        }
+    }
+
+    async fn all(&mut self) {
+        let Ok((first, second)) = self.everybody_in().await else {
+            return;
+        };
+        let mut parties = [first, second];
+        // Leaving is tried even if talking failed.
+        let _ = self.talk(&mut parties).await;
+        let _ = self.leave(&mut parties).await;
+    }
+
+    async fn everybody_in(&mut self) -> Step<(Party, Party)> {
+        let server = self.address().await?;
+        self.options().await?;
+        let caller = self.first();
+        let mut first = self.join("join", &caller).await?;
+        self.focus(&first)?;
+        self.description(&first, server)?;
+        self.connection(&mut first).await?;
+        self.certificate(&first)?;
+        self.bind("bind", &mut first).await?;
+        self.roster(&mut first).await?;
+        let caller = self.second();
+        let mut second = self.join("second", &caller).await?;
+        self.second_in(&mut first, &mut second).await?;
+        Ok((first, second))
+    }
+
+    /// The host has an address.
+    async fn address(&mut self) -> Step<SocketAddr> {
+        match call::server_address(&self.first()).await {
+            Ok(address) => {
+                self.done("address", Finding::fine(format!("the server is {address}")))?;
+                Ok(address)
+            }
+            Err(failure) => Err(self.failed("address", failure)),
+        }
+    }
+
+    /// SIP gets there and back. Any answer will do: what it means for a room, the join says.
+    async fn options(&mut self) -> Step {
+        let mut party = self.open("sip", &self.first()).await?;
+        party.participant.ask_capabilities();
+        self.wait(&mut [&mut party], |parties| {
+            parties[0].seen.capabilities.is_some() || parties[0].seen.failure.is_some()
+        })
+        .await;
+        if let Some(failure) = party.seen.failure {
+            return Err(self.failed("sip", failure));
+        }
+        let answer = party.seen.capabilities.filter(|answer| answer.code != 0);
+        let Some(answer) = answer else {
+            return Err(self.failed("sip", Failure::silence("reach the server")));
+        };
+        let software = match answer.software.as_str() {
+            "" => String::new(),
+            name => format!(", from {name}"),
+        };
+        let seen = format!("OPTIONS: {} {}{software}", answer.code, answer.reason);
+        self.done(
+            "sip",
+            match answer.code {
+                200..=299 | 401 | 407 => Finding::fine(seen),
+                _ => Finding::warning(
+                    seen,
+                    "OPTIONS for a room should be given to msrp_conference_handle() as INVITE is.",
+                ),
+            },
+        )
+    }
+
+    async fn join(&mut self, name: &str, caller: &Caller) -> Step<Party> {
+        let mut party = self.open(name, caller).await?;
+        party.participant.join();
+        let in_time = self
+            .wait(&mut [&mut party], |parties| {
+                parties[0].seen.accepted || parties[0].seen.failure.is_some()
+            })
+            .await;
+        if let Some(failure) = party.seen.failure.take() {
+            return Err(self.failed(name, failure));
+        }
+        if !in_time {
+            let advice = "The request may have got lost in the script: does every way through \
+                it end in msrp_conference_handle() or in an answer? Or is something between \
+                that lets OPTIONS pass and INVITE not?";
+            let seen = "the INVITE is not answered";
+            return self
+                .done(name, Finding::failed(seen, advice))
+                .map(|()| party);
+        }
+        let account = match party.participant.agent().challenged() {
+            true => "with an account",
+            false => "without being asked for an account",
+        };
+        let seen = format!("{} is in, {account}", caller.from);
+        self.done(name, Finding::fine(seen))?;
+        Ok(party)
+    }
+
+    fn focus(&mut self, party: &Party) -> Step {
+        self.done(
+            "focus",
+            match party.participant.agent().is_focus() {
+                true => Finding::fine("the Contact says isfocus"),
+                false => Finding::failed(
+                    "the Contact does not say isfocus: whoever answers is no conference server",
+                    "Does the script give INVITEs for rooms to msrp_conference_handle() before \
+                 anything else answers or relays them?",
+                ),
+            },
+        )
+    }
+
+    fn description(&mut self, party: &Party, server: SocketAddr) -> Step {
+        let finding = match party.participant.peer() {
+            Some(peer) => description::judge(peer, server.ip()),
+            None => Finding::failed("there is no session description", "Ask the operator."),
+        };
+        self.done("description", finding)
+    }
+
+    async fn connection(&mut self, party: &mut Party) -> Step {
+        let place = place(party);
+        let finding = match party.participant.connect().await {
+            Ok(()) => Finding::fine(format!("{place} takes connections")),
+            Err(failure) => Finding::failed(
+                failure.reason,
+                "SIP passes and MSRP does not: is the port of `listen` open in the firewall \
+                 (TCP), and does `advertise` name where it is reached?",
+            ),
+        };
+        self.done("connection", finding)
+    }
+
+    fn certificate(&mut self, party: &Party) -> Step {
+        let path = party.participant.peer().map_or("", |peer| &peer.path);
+        let secure = UriRef::parse(path.split(' ').next().unwrap_or_default());
+        let finding = match secure.is_ok_and(|uri| uri.secure()) {
+            true => Finding::fine("the server's certificate is good"),
+            false => Finding::skipped("the chat is not encrypted", ""),
+        };
+        self.done("certificate", finding)
+    }
+
+    async fn bind(&mut self, name: &str, party: &mut Party) -> Step {
+        let in_time = self
+            .wait(&mut [party], |parties| {
+                parties[0].seen.bound || parties[0].seen.failure.is_some()
+            })
+            .await;
+        let finding = match party.seen.failure.take() {
+            Some(failure) => failure.into(),
+            None if in_time => Finding::fine("the first SEND was answered with 200"),
+            None => Finding::failed(
+                "the first SEND is not answered",
+                "Something else listens at that address, or cuts connections: a proxy that \
+                 knows no MSRP?",
+            ),
+        };
+        self.done(name, finding)
+    }
+
+    async fn roster(&mut self, party: &mut Party) -> Step {
+        self.wait(&mut [party], |parties| {
+            parties[0].seen.full || parties[0].seen.no_roster.is_some()
+        })
+        .await;
+        let present = party.participant.roster().present().len();
+        let finding = match party.seen.no_roster.take() {
+            Some(failure) => failure.into(),
+            None if party.seen.full => Finding::fine(format!(
+                "NOTIFY with the full roster, {present} in the room"
+            )),
+            None => Finding::failed(
+                "no NOTIFY has come",
+                "Can the server reach this machine by SIP? Behind NAT try --tcp.",
+            ),
+        };
+        self.done("roster", finding)
+    }
+
+    /// The second is connected, and the first is told of it.
+    async fn second_in(&mut self, first: &mut Party, second: &mut Party) -> Step {
+        let known = first.seen.rosters;
+        if let Err(failure) = second.participant.connect().await {
+            return Err(self.failed("second", failure));
+        }
+        self.bind("second-bind", second).await?;
+        let told = self
+            .wait(&mut [first, second], |parties| {
+                parties[0].seen.rosters > known
+            })
+            .await;
+        self.done(
+            "news",
+            match told {
+                true => Finding::fine("the first was told of the second by NOTIFY"),
+                false => Finding::warning(
+                    "the first was not told of the second in time",
+                    "NOTIFYs are held back for `notify_interval_ms`: is it longer than --patience?",
+                ),
+            },
+        )
+    }
+
+    /// What the one says the other hears, and the other way round.
+    async fn talk(&mut self, parties: &mut [Party; 2]) -> Step {
+        for (name, speaker, hearer) in [("message", 0, 1), ("reply", 1, 0)] {
+            let mark = token(&mut entropy::System, MARK_CHARACTERS);
+            parties[speaker]
+                .participant
+                .say(&format!("msrp-chat check {mark}"));
+            let [first, second] = &mut *parties;
+            let arrived = self
+                .wait(&mut [first, second], |parties| {
+                    let heard = parties[hearer].seen.messages.iter();
+                    heard.map(text_of).any(|text| text.contains(&mark))
+                        || parties.iter().any(|party| party.seen.failure.is_some())
+                })
+                .await;
+            let failure = parties
+                .iter_mut()
+                .find_map(|party| party.seen.failure.take());
+            let finding = match failure {
+                Some(failure) => failure.into(),
+                None if arrived => Finding::fine("what one says, the other hears"),
+                None if parties[speaker].seen.sent > 0 => Finding::failed(
+                    "the room took the message and did not pass it on",
+                    "Are both in the same room? The server's log may say more.",
+                ),
+                None => Finding::failed("the room does not answer", "See the server's log."),
+            };
+            self.done(name, finding)?;
+        }
+        Ok(())
+    }
+
+    async fn leave(&mut self, parties: &mut [Party; 2]) -> Step {
+        for party in parties.iter_mut() {
+            party.participant.leave();
+        }
+        let [first, second] = &mut *parties;
+        let left = self
+            .wait(&mut [first, second], |parties| {
+                parties.iter().all(|party| party.seen.left)
+            })
+            .await;
+        self.done(
+            "leave",
+            match left {
+                true => Finding::fine("both have left"),
+                false => Finding::warning(
+                    "a BYE was not answered",
+                    "Do requests within a dialog reach msrp_conference_handle() in the script?",
+                ),
+            },
+        )
+    }
+
+    fn caller(&self, from: Option<&String>, user: &str, access: Access) -> Caller {
+        let room = &self.arguments.room;
+        Caller {
+            room: room.clone(),
+            from: from.cloned().unwrap_or_else(|| identity_at(room, user)),
+            name: String::new(),
+            access,
+            roster: true,
+        }
+    }
+
+    fn first(&self) -> Caller {
+        let arguments = &self.arguments;
+        self.caller(arguments.from.as_ref(), "check-1", arguments.access.clone())
+    }
+
+    fn second(&self) -> Caller {
+        let arguments = &self.arguments;
+        self.caller(
+            arguments.second.as_ref(),
+            "check-2",
+            arguments.second_access(),
+        )
+    }
+
+    async fn open(&mut self, name: &str, caller: &Caller) -> Step<Party> {
+        match Party::open(self.clock, caller).await {
+            Ok(party) => Ok(party),
+            Err(failure) => Err(self.failed(name, failure)),
+        }
+    }
+
+    /// Lets everybody see what happens until `until`, or patience is at an end.
+    async fn wait(
+        &self,
+        parties: &mut [&mut Party],
+        until: impl Fn(&[&mut Party]) -> bool,
+    ) -> bool {
+        let end = self.clock.now() + self.arguments.patience;
+        while !until(parties) {
+            if self.clock.now() >= end {
+                return false;
+            }
+            for party in &mut *parties {
+                party.look(self.clock.now() + TURN).await;
+            }
+        }
+        true
+    }
+
+    fn failed(&mut self, name: &str, failure: Failure) -> Stopped {
+        // Reported; what comes after it is not tried.
+        let _ = self.done(name, failure.into());
+        Stopped
+    }
+
+    fn done(&mut self, name: &str, finding: Finding) -> Step {
+        let now = self.clock.now();
+        let took = now.saturating_since(self.since);
+        self.since = now;
+        match self.report.step(name, &finding, took) {
+            true => Ok(()),
+            false => Err(Stopped),
+        }
+    }
+}
+
+/// Host and port of the chat.
+fn place(party: &Party) -> String {
+    let path = party.participant.peer().map_or("", |peer| &peer.path);
+    let uri = UriRef::parse(path.split_whitespace().next().unwrap_or_default());
+    uri.map_or_else(
+        |_| "the chat".to_owned(),
+        |uri| format!("{}:{}", uri.host(), uri.port().unwrap_or_default()),
+    )
+}

@@ -1,0 +1,172 @@
+//! One of the many participants of a load run.
+
+use super::Run;
+use crate::call::Caller;
+use crate::failure::Failure;
+use crate::msrp::Received;
+use crate::participant::{News, Participant};
+use crate::screen::text_of;
+use msrp_conference::time::Moment;
+use std::time::Duration;
+
+/// How often somebody who has nothing to say looks whether all is over.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long a join may take.
+const JOIN_PATIENCE: Duration = Duration::from_secs(35);
+/// How long leaving may take.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
+/// What our messages begin with.
+const MARK: &str = "load";
+
+/// The participant.
+pub(super) struct Member<'a> {
+    pub(super) run: &'a Run,
+    /// The number of its room, from 0.
+    pub(super) room: usize,
+    pub(super) caller: Caller,
+    /// When it joins.
+    pub(super) at: Moment,
+    /// When it speaks first.
+    pub(super) speaks: Moment,
+}
+
+/// It is no longer in the room.
+struct Out;
+
+impl Member<'_> {
+    /// Its whole life.
+    pub(super) async fn live(mut self) {
+        let clock = self.run.clock;
+        tokio::time::sleep(self.at.saturating_since(clock.now())).await;
+        let begun = clock.now();
+        let mut participant = match Participant::open(clock, &self.caller).await {
+            Ok(participant) => participant,
+            Err(failure) => return self.refused(&failure),
+        };
+        participant.join();
+        match self.enter(&mut participant, begun).await {
+            Ok(()) => self.talk(&mut participant).await,
+            Err(failure) => self.refused(&failure),
+        }
+        self.depart(&mut participant).await;
+    }
+
+    async fn enter(&self, participant: &mut Participant, begun: Moment) -> Result<(), Failure> {
+        let clock = self.run.clock;
+        let end = begun + JOIN_PATIENCE;
+        while clock.now() < end {
+            match participant.next(end).await {
+                Some(News::Accepted | News::Moved) => participant.connect().await?,
+                Some(News::Bound) => {
+                    let took = clock.now().saturating_since(begun);
+                    self.run.figures.borrow_mut().bound(self.room, took);
+                    return Ok(());
+                }
+                Some(News::Failed(failure)) => return Err(failure),
+                Some(News::Lost(reason)) => {
+                    return Err(Failure::unusable("join", &reason, "See the server's log."));
+                }
+                _ => {}
+            }
+        }
+        Err(Failure::silence("join"))
+    }
+
+    async fn talk(&mut self, participant: &mut Participant) {
+        let clock = self.run.clock;
+        while !self.run.over(clock.now()) {
+            let talking = clock.now() < self.run.talks_until;
+            let wake = match talking {
+                true => self.speaks.min(clock.now() + LOOK),
+                false => clock.now() + LOOK,
+            };
+            if let Some(news) = participant.next(wake).await
+                && let Err(Out) = self.take(participant, news).await
+            {
+                self.run.figures.borrow_mut().lost += 1;
+                break;
+            }
+            let now = clock.now();
+            if self.speaks <= now && now < self.run.talks_until {
+                self.speaks = self.speaks + self.run.pause;
+                let micros = now.since_epoch().as_micros();
+                let text = format!("{MARK} {micros} ");
+                let fill = self.run.size.saturating_sub(text.len());
+                if participant.say(&(text + &"x".repeat(fill))) {
+                    self.run.figures.borrow_mut().said(self.room);
+                }
+            }
+        }
+        self.run.figures.borrow_mut().gone(self.room);
+    }
+
+    async fn take(&self, participant: &mut Participant, news: News) -> Result<(), Out> {
+        let now = self.run.clock.now();
+        match news {
+            News::Message(message) => {
+                if let Some(sent) = sent_at(&message) {
+                    let latency = now.saturating_since(sent);
+                    self.run.figures.borrow_mut().heard(latency);
+                }
+            }
+            News::Sent => self.run.figures.borrow_mut().accepted += 1,
+            News::NotSent(failure) => {
+                let mut figures = self.run.figures.borrow_mut();
+                figures.not_sent += 1;
+                figures.reason(failure.to_string());
+            }
+            News::Roster(_) => self.run.figures.borrow_mut().rosters += 1,
+            News::NoRoster(failure) => self.run.figures.borrow_mut().reason(failure.to_string()),
+            News::Moved => {
+                if let Err(failure) = participant.connect().await {
+                    self.run.figures.borrow_mut().reason(failure.to_string());
+                    return Err(Out);
+                }
+            }
+            News::Failed(failure) => {
+                self.run.figures.borrow_mut().reason(failure.to_string());
+                return Err(Out);
+            }
+            News::Lost(reason) => {
+                self.run.figures.borrow_mut().reason(reason);
+                return Err(Out);
+            }
+            News::HungUp => {
+                let reason = "the room ended the call".to_owned();
+                self.run.figures.borrow_mut().reason(reason);
+                return Err(Out);
+            }
+            News::Accepted | News::Bound | News::Left | News::Capable(_) => {}
+        }
+        Ok(())
+    }
+
+    fn refused(&self, failure: &Failure) {
+        let mut figures = self.run.figures.borrow_mut();
+        figures.refused += 1;
+        figures.reason(failure.to_string());
+    }
+
+    async fn depart(&self, participant: &mut Participant) {
+        let clock = self.run.clock;
+        participant.leave();
+        let end = clock.now() + LEAVE_PATIENCE;
+        while clock.now() < end {
+            if matches!(participant.next(end).await, Some(News::Left)) {
+                return;
+            }
+        }
+    }
+}
+
+/// When a message of ours was said, by the clock of this run.
+fn sent_at(message: &Received) -> Option<Moment> {
+    let text = text_of(message);
+    let micros = text
+        .strip_prefix(MARK)?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()?;
+    Some(Moment::from_epoch(Duration::from_micros(micros)))
+}

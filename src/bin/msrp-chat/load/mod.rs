@@ -1,0 +1,211 @@
+//! `msrp-chat load`: many participants in one process, each with sockets of its own, who join
+//! rooms and talk at a given rate while what comes back is measured.
+
+mod figures;
+mod histogram;
+mod member;
+
+use crate::call::{self, Caller};
+use crate::cli::{LoadArguments, identity_at, with_user};
+use figures::Figures;
+use member::Member;
+use msrp_conference::time::{Clock, Moment};
+use msrp_conference::wire::sip::Uri;
+use std::cell::RefCell;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::LocalSet;
+
+/// How often the live line is drawn on a terminal.
+const REDRAW: Duration = Duration::from_millis(250);
+/// How often a line is written elsewhere.
+const SAY_SELDOM: Duration = Duration::from_secs(5);
+/// How often progress is told as JSON.
+const TELL: Duration = Duration::from_secs(1);
+/// No run lasts for ever.
+const LONGEST_RAMP: Duration = Duration::from_secs(3_600);
+/// How long the last copies may take.
+const SETTLE: Duration = Duration::from_secs(10);
+/// How long stragglers may take to join once all have been sent for: the give-up time of an
+/// INVITE (RFC 3261 §17.1.1.2) and a little.
+const JOIN_SLACK: Duration = Duration::from_secs(36);
+
+/// What all participants share.
+struct Run {
+    clock: Clock,
+    figures: RefCell<Figures>,
+    began: Moment,
+    talks_until: Moment,
+    /// Between two messages of the same participant.
+    pause: Duration,
+    size: usize,
+}
+
+impl Run {
+    /// All has been said and has come, or will not.
+    fn over(&self, now: Moment) -> bool {
+        let figures = self.figures.borrow();
+        now >= self.talks_until
+            && ((figures.all_delivered() && figures.all_answered())
+                || now >= self.talks_until + SETTLE)
+    }
+}
+
+/// Runs the load.
+pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
+    if let Err(line) = permitted(&arguments).await {
+        eprintln!("{line}");
+        return ExitCode::from(2);
+    }
+    let members = f64::from(arguments.participants);
+    let ramp = Duration::from_secs_f64(members / arguments.join_rate);
+    if ramp > LONGEST_RAMP {
+        eprintln!("Joining would take more than an hour: give a higher --join-rate.");
+        return ExitCode::from(2);
+    }
+    let clock = Clock::start();
+    let began = clock.now();
+    let run = Rc::new(Run {
+        clock,
+        figures: RefCell::new(Figures::new(arguments.participants, arguments.rooms)),
+        began,
+        talks_until: began + ramp + arguments.talk_for,
+        pause: Duration::from_secs_f64(members / arguments.rate),
+        size: arguments.size as usize,
+    });
+    let local = LocalSet::new();
+    let members: Vec<_> = (0..arguments.participants)
+        .map(|number| {
+            let (run, arguments) = (run.clone(), arguments.clone());
+            local.spawn_local(async move {
+                member(&run, &arguments, number, ramp).live().await;
+            })
+        })
+        .collect();
+    let watch = watch(&run, arguments.json);
+    let all = async {
+        for member in members {
+            // One that broke down is seen by what it did not do.
+            let _ = member.await;
+        }
+    };
+    local
+        .run_until(async {
+            tokio::select! {
+                () = all => {}
+                () = watch => {}
+                () = tokio::time::sleep(limit(&run)) => {}
+            }
+        })
+        .await;
+    conclude(&run, &arguments)
+}
+
+/// However slow the server: this long and no longer.
+fn limit(run: &Run) -> Duration {
+    run.talks_until.saturating_since(run.began) + JOIN_SLACK + SETTLE
+}
+
+/// Participant `number`: joins in its turn; speaks, once all have been sent for, in its turn.
+fn member<'a>(run: &'a Run, arguments: &LoadArguments, number: u32, ramp: Duration) -> Member<'a> {
+    let room = number % arguments.rooms;
+    let place = match arguments.rooms {
+        1 => arguments.room.clone(),
+        _ => numbered(&arguments.room, room + 1),
+    };
+    let from = arguments.from.clone();
+    let from = from.unwrap_or_else(|| identity_at(&arguments.room, "load"));
+    let turn = f64::from(number);
+    Member {
+        run,
+        room: room as usize,
+        caller: Caller {
+            room: place,
+            from: numbered(&from, number + 1),
+            name: String::new(),
+            access: arguments.access.clone(),
+            roster: arguments.subscribe,
+        },
+        at: run.began + Duration::from_secs_f64(turn / arguments.join_rate),
+        speaks: run.began + ramp + Duration::from_secs_f64(turn / arguments.rate),
+    }
+}
+
+/// The URI with a number behind its user.
+fn numbered(uri: &str, number: u32) -> String {
+    let user = uri.parse::<Uri>().ok().and_then(|uri| uri.user);
+    with_user(uri, &format!("{}-{number}", user.unwrap_or_default()))
+}
+
+/// Only servers on this machine, unless the user takes it on himself.
+async fn permitted(arguments: &LoadArguments) -> Result<(), String> {
+    let caller = Caller {
+        room: arguments.room.clone(),
+        from: arguments.room.clone(),
+        name: String::new(),
+        access: arguments.access.clone(),
+        roster: false,
+    };
+    let server = call::server_address(&caller).await;
+    let server = server.map_err(|failure| failure.to_string())?;
+    match server.ip().is_loopback() || arguments.remote {
+        true => Ok(()),
+        false => Err(format!(
+            "{server} is another machine: give --remote if you may put load on it."
+        )),
+    }
+}
+
+/// Shows how it goes, for ever.
+async fn watch(run: &Run, json: bool) {
+    let terminal = std::io::stderr().is_terminal();
+    let every = match (json, terminal) {
+        (true, _) => TELL,
+        (false, true) => REDRAW,
+        (false, false) => SAY_SELDOM,
+    };
+    let whole = run.talks_until.saturating_since(run.began).as_secs_f64();
+    let mut before = (0, 0);
+    loop {
+        tokio::time::sleep(every).await;
+        let took = run.clock.now().saturating_since(run.began);
+        let figures = run.figures.borrow();
+        if json {
+            tell(&figures.object("progress", took).to_string());
+            continue;
+        }
+        let share = (took.as_secs_f64() / whole.max(0.001)).min(1.0);
+        let line = figures.line(share, before, every);
+        before = (figures.sent, figures.delivered);
+        match terminal {
+            true => eprint!("\r\x1b[K{line}"),
+            false => eprintln!("{line}"),
+        }
+    }
+}
+
+fn conclude(run: &Run, arguments: &LoadArguments) -> ExitCode {
+    let figures = run.figures.borrow();
+    let took = run.clock.now().saturating_since(run.began);
+    if arguments.json {
+        tell(&figures.object("result", took).to_string());
+    } else {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+        tell(figures.summary(took).trim_end());
+    }
+    ExitCode::from(match (figures.joined, figures.good()) {
+        (0, _) => 3,
+        (_, true) => 0,
+        (_, false) => 1,
+    })
+}
+
+fn tell(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Whoever read us has gone; the exit status still tells.
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}

@@ -1,0 +1,143 @@
+//! `msrp-chat check` and `msrp-chat load` as an operator uses them, against real proxies: what
+//! is in order is said to be, and what is broken is found at its step, with what mends it.
+
+#[path = "harness/mod.rs"]
+mod harness;
+
+use std::process::{Command, Output};
+
+use harness::on_every_host;
+use harness::plan::{Plan, free_port};
+use serde_json::Value;
+
+/// Runs `msrp-chat` to its end.
+fn msrp_chat(line: &[&str]) -> (i32, Vec<Value>, Output) {
+    let output = Command::new(env!("CARGO_BIN_EXE_msrp-chat"))
+        .args(line)
+        .env_remove("MSRP_CHAT_PASSWORD")
+        .output()
+        .expect("msrp-chat");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let objects = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let status = output.status.code().expect("an exit status");
+    (status, objects.collect(), output)
+}
+
+/// Expects a check to fail at `step`, with advice that names `remedy`, and to stop there.
+fn fails_at(step: &str, remedy: &str, line: &[&str]) {
+    let (status, steps, output) =
+        msrp_chat(&[&["check", "--json", "--patience", "4"], line].concat());
+    assert_eq!(status, 1, "{output:?}");
+    let last = &steps[steps.len() - 2];
+    assert_eq!(
+        (&last["step"], &last["result"]),
+        (&step.into(), &"failed".into()),
+        "{last}"
+    );
+    let advice = last["advice"].as_str().unwrap_or_default();
+    assert!(advice.contains(remedy), "{remedy:?} is not in {advice:?}");
+    assert_eq!(steps[steps.len() - 1]["result"], "failed");
+}
+
+#[test]
+fn a_good_server_is_checked_green() {
+    on_every_host(|host| {
+        let proxy = Plan::new(host).start();
+        let (status, steps, output) = msrp_chat(&["check", "--json", &proxy.room("lobby")]);
+        assert_eq!(status, 0, "{output:?}");
+        let named: Vec<_> = steps
+            .iter()
+            .filter_map(|step| step["step"].as_str())
+            .collect();
+        assert_eq!(
+            named,
+            [
+                "address",
+                "sip",
+                "join",
+                "focus",
+                "description",
+                "connection",
+                "certificate",
+                "bind",
+                "roster",
+                "second",
+                "second-bind",
+                "news",
+                "message",
+                "reply",
+                "leave"
+            ]
+        );
+        assert!(
+            steps.iter().all(|step| step["result"] != "failed"),
+            "{steps:?}"
+        );
+        let (status, steps, output) =
+            msrp_chat(&["check", "--json", "--tcp", &proxy.room("lobby")]);
+        assert_eq!((status, steps.len()), (0, 16), "{output:?}");
+        proxy.stop();
+    });
+}
+
+#[test]
+fn what_is_broken_is_found_at_its_step() {
+    on_every_host(|host| {
+        let proxy = Plan::new(host)
+            .parameter("advertise", format!("127.0.0.1:{}", free_port()))
+            .parameter("adhoc", "no")
+            .start();
+        fails_at("connection", "firewall", &[&proxy.room("lobby")]);
+        fails_at("join", "no such room", &[&proxy.room("nowhere")]);
+        proxy.stop();
+        let nothing = format!("sip:lobby@127.0.0.1:{}", free_port());
+        fails_at("sip", "Is the server running", &[&nothing]);
+        fails_at("address", "--proxy", &["sip:lobby@no-such-host.invalid"]);
+    });
+}
+
+#[test]
+fn a_load_reaches_everybody() {
+    on_every_host(|host| {
+        let proxy = Plan::new(host).parameter("notify_interval_ms", 200).start();
+        let room = proxy.room("load");
+        let line =
+            "load --json --subscribe --participants 12 --rooms 3 --join-rate 100 --rate 60 --for 2";
+        let line: Vec<&str> = line.split(' ').chain([room.as_str()]).collect();
+        let (status, objects, output) = msrp_chat(&line);
+        assert_eq!(status, 0, "{output:?}");
+        let result = objects.last().expect("a result");
+        assert_eq!(
+            (&result["event"], &result["joined"]),
+            (&"result".into(), &12.into())
+        );
+        let number = |name: &str| result[name].as_u64().unwrap_or_default();
+        assert!(number("sent") >= 60, "{result}");
+        // Four in a room: three copies of every message.
+        assert_eq!(number("delivered"), number("sent") * 3, "{result}");
+        assert_eq!(result["latency_microseconds"]["count"], result["delivered"]);
+        assert!(number("rosters") >= 12, "{result}");
+        proxy.stop();
+    });
+}
+
+#[test]
+fn nobody_elses_server_is_loaded_by_mistake() {
+    let (status, _, output) = msrp_chat(&["load", "sip:load@192.0.2.1"]);
+    assert_eq!(status, 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--remote"));
+}
+
+#[test]
+fn a_load_without_server_says_so() {
+    let room = format!("sip:load@127.0.0.1:{}", free_port());
+    let (status, objects, _) =
+        msrp_chat(&["load", "--json", "--participants", "2", "--for", "1", &room]);
+    assert_eq!(status, 3);
+    let result = objects.last().expect("a result");
+    assert_eq!(result["refused"], 2);
+    let reasons = result["reasons"].to_string();
+    assert!(reasons.contains("nothing listens"), "{reasons}");
+}
