@@ -17,6 +17,9 @@ use crate::wire::sip::{Headers, Method, NameAddr, Response, Uri};
 impl Focus {
     /// A provisional answer to our INVITE.
     pub(super) fn invitation_progress(&mut self, now: Moment, id: InvitationId, code: u16) {
+        if code <= 100 {
+            return;
+        }
         if matches!(code, 180 | 183) {
             self.show_alerting(now, id);
         }

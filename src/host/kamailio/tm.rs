@@ -17,6 +17,7 @@ use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::{logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
+use crate::wire::sip::Method;
 
 host_symbols! {
     /// tm's functions by name; its table of them shifted between series.
@@ -31,6 +32,7 @@ host_symbols! {
         set_current_transaction: abi::SetCurrentTransaction = c"set_t",
         release_reference: abi::ReleaseReference = c"unref_cell",
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
+        cancel_request: abi::CancelRequest = c"t_uac_cancel",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
     }
 }
@@ -287,6 +289,28 @@ impl Tm {
         Ok(())
     }
 
+    /// CANCELs an INVITE of ours that has had a provisional response.
+    ///
+    /// # Safety
+    /// On the conference process' main thread.
+    unsafe fn cancel(&self, id: TransactionId) {
+        let mut none = borrowed(b"");
+        let mut no_body = borrowed(b"");
+        // SAFETY: tm looks the transaction up itself and copies the (empty) texts; no
+        // callback. The transaction it made current must not stay so.
+        unsafe {
+            (self.cancel_request)(
+                &mut none,
+                &mut no_body,
+                id.hash,
+                id.label,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            );
+            (self.set_current_transaction)(abi::NO_TRANSACTION, abi::UNDEFINED_BRANCH);
+        }
+    }
+
     /// # Safety
     /// On the conference process' main thread.
     unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
@@ -317,7 +341,11 @@ impl Tm {
             headers: &mut headers,
             body: &mut body,
             dialog: &mut dialog,
-            events: abi::LOCAL_COMPLETED,
+            events: if request.method == Method::Invite {
+                abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE
+            } else {
+                abi::LOCAL_COMPLETED
+            },
             callback: finished as *mut c_void,
             argument: request.id.0 as *mut c_void,
             ..kamailio_request::default()
@@ -375,7 +403,10 @@ impl Host for Kamailio {
         unsafe { self.tm.send(request) }
     }
 
-    fn cancel(&mut self, _transaction: TransactionId) {}
+    fn cancel(&mut self, transaction: TransactionId) {
+        // SAFETY: as above.
+        unsafe { self.tm.cancel(transaction) }
+    }
 
     fn log(&mut self, line: &Line) {
         logging::write(line);
@@ -398,10 +429,10 @@ unsafe extern "C" fn cancel_came(
     });
 }
 
-/// tm calls this in whichever process got the final response, or the time-out.
+/// tm calls this in whichever process got a response, or the time-out.
 unsafe extern "C" fn finished(
-    _cell: *mut abi::Transaction,
-    _event: c_int,
+    cell: *mut abi::Transaction,
+    event: c_int,
     what: *mut kamailio_event,
 ) {
     guard((), || {
@@ -415,7 +446,16 @@ unsafe extern "C" fn finished(
             (*what.argument as u64, what.code, response(what))
         };
         let code = u16::try_from(code).unwrap_or(500);
-        if code < 200 {
+        if event != abi::LOCAL_COMPLETED {
+            if (100..200).contains(&code) && !cell.is_null() {
+                // SAFETY: tm passes a transaction it holds.
+                let transaction = unsafe { ids(cell.cast()) };
+                hand_over(&Frame::Progress {
+                    request: RequestId(request),
+                    code,
+                    transaction,
+                });
+            }
             return;
         }
         hand_over(&Frame::Outcome {

@@ -15,6 +15,7 @@ use crate::host::guard::guard;
 use crate::host::{logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
+use crate::wire::sip::Method;
 
 /// tm's functions, copied out of its table.
 #[derive(Clone, Copy)]
@@ -27,6 +28,7 @@ pub(super) struct Tm {
     request_within: abi::RequestWithin,
     current_transaction: abi::CurrentTransaction,
     release_reference: abi::ReleaseReference,
+    cancel_transaction: abi::CancelTransaction,
     look_up_cancelled: abi::LookUpCancelled,
     set_kept_reason: abi::SetKeptReason,
 }
@@ -103,6 +105,7 @@ impl Tm {
                     table.current_transaction,
                 )?,
                 release_reference: function::<abi::ReleaseReference>(table.release_reference)?,
+                cancel_transaction: function::<abi::CancelTransaction>(table.cancel_transaction)?,
                 look_up_cancelled: function::<abi::LookUpCancelled>(table.look_up_cancelled)?,
                 set_kept_reason: function::<abi::SetKeptReason>(table.set_kept_reason)?,
             })
@@ -216,6 +219,22 @@ impl Tm {
         Ok(())
     }
 
+    /// CANCELs an INVITE of ours that has had a provisional response.
+    ///
+    /// # Safety
+    /// On the conference process' main thread.
+    unsafe fn cancel(&self, id: TransactionId) {
+        let mut cell = ptr::null_mut();
+        // SAFETY: a found transaction is referenced for us until we release it; no headers
+        // are added.
+        unsafe {
+            if (self.look_up_ids)(&mut cell, id.hash, id.label) >= 0 && !cell.is_null() {
+                (self.cancel_transaction)(cell, ptr::null());
+                (self.release_reference)(cell);
+            }
+        }
+    }
+
     /// # Safety
     /// On the conference process' main thread.
     unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
@@ -232,6 +251,11 @@ impl Tm {
             local_uri: borrowed(request.local_uri.as_bytes()),
             remote_uri: borrowed(request.remote_uri.as_bytes()),
             remote_target: borrowed(request.request_uri.as_bytes()),
+            transaction_flags: if request.method == Method::Invite {
+                abi::PASS_PROVISIONAL
+            } else {
+                0
+            },
             state: abi::CONFIRMED,
             send_socket: request.socket.handle as *mut c_void,
             ..opensips_dialog::default()
@@ -304,7 +328,10 @@ impl Host for OpenSips {
         unsafe { self.tm.send(request) }
     }
 
-    fn cancel(&mut self, _transaction: TransactionId) {}
+    fn cancel(&mut self, transaction: TransactionId) {
+        // SAFETY: as above.
+        unsafe { self.tm.cancel(transaction) }
+    }
 
     fn log(&mut self, line: &Line) {
         logging::write(line);
@@ -327,9 +354,9 @@ unsafe extern "C" fn cancel_came(
     });
 }
 
-/// tm calls this in whichever process got the final response, or the time-out.
+/// tm calls this in whichever process got a response, or the time-out.
 unsafe extern "C" fn finished(
-    _cell: *mut abi::Transaction,
+    cell: *mut abi::Transaction,
     _event: c_int,
     what: *mut opensips_event,
 ) {
@@ -345,7 +372,16 @@ unsafe extern "C" fn finished(
         };
         let code = u16::try_from(code).unwrap_or(500);
         if code < 200 {
-            return; // tm's own parameter makes it report provisional responses
+            if !cell.is_null() {
+                // SAFETY: tm passes a transaction it holds.
+                let transaction = unsafe { ids(cell.cast()) };
+                hand_over(&Frame::Progress {
+                    request: RequestId(request),
+                    code,
+                    transaction,
+                });
+            }
+            return;
         }
         hand_over(&Frame::Outcome {
             request: RequestId(request),
