@@ -12,6 +12,7 @@ HOST ?= kamailio
 .PHONY: all install abi-check deps demo test bench lint clean
 
 all: cargo
+	@.ci/deps build
 	$(CARGO) build --release --locked
 	@mkdir -p build
 	cp target/release/libmsrp_conference.so build/msrp_conference.so
