@@ -1,11 +1,12 @@
 //! Requests inside a dialog: ACK, BYE, re-INVITE, OPTIONS (RFC 3261 §12.2.2, §14).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::conference::{Answering, EndpointId};
+use super::conference::{Answering, Endpoint, EndpointId};
 use super::dialog::DialogKey;
 use super::join::{Opening, parse_offer};
-use super::offer_answer::{self, Accepted};
+use super::offer_answer::{self, Accepted, Terms};
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
 use super::session_timer::Agreement;
@@ -83,7 +84,7 @@ impl Focus {
     }
 
     /// The ACK of a 2xx; it may bring the answer to our offer.
-    pub(super) fn ack(&mut self, now: Moment, request: &Request) {
+    pub(super) fn ack(&mut self, now: Moment, request: &Request, source: IpAddr) {
         let Some(Usage::Endpoint(id)) =
             DialogKey::of_request(request).and_then(|key| self.dialogs.get(&key).copied())
         else {
@@ -97,7 +98,10 @@ impl Focus {
             return;
         }
         let answer = Description::parse(&request.body).ok();
-        let accepted = answer.as_ref().map(offer_answer::evaluate_answer);
+        let terms = Terms::only(endpoint.media.local.secure);
+        let accepted = answer
+            .as_ref()
+            .map(|answer| offer_answer::evaluate_answer(answer, terms, Some(source)));
         match (answer, accepted) {
             (Some(answer), Some(Ok(accepted))) => self.amend(now, id, answer, accepted),
             (_, problem) => {
@@ -149,7 +153,12 @@ impl Focus {
         }
         let needs_ack = incoming.request.method == Method::Invite;
         let agreement = self.settle(&incoming.request)?;
-        let Opening { offer, guests } = parse_offer(&incoming.request, endpoint.role)?;
+        let Opening { offer, guests } = parse_offer(
+            &incoming.request,
+            endpoint.role,
+            self.terms_again(endpoint),
+            incoming.arrival.source.ip(),
+        )?;
         if !guests.is_empty() {
             // Row L02: lists come with the first INVITE only.
             return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
@@ -179,6 +188,14 @@ impl Focus {
         Ok(())
     }
 
+    /// A session keeps its transport; a lost one may come back over another.
+    fn terms_again(&self, endpoint: &Endpoint) -> Terms {
+        match self.conferences.get(&endpoint.room) {
+            Some(conference) if endpoint.session.is_none() => self.terms(&conference.policy),
+            _ => Terms::only(endpoint.media.local.secure),
+        }
+    }
+
     /// Settles the session timer of a session refresh request.
     pub(super) fn settle(&self, request: &Request) -> Verdict<Agreement> {
         Agreement::settle(request, self.config.session_expires, self.config.min_se)
@@ -190,7 +207,11 @@ impl Focus {
             return;
         };
         // Whatever cannot be used changes nothing: the old session runs on.
-        if let Ok(accepted) = offer_answer::evaluate_answer(&answer) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let terms = Terms::only(endpoint.media.local.secure);
+        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
             self.amend(now, id, answer, accepted);
         }
     }
@@ -210,7 +231,13 @@ impl Focus {
             return;
         };
         let fresh = match self.conferences.get(&room).map(|c| Arc::clone(&c.policy)) {
-            Some(policy) if lost => Some(self.new_session(&socket, &policy, role)),
+            Some(policy) if lost => {
+                let secure = match offer {
+                    Some((_, accepted)) => accepted.secure,
+                    None => self.terms(&policy).secure(),
+                };
+                Some(self.new_session(&socket, &policy, role, secure))
+            }
             _ => None,
         };
         let Some(endpoint) = self.endpoints.get_mut(&id) else {

@@ -163,7 +163,8 @@ impl Focus {
     fn dialing(&mut self, room: &RoomUri, user: &UserUri, inviter: &Inviter) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
-        let (session, local) = self.new_session(&inviter.socket, &policy, role);
+        let (session, local) =
+            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
         let origin = Origin {
             session: self.next_id(),
             version: 1,

@@ -128,7 +128,14 @@ impl Focus {
         };
         invitation.dialog.established(response);
         let answer = Description::parse(&response.body).ok();
-        let accepted = answer.as_ref().map(offer_answer::evaluate_answer);
+        let secure = match &invitation.course {
+            Course::Dialing { media, .. } => media.local.secure,
+            Course::Referring { .. } => false,
+        };
+        let terms = offer_answer::Terms::only(secure);
+        let accepted = answer
+            .as_ref()
+            .map(|answer| offer_answer::evaluate_answer(answer, terms, None));
         let (Some(answer), Some(Ok(mut accepted))) = (answer, accepted) else {
             self.hang_up(now, id);
             self.invitation_failed(now, id, 488, None);

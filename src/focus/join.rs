@@ -1,5 +1,6 @@
 //! Joining: INVITE, admission at the switch, 2xx, ACK (DESIGN: admit, then answer).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::conference::{
@@ -7,7 +8,7 @@ use super::conference::{
 };
 use super::dialog::Dialog;
 use super::entrance::{Entrance, RETRY_AFTER};
-use super::offer_answer::{self, Accepted, Local, Origin};
+use super::offer_answer::{self, Accepted, Local, Origin, Terms};
 use super::policy::Policy;
 use super::refusal::{Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact};
@@ -40,7 +41,12 @@ impl Focus {
             return Err(Refusal::new(503).because("shutting down"));
         }
         let entrance = self.entrance(incoming, room)?;
-        let Opening { offer, guests } = parse_offer(&incoming.request, entrance.role)?;
+        let Opening { offer, guests } = parse_offer(
+            &incoming.request,
+            entrance.role,
+            self.terms(&entrance.policy),
+            incoming.arrival.source.ip(),
+        )?;
         self.check_guests(&entrance.room, &entrance.policy, entrance.role, &guests)?;
         let agreement = self.settle(&incoming.request)?;
         self.check_capacity(&entrance)?;
@@ -76,7 +82,11 @@ impl Focus {
         let contact = room_contact(&request.uri, room, &arrival.socket);
         let dialog = Dialog::accept(request, arrival, local_tag, contact)
             .map_err(|error| Refusal::new(400).because(error))?;
-        let (session, local) = self.new_session(&arrival.socket, &entrance.policy, *role);
+        let secure = match &offer {
+            Some((_, accepted)) => accepted.secure,
+            None => self.terms(&entrance.policy).secure(),
+        };
+        let (session, local) = self.new_session(&arrival.socket, &entrance.policy, *role, secure);
         let origin = Origin {
             session: self.next_id(),
             version: 1,
@@ -124,13 +134,17 @@ impl Focus {
         socket: &Socket,
         policy: &Policy,
         role: Role,
+        secure: bool,
     ) -> (SessionId, Local) {
         let id = token(self.entropy.as_mut(), SESSION_ID_LENGTH);
-        let (host, port) = self.msrp_address(socket);
+        let (host, port) = self.msrp_address(socket, secure);
+        let scheme = if secure { "msrps" } else { "msrp" };
         let local = Local {
-            own_uri: format!("msrp://{host}:{port}/{id};tcp"),
+            own_uri: format!("{scheme}://{host}:{port}/{id};tcp"),
             host,
             port,
+            secure,
+            fingerprint: self.fingerprint.clone().filter(|_| secure),
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
@@ -512,7 +526,12 @@ pub(super) struct Opening {
 }
 
 /// Reads the body; an unusable one is refused.
-pub(super) fn parse_offer(request: &Request, role: Role) -> Verdict<Opening> {
+pub(super) fn parse_offer(
+    request: &Request,
+    role: Role,
+    terms: Terms,
+    source: IpAddr,
+) -> Verdict<Opening> {
     let body = InviteBody::read(&request.headers, &request.body).map_err(|error| match error {
         BodyError::Unsupported => Refusal::new(415).with("Accept", ACCEPT),
         _ => Refusal::new(400).because(error),
@@ -529,8 +548,8 @@ pub(super) fn parse_offer(request: &Request, role: Role) -> Verdict<Opening> {
         });
     };
     let offer = Description::parse(&sdp).map_err(|error| Refusal::new(400).because(error))?;
-    let mut accepted =
-        offer_answer::evaluate_offer(&offer).map_err(|error| Refusal::new(488).because(error))?;
+    let mut accepted = offer_answer::evaluate_offer(&offer, terms, Some(source))
+        .map_err(|error| Refusal::new(488).because(error))?;
     accepted.peer.sends &= role != Role::Observer;
     Ok(Opening {
         offer: Some((offer, accepted)),

@@ -1,28 +1,44 @@
 //! Offer and answer for the one MSRP stream of a room (RFC 3264, 4975 §8, 6135, 7701 §5.2).
 
+mod read;
+
+#[cfg(test)]
+mod tests;
+
 use crate::control::{Peer, Setup};
-use crate::wire::msrp;
+use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sdp::{Attribute, Description, Media};
+
+pub(super) use read::{Unacceptable, evaluate_answer, evaluate_offer};
 
 /// The only root type of a room (RFC 7701 §5.2).
 const CPIM: &str = "message/cpim";
-const PROTOCOL: &str = "TCP/MSRP";
+/// Protocols of a stream (RFC 4975 §8.1).
+const TCP: &str = "TCP/MSRP";
+const TLS: &str = "TCP/TLS/MSRP";
 
-/// Why a description cannot be used; each is answered 488 with this text as Warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unacceptable {
-    /// Nothing to chat over.
-    #[error("no m=message stream over TCP/MSRP")]
-    NoMessageStream,
-    /// The stream wants TLS, which no listener offers.
-    #[error("MSRP over TLS is not offered here, use TCP/MSRP")]
-    Tls,
-    /// RFC 7701 §5.2.
-    #[error("a=accept-types must allow message/cpim")]
-    NoCpim,
-    /// RFC 4975 §8.2.
-    #[error("a=path is missing or malformed")]
-    Path,
+/// Which protocols a stream may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// `TCP/MSRP`.
+    pub(super) tcp: bool,
+    /// `TCP/TLS/MSRP`.
+    pub(super) tls: bool,
+}
+
+impl Terms {
+    /// Only this one, as for a session that already lives.
+    pub(super) fn only(secure: bool) -> Self {
+        Self {
+            tcp: !secure,
+            tls: secure,
+        }
+    }
+
+    /// What our own offers say: TCP where it is possible, every client can do that.
+    pub(super) fn secure(self) -> bool {
+        !self.tcp
+    }
 }
 
 /// What a usable description says.
@@ -34,6 +50,10 @@ pub(super) struct Accepted {
     pub(super) peer: Peer,
     /// Our side of a=setup.
     pub(super) setup: Setup,
+    /// The stream runs over TLS.
+    pub(super) secure: bool,
+    /// Both sides do CEMA (RFC 6714).
+    pub(super) cema: bool,
 }
 
 /// What our description says.
@@ -45,6 +65,10 @@ pub(super) struct Local {
     pub(super) port: u16,
     /// The MSRP URI of this session.
     pub(super) own_uri: String,
+    /// The stream runs over TLS.
+    pub(super) secure: bool,
+    /// Of our certificate (RFC 8122), where the stream runs over TLS.
+    pub(super) fingerprint: Option<Fingerprint>,
     /// Largest message we take, octets.
     pub(super) max_size: u64,
     /// `a=chatroom:nickname` (RFC 7701 §8; the token is singular on the wire, row G09).
@@ -62,121 +86,6 @@ pub(super) struct Origin {
     pub(super) version: u64,
 }
 
-/// Reads an offer of the peer.
-pub(super) fn evaluate_offer(offer: &Description) -> Result<Accepted, Unacceptable> {
-    evaluate(offer, |setup| match setup {
-        Some("passive") => Setup::Active,
-        // RFC 4975 §5.4: without a=setup the offerer connects.
-        _ => Setup::Passive,
-    })
-}
-
-/// Reads the peer's answer to an offer of ours, which said `actpass`.
-pub(super) fn evaluate_answer(answer: &Description) -> Result<Accepted, Unacceptable> {
-    evaluate(answer, |setup| match setup {
-        Some("active") => Setup::Passive,
-        // Without a=setup the offerer connects, and that is us (row C88).
-        _ => Setup::Active,
-    })
-}
-
-fn evaluate(
-    description: &Description,
-    setup: impl Fn(Option<&str>) -> Setup,
-) -> Result<Accepted, Unacceptable> {
-    let mut problem = Unacceptable::NoMessageStream;
-    for (index, media) in description.media.iter().enumerate() {
-        match peer_of(description, media) {
-            Ok(peer) => {
-                let said = value(media, "setup").map(str::to_ascii_lowercase);
-                return Ok(Accepted {
-                    index,
-                    peer,
-                    setup: setup(said.as_deref()),
-                });
-            }
-            Err(found) if found > problem => problem = found,
-            Err(_) => {}
-        }
-    }
-    Err(problem)
-}
-
-impl PartialOrd for Unacceptable {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        // The problem of the stream that came furthest is the one worth telling.
-        (*self as u8).partial_cmp(&(*other as u8))
-    }
-}
-
-fn peer_of(description: &Description, media: &Media) -> Result<Peer, Unacceptable> {
-    // A file transfer is no chat (row T07).
-    if media.kind != "message" || media.port == 0 || media.attribute("file-selector").is_some() {
-        return Err(Unacceptable::NoMessageStream);
-    }
-    if media.protocol.eq_ignore_ascii_case("TCP/TLS/MSRP") {
-        return Err(Unacceptable::Tls);
-    }
-    if !media.protocol.eq_ignore_ascii_case(PROTOCOL) {
-        return Err(Unacceptable::NoMessageStream);
-    }
-    let accept_types = words(media, "accept-types");
-    if !accept_types.iter().any(|range| covers(range, CPIM)) {
-        return Err(Unacceptable::NoCpim);
-    }
-    let path = words(media, "path");
-    if path.is_empty() || path.iter().any(|uri| uri.parse::<msrp::Uri>().is_err()) {
-        return Err(Unacceptable::Path);
-    }
-    let tokens = words(media, "chatroom");
-    let (sends, receives) = direction(description, media);
-    Ok(Peer {
-        path,
-        accept_types,
-        accept_wrapped_types: words(media, "accept-wrapped-types"),
-        max_size: value(media, "max-size").and_then(|text| text.trim().parse().ok()),
-        chatroom: media.attribute("chatroom").is_some(),
-        private_messages: tokens
-            .iter()
-            .any(|token| token.eq_ignore_ascii_case("private-messages")),
-        sends,
-        receives,
-        fingerprints: Vec::new(),
-        dial: None,
-    })
-}
-
-/// Whether a media range (`*`, `text/*`, `text/plain`) holds a type (RFC 4975 §8.6).
-fn covers(range: &str, media_type: &str) -> bool {
-    if range == "*" || range == "*/*" {
-        return true;
-    }
-    match range.strip_suffix("/*") {
-        Some(kind) => media_type
-            .split_once('/')
-            .is_some_and(|(of, _)| of.eq_ignore_ascii_case(kind)),
-        None => range.eq_ignore_ascii_case(media_type),
-    }
-}
-
-/// Whether the peer sends and whether it receives content (RFC 8866 §6.7, row C87).
-fn direction(description: &Description, media: &Media) -> (bool, bool) {
-    let named = |attributes: &[Attribute]| {
-        attributes.iter().find_map(
-            |attribute| match attribute.name.to_ascii_lowercase().as_str() {
-                "sendrecv" => Some((true, true)),
-                "sendonly" => Some((true, false)),
-                "recvonly" => Some((false, true)),
-                "inactive" => Some((false, false)),
-                _ => None,
-            },
-        )
-    };
-    named(&media.attributes)
-        .or_else(|| named(&description.attributes))
-        .unwrap_or((true, true))
-}
-
 /// Our answer: the accepted stream, every other one refused in its place (RFC 3264 §6).
 pub(super) fn answer(
     offer: &Description,
@@ -192,6 +101,9 @@ pub(super) fn answer(
         if index == accepted.index {
             let mut stream = message_stream(local, setup);
             stream.attributes.extend(mirrored_direction(&accepted.peer));
+            if accepted.cema {
+                stream.attributes.push(attribute("msrp-cema", None));
+            }
             stream
         } else {
             refused(offered)
@@ -200,7 +112,8 @@ pub(super) fn answer(
     description(local, origin, media.collect())
 }
 
-/// Our offer: `actpass`, never `passive` (RFC 6135 §4.2.2).
+/// Our offer: `actpass`, never `passive` (RFC 6135 §4.2.2, U02). It never says msrp-cema, so
+/// that no answer can ask for another offer without it (RFC 6714 §4.2, U13).
 pub(super) fn offer(local: &Local, origin: Origin) -> Description {
     let mut stream = message_stream(local, "actpass");
     if local.observer {
@@ -230,10 +143,10 @@ fn message_stream(local: &Local, setup: &str) -> Media {
     if local.private_messages {
         tokens.push("private-messages");
     }
-    Media {
+    let mut stream = Media {
         kind: "message".to_owned(),
         port: local.port,
-        protocol: PROTOCOL.to_owned(),
+        protocol: if local.secure { TLS } else { TCP }.to_owned(),
         formats: "*".to_owned(),
         connection: None,
         attributes: vec![
@@ -248,7 +161,14 @@ fn message_stream(local: &Local, setup: &str) -> Media {
             attribute("max-size", Some(&local.max_size.to_string())),
         ],
         other: Vec::new(),
+    };
+    if let Some(fingerprint) = local.fingerprint.as_ref().filter(|_| local.secure) {
+        let value = fingerprint.to_string();
+        stream
+            .attributes
+            .push(attribute("fingerprint", Some(&value)));
     }
+    stream
 }
 
 fn mirrored_direction(peer: &Peer) -> Option<Attribute> {
@@ -286,16 +206,4 @@ fn attribute(name: &str, value: Option<&str>) -> Attribute {
         name: name.to_owned(),
         value: value.map(str::to_owned),
     }
-}
-
-fn value<'a>(media: &'a Media, name: &str) -> Option<&'a str> {
-    media.attribute(name).flatten().map(str::trim)
-}
-
-fn words(media: &Media, name: &str) -> Vec<String> {
-    value(media, name)
-        .into_iter()
-        .flat_map(str::split_ascii_whitespace)
-        .map(str::to_owned)
-        .collect()
 }

@@ -104,6 +104,7 @@ pub(super) struct Policy {
     pub(super) one_device: bool,
     pub(super) only_moderators_invite: bool,
     pub(super) lifetime: Lifetime,
+    pub(super) only_tls: bool,
 }
 
 impl Policy {
@@ -122,6 +123,7 @@ impl Policy {
             one_device: entry.one_device,
             only_moderators_invite: entry.only_moderators_invite,
             lifetime: entry.lifetime,
+            only_tls: entry.only_tls,
         })
     }
 

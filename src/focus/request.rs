@@ -1,16 +1,22 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
 use super::dialog::DialogKey;
+use super::offer_answer::Terms;
+use super::policy::Policy;
 use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
 use super::timers::Timer;
 use super::{
-    Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Usage, offer_answer,
+    Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Transport, Usage,
+    offer_answer,
 };
 use crate::control::{RoomUri, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::multipart::ACCEPT;
 use crate::wire::sip::{CSeq, Headers, Message, Method, NameAddr, Request, Uri};
+
+/// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
+const DEFAULT_PORT: u16 = 2855;
 
 /// A request with what is needed to answer it.
 pub(super) struct Incoming {
@@ -33,7 +39,7 @@ impl Focus {
             }
         };
         if request.method == Method::Ack {
-            self.ack(now, &request);
+            self.ack(now, &request, arrival.source.ip());
             return;
         }
         let Some(transaction) = arrival.transaction else {
@@ -120,11 +126,15 @@ impl Focus {
     pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
         let create = incoming.arrival.options.create;
         let policy = self.policy(room, create).ok_or(Refusal::new(404))?;
-        let (host, port) = self.msrp_address(&incoming.arrival.socket);
+        let secure = self.terms(&policy).secure();
+        let (host, port) = self.msrp_address(&incoming.arrival.socket, secure);
+        let scheme = if secure { "msrps" } else { "msrp" };
         let local = offer_answer::Local {
-            own_uri: format!("msrp://{host}:{port};tcp"),
+            own_uri: format!("{scheme}://{host}:{port};tcp"),
             host,
             port,
+            secure,
+            fingerprint: self.fingerprint.clone().filter(|_| secure),
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
@@ -154,13 +164,39 @@ impl Focus {
         }
     }
 
-    /// Host and port for `a=path`.
-    pub(super) fn msrp_address(&self, socket: &Socket) -> (String, u16) {
-        let listener = self.config.listen.first();
-        let port = listener.map_or(2855, |listen| listen.address.port());
+    /// Host and port for `a=path`: of the first listener of the transport. An advertised
+    /// port stands for the first listener of all.
+    pub(super) fn msrp_address(&self, socket: &Socket, secure: bool) -> (String, u16) {
+        let transport = if secure {
+            Transport::Tls
+        } else {
+            Transport::Tcp
+        };
+        let mut listeners = self.config.listen.iter().enumerate();
+        let (place, port) = listeners
+            .find(|(_, listen)| listen.transport == transport)
+            .map_or((0, DEFAULT_PORT), |(place, it)| (place, it.address.port()));
         match &self.config.advertise {
-            Some(advertise) => (advertise.host.clone(), advertise.port.unwrap_or(port)),
+            Some(advertise) => {
+                let own = advertise.port.filter(|_| place == 0);
+                (advertise.host.clone(), own.unwrap_or(port))
+            }
             None => (socket.host.clone(), port),
+        }
+    }
+
+    /// How MSRP may come into a room: as there are listeners, over TLS only where the room
+    /// says so (RFC 7701 §4.1).
+    pub(super) fn terms(&self, policy: &Policy) -> Terms {
+        let has = |transport| {
+            self.config
+                .listen
+                .iter()
+                .any(|it| it.transport == transport)
+        };
+        Terms {
+            tcp: has(Transport::Tcp) && !policy.only_tls,
+            tls: has(Transport::Tls),
         }
     }
 }

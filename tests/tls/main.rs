@@ -81,7 +81,9 @@ impl Rig {
     fn bound(&self, name: &str) {
         self.await_notice(|notice| match notice {
             Notice::Bound { session, .. } => (session.as_str() == name).then_some(()),
-            Notice::Lost { session, cause, .. } => panic!("{session} lost: {cause:?}"),
+            Notice::Lost { session, cause, .. } if session.as_str() == name => {
+                panic!("{session} lost: {cause:?}")
+            }
             _ => None,
         });
     }

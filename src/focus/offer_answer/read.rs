@@ -1,0 +1,357 @@
+//! What the peer's description says, and whether it can be used.
+
+use std::net::IpAddr;
+
+use super::{Accepted, CPIM, TCP, TLS, Terms};
+use crate::control::{Dial, Peer, Setup};
+use crate::wire::fingerprint::{Fingerprint, FingerprintError, MAX_FINGERPRINTS};
+use crate::wire::msrp::UriRef;
+use crate::wire::sdp::{Attribute, Description, Media};
+
+/// The port of who only connects (RFC 4145 §4.1).
+const DISCARD: u16 = 9;
+
+/// Why a description cannot be used; each is answered 488 with this text as Warning. The
+/// problem of the stream that came furthest is the one told: they stand in that order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub(in crate::focus) enum Unacceptable {
+    /// Nothing to chat over.
+    #[error("no m=message stream over MSRP")]
+    NoMessageStream,
+    /// The stream wants TLS, which no listener offers or the session does not run over.
+    #[error("MSRP over TLS is not offered here, use TCP/MSRP")]
+    Tls,
+    /// The stream wants TCP, which the room forbids (RFC 7701 §4.1) or no listener offers.
+    #[error("only MSRP over TLS is taken here, use TCP/TLS/MSRP")]
+    TlsOnly,
+    /// RFC 7701 §5.2.
+    #[error("a=accept-types must allow message/cpim")]
+    NoCpim,
+    /// RFC 4975 §8.2.
+    #[error("a=path is missing or malformed")]
+    Path,
+    /// We are to connect, and the path names nothing to connect to.
+    #[error("a=path names no host and port to connect to by TCP")]
+    NoTarget,
+    /// No hash function in common (RFC 8122 §5).
+    #[error("a=fingerprint with SHA-256, SHA-384 or SHA-512 is needed")]
+    Fingerprint,
+    /// RFC 6714 §4.3.
+    #[error("the c= and m= lines are not the address in a=path, and there is no a=msrp-cema")]
+    Rewritten,
+}
+
+/// How a=setup and a=msrp-cema are to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Offer,
+    Answer,
+}
+
+/// Reads an offer that came from `source`.
+pub(in crate::focus) fn evaluate_offer(
+    offer: &Description,
+    terms: Terms,
+    source: Option<IpAddr>,
+) -> Result<Accepted, Unacceptable> {
+    evaluate(offer, Side::Offer, terms, source)
+}
+
+/// Reads the answer to an offer of ours, which said `actpass`.
+pub(in crate::focus) fn evaluate_answer(
+    answer: &Description,
+    terms: Terms,
+    source: Option<IpAddr>,
+) -> Result<Accepted, Unacceptable> {
+    evaluate(answer, Side::Answer, terms, source)
+}
+
+/// Of several streams, the first that can be used.
+fn evaluate(
+    description: &Description,
+    side: Side,
+    terms: Terms,
+    source: Option<IpAddr>,
+) -> Result<Accepted, Unacceptable> {
+    let mut problem = Unacceptable::NoMessageStream;
+    for (index, media) in description.media.iter().enumerate() {
+        let stream = Stream {
+            description,
+            media,
+            side,
+        };
+        match stream.accept(index, terms, source) {
+            Ok(accepted) => return Ok(accepted),
+            Err(found) => problem = problem.max(found),
+        }
+    }
+    Err(problem)
+}
+
+/// One `m=` section of the peer's description.
+#[derive(Clone, Copy)]
+struct Stream<'a> {
+    description: &'a Description,
+    media: &'a Media,
+    side: Side,
+}
+
+impl<'a> Stream<'a> {
+    fn accept(
+        self,
+        index: usize,
+        terms: Terms,
+        source: Option<IpAddr>,
+    ) -> Result<Accepted, Unacceptable> {
+        let secure = self.secure(terms)?;
+        let accept_types = self.words("accept-types");
+        if !accept_types.iter().any(|range| covers(range, CPIM)) {
+            return Err(Unacceptable::NoCpim);
+        }
+        let path = self.words("path");
+        let uris = self.path()?;
+        if !self.msrp_cema() && self.side == Side::Offer && self.rewritten(&uris) {
+            return Err(Unacceptable::Rewritten);
+        }
+        let cema = self.cema(&uris);
+        let setup = self.setup();
+        let dial = match setup {
+            Setup::Passive => None,
+            Setup::Active => Some(self.dial(&uris, secure, cema, source)?),
+        };
+        let fingerprints = match secure {
+            // Of a peer behind a relay we see the relay's certificate (RFC 6135 §4.3).
+            true if uris.len() == 1 => self.fingerprints()?,
+            _ => Vec::new(),
+        };
+        let (sends, receives) = self.direction();
+        let peer = Peer {
+            path,
+            accept_types,
+            accept_wrapped_types: self.words("accept-wrapped-types"),
+            max_size: self.value("max-size").and_then(|text| text.parse().ok()),
+            chatroom: self.media.attribute("chatroom").is_some(),
+            private_messages: self
+                .words("chatroom")
+                .iter()
+                .any(|token| token.eq_ignore_ascii_case("private-messages")),
+            sends,
+            receives,
+            fingerprints,
+            dial,
+        };
+        Ok(Accepted {
+            index,
+            peer,
+            setup,
+            secure,
+            cema,
+        })
+    }
+
+    /// Whether it is a stream for us at all, and over TLS.
+    fn secure(self, terms: Terms) -> Result<bool, Unacceptable> {
+        let media = self.media;
+        // A file transfer is no chat (row T07).
+        if media.kind != "message" || media.port == 0 || media.attribute("file-selector").is_some()
+        {
+            return Err(Unacceptable::NoMessageStream);
+        }
+        match media.protocol.as_str() {
+            it if it.eq_ignore_ascii_case(TLS) => {
+                terms.tls.then_some(true).ok_or(Unacceptable::Tls)
+            }
+            it if it.eq_ignore_ascii_case(TCP) => {
+                terms.tcp.then_some(false).ok_or(Unacceptable::TlsOnly)
+            }
+            _ => Err(Unacceptable::NoMessageStream),
+        }
+    }
+
+    /// The URIs of `a=path`, next hop first (C82).
+    fn path(self) -> Result<Vec<UriRef<'a>>, Unacceptable> {
+        let uris: Result<Vec<_>, _> = self
+            .value("path")
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+            .map(UriRef::parse)
+            .collect();
+        match uris {
+            Ok(uris) if !uris.is_empty() => Ok(uris),
+            _ => Err(Unacceptable::Path),
+        }
+    }
+
+    /// Which side connects. What is none of RFC 6135's words, `holdconn` among them, is as if
+    /// absent (U01): then the offerer connects (RFC 4975 §5.4, U06). `a=connection` is never
+    /// looked at (U04), and whether the peer connects to a relay first is its own affair (U05).
+    fn setup(self) -> Setup {
+        match (self.said(), self.side) {
+            (Said::Passive, _) | (Said::Nothing, Side::Answer) => Setup::Active,
+            // To `actpass` we are passive (RFC 6135 §4.2.2, U03). In an answer it means nothing.
+            (Said::ActPass, Side::Answer) => Setup::Active,
+            (Said::Active, _) | (Said::Nothing | Said::ActPass, Side::Offer) => Setup::Passive,
+        }
+    }
+
+    fn said(self) -> Said {
+        match self.value("setup") {
+            Some(it) if it.eq_ignore_ascii_case("active") => Said::Active,
+            Some(it) if it.eq_ignore_ascii_case("passive") => Said::Passive,
+            Some(it) if it.eq_ignore_ascii_case("actpass") => Said::ActPass,
+            _ => Said::Nothing,
+        }
+    }
+
+    fn msrp_cema(self) -> bool {
+        self.media.attribute("msrp-cema").is_some()
+    }
+
+    /// Whether our answer says msrp-cema too. A peer behind a relay that connects by itself
+    /// gets RFC 4975's way (RFC 6714 §4.3, criterion 2; we have no relay for the others; U12).
+    fn cema(self, path: &[UriRef<'_>]) -> bool {
+        let connects = matches!(self.said(), Said::Active | Said::Nothing);
+        self.side == Side::Offer && self.msrp_cema() && !(path.len() > 1 && connects)
+    }
+
+    /// Whether somebody on the way put another address into the c= and m= lines (RFC 6714
+    /// §4.3, U11). Only addresses that stand there can be compared: names are not resolved
+    /// here, and whatever stands for "no address" says nothing.
+    fn rewritten(self, path: &[UriRef<'_>]) -> bool {
+        let announced = self.address().and_then(address);
+        let Some(announced) = announced.filter(|it| !it.is_unspecified()) else {
+            return false;
+        };
+        let port = self.media.port;
+        let connects = self.said() == Said::Active || port == DISCARD;
+        !path.iter().any(|uri| match address(uri.host()) {
+            Some(host) => host == announced && (connects || uri.port() == Some(port)),
+            None => true,
+        })
+    }
+
+    /// Where we connect to: the first URI of the path (RFC 4975 §5.4, R01), or the c= and m=
+    /// lines under CEMA (RFC 6714 §4.3, U10).
+    fn dial(
+        self,
+        path: &[UriRef<'_>],
+        secure: bool,
+        cema: bool,
+        source: Option<IpAddr>,
+    ) -> Result<Dial, Unacceptable> {
+        let first = path.first().ok_or(Unacceptable::Path)?;
+        let by_tcp = first.transport().is_empty() || first.transport().eq_ignore_ascii_case("tcp");
+        let (host, port) = match (cema, self.address()) {
+            (true, Some(host)) => (host, Some(self.media.port)),
+            _ => (first.host(), first.port()),
+        };
+        match port.filter(|port| by_tcp && *port != 0) {
+            Some(port) => Ok(Dial {
+                host: bare(host).to_owned(),
+                port,
+                secure: secure || first.secure(),
+                name: bare(first.host()).to_owned(),
+                source,
+            }),
+            None => Err(Unacceptable::NoTarget),
+        }
+    }
+
+    /// `a=fingerprint` of the stream, else of the whole description (RFC 8122 §5). Those of
+    /// hash functions we have not are passed over, unless there are no others.
+    fn fingerprints(self) -> Result<Vec<Fingerprint>, Unacceptable> {
+        let of = |attributes: &[Attribute]| -> Vec<Result<Fingerprint, FingerprintError>> {
+            attributes
+                .iter()
+                .filter(|attribute| attribute.name.eq_ignore_ascii_case("fingerprint"))
+                .filter_map(|attribute| attribute.value.as_deref())
+                .take(MAX_FINGERPRINTS)
+                .map(str::parse)
+                .collect()
+        };
+        let mut said = of(&self.media.attributes);
+        if said.is_empty() {
+            said = of(&self.description.attributes);
+        }
+        let none_said = said.is_empty();
+        let known: Vec<Fingerprint> = said.into_iter().filter_map(Result::ok).collect();
+        if known.is_empty() && !none_said {
+            return Err(Unacceptable::Fingerprint);
+        }
+        Ok(known)
+    }
+
+    /// Whether the peer sends and whether it receives content (RFC 8866 §6.7, row C87).
+    fn direction(self) -> (bool, bool) {
+        let named = |attributes: &[Attribute]| {
+            attributes.iter().find_map(|attribute| {
+                match attribute.name.to_ascii_lowercase().as_str() {
+                    "sendrecv" => Some((true, true)),
+                    "sendonly" => Some((true, false)),
+                    "recvonly" => Some((false, true)),
+                    "inactive" => Some((false, false)),
+                    _ => None,
+                }
+            })
+        };
+        named(&self.media.attributes)
+            .or_else(|| named(&self.description.attributes))
+            .unwrap_or((true, true))
+    }
+
+    /// The address of the c= line, the stream's own before the description's.
+    fn address(self) -> Option<&'a str> {
+        let own = self.media.connection.as_deref();
+        let connection = own.or(self.description.connection.as_deref())?;
+        let address = connection.split_ascii_whitespace().nth(2)?;
+        // `null` is what some browsers write.
+        (address != "null").then_some(address)
+    }
+
+    fn value(self, name: &str) -> Option<&'a str> {
+        self.media.attribute(name).flatten().map(str::trim)
+    }
+
+    fn words(self, name: &str) -> Vec<String> {
+        self.value(name)
+            .into_iter()
+            .flat_map(str::split_ascii_whitespace)
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// The peer's a=setup.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Active,
+    Passive,
+    ActPass,
+    Nothing,
+}
+
+/// A host without the brackets of IPv6.
+fn bare(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    inner.unwrap_or(host)
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    bare(host)
+        .parse::<IpAddr>()
+        .ok()
+        .map(|it| it.to_canonical())
+}
+
+/// Whether a media range (`*`, `text/*`, `text/plain`) holds a type (RFC 4975 §8.6).
+fn covers(range: &str, media_type: &str) -> bool {
+    if range == "*" || range == "*/*" {
+        return true;
+    }
+    match range.strip_suffix("/*") {
+        Some(kind) => media_type
+            .split_once('/')
+            .is_some_and(|(of, _)| of.eq_ignore_ascii_case(kind)),
+        None => range.eq_ignore_ascii_case(media_type),
+    }
+}
