@@ -164,7 +164,10 @@ SAME(opensips_event, request, struct tmcb_params, req);
 SAME(opensips_event, response, struct tmcb_params, rpl);
 SAME(opensips_event, code, struct tmcb_params, code);
 SAME(opensips_event, argument, struct tmcb_params, param);
+NUMBER(1 << 8, TMCB_LOCAL_COMPLETED);
+NUMBER(1 << 9, TMCB_LOCAL_RESPONSE_OUT);
 NUMBER(1 << 11, TMCB_TRANS_CANCELLED);
+NUMBER(64, T_PASS_PROVISIONAL_FLAG);
 NUMBER(1, REQ_FWDED);
 
 SAME(opensips_tm, register_callback, struct tm_binds, register_tmcb);
@@ -340,6 +343,7 @@ SAME(kamailio_event, response, struct tmcb_params, rpl);
 SAME(kamailio_event, argument, struct tmcb_params, param);
 SAME(kamailio_event, code, struct tmcb_params, code);
 NUMBER(1 << 10, TMCB_LOCAL_COMPLETED);
+NUMBER(1 << 14, TMCB_LOCAL_RESPONSE_IN);
 NUMBER(1 << 18, TMCB_E2ECANCEL_IN);
 
 SAME(kamailio_log_record, facility, ksr_logdata_t, v_facility);

@@ -34,16 +34,16 @@ pub type Reply =
 pub type LookUpIds = unsafe extern "C" fn(*mut *mut Transaction, c_uint, c_uint) -> c_int;
 pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
 pub type CancelledIds = unsafe extern "C" fn(*mut Message, *mut c_uint, *mut c_uint) -> c_int;
+pub type ReplyToTag = unsafe extern "C" fn(*mut Message, *mut kamailio_text) -> c_int;
+pub type SendRequest = unsafe extern "C" fn(*mut kamailio_request) -> c_int;
 pub type CancelRequest = unsafe extern "C" fn(
-    *mut kamailio_text,
-    *mut kamailio_text,
+    *const kamailio_text,
+    *const kamailio_text,
     c_uint,
     c_uint,
     *mut c_void,
     *mut c_void,
 ) -> c_uint;
-pub type ReplyToTag = unsafe extern "C" fn(*mut Message, *mut kamailio_text) -> c_int;
-pub type SendRequest = unsafe extern "C" fn(*mut kamailio_request) -> c_int;
 pub type RegisterCallback = unsafe extern "C" fn(
     *mut Message,
     *mut Transaction,
@@ -78,9 +78,8 @@ pub const UNDEFINED_BRANCH: c_int = -1;
 /// `kamailio_reply_lump.flags`: header lines, body.
 pub const HEADER_LUMP: c_int = 2;
 pub const BODY_LUMP: c_int = 4;
-/// Event: a request of ours ended.
+/// Event: a request of ours ended; it got a response, provisional or not.
 pub const LOCAL_COMPLETED: c_int = 1 << 10;
-/// Event: a response to a request of ours came, provisional ones too.
 pub const LOCAL_RESPONSE: c_int = 1 << 14;
 /// Event: a CANCEL for the transaction came.
 pub const CANCELLED: c_int = 1 << 18;

@@ -28,11 +28,11 @@ host_symbols! {
         add_blind_branch: abi::AddBlindBranch = c"add_blind_uac",
         look_up_ids: abi::LookUpIds = c"t_lookup_ident",
         send_request: abi::SendRequest = c"t_uac",
+        cancel_request: abi::CancelRequest = c"t_uac_cancel",
         current_transaction: abi::CurrentTransaction = c"get_t",
         set_current_transaction: abi::SetCurrentTransaction = c"set_t",
         release_reference: abi::ReleaseReference = c"unref_cell",
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
-        cancel_request: abi::CancelRequest = c"t_uac_cancel",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
     }
 }
@@ -289,28 +289,6 @@ impl Tm {
         Ok(())
     }
 
-    /// CANCELs an INVITE of ours that has had a provisional response.
-    ///
-    /// # Safety
-    /// On the conference process' main thread.
-    unsafe fn cancel(&self, id: TransactionId) {
-        let mut none = borrowed(b"");
-        let mut no_body = borrowed(b"");
-        // SAFETY: tm looks the transaction up itself and copies the (empty) texts; no
-        // callback. The transaction it made current must not stay so.
-        unsafe {
-            (self.cancel_request)(
-                &mut none,
-                &mut no_body,
-                id.hash,
-                id.label,
-                ptr::null_mut(),
-                ptr::null_mut(),
-            );
-            (self.set_current_transaction)(abi::NO_TRANSACTION, abi::UNDEFINED_BRANCH);
-        }
-    }
-
     /// # Safety
     /// On the conference process' main thread.
     unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
@@ -336,16 +314,16 @@ impl Tm {
         let mut method = borrowed(request.method.as_str().as_bytes());
         let mut headers = borrowed(headers.as_bytes());
         let mut body = borrowed(&request.body);
+        let events = match request.method {
+            Method::Invite => abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE,
+            _ => abi::LOCAL_COMPLETED,
+        };
         let mut wanted = kamailio_request {
             method: &mut method,
             headers: &mut headers,
             body: &mut body,
             dialog: &mut dialog,
-            events: if request.method == Method::Invite {
-                abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE
-            } else {
-                abi::LOCAL_COMPLETED
-            },
+            events,
             callback: finished as *mut c_void,
             argument: request.id.0 as *mut c_void,
             ..kamailio_request::default()
@@ -355,6 +333,19 @@ impl Tm {
         // a number.
         let sent = unsafe { (self.send_request)(&mut wanted) };
         if sent < 0 { Err(NotSent(sent)) } else { Ok(()) }
+    }
+
+    /// # Safety
+    /// On the conference process' main thread.
+    unsafe fn cancel(&self, id: TransactionId) {
+        let nothing = kamailio_text::default();
+        // SAFETY: tm looks the transaction up and keeps none of the texts; what it made the
+        // current one must not stay so.
+        unsafe {
+            let null = ptr::null_mut();
+            (self.cancel_request)(&nothing, &nothing, id.hash, id.label, null, null);
+            (self.set_current_transaction)(abi::NO_TRANSACTION, abi::UNDEFINED_BRANCH);
+        }
     }
 }
 
@@ -404,8 +395,9 @@ impl Host for Kamailio {
     }
 
     fn cancel(&mut self, transaction: TransactionId) {
+        debug_assert!(log::on_main_thread());
         // SAFETY: as above.
-        unsafe { self.tm.cancel(transaction) }
+        unsafe { self.tm.cancel(transaction) };
     }
 
     fn log(&mut self, line: &Line) {
@@ -429,40 +421,36 @@ unsafe extern "C" fn cancel_came(
     });
 }
 
-/// tm calls this in whichever process got a response, or the time-out.
+/// tm calls this in whichever process got the response, or the time-out.
 unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
     what: *mut kamailio_event,
 ) {
     guard((), || {
-        // SAFETY: tm passes a record that lives through the call; its argument points to the
-        // number we gave.
-        let (request, code, response) = unsafe {
+        // SAFETY: tm passes a transaction it holds, and a record that lives through the call;
+        // its argument points to the number we gave.
+        unsafe {
             let Some(what) = what.as_ref() else { return };
-            if what.argument.is_null() {
+            if what.argument.is_null() || cell.is_null() {
                 return;
             }
-            (*what.argument as u64, what.code, response(what))
-        };
-        let code = u16::try_from(code).unwrap_or(500);
-        if event != abi::LOCAL_COMPLETED {
-            if (100..200).contains(&code) && !cell.is_null() {
-                // SAFETY: tm passes a transaction it holds.
-                let transaction = unsafe { ids(cell.cast()) };
-                hand_over(&Frame::Progress {
-                    request: RequestId(request),
+            let request = RequestId(*what.argument as u64);
+            match u16::try_from(what.code).unwrap_or(500) {
+                code if code < 200 => hand_over(&Frame::Progress {
+                    request,
                     code,
-                    transaction,
-                });
+                    transaction: ids(cell.cast()),
+                }),
+                code if event == abi::LOCAL_COMPLETED => hand_over(&Frame::Outcome {
+                    request,
+                    code,
+                    response: response(what),
+                }),
+                // A final response is reported once more when tm is done with it.
+                _ => {}
             }
-            return;
         }
-        hand_over(&Frame::Outcome {
-            request: RequestId(request),
-            code,
-            response,
-        });
     });
 }
 

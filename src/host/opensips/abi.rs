@@ -41,8 +41,8 @@ pub type RequestWithin = unsafe extern "C" fn(
 ) -> c_int;
 pub type CurrentTransaction = unsafe extern "C" fn() -> *mut opensips_transaction_prefix;
 pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
-pub type CancelTransaction = unsafe extern "C" fn(*mut Transaction, *const opensips_text) -> c_int;
 pub type LookUpCancelled = unsafe extern "C" fn(*mut Message) -> *mut opensips_transaction_prefix;
+pub type CancelTransaction = unsafe extern "C" fn(*mut Transaction, *const opensips_text) -> c_int;
 pub type SetKeptReason = unsafe extern "C" fn(c_int);
 pub type RegisterCallback = unsafe extern "C" fn(
     *mut Message,
@@ -77,10 +77,13 @@ pub const REQUEST: c_int = 1;
 pub const TERMINATING: c_int = -2;
 /// `opensips_dialog.state`: confirmed.
 pub const CONFIRMED: c_int = 2;
-/// `opensips_dialog.transaction_flags`: provisional responses are reported too.
-pub const PASS_PROVISIONAL: c_uint = 64;
 /// Why tm keeps a transaction after the script: as if it had been forwarded.
 pub const FORWARDED: c_int = 1;
+/// `opensips_dialog.transaction_flags`: provisional responses are reported too.
+pub const PASS_PROVISIONAL: c_uint = 64;
+/// Event: a request of ours ended; it got a response, provisional or not.
+pub const LOCAL_COMPLETED: c_int = 1 << 8;
+pub const LOCAL_RESPONSE: c_int = 1 << 9;
 /// Event: a CANCEL for the transaction came.
 pub const CANCELLED: c_int = 1 << 11;
 /// In place of a response: tm made the code up.

@@ -28,9 +28,9 @@ pub(super) struct Tm {
     request_within: abi::RequestWithin,
     current_transaction: abi::CurrentTransaction,
     release_reference: abi::ReleaseReference,
-    cancel_transaction: abi::CancelTransaction,
     look_up_cancelled: abi::LookUpCancelled,
     set_kept_reason: abi::SetKeptReason,
+    cancel_transaction: abi::CancelTransaction,
 }
 
 /// tm cannot be used.
@@ -105,9 +105,9 @@ impl Tm {
                     table.current_transaction,
                 )?,
                 release_reference: function::<abi::ReleaseReference>(table.release_reference)?,
-                cancel_transaction: function::<abi::CancelTransaction>(table.cancel_transaction)?,
                 look_up_cancelled: function::<abi::LookUpCancelled>(table.look_up_cancelled)?,
                 set_kept_reason: function::<abi::SetKeptReason>(table.set_kept_reason)?,
+                cancel_transaction: function::<abi::CancelTransaction>(table.cancel_transaction)?,
             })
         }
     }
@@ -219,22 +219,6 @@ impl Tm {
         Ok(())
     }
 
-    /// CANCELs an INVITE of ours that has had a provisional response.
-    ///
-    /// # Safety
-    /// On the conference process' main thread.
-    unsafe fn cancel(&self, id: TransactionId) {
-        let mut cell = ptr::null_mut();
-        // SAFETY: a found transaction is referenced for us until we release it; no headers
-        // are added.
-        unsafe {
-            if (self.look_up_ids)(&mut cell, id.hash, id.label) >= 0 && !cell.is_null() {
-                (self.cancel_transaction)(cell, ptr::null());
-                (self.release_reference)(cell);
-            }
-        }
-    }
-
     /// # Safety
     /// On the conference process' main thread.
     unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
@@ -251,15 +235,13 @@ impl Tm {
             local_uri: borrowed(request.local_uri.as_bytes()),
             remote_uri: borrowed(request.remote_uri.as_bytes()),
             remote_target: borrowed(request.request_uri.as_bytes()),
-            transaction_flags: if request.method == Method::Invite {
-                abi::PASS_PROVISIONAL
-            } else {
-                0
-            },
             state: abi::CONFIRMED,
             send_socket: request.socket.handle as *mut c_void,
             ..opensips_dialog::default()
         };
+        if request.method == Method::Invite {
+            dialog.transaction_flags = abi::PASS_PROVISIONAL;
+        }
         if let Some(next_hop) = &request.next_hop {
             dialog.outbound_proxy = borrowed(next_hop.as_bytes());
         }
@@ -278,6 +260,21 @@ impl Tm {
             )
         };
         if sent > 0 { Ok(()) } else { Err(NotSent(sent)) }
+    }
+
+    /// # Safety
+    /// On the conference process' main thread.
+    unsafe fn cancel(&self, id: TransactionId) {
+        let mut cell = ptr::null_mut();
+        // SAFETY: a found transaction is referenced for us until we release it; null stands
+        // for no headers.
+        unsafe {
+            if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
+                return;
+            }
+            (self.cancel_transaction)(cell, ptr::null());
+            (self.release_reference)(cell);
+        }
     }
 }
 
@@ -329,8 +326,9 @@ impl Host for OpenSips {
     }
 
     fn cancel(&mut self, transaction: TransactionId) {
+        debug_assert!(log::on_main_thread());
         // SAFETY: as above.
-        unsafe { self.tm.cancel(transaction) }
+        unsafe { self.tm.cancel(transaction) };
     }
 
     fn log(&mut self, line: &Line) {
@@ -354,40 +352,36 @@ unsafe extern "C" fn cancel_came(
     });
 }
 
-/// tm calls this in whichever process got a response, or the time-out.
+/// tm calls this in whichever process got the response, or the time-out.
 unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
-    _event: c_int,
+    event: c_int,
     what: *mut opensips_event,
 ) {
     guard((), || {
-        // SAFETY: tm passes a record that lives through the call; its argument points to the
-        // number we gave.
-        let (request, code, response) = unsafe {
+        // SAFETY: tm passes a transaction it holds, and a record that lives through the call;
+        // its argument points to the number we gave.
+        unsafe {
             let Some(what) = what.as_ref() else { return };
-            if what.argument.is_null() {
+            if what.argument.is_null() || cell.is_null() {
                 return;
             }
-            (*what.argument as u64, what.code, response(what))
-        };
-        let code = u16::try_from(code).unwrap_or(500);
-        if code < 200 {
-            if !cell.is_null() {
-                // SAFETY: tm passes a transaction it holds.
-                let transaction = unsafe { ids(cell.cast()) };
-                hand_over(&Frame::Progress {
-                    request: RequestId(request),
+            let request = RequestId(*what.argument as u64);
+            match u16::try_from(what.code).unwrap_or(500) {
+                code if code < 200 => hand_over(&Frame::Progress {
+                    request,
                     code,
-                    transaction,
-                });
+                    transaction: ids(cell.cast()),
+                }),
+                code if event == abi::LOCAL_COMPLETED => hand_over(&Frame::Outcome {
+                    request,
+                    code,
+                    response: response(what),
+                }),
+                // A final response is reported once more when tm is done with it.
+                _ => {}
             }
-            return;
         }
-        hand_over(&Frame::Outcome {
-            request: RequestId(request),
-            code,
-            response,
-        });
     });
 }
 
