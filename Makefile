@@ -4,12 +4,15 @@
 # make bench      what a delivery costs, beside a minimal server, in one table (minutes)
 # make lint       format, compiler and clippy warnings as errors, licences
 # make install    the module into the proxy's module folder (MODULES=… names another)
+# make deb        a Debian package of all of it, in build/
+# make dist       a source archive that builds without a network, in build/
+# make man        the manual pages and shell completions of msrp-chat, in build/
 # make abi-check  our C declarations against a proxy's source tree
 
 CARGO ?= cargo
 HOST ?= kamailio
 
-.PHONY: all install abi-check deps demo test bench lint clean
+.PHONY: all install deb dist man abi-check deps demo test bench lint clean
 
 all: cargo
 	@.ci/deps build
@@ -43,6 +46,18 @@ install: all
 	@test -n "$(MODULES)" || { echo "no module folder of $(HOST) found: make install MODULES=FOLDER" >&2; exit 1; }
 	install -d "$(DESTDIR)$(MODULES)"
 	install -m 644 build/msrp_conference.so "$(DESTDIR)$(MODULES)/msrp_conference.so"
+
+man: all
+	@mkdir -p build/man build/completions
+	build/msrp-chat man > build/man/msrp-chat.1
+	for tool in check load completions; do build/msrp-chat man $$tool > build/man/msrp-chat-$$tool.1; done
+	for shell in bash zsh fish; do build/msrp-chat completions $$shell > build/completions/msrp-chat.$$shell; done
+
+deb: all
+	@packaging/deb build build
+
+dist: cargo
+	@packaging/dist build
 
 abi-check:
 	@test -n "$(OPENSIPS_SRC)$(KAMAILIO_SRC)" || { echo "make abi-check OPENSIPS_SRC=TREE or KAMAILIO_SRC=TREE (configured, as for a build)" >&2; exit 1; }
