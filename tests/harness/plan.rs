@@ -25,6 +25,8 @@ pub struct Plan {
     pub(super) host: Host,
     parameters: Vec<(String, String)>,
     script: String,
+    example: String,
+    pub(super) module: Option<PathBuf>,
     pub(super) sip: u16,
     pub msrp: u16,
 }
@@ -37,9 +39,25 @@ impl Plan {
             host: host.clone(),
             parameters: Vec::new(),
             script: String::new(),
+            example: "minimal".into(),
+            module: None,
             sip,
             msrp,
         }
+    }
+
+    /// With this example configuration rather than `minimal`.
+    #[must_use]
+    pub fn example(mut self, name: &str) -> Self {
+        self.example = name.into();
+        self
+    }
+
+    /// With this file as the module rather than what cargo built.
+    #[must_use]
+    pub fn module(mut self, file: &Path) -> Self {
+        self.module = Some(file.to_owned());
+        self
     }
 
     /// On these ports.
@@ -89,7 +107,7 @@ impl Plan {
         let example = root()
             .join("cfg-examples")
             .join(family.as_str())
-            .join("minimal.cfg");
+            .join(format!("{}.cfg", self.example));
         let text = fs::read_to_string(&example)
             .unwrap_or_else(|error| panic!("{}: {error}", example.display()));
         let text = text

@@ -54,7 +54,8 @@ impl Proxy {
     pub(super) fn spawn(plan: Plan) -> Self {
         let folder = env::temp_dir().join(format!("msrp-conference-{}", unique()));
         fs::create_dir_all(&folder).expect("temporary folder");
-        std::os::unix::fs::symlink(module(), folder.join("msrp_conference.so")).expect("link");
+        let file = plan.module.clone().unwrap_or_else(module);
+        std::os::unix::fs::symlink(file, folder.join("msrp_conference.so")).expect("link");
         let configuration = folder.join("proxy.cfg");
         fs::write(&configuration, plan.configuration(&folder)).expect("configuration");
         let mut command = command(&plan.host, &configuration, &folder);
