@@ -1,0 +1,95 @@
+//! The Debian package, made from what cargo has just built: what is in it, and that the hosts
+//! run the module out of it. What `make deb` makes differs by optimisation alone.
+
+#[path = "harness/mod.rs"]
+mod harness;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use harness::agent::unique;
+use harness::host::found;
+use harness::plan::{Plan, root};
+
+/// A folder that goes when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = env::temp_dir().join(format!("msrp-conference-package-{}", unique()));
+        fs::create_dir_all(&folder).expect("temporary folder");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left in a temporary folder does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a program and expects it to succeed.
+fn run(program: impl AsRef<Path>, arguments: &[&str]) -> String {
+    let program = program.as_ref();
+    let output: Output = Command::new(program)
+        .args(arguments)
+        // The smallest package is not the point here, and takes its time.
+        .env("DEB_COMPRESSION", "none")
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    assert!(
+        output.status.success(),
+        "{program:?} {arguments:?}: {output:?}"
+    );
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Makes the package and unpacks it below `folder`; the package's file.
+fn unpacked(folder: &Path) -> (String, PathBuf) {
+    let built = Path::new(env!("CARGO_BIN_EXE_msrp-chat"));
+    let built = built.parent().expect("a folder").to_str().expect("UTF-8");
+    let output = folder.to_str().expect("UTF-8");
+    let package = run(root().join("packaging/deb"), &[built, output]);
+    let tree = folder.join("root");
+    run("dpkg-deb", &["-x", &package, tree.to_str().expect("UTF-8")]);
+    (package, tree)
+}
+
+#[test]
+fn the_package_runs() {
+    let folder = Folder::new();
+    let (package, tree) = unpacked(&folder.0);
+    let fields = run("dpkg-deb", &["-f", &package]);
+    for field in [
+        "Package: msrp-conference",
+        "Architecture: amd64",
+        "libc6 (>=",
+    ] {
+        assert!(fields.contains(field), "{field} is not in {fields}");
+    }
+    for file in [
+        "usr/share/man/man1/msrp-chat.1.gz",
+        "usr/share/man/man1/msrp-chat-check.1.gz",
+        "usr/share/bash-completion/completions/msrp-chat",
+        "usr/share/zsh/vendor-completions/_msrp-chat",
+        "usr/share/fish/vendor_completions.d/msrp-chat.fish",
+        "usr/share/doc/msrp-conference/copyright",
+        "usr/share/doc/msrp-conference/examples/kamailio/minimal.cfg",
+        "usr/share/doc/msrp-conference/examples/opensips/minimal.cfg",
+    ] {
+        assert!(tree.join(file).is_file(), "{file} is missing");
+    }
+    let script = tree.join("usr/share/bash-completion/completions/msrp-chat");
+    run("bash", &["-n", script.to_str().expect("UTF-8")]);
+    for host in found() {
+        let folder = format!("usr/lib/x86_64-linux-gnu/{}/modules", host.family.as_str());
+        let module = tree.join(folder).join("msrp_conference.so");
+        let proxy = Plan::new(&host).module(&module).start();
+        let room = proxy.room("lobby");
+        run(tree.join("usr/bin/msrp-chat"), &["check", &room]);
+        proxy.stop();
+    }
+}
