@@ -191,6 +191,9 @@ pub enum LossCause {
     ProtocolError,
     /// A message to it failed (no response, or a failure REPORT; RFC 4975 §7.3.2).
     Undeliverable,
+    /// It did not take what waited for it, and the operator wants such connections closed
+    /// (RFC 7701 §6.4).
+    TooSlow,
 }
 
 /// One run of a switch: sessions of another run are gone, all of them.

@@ -268,5 +268,6 @@ fn describe(cause: LossCause) -> &'static str {
         LossCause::Disconnected => "the connection closed",
         LossCause::ProtocolError => "the connection broke the protocol",
         LossCause::Undeliverable => "a message could not be delivered",
+        LossCause::TooSlow => "the connection was too slow",
     }
 }

@@ -19,11 +19,32 @@ const SLICES: usize = 64;
 /// What a connection of the switch stands for.
 pub(super) enum Carrier {
     Socket(Socket),
-    Link {
-        id: ConnectionId,
-        origin: Owner,
-        connection: ConnectionId,
-    },
+    Link(Link),
+}
+
+/// A connection of another thread that carries sessions of this one.
+pub(super) struct Link {
+    pub(super) id: ConnectionId,
+    /// The thread.
+    pub(super) origin: Owner,
+    /// Its number there.
+    pub(super) connection: ConnectionId,
+    /// Octets from there for which its reading waits.
+    pub(super) unacknowledged: usize,
+    /// Octets sent there that are not yet written.
+    pub(super) unwritten: usize,
+}
+
+impl Link {
+    pub(super) fn new(id: ConnectionId, origin: Owner, connection: ConnectionId) -> Self {
+        Self {
+            id,
+            origin,
+            connection,
+            unacknowledged: 0,
+            unwritten: 0,
+        }
+    }
 }
 
 pub(super) struct Socket {
@@ -39,6 +60,8 @@ pub(super) struct Socket {
     pub(super) rest: Option<Box<(Batch, After)>>,
     /// Octets on their way to other threads.
     pub(super) linked: usize,
+    /// Octets from other threads that wait to be written.
+    pub(super) unwritten: Vec<(Owner, usize)>,
 }
 
 /// How far a write came.
@@ -67,6 +90,7 @@ impl Socket {
             wakeup,
             rest: None,
             linked: 0,
+            unwritten: Vec::new(),
         }
     }
 

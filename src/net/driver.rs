@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::carrier::{Carrier, Socket, Written};
+use super::links::LINK_WINDOW;
 use super::mailbox::{Accepted, Letter, Mailbox, Ready};
 use super::totals::ThreadTotals;
 use crate::control::Notice;
@@ -29,9 +30,6 @@ use crate::time::{Clock, Moment};
 const READ_OCTETS: usize = 64 * 1024;
 /// What one connection may read in a turn while others wait.
 const READ_SHARE: usize = 4 * READ_OCTETS;
-/// Octets that may be on their way to other threads from one connection: more is not read
-/// until they have caught up.
-const LINK_WINDOW: usize = 256 * 1024;
 /// How long a stopping thread waits for slow receivers.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// How often it looks whether they are done.
@@ -74,14 +72,14 @@ impl Tell {
 
 /// One switch thread's task.
 pub(super) struct Driver {
-    parts: Parts,
+    pub(super) parts: Parts,
     clock: Clock,
-    now: Moment,
+    pub(super) now: Moment,
     ready: Arc<Ready>,
     /// The connections, by [`ConnectionId::index`].
-    carriers: Vec<Option<Carrier>>,
+    pub(super) carriers: Vec<Option<Carrier>>,
     /// Connections of other threads that carry sessions of ours.
-    links: HashMap<(Owner, ConnectionId), ConnectionId>,
+    pub(super) links: HashMap<(Owner, ConnectionId), ConnectionId>,
     taken: Vec<ConnectionId>,
     input: Box<[u8]>,
     /// Ciphertext on its way into `input`.
@@ -157,8 +155,7 @@ impl Driver {
                 octets,
             } => {
                 self.link(origin, connection, security, &octets);
-                let octets = octets.len();
-                self.send(origin, Letter::Taken { connection, octets });
+                self.acknowledge(origin, connection, octets.len());
             }
             Letter::Taken { connection, octets } => self.taken(connection, octets),
             Letter::LinkClosed { origin, connection } => {
@@ -166,7 +163,16 @@ impl Driver {
                     self.close(id);
                 }
             }
-            Letter::Reply { connection, octets } => self.parts.switch.link(connection, &octets),
+            Letter::Reply {
+                owner,
+                connection,
+                octets,
+            } => self.reply(owner, connection, &octets),
+            Letter::Written {
+                origin,
+                connection,
+                octets,
+            } => self.written(origin, connection, octets),
             Letter::Unlink { owner, connection } => {
                 self.parts.switch.unlink(self.now, connection, owner);
             }
@@ -195,40 +201,13 @@ impl Driver {
         self.guard(Some(id), |switch| switch.received(now, id, octets));
     }
 
-    fn link(&mut self, origin: Owner, connection: ConnectionId, security: Security, octets: &[u8]) {
-        let id = match self.links.get(&(origin, connection)) {
-            Some(&id) => id,
-            None => {
-                let id = self.parts.switch.opened_over(self.now, security);
-                self.links.insert((origin, connection), id);
-                let carrier = Carrier::Link {
-                    id,
-                    origin,
-                    connection,
-                };
-                self.place(id, carrier);
-                id
-            }
-        };
-        let now = self.now;
-        self.guard(Some(id), |switch| switch.received(now, id, octets));
-    }
-
-    /// Another thread has caught up: reading goes on where it paused.
-    fn taken(&mut self, id: ConnectionId, octets: usize) {
-        if let Some(socket) = self.socket(id) {
-            socket.linked = socket.linked.saturating_sub(octets);
-            socket.waker.wake_by_ref();
-        }
-    }
-
-    fn send(&self, to: Owner, letter: Letter) {
+    pub(super) fn send(&self, to: Owner, letter: Letter) {
         if let Some(thread) = self.parts.threads.get(to.0) {
             thread.send(letter);
         }
     }
 
-    fn place(&mut self, id: ConnectionId, carrier: Carrier) {
+    pub(super) fn place(&mut self, id: ConnectionId, carrier: Carrier) {
         let index = id.index();
         if self.carriers.len() <= index {
             self.carriers.resize_with(index + 1, || None);
@@ -238,7 +217,7 @@ impl Driver {
         }
     }
 
-    fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
+    pub(super) fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
         match self.carriers.get_mut(id.index()) {
             Some(Some(Carrier::Socket(socket))) if socket.id == id => Some(socket),
             _ => None,
@@ -261,7 +240,9 @@ impl Driver {
         let mut total = 0;
         let mut input = std::mem::take(&mut self.input);
         let mut scratch = std::mem::take(&mut self.scratch);
-        while let Some(socket) = self.socket(id) {
+        while !self.parts.switch.paused(id)
+            && let Some(socket) = self.socket(id)
+        {
             if socket.linked > LINK_WINDOW {
                 break;
             }
@@ -306,6 +287,12 @@ impl Driver {
             }
             self.close(id);
         }
+        while let Some(id) = self.parts.switch.poll_resume() {
+            match self.socket(id) {
+                Some(socket) => socket.waker.wake_by_ref(),
+                None => self.catch_up(id),
+            }
+        }
         while let Some(foreign) = self.parts.switch.poll_foreign() {
             self.pass_on(foreign);
         }
@@ -328,6 +315,8 @@ impl Driver {
                 Written::All => {}
                 Written::Failed => self.close(id),
                 Written::Blocked => {
+                    let octets = batch.take_back();
+                    self.parts.switch.taken_back(id, octets);
                     let rest = Box::new((batch.remainder(), after));
                     if let Some(socket) = self.socket(id) {
                         socket.rest = Some(rest);
@@ -337,8 +326,10 @@ impl Driver {
             }
             self.batch = batch;
             match (written, after) {
+                (Written::All, After::More) if self.link_is_full(id) => return,
                 (Written::All, After::More) => {}
                 (Written::All, After::Close) => return self.finish(id),
+                (Written::All, After::Idle) => return self.all_written(id),
                 _ => return,
             }
         }
@@ -351,17 +342,16 @@ impl Driver {
         }
         match self.carriers.get_mut(id.index()) {
             Some(Some(Carrier::Socket(socket))) if socket.id == id => socket.put(batch),
-            Some(Some(Carrier::Link {
-                id: own,
-                origin,
-                connection,
-            })) if *own == id => {
+            Some(Some(Carrier::Link(link))) if link.id == id => {
+                link.unwritten += batch.len();
                 let letter = Letter::Reply {
-                    connection: *connection,
+                    owner: Owner(self.parts.number),
+                    connection: link.connection,
                     octets: batch.to_vec(),
                 };
-                let origin = *origin;
+                let origin = link.origin;
                 self.send(origin, letter);
+                self.link_is_full(id);
                 Written::All
             }
             _ => Written::Failed,
@@ -452,17 +442,15 @@ impl Driver {
         let place = self.carriers.get_mut(id.index())?;
         let own = match place {
             Some(Carrier::Socket(socket)) => socket.id,
-            Some(Carrier::Link { id, .. }) => *id,
+            Some(Carrier::Link(link)) => link.id,
             None => return None,
         };
         if own != id {
             return None;
         }
         let carrier = place.take();
-        if let Some(Carrier::Link {
-            origin, connection, ..
-        }) = carrier
-        {
+        if let Some(Carrier::Link(link)) = &carrier {
+            let (origin, connection) = (link.origin, link.connection);
             self.links.remove(&(origin, connection));
             let owner = Owner(self.parts.number);
             self.send(origin, Letter::Unlink { owner, connection });
@@ -471,7 +459,7 @@ impl Driver {
     }
 
     /// A panic in the switch costs the connection it was working for, never the thread.
-    fn guard<T>(
+    pub(super) fn guard<T>(
         &mut self,
         id: Option<ConnectionId>,
         work: impl FnOnce(&mut Switch) -> T,

@@ -42,8 +42,15 @@ pub(super) enum Letter {
     },
     /// Octets a session elsewhere wants written to a connection here.
     Reply {
+        owner: Owner,
         connection: ConnectionId,
         octets: Vec<u8>,
+    },
+    /// So many octets of a `Reply` to `origin`'s connection have been written.
+    Written {
+        origin: Owner,
+        connection: ConnectionId,
+        octets: usize,
     },
     /// No session of `owner` lives on the connection any more.
     Unlink {

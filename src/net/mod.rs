@@ -7,6 +7,7 @@
 mod acceptor;
 mod carrier;
 mod driver;
+mod links;
 mod mailbox;
 mod register;
 mod tls;

@@ -1,30 +1,17 @@
-//! Messages that come in several chunks, put together whatever the order (RFC 4975 §7.3.1).
-//! Above [`WHOLE`] octets a message is refused; forwarding such ones chunk by chunk hooks in
-//! where [`Assemblies::add`] says [`Added::TooLarge`].
+//! Messages of which some chunks have come (RFC 4975 §7.3.1): small ones are put together
+//! whatever the order of their chunks, large ones are passed on while they come.
 
 use std::time::Duration;
 
+use super::ids::StreamKey;
 use super::incoming::{Facts, OwnedFacts};
+use super::replies::Code;
 use crate::time::Moment;
-use crate::wire::msrp::Flag;
 
-/// A message up to this size is delivered as one SEND even if it came in chunks.
-pub(super) const WHOLE: usize = 64 * 1024;
-/// Messages under assembly in one session: with [`WHOLE`] half a megabyte at most.
+/// Messages under way in one session; one more is answered 413.
 const MAX_MESSAGES: usize = 8;
 /// Separate pieces of one message: a sender that skips about is not a client.
 const MAX_PIECES: usize = 64;
-
-/// What a chunk did.
-#[derive(Debug)]
-pub(super) enum Added {
-    /// More must come.
-    Incomplete,
-    /// The message is whole.
-    Whole(Box<OwnedFacts>, Vec<u8>),
-    /// It cannot be kept: 413.
-    TooLarge,
-}
 
 /// The messages of one session of which some chunks have come.
 #[derive(Debug, Default)]
@@ -34,94 +21,80 @@ pub(super) struct Assemblies {
     pub(super) timed: bool,
 }
 
+/// One of them.
 #[derive(Debug)]
-struct Assembly {
-    facts: Box<OwnedFacts>,
-    octets: Vec<u8>,
-    /// What has come, as `start..end`, in order and apart.
-    pieces: Vec<(usize, usize)>,
-    total: Option<usize>,
-    refused: bool,
+pub(super) struct Assembly {
+    /// Of the chunk that came first.
+    pub(super) facts: Box<OwnedFacts>,
+    pub(super) state: State,
     last: Moment,
 }
 
+/// What becomes of it.
+#[derive(Debug)]
+pub(super) enum State {
+    /// It is put together.
+    Collecting(Pieces),
+    /// It is passed on.
+    Flowing(StreamKey),
+    /// It was refused; so is every further chunk of it (C31).
+    Refused(Code),
+}
+
 impl Assemblies {
-    /// Whether chunks of this message have come.
-    pub(super) fn holds(&self, message_id: &str) -> bool {
-        self.messages
-            .iter()
-            .any(|message| message.facts.is(message_id))
+    pub(super) fn get(&self, name: &str) -> Option<&Assembly> {
+        self.messages.iter().find(|message| message.facts.is(name))
     }
 
-    /// Takes a chunk of message `message_id`, which starts at octet `start` (from 1).
-    pub(super) fn add(
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Assembly> {
+        self.messages
+            .iter_mut()
+            .find(|message| message.facts.is(name))
+    }
+
+    /// The message of this chunk, old or new; `None` when there are too many.
+    pub(super) fn place(&mut self, now: Moment, facts: &Facts<'_>) -> Option<&mut Assembly> {
+        let known = self
+            .messages
+            .iter()
+            .position(|message| message.facts.is(facts.name()));
+        let index = match known {
+            Some(index) => index,
+            None if self.messages.len() >= MAX_MESSAGES => return None,
+            None => {
+                self.messages.push(Assembly {
+                    facts: Box::new(facts.keep()),
+                    state: State::Collecting(Pieces::default()),
+                    last: now,
+                });
+                self.messages.len() - 1
+            }
+        };
+        let message = self.messages.get_mut(index)?;
+        message.last = now;
+        Some(message)
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> Option<Assembly> {
+        let index = self
+            .messages
+            .iter()
+            .position(|message| message.facts.is(name))?;
+        Some(self.messages.swap_remove(index))
+    }
+
+    /// Takes out messages without a chunk for `timeout`; says when to look again.
+    pub(super) fn expire(
         &mut self,
         now: Moment,
-        facts: &Facts<'_>,
-        message_id: &str,
-        octets: &[u8],
-        flag: Flag,
-    ) -> Added {
-        let index = match self.place(now, facts, message_id) {
-            Some(index) => index,
-            None => return Added::TooLarge,
-        };
-        let message = &mut self.messages[index];
-        message.last = now;
-        if !message.refused && !message.write(facts, octets, flag) {
-            message.refuse();
-        }
-        let refused = message.refused;
-        let over = if refused {
-            flag != Flag::More
-        } else {
-            message.is_whole()
-        };
-        match (refused, over) {
-            (true, false) => Added::TooLarge,
-            (true, true) => {
-                self.messages.swap_remove(index);
-                Added::TooLarge
-            }
-            (false, false) => Added::Incomplete,
-            (false, true) => {
-                let mut message = self.messages.swap_remove(index);
-                message.octets.truncate(message.total.unwrap_or(WHOLE));
-                Added::Whole(message.facts, message.octets)
-            }
-        }
-    }
-
-    fn place(&mut self, now: Moment, facts: &Facts<'_>, message_id: &str) -> Option<usize> {
-        let known = self.messages.iter();
-        let known = known
-            .clone()
-            .position(|message| message.facts.is(message_id));
-        if known.is_some() || self.messages.len() >= MAX_MESSAGES {
-            return known;
-        }
-        self.messages.push(Assembly {
-            facts: Box::new(facts.keep()),
-            octets: Vec::new(),
-            pieces: Vec::new(),
-            total: None,
-            refused: false,
-            last: now,
-        });
-        Some(self.messages.len() - 1)
-    }
-
-    /// The sender gave the message up (`#`).
-    pub(super) fn abort(&mut self, message_id: &str) {
-        self.messages
-            .retain(|message| !message.facts.is(message_id));
-    }
-
-    /// Lets go of messages without a chunk for `timeout`; says when to look again.
-    pub(super) fn expire(&mut self, now: Moment, timeout: Duration) -> Option<Moment> {
-        self.messages.retain(|message| message.last + timeout > now);
+        timeout: Duration,
+    ) -> (Vec<Assembly>, Option<Moment>) {
+        let expired = self
+            .messages
+            .extract_if(.., |message| message.last + timeout <= now);
+        let expired = expired.collect();
         let earliest = self.messages.iter().map(|message| message.last).min();
-        earliest.map(|last| last + timeout)
+        (expired, earliest.map(|last| last + timeout))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -130,31 +103,47 @@ impl Assemblies {
 
     /// Octets held.
     pub(super) fn octets(&self) -> usize {
-        self.messages
-            .iter()
-            .map(|message| message.octets.len())
-            .sum()
+        self.messages.iter().map(Assembly::octets).sum()
+    }
+
+    /// The large ones.
+    pub(super) fn streams(&self) -> Vec<StreamKey> {
+        let streams = self.messages.iter().filter_map(Assembly::stream);
+        streams.collect()
     }
 }
 
 impl Assembly {
-    /// Puts a chunk in its place; `false` when it does not fit.
-    fn write(&mut self, facts: &Facts<'_>, octets: &[u8], flag: Flag) -> bool {
-        let announced = facts.range.total.unwrap_or(0);
-        let start = facts.range.start.max(1) - 1;
-        let Ok(start) = usize::try_from(start) else {
-            return false;
-        };
+    pub(super) fn stream(&self) -> Option<StreamKey> {
+        match self.state {
+            State::Flowing(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    fn octets(&self) -> usize {
+        match &self.state {
+            State::Collecting(pieces) => pieces.octets.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A small message so far.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    octets: Vec<u8>,
+    /// What has come, as `start..end`, in order and apart.
+    ranges: Vec<(usize, usize)>,
+    total: Option<usize>,
+}
+
+impl Pieces {
+    /// Puts octets in their place; `false` when they lie about too much. The caller has
+    /// checked that they are small.
+    pub(super) fn write(&mut self, start: usize, octets: &[u8]) -> bool {
         // C09: the end is counted, not read.
-        let Some(end) = start.checked_add(octets.len()) else {
-            return false;
-        };
-        if end > WHOLE || announced > WHOLE as u64 {
-            return false;
-        }
-        if flag == Flag::Last {
-            self.total = Some(end);
-        }
+        let end = start + octets.len();
         if self.octets.len() < end {
             self.octets.resize(end, 0);
         }
@@ -163,14 +152,14 @@ impl Assembly {
             place.copy_from_slice(octets);
         }
         self.note(start, end);
-        self.pieces.len() <= MAX_PIECES
+        self.ranges.len() <= MAX_PIECES
     }
 
     fn note(&mut self, mut start: usize, mut end: usize) {
         if start == end {
             return;
         }
-        self.pieces.retain(|&(from, to)| {
+        self.ranges.retain(|&(from, to)| {
             let apart = to < start || from > end;
             if !apart {
                 start = start.min(from);
@@ -178,21 +167,56 @@ impl Assembly {
             }
             apart
         });
-        let at = self.pieces.partition_point(|&(from, _)| from < start);
-        self.pieces.insert(at, (start, end));
+        let at = self.ranges.partition_point(|&(from, _)| from < start);
+        self.ranges.insert(at, (start, end));
     }
 
-    fn is_whole(&self) -> bool {
-        match (self.total, &self.pieces[..]) {
+    /// The chunk that ends the message has come: it fixes the length (C27).
+    pub(super) fn ends_at(&mut self, total: u64) {
+        self.total = usize::try_from(total).ok();
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        match (self.total, &self.ranges[..]) {
             (Some(total), [(0, end)]) => *end >= total,
             (Some(0), []) => true,
             _ => false,
         }
     }
 
-    fn refuse(&mut self) {
-        self.refused = true;
-        self.octets = Vec::new();
-        self.pieces = Vec::new();
+    pub(super) fn into_message(mut self) -> Vec<u8> {
+        self.octets.truncate(self.total.unwrap_or(usize::MAX));
+        self.octets
+    }
+
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total.map(|total| total as u64)
+    }
+
+    /// What has come without gap, followed by `octets` if they join it at `at`.
+    pub(super) fn front(&self, at: u64, octets: &[u8], most: usize) -> Vec<u8> {
+        let known = match self.ranges.first() {
+            Some((0, end)) => self.octets.get(..*end).unwrap_or_default(),
+            _ => &[],
+        };
+        let mut front = known.get(..most).unwrap_or(known).to_vec();
+        if let Ok(at) = usize::try_from(at)
+            && at <= front.len()
+        {
+            front.truncate(at);
+            front.extend_from_slice(octets.get(..most).unwrap_or(octets));
+            if let Some(rest) = known.get(front.len()..) {
+                front.extend_from_slice(rest);
+            }
+        }
+        front
+    }
+
+    /// Everything that has come, with its offsets.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.ranges.iter().filter_map(|&(from, to)| {
+            let part = self.octets.get(from..to)?;
+            Some((from as u64, part))
+        })
     }
 }

@@ -51,6 +51,16 @@ pub(super) struct Entry {
     waiting: u32,
 }
 
+impl Audience {
+    /// Whether a message from `from` is for `session`.
+    pub(super) fn includes(&self, from: SessionKey, session: SessionKey) -> bool {
+        match self {
+            Audience::Room => from != session,
+            Audience::Sessions(sessions) => sessions.contains(&session),
+        }
+    }
+}
+
 impl Entry {
     pub(super) fn new(
         body: Bytes,
@@ -77,10 +87,7 @@ impl Entry {
     }
 
     pub(super) fn is_for(&self, session: SessionKey) -> bool {
-        match &self.audience {
-            Audience::Room => self.from != session,
-            Audience::Sessions(sessions) => sessions.contains(&session),
-        }
+        self.audience.includes(self.from, session)
     }
 
     fn cost(&self) -> usize {

@@ -9,6 +9,8 @@ use bytes::Bytes;
 /// Bodies of at least this many octets are shared instead of copied: below about 4 KB a copy
 /// is cheaper than one more element in a vectored write.
 const SHARE_FROM: usize = 4096;
+/// What stays of the body of an open SEND when it is taken back (RFC 4975 §7.1.1).
+const LEFT_OF_BODY: usize = 2048;
 
 /// Octets in the order in which they go out.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub struct Batch {
     /// Shared parts, each before the octet of `copied` at its position.
     shared: VecDeque<(usize, Bytes)>,
     length: usize,
+    /// Octets of body at the end: of a SEND that is still open.
+    open_body: usize,
 }
 
 impl Batch {
@@ -39,21 +43,52 @@ impl Batch {
         self.shared.clear();
         self.done = 0;
         self.length = 0;
+        self.open_body = 0;
     }
 
     /// Appends a copy.
     pub fn push(&mut self, octets: &[u8]) {
         self.copied.extend_from_slice(octets);
         self.length += octets.len();
+        self.open_body = 0;
     }
 
     /// Appends a body: copied when small, shared when large.
     pub(super) fn push_body(&mut self, body: &Bytes) {
+        let open_body = self.open_body + body.len();
         if body.len() < SHARE_FROM {
-            return self.push(body);
+            self.push(body);
+        } else {
+            self.shared.push_back((self.copied.len(), body.clone()));
+            self.length += body.len();
         }
-        self.shared.push_back((self.copied.len(), body.clone()));
-        self.length += body.len();
+        self.open_body = open_body;
+    }
+
+    /// Takes octets of a SEND that is still open back, so that little stands before what
+    /// comes next; says how many. A chunk's least length is left.
+    pub fn take_back(&mut self) -> usize {
+        let most = self.open_body.min(self.length);
+        let octets = most.saturating_sub(LEFT_OF_BODY);
+        let mut rest = octets;
+        while rest > 0 {
+            let until = self.shared.back().map_or(0, |(position, _)| *position);
+            let copied = (self.copied.len() - until).min(rest);
+            self.copied.truncate(self.copied.len() - copied);
+            rest -= copied;
+            let Some((_, body)) = self.shared.back_mut().filter(|_| rest > 0) else {
+                continue;
+            };
+            let part = body.len().min(rest);
+            body.truncate(body.len() - part);
+            rest -= part;
+            if body.is_empty() {
+                self.shared.pop_back();
+            }
+        }
+        self.length -= octets;
+        self.open_body -= octets;
+        octets
     }
 
     /// Lets `write` append to the copied octets.
@@ -61,6 +96,7 @@ impl Batch {
         let before = self.copied.len();
         write(&mut self.copied);
         self.length += self.copied.len() - before;
+        self.open_body = 0;
     }
 
     /// The only part, when there is just one: saves the vectored write.
@@ -126,6 +162,7 @@ impl Batch {
             done: 0,
             shared,
             length: self.length,
+            open_body: self.open_body,
         };
         self.clear();
         rest
@@ -197,7 +234,7 @@ mod tests {
         fn any_sequence_of_short_writes_gives_every_octet_once(
             pieces in pieces(), writes in prop::collection::vec(1usize..7000, 1..40),
         ) {
-            let (mut batch, all) = build(&pieces);
+            let (mut batch, mut all) = build(&pieces);
             let mut written = Vec::new();
             for (turn, count) in writes.into_iter().enumerate() {
                 let mut slices = [IoSlice::new(&[]); 3];
@@ -211,6 +248,10 @@ mod tests {
                 batch.advance(count - left);
                 if turn % 3 == 0 {
                     batch = batch.remainder();
+                }
+                if turn % 4 == 1 {
+                    let octets = batch.take_back();
+                    all.truncate(all.len() - octets);
                 }
                 prop_assert_eq!(batch.len(), all.len() - written.len());
             }

@@ -7,7 +7,7 @@ use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
 use super::Owner;
-use super::ids::SessionKey;
+use super::ids::{SessionKey, StreamKey};
 use super::incoming::Incoming;
 
 /// How a connection is secured, as far as its sessions care.
@@ -47,6 +47,14 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// Other instances with sessions on it.
     pub(super) links: Vec<Owner>,
+    /// The SEND of which the end-line is not written yet: nothing else may be before it is.
+    pub(super) open: Option<(SessionKey, StreamKey)>,
+    /// Which large message had its turn last (C22).
+    pub(super) last_stream: Option<(SessionKey, StreamKey)>,
+    /// Large messages for whose receivers it must wait: nothing is read meanwhile.
+    pub(super) pauses: u32,
+    /// Only whole SENDs may be written: others write between what we write.
+    pub(super) shared: bool,
 }
 
 impl Connection {
@@ -58,7 +66,7 @@ impl Connection {
     /// Octets held of a SEND whose end has not come.
     pub(super) fn held(&self) -> usize {
         match self.incoming.as_deref() {
-            Some(Incoming::Send { octets, .. }) => octets.len(),
+            Some(Incoming::Send(sending)) => sending.octets.len(),
             _ => 0,
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn drain(
         }
         if let Some(entry) = backlog.get(session.position)
             && entry.is_for(key)
-            && session.takes(entry.body.len(), entry.wrapped_type())
+            && session.takes(entry.body.len() as u64, entry.wrapped_type())
         {
             write(session, entry, now, batch, &mut drained);
         }
@@ -59,6 +59,23 @@ pub(super) fn drain(
     }
     backlog.trim();
     drained
+}
+
+/// Whether a message of the backlog waits for the session; passes those that are not for it.
+pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlog) -> bool {
+    while session.position < backlog.end() {
+        let entry = backlog.get(session.position);
+        let for_it = |entry: &Entry| {
+            entry.is_for(key) && session.takes(entry.body.len() as u64, entry.wrapped_type())
+        };
+        if entry.is_some_and(for_it) {
+            return true;
+        }
+        backlog.pass(session.position);
+        session.position = session.position.next();
+    }
+    backlog.trim();
+    false
 }
 
 fn write(

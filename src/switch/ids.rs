@@ -39,6 +39,10 @@ place! {
     /// A room inside the switch.
     pub(super) RoomKey
 }
+place! {
+    /// A large message that is passed on while it comes in.
+    pub(super) StreamKey
+}
 
 impl ConnectionId {
     /// The place in a table; small, dense, used again after the connection closed.

@@ -13,11 +13,22 @@ pub(super) enum Incoming {
     /// It has been answered; the rest is of no use.
     Skip,
     /// It is for this session.
-    Send {
-        session: SessionKey,
-        facts: OwnedFacts,
-        octets: Vec<u8>,
-    },
+    Send(Sending),
+}
+
+/// What of a SEND for a session here has come.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) session: SessionKey,
+    pub(super) facts: OwnedFacts,
+    /// Octets kept until the end has come, while they are few.
+    pub(super) octets: Vec<u8>,
+    /// They are many: each piece goes to its message as it comes.
+    pub(super) flows: bool,
+    /// Octets of the body so far.
+    pub(super) length: u64,
+    /// It has been answered with an error: the rest of the body is of no use.
+    pub(super) refused: bool,
 }
 
 /// What the switch needs of a request's head.
@@ -49,6 +60,17 @@ impl<'a> Facts<'a> {
             failure_report: request.failure_report,
             content_type: request.content_type,
         }
+    }
+
+    /// What the chunks of one message have in common (RFC 4975 §5.1); one SEND without
+    /// Message-ID stands for itself.
+    pub(super) fn name(&self) -> &str {
+        self.message_id.unwrap_or(self.transaction.as_str())
+    }
+
+    /// Offset of the first octet in the message.
+    pub(super) fn offset(&self) -> u64 {
+        self.range.start.max(1) - 1
     }
 
     /// The left-most URI of the From-Path (C44).
@@ -100,7 +122,8 @@ impl OwnedFacts {
         }
     }
 
-    pub(super) fn is(&self, message_id: &str) -> bool {
-        self.message_id.as_deref() == Some(message_id)
+    pub(super) fn is(&self, name: &str) -> bool {
+        let own = self.message_id.as_deref();
+        own.unwrap_or(self.transaction.as_str()) == name
     }
 }

@@ -17,14 +17,17 @@ mod copies;
 mod ids;
 mod incoming;
 mod nickname;
+mod outgoing;
 mod receive;
 mod reconcile;
 mod replies;
 mod room;
 mod send;
 mod session;
+mod stream;
 mod timers;
 mod transmit;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -42,9 +45,10 @@ pub use ids::ConnectionId;
 pub use transmit::After;
 
 use connection::Connection;
-use ids::{RoomKey, SessionKey, Table};
+use ids::{RoomKey, SessionKey, StreamKey, Table};
 use room::Room;
 use session::Session;
+use stream::Stream;
 use timers::{Timer, Timers};
 
 /// How long a connection may stay without a session.
@@ -163,6 +167,8 @@ pub struct Switch {
     connections: Table<ConnectionId, Connection>,
     sessions: Table<SessionKey, Session>,
     rooms: Table<RoomKey, Room>,
+    /// Large messages that are passed on while they come in.
+    streams: Table<StreamKey, Stream>,
     by_session: HashMap<SessionId, SessionKey>,
     by_room: HashMap<RoomUri, RoomKey>,
     timers: Timers,
@@ -170,6 +176,10 @@ pub struct Switch {
     foreign: VecDeque<Foreign>,
     /// Connections to close at once.
     closes: VecDeque<ConnectionId>,
+    /// Connections that may be read again.
+    resumes: VecDeque<ConnectionId>,
+    /// Large messages of which somebody got something.
+    touched: Vec<StreamKey>,
     dirty_rooms: Vec<RoomKey>,
     dirty_connections: VecDeque<ConnectionId>,
     /// A room holds enough new octets that its members should be written to.
@@ -196,12 +206,15 @@ impl Switch {
             connections: Table::default(),
             sessions: Table::default(),
             rooms: Table::default(),
+            streams: Table::default(),
             by_session: HashMap::new(),
             by_room: HashMap::new(),
             timers: Timers::default(),
             notices: VecDeque::new(),
             foreign: VecDeque::new(),
             closes: VecDeque::new(),
+            resumes: VecDeque::new(),
+            touched: Vec::new(),
             dirty_rooms: Vec::new(),
             dirty_connections: VecDeque::new(),
             pressed: false,
@@ -278,6 +291,24 @@ impl Switch {
         self.closes.pop_front()
     }
 
+    /// Whether a connection is not to be read for now: its sender waits for slow receivers.
+    pub fn paused(&self, id: ConnectionId) -> bool {
+        self.connections.get(id).is_some_and(|it| it.pauses > 0)
+    }
+
+    /// The next connection that may be read again.
+    pub fn poll_resume(&mut self) -> Option<ConnectionId> {
+        self.resumes.pop_front()
+    }
+
+    /// Others write to this connection, too, between what is written here: only whole
+    /// requests may be.
+    pub fn share(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.shared = true;
+        }
+    }
+
     /// Another instance has octets for a connection here: whole messages.
     pub fn link(&mut self, id: ConnectionId, octets: &[u8]) {
         let limit = self.config.outbox_bytes;
@@ -319,6 +350,7 @@ impl Switch {
                 Timer::Response(key) => self.response_due(now, key),
                 Timer::Chunk(key) => self.chunk_due(now, key),
                 Timer::Orphans => self.orphans_due(now),
+                Timer::Pause(key) => self.pause_due(now, key),
             }
         }
     }
@@ -397,6 +429,10 @@ impl Switch {
             return;
         }
         // C63: new URIs; what is queued waits for the new connection.
+        self.end_copies(key);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
         session.probe = None;
         session.bind_by = now + admission.policy.bind_timeout;
         let bind_by = session.bind_by;
@@ -409,6 +445,7 @@ impl Switch {
 
     /// Ends a session in good order: what is queued for it is still written.
     fn expel(&mut self, now: Moment, key: SessionKey) {
+        self.end_copies(key);
         self.flush_into_replies(now, key);
         self.end(now, key, None);
     }
@@ -423,9 +460,13 @@ impl Switch {
 
     /// Forgets a session; with a cause, the focus is told.
     fn end(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
+        self.end_copies(key);
         let Some(session) = self.sessions.remove(key) else {
             return;
         };
+        for stream in session.assemblies.streams() {
+            self.abort_stream(stream);
+        }
         self.held = self.held.saturating_sub(session.assemblies.octets());
         self.by_session.remove(&session.id);
         self.directory.forget(&session.id);
@@ -546,11 +587,13 @@ impl Switch {
             return;
         };
         let before = session.assemblies.octets();
-        let again = session.assemblies.expire(now, self.config.chunk_timeout);
-        self.held = self
-            .held
-            .saturating_sub(before - session.assemblies.octets());
+        let (expired, again) = session.assemblies.expire(now, self.config.chunk_timeout);
+        let after = session.assemblies.octets();
+        self.held = (self.held + after).saturating_sub(before);
         session.assemblies.timed = again.is_some();
+        for stream in expired.iter().filter_map(|message| message.stream()) {
+            self.abort_stream(stream);
+        }
         if let Some(due) = again {
             self.timers.arm(due, Timer::Chunk(key));
         }

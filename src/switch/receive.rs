@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::control::Notice;
+use crate::control::{LossCause, Notice};
 use crate::time::Moment;
-use crate::wire::msrp::{DecodeError, Event, FailureReport, Flag, Method, Path, Request, Response};
+use crate::wire::msrp::{
+    DecodeError, Event, FailureReport, Flag, Method, Path, Request, Response, TransactionId,
+};
 
 use super::connection::Security;
 use super::ids::{ConnectionId, SessionKey};
-use super::incoming::{Facts, Incoming};
+use super::incoming::{Facts, Incoming, Sending};
 use super::replies::{self, Code};
 use super::{Foreign, HELD_OCTETS, Owner, Switch, UNBOUND_OCTETS, copies};
 
@@ -143,7 +145,7 @@ impl Switch {
                 let code = self.nickname(key, request.use_nickname);
                 self.reply(id, &facts, code);
             }
-            Method::Report => self.report(now, key, request),
+            Method::Report => self.reported(now, key, request),
             Method::Auth | Method::Other(_) => self.reply(id, &facts, Code::NotImplemented),
         }
     }
@@ -163,11 +165,7 @@ impl Switch {
             Target::Here(key) => {
                 self.bind(now, id, key);
                 match self.screen(key, &facts) {
-                    Ok(()) => Incoming::Send {
-                        session: key,
-                        facts: facts.keep(),
-                        octets: Vec::new(),
-                    },
+                    Ok(()) => Incoming::Send(self.sending(key, &facts)),
                     Err(code) => {
                         self.reply(id, &facts, code);
                         Incoming::Skip
@@ -180,7 +178,23 @@ impl Switch {
         }
     }
 
-    fn body(&mut self, _now: Moment, id: ConnectionId, piece: &[u8], raw: &[u8]) {
+    /// A SEND of which the head has come: one of a large message goes to it piece by piece.
+    fn sending(&self, key: SessionKey, facts: &Facts<'_>) -> Sending {
+        let session = self.sessions.get(key);
+        let message = session.and_then(|it| it.assemblies.get(facts.name()));
+        let whole_below = self.config.forward_whole_below as u64;
+        let announced = facts.range.total.unwrap_or(0) > whole_below;
+        Sending {
+            session: key,
+            facts: facts.keep(),
+            octets: Vec::new(),
+            flows: announced || message.is_some_and(|it| it.stream().is_some()),
+            length: 0,
+            refused: false,
+        }
+    }
+
+    fn body(&mut self, now: Moment, id: ConnectionId, piece: &[u8], raw: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -190,26 +204,42 @@ impl Switch {
         match &mut *incoming {
             Incoming::Elsewhere(owner) => self.pass_on(id, *owner, raw),
             Incoming::Skip => {}
-            Incoming::Send {
-                session,
-                facts,
-                octets,
-            } => {
-                let above = octets.len() + piece.len() > self.largest_chunk(*session);
-                if above || self.held + piece.len() > HELD_OCTETS {
-                    self.held = self.held.saturating_sub(octets.len());
+            Incoming::Send(sending) if sending.refused => {}
+            Incoming::Send(sending) => {
+                if let Err(code) = self.body_of(now, sending, piece) {
+                    sending.refused = true;
                     // C31: said at once, so that the sender stops in the middle of it.
-                    self.reply(id, &facts.view(), Code::TooLarge);
-                    *incoming = Incoming::Skip;
-                } else {
-                    self.held += piece.len();
-                    octets.extend_from_slice(piece);
+                    self.reply(id, &sending.facts.view(), code);
                 }
             }
         }
         if let Some(connection) = self.connections.get_mut(id) {
             connection.incoming = Some(incoming);
         }
+    }
+
+    fn body_of(&mut self, now: Moment, sending: &mut Sending, piece: &[u8]) -> Result<(), Code> {
+        let facts = sending.facts.view();
+        let whole_below = self.config.forward_whole_below;
+        if !sending.flows && sending.octets.len() + piece.len() > whole_below {
+            sending.flows = true;
+            let octets = std::mem::take(&mut sending.octets);
+            self.held = self.held.saturating_sub(octets.len());
+            self.feed(now, sending.session, &facts, facts.offset(), &octets)?;
+        }
+        if sending.flows {
+            let at = facts.offset().saturating_add(sending.length);
+            self.feed(now, sending.session, &facts, at, piece)?;
+        } else if self.held + piece.len() > HELD_OCTETS {
+            self.held = self.held.saturating_sub(sending.octets.len());
+            sending.octets = Vec::new();
+            return Err(Code::TooLarge);
+        } else {
+            self.held += piece.len();
+            sending.octets.extend_from_slice(piece);
+        }
+        sending.length += piece.len() as u64;
+        Ok(())
     }
 
     fn finish(&mut self, now: Moment, id: ConnectionId, flag: Flag, raw: &[u8]) {
@@ -220,14 +250,20 @@ impl Switch {
         match *incoming {
             Incoming::Elsewhere(owner) => self.pass_on(id, owner, raw),
             Incoming::Skip => {}
-            Incoming::Send {
-                session,
-                facts,
-                octets,
-            } => {
-                self.held = self.held.saturating_sub(octets.len());
-                let body = Some(Cow::Owned(octets));
-                self.send(now, id, session, &facts.view(), body, flag);
+            Incoming::Send(sending) if sending.refused => {
+                if flag != Flag::More {
+                    self.forget(sending.session, sending.facts.view().name());
+                }
+            }
+            Incoming::Send(sending) if sending.flows && sending.length > 0 => {
+                let facts = sending.facts.view();
+                let end = facts.offset().saturating_add(sending.length);
+                self.chunk_ends(now, id, sending.session, &facts, end, flag);
+            }
+            Incoming::Send(sending) => {
+                self.held = self.held.saturating_sub(sending.octets.len());
+                let (key, body) = (sending.session, Cow::Owned(sending.octets));
+                self.send(now, id, key, &sending.facts.view(), Some(body), flag);
             }
         }
     }
@@ -246,7 +282,7 @@ impl Switch {
             };
             if let Some(number) = session.ids.number(&response.transaction) {
                 copies::answered(session, number, now);
-                return self.failure(now, key, response.code);
+                return self.failure(now, key, number, response.code);
             }
         }
         let path = response.to_path();
@@ -259,28 +295,26 @@ impl Switch {
 
     /// A report about one of our copies. It is never passed on (RFC 7701 §6.3, G51) and never
     /// answered (C45); a failure is handled like the same response (C50).
-    fn report(&mut self, now: Moment, key: SessionKey, request: &Request<'_>) {
-        let ours = self.sessions.get(key).is_some_and(|session| {
-            let id = request
-                .message_id
-                .and_then(crate::wire::msrp::TransactionId::new);
-            id.is_some_and(|id| session.ids.number(&id).is_some())
-        });
-        // C49: about a message we never sent.
-        if let Some(status) = request.status
-            && ours
+    fn reported(&mut self, now: Moment, key: SessionKey, request: &Request<'_>) {
+        let id = request.message_id.and_then(TransactionId::new);
+        let session = self.sessions.get(key);
+        let number = session.zip(id).and_then(|(it, id)| it.ids.number(&id));
+        // C49: without a number it is about a message we never sent.
+        if let (Some(number), Some(status)) = (number, request.status)
             && status.namespace == 0
         {
-            self.failure(now, key, status.code);
+            self.failure(now, key, number, status.code);
         }
     }
 
     /// RFC 4975 §10: what a peer's status code means for its session.
-    fn failure(&mut self, now: Moment, key: SessionKey, code: u16) {
+    fn failure(&mut self, now: Moment, key: SessionKey, number: u64, code: u16) {
         // 408: a relay heard nothing from the peer; 481, 506: the peer has no such session.
         // The rest concerns one message.
         if matches!(code, 408 | 481 | 506) {
-            self.end(now, key, Some(crate::control::LossCause::Undeliverable));
+            self.end(now, key, Some(LossCause::Undeliverable));
+        } else if code >= 300 {
+            self.stop_copy(key, number);
         }
     }
 

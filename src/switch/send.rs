@@ -1,6 +1,7 @@
 //! SEND: what a participant says (RFC 7701 §6).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -8,17 +9,26 @@ use crate::time::Moment;
 use crate::wire::cpim::{CpimError, Message};
 use crate::wire::msrp::Flag;
 
-use super::assembly::{Added, WHOLE};
+use super::Switch;
+use super::assembly::State;
 use super::backlog::{Audience, Entry};
-use super::ids::{ConnectionId, RoomKey, SessionKey};
+use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::incoming::Facts;
 use super::replies::{self, Code};
 use super::session::{canonical, media_type};
 use super::timers::Timer;
-use super::{HELD_OCTETS, Switch};
 
 /// Some clients send this every few seconds when they see a wildcard in accept-types.
 const HEARTBEAT: &str = "text/x-msrp-heartbeat";
+
+/// For whom a message is, and what it is.
+pub(super) struct Addressed {
+    pub(super) audience: Audience,
+    /// Where the wrapped content type stands.
+    pub(super) wrapped_type: Range<usize>,
+    /// CPIM From and To of a private message, for its report (G44).
+    pub(super) addresses: Option<Vec<u8>>,
+}
 
 impl Switch {
     /// A SEND whose end has come.
@@ -35,24 +45,117 @@ impl Switch {
         let Some(body) = body.filter(|body| !is_keep_alive(facts, body)) else {
             return self.reply(id, facts, Code::Ok);
         };
-        if flag == Flag::Abort {
-            self.abort(key, facts);
-            return self.reply(id, facts, Code::Ok);
-        }
-        if let Err(code) = self.screen(key, facts) {
+        if flag != Flag::Abort
+            && let Err(code) = self.screen(key, facts)
+        {
             return self.reply(id, facts, code);
         }
-        if self.is_whole(key, facts, flag) {
-            return self.take(id, key, facts, facts, body);
+        let small = body.len() <= self.config.forward_whole_below;
+        if small && self.is_whole(key, facts, flag) {
+            return self.take(now, id, key, facts, facts, body);
         }
-        match self.assemble(now, key, facts, &body, flag) {
-            Ok(Added::Incomplete) => self.reply(id, facts, Code::Ok),
-            Ok(Added::Whole(first, octets)) => {
-                self.take(id, key, facts, &first.view(), Cow::Owned(octets));
+        let end = facts.offset().saturating_add(body.len() as u64);
+        if flag != Flag::Abort
+            && let Err(code) = self.feed(now, key, facts, facts.offset(), &body)
+        {
+            return self.refused(id, key, facts, code, flag);
+        }
+        self.chunk_ends(now, id, key, facts, end, flag);
+    }
+
+    /// The end of a chunk has come of which the octets are where they belong; `end` is the
+    /// offset behind the last.
+    pub(super) fn chunk_ends(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        end: u64,
+        flag: Flag,
+    ) {
+        if flag == Flag::Abort {
+            // C30: the sender gave the message up.
+            let message = self.forget(key, facts.name());
+            if let Some(stream) = message.and_then(|message| message.stream()) {
+                self.abort_stream(stream);
             }
-            Ok(Added::TooLarge) => self.reply(id, facts, Code::TooLarge),
-            Err(code) => self.reply(id, facts, code),
+            return self.reply(id, facts, Code::Ok);
         }
+        let last = flag == Flag::Last;
+        let session = self.sessions.get_mut(key);
+        let message = session.and_then(|it| it.assemblies.get_mut(facts.name()));
+        let stream = match message.map(|message| &mut message.state) {
+            None => None,
+            Some(State::Refused(code)) => {
+                let code = *code;
+                return self.refused(id, key, facts, code, flag);
+            }
+            Some(State::Collecting(pieces)) => {
+                if last {
+                    pieces.ends_at(end);
+                }
+                if pieces.is_whole() {
+                    return self.take_collected(now, id, key, facts);
+                }
+                None
+            }
+            Some(State::Flowing(stream)) => Some(*stream),
+        };
+        self.reply(id, facts, Code::Ok);
+        if let Some(stream) = stream
+            && self.flow_ends(stream, end, last)
+        {
+            self.streamed(id, key, facts, stream);
+        }
+    }
+
+    /// A chunk of a message that is refused; the last one ends that.
+    pub(super) fn refused(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        code: Code,
+        flag: Flag,
+    ) {
+        if flag != Flag::More {
+            self.forget(key, facts.name());
+        }
+        self.reply(id, facts, code);
+    }
+
+    fn take_collected(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        key: SessionKey,
+        facts: &Facts<'_>,
+    ) {
+        if let Some(message) = self.forget(key, facts.name())
+            && let State::Collecting(pieces) = message.state
+        {
+            let body = Cow::Owned(pieces.into_message());
+            self.take(now, id, key, facts, &message.facts.view(), body);
+        }
+    }
+
+    /// A large message has come whole (C46).
+    fn streamed(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        stream: StreamKey,
+    ) {
+        let Some(message) = self.forget(key, facts.name()) else {
+            return;
+        };
+        let first = message.facts.view();
+        let stream = self.streams.get(stream);
+        let octets = stream.map_or(0, |stream| stream.window.end());
+        let addresses = stream.and_then(|stream| stream.addresses.clone());
+        self.report(id, key, &first, octets, addresses);
     }
 
     /// What can be said before the body has come.
@@ -79,63 +182,28 @@ impl Switch {
         Ok(())
     }
 
-    /// The most octets of one SEND. The largest message, since one SEND may be a whole one.
-    pub(super) fn largest_chunk(&self, key: SessionKey) -> usize {
-        let session = self.sessions.get(key);
-        let room = session.and_then(|session| self.rooms.get(session.room));
-        let limit = room.map_or(0, |room| room.policy.max_message_size);
-        usize::try_from(limit).unwrap_or(usize::MAX).max(WHOLE)
-    }
-
     /// A message in one SEND.
     fn is_whole(&self, key: SessionKey, facts: &Facts<'_>, flag: Flag) -> bool {
-        let started = facts.message_id.is_some_and(|name| {
-            let session = self.sessions.get(key);
-            session.is_some_and(|session| session.assemblies.holds(name))
-        });
+        let session = self.sessions.get(key);
+        let started = session.is_some_and(|it| it.assemblies.get(facts.name()).is_some());
         flag == Flag::Last && facts.range.start <= 1 && !started
     }
 
-    /// The sender gave the message up (C30).
-    fn abort(&mut self, key: SessionKey, facts: &Facts<'_>) {
-        if let (Some(session), Some(name)) = (self.sessions.get_mut(key), facts.message_id) {
-            self.held = self.held.saturating_sub(session.assemblies.octets());
-            session.assemblies.abort(name);
-            self.held += session.assemblies.octets();
-        }
-    }
-
-    fn assemble(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        octets: &[u8],
-        flag: Flag,
-    ) -> Result<Added, Code> {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return Err(Code::NoSession);
-        };
-        let Some(name) = facts.message_id else {
-            return Err(Code::BadRequest);
-        };
-        if self.held + octets.len() > HELD_OCTETS {
-            return Err(Code::TooLarge);
-        }
-        self.held = self.held.saturating_sub(session.assemblies.octets());
-        let added = session.assemblies.add(now, facts, name, octets, flag);
-        self.held += session.assemblies.octets();
-        if !session.assemblies.is_empty() && !session.assemblies.timed {
-            session.assemblies.timed = true;
+    /// Starts the chunk timer of a session unless it runs (G28).
+    pub(super) fn time_chunks(&mut self, now: Moment, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key)
+            && !session.assemblies.is_empty()
+            && !std::mem::replace(&mut session.assemblies.timed, true)
+        {
             let due = now + self.config.chunk_timeout;
             self.timers.arm(due, Timer::Chunk(key));
         }
-        Ok(added)
     }
 
     /// A whole message: passes it to the room, answers `last`, reports about `first`.
     fn take(
         &mut self,
+        now: Moment,
         id: ConnectionId,
         key: SessionKey,
         last: &Facts<'_>,
@@ -147,13 +215,25 @@ impl Switch {
         let result = if media.eq_ignore_ascii_case(HEARTBEAT) {
             Ok(None)
         } else {
-            self.deliver(key, body, first.success_report)
+            self.deliver(now, key, first, body)
         };
         let addresses = match result {
             Ok(addresses) => addresses,
             Err(code) => return self.reply(id, last, code),
         };
         self.reply(id, last, Code::Ok);
+        self.report(id, key, first, octets, addresses);
+    }
+
+    /// Reports a whole message, if that is wanted.
+    fn report(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        first: &Facts<'_>,
+        octets: u64,
+        addresses: Option<Vec<u8>>,
+    ) {
         if !first.success_report {
             return;
         }
@@ -166,21 +246,44 @@ impl Switch {
         });
     }
 
-    /// RFC 7701 §6.1, §6.2. Returns the CPIM addresses of a private message when they are
-    /// `wanted` for a report.
+    /// Puts a whole message into the room's backlog. Returns the CPIM addresses of a private
+    /// message when a report must carry them.
     fn deliver(
         &mut self,
+        now: Moment,
         key: SessionKey,
+        first: &Facts<'_>,
         body: Cow<'_, [u8]>,
-        wanted: bool,
     ) -> Result<Option<Vec<u8>>, Code> {
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
+        let addressed = self.address(key, &body, first.success_report)?;
+        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
         let room_key = session.room;
-        let room = self.rooms.get(room_key).ok_or(Code::NoSession)?;
+        let room = self.rooms.get_mut(room_key).ok_or(Code::NoSession)?;
         if body.len() as u64 > room.policy.max_message_size {
             return Err(Code::TooLarge);
         }
-        let message = match Message::parse(&body) {
+        let fingerprint = room.fingerprint(&session.user, first.name(), &body);
+        if !room.has_seen(fingerprint) {
+            room.note(fingerprint);
+            let body = Bytes::from(body.into_owned());
+            let entry = Entry::new(body, addressed.wrapped_type, key, addressed.audience);
+            self.append(now, room_key, entry);
+        }
+        Ok(addressed.addresses)
+    }
+
+    /// Whom a message is for (RFC 7701 §6.1, §6.2); `octets` hold at least its CPIM headers.
+    /// With `report`, a report about it will be wanted.
+    pub(super) fn address(
+        &mut self,
+        key: SessionKey,
+        octets: &[u8],
+        report: bool,
+    ) -> Result<Addressed, Code> {
+        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
+        let room_key = session.room;
+        let room = self.rooms.get(room_key).ok_or(Code::NoSession)?;
+        let message = match Message::parse(octets) {
             Ok(Some(message)) => message,
             Err(CpimError::Recipients) => return Err(Code::Forbidden),
             Ok(None) | Err(_) => return Err(Code::BadRequest),
@@ -197,12 +300,11 @@ impl Switch {
         } else {
             self.recipients(key, room_key, &message)?
         };
-        let addresses = (wanted && !to_room).then(|| addresses(&message));
-        let wrapped_type = range_of(&body, message.content_type);
-        let body = Bytes::from(body.into_owned());
-        let entry = Entry::new(body, wrapped_type, key, audience);
-        self.append(room_key, entry);
-        Ok(addresses)
+        Ok(Addressed {
+            audience,
+            wrapped_type: range_of(octets, message.content_type),
+            addresses: (report && !to_room).then(|| addresses(&message)),
+        })
     }
 
     /// The sessions a private message is for (G40–G45).
@@ -248,7 +350,7 @@ impl Switch {
         }
     }
 
-    fn append(&mut self, key: RoomKey, entry: Entry) {
+    fn append(&mut self, now: Moment, key: RoomKey, entry: Entry) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
@@ -260,32 +362,32 @@ impl Switch {
             self.dirty_rooms.push(key);
         }
         if room.backlog.octets() > self.config.outbox_bytes {
-            self.shed(key);
+            self.shed(now, key);
         }
     }
 
     /// Those who lag by more than an outbox lose what is oldest for them. A quarter of the
     /// outbox is freed at once, so that this is not done for every message.
-    fn shed(&mut self, key: RoomKey) {
+    fn shed(&mut self, now: Moment, key: RoomKey) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
         let keep = self.config.outbox_bytes - self.config.outbox_bytes / 4;
         let from = room.backlog.position_within(keep);
+        let mut losers = Vec::new();
         for &member in &room.members {
             let Some(session) = self.sessions.get_mut(member) else {
                 continue;
             };
-            while session.position < from {
-                let entry = room.backlog.get(session.position);
-                if entry.is_some_and(|entry| entry.is_for(member)) {
-                    self.counters.drops_slow_reader += 1;
-                }
-                room.backlog.pass(session.position);
-                session.position = session.position.next();
+            let lost = session.skip_to(from, member, &mut room.backlog);
+            if lost > 0 {
+                losers.push((member, lost));
             }
         }
         room.backlog.trim();
+        for (member, lost) in losers {
+            self.lost_by_slowness(now, member, lost);
+        }
     }
 }
 
@@ -302,7 +404,7 @@ fn addresses(message: &Message<'_>) -> Vec<u8> {
 }
 
 /// Where `part`, which was cut out of `whole`, stands in it.
-fn range_of(whole: &[u8], part: &str) -> std::ops::Range<usize> {
+fn range_of(whole: &[u8], part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     match start.checked_add(part.len()) {
         Some(end) if end <= whole.len() => start..end,

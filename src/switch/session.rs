@@ -7,9 +7,10 @@ use crate::wire::fingerprint::{self, Fingerprint};
 use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
 
 use super::assembly::Assemblies;
-use super::backlog::Position;
+use super::backlog::{Backlog, Position};
 use super::connection::Security;
-use super::ids::{ConnectionId, RoomKey};
+use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
+use super::outgoing::Copy;
 
 /// A copy that asks for a response while the others do not: the peer still lives when it
 /// comes, and everything written before it has arrived.
@@ -34,7 +35,7 @@ pub(super) struct Session {
     path: Box<[String]>,
     wrapped_types: WrappedTypes,
     /// Octets of a message the peer takes at most.
-    max_size: u64,
+    pub(super) max_size: u64,
     pub(super) private_messages: bool,
     pub(super) sends: bool,
     receives: bool,
@@ -55,6 +56,10 @@ pub(super) struct Session {
     pub(super) bind_by: Moment,
     /// Messages of which some chunks have come.
     pub(super) assemblies: Assemblies,
+    /// Large messages on their way to it.
+    pub(super) copies: Vec<Copy>,
+    /// Messages it was too slow for and has not been told of.
+    pub(super) lost: u64,
     /// The last CPIM From that was found to be this user, as written.
     from_seen: Box<str>,
 }
@@ -91,6 +96,8 @@ impl Session {
             next_probe: now,
             bind_by: now + admission.policy.bind_timeout,
             assemblies: Assemblies::default(),
+            copies: Vec::new(),
+            lost: 0,
             from_seen: Box::default(),
         };
         session.amend(admission);
@@ -138,10 +145,20 @@ impl Session {
     /// Writes start line, paths and Message-ID of a copy. The Message-ID is the transaction
     /// id: both are new for every copy.
     pub(super) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
+        self.write_head(id, id, out);
+    }
+
+    /// The same of one chunk of several.
+    pub(super) fn write_head(
+        &self,
+        id: &TransactionId,
+        message: &TransactionId,
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(b"MSRP ");
         out.extend_from_slice(id.as_bytes());
         out.extend_from_slice(&self.head);
-        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(message.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 
@@ -163,11 +180,42 @@ impl Session {
             }
             _ => true,
         }
+    pub(super) fn copy(&self, stream: StreamKey) -> Option<&Copy> {
+        self.copies.iter().find(|copy| copy.stream == stream)
+    }
+
+    pub(super) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut Copy> {
+        self.copies.iter_mut().find(|copy| copy.stream == stream)
+    }
+
+    pub(super) fn take_copy(&mut self, stream: StreamKey) -> Option<Copy> {
+        let index = self.copies.iter().position(|copy| copy.stream == stream)?;
+        Some(self.copies.swap_remove(index))
     }
 
     /// Whether the peer can be given this content.
-    pub(super) fn takes(&self, octets: usize, wrapped_type: &[u8]) -> bool {
-        self.receives && octets as u64 <= self.max_size && self.wrapped_types.accept(wrapped_type)
+    pub(super) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
+        self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
+    }
+
+    /// Goes on to `position` in the backlog; says how many messages for it that skips.
+    pub(super) fn skip_to(
+        &mut self,
+        position: Position,
+        key: SessionKey,
+        backlog: &mut Backlog,
+    ) -> u64 {
+        let mut lost = 0;
+        while self.position < position {
+            let entry = backlog.get(self.position);
+            let for_it = entry.is_some_and(|entry| {
+                entry.is_for(key) && self.takes(entry.body.len() as u64, entry.wrapped_type())
+            });
+            lost += u64::from(for_it);
+            backlog.pass(self.position);
+            self.position = self.position.next();
+        }
+        lost
     }
 
     /// Whether a CPIM From is this user (G21).

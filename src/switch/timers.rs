@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::ids::{ConnectionId, SessionKey};
+use super::ids::{ConnectionId, SessionKey, StreamKey};
 use crate::time::Moment;
 
 /// What a deadline is for.
@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Chunk(SessionKey),
     /// Sessions that no focus has claimed end.
     Orphans,
+    /// The sender of a large message has waited long enough for its receivers.
+    Pause(StreamKey),
 }
 
 /// The deadlines of one switch.

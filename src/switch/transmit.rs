@@ -44,13 +44,60 @@ impl Switch {
                 return Some(id);
             }
         }
+        // What was written is written: nothing more of it is taken back.
+        self.tidy_streams();
         None
     }
 
     /// Fills `batch` with what the connection is to write next.
     pub fn transmit(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> After {
-        let Some(connection) = self.connections.get_mut(id) else {
+        let open = self.connections.get(id).is_some_and(|it| it.open.is_some());
+        if open && self.waits(id) {
+            self.interrupt(id, batch);
+        }
+        let Some(connection) = self.connections.get(id) else {
             return After::Idle;
+        };
+        let small = connection.open.is_none() && self.write_small(now, id, batch);
+        let streams = self.has_copies(id) && self.write_streams(id, batch);
+        match self.connections.get(id) {
+            _ if small || streams => After::More,
+            Some(connection) if connection.closing => After::Close,
+            _ => After::Idle,
+        }
+    }
+
+    /// Whether something else than large messages waits for a connection.
+    fn waits(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get(id) else {
+            return false;
+        };
+        if !connection.replies.is_empty() {
+            return true;
+        }
+        connection.sessions.iter().any(|&key| {
+            let session = self.sessions.get_mut(key);
+            session.is_some_and(|session| {
+                let room = self.rooms.get_mut(session.room);
+                session.lost > 0
+                    || room.is_some_and(|it| copies::waits(session, key, &mut it.backlog))
+            })
+        })
+    }
+
+    fn has_copies(&self, id: ConnectionId) -> bool {
+        let connection = self.connections.get(id);
+        connection.is_some_and(|connection| {
+            let mut sessions = connection.sessions.iter();
+            let session = |key: &SessionKey| self.sessions.get(*key);
+            sessions.any(|key| session(key).is_some_and(|it| !it.copies.is_empty()))
+        })
+    }
+
+    /// Writes responses, reports and messages of the backlogs; says whether there is more.
+    fn write_small(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return false;
         };
         if !connection.replies.is_empty() {
             batch.push(&std::mem::take(&mut connection.replies));
@@ -68,11 +115,7 @@ impl Switch {
             let limit = batch.len() + share;
             more |= self.drain(now, key, limit, batch).more;
         }
-        match self.connections.get(id) {
-            _ if more => After::More,
-            Some(connection) if connection.closing => After::Close,
-            _ => After::Idle,
-        }
+        more
     }
 
     /// The connection takes nothing at the moment, or something again.

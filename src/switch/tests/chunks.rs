@@ -92,7 +92,9 @@ fn c30_an_aborted_message_is_forgotten() {
 #[test]
 fn c31_a_chunked_message_above_the_bound_is_413_to_its_end() {
     let mut stage = Stage::new();
-    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let mut facts = admission(LOBBY, "alice");
+    facts.policy.max_message_size = 50_000;
+    let (bob, alice) = (stage.join("bob"), stage.enter(facts));
     let part = cpim("alice", &"x".repeat(40_000));
     stage.give(alice, chunk("tid12341", 1, "*", &part, '+'));
     stage.give(alice, chunk("tid12342", part.len() + 1, "*", &part, '+'));
@@ -165,7 +167,8 @@ fn all_that_is_not_whole_is_bounded_together() {
     assert_eq!(stage.codes(alice), [413, 413]);
     assert_eq!(stage.switch.held, HELD_OCTETS - 100);
     stage.switch.held = 0;
-    stage.give(alice, chunk("tid12343", 1, "*", &part, '+'));
+    let another = chunk("tid12343", 1, "*", &part, '+').replace("chunked1", "chunked2");
+    stage.give(alice, another);
     assert_eq!(stage.switch.held, part.len());
     let rest = &send("alice", "tid12344", &[], &part);
     stage.give(alice, &rest[..800]);

@@ -6,6 +6,7 @@ mod model;
 mod reconcile;
 mod requests;
 mod rooms;
+mod streams;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,6 +25,81 @@ pub(super) struct Stage {
     written: HashMap<ConnectionId, Vec<u8>>,
     pub(super) finished: Vec<ConnectionId>,
     pub(super) cut: Vec<ConnectionId>,
+    readers: HashMap<ConnectionId, Reader>,
+}
+
+/// A peer that reads what comes in whatever pieces.
+#[derive(Default)]
+struct Reader {
+    decoder: Decoder,
+    rest: Vec<u8>,
+    chunks: Vec<Chunk>,
+}
+
+/// One SEND as far as it has come, or something without body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) head: Option<Got>,
+    pub(super) body: Vec<u8>,
+    pub(super) flag: Option<char>,
+}
+
+impl Chunk {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.head.as_ref().unwrap().header(name).unwrap_or("")
+    }
+}
+
+impl Reader {
+    fn read(&mut self, octets: &[u8]) {
+        self.rest.extend_from_slice(octets);
+        let mut used = 0;
+        while let Some(decoded) = self.decoder.decode(&self.rest[used..]).expect("MSRP") {
+            used += decoded.used;
+            match decoded.event {
+                Event::Message {
+                    request,
+                    body,
+                    flag,
+                } => {
+                    self.chunks.push(Chunk {
+                        head: Some(head_of(&request)),
+                        body: body.unwrap_or_default().to_vec(),
+                        flag: Some(flag.octet().into()),
+                    });
+                }
+                Event::Begin(request) => self.chunks.push(Chunk {
+                    head: Some(head_of(&request)),
+                    ..Chunk::default()
+                }),
+                Event::Body(octets) => {
+                    let chunk = self.chunks.last_mut().unwrap();
+                    chunk.body.extend_from_slice(octets);
+                }
+                Event::End(flag) => {
+                    self.chunks.last_mut().unwrap().flag = Some(flag.octet().into());
+                }
+                Event::Response(response) => self.chunks.push(Chunk {
+                    head: Some(Got {
+                        line: format!("MSRP {} {}", response.transaction, response.code),
+                        headers: Vec::new(),
+                        body: None,
+                    }),
+                    ..Chunk::default()
+                }),
+                other => panic!("the switch wrote {other:?}"),
+            }
+        }
+        self.rest.drain(..used);
+    }
+}
+
+fn head_of(request: &crate::wire::msrp::Request<'_>) -> Got {
+    Got {
+        line: format!("MSRP {} {}", request.transaction, request.method.as_str()),
+        headers: owned(request.headers()),
+        body: None,
+    }
 }
 
 /// A request as a peer reads it.
@@ -154,6 +230,7 @@ impl Stage {
             written: HashMap::new(),
             finished: Vec::new(),
             cut: Vec::new(),
+            readers: HashMap::new(),
         }
     }
 
@@ -212,6 +289,14 @@ impl Stage {
             self.cut.push(id);
             self.switch.closed(self.now, id);
         }
+    }
+
+    /// Everything written to a connection so far, SEND by SEND; the last may be open.
+    pub(super) fn chunks(&mut self, id: ConnectionId) -> Vec<Chunk> {
+        let raw = self.raw(id);
+        let reader = self.readers.entry(id).or_default();
+        reader.read(&raw);
+        reader.chunks.clone()
     }
 
     pub(super) fn raw(&mut self, id: ConnectionId) -> Vec<u8> {

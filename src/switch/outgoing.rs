@@ -1,0 +1,373 @@
+//! Copies of large messages, one receiver's each: SENDs that stay open while more comes and
+//! are interrupted when something else waits for the connection (RFC 4975 §7.1.1).
+//!
+//! A chunk costs some clients the session, so a SEND is interrupted only when it must be: for
+//! responses, reports and small messages that wait (C21), and for other large messages after
+//! a fair share (C22). One is begun again when 2,048 octets or the end have come (C23).
+
+use std::collections::VecDeque;
+
+use crate::wire::msrp::{Flag, TransactionId, end_line_after_body};
+
+use super::Switch;
+use super::batch::Batch;
+use super::ids::{ConnectionId, SessionKey, StreamKey};
+use super::session::Session;
+use super::stream::Stream;
+
+/// RFC 4975 §7.1.1: no chunk but the last is smaller, and none above is uninterruptible.
+const LEAST_CHUNK: u64 = 2048;
+/// What large messages may add to one batch, and what one of several may write before the
+/// next has its turn.
+const SHARE: usize = 64 * 1024;
+/// Chunks of a copy of which the response is still understood.
+const RECENT_CHUNKS: usize = 16;
+
+/// One large message for one receiver.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) stream: StreamKey,
+    /// Number of its Message-ID, the same for every chunk (C24).
+    message: u64,
+    /// The length its sender announced.
+    announced: Option<u64>,
+    /// Octets written.
+    pub(super) sent: u64,
+    /// The SEND that is open: number of its transaction, offset of its first octet.
+    chunk: Option<(u64, u64)>,
+    /// Numbers of the last transactions.
+    recent: VecDeque<u64>,
+    /// It ends here; the receiver must still be told.
+    aborted: bool,
+}
+
+impl Copy {
+    pub(super) fn new(stream: StreamKey, message: u64, announced: Option<u64>) -> Self {
+        Self {
+            stream,
+            message,
+            announced,
+            sent: 0,
+            chunk: None,
+            recent: VecDeque::new(),
+            aborted: false,
+        }
+    }
+
+    /// Whether a transaction or Message-ID of this number is about it.
+    fn is_about(&self, number: u64) -> bool {
+        self.message == number || self.recent.contains(&number)
+    }
+
+    /// Whether there is enough to write.
+    fn is_ready(&self, stream: Option<&Stream>) -> bool {
+        let Some(stream) = stream else {
+            return self.aborted;
+        };
+        let waiting = stream.window.end() - self.sent;
+        self.aborted
+            || stream.whole
+            || waiting >= LEAST_CHUNK
+            || (self.chunk.is_some() && waiting > 0)
+    }
+
+    fn begin(&mut self, session: &mut Parts<'_>, batch: &mut Batch) -> TransactionId {
+        if let Some((number, _)) = self.chunk {
+            return session.id(number);
+        }
+        let (number, id) = session.next_id();
+        self.chunk = Some((number, self.sent));
+        self.recent.push_back(number);
+        if self.recent.len() > RECENT_CHUNKS {
+            self.recent.pop_front();
+        }
+        let message = session.id(self.message);
+        let start = self.sent + 1;
+        let total = self.announced.map_or("*".to_owned(), |it| it.to_string());
+        batch.extend_with(|out| {
+            session.session.write_head(&id, &message, out);
+            let headers = format!(
+                "Byte-Range: {start}-*/{total}\r\nFailure-Report: partial\r\n\
+                 Content-Type: message/cpim\r\n\r\n"
+            );
+            out.extend_from_slice(headers.as_bytes());
+        });
+        id
+    }
+
+    fn end(&mut self, session: &Parts<'_>, flag: Flag, batch: &mut Batch) {
+        if let Some((number, _)) = self.chunk.take() {
+            let id = session.id(number);
+            batch.extend_with(|out| end_line_after_body(out, &id, flag));
+        }
+    }
+}
+
+/// The session of a copy while the copy is held apart from it.
+struct Parts<'a> {
+    session: &'a mut Session,
+}
+
+impl Parts<'_> {
+    fn id(&self, number: u64) -> TransactionId {
+        self.session.ids.id(number)
+    }
+    fn next_id(&mut self) -> (u64, TransactionId) {
+        self.session.ids.next_id()
+    }
+}
+
+/// What became of a copy's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It is over.
+    Over,
+    /// Nothing more has come; its SEND may be open.
+    Waits,
+    /// There is more than its share.
+    More,
+}
+
+impl Switch {
+    /// Something else waits for a connection: its open SEND, if any, is interrupted as soon
+    /// as RFC 4975 §7.1.1 lets it be (C21).
+    pub(super) fn interrupt(&mut self, id: ConnectionId, batch: &mut Batch) {
+        let Some((session, stream)) = self.open(id) else {
+            return;
+        };
+        let copy = self.sessions.get(session).and_then(|it| it.copy(stream));
+        let written = copy.and_then(|copy| Some(copy.sent - copy.chunk?.1));
+        let rest = LEAST_CHUNK.saturating_sub(written.unwrap_or(LEAST_CHUNK));
+        if rest > 0 {
+            self.write_copy(id, session, stream, rest as usize, batch);
+        }
+        self.close_open(id, Flag::More, batch);
+    }
+
+    /// Gives the large messages of a connection their turns; says whether there is more.
+    pub(super) fn write_streams(&mut self, id: ConnectionId, batch: &mut Batch) -> bool {
+        let limit = batch.len() + SHARE;
+        while batch.len() < limit {
+            let Some((next, others)) = self.next_copy(id) else {
+                break;
+            };
+            if self.open(id).is_some_and(|open| open != next) {
+                self.close_open(id, Flag::More, batch);
+            }
+            let turn = self.write_copy(id, next.0, next.1, SHARE, batch);
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.last_stream = Some(next);
+            }
+            match turn {
+                Turn::Over => continue,
+                // It stays open for what comes next.
+                Turn::Waits | Turn::More if !others => break,
+                Turn::Waits | Turn::More => self.close_open(id, Flag::More, batch),
+            }
+        }
+        let shared = self.connections.get(id).is_some_and(|it| it.shared);
+        if shared {
+            self.close_open(id, Flag::More, batch);
+        }
+        self.next_copy(id).is_some()
+    }
+
+    fn open(&self, id: ConnectionId) -> Option<(SessionKey, StreamKey)> {
+        self.connections.get(id)?.open
+    }
+
+    /// Whose turn it is (C22), and whether others wait for theirs.
+    fn next_copy(&self, id: ConnectionId) -> Option<((SessionKey, StreamKey), bool)> {
+        let connection = self.connections.get(id)?;
+        let ready: Vec<_> = connection
+            .sessions
+            .iter()
+            .filter_map(|key| Some((*key, self.sessions.get(*key)?)))
+            .flat_map(|(key, session)| session.copies.iter().map(move |copy| (key, copy)))
+            .filter(|(_, copy)| copy.is_ready(self.streams.get(copy.stream)))
+            .map(|(key, copy)| (key, copy.stream))
+            .collect();
+        let last = connection.last_stream;
+        let last = ready.iter().position(|it| Some(*it) == last);
+        let place = last.map_or(0, |place| (place + 1) % ready.len());
+        let next = *ready.get(place)?;
+        Some((next, ready.len() > 1))
+    }
+
+    /// Writes up to `most` octets of one copy; ends it where it ends.
+    fn write_copy(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        stream_key: StreamKey,
+        most: usize,
+        batch: &mut Batch,
+    ) -> Turn {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return Turn::Over;
+        };
+        let Some(mut copy) = session.take_copy(stream_key) else {
+            return Turn::Over;
+        };
+        let max_size = session.max_size;
+        let mut parts = Parts { session };
+        let stream = self.streams.get(stream_key);
+        let turn = match stream.filter(|it| !copy.aborted && it.window.end() <= max_size) {
+            Some(stream) => {
+                let turn = write_body(&mut copy, &mut parts, stream, most, batch);
+                self.counters.messages_out += u64::from(turn == Turn::Over);
+                turn
+            }
+            None => {
+                if copy.sent > 0 || copy.chunk.is_some() {
+                    copy.begin(&mut parts, batch);
+                    copy.end(&parts, Flag::Abort, batch);
+                }
+                Turn::Over
+            }
+        };
+        let open = copy.chunk.is_some();
+        if turn != Turn::Over {
+            session.copies.push(copy);
+        }
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.open = open.then_some((key, stream_key));
+        }
+        if turn == Turn::Over {
+            self.leave_stream(stream_key, key);
+        }
+        self.touch(stream_key);
+        turn
+    }
+
+    /// Writes the end-line of the open SEND.
+    fn close_open(&mut self, id: ConnectionId, flag: Flag, batch: &mut Batch) {
+        let connection = self.connections.get_mut(id);
+        let Some((key, stream)) = connection.and_then(|it| it.open.take()) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if let Some(mut copy) = session.take_copy(stream) {
+            copy.end(&Parts { session }, flag, batch);
+            session.copies.push(copy);
+        }
+    }
+
+    /// Octets of the open SEND that were in a batch were not written after all.
+    pub fn taken_back(&mut self, id: ConnectionId, octets: usize) {
+        let Some((key, stream)) = self.open(id) else {
+            return;
+        };
+        let session = self.sessions.get_mut(key);
+        if let Some(copy) = session.and_then(|it| it.copy_mut(stream)) {
+            copy.sent = copy.sent.saturating_sub(octets as u64);
+        }
+    }
+
+    /// The receiver gets no more of a message: it is told so, if it got something.
+    pub(super) fn abort_copy(&mut self, key: SessionKey, stream: StreamKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if let Some(copy) = session.copy_mut(stream) {
+            copy.aborted = true;
+            self.mark_session_dirty(key);
+        }
+    }
+
+    /// A failure response or report about transaction or message `number`: if that is of a
+    /// large message, it stops for this receiver (C30, C31).
+    pub(super) fn stop_copy(&mut self, key: SessionKey, number: u64) {
+        let session = self.sessions.get(key);
+        let mut copies = session.iter().flat_map(|session| &session.copies);
+        let stream = copies.find(|copy| copy.is_about(number));
+        if let Some(stream) = stream.map(|copy| copy.stream) {
+            self.leave_stream(stream, key);
+            self.abort_copy(key, stream);
+        }
+    }
+
+    /// A session ends or moves: its copies end before anything else is written.
+    pub(super) fn end_copies(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(id) = session.connection else {
+            return;
+        };
+        let streams: Vec<_> = session.copies.iter().map(|copy| copy.stream).collect();
+        if streams.is_empty() {
+            return;
+        }
+        let mut batch = Batch::default();
+        self.abort_open_first(id, key, &mut batch);
+        if self.open(id).is_some() {
+            // Another session's SEND stands open.
+            self.interrupt(id, &mut batch);
+        }
+        for stream in streams {
+            self.leave_stream(stream, key);
+            self.abort_copy(key, stream);
+            self.write_copy(id, key, stream, 0, &mut batch);
+        }
+        if let Some(connection) = self.connections.get_mut(id) {
+            // What is open on the wire must end before a reply can follow.
+            connection.replies.splice(0..0, batch.to_vec());
+        }
+        self.mark_dirty(id);
+    }
+
+    fn abort_open_first(&mut self, id: ConnectionId, key: SessionKey, batch: &mut Batch) {
+        if let Some((open, stream)) = self.open(id)
+            && open == key
+        {
+            self.leave_stream(stream, key);
+            self.abort_copy(key, stream);
+            self.write_copy(id, key, stream, 0, batch);
+        }
+    }
+
+    pub(super) fn mark_session_dirty(&mut self, key: SessionKey) {
+        let session = self.sessions.get(key);
+        if let Some(id) = session.and_then(|session| session.connection) {
+            self.mark_dirty(id);
+        }
+    }
+}
+
+fn write_body(
+    copy: &mut Copy,
+    session: &mut Parts<'_>,
+    stream: &Stream,
+    most: usize,
+    batch: &mut Batch,
+) -> Turn {
+    let mut left = most;
+    while left > 0
+        && let Some(octets) = stream.window.slice(copy.sent, left)
+    {
+        let id = copy.begin(session, batch);
+        let from = copy.chunk.map_or(copy.sent, |(_, from)| from);
+        let free = stream
+            .window
+            .free_of_end_line(from, copy.sent, &octets, &id);
+        batch.push_body(&octets.slice(..free));
+        copy.sent += free as u64;
+        left -= free.min(left);
+        if free < octets.len() {
+            // C04: our own end-line would stand in the body.
+            copy.end(session, Flag::More, batch);
+        }
+    }
+    if copy.sent < stream.window.end() {
+        return Turn::More;
+    }
+    if !stream.whole {
+        return Turn::Waits;
+    }
+    copy.begin(session, batch);
+    copy.end(session, Flag::Last, batch);
+    Turn::Over
+}

@@ -1,0 +1,415 @@
+//! A large message on its way through a room, passed on while it comes in (RFC 7701 §6.1,
+//! G26–G28): to those who were there when its CPIM headers were complete, and to nobody else.
+//!
+//! # A receiver slower than the sender
+//! A message holds at most `outbox_bytes`. When half of that waits, the sender's connection is
+//! not read: TCP slows him down to the slowest receiver, which costs no memory and loses
+//! nothing; to give the copy up at once would give up nearly every one, since a sender in the
+//! same network is always faster than somebody's telephone. The pause is bounded by
+//! [`PATIENCE`], since it also holds the sender's other messages back and keeps the other
+//! receivers waiting: whoever still lags then loses the message (`#`) and is told. A receiver
+//! that takes 128 KiB a second at the default outbox never does.
+
+use crate::control::LossCause;
+use crate::time::Moment;
+use crate::wire::cpim;
+
+use std::time::Duration;
+
+use super::assembly::{Assembly, State};
+use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
+use super::incoming::Facts;
+use super::outgoing::Copy;
+use super::replies::Code;
+use super::timers::Timer;
+use super::window::Window;
+use super::{HELD_OCTETS, SlowReader, Switch};
+
+/// How long a sender waits for his slowest receiver at a time.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How much of a message is looked at for its CPIM headers: these and the chunk they end in.
+const FRONT: usize = 2 * cpim::MAX_HEAD;
+
+/// A large message of which somebody has still to get something.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) room: RoomKey,
+    /// Who sends it.
+    pub(super) from: SessionKey,
+    pub(super) window: Window,
+    /// Its length, once the chunk that ends it has come.
+    pub(super) total: Option<u64>,
+    /// Everything has come.
+    pub(super) whole: bool,
+    /// The recipients, fixed when it began, without those who left (G27).
+    pub(super) receivers: Vec<SessionKey>,
+    /// CPIM From and To, when the report must carry them (G44).
+    pub(super) addresses: Option<Vec<u8>>,
+    /// Identifies it when it comes again (C32).
+    pub(super) fingerprint: u64,
+    /// The connection that is not read until the receivers have caught up, and until when.
+    pause: Option<(ConnectionId, Moment)>,
+    /// It is among those to be looked at.
+    touched: bool,
+}
+
+impl Switch {
+    /// Octets of a message from offset `at`, of a chunk of which the end may still be to come.
+    pub(super) fn feed(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        at: u64,
+        octets: &[u8],
+    ) -> Result<(), Code> {
+        let result = self.try_feed(now, key, facts, at, octets);
+        if let Err(code) = result {
+            self.refuse(now, key, facts, code);
+        }
+        result
+    }
+
+    fn try_feed(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        at: u64,
+        octets: &[u8],
+    ) -> Result<(), Code> {
+        let whole_below = self.config.forward_whole_below as u64;
+        let full = self.held + octets.len() > HELD_OCTETS;
+        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
+        let before = session.assemblies.octets();
+        let message = session.assemblies.place(now, facts);
+        let message = message.ok_or(Code::TooLarge)?;
+        let end = at.checked_add(octets.len() as u64).ok_or(Code::TooLarge)?;
+        let small = end <= whole_below && facts.range.total.unwrap_or(0) <= whole_below;
+        let (front, fits) = match &mut message.state {
+            State::Refused(code) => return Err(*code),
+            State::Flowing(stream) => {
+                let stream = *stream;
+                return self.flow(now, stream, at, octets);
+            }
+            State::Collecting(_) if full => return Err(Code::TooLarge),
+            State::Collecting(pieces) if small => {
+                let start = usize::try_from(at).map_err(|_| Code::TooLarge)?;
+                (None, pieces.write(start, octets))
+            }
+            State::Collecting(pieces) => (Some(pieces.front(at, octets, FRONT)), true),
+        };
+        self.held = (self.held + session.assemblies.octets()).saturating_sub(before);
+        self.time_chunks(now, key);
+        match front {
+            None if fits => Ok(()),
+            None => Err(Code::TooLarge),
+            Some(front) => self.grow(now, key, facts, &front, (at, octets)),
+        }
+    }
+
+    /// A message turns out to be large: from now on it is passed on.
+    fn grow(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        front: &[u8],
+        (at, octets): (u64, &[u8]),
+    ) -> Result<(), Code> {
+        let headers = cpim::Message::parse(front);
+        let end = at + octets.len() as u64;
+        if matches!(headers, Ok(None)) && end <= self.config.forward_whole_below as u64 {
+            // P06: the headers may be split over chunks, and not be in the first that comes.
+            return self.keep_piece(key, facts, at, octets);
+        }
+        let stream = self.begin_stream(key, facts, front)?;
+        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
+        let before = session.assemblies.octets();
+        let message = session.assemblies.get_mut(facts.name());
+        let message = message.ok_or(Code::TooLarge)?;
+        let collected = std::mem::replace(&mut message.state, State::Flowing(stream));
+        let after = session.assemblies.octets();
+        self.held = (self.held + after).saturating_sub(before);
+        if let State::Collecting(pieces) = collected {
+            for (at, octets) in pieces.parts() {
+                self.flow(now, stream, at, octets)?;
+            }
+            let total = pieces.total();
+            if let Some(stream) = self.streams.get_mut(stream) {
+                stream.total = total;
+            }
+        }
+        self.flow(now, stream, at, octets)
+    }
+
+    fn keep_piece(
+        &mut self,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        at: u64,
+        octets: &[u8],
+    ) -> Result<(), Code> {
+        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
+        let message = session.assemblies.get_mut(facts.name());
+        let (Some(State::Collecting(pieces)), Ok(start)) =
+            (message.map(|it| &mut it.state), usize::try_from(at))
+        else {
+            return Err(Code::TooLarge);
+        };
+        self.held += octets.len();
+        let fits = pieces.write(start, octets);
+        fits.then_some(()).ok_or(Code::TooLarge)
+    }
+
+    /// Fixes the recipients; `front` holds the CPIM headers.
+    fn begin_stream(
+        &mut self,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        front: &[u8],
+    ) -> Result<StreamKey, Code> {
+        let addressed = self.address(key, front, facts.success_report)?;
+        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
+        let room = self.rooms.get(session.room).ok_or(Code::NoSession)?;
+        let wrapped_type = front.get(addressed.wrapped_type.clone());
+        let wrapped_type = wrapped_type.unwrap_or_default();
+        // Some clients announce the same range for whatever they send.
+        let announced = facts
+            .range
+            .total
+            .filter(|total| *total > front.len() as u64);
+        let fingerprint = room.fingerprint(&session.user, facts.name(), front);
+        let again = room.has_seen(fingerprint);
+        let members = room.members.iter().copied().filter(|member| {
+            let receiver = self.sessions.get(*member);
+            receiver.is_some_and(|receiver| {
+                // C61: nothing waits so long for who is not there yet.
+                receiver.connection.is_some()
+                    && receiver.takes(announced.unwrap_or(0), wrapped_type)
+            }) && addressed.audience.includes(key, *member)
+        });
+        let receivers: Vec<SessionKey> = if again { Vec::new() } else { members.collect() };
+        let stream = self.streams.insert(Stream {
+            room: session.room,
+            from: key,
+            window: Window::default(),
+            total: None,
+            whole: false,
+            receivers: receivers.clone(),
+            addresses: addressed.addresses,
+            fingerprint,
+            pause: None,
+            touched: false,
+        });
+        self.counters.messages_in += 1;
+        for receiver in receivers {
+            if let Some(session) = self.sessions.get_mut(receiver) {
+                let (message, _) = session.ids.next_id();
+                session.copies.push(Copy::new(stream, message, announced));
+            }
+        }
+        Ok(stream)
+    }
+
+    /// Octets of a message that is passed on.
+    fn flow(&mut self, now: Moment, key: StreamKey, at: u64, octets: &[u8]) -> Result<(), Code> {
+        let outbox = self.config.outbox_bytes;
+        let stream = self.streams.get_mut(key).ok_or(Code::TooLarge)?;
+        let limit = self.rooms.get(stream.room);
+        let limit = limit.map_or(0, |room| room.policy.max_message_size);
+        if at.saturating_add(octets.len() as u64) > limit {
+            return Err(Code::TooLarge);
+        }
+        let (end, before) = (stream.window.end(), stream.window.octets());
+        let fits = stream.window.write(at, octets, outbox / 4);
+        self.held = (self.held + stream.window.octets()).saturating_sub(before);
+        if !fits {
+            return Err(Code::TooLarge);
+        }
+        if stream.window.end() == end {
+            return Ok(());
+        }
+        let receivers = stream.receivers.clone();
+        let waiting = stream.window.octets();
+        for receiver in receivers {
+            self.mark_session_dirty(receiver);
+        }
+        self.touch(key);
+        self.pressed |= waiting > outbox / 4;
+        if waiting > outbox / 2 {
+            self.pause(now, key);
+        }
+        Ok(())
+    }
+
+    /// The end of a chunk has come; the message reaches to `end`, if it is the last.
+    /// `true`: the message is whole.
+    pub(super) fn flow_ends(&mut self, key: StreamKey, end: u64, last: bool) -> bool {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return false;
+        };
+        if last {
+            stream.total = Some(end.max(stream.window.end()));
+        }
+        stream.whole = stream.total == Some(stream.window.end());
+        if !stream.whole {
+            return false;
+        }
+        let (room, fingerprint) = (stream.room, stream.fingerprint);
+        for receiver in stream.receivers.clone() {
+            self.mark_session_dirty(receiver);
+        }
+        self.release(key);
+        self.touch(key);
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.note(fingerprint);
+        }
+        true
+    }
+
+    /// A message is refused: further chunks of it are, too, and receivers get no more.
+    fn refuse(&mut self, now: Moment, key: SessionKey, facts: &Facts<'_>, code: Code) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let before = session.assemblies.octets();
+        let Some(message) = session.assemblies.get_mut(facts.name()) else {
+            return;
+        };
+        let state = std::mem::replace(&mut message.state, State::Refused(code));
+        self.held = (self.held + session.assemblies.octets()).saturating_sub(before);
+        self.time_chunks(now, key);
+        if let State::Flowing(stream) = state {
+            self.abort_stream(stream);
+        }
+    }
+
+    /// A message is over for its sender, before its end or at it.
+    pub(super) fn forget(&mut self, key: SessionKey, name: &str) -> Option<Assembly> {
+        let session = self.sessions.get_mut(key)?;
+        let before = session.assemblies.octets();
+        let message = session.assemblies.remove(name);
+        let after = session.assemblies.octets();
+        self.held = (self.held + after).saturating_sub(before);
+        message
+    }
+
+    /// The rest will not come: the receivers are told so with `#` (RFC 4975 §7.1).
+    pub(super) fn abort_stream(&mut self, key: StreamKey) {
+        self.release(key);
+        let Some(stream) = self.streams.remove(key) else {
+            return;
+        };
+        self.held = self.held.saturating_sub(stream.window.octets());
+        for receiver in stream.receivers {
+            self.abort_copy(receiver, key);
+        }
+    }
+
+    /// A receiver needs nothing more of it.
+    pub(super) fn leave_stream(&mut self, key: StreamKey, receiver: SessionKey) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.receivers.retain(|other| *other != receiver);
+            self.touch(key);
+        }
+    }
+
+    /// It is to be looked at once what is written is known.
+    pub(super) fn touch(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && !std::mem::replace(&mut stream.touched, true)
+        {
+            self.touched.push(key);
+        }
+    }
+
+    /// Lets go of what every receiver has, and of messages that all have.
+    pub(super) fn tidy_streams(&mut self) {
+        for key in std::mem::take(&mut self.touched) {
+            let Some(stream) = self.streams.get_mut(key) else {
+                continue;
+            };
+            stream.touched = false;
+            let sent = stream.receivers.iter().filter_map(|receiver| {
+                let session = self.sessions.get(*receiver)?;
+                Some(session.copy(key)?.sent)
+            });
+            let least = sent.min().unwrap_or(stream.window.end());
+            let before = stream.window.octets();
+            stream.window.trim(least);
+            let waiting = stream.window.octets();
+            self.held = (self.held + waiting).saturating_sub(before);
+            let over = stream.whole && stream.receivers.is_empty();
+            if over || waiting <= self.config.outbox_bytes / 4 {
+                self.release(key);
+            }
+            if over && let Some(stream) = self.streams.remove(key) {
+                self.held = self.held.saturating_sub(stream.window.octets());
+            }
+        }
+    }
+
+    /// The sender is not read until the receivers have caught up.
+    fn pause(&mut self, now: Moment, key: StreamKey) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let sender = self.sessions.get(stream.from);
+        let connection = sender.and_then(|session| session.connection);
+        let (None, Some(id)) = (stream.pause, connection) else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.pauses += 1;
+            stream.pause = Some((id, now + PATIENCE));
+            self.timers.arm(now + PATIENCE, Timer::Pause(key));
+        }
+    }
+
+    /// The sender may go on.
+    fn release(&mut self, key: StreamKey) {
+        let stream = self.streams.get_mut(key);
+        let Some((id, _)) = stream.and_then(|stream| stream.pause.take()) else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.pauses = connection.pauses.saturating_sub(1);
+            if connection.pauses == 0 {
+                self.resumes.push_back(id);
+            }
+        }
+    }
+
+    /// The sender has waited long enough: who still lags loses the message.
+    pub(super) fn pause_due(&mut self, now: Moment, key: StreamKey) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        if stream.pause.is_none_or(|(_, until)| until > now) {
+            return;
+        }
+        let from = stream.window.end();
+        let from = from.saturating_sub(self.config.outbox_bytes as u64 / 4);
+        for receiver in stream.receivers.clone() {
+            let copy = self.sessions.get(receiver).and_then(|it| it.copy(key));
+            if copy.is_some_and(|copy| copy.sent < from) {
+                self.leave_stream(key, receiver);
+                self.abort_copy(receiver, key);
+                self.lost_by_slowness(now, receiver, 1);
+            }
+        }
+        self.tidy_streams();
+    }
+
+    /// What a receiver did not take in time is lost to him (G52).
+    pub(super) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
+        self.counters.drops_slow_reader += count;
+        if self.config.slow_reader == SlowReader::Disconnect {
+            return self.end(now, key, Some(LossCause::TooSlow));
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.lost += count;
+        }
+    }
+}

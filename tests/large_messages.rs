@@ -1,0 +1,447 @@
+//! Large messages through the switch pool over real connections on loopback.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use msrp_conference::control::{
+    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
+};
+use msrp_conference::net::{Config, Listen, Pool, Transport};
+use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag};
+
+const LOBBY: &str = "sip:lobby@example.com";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Rig {
+    pool: Pool,
+    notices: Receiver<Notice>,
+    address: SocketAddr,
+}
+
+impl Rig {
+    fn start(threads: usize) -> Self {
+        let config = Config {
+            listen: vec![Listen {
+                transport: Transport::Tcp,
+                address: "127.0.0.1:0".parse().unwrap(),
+            }],
+            threads,
+            ..Config::default()
+        };
+        let (notices, received) = unbounded();
+        let pool = Pool::start(config, notices, unbounded().0, Arc::new(|| ())).expect("a pool");
+        let address = pool.addresses()[0];
+        Self {
+            pool,
+            notices: received,
+            address,
+        }
+    }
+
+    fn admit(&self, room: &str, name: &str) {
+        let user = UserUri::new(format!("sip:{name}@example.com"));
+        let admission = Admission {
+            session: SessionId::new(name),
+            room: RoomUri::new(room),
+            policy: RoomPolicy {
+                nicknames: false,
+                private_messages: false,
+                max_message_size: 1 << 30,
+                bind_timeout: PATIENCE,
+            },
+            own_uri: format!("msrp://{}/{name};tcp", self.address),
+            user: user.clone(),
+            display: String::new(),
+            uris: vec![user],
+            setup: Setup::Passive,
+            peer: Peer {
+                path: vec![format!("msrp://127.0.0.1:9/{name}-peer;tcp")],
+                accept_types: vec!["message/cpim".into()],
+                accept_wrapped_types: vec!["*".into()],
+                max_size: None,
+                chatroom: true,
+                private_messages: false,
+                sends: true,
+                receives: true,
+                ..Peer::default()
+            },
+        };
+        self.pool.order(Order::Admit(Box::new(admission)));
+        let notice = self.notices.recv_timeout(PATIENCE).expect("a notice");
+        assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
+    }
+
+    fn join(&self, room: &str, name: &str) -> Client {
+        self.admit(room, name);
+        let mut client = Client::connect(self.address);
+        client.bind(name);
+        client
+    }
+}
+
+/// What a client has of one message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Message {
+    id: String,
+    octets: u64,
+    hash: u64,
+    whole: bool,
+}
+
+/// Reads in whatever pieces come, and keeps nothing but sums.
+struct Client {
+    stream: TcpStream,
+    address: SocketAddr,
+    unread: Vec<u8>,
+    decoder: Decoder,
+    codes: Vec<u16>,
+    messages: Vec<Message>,
+    /// The last octets of every small message.
+    texts: Vec<String>,
+    chunks: usize,
+    current: usize,
+    answer: String,
+    buffer: Vec<u8>,
+}
+
+fn hash(state: u64, octets: &[u8]) -> u64 {
+    octets.chunks(8).fold(state, |state, part| {
+        let sum = part.iter().fold(0u64, |sum, octet| sum + u64::from(*octet));
+        state.wrapping_add(sum)
+    })
+}
+
+impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            address,
+            unread: Vec::new(),
+            decoder: Decoder::new(),
+            codes: Vec::new(),
+            messages: Vec::new(),
+            texts: Vec::new(),
+            chunks: 0,
+            current: 0,
+            answer: String::new(),
+            buffer: vec![0; 128 * 1024],
+        }
+    }
+
+    fn head(&self, name: &str, tid: &str, id: &str, range: &str) -> String {
+        format!(
+            "MSRP {tid} SEND\r\nTo-Path: msrp://{}/{name};tcp\r\nFrom-Path: msrp://127.0.0.1:9/{name}-peer;tcp\r\nMessage-ID: {id}\r\nByte-Range: {range}\r\n",
+            self.address
+        )
+    }
+
+    fn bind(&mut self, name: &str) {
+        let head = self.head(name, "bind1234", "bind1234", "1-0/0");
+        self.write(format!("{head}-------bind1234$\r\n").as_bytes());
+        assert_eq!(self.code(), 200);
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        self.stream.write_all(octets).expect("the switch reads");
+    }
+
+    fn code(&mut self) -> u16 {
+        while self.codes.is_empty() {
+            assert!(self.read(), "closed instead of answered");
+        }
+        self.codes.remove(0)
+    }
+
+    fn say(&mut self, name: &str, tid: &str, text: &str) {
+        let body = cpim(name, LOBBY) + text;
+        let head = self.head(name, tid, tid, &format!("1-{0}/{0}", body.len()));
+        let octets = format!("{head}Content-Type: message/cpim\r\n\r\n{body}\r\n-------{tid}$\r\n");
+        self.write(octets.as_bytes());
+    }
+
+    /// Sends `octets` in chunks of `chunk`; says what a receiver must find.
+    fn say_large(&mut self, name: &str, room: &str, octets: usize, chunk: usize) -> Message {
+        let front = cpim(name, room).into_bytes();
+        let total = octets + front.len();
+        let mut sent = 0;
+        let mut sum = 0;
+        let mut number = 0;
+        while sent < total {
+            let size = chunk.min(total - sent);
+            let mut part = if sent == 0 { front.clone() } else { Vec::new() };
+            part.extend((part.len()..size).map(|at| (at * 31 + number) as u8));
+            sum = hash(sum, &part);
+            let flag = if sent + size == total { '$' } else { '+' };
+            let tid = format!("large{number:06}");
+            let head = self.head(name, &tid, "large", &format!("{}-*/{total}", sent + 1));
+            self.write(
+                format!("{head}Failure-Report: no\r\nContent-Type: message/cpim\r\n\r\n")
+                    .as_bytes(),
+            );
+            self.write(&part);
+            self.write(format!("\r\n-------{tid}{flag}\r\n").as_bytes());
+            sent += size;
+            number += 1;
+        }
+        Message {
+            id: String::new(),
+            octets: total as u64,
+            hash: sum,
+            whole: true,
+        }
+    }
+
+    /// Reads until `done`.
+    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            assert!(self.read(), "closed too early");
+        }
+    }
+
+    fn has_whole(&self, octets: u64) -> bool {
+        self.messages
+            .iter()
+            .any(|message| message.whole && message.octets >= octets)
+    }
+
+    fn read(&mut self) -> bool {
+        let count = self.stream.read(&mut self.buffer).expect("octets");
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.extend_from_slice(&self.buffer[..count]);
+        let mut used = 0;
+        let mut decoder = std::mem::take(&mut self.decoder);
+        while let Some(decoded) = decoder.decode(&unread[used..]).expect("MSRP") {
+            used += decoded.used;
+            self.event(decoded.event);
+        }
+        self.decoder = decoder;
+        unread.drain(..used);
+        self.unread = unread;
+        let answer = std::mem::take(&mut self.answer);
+        self.write(answer.as_bytes());
+        count > 0
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Message {
+                request,
+                body,
+                flag,
+            } => {
+                self.begin(&request);
+                self.body(body.unwrap_or_default());
+                self.end(flag);
+            }
+            Event::Begin(request) => self.begin(&request),
+            Event::Body(octets) => self.body(octets),
+            Event::End(flag) => self.end(flag),
+            Event::Response(response) => self.codes.push(response.code),
+            Event::Malformed(_) => panic!("the switch writes MSRP"),
+            Event::Skipped => {}
+        }
+    }
+
+    fn begin(&mut self, request: &msrp_conference::wire::msrp::Request<'_>) {
+        self.chunks += 1;
+        let id = request.message_id.unwrap_or_default();
+        let known = self.messages.iter().position(|message| message.id == id);
+        self.current = known.unwrap_or_else(|| {
+            self.messages.push(Message {
+                id: id.to_owned(),
+                ..Message::default()
+            });
+            self.messages.len() - 1
+        });
+        assert_eq!(
+            request.range().start,
+            self.messages[self.current].octets + 1,
+            "in order, nothing lost, nothing twice"
+        );
+        if request.failure_report == FailureReport::Yes {
+            let (tid, to, from) = (request.transaction, request.to_path, request.from_path);
+            self.answer += &format!(
+                "MSRP {tid} 200 OK\r\nTo-Path: {}\r\nFrom-Path: {}\r\n-------{tid}$\r\n",
+                from.as_str(),
+                to.as_str()
+            );
+        }
+    }
+
+    fn body(&mut self, octets: &[u8]) {
+        let message = &mut self.messages[self.current];
+        message.octets += octets.len() as u64;
+        message.hash = octets.iter().fold(message.hash, |sum, octet| {
+            sum.wrapping_add(u64::from(*octet))
+        });
+        if octets.len() < 400 {
+            let text = String::from_utf8_lossy(octets);
+            if let Some(text) = text.split("\r\n\r\n").nth(2) {
+                self.texts.push(text.to_owned());
+            }
+        }
+    }
+
+    fn end(&mut self, flag: Flag) {
+        assert_ne!(flag, Flag::Abort, "nobody is too slow here");
+        self.messages[self.current].whole = flag == Flag::Last;
+    }
+}
+
+fn cpim(name: &str, room: &str) -> String {
+    format!(
+        "From: <sip:{name}@example.com>\r\nTo: <{room}>\r\n\r\nContent-Type: text/plain\r\n\r\n"
+    )
+}
+
+/// KiB of memory of this process at its most so far.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn g26_200_megabytes_go_through_a_room_of_10_in_flat_memory() {
+    const OCTETS: usize = 200 << 20;
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let receivers: Vec<_> = (0..9)
+        .map(|number| {
+            let mut client = rig.join(LOBBY, &format!("user{number}"));
+            thread::spawn(move || {
+                client.until(|it| it.has_whole(OCTETS as u64));
+                client
+            })
+        })
+        .collect();
+    let before = peak();
+    let sent = alice.say_large("alice", LOBBY, OCTETS, 1 << 20);
+    for receiver in receivers {
+        let client = receiver.join().unwrap();
+        let got = Message {
+            id: String::new(),
+            ..client.messages[0].clone()
+        };
+        assert_eq!(got, sent);
+        assert_eq!(client.chunks, 1, "one SEND while nothing else waits");
+    }
+    let grown = peak().saturating_sub(before);
+    assert!(grown < 48 * 1024, "{grown} KiB more");
+    rig.pool.stop();
+}
+
+#[test]
+fn c21_small_messages_pass_a_large_one_at_once() {
+    const OCTETS: usize = 50 << 20;
+    const SMALL: usize = 20;
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let mut carol = rig.join(LOBBY, "carol");
+    let mut bob = rig.join(LOBBY, "bob");
+    // Whoever does not read is given up, and bob and carol are to lose nothing.
+    let reader = thread::spawn(move || {
+        let mut delays = Vec::new();
+        let mut buffer = carol.stream.try_clone().unwrap();
+        let drain = thread::spawn(move || {
+            let mut octets = vec![0; 1 << 16];
+            while matches!(buffer.read(&mut octets), Ok(1..)) {}
+        });
+        for number in 0..SMALL {
+            carol.say("carol", &format!("quick{number:03}"), "now");
+            delays.push(Instant::now());
+            thread::sleep(Duration::from_millis(5));
+        }
+        (carol, delays, drain)
+    });
+    let receiver = thread::spawn(move || {
+        let mut seen = Vec::new();
+        while !(bob.has_whole(OCTETS as u64) && seen.len() == SMALL) {
+            assert!(bob.read());
+            while seen.len() < bob.texts.len() {
+                seen.push(Instant::now());
+            }
+        }
+        (bob, seen)
+    });
+    let sent = alice.say_large("alice", LOBBY, OCTETS, OCTETS);
+    let (bob, seen) = receiver.join().unwrap();
+    let (carol, said, drain) = reader.join().unwrap();
+    assert_eq!(
+        bob.messages
+            .iter()
+            .filter(|it| it.octets == sent.octets)
+            .count(),
+        1
+    );
+    let worst = seen
+        .iter()
+        .zip(&said)
+        .map(|(seen, said)| seen.saturating_duration_since(*said));
+    let worst = worst.max().unwrap();
+    assert!(worst < Duration::from_secs(5), "{worst:?}");
+    carol.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    drain.join().unwrap();
+    rig.pool.stop();
+}
+
+#[test]
+fn r06_a_large_message_over_a_connection_shared_by_threads() {
+    const OCTETS: usize = 8 << 20;
+    let rig = Rig::start(4);
+    let rooms: Vec<String> = (0..6)
+        .map(|number| format!("sip:room{number}@example.com"))
+        .collect();
+    let names: Vec<String> = (0..6).map(|number| format!("listener{number}")).collect();
+    let mut shared = Client::connect(rig.address);
+    for (room, name) in rooms.iter().zip(&names) {
+        rig.admit(room, name);
+        shared.bind(name);
+    }
+    let reader = thread::spawn(move || {
+        shared.until(|it| {
+            it.messages
+                .iter()
+                .filter(|one| one.whole && one.octets > OCTETS as u64)
+                .count()
+                == 6
+        });
+        shared
+    });
+    let talkers: Vec<_> = rooms
+        .iter()
+        .enumerate()
+        .map(|(number, room)| {
+            let name = format!("talker{number}");
+            let mut client = rig.join(room, &name);
+            let room = room.clone();
+            thread::spawn(move || client.say_large(&name, &room, OCTETS, 300_000))
+        })
+        .collect();
+    let mut sent: Vec<_> = talkers
+        .into_iter()
+        .map(|it| it.join().unwrap().hash)
+        .collect();
+    let shared = reader.join().unwrap();
+    let mut got: Vec<_> = shared
+        .messages
+        .iter()
+        .filter(|one| one.octets > OCTETS as u64)
+        .map(|one| one.hash)
+        .collect();
+    sent.sort_unstable();
+    got.sort_unstable();
+    assert_eq!(got, sent);
+    rig.pool.stop();
+}
