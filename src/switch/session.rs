@@ -180,6 +180,8 @@ impl Session {
             }
             _ => true,
         }
+    }
+
     pub(super) fn copy(&self, stream: StreamKey) -> Option<&Copy> {
         self.copies.iter().find(|copy| copy.stream == stream)
     }
