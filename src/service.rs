@@ -62,8 +62,14 @@ pub enum NotReplied {
 
 /// The host did not send a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host could not send the request ({0})")]
-pub struct NotSent(pub i32);
+pub enum NotSent {
+    /// It refused, with an error number of its own; its log says why.
+    #[error("the host could not send it ({0})")]
+    Refused(i32),
+    /// It is stopping and has closed the connection.
+    #[error("the host is stopping")]
+    Stopping,
+}
 
 /// The switch, as the service sees it.
 pub trait Switch {
@@ -284,8 +290,12 @@ impl<C: Core, S: Switch> Service<C, S> {
 
     fn send(&mut self, request: &OutgoingRequest, host: &mut dyn Host) {
         if let Err(error) = host.send(request) {
+            let level = match error {
+                NotSent::Refused(_) => Level::Warning,
+                NotSent::Stopping => Level::Debug,
+            };
             host.log(&Line::new(
-                Level::Warning,
+                level,
                 format_args!("{} to {}: {error}", request.method, request.request_uri),
             ));
             self.caused.push_back(Input::Outcome {

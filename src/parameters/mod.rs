@@ -97,6 +97,7 @@ impl Collected {
             software: SOFTWARE.to_owned(),
         };
         room::distinct(&focus.rooms, &focus.factories)?;
+        values::intervals_fit(&focus)?;
         let tls = values::tls(
             &self.text("tls_certificate"),
             &self.text("tls_private_key"),

@@ -82,6 +82,11 @@ fn a_wrong_value_names_parameter_value_and_range() {
     assert!(said(&[("identity", text(""))]).contains("identity"));
     assert!(said(&[("identity", Value::Number(3))]).contains("identity"));
     assert!(said(&[("max_message_size", Value::Number(-1))]).contains("\"-1\""));
+    let intervals = [
+        ("session_expires", Value::Number(100)),
+        ("min_se", Value::Number(120)),
+    ];
+    assert!(said(&intervals).contains("at least min_se, 120 seconds"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{ParameterError, table};
-use crate::focus::{Advertise, Credentials, InviteMode, Listen, Transport};
+use crate::focus::{self, Advertise, Credentials, InviteMode, Listen, Transport};
 use crate::net;
 use crate::switch::SlowReader;
 
@@ -196,6 +196,20 @@ pub(super) fn flag(name: &'static str, value: &Value) -> Result<bool, ParameterE
         "no" | "0" => Ok(false),
         _ => Err(table::find(name).refuse(value)),
     }
+}
+
+/// What we ask for ourselves must not be what we refuse to others (RFC 4028 §9).
+pub(super) fn intervals_fit(focus: &focus::Config) -> Result<(), ParameterError> {
+    if focus.min_se <= focus.session_expires {
+        return Ok(());
+    }
+    Err(ParameterError {
+        allowed: format!("at least min_se, {} seconds", focus.min_se.as_secs()),
+        ..refuse(
+            "session_expires",
+            &focus.session_expires.as_secs().to_string(),
+        )
+    })
 }
 
 /// A regular expression, checked; empty: none.
