@@ -31,6 +31,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::entropy::Entropy;
+
 use crate::wire::fingerprint::Fingerprint;
 
 macro_rules! text_id {
@@ -199,6 +201,15 @@ pub enum LossCause {
 /// One run of a switch: sessions of another run are gone, all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchRun(pub u128);
+
+impl SwitchRun {
+    /// A run like no other.
+    pub fn new(entropy: &mut impl Entropy) -> Self {
+        let mut octets = [0; 16];
+        entropy.fill(&mut octets);
+        Self(u128::from_be_bytes(octets))
+    }
+}
 
 /// Most sessions one [`Order::Reconcile`] names, so that the order and its answer stay small
 /// (a session and its nickname are well below a kilobyte).

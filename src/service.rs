@@ -14,6 +14,7 @@ use crate::focus::{
 };
 use crate::log::{Level, Line};
 use crate::net::{Pool, Totals};
+use crate::remote::Link;
 use crate::statistics::{Statistic, Statistics};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Response};
@@ -96,6 +97,39 @@ impl Switch for Option<Pool> {
         if let Some(pool) = self.take() {
             pool.stop();
         }
+    }
+}
+
+impl Switch for Option<Link> {
+    fn order(&mut self, order: Order) {
+        if let Some(link) = self {
+            link.order(order);
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        self.as_ref().map(Link::totals).unwrap_or_default()
+    }
+
+    /// Only lets go: the switch outside lives on.
+    fn stop(&mut self) {
+        if let Some(link) = self.take() {
+            link.stop();
+        }
+    }
+}
+
+impl Switch for Box<dyn Switch> {
+    fn order(&mut self, order: Order) {
+        self.as_mut().order(order);
+    }
+
+    fn totals(&self) -> Totals {
+        self.as_ref().totals()
+    }
+
+    fn stop(&mut self) {
+        self.as_mut().stop();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::focus;
 use crate::net;
 
 pub use table::{Kind, Parameter, TABLE, markdown};
-pub use values::Value;
+pub use values::{SwitchPlace, Value};
 
 /// The product as it names itself in SIP.
 const SOFTWARE: &str = concat!("msrp_conference/", env!("CARGO_PKG_VERSION"));
@@ -37,6 +37,8 @@ pub struct Settings {
     pub focus: focus::Config,
     /// For the switch.
     pub net: net::Config,
+    /// Where the switch is.
+    pub switch: SwitchPlace,
     /// The pseudo-variables that say who a caller is.
     pub identity: String,
 }
@@ -121,6 +123,7 @@ impl Collected {
         Ok(Settings {
             focus,
             net,
+            switch: values::switch_place(&self.text("switch"))?,
             identity: values::identity(self.text("identity"))?,
         })
     }

@@ -27,6 +27,30 @@ impl fmt::Display for Value {
     }
 }
 
+/// Where the switch is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwitchPlace {
+    /// In the conference process.
+    Embedded,
+    /// `msrp-switchd` behind the control socket of this path.
+    Unix(PathBuf),
+}
+
+/// Longest path of a Unix socket: `sun_path` less its final zero (unix(7)).
+const SOCKET_PATH_OCTETS: usize = 107;
+
+/// `embedded`, or `unix:` and an absolute path.
+pub(super) fn switch_place(text: &str) -> Result<SwitchPlace, ParameterError> {
+    let text = text.trim();
+    if text == "embedded" {
+        return Ok(SwitchPlace::Embedded);
+    }
+    text.strip_prefix("unix:")
+        .filter(|path| path.starts_with('/') && path.len() <= SOCKET_PATH_OCTETS)
+        .map(|path| SwitchPlace::Unix(path.into()))
+        .ok_or_else(|| refuse("switch", text))
+}
+
 fn refuse(name: &'static str, value: &str) -> ParameterError {
     table::find(name).refuse(&Value::Text(value.to_owned()))
 }
