@@ -17,6 +17,7 @@
 //! | `Bound` | [`Standing::Bound`] |
 //! | `Nickname` | [`Stand::nickname`] |
 //! | `Refused` | [`Standing::Gone`] |
+//! | `Certificate` | said again right after `Connected` |
 //! | an `Expel` or `Close` that never arrived | the session is not claimed, so it ends |
 //!
 //! A notice about a session may come shortly before the answer that says the same of it: the

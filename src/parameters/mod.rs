@@ -106,7 +106,10 @@ impl Collected {
             &self.text("tls_ca_list"),
             values::flag("tls_verify_client", &self.one("tls_verify_client"))?,
         )?;
-        values::listeners_have_certificates(&listen, tls.as_ref())?;
+        let switch = values::switch_place(&self.text("switch"))?;
+        if switch == SwitchPlace::Embedded {
+            values::listeners_have_certificates(&listen, tls.as_ref())?;
+        }
         let net = net::Config {
             tls,
             listen: listen.iter().map(values::net_listen).collect(),
@@ -123,7 +126,7 @@ impl Collected {
         Ok(Settings {
             focus,
             net,
-            switch: values::switch_place(&self.text("switch"))?,
+            switch,
             identity: values::identity(self.text("identity"))?,
         })
     }

@@ -77,6 +77,7 @@ pub fn serve(
         options,
         focus: None,
         successor: None,
+        certificate: None,
     };
     server.run(&received, notices, stop);
     stopping.store(true, Ordering::Release);
@@ -143,6 +144,8 @@ struct Server {
     focus: Option<Driving>,
     /// The same focus on a new connection, until the old one is read to its end.
     successor: Option<Driving>,
+    /// The last notice of a certificate: a focus that comes must know it.
+    certificate: Option<Notice>,
 }
 
 /// The focus that drives.
@@ -251,7 +254,9 @@ impl Server {
             totals,
             listen: self.pool.addresses(),
         };
-        self.say(&[ToFocus::Hello(hello)]);
+        let certificate = self.certificate.clone().map(ToFocus::Notice);
+        let hello = [ToFocus::Hello(hello)].into_iter();
+        self.say(hello.chain(certificate));
     }
 
     /// The focus has gone; the sessions stay.
@@ -275,10 +280,14 @@ impl Server {
         }
     }
 
-    /// Without a focus notices are dropped: it will ask (`control`).
+    /// Without a focus notices are dropped: it will ask (`control`). A certificate it could
+    /// not ask for.
     fn pass_on(&mut self, notices: impl Iterator<Item = Notice>, octets: &mut Vec<u8>) {
         octets.clear();
         for notice in notices {
+            if matches!(notice, Notice::Certificate { .. }) {
+                self.certificate = Some(notice.clone());
+            }
             if self.focus.is_none() {
                 continue;
             }
@@ -308,16 +317,16 @@ impl Server {
             if let Some(focus) = &mut self.focus {
                 focus.told = totals;
             }
-            self.say(&[ToFocus::Totals(totals)]);
+            self.say([ToFocus::Totals(totals)]);
         } else if silent >= HEARTBEAT {
-            self.say(&[ToFocus::Alive]);
+            self.say([ToFocus::Alive]);
         }
     }
 
-    fn say(&mut self, messages: &[ToFocus]) {
+    fn say(&mut self, messages: impl IntoIterator<Item = ToFocus>) {
         let mut octets = Vec::new();
         for message in messages {
-            let _ = encode(message, &mut octets);
+            let _ = encode(&message, &mut octets);
         }
         self.write(&octets);
     }

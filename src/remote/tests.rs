@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::control::{
-    Admission, LossCause, Notice, Order, Peer, Refusal, RoomPolicy, RoomUri, SessionId, Setup,
-    Stand, Standing, SwitchRun, UserUri,
+    Admission, Dial, LossCause, Notice, Order, Peer, Refusal, RoomPolicy, RoomUri, SessionId,
+    Setup, Stand, Standing, SwitchRun, UserUri,
 };
 use crate::net::Totals;
 
@@ -58,6 +58,14 @@ fn admission() -> impl Strategy<Value = Box<Admission>> {
                         private_messages: flags[3],
                         sends: flags[4],
                         receives: flags[5],
+                        fingerprints: Vec::new(),
+                        dial: flags[2].then(|| Dial {
+                            host: "host.example".to_owned(),
+                            port: 2855,
+                            secure: flags[4],
+                            name: "name.example".to_owned(),
+                            source: flags[5].then_some([192, 0, 2, 1].into()),
+                        }),
                     },
                 })
             },
