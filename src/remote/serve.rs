@@ -331,8 +331,12 @@ impl Server {
         self.write(&octets);
     }
 
-    /// A focus that takes nothing for [`PATIENCE`] is lost.
+    /// A focus that takes nothing for [`PATIENCE`] is lost. What happens while it changes its
+    /// connection it will ask for on the new one.
     fn write(&mut self, octets: &[u8]) {
+        if self.successor.is_some() {
+            return;
+        }
         let Some(focus) = self.focus.as_mut().filter(|_| !octets.is_empty()) else {
             return;
         };
