@@ -8,6 +8,7 @@ use super::document_cache::DocumentCache;
 use super::invitation::{Invitation, InvitationId};
 use super::offer_answer::{Accepted, Local, Origin};
 use super::policy::{Policy, Role};
+use super::publication::Publications;
 use super::roster::Written;
 use super::session_timer::{Agreement, SessionTimer};
 use super::timers::TimerKey;
@@ -93,6 +94,7 @@ pub(super) struct Conference {
     /// There are too many to list everybody (`roster_limit`).
     pub(super) crowded: bool,
     pub(super) watchers: Watchers,
+    pub(super) publications: Publications,
     pub(super) documents: DocumentCache,
     /// The last NOTIFYs are on their way.
     pub(super) ending: bool,
@@ -241,6 +243,7 @@ impl Conference {
             described: 0,
             crowded: false,
             watchers: Watchers::default(),
+            publications: Publications::default(),
             documents: DocumentCache::default(),
             ending: false,
         }

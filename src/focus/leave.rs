@@ -169,6 +169,7 @@ impl Focus {
         let (display, nickname) = (participant.display.clone(), participant.nickname.clone());
         let (role, anonymous) = (participant.role, participant.anonymous);
         conference.drop_if_gone(&endpoint.user);
+        conference.check_published(&endpoint.user);
         let watched = !conference.watchers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;
         if method == DisconnectionMethod::Departed && conference.identity.contribution.is_some() {
@@ -191,6 +192,7 @@ impl Focus {
                 revision,
             });
         }
+        self.unpublish_all_of(now, &endpoint.room, &endpoint.user);
         self.end_private_subscriptions(now, endpoint);
     }
 
@@ -242,7 +244,7 @@ impl Focus {
         }
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
-        } else if conference.watchers.is_empty() {
+        } else if conference.watchers.is_empty() && conference.publications.is_empty() {
             self.conferences.remove(room);
         }
     }
@@ -254,7 +256,9 @@ impl Focus {
         };
         conference.ending = true;
         let watchers = conference.watchers.ids();
-        self.conferences.remove(room);
+        if let Some(mut conference) = self.conferences.remove(room) {
+            self.forget_publications(&mut conference);
+        }
         for id in watchers {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }

@@ -34,6 +34,7 @@ mod notifier;
 mod notify;
 mod offer_answer;
 mod policy;
+mod publication;
 mod rates;
 mod reconcile;
 mod referral;
@@ -61,6 +62,7 @@ use conference::{Conference, Endpoint, EndpointId};
 use dialog::{Dialog, DialogKey};
 use invitation::InvitationId;
 use policy::Policy;
+use publication::PublicationId;
 use referral::{Referral, ReferralId};
 use subscription::{Subscription, SubscriptionId};
 use timers::{Timer, TimerKey, Timers};
@@ -150,6 +152,8 @@ pub struct Focus {
     conferences: HashMap<RoomUri, Conference>,
     endpoints: HashMap<EndpointId, Endpoint>,
     subscriptions: HashMap<SubscriptionId, Subscription>,
+    /// The room of every publication.
+    publications: HashMap<PublicationId, RoomUri>,
     dialogs: HashMap<DialogKey, Usage>,
     /// The last dialog of each call of a peer: its Call-ID and From tag.
     calls: HashMap<(String, String), DialogKey>,
@@ -195,6 +199,7 @@ impl Focus {
             conferences: HashMap::new(),
             endpoints: HashMap::new(),
             subscriptions: HashMap::new(),
+            publications: HashMap::new(),
             dialogs: HashMap::new(),
             calls: HashMap::new(),
             sessions: HashMap::new(),
@@ -283,6 +288,7 @@ impl Focus {
             Timer::Report(id) => self.send_report(now, id),
             Timer::Notify(id) => self.enqueue(now, id),
             Timer::Expiry(id) => self.subscription_expired(now, id),
+            Timer::Publication(id) => self.publication_expired(now, id),
             Timer::ForgetCancel(transaction) => {
                 self.cancelled.remove(&transaction);
             }

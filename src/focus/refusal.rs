@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// Methods this focus takes (RFC 3261 §20.5).
 pub(super) const ALLOW: &str =
-    "INVITE, ACK, BYE, CANCEL, NOTIFY, OPTIONS, REFER, SUBSCRIBE, UPDATE";
+    "INVITE, ACK, BYE, CANCEL, NOTIFY, OPTIONS, PUBLISH, REFER, SUBSCRIBE, UPDATE";
 /// Extensions a peer may require (RFC 3261 §20.37).
 pub(super) const SUPPORTED: [&str; 6] = [
     "timer",

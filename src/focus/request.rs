@@ -79,6 +79,7 @@ impl Focus {
             Method::Invite => self.invite(now, incoming, room),
             Method::Subscribe => self.subscribe(now, incoming, room),
             Method::Options => self.options(incoming, &room),
+            Method::Publish => self.publish(now, incoming, &room),
             Method::Refer => self.refer(now, incoming, &room, None),
             _ => Err(Refusal::new(481)),
         }
@@ -209,6 +210,7 @@ fn acceptable(request: &Request) -> Verdict<()> {
             | Method::Bye
             | Method::Notify
             | Method::Options
+            | Method::Publish
             | Method::Refer
             | Method::Subscribe
             | Method::Update

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::conference::{Conference, Departure, Endpoint, EndpointId, Participant};
 use super::document_cache::{Rendering, Scope};
 use super::invitation::{Invitation, InvitationId};
+use super::publication::{self, Publications};
 use super::view::{shown_endpoint, shown_name, shown_uri};
 use crate::control::{RoomUri, UserUri};
 use crate::time::Moment;
@@ -87,10 +88,15 @@ pub(super) fn document<'a>(
 struct Devices<'a> {
     endpoints: &'a Endpoints,
     invitations: BTreeMap<UserUri, Vec<(InvitationId, &'a Invitation)>>,
+    publications: &'a Publications,
 }
 
 impl<'a> Devices<'a> {
-    fn new(endpoints: &'a Endpoints, all: &'a BTreeMap<InvitationId, Invitation>) -> Self {
+    fn new(
+        endpoints: &'a Endpoints,
+        all: &'a BTreeMap<InvitationId, Invitation>,
+        publications: &'a Publications,
+    ) -> Self {
         let mut invitations: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, invitation) in all {
             let theirs = invitations.entry(invitation.user.clone()).or_default();
@@ -99,6 +105,7 @@ impl<'a> Devices<'a> {
         Self {
             endpoints,
             invitations,
+            publications,
         }
     }
 }
@@ -109,17 +116,19 @@ pub(super) fn full(
     endpoints: &Endpoints,
     view: &View,
 ) -> (info::Template, usize) {
-    let document = info::Document {
+    let mut document = info::Document {
         description: Some(description(conference)),
         ..frame(conference, info::State::Full)
     };
-    let devices = Devices::new(endpoints, &conference.invitations);
-    let elements: Vec<_> = conference
+    conference.publications.describe(&mut document);
+    let devices = Devices::new(endpoints, &conference.invitations, &conference.publications);
+    let mut elements: Vec<_> = conference
         .participants
         .iter_mut()
         .filter(|(uri, participant)| view.lists(uri, participant.role))
         .map(|(uri, participant)| element(uri, participant, &devices, view))
         .collect();
+    elements.extend(published_elsewhere(conference, view, 0));
     (document.template(Some(&elements)), elements.len())
 }
 
@@ -135,9 +144,10 @@ pub(super) fn partial(
     let mut document = frame(conference, info::State::Partial);
     if conference.described > seen.shown {
         document.description = Some(description(conference));
+        conference.publications.describe(&mut document);
     }
     let mut elements = Vec::new();
-    let devices = Devices::new(endpoints, &conference.invitations);
+    let devices = Devices::new(endpoints, &conference.invitations, &conference.publications);
     let mut gone = gone(&conference.departures, view, seen);
     for (uri, participant) in &mut conference.participants {
         if !view.lists(uri, participant.role) {
@@ -160,6 +170,7 @@ pub(super) fn partial(
             elements.push(element(uri, participant, &devices, view));
         }
     }
+    elements.extend(published_elsewhere(conference, view, seen.shown));
     elements.extend(
         gone.into_iter()
             .map(|(uri, theirs)| departed_user(uri, theirs, seen, view).element()),
@@ -171,6 +182,23 @@ pub(super) fn partial(
         document.users = None;
     }
     Some((document.template(Some(&elements)), elements.len()))
+}
+
+/// The users of other mixers that have changed since this revision. A crowd lists none.
+fn published_elsewhere(conference: &Conference, view: &View, since: u64) -> Vec<info::UserElement> {
+    if view.is_crowd() {
+        return Vec::new();
+    }
+    let elsewhere = elsewhere(conference);
+    let news = elsewhere.filter(|(_, changed)| *changed > since);
+    news.map(|(user, _)| user.element()).collect()
+}
+
+/// Users that publications speak of and that are not in here.
+fn elsewhere(conference: &Conference) -> impl Iterator<Item = (&info::User, u64)> {
+    let all = conference.publications.users();
+    all.filter(|(uri, ..)| !conference.participants.contains_key(*uri))
+        .map(|(_, user, changed)| (user, changed))
 }
 
 /// What is left to say to a subscriber who may see nothing any more.
@@ -195,6 +223,7 @@ pub(super) fn deleted(room: &RoomUri) -> info::Document {
 fn frame(conference: &Conference, state: info::State) -> info::Document {
     let is_in = |participant: &&Participant| !participant.endpoints.is_empty();
     let count = conference.participants.values().filter(is_in).count();
+    let count = count + elsewhere(conference).count();
     info::Document {
         entity: conference.room.to_string(),
         state,
@@ -282,7 +311,7 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
         }],
         _ => Vec::new(),
     };
-    info::User {
+    let mut user = info::User {
         entity: shown_uri(uri, anonymous),
         state: info::State::Full,
         display_text: shown_name(
@@ -295,7 +324,14 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
         roles: vec![participant.role.as_str().to_owned()],
         associated_aors,
         endpoints,
+    };
+    // What the anonymous say of themselves would tell who they are.
+    if let Some(said) = devices.publications.of(uri)
+        && (anonymous.is_none() || view.unmasked)
+    {
+        publication::add_to_participant(&mut user, said);
     }
+    user
 }
 
 /// A party being invited (RFC 4575 §5.7.3: dialing-out, then alerting).

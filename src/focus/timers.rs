@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::conference::EndpointId;
 use super::invitation::InvitationId;
+use super::publication::PublicationId;
 use super::referral::ReferralId;
 use super::subscription::SubscriptionId;
 use super::{RequestId, TransactionId};
@@ -30,6 +31,8 @@ pub(super) enum Timer {
     Notify(SubscriptionId),
     /// The subscription ends unless refreshed.
     Expiry(SubscriptionId),
+    /// The publication ends unless refreshed.
+    Publication(PublicationId),
     /// No INVITE will follow this CANCEL any more.
     ForgetCancel(TransactionId),
     /// The host never told how a request of ours ended.

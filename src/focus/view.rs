@@ -46,6 +46,11 @@ impl View {
         }
     }
 
+    /// Whether only some are listed.
+    pub(super) fn is_crowd(&self) -> bool {
+        self.extent != Extent::Everybody
+    }
+
     /// Whether a user stands in the documents of this view.
     pub(super) fn lists(&self, user: &UserUri, role: Role) -> bool {
         match &self.extent {

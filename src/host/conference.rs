@@ -8,19 +8,17 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, unbounded};
 
 use crate::bridge::{Bridge, Buffer};
-use crate::control::{Notice, SwitchRun};
 use crate::entropy;
 use crate::focus::Focus;
 use crate::host::fds::{self, Signals, Waker};
 use crate::host::{logging, start};
 use crate::log::{Level, Line};
 use crate::net::Pool;
-use crate::parameters::{Settings, SwitchPlace};
-use crate::remote::Link;
-use crate::service::{Host, STOP_GRACE, Service, Switch};
+use crate::parameters::Settings;
+use crate::service::{Host, STOP_GRACE, Service};
 use crate::statistics;
 use crate::time::Clock;
 
@@ -39,9 +37,6 @@ pub(crate) enum StartError {
     /// The switch did not start.
     #[error(transparent)]
     Switch(#[from] crate::net::StartError),
-    /// There is no thread for the switch outside.
-    #[error("cannot start the thread that drives the switch: {0}")]
-    Link(#[source] io::Error),
 }
 
 /// What ended a wait.
@@ -58,7 +53,7 @@ pub(crate) enum Turn {
 /// The conference process.
 pub(crate) struct Conference<H> {
     host: H,
-    service: Service<Focus, Box<dyn Switch>>,
+    service: Service<Focus, Option<Pool>>,
     lines: Receiver<Line>,
     clock: Clock,
     bridge: &'static Bridge,
@@ -88,11 +83,20 @@ impl<H: Host> Conference<H> {
         let waker = Waker::new()?;
         let (notices_in, notices) = unbounded();
         let (lines_in, lines) = unbounded();
-        let switch = start_switch(settings, &waker, notices_in, lines_in)?;
+        let wake = waker.clone();
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wake.wake());
+        let pool = start::patiently(|| {
+            Pool::start(
+                settings.net.clone(),
+                notices_in.clone(),
+                lines_in.clone(),
+                wake.clone(),
+            )
+        })?;
         let focus = Focus::new(settings.focus.clone(), Box::new(entropy::System));
         Ok(Self {
             host,
-            service: Service::new(focus, switch, notices, statistics::global()),
+            service: Service::new(focus, Some(pool), notices, statistics::global()),
             lines,
             clock: Clock::start(),
             bridge,
@@ -186,31 +190,4 @@ impl<H: Host> Conference<H> {
         }
         end
     }
-}
-
-/// The switch in this process, or the link to the one outside.
-fn start_switch(
-    settings: &Settings,
-    waker: &Waker,
-    notices: Sender<Notice>,
-    lines: Sender<Line>,
-) -> Result<Box<dyn Switch>, StartError> {
-    let waker = waker.clone();
-    let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
-    if let SwitchPlace::Unix(path) = &settings.switch {
-        let listen = settings.net.listen.iter().map(|listen| listen.address);
-        let link = Link::start(path.clone(), listen.collect(), notices, lines, wake);
-        return Ok(Box::new(Some(link.map_err(StartError::Link)?)));
-    }
-    let pool = start::patiently(|| {
-        Pool::start(
-            settings.net.clone(),
-            notices.clone(),
-            lines.clone(),
-            Arc::clone(&wake),
-        )
-    })?;
-    let run = SwitchRun::new(&mut entropy::System);
-    let _ = notices.send(Notice::Connected { run });
-    Ok(Box::new(Some(pool)))
 }

@@ -133,7 +133,7 @@ proptest! {
     }
 }
 
-fn sort(document: &mut info::Document) {
+pub(super) fn sort(document: &mut info::Document) {
     if let Some(users) = &mut document.users {
         users.users.sort_by(|a, b| a.entity.cmp(&b.entity));
         for user in &mut users.users {

@@ -11,10 +11,12 @@ mod identity;
 mod invite;
 mod leave;
 mod policy;
+mod publish;
 mod reconcile;
 mod refer;
 mod refresh;
 mod refusals;
+mod storm;
 mod subscribe;
 
 use std::collections::{HashMap, VecDeque};
@@ -49,6 +51,9 @@ pub(super) struct Phone {
     pub(super) transport: &'static str,
     pub(super) via: &'static str,
     pub(super) source: &'static str,
+    pub(super) domain: &'static str,
+    /// What the script says it is.
+    pub(super) role: Option<Role>,
 }
 
 pub(super) struct Scenario {
@@ -143,6 +148,8 @@ impl Scenario {
             transport: "udp",
             via: "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1",
             source: "192.0.2.7:5060",
+            domain: "example.com",
+            role: None,
         }
     }
 
@@ -472,7 +479,9 @@ fn arrival(
     body: &str,
     transaction: Option<TransactionId>,
 ) -> Arrival {
-    let Phone { user, tag, .. } = phone;
+    let Phone {
+        user, tag, domain, ..
+    } = phone;
     let to_tag = phone
         .to_tag
         .as_ref()
@@ -481,7 +490,7 @@ fn arrival(
         .with("Via", phone.via)
         .with(
             "From",
-            format!("\"{user} A.\" <sip:{user}@example.com>;tag={tag}"),
+            format!("\"{user} A.\" <sip:{user}@{domain}>;tag={tag}"),
         )
         .with("To", format!("<{room}>{to_tag}"))
         .with("Call-ID", phone.call_id.clone())
@@ -513,7 +522,10 @@ fn arrival(
             host: "198.51.100.1".to_owned(),
             port: 5060,
         },
-        identity: format!("sip:{user}@example.com"),
-        options: ScriptOptions::default(),
+        identity: format!("sip:{user}@{domain}"),
+        options: ScriptOptions {
+            role: phone.role,
+            ..ScriptOptions::default()
+        },
     }
 }

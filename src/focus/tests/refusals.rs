@@ -21,7 +21,7 @@ fn answer_of(
 
 #[test]
 fn f19_unknown_method_405_with_allow() {
-    for method in ["MESSAGE", "PUBLISH", "FOO"] {
+    for method in ["MESSAGE", "PRACK", "FOO"] {
         let reply = answer(method, ROOM, &[], "");
         assert_eq!(reply.code, 405, "{method}");
         let allow = reply.headers.first("Allow").expect("Allow");

@@ -259,11 +259,7 @@ impl Tm {
                 ptr::null_mut(),
             )
         };
-        if sent > 0 {
-            Ok(())
-        } else {
-            Err(NotSent::Refused(sent))
-        }
+        if sent > 0 { Ok(()) } else { Err(NotSent(sent)) }
     }
 
     /// # Safety
@@ -323,7 +319,7 @@ impl Host for OpenSips {
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
         debug_assert!(log::on_main_thread());
         if self.connections_are_gone(&request.socket.transport) {
-            return Err(NotSent::Stopping);
+            return Err(NotSent(0));
         }
         // SAFETY: as above.
         unsafe { self.tm.send(request) }
