@@ -1,4 +1,5 @@
-# make            the module and the chat client, optimised, in build/
+# make            the module, the switch for outside the proxy and the chat client,
+#                 optimised, in build/
 # make demo       a proxy with a room in it, and three people who talk
 # make test       everything there is to test; first installs what it needs
 # make bench      what a delivery costs, beside a minimal server, in one table (minutes)
@@ -19,6 +20,7 @@ all: cargo
 	$(CARGO) build --release --locked
 	@mkdir -p build
 	cp target/release/libmsrp_conference.so build/msrp_conference.so
+	cp target/release/msrp-switchd build/msrp-switchd
 	cp target/release/msrp-chat build/msrp-chat
 
 deps: cargo

@@ -17,6 +17,7 @@
 //! | `Bound` | [`Standing::Bound`] |
 //! | `Nickname` | [`Stand::nickname`] |
 //! | `Refused` | [`Standing::Gone`] |
+//! | `Certificate` | said again right after `Connected` |
 //! | an `Expel` or `Close` that never arrived | the session is not claimed, so it ends |
 //!
 //! A notice about a session may come shortly before the answer that says the same of it: the
@@ -30,6 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::entropy::Entropy;
 
 use crate::wire::fingerprint::Fingerprint;
 
@@ -199,6 +202,15 @@ pub enum LossCause {
 /// One run of a switch: sessions of another run are gone, all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchRun(pub u128);
+
+impl SwitchRun {
+    /// A run like no other.
+    pub fn new(entropy: &mut impl Entropy) -> Self {
+        let mut octets = [0; 16];
+        entropy.fill(&mut octets);
+        Self(u128::from_be_bytes(octets))
+    }
+}
 
 /// Most sessions one [`Order::Reconcile`] names, so that the order and its answer stay small
 /// (a session and its nickname are well below a kilobyte).

@@ -13,6 +13,7 @@ pub mod host;
 pub mod log;
 pub mod net;
 pub mod parameters;
+pub mod remote;
 pub mod service;
 pub mod statistics;
 pub mod switch;

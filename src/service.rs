@@ -14,6 +14,7 @@ use crate::focus::{
 };
 use crate::log::{Level, Line};
 use crate::net::{Pool, Totals};
+use crate::remote::Link;
 use crate::statistics::{Statistic, Statistics};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Response};
@@ -62,8 +63,14 @@ pub enum NotReplied {
 
 /// The host did not send a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host could not send the request ({0})")]
-pub struct NotSent(pub i32);
+pub enum NotSent {
+    /// It refused, with an error number of its own; its log says why.
+    #[error("the host could not send it ({0})")]
+    Refused(i32),
+    /// It is stopping and has closed the connection.
+    #[error("the host is stopping")]
+    Stopping,
+}
 
 /// The switch, as the service sees it.
 pub trait Switch {
@@ -90,6 +97,39 @@ impl Switch for Option<Pool> {
         if let Some(pool) = self.take() {
             pool.stop();
         }
+    }
+}
+
+impl Switch for Option<Link> {
+    fn order(&mut self, order: Order) {
+        if let Some(link) = self {
+            link.order(order);
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        self.as_ref().map(Link::totals).unwrap_or_default()
+    }
+
+    /// Only lets go: the switch outside lives on.
+    fn stop(&mut self) {
+        if let Some(link) = self.take() {
+            link.stop();
+        }
+    }
+}
+
+impl Switch for Box<dyn Switch> {
+    fn order(&mut self, order: Order) {
+        self.as_mut().order(order);
+    }
+
+    fn totals(&self) -> Totals {
+        self.as_ref().totals()
+    }
+
+    fn stop(&mut self) {
+        self.as_mut().stop();
     }
 }
 
@@ -284,8 +324,12 @@ impl<C: Core, S: Switch> Service<C, S> {
 
     fn send(&mut self, request: &OutgoingRequest, host: &mut dyn Host) {
         if let Err(error) = host.send(request) {
+            let level = match error {
+                NotSent::Refused(_) => Level::Warning,
+                NotSent::Stopping => Level::Debug,
+            };
             host.log(&Line::new(
-                Level::Warning,
+                level,
                 format_args!("{} to {}: {error}", request.method, request.request_uri),
             ));
             self.caused.push_back(Input::Outcome {

@@ -192,15 +192,39 @@ fn net_knows_no_conference_rules() {
 }
 
 #[test]
+fn the_link_to_the_switch_knows_only_the_switchs_side() {
+    forbid(
+        &["remote"],
+        &[
+            "crate::focus",
+            "crate::host",
+            "crate::bridge",
+            "crate::service",
+        ],
+    );
+    forbid(
+        &["bin/msrp-switchd"],
+        &[
+            "msrp_conference::focus",
+            "msrp_conference::host",
+            "msrp_conference::bridge",
+            "msrp_conference::service",
+        ],
+    );
+}
+
+#[test]
 fn only_net_runs_tokio() {
     forbid(
         &[
             "host",
             "bridge",
             "service",
+            "remote",
             "control",
             "parameters",
             "statistics",
+            "bin/msrp-switchd",
         ],
         &["tokio"],
     );
@@ -217,7 +241,7 @@ fn the_chat_client_shares_the_formats_only() {
         "msrp_conference::service",
         "msrp_conference::control",
     ];
-    forbid(&["bin"], &above);
+    forbid(&["bin/msrp-chat"], &above);
 }
 
 #[test]

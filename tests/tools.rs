@@ -6,6 +6,7 @@ mod harness;
 
 use std::process::{Command, Output};
 
+use harness::host::{Family, Host};
 use harness::on_every_host;
 use harness::plan::{Plan, free_port};
 use serde_json::Value;
@@ -78,6 +79,72 @@ fn a_good_server_is_checked_green() {
         let (status, steps, output) =
             msrp_chat(&["check", "--json", "--tcp", &proxy.room("lobby")]);
         assert_eq!((status, steps.len()), (0, 16), "{output:?}");
+        proxy.stop();
+    });
+}
+
+/// What a step saw.
+fn seen<'a>(steps: &'a [Value], name: &str) -> &'a str {
+    let step = steps.iter().find(|step| step["step"] == name);
+    step.and_then(|step| step["seen"].as_str())
+        .unwrap_or_default()
+}
+
+/// Whether the host has the modules an example needs beside those of `minimal`.
+fn has_modules(host: &Host, names: &[&str]) -> bool {
+    let usual = format!("/usr/lib/x86_64-linux-gnu/{}/modules", host.family.as_str());
+    let folder = host.modules.clone().unwrap_or_else(|| usual.into());
+    names
+        .iter()
+        .all(|name| folder.join(format!("{name}.so")).is_file())
+}
+
+#[test]
+fn accounts_are_asked_for() {
+    on_every_host(|host| {
+        let needed: &[&str] = match host.family {
+            Family::Kamailio => &["auth", "htable"],
+            Family::OpenSips => &["auth", "cachedb_local"],
+        };
+        if !has_modules(host, needed) {
+            return eprintln!("{}: without {needed:?}", host.name);
+        }
+        let proxy = Plan::new(host).example("authenticated").start();
+        let room = proxy.room("lobby");
+        fails_at("join", "--password", &[&room]);
+        let wrong = ["--from", "sip:alice@127.0.0.1", "--password", "no", &room];
+        fails_at("join", "user name and password", &wrong);
+        let accounts = [
+            "--user",
+            "alice",
+            "--password",
+            "wonderland",
+            "--second",
+            "sip:bob@127.0.0.1",
+            "--second-user",
+            "bob",
+            "--second-password",
+            "builder",
+            &room,
+        ];
+        let alice = ["--from", "sip:alice@127.0.0.1"];
+        let (status, steps, output) =
+            msrp_chat(&[&["check", "--json"], &alice[..], &accounts].concat());
+        assert_eq!(status, 0, "{output:?}\n{}", proxy.log());
+        assert!(
+            seen(&steps, "join").contains("with an account"),
+            "{output:?}"
+        );
+        // Whatever From says, the account is who she is.
+        let mallory = ["--from", "sip:mallory@127.0.0.1"];
+        let (status, steps, output) =
+            msrp_chat(&[&["check", "--json"], &mallory[..], &accounts].concat());
+        assert_eq!(status, 1, "{output:?}");
+        assert!(
+            seen(&steps, "roster").contains("but sip:alice@127.0.0.1"),
+            "{output:?}"
+        );
+        assert!(seen(&steps, "message").contains("403"), "{output:?}");
         proxy.stop();
     });
 }

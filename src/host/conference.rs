@@ -8,17 +8,19 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::bridge::{Bridge, Buffer};
+use crate::control::{Notice, SwitchRun};
 use crate::entropy;
 use crate::focus::Focus;
 use crate::host::fds::{self, Signals, Waker};
 use crate::host::{logging, start};
 use crate::log::{Level, Line};
 use crate::net::Pool;
-use crate::parameters::Settings;
-use crate::service::{Host, STOP_GRACE, Service};
+use crate::parameters::{Settings, SwitchPlace};
+use crate::remote::Link;
+use crate::service::{Host, STOP_GRACE, Service, Switch};
 use crate::statistics;
 use crate::time::Clock;
 
@@ -37,6 +39,9 @@ pub(crate) enum StartError {
     /// The switch did not start.
     #[error(transparent)]
     Switch(#[from] crate::net::StartError),
+    /// There is no thread for the switch outside.
+    #[error("cannot start the thread that drives the switch: {0}")]
+    Link(#[source] io::Error),
 }
 
 /// What ended a wait.
@@ -53,7 +58,7 @@ pub(crate) enum Turn {
 /// The conference process.
 pub(crate) struct Conference<H> {
     host: H,
-    service: Service<Focus, Option<Pool>>,
+    service: Service<Focus, Box<dyn Switch>>,
     lines: Receiver<Line>,
     clock: Clock,
     bridge: &'static Bridge,
@@ -83,20 +88,11 @@ impl<H: Host> Conference<H> {
         let waker = Waker::new()?;
         let (notices_in, notices) = unbounded();
         let (lines_in, lines) = unbounded();
-        let wake = waker.clone();
-        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wake.wake());
-        let pool = start::patiently(|| {
-            Pool::start(
-                settings.net.clone(),
-                notices_in.clone(),
-                lines_in.clone(),
-                wake.clone(),
-            )
-        })?;
+        let switch = start_switch(settings, &waker, notices_in, lines_in)?;
         let focus = Focus::new(settings.focus.clone(), Box::new(entropy::System));
         Ok(Self {
             host,
-            service: Service::new(focus, Some(pool), notices, statistics::global()),
+            service: Service::new(focus, switch, notices, statistics::global()),
             lines,
             clock: Clock::start(),
             bridge,
@@ -190,4 +186,31 @@ impl<H: Host> Conference<H> {
         }
         end
     }
+}
+
+/// The switch in this process, or the link to the one outside.
+fn start_switch(
+    settings: &Settings,
+    waker: &Waker,
+    notices: Sender<Notice>,
+    lines: Sender<Line>,
+) -> Result<Box<dyn Switch>, StartError> {
+    let waker = waker.clone();
+    let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
+    if let SwitchPlace::Unix(path) = &settings.switch {
+        let listen = settings.net.listen.iter().map(|listen| listen.address);
+        let link = Link::start(path.clone(), listen.collect(), notices, lines, wake);
+        return Ok(Box::new(Some(link.map_err(StartError::Link)?)));
+    }
+    let pool = start::patiently(|| {
+        Pool::start(
+            settings.net.clone(),
+            notices.clone(),
+            lines.clone(),
+            Arc::clone(&wake),
+        )
+    })?;
+    let run = SwitchRun::new(&mut entropy::System);
+    let _ = notices.send(Notice::Connected { run });
+    Ok(Box::new(Some(pool)))
 }

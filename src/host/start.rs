@@ -9,7 +9,7 @@ use crate::bridge::{Bridge, LANE_OCTETS};
 use crate::host::{fds, guard, logging};
 use crate::log::Line;
 use crate::net;
-use crate::parameters::{Collected, Settings, Value};
+use crate::parameters::{Collected, Settings, SwitchPlace, Value};
 use crate::statistics;
 
 /// How long an address may stay taken: the process of the last run may still be leaving.
@@ -49,7 +49,9 @@ pub(crate) fn settings_and_bridge() -> Option<(Settings, Bridge)> {
         Err(_) => return None,
     };
     let settings = collected.settings().map_err(logging::error).ok()?;
-    probe(&settings.net.listen).map_err(logging::error).ok()?;
+    if settings.switch == SwitchPlace::Embedded {
+        probe(&settings.net.listen).map_err(logging::error).ok()?;
+    }
     let bridge = Bridge::new()
         .map_err(|error| logging::error(format_args!("no sockets for the workers: {error}")))
         .ok()?;

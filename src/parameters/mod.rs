@@ -13,7 +13,7 @@ use crate::focus;
 use crate::net;
 
 pub use table::{Kind, Parameter, TABLE, markdown};
-pub use values::Value;
+pub use values::{SwitchPlace, Value};
 
 /// The product as it names itself in SIP.
 const SOFTWARE: &str = concat!("msrp_conference/", env!("CARGO_PKG_VERSION"));
@@ -37,6 +37,8 @@ pub struct Settings {
     pub focus: focus::Config,
     /// For the switch.
     pub net: net::Config,
+    /// Where the switch is.
+    pub switch: SwitchPlace,
     /// The pseudo-variables that say who a caller is.
     pub identity: String,
 }
@@ -97,13 +99,17 @@ impl Collected {
             software: SOFTWARE.to_owned(),
         };
         room::distinct(&focus.rooms, &focus.factories)?;
+        values::intervals_fit(&focus)?;
         let tls = values::tls(
             &self.text("tls_certificate"),
             &self.text("tls_private_key"),
             &self.text("tls_ca_list"),
             values::flag("tls_verify_client", &self.one("tls_verify_client"))?,
         )?;
-        values::listeners_have_certificates(&listen, tls.as_ref())?;
+        let switch = values::switch_place(&self.text("switch"))?;
+        if switch == SwitchPlace::Embedded {
+            values::listeners_have_certificates(&listen, tls.as_ref())?;
+        }
         let net = net::Config {
             tls,
             listen: listen.iter().map(values::net_listen).collect(),
@@ -120,6 +126,7 @@ impl Collected {
         Ok(Settings {
             focus,
             net,
+            switch,
             identity: values::identity(self.text("identity"))?,
         })
     }

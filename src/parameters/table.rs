@@ -253,6 +253,21 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        doc: "Where the switch is: `embedded`, in the proxy's conference process; or `unix:` and \
+              the path of the control socket of `msrp-switchd`, which keeps every MSRP \
+              connection through a restart or a crash of the proxy. `listen` must then name \
+              what `msrp-switchd` listens on; the other parameters of the switch \
+              (`switch_threads`, `outbox_bytes`, `slow_reader`, `forward_whole_below`, \
+              `chunk_timeout`, `nickname_confusables`, and those of TLS) are options of its \
+              command line and have no effect here.",
+        example: "\"unix:/run/msrp-switchd/control.sock\"",
+        ..text(
+            "switch",
+            "embedded",
+            "embedded, or unix:PATH with an absolute path of at most 107 octets",
+        )
+    },
+    Parameter {
         doc: "Threads of the switch. A room lives on one of them. 0: one a core.",
         example: "4",
         ..number("switch_threads", "0", "", (0, 256))
@@ -316,6 +331,7 @@ impl Parameter {
                 };
                 match self.name {
                     "listen" => values::listen(text).map(drop),
+                    "switch" => values::switch_place(text).map(drop),
                     "slow_reader" => values::slow_reader(text).map(drop),
                     "advertise" => values::advertise(text).map(drop),
                     "room" => room::room(text).map(drop),

@@ -82,6 +82,11 @@ fn a_wrong_value_names_parameter_value_and_range() {
     assert!(said(&[("identity", text(""))]).contains("identity"));
     assert!(said(&[("identity", Value::Number(3))]).contains("identity"));
     assert!(said(&[("max_message_size", Value::Number(-1))]).contains("\"-1\""));
+    let intervals = [
+        ("session_expires", Value::Number(100)),
+        ("min_se", Value::Number(120)),
+    ];
+    assert!(said(&intervals).contains("at least min_se, 120 seconds"));
 }
 
 #[test]
@@ -142,4 +147,24 @@ fn numbers_may_be_text_and_the_last_one_counts() {
     );
     assert!(!settings.focus.adhoc);
     assert_eq!(settings.focus.full_notify_agents, None);
+}
+
+#[test]
+fn the_switch_is_embedded_or_behind_a_socket() {
+    let place = |value: &str| collect(&[("switch", text(value))]).map(|settings| settings.switch);
+    assert_eq!(
+        collect(&[]).map(|s| s.switch),
+        Ok(SwitchPlace::Embedded),
+        "the default"
+    );
+    assert_eq!(
+        place("unix:/run/msrp-switchd.sock"),
+        Ok(SwitchPlace::Unix("/run/msrp-switchd.sock".into()))
+    );
+    let longest = format!("unix:/{}", "x".repeat(106));
+    assert!(place(&longest).is_ok());
+    let too_long = format!("{longest}x");
+    for wrong in ["", "unix:", "unix:relative", "outside", &too_long] {
+        assert!(said(&[("switch", text(wrong))]).contains("embedded, or unix:PATH"));
+    }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{ParameterError, table};
-use crate::focus::{Advertise, Credentials, InviteMode, Listen, Transport};
+use crate::focus::{self, Advertise, Credentials, InviteMode, Listen, Transport};
 use crate::net;
 use crate::switch::SlowReader;
 
@@ -25,6 +25,30 @@ impl fmt::Display for Value {
             Value::Number(number) => number.fmt(f),
         }
     }
+}
+
+/// Where the switch is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwitchPlace {
+    /// In the conference process.
+    Embedded,
+    /// `msrp-switchd` behind the control socket of this path.
+    Unix(PathBuf),
+}
+
+/// Longest path of a Unix socket: `sun_path` less its final zero (unix(7)).
+const SOCKET_PATH_OCTETS: usize = 107;
+
+/// `embedded`, or `unix:` and an absolute path.
+pub(super) fn switch_place(text: &str) -> Result<SwitchPlace, ParameterError> {
+    let text = text.trim();
+    if text == "embedded" {
+        return Ok(SwitchPlace::Embedded);
+    }
+    text.strip_prefix("unix:")
+        .filter(|path| path.starts_with('/') && path.len() <= SOCKET_PATH_OCTETS)
+        .map(|path| SwitchPlace::Unix(path.into()))
+        .ok_or_else(|| refuse("switch", text))
 }
 
 fn refuse(name: &'static str, value: &str) -> ParameterError {
@@ -196,6 +220,20 @@ pub(super) fn flag(name: &'static str, value: &Value) -> Result<bool, ParameterE
         "no" | "0" => Ok(false),
         _ => Err(table::find(name).refuse(value)),
     }
+}
+
+/// What we ask for ourselves must not be what we refuse to others (RFC 4028 §9).
+pub(super) fn intervals_fit(focus: &focus::Config) -> Result<(), ParameterError> {
+    if focus.min_se <= focus.session_expires {
+        return Ok(());
+    }
+    Err(ParameterError {
+        allowed: format!("at least min_se, {} seconds", focus.min_se.as_secs()),
+        ..refuse(
+            "session_expires",
+            &focus.session_expires.as_secs().to_string(),
+        )
+    })
 }
 
 /// A regular expression, checked; empty: none.

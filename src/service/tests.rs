@@ -77,7 +77,7 @@ impl Host for FakeHost {
     }
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
         if self.refuse_requests {
-            return Err(NotSent(-5));
+            return Err(NotSent::Refused(-5));
         }
         self.sent.push(request.id);
         Ok(())

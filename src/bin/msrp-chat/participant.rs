@@ -116,6 +116,11 @@ impl Participant {
         self.agent.stream().peer.as_ref()
     }
 
+    /// Our address of record.
+    pub(crate) fn address(&self) -> &str {
+        &self.me.uri
+    }
+
     /// The call itself.
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent

@@ -56,3 +56,28 @@ pub(super) static SERIES: &[Series] = &[
         transaction_request: 240,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::release::{Known, look_up};
+
+    #[test]
+    fn each_release_finds_the_row_of_its_series_or_none() {
+        for (version, series) in [
+            ("5.5.7", None),
+            ("5.6.3", Some((5, 6))),
+            ("5.8.8", Some((5, 8))),
+            ("6.1.99", Some((6, 1))),
+            ("6.2.0", None),
+        ] {
+            let release = Release::find(version).expect("a version");
+            let row = match look_up(SERIES, release) {
+                Known::Yes(row) | Known::Newer(row) => Some(row),
+                Known::No => None,
+            };
+            let found = row.map(|row| (row.oldest.major, row.oldest.minor));
+            assert_eq!(found, series, "{version}");
+        }
+    }
+}

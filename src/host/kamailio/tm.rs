@@ -332,7 +332,11 @@ impl Tm {
         // the socket is one of the host's, made before the fork; the callback's argument is
         // a number.
         let sent = unsafe { (self.send_request)(&mut wanted) };
-        if sent < 0 { Err(NotSent(sent)) } else { Ok(()) }
+        if sent < 0 {
+            Err(NotSent::Refused(sent))
+        } else {
+            Ok(())
+        }
     }
 
     /// # Safety

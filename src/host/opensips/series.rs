@@ -98,3 +98,30 @@ pub(super) static SERIES: &[Series] = &[
         socket_advertised_port: 224,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::release::{Known, look_up};
+
+    #[test]
+    fn each_release_finds_the_row_of_its_series_or_none() {
+        for (version, series) in [
+            ("3.4.1", None),
+            ("3.4.2", Some((3, 4))),
+            ("3.5.0", Some((3, 5))),
+            ("3.6.99", Some((3, 6))),
+            ("4.0.1", Some((4, 0))),
+            ("3.3.9", None),
+            ("4.1.0", None),
+        ] {
+            let release = Release::find(version).expect("a version");
+            let row = match look_up(SERIES, release) {
+                Known::Yes(row) | Known::Newer(row) => Some(row),
+                Known::No => None,
+            };
+            let found = row.map(|row| (row.oldest.major, row.oldest.minor));
+            assert_eq!(found, series, "{version}");
+        }
+    }
+}

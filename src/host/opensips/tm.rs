@@ -259,7 +259,11 @@ impl Tm {
                 ptr::null_mut(),
             )
         };
-        if sent > 0 { Ok(()) } else { Err(NotSent(sent)) }
+        if sent > 0 {
+            Ok(())
+        } else {
+            Err(NotSent::Refused(sent))
+        }
     }
 
     /// # Safety
@@ -319,7 +323,7 @@ impl Host for OpenSips {
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
         debug_assert!(log::on_main_thread());
         if self.connections_are_gone(&request.socket.transport) {
-            return Err(NotSent(0));
+            return Err(NotSent::Stopping);
         }
         // SAFETY: as above.
         unsafe { self.tm.send(request) }

@@ -8,6 +8,7 @@ mod report;
 use crate::call::{self, Caller};
 use crate::cli::{Access, CheckArguments, identity_at};
 use crate::failure::Failure;
+use crate::msrp::same_address;
 use crate::screen::text_of;
 use msrp_conference::entropy::{self, token};
 use msrp_conference::time::{Clock, Moment};
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 /// How long one participant is listened to before the other has its turn.
 const TURN: Duration = Duration::from_millis(5);
+/// Of a roster that does not name us, so many are shown.
+const NAMES_SHOWN: usize = 3;
 /// What makes a test message unlike any other.
 const MARK_CHARACTERS: usize = 12;
 
@@ -226,16 +229,25 @@ impl Check {
             parties[0].seen.full || parties[0].seen.no_roster.is_some()
         })
         .await;
-        let present = party.participant.roster().present().len();
+        let present = party.participant.roster().present();
+        let named = present.iter().map(|user| user.entity.as_str());
+        let named: Vec<&str> = named.take(NAMES_SHOWN).collect();
+        let me = party.participant.address();
         let finding = match party.seen.no_roster.take() {
             Some(failure) => failure.into(),
-            None if party.seen.full => Finding::fine(format!(
-                "NOTIFY with the full roster, {present} in the room"
-            )),
-            None => Finding::failed(
+            None if !party.seen.full => Finding::failed(
                 "no NOTIFY has come",
                 "Can the server reach this machine by SIP? Behind NAT try --tcp.",
             ),
+            None if !present.iter().any(|user| same_address(&user.entity, me)) => Finding::warning(
+                format!("the roster does not name {me} but {}", named.join(", ")),
+                "The server knows callers by its parameter `identity`, the account perhaps: \
+                 give that with --from, or messages will be refused with 403.",
+            ),
+            None => Finding::fine(format!(
+                "NOTIFY with the full roster, {} in the room",
+                present.len()
+            )),
         };
         self.done("roster", finding)
     }

@@ -1,0 +1,117 @@
+//! `msrp-switchd`: the MSRP switch as a process of its own, so that participants' connections
+//! and conversations live through a restart or a crash of the proxy.
+//!
+//! The same code as in the module: `net::Pool` with `remote::serve` around it. Here stand
+//! only the command line, the control socket's file, the log, signals and privileges.
+
+#![forbid(unsafe_code)]
+
+mod journal;
+mod options;
+mod privileges;
+mod socket;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use clap::Parser;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use msrp_conference::control::SwitchRun;
+use msrp_conference::entropy;
+use msrp_conference::log::{Level, Line};
+use msrp_conference::net::{self, Pool};
+use msrp_conference::remote;
+use nix::sys::signal::{SigSet, Signal};
+
+use journal::Journal;
+use options::Arguments;
+use privileges::Identity;
+use socket::ControlSocket;
+
+/// Why it does not start, one line for the operator.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Options(#[from] options::OptionError),
+    #[error(transparent)]
+    Identity(#[from] privileges::IdentityError),
+    #[error(transparent)]
+    Switch(#[from] net::StartError),
+    #[error(transparent)]
+    Socket(#[from] socket::SocketError),
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+    #[error("cannot serve the control socket: {0}")]
+    Serve(std::io::Error),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (log, lines) = unbounded();
+    let journal = Journal::start(lines, arguments.log_level);
+    let outcome = run(&arguments, log.clone());
+    if let Err(failure) = &outcome {
+        let _ = log.send(Line::new(Level::Error, failure));
+    }
+    drop(log);
+    journal.finish();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(arguments: &Arguments, log: Sender<Line>) -> Result<(), Failure> {
+    let config = arguments.switch()?;
+    let identity = Identity::find(arguments.user.as_deref(), arguments.group.as_deref())?;
+    // Before any thread of the switch: all of them inherit it.
+    let stop = stop_signals()?;
+    socket::check(&arguments.socket)?;
+    let (notices, received) = unbounded();
+    // The loop that serves waits for the notices themselves.
+    let pool = Pool::start(config, notices, log.clone(), Arc::new(|| ()))?;
+    let socket = ControlSocket::bind(&arguments.socket, arguments.socket_mode, &identity)?;
+    identity.assume()?;
+    if identity.is_root() {
+        let text = "runs as root; --user names somebody with fewer rights";
+        let _ = log.send(Line::new(Level::Warning, text));
+    }
+    let listens: Vec<_> = pool.addresses().iter().map(ToString::to_string).collect();
+    let text = format!(
+        "msrp-switchd {} takes MSRP at {}, a focus at {}",
+        env!("CARGO_PKG_VERSION"),
+        listens.join(", "),
+        arguments.socket.display()
+    );
+    let _ = log.send(Line::new(Level::Notice, text));
+    journal::tell_systemd("READY=1");
+    let options = remote::Options {
+        run: SwitchRun::new(&mut entropy::System),
+        orphan_timeout: arguments.orphan_timeout(),
+    };
+    let listener = socket.listener().map_err(Failure::Serve)?;
+    remote::serve(listener, pool, &received, log.clone(), &stop, options)
+        .map_err(Failure::Serve)?;
+    let _ = log.send(Line::new(Level::Notice, "msrp-switchd has stopped"));
+    Ok(())
+}
+
+/// Takes SIGTERM and SIGINT out of the normal course; what is received says that one came.
+fn stop_signals() -> Result<Receiver<()>, Failure> {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    signals
+        .thread_block()
+        .map_err(|error| Failure::Signals(error.into()))?;
+    let (stop, stopped) = bounded(1);
+    let wait = move || {
+        let _ = signals.wait();
+        journal::tell_systemd("STOPPING=1");
+        let _ = stop.send(());
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait)
+        .map_err(Failure::Signals)?;
+    Ok(stopped)
+}

@@ -1,0 +1,472 @@
+//! The focus' end: hands orders to the switch, and goes on trying while it cannot be reached.
+//!
+//! Two threads, both of them only while there is a connection: one connects and writes, one
+//! reads. Whoever gives an order never waits for either. What is lost with a connection is
+//! made good by reconciling (`control`), but for two orders: an `Admit` without an answer is
+//! answered `Refused`, since an INVITE waits for it; an `Amend` the switch did not get is kept
+//! and given before anything else when it is back.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::protocol::{
+    FocusHello, FocusRun, PREAMBLE_OCTETS, PreambleError, SwitchHello, ToFocus, ToSwitch,
+    check_preamble, preamble,
+};
+use super::tally::Tally;
+use super::{
+    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, PATIENCE, READ_OCTETS, encode,
+    is_timeout,
+};
+use crate::control::{Admission, Notice, Order, Refusal, RoomUri, SessionId, SwitchRun};
+use crate::entropy::{self, Entropy};
+use crate::log::{Level, Line};
+use crate::net::Totals;
+
+/// The pause after a first failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Orders that wait to be written. The longest list is one order a room when the focus
+/// reconciles, and a proxy has at most some hundred thousand rooms; a switch that leaves more
+/// lying is given up, and reconciled when it is back.
+const MAX_QUEUED: usize = 1 << 20;
+/// How long a stop waits for the last orders to be written.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// A switch outside the proxy.
+pub struct Link {
+    shared: Arc<Shared>,
+    done: Receiver<()>,
+}
+
+/// What both threads and the owner have in common.
+struct Shared {
+    path: PathBuf,
+    focus: FocusRun,
+    /// Where the focus believes the switch listens.
+    listen: Vec<SocketAddr>,
+    state: Mutex<State>,
+    letters: Sender<Letter>,
+    notices: Sender<Notice>,
+    log: Sender<Line>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    up: bool,
+    /// Admissions without an answer.
+    admitting: HashMap<SessionId, RoomUri>,
+    /// Amendments the switch must get when it is back; the latest of each session.
+    amended: HashMap<SessionId, Box<Admission>>,
+    tally: Tally,
+}
+
+/// What the writing thread is told.
+enum Letter {
+    Order(Order),
+    /// The connection is of no use any more.
+    Broken(Ended),
+    Stop,
+}
+
+/// Why there is no connection, or not any more.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Io(io::Error),
+    #[error("it is silent")]
+    Silent,
+    #[error(transparent)]
+    Preamble(#[from] PreambleError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("it closed the connection")]
+    Closed,
+    #[error("another focus, process {0}, drives it; one switch serves one proxy")]
+    Busy(u32),
+    #[error("it did not greet")]
+    NoHello,
+    #[error("it takes no orders")]
+    Stuck,
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        if is_timeout(&error) {
+            Self::Silent
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+impl Link {
+    /// Starts to reach for the switch at `path`, and returns at once. `listen` is where the
+    /// focus believes it listens, to warn if it does not; `wake` is called after notices or
+    /// log lines were sent.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start(
+        path: PathBuf,
+        listen: Vec<SocketAddr>,
+        notices: Sender<Notice>,
+        log: Sender<Line>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> io::Result<Self> {
+        let mut run = [0; 16];
+        entropy::System.fill(&mut run);
+        let (letters, received) = unbounded();
+        let shared = Arc::new(Shared {
+            path,
+            focus: FocusRun(u128::from_be_bytes(run)),
+            listen,
+            state: Mutex::default(),
+            letters,
+            notices,
+            log,
+            wake,
+        });
+        let (ended, done) = unbounded();
+        let own = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("msrp-link".to_owned())
+            .spawn(move || {
+                own.run(&received);
+                drop(ended);
+            })?;
+        Ok(Self { shared, done })
+    }
+
+    /// Hands an order over; never waits. While the switch cannot be reached an `Admit` is
+    /// answered `Refused` at once.
+    pub fn order(&self, order: Order) {
+        self.shared.order(order);
+    }
+
+    /// What the switch has done since this focus first met it.
+    pub fn totals(&self) -> Totals {
+        self.shared.state().tally.totals()
+    }
+
+    /// Writes the orders given so far and lets go, within a second. The switch goes on.
+    pub fn stop(self) {
+        let _ = self.shared.letters.send(Letter::Stop);
+        // Nothing is ever sent: the thread's end disconnects it.
+        let _ = self.done.recv_timeout(STOP_GRACE);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order(&self, order: Order) {
+        let mut state = self.state();
+        if !state.up {
+            if let Order::Admit(admission) = order {
+                drop(state);
+                self.refuse([(admission.session, admission.room)]);
+            } else {
+                state.keep(order);
+            }
+            return;
+        }
+        if let Order::Admit(admission) = &order {
+            let (session, room) = (admission.session.clone(), admission.room.clone());
+            state.admitting.insert(session, room);
+        }
+        // Sent under the lock, so that whoever declares the switch lost finds it in the queue.
+        let _ = self.letters.send(Letter::Order(order));
+    }
+
+    fn refuse(&self, sessions: impl IntoIterator<Item = (SessionId, RoomUri)>) {
+        for (session, room) in sessions {
+            let _ = self.notices.send(Notice::Refused {
+                room,
+                session,
+                refusal: Refusal::Unreachable,
+            });
+        }
+        (self.wake)();
+    }
+
+    fn log(&self, level: Level, text: impl std::fmt::Display) {
+        let _ = self.log.send(Line::new(level, text));
+        (self.wake)();
+    }
+
+    /// Connects, again and again, until told to stop.
+    fn run(&self, letters: &Receiver<Letter>) {
+        let path = self.path.display();
+        let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
+        loop {
+            match self.connect() {
+                Ok((stream, frames, hello)) => {
+                    pause = FIRST_PAUSE;
+                    said.clear();
+                    self.up(&hello);
+                    let ended = self.converse(&stream, frames, letters);
+                    if self.down(letters) || ended.is_none() {
+                        return;
+                    }
+                    let why = ended.as_ref().map(ToString::to_string).unwrap_or_default();
+                    self.log(
+                        Level::Error,
+                        format_args!("lost the switch at {path}: {why}"),
+                    );
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    if text != said {
+                        self.log(
+                            Level::Error,
+                            format_args!("no switch at {path}: {text}; trying again and again"),
+                        );
+                        said = text;
+                    }
+                }
+            }
+            if self.rest(letters, pause) {
+                return;
+            }
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    /// Waits before the next attempt; tells whether to stop.
+    fn rest(&self, letters: &Receiver<Letter>, pause: Duration) -> bool {
+        // Without a connection nothing but a stop is sent.
+        matches!(
+            letters.recv_timeout(pause),
+            Ok(Letter::Stop) | Err(RecvTimeoutError::Disconnected)
+        )
+    }
+
+    fn connect(&self) -> Result<(UnixStream, Frames, SwitchHello), Ended> {
+        let mut stream = UnixStream::connect(&self.path)?;
+        stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
+        stream.set_write_timeout(Some(HELLO_TIMEOUT))?;
+        let mut octets = preamble().to_vec();
+        let hello = FocusHello {
+            run: self.focus,
+            pid: std::process::id(),
+        };
+        encode(&ToSwitch::Hello(hello), &mut octets)?;
+        stream.write_all(&octets)?;
+        let mut theirs = [0; PREAMBLE_OCTETS];
+        stream.read_exact(&mut theirs)?;
+        check_preamble(&theirs)?;
+        let mut frames = Frames::default();
+        let mut octets = vec![0; READ_OCTETS];
+        loop {
+            match frames.next(MAX_FRAME)? {
+                Some(ToFocus::Hello(hello)) => return Ok((stream, frames, hello)),
+                Some(ToFocus::Busy { pid }) => return Err(Ended::Busy(pid)),
+                Some(_) => return Err(Ended::NoHello),
+                None => {}
+            }
+            match stream.read(&mut octets)? {
+                0 => return Err(Ended::Closed),
+                count => frames.push(octets.get(..count).unwrap_or_default()),
+            }
+        }
+    }
+
+    fn up(&self, hello: &SwitchHello) {
+        let path = self.path.display();
+        let mut state = self.state();
+        state.up = true;
+        state.tally.meet(hello.run, hello.totals);
+        for (_, admission) in state.amended.drain() {
+            let _ = self.letters.send(Letter::Order(Order::Amend(admission)));
+        }
+        let SwitchRun(run) = hello.run;
+        let sessions = hello.totals.sessions;
+        self.log(
+            Level::Notice,
+            format_args!("drives the switch at {path}, run {run:x}, with {sessions} sessions"),
+        );
+        for missing in self.listen.iter().filter(|own| !hello.listen.contains(own)) {
+            self.log(
+                Level::Warning,
+                format_args!(
+                    "the parameter listen names {missing}, but the switch at {path} does not \
+                     listen there"
+                ),
+            );
+        }
+        // Under the lock: nothing may be answered before the focus knows of the switch.
+        let _ = self.notices.send(Notice::Connected { run: hello.run });
+        drop(state);
+        (self.wake)();
+    }
+
+    /// Declares the switch lost; tells whether a stop was among what waited.
+    fn down(&self, letters: &Receiver<Letter>) -> bool {
+        let mut state = self.state();
+        state.up = false;
+        let mut stop = false;
+        for letter in letters.try_iter() {
+            match letter {
+                Letter::Order(order) => state.keep(order),
+                Letter::Broken(_) => {}
+                Letter::Stop => stop = true,
+            }
+        }
+        let unanswered = std::mem::take(&mut state.admitting);
+        drop(state);
+        let _ = self.notices.send(Notice::Disconnected);
+        self.refuse(unanswered);
+        stop
+    }
+
+    /// Writes orders until told to stop (`None`) or until the connection ends.
+    fn converse(
+        &self,
+        stream: &UnixStream,
+        frames: Frames,
+        letters: &Receiver<Letter>,
+    ) -> Option<Ended> {
+        thread::scope(|scope| {
+            let read = || {
+                let ended = self.read(stream, frames);
+                let _ = self.letters.send(Letter::Broken(ended));
+            };
+            let reader = thread::Builder::new().name("msrp-link-read".to_owned());
+            let ended = match reader.spawn_scoped(scope, read) {
+                Ok(_) => self.write(stream, letters),
+                Err(error) => Some(error.into()),
+            };
+            // Ends the reader. What was written is still delivered.
+            let _ = stream.shutdown(Shutdown::Both);
+            ended
+        })
+    }
+
+    fn write(&self, mut stream: &UnixStream, letters: &Receiver<Letter>) -> Option<Ended> {
+        if let Err(error) = stream.set_write_timeout(Some(PATIENCE)) {
+            return Some(error.into());
+        }
+        let mut octets = Vec::new();
+        loop {
+            let mut stop = false;
+            match letters.recv_timeout(HEARTBEAT) {
+                Ok(Letter::Order(order)) => self.encode(order, &mut octets),
+                Ok(Letter::Broken(ended)) => return Some(ended),
+                Ok(Letter::Stop) | Err(RecvTimeoutError::Disconnected) => stop = true,
+                Err(RecvTimeoutError::Timeout) => put(&ToSwitch::Alive, &mut octets),
+            }
+            while !stop && octets.len() < READ_OCTETS {
+                match letters.try_recv() {
+                    Ok(Letter::Order(order)) => self.encode(order, &mut octets),
+                    Ok(Letter::Broken(ended)) => return Some(ended),
+                    Ok(Letter::Stop) => stop = true,
+                    Err(_) => break,
+                }
+            }
+            if stop {
+                put(&ToSwitch::Goodbye, &mut octets);
+            }
+            if let Err(error) = stream.write_all(&octets) {
+                return Some(error.into());
+            }
+            octets.clear();
+            if stop {
+                return None;
+            }
+            if letters.len() > MAX_QUEUED {
+                return Some(Ended::Stuck);
+            }
+        }
+    }
+
+    fn encode(&self, order: Order, octets: &mut Vec<u8>) {
+        let refused = match &order {
+            Order::Admit(admission) => Some((admission.session.clone(), admission.room.clone())),
+            _ => None,
+        };
+        if let Err(error) = encode(&ToSwitch::Order(order), octets) {
+            self.log(
+                Level::Warning,
+                format_args!("an order is not given: {error}"),
+            );
+            if let Some((session, room)) = refused {
+                self.state().admitting.remove(&session);
+                self.refuse([(session, room)]);
+            }
+        }
+    }
+
+    /// Takes what the switch says until the connection ends.
+    fn read(&self, mut stream: &UnixStream, mut frames: Frames) -> Ended {
+        if let Err(error) = stream.set_read_timeout(Some(PATIENCE)) {
+            return error.into();
+        }
+        let mut octets = vec![0; READ_OCTETS];
+        loop {
+            loop {
+                match frames.next(MAX_FRAME) {
+                    Ok(Some(message)) => self.hear(message),
+                    Ok(None) => break,
+                    Err(error) => return error.into(),
+                }
+            }
+            (self.wake)();
+            match stream.read(&mut octets) {
+                Ok(0) => return Ended::Closed,
+                Ok(count) => frames.push(octets.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    fn hear(&self, message: ToFocus) {
+        match message {
+            ToFocus::Notice(notice) => {
+                if let Notice::Admitted { session, .. } | Notice::Refused { session, .. } = &notice
+                {
+                    self.state().admitting.remove(session);
+                }
+                let _ = self.notices.send(notice);
+            }
+            ToFocus::Totals(totals) => self.state().tally.update(totals),
+            ToFocus::Alive | ToFocus::Hello(_) | ToFocus::Busy { .. } => {}
+        }
+    }
+}
+
+impl State {
+    /// Keeps of an order what reconciling would not make good.
+    fn keep(&mut self, order: Order) {
+        match order {
+            Order::Amend(admission) => {
+                self.amended.insert(admission.session.clone(), admission);
+            }
+            Order::Expel { session, .. } => {
+                self.amended.remove(&session);
+            }
+            Order::Close { room } => self.amended.retain(|_, admission| admission.room != room),
+            // An `Admit` is answered; a list is asked for anew by `Connected`.
+            Order::Admit(_) | Order::Reconcile { .. } => {}
+        }
+    }
+}
+
+/// Appends a message that is known to be short.
+fn put(message: &ToSwitch, octets: &mut Vec<u8>) {
+    let _ = encode(message, octets);
+}

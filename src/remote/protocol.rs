@@ -1,0 +1,107 @@
+//! What the two sides say.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Notice, Order, SwitchRun};
+use crate::net::Totals;
+
+/// Version of everything after the preamble, `control` included: one more with every change
+/// that an older side would misread.
+pub const VERSION: u8 = 1;
+
+const MARK: &[u8; 7] = b"msrpctl";
+
+/// Octets of a preamble.
+pub const PREAMBLE_OCTETS: usize = MARK.len() + 1;
+
+/// What each side sends first. Never changes, whatever the version.
+pub fn preamble() -> [u8; PREAMBLE_OCTETS] {
+    let mut octets = [VERSION; PREAMBLE_OCTETS];
+    octets[..MARK.len()].copy_from_slice(MARK);
+    octets
+}
+
+/// Why a peer is not talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PreambleError {
+    /// It does not speak this protocol.
+    #[error("the other side does not speak the control protocol")]
+    Foreign,
+    /// It speaks another version.
+    #[error(
+        "the other side speaks version {0} of the control protocol, this one {VERSION}: \
+         install module and msrp-switchd of the same release"
+    )]
+    Version(u8),
+}
+
+/// Looks at the preamble the peer sent.
+///
+/// # Errors
+/// It is not one of this version.
+pub fn check_preamble(octets: &[u8; PREAMBLE_OCTETS]) -> Result<(), PreambleError> {
+    match octets.split_last() {
+        Some((version, mark)) if mark == MARK => match *version {
+            VERSION => Ok(()),
+            other => Err(PreambleError::Version(other)),
+        },
+        _ => Err(PreambleError::Foreign),
+    }
+}
+
+/// One run of a focus: the same after its connection broke, another after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FocusRun(pub u128);
+
+/// Who wants to drive the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FocusHello {
+    /// Which run.
+    pub run: FocusRun,
+    /// Its process, for the log.
+    pub pid: u32,
+}
+
+/// What there is to drive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchHello {
+    /// Which run: another one has none of the sessions.
+    pub run: SwitchRun,
+    /// What it has done before this.
+    pub totals: Totals,
+    /// Where it takes MSRP connections.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// From the focus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSwitch {
+    /// First of all.
+    Hello(FocusHello),
+    /// To be carried out.
+    Order(Order),
+    /// Nothing to say.
+    Alive,
+    /// Last of all, when the focus stops in good order.
+    Goodbye,
+}
+
+/// From the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToFocus {
+    /// The focus drives the switch from now on.
+    Hello(SwitchHello),
+    /// Another focus, of this process, drives it; the connection closes.
+    Busy {
+        /// The other's process.
+        pid: u32,
+    },
+    /// Something has happened.
+    Notice(Notice),
+    /// What the switch has done so far.
+    Totals(Totals),
+    /// Nothing to say.
+    Alive,
+}

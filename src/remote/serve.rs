@@ -1,0 +1,474 @@
+//! The switch's end: takes the focus that drives it, carries out its orders, passes on the
+//! notices, and goes on alone while there is none.
+//!
+//! One thread owns pool and focus ([`serve`]); one accepts on the control socket; each
+//! connection is read by a thread of its own, which ends with it.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::protocol::{
+    FocusHello, PREAMBLE_OCTETS, PreambleError, SwitchHello, ToFocus, ToSwitch, check_preamble,
+    preamble,
+};
+use super::{
+    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, PATIENCE, READ_OCTETS, encode,
+    is_timeout,
+};
+use crate::control::{Notice, Order, SwitchRun};
+use crate::log::{Level, Line};
+use crate::net::{Pool, Totals};
+
+/// Connections that have not said hello; more are closed. One proxy needs one.
+const MAX_WAITING: usize = 8;
+/// A hello is a few dozen octets.
+const MAX_HELLO: usize = 1024;
+/// Orders read and not yet carried out; the focus waits when there are more.
+const QUEUED_ORDERS: usize = 1024;
+/// How often the focus learns the totals, if they have changed.
+const TOTALS_PERIOD: Duration = Duration::from_secs(1);
+/// A pause after the operating system had no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the operator decided about the control socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// This run.
+    pub run: SwitchRun,
+    /// How long a session may live that no focus claims.
+    pub orphan_timeout: Duration,
+}
+
+/// Serves one focus at a time on `listener` until something comes on `stop` or its sender is
+/// gone; then closes every session in good order. `notices` is where `pool` sends.
+///
+/// # Errors
+/// The thread that accepts could not be started.
+pub fn serve(
+    listener: UnixListener,
+    pool: Pool,
+    notices: &Receiver<Notice>,
+    log: Sender<Line>,
+    stop: &Receiver<()>,
+    options: Options,
+) -> io::Result<()> {
+    let (events, received) = bounded(QUEUED_ORDERS);
+    let path = listener.local_addr()?;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let door = Door {
+        events,
+        log: log.clone(),
+        waiting: Arc::default(),
+        stopping: Arc::clone(&stopping),
+    };
+    let accepting = thread::Builder::new()
+        .name("msrp-control".to_owned())
+        .spawn(move || door.accept(&listener))?;
+    let mut server = Server {
+        pool,
+        log,
+        options,
+        focus: None,
+        successor: None,
+        certificate: None,
+    };
+    server.run(&received, notices, stop);
+    stopping.store(true, Ordering::Release);
+    // Wakes the thread that accepts. If the file is gone, so is every way to reach it.
+    if path
+        .as_pathname()
+        .map(UnixStream::connect)
+        .is_some_and(|woken| woken.is_ok())
+    {
+        let _ = accepting.join();
+    }
+    if let Some(focus) = &server.focus {
+        let _ = focus.stream.shutdown(Shutdown::Both);
+    }
+    server.pool.stop();
+    Ok(())
+}
+
+/// One connection to the control socket, by the order of coming.
+type Number = usize;
+
+/// What the threads that read tell the one that owns.
+enum Event {
+    Hello(Number, UnixStream, FocusHello),
+    Order(Number, Order),
+    Gone(Number, Ended),
+}
+
+/// How a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("it stopped")]
+    Goodbye,
+    #[error("it closed the connection")]
+    Closed,
+    #[error("{0}")]
+    Io(io::Error),
+    #[error("it was silent for too long")]
+    Silent,
+    #[error(transparent)]
+    Preamble(#[from] PreambleError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("it did not greet")]
+    NoHello,
+    #[error("the switch has stopped")]
+    Stopped,
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        if is_timeout(&error) {
+            Self::Silent
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+struct Server {
+    pool: Pool,
+    log: Sender<Line>,
+    options: Options,
+    focus: Option<Driving>,
+    /// The same focus on a new connection, until the old one is read to its end.
+    successor: Option<Driving>,
+    /// The last notice of a certificate: a focus that comes must know it.
+    certificate: Option<Notice>,
+}
+
+/// The focus that drives.
+struct Driving {
+    number: Number,
+    stream: UnixStream,
+    hello: FocusHello,
+    /// The last totals it was told.
+    told: Totals,
+    last_said: Instant,
+}
+
+impl Server {
+    fn run(&mut self, events: &Receiver<Event>, notices: &Receiver<Notice>, stop: &Receiver<()>) {
+        let mut octets = Vec::new();
+        loop {
+            let beat = match self.focus {
+                Some(_) => TOTALS_PERIOD,
+                None => HEARTBEAT,
+            };
+            select! {
+                recv(stop) -> _ => return,
+                recv(events) -> event => match event {
+                    Ok(event) => self.take(event),
+                    Err(_) => return,
+                },
+                recv(notices) -> notice => {
+                    let notice = notice.into_iter().chain(notices.try_iter());
+                    self.pass_on(notice, &mut octets);
+                }
+                default(beat) => {}
+            }
+            self.beat();
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Hello(number, stream, hello) => self.greet(Driving {
+                number,
+                stream,
+                hello,
+                told: Totals::default(),
+                last_said: Instant::now(),
+            }),
+            Event::Order(number, order) => {
+                if self
+                    .focus
+                    .as_ref()
+                    .is_some_and(|focus| focus.number == number)
+                {
+                    self.pool.order(order);
+                }
+            }
+            Event::Gone(number, why) => {
+                if self
+                    .focus
+                    .as_ref()
+                    .is_some_and(|focus| focus.number == number)
+                {
+                    self.lose(&why);
+                }
+            }
+        }
+    }
+
+    fn greet(&mut self, newcomer: Driving) {
+        match &self.focus {
+            None => self.adopt(newcomer),
+            Some(focus) if focus.hello.run == newcomer.hello.run => {
+                // Its earlier connection is broken; what it wrote there comes first.
+                let _ = focus.stream.shutdown(Shutdown::Write);
+                self.successor = Some(newcomer);
+            }
+            Some(focus) => {
+                let (pid, second) = (focus.hello.pid, newcomer.hello.pid);
+                self.log(
+                    Level::Error,
+                    format_args!(
+                        "a second focus, process {second}, is refused: process {pid} drives \
+                         this switch, and one switch serves one proxy"
+                    ),
+                );
+                let mut octets = Vec::new();
+                let _ = encode(&ToFocus::Busy { pid }, &mut octets);
+                let _ = (&newcomer.stream).write_all(&octets);
+                let _ = newcomer.stream.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    fn adopt(&mut self, mut focus: Driving) {
+        let totals = self.pool.totals();
+        self.log(
+            Level::Notice,
+            format_args!(
+                "driven by the focus of process {}; {} sessions to be claimed within {:?}",
+                focus.hello.pid, totals.sessions, self.options.orphan_timeout
+            ),
+        );
+        self.pool.unclaim(self.options.orphan_timeout);
+        focus.told = totals;
+        self.focus = Some(focus);
+        let hello = SwitchHello {
+            run: self.options.run,
+            totals,
+            listen: self.pool.addresses(),
+        };
+        let certificate = self.certificate.clone().map(ToFocus::Notice);
+        let hello = [ToFocus::Hello(hello)].into_iter();
+        self.say(hello.chain(certificate));
+    }
+
+    /// The focus has gone; the sessions stay.
+    fn lose(&mut self, why: &Ended) {
+        let Some(focus) = self.focus.take() else {
+            return;
+        };
+        let _ = focus.stream.shutdown(Shutdown::Both);
+        self.pool.unclaim(self.options.orphan_timeout);
+        self.log(
+            Level::Warning,
+            format_args!(
+                "the focus of process {} has gone ({why}); {} sessions go on for {:?}",
+                focus.hello.pid,
+                self.pool.totals().sessions,
+                self.options.orphan_timeout
+            ),
+        );
+        if let Some(successor) = self.successor.take() {
+            self.adopt(successor);
+        }
+    }
+
+    /// Without a focus notices are dropped: it will ask (`control`). A certificate it could
+    /// not ask for.
+    fn pass_on(&mut self, notices: impl Iterator<Item = Notice>, octets: &mut Vec<u8>) {
+        octets.clear();
+        for notice in notices {
+            if matches!(notice, Notice::Certificate { .. }) {
+                self.certificate = Some(notice.clone());
+            }
+            if self.focus.is_none() {
+                continue;
+            }
+            if let Err(error) = encode(&ToFocus::Notice(notice), octets) {
+                self.log(
+                    Level::Warning,
+                    format_args!("a notice is not given: {error}"),
+                );
+            }
+            if octets.len() >= READ_OCTETS {
+                self.write(octets);
+                octets.clear();
+            }
+        }
+        self.write(octets);
+    }
+
+    /// Totals when they have changed, a sign of life when nothing else was said.
+    fn beat(&mut self) {
+        let Some(focus) = &self.focus else { return };
+        let silent = focus.last_said.elapsed();
+        if silent < TOTALS_PERIOD {
+            return;
+        }
+        let (totals, told) = (self.pool.totals(), focus.told);
+        if totals != told {
+            if let Some(focus) = &mut self.focus {
+                focus.told = totals;
+            }
+            self.say([ToFocus::Totals(totals)]);
+        } else if silent >= HEARTBEAT {
+            self.say([ToFocus::Alive]);
+        }
+    }
+
+    fn say(&mut self, messages: impl IntoIterator<Item = ToFocus>) {
+        let mut octets = Vec::new();
+        for message in messages {
+            let _ = encode(&message, &mut octets);
+        }
+        self.write(&octets);
+    }
+
+    /// A focus that takes nothing for [`PATIENCE`] is lost. What happens while it changes its
+    /// connection it will ask for on the new one.
+    fn write(&mut self, octets: &[u8]) {
+        if self.successor.is_some() {
+            return;
+        }
+        let Some(focus) = self.focus.as_mut().filter(|_| !octets.is_empty()) else {
+            return;
+        };
+        focus.last_said = Instant::now();
+        if let Err(error) = (&focus.stream).write_all(octets) {
+            self.lose(&error.into());
+        }
+    }
+
+    fn log(&self, level: Level, text: impl std::fmt::Display) {
+        let _ = self.log.send(Line::new(level, text));
+    }
+}
+
+/// The control socket's door: lets in who greets properly.
+#[derive(Clone)]
+struct Door {
+    events: Sender<Event>,
+    log: Sender<Line>,
+    waiting: Arc<AtomicUsize>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Door {
+    fn accept(&self, listener: &UnixListener) {
+        for number in 0.. {
+            let stream = listener.accept();
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            let stream = match stream {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    self.log(format_args!("cannot accept on the control socket: {error}"));
+                    thread::sleep(ACCEPT_PAUSE);
+                    continue;
+                }
+            };
+            if self.waiting.fetch_add(1, Ordering::AcqRel) >= MAX_WAITING {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                continue;
+            }
+            let door = self.clone();
+            let read = move || door.read(number, &stream);
+            let reader = thread::Builder::new().name("msrp-control-read".to_owned());
+            if let Err(error) = reader.spawn(read) {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                self.log(format_args!("cannot read from the control socket: {error}"));
+            }
+        }
+    }
+
+    fn read(&self, number: Number, stream: &UnixStream) {
+        let greeted = self.greet(number, stream);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        match greeted {
+            Ok(frames) => {
+                let Err(ended) = self.orders(number, stream, frames);
+                let _ = self.events.send(Event::Gone(number, ended));
+            }
+            // Somebody looked whether anybody is here.
+            Err(Ended::Closed | Ended::Stopped) => {}
+            Err(ended) => self.log(format_args!("on the control socket: {ended}")),
+        }
+    }
+
+    /// Preamble and hello.
+    fn greet(&self, number: Number, mut stream: &UnixStream) -> Result<Frames, Ended> {
+        stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut theirs = [0; PREAMBLE_OCTETS];
+        match stream.read_exact(&mut theirs) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Ended::Closed);
+            }
+            read => read?,
+        }
+        stream.write_all(&preamble())?;
+        check_preamble(&theirs)?;
+        let mut frames = Frames::default();
+        let mut octets = [0; MAX_HELLO];
+        let started = Instant::now();
+        let hello = loop {
+            if started.elapsed() > HELLO_TIMEOUT {
+                return Err(Ended::NoHello);
+            }
+            match frames.next(MAX_HELLO)? {
+                Some(ToSwitch::Hello(hello)) => break hello,
+                Some(_) => return Err(Ended::NoHello),
+                None => fill(stream, &mut octets, &mut frames)?,
+            }
+        };
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let event = Event::Hello(number, stream.try_clone()?, hello);
+        self.events.send(event).map_err(|_| Ended::Stopped)?;
+        Ok(frames)
+    }
+
+    fn orders(
+        &self,
+        number: Number,
+        stream: &UnixStream,
+        mut frames: Frames,
+    ) -> Result<std::convert::Infallible, Ended> {
+        let mut octets = vec![0; READ_OCTETS];
+        loop {
+            match frames.next(MAX_FRAME)? {
+                Some(ToSwitch::Order(order)) => {
+                    let event = Event::Order(number, order);
+                    self.events.send(event).map_err(|_| Ended::Stopped)?;
+                }
+                Some(ToSwitch::Alive) => {}
+                Some(ToSwitch::Goodbye) => return Err(Ended::Goodbye),
+                Some(ToSwitch::Hello(_)) => return Err(Ended::NoHello),
+                None => fill(stream, &mut octets, &mut frames)?,
+            }
+        }
+    }
+
+    fn log(&self, text: impl std::fmt::Display) {
+        let _ = self.log.send(Line::new(Level::Warning, text));
+    }
+}
+
+fn fill(mut stream: &UnixStream, octets: &mut [u8], frames: &mut Frames) -> Result<(), Ended> {
+    match stream.read(octets) {
+        Ok(0) => Err(Ended::Closed),
+        Ok(count) => {
+            frames.push(octets.get(..count).unwrap_or_default());
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

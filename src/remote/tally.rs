@@ -1,0 +1,73 @@
+//! What the switch has done for this focus: several runs of it may have, and the present one
+//! may have worked for others before.
+
+use crate::control::SwitchRun;
+use crate::net::Totals;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    run: Option<SwitchRun>,
+    /// Done by runs that are gone.
+    before: Totals,
+    /// What the present run had done when it was met.
+    base: Totals,
+    latest: Totals,
+}
+
+impl Tally {
+    /// A switch was met, again or for the first time.
+    pub(super) fn meet(&mut self, run: SwitchRun, totals: Totals) {
+        if self.run != Some(run) {
+            self.before = self.totals();
+            self.base = totals;
+            self.run = Some(run);
+        }
+        self.latest = totals;
+    }
+
+    pub(super) fn update(&mut self, totals: Totals) {
+        self.latest = totals;
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let sum = |figure: fn(&Totals) -> u64| {
+            figure(&self.before) + figure(&self.latest).saturating_sub(figure(&self.base))
+        };
+        Totals {
+            sessions: self.latest.sessions,
+            messages_in: sum(|totals| totals.messages_in),
+            messages_out: sum(|totals| totals.messages_out),
+            bytes_in: sum(|totals| totals.bytes_in),
+            bytes_out: sum(|totals| totals.bytes_out),
+            drops_slow_reader: sum(|totals| totals.drops_slow_reader),
+            panics: sum(|totals| totals.panics),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(messages_in: u64, sessions: u64) -> Totals {
+        Totals {
+            messages_in,
+            sessions,
+            ..Totals::default()
+        }
+    }
+
+    #[test]
+    fn only_what_was_done_for_this_focus_counts_and_over_all_runs() {
+        let mut tally = Tally::default();
+        tally.meet(SwitchRun(1), messages(1000, 5));
+        assert_eq!(tally.totals(), messages(0, 5));
+        tally.update(messages(1010, 6));
+        assert_eq!(tally.totals(), messages(10, 6));
+        tally.meet(SwitchRun(1), messages(1015, 6));
+        assert_eq!(tally.totals(), messages(15, 6));
+        tally.meet(SwitchRun(2), messages(0, 0));
+        tally.update(messages(3, 1));
+        assert_eq!(tally.totals(), messages(18, 1));
+    }
+}

@@ -1,0 +1,288 @@
+//! Frames and preamble. Both ends together are tested in `tests/switch_outside.rs`.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::control::{
+    Admission, Dial, LossCause, Notice, Order, Peer, Refusal, RoomPolicy, RoomUri, SessionId,
+    Setup, Stand, Standing, SwitchRun, UserUri,
+};
+use crate::net::Totals;
+
+fn room() -> impl Strategy<Value = RoomUri> {
+    ".{0,20}".prop_map(RoomUri::new)
+}
+
+fn session() -> impl Strategy<Value = SessionId> {
+    "[a-z2-7]{0,32}".prop_map(SessionId::new)
+}
+
+fn admission() -> impl Strategy<Value = Box<Admission>> {
+    let texts = || vec(".{0,12}", 0..3);
+    (
+        (session(), room(), ".{0,20}", ".{0,20}", texts(), texts()),
+        (any::<[bool; 6]>(), any::<Option<u64>>(), any::<u64>()),
+    )
+        .prop_map(
+            |((session, room, own_uri, user, path, types), (flags, max_size, limit))| {
+                Box::new(Admission {
+                    session,
+                    room,
+                    policy: RoomPolicy {
+                        nicknames: flags[0],
+                        private_messages: flags[1],
+                        max_message_size: limit,
+                        bind_timeout: Duration::from_nanos(limit),
+                    },
+                    own_uri,
+                    user: UserUri::new(user.clone()),
+                    display: user.clone(),
+                    uris: vec![UserUri::new(user)],
+                    setup: if flags[2] {
+                        Setup::Active
+                    } else {
+                        Setup::Passive
+                    },
+                    peer: Peer {
+                        path,
+                        accept_types: types.clone(),
+                        accept_wrapped_types: types,
+                        max_size,
+                        chatroom: flags[3],
+                        private_messages: flags[3],
+                        sends: flags[4],
+                        receives: flags[5],
+                        fingerprints: Vec::new(),
+                        dial: flags[2].then(|| Dial {
+                            host: "host.example".to_owned(),
+                            port: 2855,
+                            secure: flags[4],
+                            name: "name.example".to_owned(),
+                            source: flags[5].then_some([192, 0, 2, 1].into()),
+                        }),
+                    },
+                })
+            },
+        )
+}
+
+fn to_switch() -> impl Strategy<Value = ToSwitch> {
+    let order = prop_oneof![
+        admission().prop_map(Order::Admit),
+        admission().prop_map(Order::Amend),
+        (room(), session()).prop_map(|(room, session)| Order::Expel { room, session }),
+        room().prop_map(|room| Order::Close { room }),
+        (room(), vec(session(), 0..5), any::<bool>()).prop_map(|(room, sessions, last)| {
+            Order::Reconcile {
+                room,
+                sessions,
+                last,
+            }
+        }),
+    ];
+    let hello = (any::<u128>(), any::<u32>()).prop_map(|(run, pid)| FocusHello {
+        run: FocusRun(run),
+        pid,
+    });
+    prop_oneof![
+        4 => order.prop_map(ToSwitch::Order),
+        1 => hello.prop_map(ToSwitch::Hello),
+        1 => Just(ToSwitch::Alive),
+        1 => Just(ToSwitch::Goodbye),
+    ]
+}
+
+fn notice() -> impl Strategy<Value = Notice> {
+    let causes = prop_oneof![
+        Just(LossCause::NeverBound),
+        Just(LossCause::Disconnected),
+        Just(LossCause::ProtocolError),
+        Just(LossCause::Undeliverable),
+    ];
+    let refusals = prop_oneof![
+        Just(Refusal::Full),
+        Just(Refusal::Stopping),
+        Just(Refusal::Unreachable),
+    ];
+    let standings = prop_oneof![
+        Just(Standing::Bound),
+        Just(Standing::Waiting),
+        Just(Standing::Gone),
+    ];
+    let stand = (session(), standings, any::<Option<String>>());
+    let stand = stand.prop_map(|(session, standing, nickname)| Stand {
+        session,
+        standing,
+        nickname,
+    });
+    prop_oneof![
+        (room(), session()).prop_map(|(room, session)| Notice::Admitted { room, session }),
+        (room(), session()).prop_map(|(room, session)| Notice::Bound { room, session }),
+        (room(), session(), refusals).prop_map(|(room, session, refusal)| Notice::Refused {
+            room,
+            session,
+            refusal
+        }),
+        (room(), session(), causes).prop_map(|(room, session, cause)| Notice::Lost {
+            room,
+            session,
+            cause
+        }),
+        (room(), ".{0,9}", any::<Option<String>>()).prop_map(|(room, user, nickname)| {
+            Notice::Nickname {
+                room,
+                user: UserUri::new(user),
+                nickname,
+            }
+        }),
+        (room(), vec(stand, 0..4))
+            .prop_map(|(room, sessions)| Notice::Reconciled { room, sessions }),
+    ]
+}
+
+fn to_focus() -> impl Strategy<Value = ToFocus> {
+    let totals = any::<(u64, u64)>().prop_map(|(sessions, bytes_in)| Totals {
+        sessions,
+        bytes_in,
+        ..Totals::default()
+    });
+    let hello = (any::<u128>(), totals.clone()).prop_map(|(run, totals)| SwitchHello {
+        run: SwitchRun(run),
+        totals,
+        listen: vec!["[::1]:2855".parse().expect("an address")],
+    });
+    prop_oneof![
+        4 => notice().prop_map(ToFocus::Notice),
+        1 => totals.prop_map(ToFocus::Totals),
+        1 => hello.prop_map(ToFocus::Hello),
+        1 => any::<u32>().prop_map(|pid| ToFocus::Busy { pid }),
+        1 => Just(ToFocus::Alive),
+    ]
+}
+
+/// Writes all messages, reads them in parts of these lengths (again and again).
+fn through<T>(messages: &[T], cuts: &[usize]) -> Result<(), TestCaseError>
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let mut octets = Vec::new();
+    for message in messages {
+        encode(message, &mut octets).expect("short enough");
+    }
+    let mut frames = Frames::default();
+    let mut read = Vec::new();
+    let mut rest = &octets[..];
+    for cut in cuts.iter().cycle() {
+        let (part, after) = rest.split_at((*cut).min(rest.len()));
+        rest = after;
+        frames.push(part);
+        while let Some(message) = frames.next::<T>(MAX_FRAME).expect("what was written") {
+            read.push(message);
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    prop_assert_eq!(messages, &read[..]);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn what_the_focus_says_arrives_however_it_is_cut(
+        messages in vec(to_switch(), 1..5), cuts in vec(1usize..40, 1..6)
+    ) {
+        through(&messages, &cuts)?;
+    }
+
+    #[test]
+    fn what_the_switch_says_arrives_however_it_is_cut(
+        messages in vec(to_focus(), 1..5), cuts in vec(1usize..40, 1..6)
+    ) {
+        through(&messages, &cuts)?;
+    }
+
+    #[test]
+    fn octets_of_anybody_never_panic(octets in vec(any::<u8>(), 0..300)) {
+        let mut frames = Frames::default();
+        frames.push(&octets);
+        while let Ok(Some(_)) = frames.next::<ToSwitch>(MAX_FRAME) {}
+        let mut framed = u32::try_from(octets.len()).expect("short").to_be_bytes().to_vec();
+        framed.extend_from_slice(&octets);
+        let mut frames = Frames::default();
+        frames.push(&framed);
+        let _ = frames.next::<ToSwitch>(MAX_FRAME);
+        let _ = frames.next::<ToFocus>(MAX_FRAME);
+    }
+
+    #[test]
+    fn a_damaged_message_is_read_or_refused(
+        message in to_switch(), at in any::<prop::sample::Index>(), flip in 1u8..
+    ) {
+        let mut octets = Vec::new();
+        encode(&message, &mut octets).expect("short enough");
+        let at = at.index(octets.len());
+        octets[at] ^= flip;
+        let mut frames = Frames::default();
+        frames.push(&octets);
+        let _ = frames.next::<ToSwitch>(MAX_FRAME);
+    }
+}
+
+#[test]
+fn a_frame_that_is_too_long_is_refused_by_its_length_alone() {
+    let too_long = MAX_FRAME + 1;
+    let mut frames = Frames::default();
+    frames.push(&u32::try_from(too_long).unwrap().to_be_bytes());
+    assert_eq!(
+        frames.next::<ToSwitch>(usize::MAX),
+        Err(FrameError::TooLong(too_long))
+    );
+    let mut frames = Frames::default();
+    frames.push(&1025u32.to_be_bytes());
+    assert_eq!(
+        frames.next::<ToSwitch>(1024),
+        Err(FrameError::TooLong(1025))
+    );
+    let mut octets = Vec::new();
+    let huge = Order::Close {
+        room: RoomUri::new("x".repeat(too_long)),
+    };
+    assert!(encode(&ToSwitch::Order(huge), &mut octets).is_err());
+    assert_eq!(octets, []);
+}
+
+#[test]
+fn what_follows_a_message_in_its_frame_is_refused() {
+    let mut octets = Vec::new();
+    encode(&ToSwitch::Alive, &mut octets).expect("short enough");
+    octets[3] += 1;
+    octets.push(0);
+    let mut frames = Frames::default();
+    frames.push(&octets);
+    assert_eq!(
+        frames.next::<ToSwitch>(MAX_FRAME),
+        Err(FrameError::Malformed)
+    );
+}
+
+#[test]
+fn the_preamble_says_which_version_is_missing() {
+    assert_eq!(check_preamble(&preamble()), Ok(()));
+    assert_eq!(
+        check_preamble(b"msrpctl\xff"),
+        Err(PreambleError::Version(255))
+    );
+    assert_eq!(check_preamble(b"MSRP abc"), Err(PreambleError::Foreign));
+    let said = PreambleError::Version(9).to_string();
+    assert!(
+        said.contains("version 9") && said.contains("same release"),
+        "{said}"
+    );
+}

@@ -1,0 +1,10 @@
+//! The switch outside the proxy (DESIGN §6, §1 flow 4): both ends of the control protocol
+//! together, in this process and with the real `msrp-switchd`. The focus is played by the test.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod ends;
+mod hostile;
+mod member;
+mod stage;
