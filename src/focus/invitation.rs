@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use super::conference::{Conference, Departure, EndpointId, Media, Participant};
 use super::dialog::{Dialog, DialogKey};
+use super::join::silent_peer;
 use super::offer_answer::{self, Origin};
 use super::referral::ReferralId;
 use super::refusal::{Refusal, Verdict};
 use super::request::capabilities;
 use super::timers::{Timer, TimerKey};
-use super::{Focus, Output, Purpose, RequestId, Socket};
-use crate::control::{RoomUri, SessionId, UserUri};
+use super::{Focus, INVITE_TIMEOUT, Output, Purpose, RequestId, Socket};
+use crate::control::{Admission, Order, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 use crate::entropy::token;
 use crate::log::Level;
 use crate::time::Moment;
@@ -137,7 +138,39 @@ impl Focus {
             patience: None,
         };
         self.show_invitation(now, room, id, invitation);
+        self.admit_invited(room, id);
         self.send_invitation(now, id);
+    }
+
+    /// The switch admits a party before it is dialled, so that its connection may come as
+    /// soon as it has answered.
+    fn admit_invited(&mut self, room: &RoomUri, id: InvitationId) {
+        let Some(policy) = self.session_policy(room) else {
+            return;
+        };
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let Course::Dialing { media, session, .. } = &invitation.course else {
+            return;
+        };
+        let admission = Admission {
+            session: session.clone(),
+            room: room.clone(),
+            policy: RoomPolicy {
+                // It rings first.
+                bind_timeout: policy.bind_timeout + INVITE_TIMEOUT,
+                ..policy
+            },
+            own_uri: media.local.own_uri.clone(),
+            user: invitation.user.clone(),
+            display: String::new(),
+            uris: vec![invitation.user.clone()],
+            setup: Setup::Passive,
+            peer: silent_peer(),
+        };
+        self.dialing.insert(admission.session.clone(), id);
+        self.order(Order::Admit(Box::new(admission)));
     }
 
     /// What a request outside any dialog needs (RFC 3261 §8.1.1).
@@ -319,6 +352,10 @@ impl Focus {
         let Some((room, invitation)) = self.take_invitation(id) else {
             return;
         };
+        if let Course::Dialing { session, .. } = &invitation.course {
+            let (room, session) = (room.clone(), session.clone());
+            self.order(Order::Expel { room, session });
+        }
         let line = format!("{} does not join {room}: {code}", invitation.user);
         self.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
@@ -346,6 +383,9 @@ impl Focus {
         let invitation = self.conferences.get_mut(&room)?.invitations.remove(&id)?;
         self.timers.disarm(invitation.patience);
         self.referred.remove(&invitation.dialog.key.call_id);
+        if let Course::Dialing { session, .. } = &invitation.course {
+            self.dialing.remove(session);
+        }
         Some((room, invitation))
     }
 

@@ -9,6 +9,7 @@ use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
 use super::session_timer::Agreement;
 use super::{Focus, Purpose, Role, Usage};
+use crate::control::Order;
 use crate::time::Moment;
 use crate::wire::conference_info::EndpointStatus;
 use crate::wire::sdp::Description;
@@ -118,7 +119,8 @@ impl Focus {
         }
     }
 
-    /// A 2xx with the answer to our offer: the dialog stands, the switch is asked.
+    /// A 2xx with the answer to our offer: the dialog stands, the party is in; the switch,
+    /// which has admitted it before it was dialled, learns who it is.
     fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
         let Some(room) = self.invitations.get(&id).cloned() else {
             return;
@@ -187,7 +189,11 @@ impl Focus {
         self.endpoints.insert(endpoint_id, endpoint);
         let agreement = Agreement::accepted(response, self.config.session_expires);
         self.start_session_timer(now, endpoint_id, agreement);
-        self.ask_admission(now, endpoint_id);
+        if let Some(admission) = self.admission(endpoint_id) {
+            self.sessions.insert(admission.session.clone(), endpoint_id);
+            self.order(Order::Amend(Box::new(admission)));
+        }
+        self.joined(now, endpoint_id);
     }
 
     /// BYE in the dialog of an invitation that led to nothing.

@@ -23,7 +23,6 @@ use crate::control::{
 use crate::entropy::token;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::multipart::{ACCEPT, BodyError, InviteBody};
 use crate::wire::resource_lists::{ReadError, Recipient, recipients};
 use crate::wire::sdp::Description;
@@ -246,7 +245,6 @@ impl Focus {
     /// The endpoint as the switch must know it.
     pub(super) fn admission(&self, id: EndpointId) -> Option<Admission> {
         let endpoint = self.endpoints.get(&id)?;
-        let conference = self.conferences.get(&endpoint.room)?;
         let (user, display) = match endpoint.anonymous {
             Some(number) => (anonymous_uri(number), String::new()),
             None => (endpoint.user.clone(), endpoint.display.clone()),
@@ -258,12 +256,7 @@ impl Focus {
         Some(Admission {
             session: endpoint.session.clone()?,
             room: endpoint.room.clone(),
-            policy: RoomPolicy {
-                nicknames: conference.policy.nicknames,
-                private_messages: conference.policy.private_messages,
-                max_message_size: self.config.max_message_size,
-                bind_timeout: self.config.bind_timeout,
-            },
+            policy: self.session_policy(&endpoint.room)?,
             own_uri: endpoint.media.local.own_uri.clone(),
             uris: vec![user.clone()],
             user,
@@ -273,11 +266,25 @@ impl Focus {
         })
     }
 
+    /// The room's rules as the switch must know them.
+    pub(super) fn session_policy(&self, room: &RoomUri) -> Option<RoomPolicy> {
+        let policy = &self.conferences.get(room)?.policy;
+        Some(RoomPolicy {
+            nicknames: policy.nicknames,
+            private_messages: policy.private_messages,
+            max_message_size: self.config.max_message_size,
+            bind_timeout: self.config.bind_timeout,
+        })
+    }
+
     /// What the switch says.
     pub(super) fn notice(&mut self, now: Moment, notice: Notice) {
         match notice {
             Notice::Admitted { session, .. } => self.admitted(now, &session),
             Notice::Refused { session, .. } => {
+                if let Some(id) = self.dialing.get(&session).copied() {
+                    self.withdraw_invitation(now, id);
+                }
                 if let Some(id) = self.sessions.get(&session).copied() {
                     let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
                     self.abandon(now, id, refusal.because("the switch takes nobody in"));
@@ -315,9 +322,6 @@ impl Focus {
         };
         self.timers.disarm(endpoint.admission_timer.take());
         let Some(answering) = endpoint.answering.take() else {
-            if endpoint.invitation.is_some() {
-                self.joined(now, id);
-            }
             return;
         };
         self.answering.remove(&answering.transaction);
@@ -356,7 +360,8 @@ impl Focus {
         self.reply(answering.transaction, 200, headers, body, Some(to_tag));
     }
 
-    fn joined(&mut self, now: Moment, id: EndpointId) {
+    /// The endpoint is in the conference, and in its roster.
+    pub(super) fn joined(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
@@ -500,9 +505,6 @@ impl Focus {
             return;
         };
         let Some(answering) = endpoint.answering.take() else {
-            if endpoint.invitation.is_some() {
-                self.dismiss_as(now, id, DisconnectionMethod::Failed);
-            }
             return;
         };
         self.timers.disarm(endpoint.admission_timer.take());
@@ -598,7 +600,7 @@ pub(super) fn anonymous_uri(number: u32) -> UserUri {
 }
 
 /// What is known of a peer that has not answered our offer yet.
-fn silent_peer() -> Peer {
+pub(super) fn silent_peer() -> Peer {
     Peer {
         path: Vec::new(),
         accept_types: Vec::new(),

@@ -103,10 +103,6 @@ impl Focus {
         self.log(Level::Info, line);
         self.totals.leaves += u64::from(endpoint.joined.is_some());
         self.forget_referrals_of(id);
-        if let Some(invitation) = endpoint.invitation {
-            self.invitation_failed(now, invitation, 503, None);
-            return;
-        }
         self.leave_roster(now, id, &endpoint, method);
         self.conference_changed(now, &endpoint.room);
         self.end_with_creator(now, &endpoint);

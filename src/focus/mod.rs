@@ -162,6 +162,8 @@ pub struct Focus {
     invitations: HashMap<InvitationId, RoomUri>,
     /// INVITEs of ours that were cancelled and have no outcome yet.
     withdrawn: HashMap<RequestId, Dialog>,
+    /// Invitations that ring, by the session they were promised.
+    dialing: HashMap<SessionId, InvitationId>,
     /// Invitations by REFER, by its Call-ID.
     referred: HashMap<String, InvitationId>,
     referrals: HashMap<ReferralId, Referral>,
@@ -205,6 +207,7 @@ impl Focus {
             sessions: HashMap::new(),
             invitations: HashMap::new(),
             withdrawn: HashMap::new(),
+            dialing: HashMap::new(),
             referred: HashMap::new(),
             referrals: HashMap::new(),
             answering: HashMap::new(),

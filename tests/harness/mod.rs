@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod draft;
 pub mod host;
+pub mod invited;
 pub mod mailbox;
 pub mod msrp;
 pub mod participant;

@@ -10,6 +10,7 @@ mod answers;
 mod join;
 mod msrp;
 mod parameters;
+mod refer;
 mod resilience;
 mod subscribe;
 

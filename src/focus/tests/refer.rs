@@ -35,7 +35,7 @@ fn f04_add_by_refer() {
     assert_eq!(reply.code, 200, "F13: never 202");
     assert_eq!(
         scenario.transcript(),
-        "< 200 alice OK\n< INVITE carol\n< NOTIFY alice active SIP/2.0 100 Trying\n\
+        "< 200 alice OK\n! admit carol\n< INVITE carol\n< NOTIFY alice active SIP/2.0 100 Trying\n\
          < NOTIFY alice active partial v2 (carol=?)"
     );
     let invite = scenario.last_sent("carol").clone();
@@ -63,7 +63,7 @@ fn f04_add_by_refer() {
     scenario.pass(6);
     assert_eq!(
         scenario.transcript(),
-        "! admit carol\n< NOTIFY alice terminated SIP/2.0 200 OK\n\
+        "! amend carol\n< NOTIFY alice terminated SIP/2.0 200 OK\n\
          < NOTIFY alice active partial v4 (carol=+)"
     );
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");

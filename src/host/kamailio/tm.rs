@@ -28,7 +28,7 @@ host_symbols! {
         add_blind_branch: abi::AddBlindBranch = c"add_blind_uac",
         look_up_ids: abi::LookUpIds = c"t_lookup_ident",
         send_request: abi::SendRequest = c"t_uac",
-        cancel_request: abi::CancelRequest = c"t_uac_cancel",
+        cancel_branches: abi::CancelBranches = c"cancel_all_uacs",
         current_transaction: abi::CurrentTransaction = c"get_t",
         set_current_transaction: abi::SetCurrentTransaction = c"set_t",
         release_reference: abi::ReleaseReference = c"unref_cell",
@@ -342,12 +342,15 @@ impl Tm {
     /// # Safety
     /// On the conference process' main thread.
     unsafe fn cancel(&self, id: TransactionId) {
-        let nothing = kamailio_text::default();
-        // SAFETY: tm looks the transaction up and keeps none of the texts; what it made the
-        // current one must not stay so.
+        let mut cell = ptr::null_mut();
+        // SAFETY: a found transaction is referenced for us until we release it. The CANCEL
+        // belongs to it (one that tm makes by the ids is a transaction of its own, which its
+        // 200 does not end). It becomes this process' current one, which must not stay so.
         unsafe {
-            let null = ptr::null_mut();
-            (self.cancel_request)(&nothing, &nothing, id.hash, id.label, null, null);
+            if (self.look_up_ids)(&mut cell, id.hash, id.label) >= 0 && !cell.is_null() {
+                (self.cancel_branches)(cell, 0);
+                (self.release_reference)(cell);
+            }
             (self.set_current_transaction)(abi::NO_TRANSACTION, abi::UNDEFINED_BRANCH);
         }
     }

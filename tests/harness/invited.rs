@@ -1,0 +1,90 @@
+//! A phone that the room invites: it takes the INVITE or REFER and answers by hand.
+
+use msrp_conference::wire::sip::{Headers, Request, Response, reason};
+
+use super::PATIENCE;
+use super::agent::{Agent, Transport, unique};
+use super::msrp::{Frame, Link};
+use super::participant::{client_path, offer, path_of};
+use super::proxy::Proxy;
+
+/// Somebody whom the room asks in.
+pub struct Invited {
+    /// Its SIP side.
+    pub agent: Agent,
+    tag: String,
+    own_path: String,
+}
+
+impl Invited {
+    /// A phone on a socket of its own; INVITEs wait for a hand.
+    pub fn new(proxy: &Proxy, user: &str) -> Self {
+        let agent = Agent::new(user, proxy.sip, Transport::Udp);
+        agent.answer("INVITE", None);
+        Self {
+            agent,
+            tag: format!("i{}", unique()),
+            own_path: client_path(),
+        }
+    }
+
+    /// Where it can be invited.
+    pub fn uri(&self) -> String {
+        format!("sip:{}@{}", self.agent.user, self.agent.local)
+    }
+
+    /// The INVITE or REFER.
+    pub fn asked(&self, method: &str) -> Request {
+        self.agent
+            .request(method, PATIENCE)
+            .unwrap_or_else(|| panic!("{} gets no {method}", self.agent.user))
+    }
+
+    /// Answers a request without body.
+    pub fn answer(&self, request: &Request, code: u16) {
+        self.respond(request, code, Headers::new(), "");
+    }
+
+    /// Answers a request with a Contact that leads elsewhere.
+    pub fn redirect(&self, request: &Request, target: &str) {
+        let headers = Headers::new().with("Contact", format!("<{target}>"));
+        self.respond(request, 302, headers, "");
+    }
+
+    /// Takes the INVITE: 200, MSRP connection, bind.
+    pub fn accept(&self, proxy: &Proxy, invite: &Request, sdp: &[u8]) -> Link {
+        let headers = Headers::new().with("Content-Type", "application/sdp");
+        self.respond(invite, 200, headers, &offer(&self.own_path));
+        assert!(self.agent.request("ACK", PATIENCE).is_some(), "no ACK");
+        let link = Link::connect(proxy.msrp);
+        let bind = Frame::request("SEND", &path_of(sdp), &self.own_path)
+            .header("Message-ID", format!("m{}", unique()))
+            .header("Byte-Range", "1-0/0");
+        assert_eq!(link.exchange(&bind).kind, "200");
+        link
+    }
+
+    fn respond(&self, request: &Request, code: u16, more: Headers, body: &str) {
+        let mut headers = Headers::new();
+        for name in ["Via", "Record-Route", "From", "Call-ID", "CSeq"] {
+            for value in request.headers.all(name) {
+                headers.push(name, value);
+            }
+        }
+        let to = request.headers.first("To").unwrap_or_default();
+        headers.push("To", format!("{to};tag={}", self.tag));
+        if more.first("Contact").is_none() {
+            headers.push("Contact", self.agent.contact());
+        }
+        for header in more.iter() {
+            headers.push(&header.name, header.value.clone());
+        }
+        let response = Response {
+            code,
+            reason: reason(code).to_owned(),
+            headers,
+            body: body.to_owned().into(),
+        };
+        self.agent.send_raw(&response.write());
+    }
+}
