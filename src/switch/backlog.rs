@@ -12,6 +12,8 @@ use crate::wire::msrp::FailureReport;
 use super::copies;
 use super::ids::SessionKey;
 
+/// The content type of RFC 3994.
+const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
 /// What an entry costs beside its body, counted so that a flood of tiny messages is bounded.
 const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>();
 
@@ -47,6 +49,10 @@ pub(super) struct Entry {
     pub(super) audience: Audience,
     /// `body` holds seven hyphens: an end-line may hide in it (RFC 4975 §7.1).
     pub(super) hyphens: bool,
+    /// It only says that somebody is typing (RFC 3994).
+    pub(super) composing: bool,
+    /// Octets that were pushed before it.
+    before: u64,
     /// Members that have not passed it.
     waiting: u32,
 }
@@ -70,7 +76,13 @@ impl Entry {
     ) -> Self {
         let hyphens = memmem::find(&body, b"-------").is_some();
         let headers = copies::headers(body.len(), FailureReport::Partial);
+        let media = body.get(wrapped_type.clone()).unwrap_or_default();
+        let composing = media
+            .get(..IS_COMPOSING.len())
+            .is_some_and(|media| media.eq_ignore_ascii_case(IS_COMPOSING));
         Self {
+            composing,
+            before: 0,
             body,
             headers,
             wrapped_type,
@@ -101,6 +113,8 @@ pub(super) struct Backlog {
     entries: VecDeque<Entry>,
     first: Position,
     octets: usize,
+    /// Octets ever pushed.
+    pushed: u64,
 }
 
 impl Backlog {
@@ -121,12 +135,20 @@ impl Backlog {
             return;
         }
         self.octets += entry.cost();
+        entry.before = self.pushed;
+        self.pushed += entry.cost() as u64;
         self.entries.push_back(entry);
     }
 
     pub(super) fn get(&self, position: Position) -> Option<&Entry> {
         let index = position.0.checked_sub(self.first.0)?;
         self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    /// Octets that wait for a member at `position`.
+    pub(super) fn waiting(&self, position: Position) -> u64 {
+        self.get(position)
+            .map_or(0, |entry| self.pushed - entry.before)
     }
 
     /// A member has passed the entry at `position`.

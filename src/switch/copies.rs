@@ -7,9 +7,10 @@ use crate::wire::msrp::{
     ByteRange, FailureReport, Flag, TransactionId, contains_end_line, end_line_after_body,
 };
 
-use super::backlog::{Backlog, Entry};
+use super::backlog::{Audience, Backlog, Entry};
 use super::batch::Batch;
 use super::ids::SessionKey;
+use super::notice;
 use super::session::{Probe, Session};
 
 /// RFC 4975 §7.1.1: a request without response for so long has failed.
@@ -40,9 +41,16 @@ pub(super) fn drain(
     backlog: &mut Backlog,
     now: Moment,
     limit: usize,
+    congested_above: u64,
     batch: &mut Batch,
 ) -> Drained {
     let mut drained = Drained::default();
+    if let Some(body) = notice::take(session, now) {
+        let entry = Entry::new(body.into(), 0..0, key, Audience::Room);
+        write(session, &entry, now, batch, &mut drained);
+    }
+    // P21: old news of who is typing are the first to be dropped.
+    let congested = backlog.waiting(session.position) > congested_above;
     while session.position < backlog.end() {
         if batch.len() >= limit {
             drained.more = true;
@@ -50,6 +58,7 @@ pub(super) fn drain(
         }
         if let Some(entry) = backlog.get(session.position)
             && entry.is_for(key)
+            && !(congested && entry.composing)
             && session.takes(entry.body.len() as u64, entry.wrapped_type())
         {
             write(session, entry, now, batch, &mut drained);

@@ -14,9 +14,12 @@ mod backlog;
 mod batch;
 mod connection;
 mod copies;
+mod directory;
 mod ids;
+mod imdn;
 mod incoming;
 mod nickname;
+mod notice;
 mod outgoing;
 mod receive;
 mod reconcile;
@@ -41,6 +44,7 @@ use crate::time::Moment;
 
 pub use batch::Batch;
 pub use connection::Security;
+pub use directory::{Alone, Directory, Foreign, Owner};
 pub use ids::ConnectionId;
 pub use transmit::After;
 
@@ -100,50 +104,6 @@ impl Default for Config {
             max_sessions: 1_000_000,
         }
     }
-}
-
-/// Another instance, as the directory numbers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner(pub usize);
-
-/// Which instance has which session, for connections that carry sessions of several.
-pub trait Directory: Send {
-    /// The other instance that has the session.
-    fn owner(&self, session: &str) -> Option<Owner>;
-    /// This instance's session has ended.
-    fn forget(&self, session: &SessionId);
-}
-
-/// The directory of the only instance there is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Alone;
-
-impl Directory for Alone {
-    fn owner(&self, _session: &str) -> Option<Owner> {
-        None
-    }
-    fn forget(&self, _session: &SessionId) {}
-}
-
-/// What another instance must learn of a connection here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Foreign {
-    /// Octets that came for one of its sessions.
-    Octets {
-        /// Where they came.
-        connection: ConnectionId,
-        /// Whose session.
-        owner: Owner,
-        /// Part of a stream of whole messages.
-        octets: Vec<u8>,
-    },
-    /// The connection is gone.
-    Closed {
-        /// Which.
-        connection: ConnectionId,
-        /// Who has sessions on it.
-        owner: Owner,
-    },
 }
 
 /// What the instance has done.
@@ -473,7 +433,7 @@ impl Switch {
         if let Some(id) = session.connection {
             self.detach(now, id, key);
         }
-        self.leave_room(&session, key);
+        self.leave_room(now, &session, key);
         if let Some(cause) = cause {
             self.notices.push_back(Notice::Lost {
                 room: session.room_uri,
@@ -483,7 +443,7 @@ impl Switch {
         }
     }
 
-    fn leave_room(&mut self, session: &Session, key: SessionKey) {
+    fn leave_room(&mut self, now: Moment, session: &Session, key: SessionKey) {
         let Some(room) = self.rooms.get_mut(session.room) else {
             return;
         };
@@ -501,7 +461,7 @@ impl Switch {
                 .is_some_and(|other| other.user == session.user)
         };
         if !room.members.iter().any(stays) {
-            room.nicknames.remove(&session.user);
+            room.quarantine(now, &session.user);
         }
     }
 

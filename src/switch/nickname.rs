@@ -2,6 +2,9 @@
 
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 
+use unicode_security::confusable_detection::skeleton;
+
+use crate::time::Moment;
 use crate::wire::msrp::UseNickname;
 
 use super::Switch;
@@ -9,13 +12,39 @@ use super::ids::SessionKey;
 use super::replies::Code;
 use super::room::Nickname;
 
+/// Names that speak for the server or for everybody (RFC 7701 §7.1: reserved words), in the
+/// form in which nicknames are compared.
+const RESERVED: &[&str] = &[
+    "admin",
+    "administrator",
+    "all",
+    "anonymous",
+    "everybody",
+    "everyone",
+    "focus",
+    "here",
+    "moderator",
+    "operator",
+    "root",
+    "server",
+    "support",
+    "switch",
+    "system",
+];
+
 impl Switch {
     /// Answers a NICKNAME request; a failed change keeps the old nickname (G65).
-    pub(super) fn nickname(&mut self, key: SessionKey, wish: Option<UseNickname<'_>>) -> Code {
+    pub(super) fn nickname(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        wish: Option<UseNickname<'_>>,
+    ) -> Code {
         let Some(session) = self.sessions.get(key) else {
             return Code::NoSession;
         };
-        let Some(room) = self.rooms.get_mut(session.room) else {
+        let room_key = session.room;
+        let Some(room) = self.rooms.get_mut(room_key) else {
             return Code::NoSession;
         };
         if !room.policy.nicknames {
@@ -25,6 +54,7 @@ impl Switch {
             return Code::MalformedNickname;
         };
         let (uri, user) = (room.uri.clone(), session.user.clone());
+        room.free_nicknames(now);
         if wish.is_empty() {
             // G66: the empty nickname removes it.
             if room.nicknames.remove(&user).is_some() {
@@ -35,18 +65,47 @@ impl Switch {
         let Some(compared) = prepare(&wish) else {
             return Code::MalformedNickname;
         };
-        let taken = room
-            .nicknames
-            .iter()
-            .any(|(owner, nickname)| *owner != user && nickname.compared == compared);
-        if taken {
+        if self.is_taken(key, &compared) {
             return Code::NicknameTaken;
         }
-        let written = wish.as_ref().into();
-        let nickname = Nickname { written, compared };
-        room.nicknames.insert(user.clone(), nickname);
+        if let Some(room) = self.rooms.get_mut(room_key) {
+            let nickname = Nickname::new(&wish, compared);
+            room.nicknames.insert(user.clone(), nickname);
+        }
         self.tell_nickname(uri, user, Some(wish.into_owned()));
         Code::Ok
+    }
+
+    /// Whether a nickname is reserved or somebody else's (RFC 7701 §7.1).
+    fn is_taken(&self, key: SessionKey, compared: &str) -> bool {
+        let Some(session) = self.sessions.get(key) else {
+            return true;
+        };
+        let Some(room) = self.rooms.get(session.room) else {
+            return true;
+        };
+        let looks = |form: &str| skeleton(form).collect::<String>();
+        let look = self.config.nickname_confusables.then(|| looks(compared));
+        let alike =
+            |form: &str| form == compared || look.as_ref().is_some_and(|look| *look == looks(form));
+        if RESERVED.iter().any(|word| alike(word)) {
+            return true;
+        }
+        let others = room
+            .nicknames
+            .iter()
+            .filter(|(owner, _)| **owner != session.user);
+        if others
+            .into_iter()
+            .any(|(_, nickname)| alike(&nickname.compared))
+        {
+            return true;
+        }
+        // Nobody else's address will do either.
+        room.members.iter().any(|member| {
+            let other = self.sessions.get(*member);
+            other.is_some_and(|other| other.user != session.user && other.is_called(compared))
+        })
     }
 }
 

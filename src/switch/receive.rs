@@ -142,7 +142,7 @@ impl Switch {
             }
             Method::Nickname => {
                 self.bind(now, id, key);
-                let code = self.nickname(key, request.use_nickname);
+                let code = self.nickname(now, key, request.use_nickname);
                 self.reply(id, &facts, code);
             }
             Method::Report => self.reported(now, key, request),
@@ -377,6 +377,7 @@ impl Switch {
             room: session.room_uri.clone(),
             session: session.id.clone(),
         });
+        self.welcome(key);
         self.mark_dirty(id);
     }
 

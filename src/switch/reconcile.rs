@@ -62,7 +62,7 @@ impl Switch {
             None => Standing::Waiting,
         };
         let room = self.rooms.get(session.room);
-        let nickname = room.and_then(|room| room.nicknames.get(&session.user));
+        let nickname = room.and_then(|room| room.nickname_of(&session.user));
         Stand {
             session: id,
             standing,

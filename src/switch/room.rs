@@ -2,15 +2,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use crate::control::{RoomPolicy, RoomUri, UserUri};
 
 use super::backlog::Backlog;
 use super::ids::SessionKey;
+use crate::time::Moment;
 
 /// How many of the last messages of a room are known again when they come a second time: what
 /// a client may have had on the way when its connection broke.
 const REMEMBERED: usize = 128;
+/// How long a nickname is kept for a user who has left.
+const QUARANTINE: Duration = Duration::from_secs(600);
+/// How many nicknames of users who have left are kept at most.
+const MAX_QUARANTINED: usize = 4096;
 /// How much of a message tells it from another one with the same Message-ID.
 const TOLD_BY: usize = 512;
 
@@ -37,6 +43,18 @@ pub(super) struct Nickname {
     pub(super) written: Box<str>,
     /// The form in which nicknames are compared (RFC 7700).
     pub(super) compared: String,
+    /// Its user has left: until then nobody else may have it (G67).
+    until: Option<Moment>,
+}
+
+impl Nickname {
+    pub(super) fn new(written: &str, compared: String) -> Self {
+        Self {
+            written: written.into(),
+            compared,
+            until: None,
+        }
+    }
 }
 
 impl Room {
@@ -51,6 +69,29 @@ impl Room {
             nicknames: HashMap::new(),
             seen: VecDeque::new(),
         }
+    }
+
+    /// The nickname a user has chosen here, since he came.
+    pub(super) fn nickname_of(&self, user: &UserUri) -> Option<&Nickname> {
+        let nickname = self.nicknames.get(user);
+        nickname.filter(|nickname| nickname.until.is_none())
+    }
+
+    /// The last session of a user has left: his nickname stays his for a while (G67), so that
+    /// nobody takes it while his connection is replaced, or speaks in his name after him.
+    pub(super) fn quarantine(&mut self, now: Moment, user: &UserUri) {
+        if let Some(nickname) = self.nicknames.get_mut(user) {
+            nickname.until = Some(now + QUARANTINE);
+        }
+        if self.nicknames.len() > self.members.len() + MAX_QUARANTINED {
+            self.nicknames.remove(user);
+        }
+    }
+
+    /// Frees nicknames whose quarantine is over.
+    pub(super) fn free_nicknames(&mut self, now: Moment) {
+        self.nicknames
+            .retain(|_, nickname| nickname.until.is_none_or(|until| until > now));
     }
 
     /// What a message is known by when it is sent again, on a replacement session with the

@@ -13,6 +13,7 @@ use super::Switch;
 use super::assembly::State;
 use super::backlog::{Audience, Entry};
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
+use super::imdn;
 use super::incoming::Facts;
 use super::replies::{self, Code};
 use super::session::{canonical, media_type};
@@ -265,7 +266,12 @@ impl Switch {
         let fingerprint = room.fingerprint(&session.user, first.name(), &body);
         if !room.has_seen(fingerprint) {
             room.note(fingerprint);
-            let body = Bytes::from(body.into_owned());
+            let mut body = body.into_owned();
+            let media = body.get(addressed.wrapped_type.clone());
+            if session.is_anonymous() && media.is_some_and(is_notification) {
+                imdn::conceal(&mut body);
+            }
+            let body = Bytes::from(body);
             let entry = Entry::new(body, addressed.wrapped_type, key, addressed.audience);
             self.append(now, room_key, entry);
         }
@@ -316,8 +322,7 @@ impl Switch {
     ) -> Result<Audience, Code> {
         let room = self.rooms.get(room_key).ok_or(Code::NoSession)?;
         // P11: a disposition notification is addressed to a member, but is no private message.
-        let media = media_type(message.content_type);
-        let notification = media.eq_ignore_ascii_case("message/imdn+xml");
+        let notification = is_notification(message.content_type.as_bytes());
         if !room.policy.private_messages && !notification {
             return Err(Code::Forbidden);
         }
@@ -389,6 +394,12 @@ impl Switch {
             self.lost_by_slowness(now, member, lost);
         }
     }
+}
+
+/// Whether a wrapped content type is that of RFC 5438 §11.1.3.
+fn is_notification(written: &[u8]) -> bool {
+    let written = std::str::from_utf8(written).unwrap_or_default();
+    media_type(written).eq_ignore_ascii_case("message/imdn+xml")
 }
 
 /// An empty body where nothing is announced: a keep-alive with a Content-Type.

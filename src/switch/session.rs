@@ -12,6 +12,9 @@ use super::connection::Security;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::outgoing::Copy;
 
+/// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
+const ANONYMOUS_HOST: &str = "@anonymous.invalid";
+
 /// A copy that asks for a response while the others do not: the peer still lives when it
 /// comes, and everything written before it has arrived.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,8 @@ pub(super) struct Session {
     wrapped_types: WrappedTypes,
     /// Octets of a message the peer takes at most.
     pub(super) max_size: u64,
+    /// It knows what a chat room is (RFC 7701 §8).
+    pub(super) chatroom: bool,
     pub(super) private_messages: bool,
     pub(super) sends: bool,
     receives: bool,
@@ -60,6 +65,8 @@ pub(super) struct Session {
     pub(super) copies: Vec<Copy>,
     /// Messages it was too slow for and has not been told of.
     pub(super) lost: u64,
+    /// What it is to be told next.
+    pub(super) notice: Option<Box<str>>,
     /// The last CPIM From that was found to be this user, as written.
     from_seen: Box<str>,
 }
@@ -83,6 +90,7 @@ impl Session {
             path: Box::default(),
             wrapped_types: WrappedTypes::All,
             max_size: u64::MAX,
+            chatroom: true,
             private_messages: false,
             sends: true,
             receives: true,
@@ -98,6 +106,7 @@ impl Session {
             assemblies: Assemblies::default(),
             copies: Vec::new(),
             lost: 0,
+            notice: None,
             from_seen: Box::default(),
         };
         session.amend(admission);
@@ -116,6 +125,7 @@ impl Session {
         self.path = peer.path.clone().into();
         self.wrapped_types = WrappedTypes::of(peer);
         self.max_size = peer.max_size.unwrap_or(u64::MAX);
+        self.chatroom = peer.chatroom;
         self.private_messages = peer.private_messages;
         self.sends = peer.sends;
         self.receives = peer.receives;
@@ -213,7 +223,8 @@ impl Session {
             let for_it = entry.is_some_and(|entry| {
                 entry.is_for(key) && self.takes(entry.body.len() as u64, entry.wrapped_type())
             });
-            lost += u64::from(for_it);
+            // P21: what says that somebody is typing is no loss.
+            lost += u64::from(for_it && !entry.is_some_and(|entry| entry.composing));
             backlog.pass(self.position);
             self.position = self.position.next();
         }
@@ -230,6 +241,20 @@ impl Session {
             self.from_seen = written.into();
         }
         known
+    }
+
+    /// Whether the room shows it under an anonymous URI only (RFC 7701 §5.2, G06).
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.user.as_str().ends_with(ANONYMOUS_HOST)
+    }
+
+    /// Whether lower-case text is an address of this user, with its scheme or without.
+    pub(super) fn is_called(&self, text: &str) -> bool {
+        let mut uris = self.uris.iter().map(UserUri::as_str);
+        uris.any(|uri| {
+            let bare = uri.split_once(':').map_or(uri, |(_, bare)| bare);
+            text.eq_ignore_ascii_case(uri) || text.eq_ignore_ascii_case(bare)
+        })
     }
 
     /// Whether a canonical URI is one of this user's.

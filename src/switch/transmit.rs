@@ -157,7 +157,16 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(session.room) else {
             return Drained::default();
         };
-        let drained = copies::drain(session, key, &mut room.backlog, now, limit, batch);
+        let congested_above = congestion(self.config.outbox_bytes);
+        let drained = copies::drain(
+            session,
+            key,
+            &mut room.backlog,
+            now,
+            limit,
+            congested_above,
+            batch,
+        );
         self.counters.messages_out += drained.copies;
         if let Some(due) = drained.probe_due {
             self.timers.arm(due, Timer::Response(key));
@@ -185,4 +194,9 @@ impl Switch {
             }
         }
     }
+}
+
+/// What waits for a receiver who counts as slow: four fifths of an outbox (RFC 7701 §6.4).
+fn congestion(outbox_bytes: usize) -> u64 {
+    outbox_bytes as u64 / 5 * 4
 }

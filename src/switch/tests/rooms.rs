@@ -243,7 +243,7 @@ fn g61_a_room_without_nicknames_is_403() {
 }
 
 #[test]
-fn a_slow_receiver_loses_the_oldest_and_nobody_else_anything() {
+fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
     let mut stage = Stage::new();
     let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
     stage.switch.blocked(bob, true);
@@ -258,11 +258,16 @@ fn a_slow_receiver_loses_the_oldest_and_nobody_else_anything() {
     }
     assert_eq!(stage.texts(carol), texts);
     stage.switch.blocked(bob, false);
-    let got = stage.texts(bob);
+    let mut got = stage.texts(bob);
+    let told = got.remove(0);
     assert!(!got.is_empty() && got.len() < texts.len());
     assert_eq!(got, texts[texts.len() - got.len()..]);
     let dropped = (texts.len() - got.len()) as u64;
     assert_eq!(stage.switch.counters().drops_slow_reader, dropped);
+    assert!(
+        told.starts_with(&format!("{dropped} messages were not delivered")),
+        "{told}"
+    );
     let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
     assert_eq!(room.backlog.octets(), 0);
 }

@@ -1,0 +1,79 @@
+//! What the switch itself tells a participant, as a message of the room.
+//!
+//! It carries the status headers of AG Projects' clients, which would otherwise show and store
+//! it as something somebody said; others ignore them (RFC 3862 §4.7).
+
+use crate::control::RoomUri;
+use crate::time::Moment;
+use crate::wire::cpim::{Composition, compose};
+
+use super::Switch;
+use super::ids::SessionKey;
+use super::session::Session;
+
+/// How many participants a welcome names; the rest are counted.
+const NAMED: usize = 50;
+
+impl Switch {
+    /// RFC 7701 §11, G10: who does not know chat rooms learns that this is one, and who is in.
+    pub(super) fn welcome(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key).filter(|it| !it.chatroom) else {
+            return;
+        };
+        let Some(room) = self.rooms.get(session.room) else {
+            return;
+        };
+        let mut users = Vec::new();
+        for member in &room.members {
+            let Some(other) = self.sessions.get(*member) else {
+                continue;
+            };
+            if other.user != session.user && !users.contains(&&other.user) {
+                users.push(&other.user);
+            }
+        }
+        let names: Vec<&str> = users.iter().take(NAMED).map(|it| it.as_str()).collect();
+        let name = room.uri.as_str();
+        let mut text = format!("This is the chat room {name}. ");
+        text += &match (users.len(), names.join(", ")) {
+            (0, _) => "Nobody else is here.".to_owned(),
+            (all, names) if all <= NAMED => format!("Here are: {names}"),
+            (all, names) => format!("Here are: {names} and {} more", all - NAMED),
+        };
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.notice = Some(text.into());
+        }
+    }
+}
+
+/// What a session must be told, as a message/cpim body, once.
+pub(super) fn take(session: &mut Session, now: Moment) -> Option<Vec<u8>> {
+    let lost = std::mem::take(&mut session.lost);
+    let text = match (session.notice.take(), lost) {
+        (Some(text), _) => text.into_string(),
+        (None, 0) => return None,
+        (None, 1) => "1 message was not delivered: your connection is too slow.".to_owned(),
+        (None, lost) => {
+            format!("{lost} messages were not delivered: your connection is too slow.")
+        }
+    };
+    if !session.takes(text.len() as u64, b"text/plain") {
+        return None;
+    }
+    Some(body(&session.room_uri, &text, now))
+}
+
+/// From the room, to the room: a client takes anything else for a private message.
+fn body(room: &RoomUri, text: &str, now: Moment) -> Vec<u8> {
+    compose(&Composition {
+        from: ("", room.as_str()),
+        to: ("", room.as_str()),
+        date_time: Some(now),
+        headers: &[
+            ("NS", "agp <urn:ag-projects:xml:ns:cpim>"),
+            ("agp.Message-Type", "status"),
+        ],
+        content_type: "text/plain; charset=utf-8",
+        content: text.as_bytes(),
+    })
+}
