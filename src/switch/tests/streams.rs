@@ -77,7 +77,7 @@ fn chunk_at(name: &str, tid: u32, start: usize, total: usize, part: &[u8], flag:
 
 /// The SENDs of large messages put together as RFC 4975 §7.3.1 says, in the order in which
 /// they began: body, and how it ended.
-fn messages(chunks: &[Chunk]) -> Vec<(Vec<u8>, Option<char>)> {
+pub(super) fn messages(chunks: &[Chunk]) -> Vec<(Vec<u8>, Option<char>)> {
     let mut all: Vec<(String, Vec<u8>, Option<char>)> = Vec::new();
     for chunk in chunks {
         if !chunk.head.as_ref().unwrap().line.ends_with(" SEND") {
