@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::conference::{Answering, Endpoint, EndpointId};
 use super::dialog::DialogKey;
-use super::join::{Opening, parse_offer};
 use super::offer_answer::{self, Accepted, Terms};
+use super::opening::{Opening, parse_offer};
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
 use super::session_timer::Agreement;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admission::silent_peer;
 use super::conference::{Conference, Departure, EndpointId, Media, Participant};
 use super::dialog::{Dialog, DialogKey};
-use super::join::silent_peer;
 use super::offer_answer::{self, Origin};
 use super::referral::ReferralId;
 use super::refusal::{Refusal, Verdict};

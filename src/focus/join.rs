@@ -1,30 +1,23 @@
 //! Joining: INVITE, admission at the switch, 2xx, ACK (DESIGN: admit, then answer).
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::conference::{
     Answering, Conference, Endpoint, EndpointId, Identity, Media, Participant,
 };
 use super::dialog::Dialog;
-use super::entrance::{Entrance, RETRY_AFTER};
-use super::offer_answer::{self, Accepted, Local, Origin, Terms};
+use super::entrance::Entrance;
+use super::offer_answer::{self, Accepted, Local, Origin};
+use super::opening::{Opening, parse_offer};
 use super::policy::Policy;
 use super::refusal::{Refusal, Verdict};
-use super::request::{Incoming, capabilities, contact};
-use super::timers::Timer;
+use super::request::{Incoming, contact};
 use super::view::shown_uri;
-use super::{
-    ACK_TIMEOUT, ADMISSION_TIMEOUT, Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage,
-};
-use crate::control::{
-    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
-};
+use super::{Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage};
+use crate::control::{RoomUri, SessionId, UserUri};
 use crate::entropy::token;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::multipart::{ACCEPT, BodyError, InviteBody};
-use crate::wire::resource_lists::{ReadError, Recipient, recipients};
 use crate::wire::sdp::Description;
 use crate::wire::sip::{NameAddr, Request, Uri};
 
@@ -224,142 +217,6 @@ impl Focus {
         self.ask_admission(now, id);
     }
 
-    /// Asks the switch to take the endpoint's session in; its answer is the INVITE's answer.
-    pub(super) fn ask_admission(&mut self, now: Moment, id: EndpointId) {
-        let timer = self
-            .timers
-            .arm(now + ADMISSION_TIMEOUT, Timer::Admission(id));
-        let Some(admission) = self.admission(id) else {
-            return;
-        };
-        self.sessions.insert(admission.session.clone(), id);
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
-            endpoint.admission_timer = Some(timer);
-            if let Some(answering) = &endpoint.answering {
-                self.answering.insert(answering.transaction, id);
-            }
-        }
-        self.order(Order::Admit(Box::new(admission)));
-    }
-
-    /// The endpoint as the switch must know it.
-    pub(super) fn admission(&self, id: EndpointId) -> Option<Admission> {
-        let endpoint = self.endpoints.get(&id)?;
-        let (user, display) = match endpoint.anonymous {
-            Some(number) => (anonymous_uri(number), String::new()),
-            None => (endpoint.user.clone(), endpoint.display.clone()),
-        };
-        let (setup, peer) = match &endpoint.media.theirs {
-            Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
-            None => (Setup::Passive, silent_peer()),
-        };
-        Some(Admission {
-            session: endpoint.session.clone()?,
-            room: endpoint.room.clone(),
-            policy: self.session_policy(&endpoint.room)?,
-            own_uri: endpoint.media.local.own_uri.clone(),
-            uris: vec![user.clone()],
-            user,
-            display,
-            setup,
-            peer,
-        })
-    }
-
-    /// The room's rules as the switch must know them.
-    pub(super) fn session_policy(&self, room: &RoomUri) -> Option<RoomPolicy> {
-        let policy = &self.conferences.get(room)?.policy;
-        Some(RoomPolicy {
-            nicknames: policy.nicknames,
-            private_messages: policy.private_messages,
-            max_message_size: self.config.max_message_size,
-            bind_timeout: self.config.bind_timeout,
-        })
-    }
-
-    /// What the switch says.
-    pub(super) fn notice(&mut self, now: Moment, notice: Notice) {
-        match notice {
-            Notice::Admitted { session, .. } => self.admitted(now, &session),
-            Notice::Refused { session, .. } => {
-                if let Some(id) = self.dialing.get(&session).copied() {
-                    self.withdraw_invitation(now, id);
-                }
-                if let Some(id) = self.sessions.get(&session).copied() {
-                    let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-                    self.abandon(now, id, refusal.because("the switch takes nobody in"));
-                }
-            }
-            Notice::Bound { session, .. } => {
-                if let Some(endpoint) = self.endpoint_of(&session) {
-                    let line = format!("{} talks in {}", endpoint.user, endpoint.room);
-                    self.log(Level::Debug, line);
-                }
-            }
-            Notice::Lost { session, cause, .. } => self.lost(now, &session, cause),
-            Notice::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
-            Notice::Nickname {
-                room,
-                user,
-                nickname,
-            } => self.nickname(now, &room, &user, nickname),
-            Notice::Connected { .. } => self.present_sessions(),
-            Notice::Disconnected => {}
-            Notice::Reconciled { room, sessions } => self.reconciled(now, &room, sessions),
-        }
-    }
-
-    fn endpoint_of(&self, session: &SessionId) -> Option<&Endpoint> {
-        self.endpoints.get(self.sessions.get(session)?)
-    }
-
-    fn admitted(&mut self, now: Moment, session: &SessionId) {
-        let Some(id) = self.sessions.get(session).copied() else {
-            return;
-        };
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        self.timers.disarm(endpoint.admission_timer.take());
-        let Some(answering) = endpoint.answering.take() else {
-            return;
-        };
-        self.answering.remove(&answering.transaction);
-        let joining = answering.joining;
-        self.accept(now, id, answering);
-        if joining {
-            self.joined(now, id);
-        }
-    }
-
-    /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
-    pub(super) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
-        if !self.endpoints.contains_key(&id) {
-            return;
-        }
-        self.start_session_timer(now, id, answering.agreement);
-        let ack = answering
-            .needs_ack
-            .then(|| self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id)));
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        if ack.is_some() {
-            self.timers
-                .disarm(std::mem::replace(&mut endpoint.ack_timer, ack));
-        }
-        let mut headers = answering
-            .agreement
-            .announce(capabilities(&endpoint.dialog.contact));
-        let to_tag = endpoint.dialog.key.local_tag.clone();
-        let mut body = String::new();
-        if let Some(description) = answering.body {
-            headers.push("Content-Type", "application/sdp");
-            body = description.write();
-        }
-        self.reply(answering.transaction, 200, headers, body, Some(to_tag));
-    }
-
     /// The endpoint is in the conference, and in its roster.
     pub(super) fn joined(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
@@ -459,105 +316,6 @@ impl Focus {
             .and_then(|conference| conference.participants.get(user));
         shown_uri(user, participant.and_then(|p| p.anonymous))
     }
-
-    pub(super) fn nickname(
-        &mut self,
-        now: Moment,
-        room: &RoomUri,
-        user: &UserUri,
-        nickname: Option<String>,
-    ) {
-        let Some(conference) = self.conferences.get_mut(room) else {
-            return;
-        };
-        let revision = conference.revision + 1;
-        let named = conference
-            .participants
-            .iter_mut()
-            .find(|(uri, participant)| {
-                // The switch knows who wants privacy by the anonymous URI alone.
-                participant
-                    .anonymous
-                    .map_or(*uri == user, |number| anonymous_uri(number) == *user)
-            });
-        let Some((_, participant)) = named else {
-            return;
-        };
-        if participant.nickname == nickname {
-            return;
-        }
-        participant.nickname = nickname;
-        participant.changed = revision;
-        conference.change();
-        self.conference_changed(now, room);
-    }
-
-    pub(super) fn admission_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.log(Level::Warning, "the switch does not answer; INVITE refused");
-        let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-        self.abandon(now, id, refusal.because("the switch does not answer"));
-    }
-
-    /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
-    /// leaves the participant where it was.
-    pub(super) fn abandon(&mut self, now: Moment, id: EndpointId, refusal: Refusal) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        let Some(answering) = endpoint.answering.take() else {
-            return;
-        };
-        self.timers.disarm(endpoint.admission_timer.take());
-        self.answering.remove(&answering.transaction);
-        let to_tag = endpoint.dialog.key.local_tag.clone();
-        self.refuse(answering.transaction, refusal, Some(to_tag));
-        self.end_session(id);
-        if answering.joining {
-            self.forget_join(now, id);
-        } else {
-            self.await_rejoin(now, id);
-        }
-    }
-}
-
-/// What the body of an INVITE or UPDATE says.
-pub(super) struct Opening {
-    /// Its offer.
-    pub(super) offer: Option<(Description, Accepted)>,
-    /// Whom to invite as well (RFC 5366).
-    pub(super) guests: Vec<Recipient>,
-}
-
-/// Reads the body; an unusable one is refused.
-pub(super) fn parse_offer(
-    request: &Request,
-    role: Role,
-    terms: Terms,
-    source: IpAddr,
-) -> Verdict<Opening> {
-    let body = InviteBody::read(&request.headers, &request.body).map_err(|error| match error {
-        BodyError::Unsupported => Refusal::new(415).with("Accept", ACCEPT),
-        _ => Refusal::new(400).because(error),
-    })?;
-    let guests =
-        recipients(body.lists.iter().map(|list| &list[..])).map_err(|error| match error {
-            ReadError::TooLarge => Refusal::new(403).because(error),
-            _ => Refusal::new(400).because(error),
-        })?;
-    let Some(sdp) = body.sdp else {
-        return Ok(Opening {
-            offer: None,
-            guests,
-        });
-    };
-    let offer = Description::parse(&sdp).map_err(|error| Refusal::new(400).because(error))?;
-    let mut accepted = offer_answer::evaluate_offer(&offer, terms, Some(source))
-        .map_err(|error| Refusal::new(488).because(error))?;
-    accepted.peer.sends &= role != Role::Observer;
-    Ok(Opening {
-        offer: Some((offer, accepted)),
-        guests,
-    })
 }
 
 /// Our Contact; for a room made by a factory that room's URI.
@@ -597,20 +355,4 @@ fn display_name(request: &Request, user: &UserUri) -> String {
 /// The URI under which an anonymous participant is known (row E13).
 pub(super) fn anonymous_uri(number: u32) -> UserUri {
     UserUri::new(format!("sip:anonymous{number}@anonymous.invalid"))
-}
-
-/// What is known of a peer that has not answered our offer yet.
-pub(super) fn silent_peer() -> Peer {
-    Peer {
-        path: Vec::new(),
-        accept_types: Vec::new(),
-        accept_wrapped_types: Vec::new(),
-        max_size: None,
-        chatroom: false,
-        private_messages: false,
-        sends: true,
-        receives: true,
-        fingerprints: Vec::new(),
-        dial: None,
-    }
 }

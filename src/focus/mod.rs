@@ -17,6 +17,7 @@ use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sip::{Method, Response};
 
+mod admission;
 mod conference;
 mod config;
 mod credentials;
@@ -33,6 +34,7 @@ mod leave;
 mod notifier;
 mod notify;
 mod offer_answer;
+mod opening;
 mod policy;
 mod publication;
 mod rates;

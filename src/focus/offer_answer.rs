@@ -9,7 +9,7 @@ use crate::control::{Peer, Setup};
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sdp::{Attribute, Description, Media};
 
-pub(super) use read::{Unacceptable, evaluate_answer, evaluate_offer};
+pub(super) use read::{evaluate_answer, evaluate_offer};
 
 /// The only root type of a room (RFC 7701 §5.2).
 const CPIM: &str = "message/cpim";

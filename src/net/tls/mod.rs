@@ -19,7 +19,7 @@ use crate::wire::fingerprint::{Fingerprint, HashFunction};
 
 pub use files::{TlsError, TlsFiles};
 
-pub(super) use files::{Material, Tls};
+pub(super) use files::Tls;
 pub(super) use stream::Records;
 
 /// The one provider of the process.
