@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use super::read::Unacceptable;
 use super::*;
 use crate::control::Dial;
 
