@@ -77,6 +77,10 @@ fn the_package_runs() {
         "usr/share/zsh/vendor-completions/_msrp-chat",
         "usr/share/fish/vendor_completions.d/msrp-chat.fish",
         "usr/share/doc/msrp-conference/copyright",
+        "usr/sbin/msrp-switchd",
+        "usr/share/man/man8/msrp-switchd.8.gz",
+        "lib/systemd/system/msrp-switchd.service",
+        "etc/default/msrp-switchd",
         "usr/share/doc/msrp-conference/examples/kamailio/minimal.cfg",
         "usr/share/doc/msrp-conference/examples/opensips/minimal.cfg",
     ] {
@@ -84,6 +88,7 @@ fn the_package_runs() {
     }
     let script = tree.join("usr/share/bash-completion/completions/msrp-chat");
     run("bash", &["-n", script.to_str().expect("UTF-8")]);
+    run(tree.join("usr/sbin/msrp-switchd"), &["--version"]);
     for host in found() {
         let folder = format!("usr/lib/x86_64-linux-gnu/{}/modules", host.family.as_str());
         let module = tree.join(folder).join("msrp_conference.so");
