@@ -7,4 +7,5 @@ mod harness;
 mod ends;
 mod hostile;
 mod member;
+mod program;
 mod stage;

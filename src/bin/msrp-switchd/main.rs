@@ -48,9 +48,11 @@ enum Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Before any thread: all of them inherit it.
+    let signals = block_signals();
     let (log, lines) = unbounded();
     let journal = Journal::start(lines, arguments.log_level);
-    let outcome = run(&arguments, log.clone());
+    let outcome = signals.and_then(|signals| run(&arguments, signals, log.clone()));
     if let Err(failure) = &outcome {
         let _ = log.send(Line::new(Level::Error, failure));
     }
@@ -62,11 +64,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments, log: Sender<Line>) -> Result<(), Failure> {
+fn run(arguments: &Arguments, signals: SigSet, log: Sender<Line>) -> Result<(), Failure> {
     let config = arguments.switch()?;
     let identity = Identity::find(arguments.user.as_deref(), arguments.group.as_deref())?;
-    // Before any thread of the switch: all of them inherit it.
-    let stop = stop_signals()?;
+    let stop = on_signal(signals)?;
     socket::check(&arguments.socket)?;
     let (notices, received) = unbounded();
     // The loop that serves waits for the notices themselves.
@@ -97,12 +98,16 @@ fn run(arguments: &Arguments, log: Sender<Line>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes SIGTERM and SIGINT out of the normal course; what is received says that one came.
-fn stop_signals() -> Result<Receiver<()>, Failure> {
+/// Takes SIGTERM and SIGINT out of the normal course.
+fn block_signals() -> Result<SigSet, Failure> {
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-    signals
-        .thread_block()
-        .map_err(|error| Failure::Signals(error.into()))?;
+    let blocked = signals.thread_block();
+    blocked.map_err(|error| Failure::Signals(error.into()))?;
+    Ok(signals)
+}
+
+/// What is received says that one of them came.
+fn on_signal(signals: SigSet) -> Result<Receiver<()>, Failure> {
     let (stop, stopped) = bounded(1);
     let wait = move || {
         let _ = signals.wait();
