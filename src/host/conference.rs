@@ -68,6 +68,9 @@ pub(crate) struct Conference<H> {
     /// The host's own pipe, negative for none.
     pipe: RawFd,
     parent: libc::pid_t,
+    /// The proxy has died under us, and the switch lives on without it: nobody is sent away.
+    abandoned: bool,
+    outside: bool,
 }
 
 impl<H: Host> Conference<H> {
@@ -101,6 +104,8 @@ impl<H: Host> Conference<H> {
             waker,
             pipe,
             parent,
+            abandoned: false,
+            outside: settings.switch != SwitchPlace::Embedded,
         })
     }
 
@@ -117,11 +122,14 @@ impl<H: Host> Conference<H> {
         }
     }
 
-    /// Ends every dialog, gives the last requests [`STOP_GRACE`], stops the switch.
+    /// Ends every dialog, gives the last requests [`STOP_GRACE`], stops the switch; after a
+    /// crash of the proxy only lets go of a switch outside.
     pub(crate) fn stop(&mut self) {
-        self.service.stop(self.clock.now(), &mut self.host);
+        if !self.abandoned {
+            self.service.stop(self.clock.now(), &mut self.host);
+        }
         let last = Instant::now() + STOP_GRACE;
-        while !self.service.is_idle() {
+        while !self.abandoned && !self.service.is_idle() {
             let left = last.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -175,13 +183,14 @@ impl<H: Host> Conference<H> {
         logging::drain();
     }
 
-    fn told_to_end(&self) -> bool {
+    fn told_to_end(&mut self) -> bool {
         let mut end = false;
         while let Some(signal) = self.signals.next() {
             end |= signal == libc::SIGTERM;
         }
         if !fds::is_parent(self.parent) {
             logging::write(&Line::new(Level::Error, "the proxy is gone: leaving"));
+            self.abandoned = self.outside;
             return true;
         }
         end

@@ -8,4 +8,5 @@ mod ends;
 mod hostile;
 mod member;
 mod program;
+mod proxy;
 mod stage;
