@@ -26,6 +26,9 @@ pub const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Notices taken in one turn, so that a flood of them cannot keep requests waiting.
 const NOTICES_A_TURN: usize = 1024;
 
+/// How often the statistics are brought up to date: counting visits every conference.
+const COUNT_INTERVAL: Duration = Duration::from_millis(100);
+
 /// What a request of ours ends with when the host cannot even send it.
 const NOT_SENT: u16 = 503;
 
@@ -185,6 +188,7 @@ pub struct Service<C, S> {
     switch: S,
     notices: Receiver<Notice>,
     statistics: &'static Statistics,
+    counted_at: Moment,
     /// Totals already added to the statistics.
     counted: Totals,
     counted_focus: focus::Totals,
@@ -208,6 +212,7 @@ impl<C: Core, S: Switch> Service<C, S> {
             switch,
             notices,
             statistics,
+            counted_at: Moment::from_epoch(Duration::ZERO),
             counted: Totals::default(),
             counted_focus: focus::Totals::default(),
             ringing: HashMap::new(),
@@ -255,7 +260,10 @@ impl<C: Core, S: Switch> Service<C, S> {
         if self.core.deadline().is_some_and(|deadline| deadline <= now) {
             self.feed(now, Input::Deadline, host);
         }
-        self.count();
+        if now.saturating_since(self.counted_at) >= COUNT_INTERVAL {
+            self.counted_at = now;
+            self.count();
+        }
     }
 
     /// When [`Service::turn`] must be called at the latest.

@@ -275,7 +275,13 @@ fn statistics_follow_focus_and_switch() {
     bench.service.core.counts.participants = 1;
     bench.service.switch.totals.messages_in = 15;
     bench.service.switch.totals.sessions = 0;
-    bench.turn(NOW);
+    bench.turn(NOW + Duration::from_millis(1));
+    assert_eq!(
+        bench.statistics.value(Statistic::Participants),
+        3,
+        "not counted on every turn"
+    );
+    bench.turn(NOW + COUNT_INTERVAL);
     let value = |which| bench.statistics.value(which);
     assert_eq!(value(Statistic::Participants), 1);
     assert_eq!(value(Statistic::MessagesIn), 15);
