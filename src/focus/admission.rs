@@ -40,10 +40,14 @@ impl Focus {
             Some(number) => (anonymous_uri(number), String::new()),
             None => (endpoint.user.clone(), endpoint.display.clone()),
         };
-        let (setup, peer) = match &endpoint.media.theirs {
+        let (setup, mut peer) = match &endpoint.media.theirs {
             Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
             None => (Setup::Passive, silent_peer()),
         };
+        // We connect to who has heard where from: before the ACK our answer may be on its way.
+        if endpoint.answering.is_some() || endpoint.ack_timer.is_some() {
+            peer.dial = None;
+        }
         Some(Admission {
             session: endpoint.session.clone()?,
             room: endpoint.room.clone(),

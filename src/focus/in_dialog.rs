@@ -95,7 +95,7 @@ impl Focus {
         };
         self.timers.disarm(endpoint.ack_timer.take());
         if !std::mem::take(&mut endpoint.answer_due) {
-            return;
+            return self.connect_after_ack(id);
         }
         let answer = Description::parse(&request.body).ok();
         let terms = Terms::only(endpoint.media.local.secure);
@@ -114,6 +114,14 @@ impl Focus {
                 // RFC 3261 §13.3.1.4 leaves only BYE.
                 self.dismiss(now, id);
             }
+        }
+    }
+
+    /// The peer knows our answer: now the switch may connect to it.
+    fn connect_after_ack(&mut self, id: EndpointId) {
+        let admission = self.admission(id);
+        if let Some(admission) = admission.filter(|it| it.peer.dial.is_some()) {
+            self.order(Order::Amend(Box::new(admission)));
         }
     }
 

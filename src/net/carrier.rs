@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::dial::Target;
 use super::mailbox::{Ready, Wakeup};
 use super::tls::Records;
 use crate::switch::{After, Batch, ConnectionId, Owner, Security};
@@ -54,6 +55,8 @@ pub(super) struct Socket {
     records: Option<Box<Records>>,
     pub(super) security: Security,
     pub(super) peer: Option<SocketAddr>,
+    /// Where it leads, if we have made it.
+    pub(super) target: Option<Box<Target>>,
     pub(super) wakeup: Arc<Wakeup>,
     pub(super) waker: Waker,
     /// What the operating system did not take yet, and what follows.
@@ -83,6 +86,7 @@ impl Socket {
         Self {
             id,
             peer: stream.peer_addr().ok(),
+            target: None,
             stream,
             records,
             security,

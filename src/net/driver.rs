@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::carrier::{Carrier, Socket, Written};
+use super::dial::{Dialer, Target};
 use super::links::LINK_WINDOW;
 use super::mailbox::{Accepted, Letter, Mailbox, Ready};
 use super::totals::ThreadTotals;
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     pub(super) switch: Switch,
     pub(super) letters: Receiver<Letter>,
     pub(super) threads: Vec<Mailbox>,
+    pub(super) dialer: Arc<Dialer>,
     pub(super) tell: Tell,
     pub(super) totals: Arc<ThreadTotals>,
 }
@@ -80,6 +82,8 @@ pub(super) struct Driver {
     pub(super) carriers: Vec<Option<Carrier>>,
     /// Connections of other threads that carry sessions of ours.
     pub(super) links: HashMap<(Owner, ConnectionId), ConnectionId>,
+    /// Connections we have made, which others to the same peer may share (C64).
+    pub(super) dialled: HashMap<Target, ConnectionId>,
     taken: Vec<ConnectionId>,
     input: Box<[u8]>,
     /// Ciphertext on its way into `input`.
@@ -105,6 +109,7 @@ impl Driver {
             ready,
             carriers: Vec::new(),
             links: HashMap::new(),
+            dialled: HashMap::new(),
             taken: Vec::new(),
             input: Box::default(),
             scratch: Box::default(),
@@ -147,7 +152,14 @@ impl Driver {
                 let now = self.now;
                 self.guard(None, |switch| switch.unclaim(now, timeout));
             }
-            Letter::Connection(accepted, octets) => self.connect(*accepted, &octets),
+            Letter::Connection(accepted, octets) => {
+                if let Some(id) = self.accept(*accepted) {
+                    self.bytes_in += octets.len() as u64;
+                    let now = self.now;
+                    self.guard(Some(id), |switch| switch.received(now, id, &octets));
+                }
+            }
+            Letter::Dialled(wanted, result) => self.dialled(*wanted, result),
             Letter::Link {
                 origin,
                 connection,
@@ -183,22 +195,18 @@ impl Driver {
         }
     }
 
-    fn connect(&mut self, accepted: Accepted, octets: &[u8]) {
+    pub(super) fn accept(&mut self, accepted: Accepted) -> Option<ConnectionId> {
         let Accepted {
             stream,
             records,
             security,
         } = accepted;
-        let Ok(stream) = TcpStream::from_std(stream) else {
-            return;
-        };
+        let stream = TcpStream::from_std(stream).ok()?;
         let id = self.parts.switch.opened_over(self.now, security.clone());
         let socket = Socket::new(id, stream, records, security, Arc::clone(&self.ready));
         socket.waker.wake_by_ref();
         self.place(id, Carrier::Socket(socket));
-        self.bytes_in += octets.len() as u64;
-        let now = self.now;
-        self.guard(Some(id), |switch| switch.received(now, id, octets));
+        Some(id)
     }
 
     pub(super) fn send(&self, to: Owner, letter: Letter) {
@@ -276,6 +284,9 @@ impl Driver {
 
     /// Writes everything that can be written, and passes on what the switch has to tell.
     fn flush(&mut self) {
+        while let Some(wanted) = self.parts.switch.poll_wanted() {
+            self.dial(wanted);
+        }
         while let Some(id) = self.parts.switch.poll_dirty() {
             self.write(id);
         }
@@ -455,6 +466,12 @@ impl Driver {
             let owner = Owner(self.parts.number);
             self.send(origin, Letter::Unlink { owner, connection });
         }
+        if let Some(Carrier::Socket(socket)) = &carrier
+            && let Some(target) = &socket.target
+            && self.dialled.get(target.as_ref()) == Some(&id)
+        {
+            self.dialled.remove(target.as_ref());
+        }
         carrier
     }
 
@@ -495,7 +512,7 @@ impl Driver {
         }
     }
 
-    fn log(&mut self, level: log::Level, text: String) {
+    pub(super) fn log(&mut self, level: log::Level, text: String) {
         self.told |= self
             .parts
             .tell

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::dial::DialError;
 use super::tls::Records;
 use crate::control;
-use crate::switch::{ConnectionId, Owner, Security};
+use crate::switch::{ConnectionId, Owner, Security, Wanted};
 
 /// What one thread is told by others.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) enum Letter {
     Unclaim(Duration),
     /// An accepted connection and what was read from it so far.
     Connection(Box<Accepted>, Vec<u8>),
+    /// The connection a session here wanted, or that there is none.
+    Dialled(Box<Wanted>, Result<Box<Accepted>, DialError>),
     /// Octets for a session here that came on another thread's connection.
     Link {
         origin: Owner,

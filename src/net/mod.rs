@@ -5,7 +5,9 @@
 //! first request names. No conference rules here.
 
 mod acceptor;
+mod active;
 mod carrier;
+mod dial;
 mod driver;
 mod links;
 mod mailbox;
@@ -34,14 +36,18 @@ use crate::time::Clock;
 use crate::{entropy, log};
 
 use acceptor::Acceptor;
+use dial::Dialer;
 use driver::{Driver, Parts, Tell};
 use mailbox::{Letter, Mailbox, Ready};
 use register::{Others, Register};
 use tls::Tls;
 use totals::ThreadTotals;
 
+pub use dial::{DialPolicy, DialRule, DialRuleError};
 pub use tls::{TlsError, TlsFiles};
 
+/// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
+const RESOLVERS: usize = 4;
 /// A connection that says nothing for so long is asked whether it still stands…
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
 /// …every so often…
@@ -80,6 +86,10 @@ pub struct Config {
     pub chunk_timeout: Duration,
     /// The certificate of the TLS listeners, shown also where we connect to.
     pub tls: Option<TlsFiles>,
+    /// Where the switch may connect to as the active side.
+    pub dial_allow: DialPolicy,
+    /// A connection silent for so long is gone; zero: nobody looks.
+    pub idle_timeout: Duration,
     /// Messages up to so many octets are delivered as one SEND.
     pub forward_whole_below: usize,
     /// What becomes of who does not take what waits for him.
@@ -97,6 +107,8 @@ impl Default for Config {
             outbox_bytes: 1 << 20,
             chunk_timeout: Duration::from_secs(540),
             tls: None,
+            dial_allow: DialPolicy::default(),
+            idle_timeout: Duration::ZERO,
             forward_whole_below: 64 * 1024,
             slow_reader: switch::SlowReader::Drop,
             nickname_confusables: false,
@@ -199,11 +211,13 @@ impl Pool {
             drivers: Vec::new(),
         };
         let tell = Tell { notices, log, wake };
+        let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
+        let dialer = Arc::new(dialer);
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
             tell.notice(Notice::Certificate { fingerprint });
         }
         for (number, letters) in letters.into_iter().enumerate() {
-            let parts = pool.parts(number, letters, &config, &tell);
+            let parts = pool.parts(number, letters, &config, &tell, &dialer);
             pool.drivers
                 .push(start_driver(parts, pool.threads[number].ready())?);
         }
@@ -259,6 +273,7 @@ impl Pool {
         letters: Receiver<Letter>,
         config: &Config,
         tell: &Tell,
+        dialer: &Arc<Dialer>,
     ) -> Parts {
         let totals = Arc::new(ThreadTotals::default());
         self.totals.push(Arc::clone(&totals));
@@ -269,6 +284,7 @@ impl Pool {
         let switch = switch::Config {
             outbox_bytes: config.outbox_bytes,
             chunk_timeout: config.chunk_timeout,
+            idle_timeout: config.idle_timeout,
             forward_whole_below: config.forward_whole_below,
             slow_reader: config.slow_reader,
             nickname_confusables: config.nickname_confusables,
@@ -279,6 +295,7 @@ impl Pool {
             switch: Switch::new(switch, Box::new(entropy::System), Box::new(directory)),
             letters,
             threads: self.threads.clone(),
+            dialer: Arc::clone(dialer),
             tell: tell.clone(),
             totals,
         }
@@ -342,6 +359,8 @@ fn start_driver(parts: Parts, ready: Arc<Ready>) -> Result<JoinHandle<()>, Start
             // call each. Unconstrained: it shares its turns out itself.
             let _ = tokio::spawn(tokio::task::unconstrained(driver)).await;
         });
+        // A name that is still being resolved is not waited for.
+        runtime.shutdown_background();
     })
 }
 
@@ -356,6 +375,7 @@ fn runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(RESOLVERS)
         .build()
         .map_err(StartError::Thread)
 }

@@ -112,6 +112,8 @@ impl Collected {
         }
         let net = net::Config {
             tls,
+            dial_allow: values::dial_allow(&self.text("dial_allow"))?,
+            idle_timeout: Duration::from_secs(self.number("idle_timeout")?),
             listen: listen.iter().map(values::net_listen).collect(),
             threads: self.threads()?,
             outbox_bytes: self.number("outbox_bytes")? as usize,

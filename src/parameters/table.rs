@@ -205,6 +205,30 @@ pub const TABLE: &[Parameter] = &[
         ..number("bind_timeout", "32", "seconds", (1, 3600))
     },
     Parameter {
+        doc: "How long a participant's MSRP connection may be silent before it counts as \
+              lost. After half of it the switch asks with an empty SEND, which every client \
+              answers. 0: nobody looks; what is left is the keep-alive of TCP (four minutes).",
+        example: "120",
+        ..number("idle_timeout", "0", "seconds", (0, 86_400))
+    },
+    Parameter {
+        doc: "Where the switch may connect to when a participant's SDP asks for that \
+              (`a=setup:passive`, or an answer to an offer of ours). Anybody who may join \
+              writes that SDP, so the default leaves out every address of your own: `public` \
+              is every address of the public internet (no loopback, link-local, private or \
+              special one), `source` the address the INVITE or ACK came from. Further: an \
+              address, a network (`10.0.0.0/8`), a host name (`relay.example.com`, \
+              `*.example.com`; whatever it resolves to is allowed), `any`, or `none` alone. \
+              Invited participants answer from an address that is not known: allow their \
+              network if it is private.",
+        example: "\"public,source,10.20.0.0/16\"",
+        ..text(
+            "dial_allow",
+            "public,source",
+            "public, source, any, addresses, networks and host names separated by commas, or none",
+        )
+    },
+    Parameter {
         doc: "How long a participant whose MSRP connection was lost may take to come back \
               before the focus sends BYE.",
         example: "10",
@@ -333,6 +357,7 @@ impl Parameter {
                     "listen" => values::listen(text).map(drop),
                     "switch" => values::switch_place(text).map(drop),
                     "slow_reader" => values::slow_reader(text).map(drop),
+                    "dial_allow" => values::dial_allow(text).map(drop),
                     "advertise" => values::advertise(text).map(drop),
                     "room" => room::room(text).map(drop),
                     "factory" => room::factory(text).map(drop),

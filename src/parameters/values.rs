@@ -115,6 +115,19 @@ fn unusable(files: &net::TlsFiles, error: &net::TlsError) -> ParameterError {
     }
 }
 
+/// Entries of `dial_allow`, separated by commas; `none` alone allows nothing.
+pub(super) fn dial_allow(text: &str) -> Result<net::DialPolicy, ParameterError> {
+    if text.trim() == "none" {
+        return Ok(net::DialPolicy(Vec::new()));
+    }
+    let rules: Result<Vec<net::DialRule>, _> =
+        text.split(',').map(|rule| rule.trim().parse()).collect();
+    match rules {
+        Ok(rules) => Ok(net::DialPolicy(rules)),
+        Err(_) => Err(refuse("dial_allow", text)),
+    }
+}
+
 /// A TLS listener has a certificate.
 pub(super) fn listeners_have_certificates(
     listen: &[Listen],

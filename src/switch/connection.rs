@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
@@ -43,6 +44,10 @@ pub(super) struct Connection {
     pub(super) bound: bool,
     /// Octets read before the first session was bound.
     pub(super) unbound_octets: usize,
+    /// When something last came, while it is watched for silence.
+    pub(super) heard: Option<Moment>,
+    /// A timer looks at it.
+    pub(super) watched: bool,
     /// It takes nothing at the moment.
     pub(super) blocked: bool,
     /// Other instances with sessions on it.

@@ -14,7 +14,9 @@ mod backlog;
 mod batch;
 mod connection;
 mod copies;
+mod dial;
 mod directory;
+mod idle;
 mod ids;
 mod imdn;
 mod incoming;
@@ -44,6 +46,7 @@ use crate::time::Moment;
 
 pub use batch::Batch;
 pub use connection::Security;
+pub use dial::Wanted;
 pub use directory::{Alone, Directory, Foreign, Owner};
 pub use ids::ConnectionId;
 pub use transmit::After;
@@ -79,6 +82,8 @@ pub struct Config {
     pub slow_reader: SlowReader,
     /// Nicknames that look like one in use are refused (UTS 39).
     pub nickname_confusables: bool,
+    /// A connection silent for so long is gone; zero: nobody looks.
+    pub idle_timeout: Duration,
     /// Most sessions of this instance; more are refused as full.
     pub max_sessions: usize,
 }
@@ -101,6 +106,7 @@ impl Default for Config {
             forward_whole_below: 64 * 1024,
             slow_reader: SlowReader::Drop,
             nickname_confusables: false,
+            idle_timeout: Duration::ZERO,
             max_sessions: 1_000_000,
         }
     }
@@ -134,6 +140,7 @@ pub struct Switch {
     timers: Timers,
     notices: VecDeque<Notice>,
     foreign: VecDeque<Foreign>,
+    wanted: VecDeque<Wanted>,
     /// Connections to close at once.
     closes: VecDeque<ConnectionId>,
     /// Connections that may be read again.
@@ -172,6 +179,7 @@ impl Switch {
             timers: Timers::default(),
             notices: VecDeque::new(),
             foreign: VecDeque::new(),
+            wanted: VecDeque::new(),
             closes: VecDeque::new(),
             resumes: VecDeque::new(),
             touched: Vec::new(),
@@ -306,6 +314,7 @@ impl Switch {
         while let Some(timer) = self.timers.pop(now) {
             match timer {
                 Timer::Connection(id) => self.connection_due(now, id),
+                Timer::Idle(id) => self.idle_due(now, id),
                 Timer::Bind(key) => self.bind_due(now, key),
                 Timer::Response(key) => self.response_due(now, key),
                 Timer::Chunk(key) => self.chunk_due(now, key),
@@ -372,6 +381,7 @@ impl Switch {
         room.members.push(key);
         self.by_session.insert(admission.session.clone(), key);
         self.timers.arm(bind_by, Timer::Bind(key));
+        self.want(key, admission.peer.dial.as_ref());
     }
 
     fn amend(&mut self, now: Moment, admission: &Admission) {
@@ -386,6 +396,16 @@ impl Switch {
             room.policy = admission.policy.clone();
         }
         if !session.amend(admission) {
+            let connection = session.connection.and_then(|id| self.connections.get(id));
+            match connection {
+                // The ACK of an offerless INVITE may bring the fingerprint after the bind (C70).
+                Some(connection) if !session.knows(&connection.security) => {
+                    if let Some(id) = session.connection {
+                        self.protocol_error(now, id);
+                    }
+                }
+                _ => self.want(key, admission.peer.dial.as_ref()),
+            }
             return;
         }
         // C63: new URIs; what is queued waits for the new connection.
@@ -394,6 +414,8 @@ impl Switch {
             return;
         };
         session.probe = None;
+        session.greeting = None;
+        session.dialled = None;
         session.bind_by = now + admission.policy.bind_timeout;
         let bind_by = session.bind_by;
         let before = session.connection.take();
@@ -401,6 +423,7 @@ impl Switch {
         if let Some(id) = before {
             self.detach(now, id, key);
         }
+        self.want(key, admission.peer.dial.as_ref());
     }
 
     /// Ends a session in good order: what is queued for it is still written.
@@ -539,7 +562,11 @@ impl Switch {
             self.timers.arm(probe.due, Timer::Response(key));
             return;
         }
-        self.end(now, key, Some(LossCause::Undeliverable));
+        let cause = match session.greeting {
+            Some(_) => LossCause::NeverBound,
+            None => LossCause::Undeliverable,
+        };
+        self.end(now, key, Some(cause));
     }
 
     fn chunk_due(&mut self, now: Moment, key: SessionKey) {

@@ -32,6 +32,7 @@ impl Switch {
         if connection.closing {
             return;
         }
+        connection.heard = Some(now);
         if !connection.bound {
             connection.unbound_octets += octets.len();
         }
@@ -282,6 +283,9 @@ impl Switch {
             };
             if let Some(number) = session.ids.number(&response.transaction) {
                 copies::answered(session, number, now);
+                if self.greeted(now, key, number, response.code) {
+                    return;
+                }
                 return self.failure(now, key, number, response.code);
             }
         }
@@ -378,6 +382,7 @@ impl Switch {
             session: session.id.clone(),
         });
         self.welcome(key);
+        self.watch(now, id);
         self.mark_dirty(id);
     }
 

@@ -1,6 +1,6 @@
 //! One session: an endpoint in a room, and where it stands in the room's backlog.
 
-use crate::control::{Admission, Peer, RoomUri, SessionId, UserUri};
+use crate::control::{Admission, Dial, Peer, RoomUri, SessionId, UserUri};
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::{self, Fingerprint};
@@ -55,6 +55,10 @@ pub(super) struct Session {
     pub(super) connection: Option<ConnectionId>,
     pub(super) position: Position,
     pub(super) probe: Option<Probe>,
+    /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
+    pub(super) greeting: Option<u64>,
+    /// Where it was last connected to by us.
+    pub(super) dialled: Option<Box<Dial>>,
     /// No probe before this moment.
     pub(super) next_probe: Moment,
     /// When it must be bound, while it is not.
@@ -101,6 +105,8 @@ impl Session {
             connection: None,
             position,
             probe: None,
+            greeting: None,
+            dialled: None,
             next_probe: now,
             bind_by: now + admission.policy.bind_timeout,
             assemblies: Assemblies::default(),
@@ -180,6 +186,11 @@ impl Session {
             .get(..6)
             .is_some_and(|it| it.eq_ignore_ascii_case("msrps:"));
         !secure || matches!(security, Security::Tls(_))
+    }
+
+    /// What a certificate of the peer is announced by.
+    pub(super) fn fingerprints(&self) -> &[Fingerprint] {
+        &self.fingerprints
     }
 
     /// Whether the certificate shown is one announced, if any was (C70).

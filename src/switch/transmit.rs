@@ -154,6 +154,9 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return Drained::default();
         };
+        if session.greeting.is_some() {
+            return Drained::default();
+        }
         let Some(room) = self.rooms.get_mut(session.room) else {
             return Drained::default();
         };

@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 static COUNTER: AtomicU64 = AtomicU64::new(1);
 
 /// A key pair.
-pub struct Key {
+pub(crate) struct Key {
     key: ecdsa::SigningKey<P256>,
     point: Vec<u8>,
 }
@@ -67,13 +67,13 @@ fn parameters(names: &[&str]) -> CertificateParams {
 }
 
 /// Who vouches for names.
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, Key>,
     certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = Key::new();
         let mut parameters = parameters(&[]);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -85,7 +85,7 @@ impl Authority {
     }
 
     /// A certificate for these names.
-    pub fn certify(&self, names: &[&str]) -> Certified {
+    pub(crate) fn certify(&self, names: &[&str]) -> Certified {
         let key = Key::new();
         let certificate = parameters(names).signed_by(&key, &self.issuer).unwrap();
         Certified {
@@ -94,7 +94,7 @@ impl Authority {
         }
     }
 
-    pub fn roots(&self) -> Arc<rustls::RootCertStore> {
+    pub(crate) fn roots(&self) -> Arc<rustls::RootCertStore> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         Arc::new(roots)
@@ -103,13 +103,13 @@ impl Authority {
 
 /// A certificate and its key.
 #[derive(Clone)]
-pub struct Certified {
-    pub certificate: CertificateDer<'static>,
+pub(crate) struct Certified {
+    pub(crate) certificate: CertificateDer<'static>,
     key: Vec<u8>,
 }
 
 impl Certified {
-    pub fn self_signed(names: &[&str]) -> Self {
+    pub(crate) fn self_signed(names: &[&str]) -> Self {
         let key = Key::new();
         let certificate = parameters(names).self_signed(&key).unwrap();
         Self {
@@ -118,26 +118,26 @@ impl Certified {
         }
     }
 
-    pub fn key(&self) -> PrivateKeyDer<'static> {
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()))
     }
 
-    pub fn fingerprint(&self) -> Fingerprint {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         let digest = Sha256::hash(&self.certificate);
         Fingerprint::new(HashFunction::Sha256, digest.as_ref()).unwrap()
     }
 
-    pub fn sha512_fingerprint(&self) -> Fingerprint {
+    pub(crate) fn sha512_fingerprint(&self) -> Fingerprint {
         let digest = Sha512::hash(&self.certificate);
         Fingerprint::new(HashFunction::Sha512, digest.as_ref()).unwrap()
     }
 }
 
 /// A folder that goes with the test.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("msrp-tls-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -145,14 +145,14 @@ impl Folder {
         Self(path)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
     /// The files of a server that shows this certificate.
-    pub fn files(&self, own: &Certified) -> TlsFiles {
+    pub(crate) fn files(&self, own: &Certified) -> TlsFiles {
         TlsFiles {
             certificate: self.write("certificate.pem", &pem("CERTIFICATE", &own.certificate)),
             private_key: self.write("key.pem", &pem("PRIVATE KEY", &own.key)),
@@ -161,11 +161,11 @@ impl Folder {
         }
     }
 
-    pub fn ca_list(&self, authority: &Authority) -> PathBuf {
+    pub(crate) fn ca_list(&self, authority: &Authority) -> PathBuf {
         self.write("ca.pem", &pem("CERTIFICATE", &authority.certificate))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -1,7 +1,7 @@
 //! A participant with a hand on its TLS: rustls where the test is about certificates.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,28 +9,29 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    ServerConnection, SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
 use super::certificates::Certified;
 
 /// Longer than anything takes on a loaded machine; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls_graviola::default_provider())
 }
 
 /// How a client does TLS.
-pub struct How<'a> {
+pub(crate) struct How<'a> {
     /// Whom it believes; anybody without.
-    pub roots: Option<Arc<RootCertStore>>,
+    pub(crate) roots: Option<Arc<RootCertStore>>,
     /// What it shows.
-    pub own: Option<&'a Certified>,
-    pub versions: &'static [&'static SupportedProtocolVersion],
-    pub name: &'static str,
+    pub(crate) own: Option<&'a Certified>,
+    pub(crate) versions: &'static [&'static SupportedProtocolVersion],
+    pub(crate) name: &'static str,
 }
 
 impl Default for How<'_> {
@@ -45,15 +46,15 @@ impl Default for How<'_> {
 }
 
 /// A connection over whatever it is.
-pub struct Connection<S> {
-    pub stream: S,
+pub(crate) struct Connection<S> {
+    pub(crate) stream: S,
     unread: String,
 }
 
-pub type Secure = Connection<StreamOwned<ClientConnection, TcpStream>>;
+pub(crate) type Secure = Connection<StreamOwned<ClientConnection, TcpStream>>;
 
 /// Connects and carries the handshake to its end.
-pub fn secure(address: SocketAddr, how: &How<'_>) -> io::Result<Secure> {
+pub(crate) fn secure(address: SocketAddr, how: &How<'_>) -> io::Result<Secure> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(how.versions)
         .unwrap()
@@ -80,8 +81,49 @@ pub fn secure(address: SocketAddr, how: &How<'_>) -> io::Result<Secure> {
     Ok(Connection::over(StreamOwned::new(connection, stream)))
 }
 
+pub(crate) type SecureServer = Connection<StreamOwned<ServerConnection, TcpStream>>;
+
+/// A peer that waits for a connection of ours, with this certificate.
+pub(crate) fn accept_secure(
+    listener: &TcpListener,
+    own: &Certified,
+    clients: Option<Arc<RootCertStore>>,
+) -> io::Result<(SecureServer, Option<String>)> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let config = builder
+        .with_single_cert(vec![own.certificate.clone()], own.key())
+        .unwrap();
+    let mut stream = accept(listener).stream;
+    let mut connection = ServerConnection::new(Arc::new(config)).unwrap();
+    while connection.is_handshaking() {
+        let (read, written) = connection.complete_io(&mut stream)?;
+        if read + written == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let name = connection.server_name().map(str::to_owned);
+    let stream = StreamOwned::new(connection, stream);
+    Ok((Connection::over(stream), name))
+}
+
+/// The next connection, without TLS.
+pub(crate) fn accept(listener: &TcpListener) -> Connection<TcpStream> {
+    let (stream, _) = listener.accept().expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Connection::over(stream)
+}
+
 /// Connects without TLS.
-pub fn plain(address: SocketAddr) -> Connection<TcpStream> {
+pub(crate) fn plain(address: SocketAddr) -> Connection<TcpStream> {
     Connection::over(tcp(address))
 }
 
@@ -92,21 +134,21 @@ fn tcp(address: SocketAddr) -> TcpStream {
 }
 
 impl<S: Read + Write> Connection<S> {
-    pub fn over(stream: S) -> Self {
+    pub(crate) fn over(stream: S) -> Self {
         Self {
             stream,
             unread: String::new(),
         }
     }
 
-    pub fn write(&mut self, text: &str) {
+    pub(crate) fn write(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).expect("it reads");
         self.stream.flush().expect("it reads");
     }
 
     /// Reads a whole message that has this in it; what came before is passed over. `None`
     /// at the end of the stream.
-    pub fn message(&mut self, with: &str) -> Option<String> {
+    pub(crate) fn message(&mut self, with: &str) -> Option<String> {
         loop {
             while let Some(message) = self.next() {
                 if message.contains(with) {
@@ -133,12 +175,30 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Reads until the other side has closed.
-    pub fn closed(&mut self) {
+    pub(crate) fn closed(&mut self) {
         assert_eq!(self.message("something else"), None);
     }
 
+    /// Answers the empty SEND that binds a session of ours; what it said.
+    pub(crate) fn bound(&mut self, code: u16) -> String {
+        let bind = self.message(" SEND").expect("an empty SEND");
+        assert!(bind.contains("Byte-Range: 1-0/0\r\n"), "{bind}");
+        assert!(!bind.contains("Content-Type"), "{bind}");
+        let header = |name: &str| {
+            let mut lines = bind.lines();
+            let line = lines.find_map(|line| line.strip_prefix(name));
+            line.expect("a header").to_owned()
+        };
+        let (id, to) = (bind.split(' ').nth(1).unwrap(), header("To-Path: "));
+        let from = header("From-Path: ");
+        self.write(&format!(
+            "MSRP {id} {code} X\r\nTo-Path: {from}\r\nFrom-Path: {to}\r\n-------{id}$\r\n"
+        ));
+        bind
+    }
+
     /// Sends a bodiless SEND; the code of its answer, if one comes.
-    pub fn bind(&mut self, to: &str, from: &str) -> Option<String> {
+    pub(crate) fn bind(&mut self, to: &str, from: &str) -> Option<String> {
         self.write(&format!(
             "MSRP bind1234 SEND\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\n\
              Message-ID: mbind\r\nByte-Range: 1-0/0\r\n-------bind1234$\r\n"
@@ -148,7 +208,7 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Says something to the room.
-    pub fn say(&mut self, to: &str, from: &str, user: &str, room: &str, text: &str) {
+    pub(crate) fn say(&mut self, to: &str, from: &str, user: &str, room: &str, text: &str) {
         let body =
             format!("From: <{user}>\r\nTo: <{room}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}");
         let length = body.len();

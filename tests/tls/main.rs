@@ -4,6 +4,7 @@
 mod accept;
 mod certificates;
 mod client;
+mod dial;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{
-    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
+    Admission, LossCause, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
 use msrp_conference::net::{Config, Listen, Pool, TlsFiles, Transport};
 use msrp_conference::wire::fingerprint::Fingerprint;
@@ -86,6 +87,15 @@ impl Rig {
             }
             _ => None,
         });
+    }
+
+    /// How the session of this name was lost.
+    fn lost(&self, name: &str) -> LossCause {
+        self.await_notice(|notice| match notice {
+            Notice::Lost { session, cause, .. } => (session.as_str() == name).then_some(cause),
+            Notice::Bound { session, .. } if session.as_str() == name => panic!("bound"),
+            _ => None,
+        })
     }
 
     fn fingerprint(&self) -> Fingerprint {
