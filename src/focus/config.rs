@@ -64,6 +64,19 @@ pub struct RoomEntry {
     pub lifetime: Lifetime,
     /// Only MSRP over TLS is taken (RFC 7701 §4.1).
     pub only_tls: bool,
+    /// What subscribers are told about it.
+    pub about: About,
+}
+
+/// What is said about a room to whoever watches it (RFC 4575 §5.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its name; the address when absent.
+    pub name: Option<String>,
+    /// Its subject.
+    pub subject: Option<String>,
+    /// `web-page`, `recording`, `event` and their URIs (§5.3.2).
+    pub services: Vec<(&'static str, String)>,
 }
 
 impl RoomEntry {
@@ -84,6 +97,7 @@ impl RoomEntry {
             only_moderators_invite: false,
             lifetime: Lifetime::Forever,
             only_tls: false,
+            about: About::default(),
         }
     }
 }

@@ -52,7 +52,7 @@ mod turns;
 mod view;
 mod watchers;
 
-pub use config::{Advertise, Config, Listen, RoomEntry, Transport};
+pub use config::{About, Advertise, Config, Listen, RoomEntry, Transport};
 pub use credentials::Credentials;
 pub use invitation::InviteMode;
 pub use io::{

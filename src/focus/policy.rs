@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::RoomEntry;
+use super::config::About;
 use super::refusal::{Refusal, Verdict};
 use crate::control::{RoomUri, UserUri};
 
@@ -105,6 +106,7 @@ pub(super) struct Policy {
     pub(super) only_moderators_invite: bool,
     pub(super) lifetime: Lifetime,
     pub(super) only_tls: bool,
+    pub(super) about: About,
 }
 
 impl Policy {
@@ -124,6 +126,7 @@ impl Policy {
             only_moderators_invite: entry.only_moderators_invite,
             lifetime: entry.lifetime,
             only_tls: entry.only_tls,
+            about: entry.about.clone(),
         })
     }
 

@@ -242,15 +242,26 @@ fn frame(conference: &Conference, state: info::State) -> info::Document {
 
 fn description(conference: &Conference) -> info::Description {
     let room = conference.room.to_string();
-    let name = room.trim_start_matches("sip:").to_owned();
+    let about = &conference.policy.about;
+    let address = || room.trim_start_matches("sip:").to_owned();
+    let service = |(purpose, uri): &(&str, String)| info::UriEntry {
+        uri: uri.clone(),
+        purpose: Some((*purpose).to_owned()),
+        ..Default::default()
+    };
     let conf_uri = |purpose: &str| info::UriEntry {
         uri: room.clone(),
         purpose: Some(purpose.to_owned()),
         ..Default::default()
     };
     info::Description {
-        display_text: Some(name),
-        subject: conference.identity.subject.clone(),
+        display_text: Some(about.name.clone().unwrap_or_else(address)),
+        subject: conference
+            .identity
+            .subject
+            .clone()
+            .or(about.subject.clone()),
+        service_uris: about.services.iter().map(service).collect(),
         // RFC 4575 §5.3.1; RFC 7106 §3: it is a chat room.
         conf_uris: vec![conf_uri("participation"), conf_uri("grouptextchat")],
         maximum_user_count: u32::try_from(conference.policy.max_participants).ok(),

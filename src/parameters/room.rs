@@ -11,8 +11,9 @@ use crate::wire::sip::Uri;
 pub(super) const ALLOWED: &str = "sip:USER@HOST, then any of ;max=1..100000 ;nickname=yes|no \
      ;private=yes|no ;subscribe=anyone|participants ;invite=participants|moderators \
      ;moderators=PATTERN,… ;observers=PATTERN,… ;allow=PATTERN,… ;deny=PATTERN,… \
-     ;locked=yes|no ;devices=many|one ;end=never|empty|creator ;tls=yes|no (a PATTERN is an address of \
-     record, * stands for any characters)";
+     ;name=TEXT ;subject=TEXT ;web_page=URI ;recording=URI ;event=URI ;locked=yes|no \
+     ;devices=many|one ;end=never|empty|creator ;tls=yes|no (a PATTERN is an address of record, \
+     * stands for any characters)";
 
 /// Reads a `room`.
 pub(super) fn room(text: &str) -> Result<RoomEntry, ParameterError> {
@@ -74,6 +75,11 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         "observers" => entry.observers = patterns(value),
         "allow" => entry.allow = patterns(value),
         "deny" => entry.deny = patterns(value),
+        "name" => entry.about.name = Some(words(value)?),
+        "subject" => entry.about.subject = Some(words(value)?),
+        "web_page" => entry.about.services.push(("web-page", uri(value)?)),
+        "recording" => entry.about.services.push(("recording", uri(value)?)),
+        "event" => entry.about.services.push(("event", uri(value)?)),
         "locked" => entry.locked = yes(value)?,
         "devices" => {
             entry.one_device = match value {
@@ -116,6 +122,15 @@ fn patterns(value: &str) -> Vec<Pattern> {
         .filter(|pattern| !pattern.trim().is_empty())
         .map(Pattern::new)
         .collect()
+}
+
+fn words(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn uri(value: &str) -> Option<String> {
+    let is_uri = value.contains(':') && !value.contains(char::is_whitespace);
+    is_uri.then(|| value.to_owned())
 }
 
 fn yes(value: &str) -> Option<bool> {

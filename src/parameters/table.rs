@@ -141,7 +141,8 @@ pub const TABLE: &[Parameter] = &[
               who has these roles, `allow=`, `deny=` who may come in: addresses of record \
               separated by commas, `*` stands for any characters (moderators: none, \
               observers: none, allow: everybody, deny: nobody); `invite=participants|moderators` \
-              who may add somebody (participants); `locked=yes|no` only moderators come in \
+              who may add somebody (participants); `name=`, `subject=`, `web_page=`, \
+              `recording=`, `event=` what its subscribers are told about it (nothing); `locked=yes|no` only moderators come in \
               (no); `devices=many|one` with `one` a user's new device replaces the old (many); \
               `end=never|empty|creator` whether its conference ends when nobody is in, or when \
               who started it leaves (never); `tls=yes|no` whether only MSRP over TLS is taken \

@@ -96,7 +96,10 @@ fn rooms_carry_their_options() {
             "room",
             text("sip:dev@Conf.Example.com;max=200;nickname=no;private=no;subscribe=participants"),
         ),
-        ("room", text("sip:lobby@127.0.0.1")),
+        (
+            "room",
+            text("sip:lobby@127.0.0.1;name=The lobby;subject=This and that;web_page=http://a.example/"),
+        ),
     ])
     .expect("allowed");
     let [dev, lobby] = settings.focus.rooms.as_slice() else {
@@ -106,6 +109,10 @@ fn rooms_carry_their_options() {
     assert_eq!(dev.max_participants, Some(200));
     assert!(!dev.nicknames && !dev.private_messages && dev.subscribe_participants_only);
     assert_eq!(lobby.uri.as_str(), "sip:lobby@127.0.0.1");
+    assert_eq!(lobby.about.name.as_deref(), Some("The lobby"));
+    assert_eq!(lobby.about.subject.as_deref(), Some("This and that"));
+    let page = ("web-page", "http://a.example/".to_owned());
+    assert_eq!(lobby.about.services, [page]);
     assert!(lobby.nicknames && lobby.private_messages && !lobby.subscribe_participants_only);
 }
 
@@ -118,6 +125,8 @@ fn room_mistakes_are_refused() {
         "sip:dev@conf.example.com;max=0",
         "sip:dev@conf.example.com;devices=two",
         "sip:dev@conf.example.com;end=soon",
+        "sip:dev@conf.example.com;web_page=nowhere",
+        "sip:dev@conf.example.com;subject=",
         "sip:dev@conf.example.com;plain_text=yes",
     ] {
         assert!(said(&[("room", text(wrong))]).contains("subscribe=anyone|participants"));

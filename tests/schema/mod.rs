@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// `Err` holds what `xmllint` said.
 pub fn validate(xml: &str) -> Result<(), String> {
@@ -16,6 +17,60 @@ pub fn validate(xml: &str) -> Result<(), String> {
         Some(schema) => lint(xml, "--schema", schema),
         None => Ok(()),
     }
+}
+
+/// The same for many documents at once.
+#[allow(dead_code)] // not every test crate has many
+pub fn validate_all<'a>(documents: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("conference-info-{}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let mut files = Vec::new();
+    for (number, xml) in documents.into_iter().enumerate() {
+        let file = folder.join(format!("{number}.xml"));
+        std::fs::write(&file, xml).map_err(|error| error.to_string())?;
+        files.push(file);
+    }
+    let result = lint_files(&files);
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+fn lint_files(files: &[PathBuf]) -> Result<(), String> {
+    let grammar = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/conference-info.rng");
+    let schemas = [
+        ("--relaxng", Some(grammar.as_path())),
+        ("--schema", rfc_schema()),
+    ];
+    for (kind, schema) in schemas {
+        let Some(schema) = schema.filter(|_| !files.is_empty()) else {
+            continue;
+        };
+        let output = Command::new("xmllint")
+            .args(["--nonet", "--noout", kind])
+            .arg(schema)
+            .args(files)
+            .output()
+            .map_err(|error| format!("xmllint (package libxml2-utils): {error}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let faults = said.lines().filter(|line| !line.ends_with("validates"));
+            let file = faults
+                .clone()
+                .next()
+                .and_then(|fault| fault.split(':').next());
+            let xml = file.and_then(|file| std::fs::read_to_string(file).ok());
+            let faults: Vec<_> = faults.take(10).collect();
+            return Err(format!(
+                "{}\n{}",
+                faults.join("\n"),
+                xml.unwrap_or_default()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// `rfc/conference-info.xsd` in the folder that MSRP_CONFERENCE_SHARED names, or in one

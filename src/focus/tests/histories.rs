@@ -127,6 +127,7 @@ proptest! {
         let conference = &scenario.focus.conferences[ROOM];
         prop_assert!(conference.departures.is_empty(), "departures are forgotten");
         scenario.feed(Input::Stop);
+        scenario.validate_some();
         prop_assert!(scenario.focus.is_idle());
         prop_assert_eq!(scenario.focus.counts(), Counts::default());
         prop_assert_eq!(scenario.focus.deadline(), None);

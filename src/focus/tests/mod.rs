@@ -6,6 +6,7 @@
 //! < NOTIFY bob …     a request of the focus
 //! ```
 
+mod documents;
 mod histories;
 mod identity;
 mod invite;
@@ -16,8 +17,12 @@ mod reconcile;
 mod refer;
 mod refresh;
 mod refusals;
+#[path = "../../../tests/schema/mod.rs"]
+mod schema;
 mod storm;
 mod subscribe;
+mod subscriptions;
+mod views;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -74,6 +79,8 @@ pub(super) struct Scenario {
     pub(super) admissions: Vec<crate::control::Admission>,
     /// Rosters as subscribers rebuild them, by user.
     pub(super) rosters: HashMap<String, info::Document>,
+    /// Every document sent, to be held against the schema at the end.
+    documents: HashSet<String>,
     /// Users that have a subscription, for histories with one a user.
     pub(super) watched: HashSet<String>,
     next: u32,
@@ -114,6 +121,18 @@ pub(super) fn config() -> Config {
     }
 }
 
+/// Every document sent is valid (rows E05, E06, E07).
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        if let Err(fault) = schema::validate_all(self.documents.iter().map(String::as_str)) {
+            panic!("{fault}");
+        }
+    }
+}
+
 impl Scenario {
     pub(super) fn new() -> Self {
         Self::with(config())
@@ -132,6 +151,7 @@ impl Scenario {
             sessions: HashMap::new(),
             admissions: Vec::new(),
             rosters: HashMap::new(),
+            documents: HashSet::new(),
             watched: HashSet::new(),
             next: 0,
         }
@@ -285,6 +305,15 @@ impl Scenario {
         std::mem::take(&mut self.lines).join("\n")
     }
 
+    /// Holds the documents of one in ten of many scenarios against the schema.
+    pub(super) fn validate_some(&mut self) {
+        static SCENARIOS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = SCENARIOS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if number % 10 != 0 {
+            self.documents.clear();
+        }
+    }
+
     /// The conference as it is.
     pub(super) fn truth(&mut self, room: &str, unmasked: bool) -> info::Document {
         let view = view::View {
@@ -416,6 +445,8 @@ impl Scenario {
         }
         let document = info::Document::read(&request.body).expect("a readable document");
         let shown = users(&document);
+        let text = String::from_utf8_lossy(&request.body).into_owned();
+        self.documents.insert(text);
         let line = format!(
             " {}{} {} v{} ({shown})",
             state.state,

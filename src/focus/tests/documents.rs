@@ -1,0 +1,262 @@
+//! What stands in the documents (RFC 4575 §5).
+
+use super::*;
+
+const HALL: &str = "sip:hall@example.com";
+
+fn user_of<'a>(scenario: &'a Scenario, watcher: &str, user: &str) -> &'a info::User {
+    let users = scenario.rosters[watcher].users.as_ref().expect("users");
+    let entity = format!("sip:{user}@example.com");
+    let found = users.users.iter().find(|known| known.entity == entity);
+    found.unwrap_or_else(|| panic!("{user} is not in the roster"))
+}
+
+/// The last document sent.
+fn last(scenario: &Scenario) -> info::Document {
+    let notify = scenario
+        .sent
+        .iter()
+        .rev()
+        .find(|sent| sent.method == Method::Notify);
+    info::Document::read(&notify.expect("a NOTIFY").body).expect("a document")
+}
+
+#[test]
+fn e18_the_description_tells_what_the_operator_said() {
+    let mut scenario = Scenario::with(Config {
+        rooms: vec![RoomEntry {
+            max_participants: Some(20),
+            about: About {
+                name: Some("The hall".to_owned()),
+                subject: Some("Plans".to_owned()),
+                services: vec![("web-page", "http://example.com/hall".to_owned())],
+            },
+            ..RoomEntry::new(RoomUri::new(HALL))
+        }],
+        ..config()
+    });
+    scenario.watch("alice", HALL);
+    let uri = |uri: &str, purpose: &str| info::UriEntry {
+        uri: uri.to_owned(),
+        purpose: Some(purpose.to_owned()),
+        ..Default::default()
+    };
+    let expected = info::Description {
+        display_text: Some("The hall".to_owned()),
+        subject: Some("Plans".to_owned()),
+        conf_uris: vec![uri(HALL, "participation"), uri(HALL, "grouptextchat")],
+        service_uris: vec![uri("http://example.com/hall", "web-page")],
+        maximum_user_count: Some(20),
+        available_media: vec![info::MediaEntry {
+            label: "1".to_owned(),
+            display_text: None,
+            kind: "message".to_owned(),
+            status: Some(info::MediaStatus::Sendrecv),
+        }],
+        ..Default::default()
+    };
+    assert_eq!(scenario.rosters["alice"].description, Some(expected));
+}
+
+#[test]
+fn e17_the_state_counts_and_says_locked() {
+    let mut scenario = Scenario::new();
+    scenario.watch("outsider", HALL);
+    let state = |scenario: &Scenario| {
+        let state = scenario.rosters["outsider"].conference_state.clone();
+        let state = state.expect("a state");
+        (state.user_count, state.active, state.locked)
+    };
+    assert_eq!(state(&scenario), (Some(0), Some(false), Some(false)));
+    scenario.join("alice", HALL);
+    scenario.pass(6);
+    assert_eq!(state(&scenario), (Some(1), Some(true), Some(false)));
+    let room = RoomUri::new(HALL);
+    let conference = scenario
+        .focus
+        .conferences
+        .get_mut(&room)
+        .expect("a conference");
+    conference.locked = true;
+    conference.change();
+    let now = scenario.now;
+    scenario.focus.conference_changed(now, &room);
+    scenario.pass(6);
+    assert_eq!(state(&scenario), (Some(1), Some(true), Some(true)));
+}
+
+#[test]
+fn e10_joins_and_leaves_are_told() {
+    let mut scenario = Scenario::new();
+    scenario.join("host", ROOM);
+    scenario.watch("outsider", ROOM);
+    scenario.pass(10);
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.pass(6);
+    assert_eq!(users(&scenario.rosters["outsider"]), "alice=+ host=+");
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    scenario.pass(20);
+    assert_eq!(users(&scenario.rosters["outsider"]), "host=+");
+}
+
+#[test]
+fn e14_endpoints_tell_how_they_came_and_went() {
+    let mut scenario = Scenario::new();
+    scenario.join("host", ROOM);
+    scenario.watch("outsider", ROOM);
+    scenario.pass(10);
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.pass(6);
+    let endpoint = &user_of(&scenario, "outsider", "alice").endpoints[0];
+    assert_eq!(endpoint.entity, "sip:alice@192.0.2.7:5060");
+    assert_eq!(endpoint.status, Some(info::EndpointStatus::Connected));
+    assert_eq!(endpoint.joining_method, Some(info::JoiningMethod::DialedIn));
+    let when = |info: &Option<info::ExecutionInfo>| info.as_ref().and_then(|i| i.when.clone());
+    assert_eq!(
+        when(&endpoint.joining_info).as_deref(),
+        Some("2001-09-09T01:46:50Z")
+    );
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    scenario.pass(1);
+    let left = user_of(&scenario, "outsider", "alice").endpoints[0].clone();
+    assert_eq!(left.status, Some(info::EndpointStatus::Disconnected));
+    assert_eq!(
+        left.disconnection_method,
+        Some(info::DisconnectionMethod::Departed)
+    );
+    assert_eq!(
+        when(&left.disconnection_info).as_deref(),
+        Some("2001-09-09T01:46:56Z")
+    );
+    assert_eq!(
+        when(&left.joining_info).as_deref(),
+        Some("2001-09-09T01:46:50Z")
+    );
+
+    scenario.join("bob", ROOM);
+    scenario.lose("bob", ROOM, LossCause::Disconnected);
+    scenario.pass(35);
+    let failed = scenario
+        .documents
+        .iter()
+        .any(|xml| xml.contains("<disconnection-method>failed</disconnection-method>"));
+    assert!(failed, "a loss is no departure");
+}
+
+#[test]
+fn e14_e16_media_have_a_direction() {
+    let mut scenario = Scenario::new();
+    let mut host = scenario.join("host", ROOM);
+    scenario.watch("outsider", ROOM);
+    scenario.pass(10);
+    let medium = |scenario: &Scenario| {
+        let endpoint = &user_of(scenario, "outsider", "host").endpoints[0];
+        let medium = endpoint.media[0].clone();
+        let label = scenario.rosters["outsider"].description.as_ref();
+        let label = label.map(|d| d.available_media[0].label.clone());
+        assert_eq!(medium.label, label, "it is one of the conference's media");
+        assert_eq!(medium.kind.as_deref(), Some("message"));
+        (endpoint.status, medium.status)
+    };
+    use info::{EndpointStatus::*, MediaStatus::*};
+    assert_eq!(medium(&scenario), (Some(Connected), Some(Sendrecv)));
+    for (line, expected) in [
+        ("a=recvonly", (Some(Connected), Some(Recvonly))),
+        ("a=inactive", (Some(OnHold), Some(Inactive))),
+        ("a=sendonly", (Some(OnHold), Some(Sendonly))),
+        ("a=sendrecv", (Some(Connected), Some(Sendrecv))),
+    ] {
+        let body = format!("{}{line}\r\n", offer("host"));
+        scenario.request(&mut host, "INVITE", ROOM, &[], &body);
+        scenario.ack(&mut host, ROOM, "");
+        scenario.pass(6);
+        assert_eq!(medium(&scenario), expected, "{line}");
+    }
+}
+
+#[test]
+fn e15_who_referred_whom() {
+    let mut scenario = Scenario::new();
+    scenario.join("host", ROOM);
+    scenario.watch("outsider", ROOM);
+    let mut alice = scenario.phone("alice");
+    let headers = [("Referred-By", "\"Bob\" <sip:bob@Example.com>;cid=\"1@x\"")];
+    scenario.request(&mut alice, "INVITE", ROOM, &headers, &offer("alice"));
+    scenario.ack(&mut alice, ROOM, "");
+    scenario.pass(6);
+    let endpoint = &user_of(&scenario, "outsider", "alice").endpoints[0];
+    let by = endpoint
+        .referred
+        .as_ref()
+        .and_then(|referred| referred.by.as_deref());
+    assert_eq!(by, Some("sip:bob@example.com"));
+}
+
+#[test]
+fn e08_keys_are_the_same_octets_in_every_document() {
+    let mut scenario = Scenario::new();
+    scenario.join("host", ROOM);
+    let mut phone = scenario.phone("a%20b&c");
+    scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("a"));
+    scenario.ack(&mut phone, ROOM, "");
+    scenario.watch("outsider", ROOM);
+    scenario.pass(10);
+    let key = |xml: &str| {
+        let users = xml
+            .matches("<user entity=\"sip:a%20b&amp;c@example.com\"")
+            .count();
+        let endpoints = xml
+            .matches("<endpoint entity=\"sip:a%20b&amp;c@192.0.2.7:5060\"")
+            .count();
+        (users, endpoints)
+    };
+    scenario.request(&mut phone, "BYE", ROOM, &[], "");
+    scenario.pass(20);
+    let notifies: Vec<_> = scenario
+        .sent
+        .iter()
+        .filter(|sent| sent.method == Method::Notify)
+        .collect();
+    let keys: Vec<_> = notifies
+        .iter()
+        .map(|sent| key(&String::from_utf8_lossy(&sent.body)))
+        .collect();
+    assert_eq!(
+        keys,
+        [(1, 1), (1, 1), (1, 0)],
+        "full, disconnected, deleted"
+    );
+}
+
+#[test]
+fn e19_the_end_of_a_conference_is_a_deleted_document() {
+    let mut scenario = Scenario::new();
+    let mut host = scenario.join("host", ROOM);
+    scenario.watch("outsider", ROOM);
+    scenario.request(&mut host, "BYE", ROOM, &[], "");
+    let document = last(&scenario);
+    assert_eq!(document.state, info::State::Deleted);
+    assert_eq!(document.version, 2);
+    let notify = scenario.sent.back().expect("the NOTIFY");
+    let state = notify.headers.first("Subscription-State");
+    assert_eq!(state, Some("terminated;reason=noresource"), "E02");
+}
+
+#[test]
+fn e11_a_partial_document_longer_than_everything_is_sent_full() {
+    let mut scenario = Scenario::new();
+    scenario.join("host", ROOM);
+    scenario.watch("outsider", ROOM);
+    scenario.pass(10);
+    let mut phones: Vec<_> = (0..12)
+        .map(|n| scenario.join(&format!("u{n}"), ROOM))
+        .collect();
+    for phone in &mut phones {
+        scenario.request(phone, "BYE", ROOM, &[], "");
+    }
+    scenario.pass(5);
+    // The first of the burst was told at once; the others' coming and going is longer than
+    // what is left.
+    assert_eq!(last(&scenario).state, info::State::Full);
+    assert_eq!(users(&scenario.rosters["outsider"]), "host=+");
+}

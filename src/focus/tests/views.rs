@@ -1,0 +1,208 @@
+//! Who sees what of whom (rows E12, E13).
+
+use super::*;
+
+const HALL: &str = "sip:hall@example.com";
+
+/// A hall with the moderator boss, alice who asked for privacy, and bob; all watch, and so
+/// does an outsider.
+fn masquerade() -> Scenario {
+    let mut scenario = Scenario::with(Config {
+        rooms: vec![RoomEntry {
+            moderators: vec![Pattern::new("boss@example.com")],
+            ..RoomEntry::new(RoomUri::new(HALL))
+        }],
+        ..config()
+    });
+    scenario.join("boss", HALL);
+    enter_masked(&mut scenario);
+    scenario.join("bob", HALL);
+    for user in ["boss", "alice", "bob", "outsider"] {
+        scenario.watch(user, HALL);
+    }
+    scenario.pass(10);
+    scenario
+}
+
+fn enter_masked(scenario: &mut Scenario) -> Phone {
+    let mut alice = scenario.phone("alice");
+    let headers = [
+        ("Privacy", "id"),
+        ("Call-Info", "<http://alice.example.com/face>"),
+    ];
+    let code = scenario.request(&mut alice, "INVITE", HALL, &headers, &offer("alice"));
+    assert_eq!(code, Some(200));
+    scenario.ack(&mut alice, HALL, "");
+    alice
+}
+
+/// What was sent to somebody, as octets.
+fn heard(scenario: &Scenario, user: &str) -> String {
+    let all = scenario
+        .sent
+        .iter()
+        .filter(|sent| sent.method == Method::Notify && short(&sent.remote_uri) == user);
+    all.map(|sent| String::from_utf8_lossy(&sent.body).into_owned())
+        .collect()
+}
+
+#[test]
+fn e13_nothing_tells_who_the_anonymous_are() {
+    let mut scenario = masquerade();
+    assert_eq!(users(&scenario.rosters["bob"]), "anonymous1=+ bob=+ boss=+");
+    // Whatever happens to her, alice stays nobody.
+    let mut second = enter_masked(&mut scenario);
+    scenario.pass(6);
+    scenario.request(&mut second, "BYE", HALL, &[], "");
+    scenario.pass(6);
+    let mut bob = scenario.phone("carol");
+    let headers = [("Referred-By", "<sip:alice@example.com>")];
+    scenario.request(&mut bob, "INVITE", HALL, &headers, &offer("carol"));
+    scenario.ack(&mut bob, HALL, "");
+    scenario.pass(6);
+    scenario.lose("anonymous1", HALL, LossCause::Disconnected);
+    scenario.pass(60);
+    for watcher in ["alice", "bob", "outsider"] {
+        let heard = heard(&scenario, watcher);
+        assert!(heard.contains("sip:anonymous1@anonymous.invalid"));
+        for telling in ["alice", "192.0.2.7:5060\"><display-text>alice", "call-"] {
+            assert!(!heard.contains(telling), "{watcher}: {heard}");
+        }
+    }
+    for user in ["bob", "outsider"] {
+        assert!(!users(&scenario.rosters[user]).contains("anonymous1=-"));
+    }
+}
+
+#[test]
+fn e12_moderators_see_who_the_anonymous_are() {
+    let scenario = masquerade();
+    let roster = scenario.rosters["boss"].users.as_ref().expect("users");
+    let alice = &roster
+        .users
+        .iter()
+        .find(|user| user.entity == "sip:anonymous1@anonymous.invalid");
+    let alice = alice.expect("under the address she writes from");
+    assert_eq!(alice.associated_aors[0].uri, "sip:alice@example.com");
+    assert_eq!(alice.display_text.as_deref(), Some("alice A."));
+    assert_eq!(alice.endpoints[0].entity, "sip:alice@192.0.2.7:5060");
+}
+
+#[test]
+fn e12_a_new_moderator_is_shown_everything_at_once() {
+    let mut scenario = masquerade();
+    scenario.transcript();
+    let room = RoomUri::new(HALL);
+    let bob = crate::control::UserUri::new("sip:bob@example.com");
+    let promote = |scenario: &mut Scenario, role| {
+        let conference = scenario
+            .focus
+            .conferences
+            .get_mut(&room)
+            .expect("a conference");
+        conference.set_role(&bob, role);
+        let now = scenario.now;
+        scenario.focus.conference_changed(now, &room);
+        scenario.pass(6);
+        scenario.transcript()
+    };
+    let told = promote(&mut scenario, Role::Moderator);
+    assert!(told.contains("NOTIFY bob active full"), "{told}");
+    assert!(told.contains("NOTIFY outsider active partial"), "{told}");
+    assert!(heard(&scenario, "bob").contains("sip:alice@example.com"));
+    promote(&mut scenario, Role::Participant);
+    let users = scenario.rosters["bob"].users.as_ref().expect("users");
+    let alice = users
+        .users
+        .iter()
+        .find(|user| user.entity.contains("anonymous1"));
+    assert_eq!(alice.expect("alice").associated_aors, []);
+}
+
+#[test]
+fn e12_the_script_may_call_a_watcher_moderator() {
+    let mut scenario = masquerade();
+    let mut phone = scenario.phone("auditor");
+    phone.role = Some(Role::Moderator);
+    let headers = [("Event", "conference")];
+    scenario.request(&mut phone, "SUBSCRIBE", HALL, &headers, "");
+    assert!(heard(&scenario, "auditor").contains("sip:alice@example.com"));
+}
+
+#[test]
+fn e13_a_nickname_is_shown_it_was_chosen() {
+    let mut scenario = masquerade();
+    scenario.feed(Input::Notice(Notice::Nickname {
+        room: RoomUri::new(HALL),
+        user: crate::control::UserUri::new("sip:anonymous1@anonymous.invalid"),
+        nickname: Some("Ghost".to_owned()),
+    }));
+    scenario.pass(6);
+    let users = scenario.rosters["bob"].users.as_ref().expect("users");
+    let ghost = users
+        .users
+        .iter()
+        .find(|user| user.entity.contains("anonymous1"));
+    assert_eq!(ghost.expect("alice").display_text.as_deref(), Some("Ghost"));
+}
+
+#[test]
+fn e13_what_the_anonymous_publish_stays_unsaid() {
+    let mut scenario = masquerade();
+    let body = format!(
+        "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" entity=\"{HALL}\" \
+         version=\"1\"><users><user entity=\"sip:alice@example.com\"><display-text>Alice in \
+         person</display-text></user></users></conference-info>"
+    );
+    let headers = [("Event", "conference"), ("Content-Type", info::MEDIA_TYPE)];
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(&mut phone, "PUBLISH", HALL, &headers, &body);
+    assert_eq!(code, Some(200));
+    scenario.pass(6);
+    assert!(heard(&scenario, "boss").contains("Alice in person"));
+    assert!(!heard(&scenario, "bob").contains("in person"));
+}
+
+#[test]
+fn e13_dropping_the_mask_starts_a_new_user() {
+    let mut scenario = Scenario::new();
+    scenario.join("host", ROOM);
+    scenario.watch("outsider", ROOM);
+    let mut alice = scenario.phone("alice");
+    scenario.request(
+        &mut alice,
+        "INVITE",
+        ROOM,
+        &[("Privacy", "id")],
+        &offer("alice"),
+    );
+    scenario.ack(&mut alice, ROOM, "");
+    scenario.pass(6);
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    scenario.join("alice", ROOM);
+    scenario.pass(30);
+    assert_eq!(users(&scenario.rosters["outsider"]), "alice=+ host=+");
+}
+
+#[test]
+fn e17_datagrams_carry_a_crowd_when_the_roster_does_not_fit() {
+    let mut scenario = Scenario::with(Config {
+        max_participants: 1000,
+        ..config()
+    });
+    scenario.join("host", ROOM);
+    let mut udp = scenario.phone("udp");
+    let mut tcp = scenario.phone("tcp");
+    tcp.transport = "tcp";
+    for phone in [&mut udp, &mut tcp] {
+        scenario.request(phone, "SUBSCRIBE", ROOM, &[("Event", "conference")], "");
+    }
+    for user in 0..200 {
+        scenario.join(&format!("u{user}"), ROOM);
+    }
+    scenario.pass(20);
+    assert_eq!(users(&scenario.rosters["udp"]), "host=+");
+    assert_eq!(users(&scenario.rosters["tcp"]).split(' ').count(), 201);
+    let state = scenario.rosters["udp"].conference_state.as_ref();
+    assert_eq!(state.and_then(|state| state.user_count), Some(201));
+}
