@@ -28,7 +28,7 @@ const RECENT_CHUNKS: usize = 16;
 pub(super) struct Copy {
     pub(super) stream: StreamKey,
     /// Number of its Message-ID, the same for every chunk (C24).
-    message: u64,
+    pub(super) message: u64,
     /// The length its sender announced.
     announced: Option<u64>,
     /// Octets written.
@@ -38,7 +38,7 @@ pub(super) struct Copy {
     /// Numbers of the last transactions.
     recent: VecDeque<u64>,
     /// It ends here; the receiver must still be told.
-    aborted: bool,
+    pub(super) aborted: bool,
 }
 
 impl Copy {
@@ -189,9 +189,18 @@ impl Switch {
             .collect();
         let last = connection.last_stream;
         let last = ready.iter().position(|it| Some(*it) == last);
+        let whole = |(_, stream): (SessionKey, StreamKey)| {
+            let stream = self.streams.get(stream);
+            stream.is_none_or(|stream| stream.whole)
+        };
+        match last.and_then(|place| ready.get(place)) {
+            // What is whole is soon over: that saves its receiver a chunk.
+            Some(&same) if whole(same) => return Some((same, false)),
+            _ => {}
+        }
         let place = last.map_or(0, |place| (place + 1) % ready.len());
         let next = *ready.get(place)?;
-        Some((next, ready.len() > 1))
+        Some((next, ready.len() > 1 && !whole(next)))
     }
 
     /// Writes up to `most` octets of one copy; ends it where it ends.
@@ -228,7 +237,7 @@ impl Switch {
         };
         let open = copy.chunk.is_some();
         if turn != Turn::Over {
-            session.copies.push(copy);
+            session.put_copy(copy);
         }
         if let Some(connection) = self.connections.get_mut(id) {
             connection.open = open.then_some((key, stream_key));
@@ -251,7 +260,7 @@ impl Switch {
         };
         if let Some(mut copy) = session.take_copy(stream) {
             copy.end(&Parts { session }, flag, batch);
-            session.copies.push(copy);
+            session.put_copy(copy);
         }
     }
 

@@ -213,7 +213,13 @@ impl Session {
 
     pub(super) fn take_copy(&mut self, stream: StreamKey) -> Option<Copy> {
         let index = self.copies.iter().position(|copy| copy.stream == stream)?;
-        Some(self.copies.swap_remove(index))
+        Some(self.copies.remove(index))
+    }
+
+    /// Puts a copy in its place: the oldest message comes first.
+    pub(super) fn put_copy(&mut self, copy: Copy) {
+        let place = self.copies.partition_point(|it| it.message < copy.message);
+        self.copies.insert(place, copy);
     }
 
     /// Whether the peer can be given this content.

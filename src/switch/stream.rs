@@ -123,7 +123,7 @@ impl Switch {
             // P06: the headers may be split over chunks, and not be in the first that comes.
             return self.keep_piece(key, facts, at, octets);
         }
-        let stream = self.begin_stream(key, facts, front)?;
+        let stream = self.begin_stream(now, key, facts, front)?;
         let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
         let before = session.assemblies.octets();
         let message = session.assemblies.get_mut(facts.name());
@@ -165,6 +165,7 @@ impl Switch {
     /// Fixes the recipients; `front` holds the CPIM headers.
     fn begin_stream(
         &mut self,
+        now: Moment,
         key: SessionKey,
         facts: &Facts<'_>,
         front: &[u8],
@@ -204,12 +205,36 @@ impl Switch {
         });
         self.counters.messages_in += 1;
         for receiver in receivers {
+            self.make_room(now, receiver);
             if let Some(session) = self.sessions.get_mut(receiver) {
                 let (message, _) = session.ids.next_id();
-                session.copies.push(Copy::new(stream, message, announced));
+                session.put_copy(Copy::new(stream, message, announced));
             }
         }
         Ok(stream)
+    }
+
+    /// Who has not taken earlier large messages in time loses the oldest of them: an outbox
+    /// bounds what waits for a receiver of these, too.
+    fn make_room(&mut self, now: Moment, receiver: SessionKey) {
+        let limit = self.config.outbox_bytes as u64 / 2;
+        while let Some(session) = self.sessions.get(receiver) {
+            let live = session.copies.iter().filter(|copy| !copy.aborted);
+            let waiting = live.clone().filter_map(|copy| {
+                let stream = self.streams.get(copy.stream)?;
+                Some(stream.window.end() - copy.sent)
+            });
+            if waiting.sum::<u64>() <= limit {
+                return;
+            }
+            let oldest = live.clone().next();
+            let Some(oldest) = oldest.map(|copy| copy.stream) else {
+                return;
+            };
+            self.leave_stream(oldest, receiver);
+            self.abort_copy(receiver, oldest);
+            self.lost_by_slowness(now, receiver, 1);
+        }
     }
 
     /// Octets of a message that is passed on.

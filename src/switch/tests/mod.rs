@@ -1,12 +1,16 @@
 //! The switch on virtual time, without sockets. Tests are named after the rows they prove.
 
 mod chunks;
+mod congestion;
+mod imdn;
 mod lifecycle;
 mod model;
+mod nicknames;
 mod reconcile;
 mod requests;
 mod rooms;
 mod streams;
+mod transactions;
 
 use std::collections::HashMap;
 use std::time::Duration;

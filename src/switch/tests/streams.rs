@@ -150,7 +150,7 @@ fn g26_a_large_message_in_one_send_is_passed_on_as_one_send_while_it_comes() {
 }
 
 #[test]
-fn g26_chunks_of_a_large_message_flow_into_one_send() {
+fn g26_g30_chunks_of_a_large_message_flow_into_one_send() {
     let (mut stage, alice, bob, _) = trio();
     let mut large = Large::new(200_000);
     while large.sent < large.body.len() {
@@ -275,7 +275,7 @@ fn c30_an_abort_and_a_sender_that_vanishes_are_passed_on() {
 }
 
 #[test]
-fn c21_a_large_send_yields_to_a_response_within_2048_octets() {
+fn c21_c24_c25_c26_a_large_send_yields_to_a_response_within_2048_octets() {
     let (mut stage, alice, bob, _) = trio();
     let mut large = Large::new(200_000);
     stage.give(alice, large.open(PIECE));

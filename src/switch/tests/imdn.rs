@@ -1,0 +1,67 @@
+//! Disposition notifications as room traffic: RFC 5438, RFC 3862.
+
+use super::*;
+
+fn wanting(from: &str) -> String {
+    format!(
+        "From: <sip:{from}@example.com>\r\nTo: <{LOBBY}>\r\nNS: imdn <urn:ietf:params:imdn>\r\n\
+         imdn.Message-ID: 34jk324j\r\nDateTime: 2026-01-01T12:00:00-08:00\r\n\
+         imdn.Disposition-Notification: positive-delivery, negative-delivery\r\n\
+         Require: no.such.thing\r\n\r\nContent-Type: text/plain\r\n\r\nhi"
+    )
+}
+
+fn notification(from: &str, to: &str) -> String {
+    let content = "<imdn><message-id>34jk324j</message-id><recipient-uri>im:bob@secret.example.com\
+                   </recipient-uri></imdn>";
+    cpim_to(from, to, content).replace(
+        "text/plain\r\n",
+        "message/imdn+xml\r\nContent-Disposition: notification\r\n",
+    )
+}
+
+#[test]
+fn p05_p10_p14_a_request_for_notifications_passes_unchanged() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let body = wanting("alice");
+    stage.give(alice, send("alice", "tid12345", &[], &body));
+    assert_eq!(stage.codes(alice), [200]);
+    // No IMDN-Record-Route, no DateTime of ours, and Require is the endpoints' business.
+    assert_eq!(stage.got(bob)[0].text(), body);
+}
+
+#[test]
+fn p12_p15_the_switch_makes_no_notifications_of_its_own() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.give(alice, send("alice", "tid12345", &[], &wanting("alice")));
+    stage.give(alice, send("alice", "tid12346", &[], &wanting("mallory")));
+    assert_eq!(
+        stage.codes(alice),
+        [200, 403],
+        "responses, and nothing else"
+    );
+    stage.raw(bob);
+    let body = notification("bob", "sip:alice@example.com");
+    stage.give(bob, send("bob", "tid12347", &[], &body));
+    assert_eq!(stage.codes(bob), [200], "none about a notification");
+    assert_eq!(stage.got(alice)[0].text(), body);
+}
+
+#[test]
+fn p13_who_is_anonymous_is_not_named_by_his_notification() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let mut facts = admission(LOBBY, "hidden");
+    facts.user = UserUri::new("sip:anonymous1@anonymous.invalid");
+    facts.uris = vec![facts.user.clone()];
+    let hidden = stage.enter(facts);
+    let body = notification("x", "sip:alice@example.com")
+        .replace("sip:x@example.com", "sip:anonymous1@anonymous.invalid");
+    stage.give(hidden, send("hidden", "tid12345", &[], &body));
+    assert_eq!(stage.codes(hidden), [200]);
+    let got = stage.got(alice);
+    assert!(!got[0].text().contains("secret"));
+    assert_eq!(got[0].text().len(), body.len());
+}

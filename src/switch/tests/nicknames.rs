@@ -1,0 +1,161 @@
+//! Nicknames: RFC 7701 §7.
+
+use super::*;
+
+fn nickname(name: &str, value: &str) -> String {
+    let header = format!("Use-Nickname: {value}");
+    request(
+        name,
+        "nick1234",
+        "NICKNAME",
+        &[&header],
+        "-------nick1234$\r\n",
+    )
+}
+
+fn named(nickname: Option<&str>, user: &str) -> Notice {
+    Notice::Nickname {
+        room: RoomUri::new(LOBBY),
+        user: UserUri::new(format!("sip:{user}@example.com")),
+        nickname: nickname.map(str::to_owned),
+    }
+}
+
+#[test]
+fn g60_g61_g62_g63_g65_g66_nicknames_are_taken_refused_and_freed() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.give(alice, nickname("alice", "\"Alice the Great\""));
+    assert_eq!(stage.codes(alice), [200]);
+    assert_eq!(stage.notices(), [named(Some("Alice the Great"), "alice")]);
+    // G62: the same to the eye.
+    for same in [
+        "\"Alice the Great\"",
+        "\"  alice  THE great \"",
+        "\"\u{ff21}lice the Great\"",
+    ] {
+        stage.give(bob, nickname("bob", same));
+        assert_eq!(stage.codes(bob), [425], "{same}");
+    }
+    stage.give(bob, nickname("bob", "\"broken"));
+    assert_eq!(stage.codes(bob), [424]);
+    // G65: the old one is free only once the new one is accepted.
+    stage.give(alice, nickname("alice", "\"Al\""));
+    stage.give(bob, nickname("bob", "\"Alice the Great\""));
+    assert_eq!(stage.codes(bob), [200]);
+    // G63: the same user may have it on another device; G66: the empty one removes it.
+    let tablet = stage.join("alice-tablet");
+    stage.give(tablet, nickname("alice-tablet", "\"Al\""));
+    assert_eq!(stage.codes(tablet), [200]);
+    stage.notices();
+    stage.give(alice, nickname("alice", "\"\""));
+    assert_eq!(stage.notices(), [named(None, "alice")]);
+}
+
+#[test]
+fn g61_a_room_without_nicknames_is_403() {
+    let mut stage = Stage::new();
+    let mut facts = admission(LOBBY, "alice");
+    facts.policy.nicknames = false;
+    let alice = stage.enter(facts);
+    stage.give(alice, nickname("alice", "\"Al\""));
+    assert_eq!(stage.codes(alice), [403]);
+}
+
+fn set(stage: &mut Stage, id: ConnectionId, name: &str, value: &str) -> u16 {
+    stage.give(id, nickname(name, &format!("\"{value}\"")));
+    let code = stage.codes(id)[0];
+    stage.notices();
+    code
+}
+
+#[test]
+fn g63_g64_another_device_may_take_the_same_nickname_and_gets_none_by_itself() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    assert_eq!(set(&mut stage, alice, "alice", "Al"), 200);
+    stage.admit(admission(LOBBY, "alice-tablet"));
+    let tablet = stage.switch.opened(stage.now);
+    stage.give(tablet, empty_send("alice-tablet", "tid12345"));
+    let told = stage.notices();
+    let nicknames = told
+        .iter()
+        .filter(|it| matches!(it, Notice::Nickname { .. }));
+    assert_eq!(nicknames.count(), 0);
+    assert_eq!(stage.codes(tablet), [200]);
+    assert_eq!(set(&mut stage, tablet, "alice-tablet", "Al"), 200);
+}
+
+#[test]
+fn g65_a_failed_change_keeps_the_old_nickname() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    assert_eq!(set(&mut stage, alice, "alice", "Al"), 200);
+    assert_eq!(set(&mut stage, bob, "bob", "Bobby"), 200);
+    assert_eq!(set(&mut stage, alice, "alice", "bobby"), 425);
+    assert_eq!(set(&mut stage, bob, "bob", "al"), 425, "still alice's");
+}
+
+#[test]
+fn g66_an_empty_nickname_removes_it_and_is_no_error() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    assert_eq!(set(&mut stage, alice, "alice", ""), 200, "there was none");
+    assert_eq!(set(&mut stage, alice, "alice", "Al"), 200);
+    assert_eq!(set(&mut stage, alice, "alice", ""), 200);
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 200);
+}
+
+#[test]
+fn g67_the_nickname_of_who_has_left_is_kept_for_him_for_a_while() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    assert_eq!(set(&mut stage, alice, "alice", "Al"), 200);
+    stage.switch.closed(stage.now, alice);
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 425);
+    let alice = stage.join("alice");
+    assert_eq!(
+        set(&mut stage, alice, "alice", "Al"),
+        200,
+        "its holder reclaims it"
+    );
+    stage.switch.closed(stage.now, alice);
+    stage.pass(Duration::from_secs(599));
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 425);
+    stage.pass(Duration::from_secs(2));
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 200);
+}
+
+#[test]
+fn g61_reserved_words_and_the_addresses_of_others_are_425() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.join("bob");
+    for taken in [
+        "Admin",
+        " SYSTEM ",
+        "bob@example.com",
+        "sip:BOB@example.com",
+    ] {
+        assert_eq!(set(&mut stage, alice, "alice", taken), 425, "{taken}");
+    }
+    assert_eq!(set(&mut stage, alice, "alice", "alice@example.com"), 200);
+    assert_eq!(set(&mut stage, alice, "alice", "bob"), 200);
+}
+
+#[test]
+fn g69_nicknames_that_look_alike_are_425_where_the_operator_says_so() {
+    for (confusables, code) in [(false, 200), (true, 425)] {
+        let config = Config {
+            nickname_confusables: confusables,
+            ..config()
+        };
+        let mut stage = Stage::with(config, Box::new(Alone));
+        let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+        assert_eq!(set(&mut stage, alice, "alice", "paypal"), 200);
+        let cyrillic = "p\u{430}yp\u{430}l";
+        assert_eq!(set(&mut stage, bob, "bob", cyrillic), code);
+        assert_eq!(set(&mut stage, bob, "bob", "\u{430}dmin"), code);
+        assert_eq!(set(&mut stage, bob, "bob", "Bobby"), 200);
+    }
+}
