@@ -29,7 +29,7 @@ pub(super) struct Connection {
     /// Octets the decoder has not used yet.
     pub(super) unread: Vec<u8>,
     /// A SEND whose end has not come yet.
-    pub(super) incoming: Option<Box<Incoming>>,
+    pub(super) incoming: Option<Incoming>,
     /// Responses and reports; they go before any copy (RFC 4975 §7.1.1, C21).
     pub(super) replies: Vec<u8>,
     /// Sessions bound to it.
@@ -70,7 +70,7 @@ impl Connection {
 
     /// Octets held of a SEND whose end has not come.
     pub(super) fn held(&self) -> usize {
-        match self.incoming.as_deref() {
+        match &self.incoming {
             Some(Incoming::Send(sending)) => sending.octets.len(),
             _ => 0,
         }

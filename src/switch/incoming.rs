@@ -13,7 +13,7 @@ pub(super) enum Incoming {
     /// It has been answered; the rest is of no use.
     Skip,
     /// It is for this session.
-    Send(Sending),
+    Send(Box<Sending>),
 }
 
 /// What of a SEND for a session here has come.

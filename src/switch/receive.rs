@@ -166,7 +166,7 @@ impl Switch {
             Target::Here(key) => {
                 self.bind(now, id, key);
                 match self.screen(key, &facts) {
-                    Ok(()) => Incoming::Send(self.sending(key, &facts)),
+                    Ok(()) => Incoming::Send(Box::new(self.sending(key, &facts))),
                     Err(code) => {
                         self.reply(id, &facts, code);
                         Incoming::Skip
@@ -175,7 +175,7 @@ impl Switch {
             }
         };
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.incoming = Some(Box::new(incoming));
+            connection.incoming = Some(incoming);
         }
     }
 
@@ -202,7 +202,7 @@ impl Switch {
         let Some(mut incoming) = connection.incoming.take() else {
             return;
         };
-        match &mut *incoming {
+        match &mut incoming {
             Incoming::Elsewhere(owner) => self.pass_on(id, *owner, raw),
             Incoming::Skip => {}
             Incoming::Send(sending) if sending.refused => {}
@@ -248,7 +248,7 @@ impl Switch {
         let Some(incoming) = connection.and_then(|it| it.incoming.take()) else {
             return;
         };
-        match *incoming {
+        match incoming {
             Incoming::Elsewhere(owner) => self.pass_on(id, owner, raw),
             Incoming::Skip => {}
             Incoming::Send(sending) if sending.refused => {

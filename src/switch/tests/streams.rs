@@ -135,7 +135,7 @@ fn g26_a_large_message_in_one_send_is_passed_on_as_one_send_while_it_comes() {
         assert_eq!(chunks[0].header("Byte-Range"), range);
     }
     while large.sent < large.body.len() {
-        stage.give(alice, large.part(PIECE).to_vec());
+        stage.give(alice, large.part(PIECE));
     }
     stage.give(alice, large.close('$'));
     assert_eq!(stage.codes(alice), [200]);
@@ -281,7 +281,7 @@ fn c21_c24_c25_c26_a_large_send_yields_to_a_response_within_2048_octets() {
     stage.give(alice, large.open(PIECE));
     stage.chunks(bob);
     stage.give(bob, empty_send("bob", "tid12345"));
-    stage.give(alice, large.part(PIECE).to_vec());
+    stage.give(alice, large.part(PIECE));
     let chunks = stage.chunks(bob);
     assert_eq!(chunks[0].flag, Some('+'));
     assert_eq!(chunks[0].body.len(), PIECE);
@@ -320,7 +320,7 @@ fn c21_a_small_message_of_the_room_passes_a_large_one() {
     assert_eq!(chunks.len(), 2, "{chunks:?}");
     assert_eq!(chunks[0].flag, Some('+'));
     assert!(chunks[1].body.ends_with(b"quick"));
-    stage.give(alice, large.part(1_000_000).to_vec());
+    stage.give(alice, large.part(1_000_000));
     stage.give(alice, large.close('$'));
     let got = messages(&stage.chunks(bob));
     assert_eq!(got[0], (large.body.clone(), Some('$')));
@@ -343,11 +343,11 @@ fn c23_no_chunk_is_smaller_than_2048_octets_while_more_is_there() {
     stage.give(alice, large.open(PIECE));
     stage.switch.blocked(bob, false);
     for round in 0..30 {
-        stage.give(alice, large.part(1000).to_vec());
+        stage.give(alice, large.part(1000));
         let tid = format!("tid123{round:02}");
         stage.give(carol, send("carol", &tid, &[], &cpim("carol", &tid)));
     }
-    stage.give(alice, large.part(1_000_000).to_vec());
+    stage.give(alice, large.part(1_000_000));
     stage.give(alice, large.close('$'));
     let chunks = stage.chunks(bob);
     let id = chunks[0].header("Message-ID").to_owned();
@@ -381,8 +381,8 @@ fn c22_two_large_messages_take_turns() {
         "{ids:?}"
     );
     for _ in 0..7 {
-        stage.give(alice, one.part(120_000).to_vec());
-        stage.give(dave, two.part(120_000).to_vec());
+        stage.give(alice, one.part(120_000));
+        stage.give(dave, two.part(120_000));
     }
     stage.give(alice, one.close('$'));
     stage.give(dave, two.close('$'));
@@ -416,7 +416,7 @@ fn c31_a_receivers_413_stops_the_message_for_that_receiver_only() {
         }
         let chunks = stage.chunks(bob);
         assert_eq!((chunks.len(), chunks[0].flag), (1, Some('#')), "at once");
-        stage.give(alice, large.part(1_000_000).to_vec());
+        stage.give(alice, large.part(1_000_000));
         stage.give(alice, large.close('$'));
         assert_eq!(stage.chunks(bob).len(), 1);
         assert_eq!(messages(&stage.chunks(carol)), [(large.body, Some('$'))]);
@@ -440,7 +440,7 @@ fn c31_a_large_message_that_is_refused_is_refused_in_the_middle() {
     let mut large = Large::of(cpim("mallory", &pattern(200_000)));
     stage.give(alice, large.open(PIECE));
     assert_eq!(stage.codes(alice), [403], "G21, and at once");
-    stage.give(alice, large.part(1_000_000).to_vec());
+    stage.give(alice, large.part(1_000_000));
     stage.give(alice, large.close('$'));
     assert!(stage.codes(alice).is_empty());
     assert!(stage.chunks(bob).is_empty());
@@ -495,7 +495,7 @@ fn c04_our_end_line_is_never_in_a_large_body() {
     let trap = format!("\r\n-------{tid}$\r\n-------{tid}#\r\n");
     large.body[95_000..95_000 + trap.len()].copy_from_slice(trap.as_bytes());
     for octets in [5_005, 3, 10, 1, 60_000] {
-        stage.give(alice, large.part(octets).to_vec());
+        stage.give(alice, large.part(octets));
     }
     stage.give(alice, large.close('$'));
     let chunks = stage.chunks(bob);
@@ -518,7 +518,7 @@ fn c46_g44_a_large_message_is_reported_once_and_whole() {
             alice,
             head.replacen("Content-Type", "Success-Report: yes\r\nContent-Type", 1),
         );
-        stage.give(alice, large.part(1_000_000).to_vec());
+        stage.give(alice, large.part(1_000_000));
         stage.give(alice, large.close('$'));
         let got = stage.got(alice);
         assert_eq!(got.len(), 2);
@@ -537,7 +537,7 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     let mut large = Large::new(600_000);
     stage.give(alice, large.open(PIECE));
     while !stage.switch.paused(alice) {
-        stage.give(alice, large.part(PIECE).to_vec());
+        stage.give(alice, large.part(PIECE));
         assert!(stage.switch.held <= config().outbox_bytes, "bounded");
     }
     assert!(large.sent < config().outbox_bytes);
@@ -550,14 +550,14 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     // He does not.
     stage.switch.blocked(bob, true);
     while !stage.switch.paused(alice) {
-        stage.give(alice, large.part(PIECE).to_vec());
+        stage.give(alice, large.part(PIECE));
     }
     stage.pass(Duration::from_secs(1));
     assert!(stage.switch.paused(alice));
     stage.pass(Duration::from_secs(2));
     assert!(!stage.switch.paused(alice));
     assert_eq!(stage.switch.poll_resume(), Some(alice));
-    stage.give(alice, large.part(1_000_000).to_vec());
+    stage.give(alice, large.part(1_000_000));
     stage.give(alice, large.close('$'));
     assert_eq!(
         messages(&stage.chunks(carol)),
@@ -596,7 +596,7 @@ fn what_the_socket_did_not_take_of_a_large_body_is_taken_back() {
         "a small message waits for no more"
     );
     assert!(chunks[1].body.ends_with(b"quick"));
-    stage.give(alice, large.part(1_000_000).to_vec());
+    stage.give(alice, large.part(1_000_000));
     stage.give(alice, large.close('$'));
     assert_eq!(messages(&stage.chunks(bob))[0], (large.body, Some('$')));
 }
@@ -609,7 +609,7 @@ fn a_shared_connection_gets_whole_sends_only() {
     stage.give(alice, large.open(PIECE));
     while large.sent < large.body.len() {
         assert!(stage.chunks(bob).iter().all(|it| it.flag.is_some()));
-        stage.give(alice, large.part(PIECE).to_vec());
+        stage.give(alice, large.part(PIECE));
     }
     stage.give(alice, large.close('$'));
     assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
