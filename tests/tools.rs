@@ -1,11 +1,19 @@
 //! `msrp-chat check` and `msrp-chat load` as an operator uses them, against real proxies: what
 //! is in order is said to be, and what is broken is found at its step, with what mends it.
 
+#[path = "tls/certificates.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the tests of TLS itself use more of it"
+)]
+mod certificates;
 #[path = "harness/mod.rs"]
 mod harness;
 
 use std::process::{Command, Output};
 
+use certificates::{Authority, Folder};
 use harness::host::{Family, Host};
 use harness::on_every_host;
 use harness::plan::{Plan, free_port};
@@ -145,6 +153,45 @@ fn accounts_are_asked_for() {
             "{output:?}"
         );
         assert!(seen(&steps, "message").contains("403"), "{output:?}");
+        proxy.stop();
+    });
+}
+
+#[test]
+fn the_certificate_is_looked_at() {
+    on_every_host(|host| {
+        let files = Folder::new();
+        let authority = Authority::new();
+        let own = files.files(&authority.certify(&["127.0.0.1"]));
+        let proxy = Plan::new(host)
+            .example("tls")
+            .parameter("tls_certificate", own.certificate.display())
+            .parameter("tls_private_key", own.private_key.display())
+            .start();
+        let room = proxy.room("lobby");
+        let ca = files.ca_list(&authority);
+        let ca = ca.to_str().expect("UTF-8");
+        let line = ["check", "--json", "--msrps", "--ca", ca, &room];
+        let (status, steps, output) = msrp_chat(&line);
+        assert_eq!(status, 0, "{output:?}");
+        assert!(
+            seen(&steps, "certificate").contains("vouches"),
+            "{output:?}"
+        );
+        // Without its authority it is at least the one that SIP has announced.
+        let (status, steps, output) = msrp_chat(&["check", "--json", "--msrps", &room]);
+        assert_eq!(status, 0, "{output:?}");
+        assert!(
+            seen(&steps, "certificate").contains("UnknownIssuer"),
+            "{output:?}"
+        );
+        assert_eq!(steps.last().expect("an end")["warnings"], 1);
+        fails_at("join", "--msrps", &[&room]);
+        let large = [
+            "--json", "--msrps", "--size", "30000", "--rate", "20", "--for", "1", &room,
+        ];
+        let (status, _, output) = msrp_chat(&[&["load"], &large[..]].concat());
+        assert_eq!(status, 0, "{output:?}");
         proxy.stop();
     });
 }

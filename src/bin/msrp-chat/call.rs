@@ -74,7 +74,8 @@ pub(crate) async fn open(caller: &Caller) -> Result<(Transport, Agent, Me), Fail
     random.fill(&mut id);
     let session = token(&mut random, SESSION_ID_CHARACTERS);
     let local = transport.local();
-    let stream = Stream::new(local.ip(), &session, u64::from(u32::from_be_bytes(id)));
+    let id = u64::from(u32::from_be_bytes(id));
+    let stream = Stream::new(local.ip(), caller.access.msrps, &session, id);
     let identity = Identity {
         from: NameAddr {
             display: caller.name.clone(),

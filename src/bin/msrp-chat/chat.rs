@@ -209,8 +209,10 @@ impl Chat {
     async fn connect(&mut self) {
         let now = self.clock.now();
         let stream = self.agent.stream();
-        let path = stream.peer.as_ref().map(|peer| peer.path.clone());
-        match Connection::open(&path.unwrap_or_default()).await {
+        let Some(peer) = stream.peer.clone() else {
+            return;
+        };
+        match Connection::open(&peer, self.arguments.access.ca.as_deref()).await {
             Ok(connection) => {
                 let me = (self.arguments.name.as_str(), self.me.uri.as_str());
                 let room = self.me.room.as_str();

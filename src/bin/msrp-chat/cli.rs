@@ -4,6 +4,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use msrp_conference::wire::sip::Uri;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where a password may stand so that it does not show in the process list.
@@ -114,6 +115,12 @@ pub(crate) struct Access {
     /// Use TCP instead of UDP for SIP
     #[arg(long)]
     pub(crate) tcp: bool,
+    /// Encrypt the chat: MSRP over TLS
+    #[arg(long)]
+    pub(crate) msrps: bool,
+    /// Authorities to believe, PEM (default: those of this machine)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// Send all SIP to this server instead of the room's host
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) proxy: Option<String>,
@@ -304,7 +311,9 @@ impl Arguments {
 fn sip_uri(text: &str) -> Result<String, String> {
     match text.parse::<Uri>() {
         Ok(uri) if uri.scheme == "sip" && uri.user.is_some() => Ok(text.to_owned()),
-        Ok(uri) if uri.scheme == "sips" => Err("TLS is not supported yet: use sip:".to_owned()),
+        Ok(uri) if uri.scheme == "sips" => Err(
+            "SIP over TLS is not supported yet: use sip: (--msrps encrypts the chat)".to_owned(),
+        ),
         _ => Err("write it as sip:NAME@HOST or sip:NAME@HOST:PORT".to_owned()),
     }
 }

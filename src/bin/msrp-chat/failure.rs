@@ -129,7 +129,8 @@ fn sip_advice(code: u16) -> &'static str {
         480 => "The room is closed at the moment: try again later.",
         486 | 600 => "The room is full: try again later.",
         415 | 488 | 606 => {
-            "Server and client have no kind of chat in common: is this a chat room at all?"
+            "Server and client have no kind of chat in common: is this a chat room at all? One \
+             that only takes encrypted chat wants --msrps; one without TLS wants it left out."
         }
         501 | 405 => "The server takes no calls at this address: is this the right server?",
         503 => "The server cannot take anybody just now: try again in a minute.",

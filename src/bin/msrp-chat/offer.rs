@@ -1,5 +1,6 @@
 //! Our side of the media, in offers and answers (RFC 4975 §8, RFC 6135, RFC 7701 §8).
 
+use msrp_conference::wire::fingerprint::{Fingerprint, MAX_FINGERPRINTS};
 use msrp_conference::wire::msrp::UriRef;
 use msrp_conference::wire::sdp::{Attribute, Description, Media};
 use std::net::IpAddr;
@@ -11,6 +12,8 @@ const DISCARD_PORT: u16 = 9;
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     address: IpAddr,
+    /// MSRP over TLS.
+    secure: bool,
     /// Our MSRP URI.
     pub(crate) own_uri: String,
     id: u64,
@@ -29,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) cpim: bool,
     /// What the room can do: `nickname`, `private-messages` (RFC 7701 §8).
     pub(crate) chatroom: Option<String>,
+    /// What its certificate is announced by (RFC 8122).
+    pub(crate) fingerprints: Vec<Fingerprint>,
 }
 
 /// Why we cannot use what the room said.
@@ -38,8 +43,10 @@ pub(crate) enum StreamError {
     NotSdp,
     #[error("the server offers no chat at this address")]
     NoChat,
-    #[error("the server wants TLS for chat, which this client does not have yet")]
+    #[error("the server wants TLS for the chat: give --msrps")]
     Tls,
+    #[error("the server does not encrypt the chat, and --msrps was given")]
+    NoTls,
     #[error("the server waits for us to listen, which this client does not do")]
     Direction,
     #[error("the server gave no usable chat address")]
@@ -48,14 +55,16 @@ pub(crate) enum StreamError {
 
 impl Stream {
     /// `session` is the random session-id, `id` the number in `o=`.
-    pub(crate) fn new(address: IpAddr, session: &str, id: u64) -> Self {
+    pub(crate) fn new(address: IpAddr, secure: bool, session: &str, id: u64) -> Self {
+        let scheme = if secure { "msrps" } else { "msrp" };
         let host = match address {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("[{address}]"),
         };
         Self {
             address,
-            own_uri: format!("msrp://{host}:{DISCARD_PORT}/{session};tcp"),
+            secure,
+            own_uri: format!("{scheme}://{host}:{DISCARD_PORT}/{session};tcp"),
             id,
             version: 0,
             sent: None,
@@ -65,7 +74,12 @@ impl Stream {
 
     /// The media line we want; the same text every time, so that a refresh changes nothing.
     pub(crate) fn offer(&mut self) -> String {
-        let media = self.media("TCP/MSRP");
+        let protocol = if self.secure {
+            "TCP/TLS/MSRP"
+        } else {
+            "TCP/MSRP"
+        };
+        let media = self.media(protocol);
         self.describe(vec![media])
     }
 
@@ -97,9 +111,8 @@ impl Stream {
         let media = description.media.iter().find(|media| is_chat(media));
         let media = media.ok_or(StreamError::NoChat)?;
         let value = |name| media.attribute(name).flatten();
-        if media.protocol.to_ascii_uppercase().contains("TLS") {
-            return Err(StreamError::Tls);
-        }
+        let secure = media.protocol.to_ascii_uppercase().contains("TLS");
+        self.agree(secure)?;
         if value("setup").is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {
             return Err(StreamError::Direction);
         }
@@ -109,9 +122,7 @@ impl Stream {
             .collect::<Result<_, _>>()
             .map_err(|_| StreamError::Path)?;
         let first = hops.first().ok_or(StreamError::Path)?;
-        if first.secure() {
-            return Err(StreamError::Tls);
-        }
+        self.agree(first.secure())?;
         if first.port().is_none() {
             return Err(StreamError::Path);
         }
@@ -128,6 +139,13 @@ impl Stream {
                 .collect::<Vec<_>>()
                 .join(" "),
             cpim: types.split_whitespace().any(cpim),
+            fingerprints: [&media.attributes, &description.attributes]
+                .into_iter()
+                .flatten()
+                .filter(|attribute| attribute.name.eq_ignore_ascii_case("fingerprint"))
+                .filter_map(|attribute| attribute.value.as_deref()?.parse().ok())
+                .take(MAX_FINGERPRINTS)
+                .collect(),
             chatroom: media
                 .attribute("chatroom")
                 .map(|value| value.unwrap_or_default().to_owned()),
@@ -138,6 +156,15 @@ impl Stream {
             .is_some_and(|known| known.path != peer.path);
         self.peer = Some(peer);
         Ok(changed)
+    }
+
+    /// The room answers with what we asked for, or we do not talk.
+    fn agree(&self, secure: bool) -> Result<(), StreamError> {
+        match (self.secure, secure) {
+            (false, true) => Err(StreamError::Tls),
+            (true, false) => Err(StreamError::NoTls),
+            _ => Ok(()),
+        }
     }
 
     fn media(&self, protocol: &str) -> Media {
@@ -197,7 +224,7 @@ mod tests {
         a=path:msrp://192.0.2.1:2855/s3ss;tcp\r\na=setup:passive\r\n";
 
     fn stream() -> Stream {
-        Stream::new("192.0.2.7".parse().unwrap(), "own", 42)
+        Stream::new("192.0.2.7".parse().unwrap(), false, "own", 42)
     }
 
     #[test]
@@ -240,6 +267,21 @@ mod tests {
             let text = ROOM.replace(from, to);
             assert_eq!(stream().read(text.as_bytes()), Err(error), "{to}");
         }
+    }
+
+    #[test]
+    fn c60_tls_is_offered_and_taken() {
+        let mut stream = Stream::new("192.0.2.7".parse().unwrap(), true, "own", 42);
+        let offer = stream.offer();
+        assert!(offer.contains("TCP/TLS/MSRP") && offer.contains("a=path:msrps://192.0.2.7:9/own"));
+        assert_eq!(stream.read(ROOM.as_bytes()), Err(StreamError::NoTls));
+        let digest = vec!["07"; 32].join(":");
+        let room = ROOM
+            .replace("TCP/MSRP", "TCP/TLS/MSRP")
+            .replace("msrp://", "msrps://")
+            + &format!("a=fingerprint:SHA-256 {digest}\r\n");
+        assert_eq!(stream.read(room.as_bytes()), Ok(false));
+        assert_eq!(stream.peer.unwrap().fingerprints.len(), 1);
     }
 
     #[test]

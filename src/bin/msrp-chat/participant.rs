@@ -4,13 +4,14 @@
 use crate::call::{self, Caller, Me};
 use crate::failure::Failure;
 use crate::msrp::connection::Connection;
-use crate::msrp::{Happening, Received, Session};
+use crate::msrp::{Happening, Received, Session, Trust};
 use crate::offer::Peer;
 use crate::roster::{Roster, RosterError};
 use crate::sip::transport::Transport;
 use crate::sip::{Agent, Capabilities, Event};
 use msrp_conference::entropy;
 use msrp_conference::time::{Clock, Moment};
+use std::path::PathBuf;
 use tokio::time::sleep;
 
 /// What happens to a participant.
@@ -49,6 +50,7 @@ pub(crate) struct Participant {
     clock: Clock,
     name: String,
     me: Me,
+    authorities: Option<PathBuf>,
     transport: Transport,
     agent: Agent,
     session: Option<Session>,
@@ -64,6 +66,7 @@ impl Participant {
             clock,
             name: caller.name.clone(),
             me,
+            authorities: caller.access.ca.clone(),
             transport,
             agent,
             session: None,
@@ -84,8 +87,10 @@ impl Participant {
 
     /// Opens the chat connection after `Accepted` or `Moved` and binds it.
     pub(crate) async fn connect(&mut self) -> Result<(), Failure> {
-        let path = self.peer().map(|peer| peer.path.clone());
-        let connection = Connection::open(&path.unwrap_or_default()).await?;
+        let Some(peer) = self.peer().cloned() else {
+            return Ok(());
+        };
+        let connection = Connection::open(&peer, self.authorities.as_deref()).await?;
         let session = Session::start(
             self.clock.now(),
             self.agent.stream(),
@@ -119,6 +124,11 @@ impl Participant {
     /// Our address of record.
     pub(crate) fn address(&self) -> &str {
         &self.me.uri
+    }
+
+    /// Why the room's certificate is believed; `None` without TLS.
+    pub(crate) fn trust(&self) -> Option<&Trust> {
+        self.connection.as_ref()?.trust()
     }
 
     /// The call itself.

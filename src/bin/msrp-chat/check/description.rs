@@ -83,6 +83,7 @@ mod tests {
             path: path.into(),
             cpim: true,
             chatroom: Some("nickname".into()),
+            fingerprints: Vec::new(),
         };
         judge(&peer, server.parse().unwrap()).verdict
     }

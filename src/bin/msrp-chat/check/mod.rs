@@ -8,7 +8,7 @@ mod report;
 use crate::call::{self, Caller};
 use crate::cli::{Access, CheckArguments, identity_at};
 use crate::failure::Failure;
-use crate::msrp::same_address;
+use crate::msrp::{ENCRYPT, Trust, same_address};
 use crate::screen::text_of;
 use msrp_conference::entropy::{self, token};
 use msrp_conference::time::{Clock, Moment};
@@ -185,8 +185,13 @@ impl Check {
 
     async fn connection(&mut self, party: &mut Party) -> Step {
         let place = place(party);
+        let reached = Finding::fine(format!("{place} takes connections"));
         let finding = match party.participant.connect().await {
-            Ok(()) => Finding::fine(format!("{place} takes connections")),
+            Ok(()) => reached,
+            Err(failure) if failure.what == ENCRYPT => {
+                self.done("connection", reached)?;
+                return Err(self.failed("certificate", failure));
+            }
             Err(failure) => Finding::failed(
                 failure.reason,
                 "SIP passes and MSRP does not: is the port of `listen` open in the firewall \
@@ -197,11 +202,14 @@ impl Check {
     }
 
     fn certificate(&mut self, party: &Party) -> Step {
-        let path = party.participant.peer().map_or("", |peer| &peer.path);
-        let secure = UriRef::parse(path.split(' ').next().unwrap_or_default());
-        let finding = match secure.is_ok_and(|uri| uri.secure()) {
-            true => Finding::fine("the server's certificate is good"),
-            false => Finding::skipped("the chat is not encrypted", ""),
+        let finding = match party.participant.trust() {
+            None => Finding::skipped("the chat is not encrypted; --msrps asks for it", ""),
+            Some(Trust::Vouched) => Finding::fine("an authority vouches for the certificate"),
+            Some(Trust::Announced(against)) => Finding::warning(
+                format!("the certificate is the announced one, but: {against}"),
+                "Clients that go by authorities will refuse it: see docs/tls.md, or give its \
+                 authority with --ca.",
+            ),
         };
         self.done("certificate", finding)
     }

@@ -26,8 +26,8 @@ pub(super) struct Member<'a> {
     pub(super) caller: Caller,
     /// When it joins.
     pub(super) at: Moment,
-    /// When it speaks first.
-    pub(super) speaks: Moment,
+    /// When it speaks first, counted from when talking begins.
+    pub(super) turn: Duration,
 }
 
 /// It is no longer in the room.
@@ -35,7 +35,7 @@ struct Out;
 
 impl Member<'_> {
     /// Its whole life.
-    pub(super) async fn live(mut self) {
+    pub(super) async fn live(self) {
         let clock = self.run.clock;
         tokio::time::sleep(self.at.saturating_since(clock.now())).await;
         let begun = clock.now();
@@ -72,32 +72,41 @@ impl Member<'_> {
         Err(Failure::silence("join"))
     }
 
-    async fn talk(&mut self, participant: &mut Participant) {
+    async fn talk(&self, participant: &mut Participant) {
         let clock = self.run.clock;
+        let mut said = 0;
         while !self.run.over(clock.now()) {
-            let talking = clock.now() < self.run.talks_until;
-            let wake = match talking {
-                true => self.speaks.min(clock.now() + LOOK),
-                false => clock.now() + LOOK,
-            };
+            let now = clock.now();
+            let next = self.next_word(now, said);
+            let wake = next.unwrap_or(now + LOOK).min(now + LOOK);
             if let Some(news) = participant.next(wake).await
                 && let Err(Out) = self.take(participant, news).await
             {
                 self.run.figures.borrow_mut().lost += 1;
                 break;
             }
-            let now = clock.now();
-            if self.speaks <= now && now < self.run.talks_until {
-                self.speaks = self.speaks + self.run.pause;
-                let micros = now.since_epoch().as_micros();
-                let text = format!("{MARK} {micros} ");
-                let fill = self.run.size.saturating_sub(text.len());
-                if participant.say(&(text + &"x".repeat(fill))) {
-                    self.run.figures.borrow_mut().said(self.room);
-                }
+            if next.is_some_and(|at| at <= clock.now()) {
+                said += 1;
+                self.speak(participant);
             }
         }
         self.run.figures.borrow_mut().gone(self.room);
+    }
+
+    /// When it has something to say next; `None` before talking begins and after it ends.
+    fn next_word(&self, now: Moment, said: u32) -> Option<Moment> {
+        let began = self.run.talk_began(now)?;
+        let at = began + self.turn + self.run.pause.saturating_mul(said);
+        (at < self.run.talk_ends(now)?).then_some(at)
+    }
+
+    fn speak(&self, participant: &mut Participant) {
+        let micros = self.run.clock.now().since_epoch().as_micros();
+        let text = format!("{MARK} {micros} ");
+        let fill = self.run.size.saturating_sub(text.len());
+        if participant.say(&(text + &"x".repeat(fill))) {
+            self.run.figures.borrow_mut().said(self.room);
+        }
     }
 
     async fn take(&self, participant: &mut Participant, news: News) -> Result<(), Out> {

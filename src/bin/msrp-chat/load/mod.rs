@@ -11,7 +11,7 @@ use figures::Figures;
 use member::Member;
 use msrp_conference::time::{Clock, Moment};
 use msrp_conference::wire::sip::Uri;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -37,19 +37,46 @@ struct Run {
     clock: Clock,
     figures: RefCell<Figures>,
     began: Moment,
-    talks_until: Moment,
+    /// When all have been sent for.
+    ramp_over: Moment,
+    /// When everybody's join was decided; nobody speaks before, so that everybody hears.
+    talk_began: Cell<Option<Moment>>,
+    talk_for: Duration,
     /// Between two messages of the same participant.
     pause: Duration,
     size: usize,
 }
 
 impl Run {
+    /// When talking began; `None` while joins are undecided.
+    fn talk_began(&self, now: Moment) -> Option<Moment> {
+        let decided = || self.figures.borrow().all_answered() || now >= self.ramp_over + JOIN_SLACK;
+        if self.talk_began.get().is_none() && decided() {
+            self.talk_began.set(Some(now));
+        }
+        self.talk_began.get()
+    }
+
+    /// Until when is talked.
+    fn talk_ends(&self, now: Moment) -> Option<Moment> {
+        self.talk_began(now).map(|began| began + self.talk_for)
+    }
+
     /// All has been said and has come, or will not.
     fn over(&self, now: Moment) -> bool {
-        let figures = self.figures.borrow();
-        now >= self.talks_until
-            && ((figures.all_delivered() && figures.all_answered())
-                || now >= self.talks_until + SETTLE)
+        self.talk_ends(now).is_some_and(|end| {
+            now >= end && (self.figures.borrow().all_delivered() || now >= end + SETTLE)
+        })
+    }
+
+    /// How much of the run is done, 0 to 1: joining and talking count by the time they take.
+    fn share(&self, now: Moment) -> f64 {
+        let ramp = self.ramp_over.saturating_since(self.began);
+        let joined = now.saturating_since(self.began).min(ramp);
+        let talk_began = self.talk_began.get();
+        let talked = talk_began.map_or(Duration::ZERO, |began| now.saturating_since(began));
+        let whole = (ramp + self.talk_for).as_secs_f64().max(0.001);
+        ((joined + talked).as_secs_f64() / whole).min(1.0)
     }
 }
 
@@ -71,7 +98,9 @@ pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
         clock,
         figures: RefCell::new(Figures::new(arguments.participants, arguments.rooms)),
         began,
-        talks_until: began + ramp + arguments.talk_for,
+        ramp_over: began + ramp,
+        talk_began: Cell::new(None),
+        talk_for: arguments.talk_for,
         pause: Duration::from_secs_f64(members / arguments.rate),
         size: arguments.size as usize,
     });
@@ -80,7 +109,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
         .map(|number| {
             let (run, arguments) = (run.clone(), arguments.clone());
             local.spawn_local(async move {
-                member(&run, &arguments, number, ramp).live().await;
+                member(&run, &arguments, number).live().await;
             })
         })
         .collect();
@@ -105,11 +134,11 @@ pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
 
 /// However slow the server: this long and no longer.
 fn limit(run: &Run) -> Duration {
-    run.talks_until.saturating_since(run.began) + JOIN_SLACK + SETTLE
+    run.ramp_over.saturating_since(run.began) + JOIN_SLACK + run.talk_for + SETTLE + JOIN_SLACK
 }
 
-/// Participant `number`: joins in its turn; speaks, once all have been sent for, in its turn.
-fn member<'a>(run: &'a Run, arguments: &LoadArguments, number: u32, ramp: Duration) -> Member<'a> {
+/// Participant `number`: joins in its turn; speaks, once all are in, in its turn.
+fn member<'a>(run: &'a Run, arguments: &LoadArguments, number: u32) -> Member<'a> {
     let room = number % arguments.rooms;
     let place = match arguments.rooms {
         1 => arguments.room.clone(),
@@ -129,7 +158,7 @@ fn member<'a>(run: &'a Run, arguments: &LoadArguments, number: u32, ramp: Durati
             roster: arguments.subscribe,
         },
         at: run.began + Duration::from_secs_f64(turn / arguments.join_rate),
-        speaks: run.began + ramp + Duration::from_secs_f64(turn / arguments.rate),
+        turn: Duration::from_secs_f64(turn / arguments.rate),
     }
 }
 
@@ -166,7 +195,6 @@ async fn watch(run: &Run, json: bool) {
         (false, true) => REDRAW,
         (false, false) => SAY_SELDOM,
     };
-    let whole = run.talks_until.saturating_since(run.began).as_secs_f64();
     let mut before = (0, 0);
     loop {
         tokio::time::sleep(every).await;
@@ -176,8 +204,7 @@ async fn watch(run: &Run, json: bool) {
             tell(&figures.object("progress", took).to_string());
             continue;
         }
-        let share = (took.as_secs_f64() / whole.max(0.001)).min(1.0);
-        let line = figures.line(share, before, every);
+        let line = figures.line(run.share(run.clock.now()), before, every);
         before = (figures.sent, figures.delivered);
         match terminal {
             true => eprint!("\r\x1b[K{line}"),

@@ -1,9 +1,12 @@
-//! The TCP connection of the session: octets only.
+//! The connection of the session, TCP or TLS over it: octets only.
 
+use super::tls::{ENCRYPT, Tls, Trust};
 use crate::failure::Failure;
+use crate::offer::Peer;
 use crate::sip::transport::resolve;
 use msrp_conference::wire::msrp::{DecodeError, Decoder, Event, UriRef};
-use std::io;
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -28,15 +31,17 @@ pub(crate) enum ConnectionError {
 /// One connection.
 pub(crate) struct Connection {
     stream: TcpStream,
+    tls: Option<Box<Tls>>,
+    trust: Option<Trust>,
     decoder: Decoder,
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects to the first URI of a path.
-    pub(crate) async fn open(path: &str) -> Result<Self, Failure> {
-        let next_hop = path.split_whitespace().next().unwrap_or_default();
+    /// Connects to the first URI of the room's path; `authorities` are those believed.
+    pub(crate) async fn open(peer: &Peer, authorities: Option<&Path>) -> Result<Self, Failure> {
+        let next_hop = peer.path.split_whitespace().next().unwrap_or_default();
         let uri = UriRef::parse(next_hop).map_err(|error| {
             Failure::unusable(
                 "connect",
@@ -52,12 +57,48 @@ impl Connection {
             .map_err(|late| failed(late.into()))?
             .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        Ok(Self {
+        let tls = match uri.secure() {
+            true => Some(Box::new(Tls::new(uri.host(), authorities)?)),
+            false => None,
+        };
+        let mut connection = Self {
             stream,
+            tls,
+            trust: None,
             decoder: Decoder::new(),
             input: Vec::new(),
             output: Vec::new(),
-        })
+        };
+        connection.shake_hands(peer).await?;
+        Ok(connection)
+    }
+
+    /// Whether, and why, the room's certificate is believed; `None` without TLS.
+    pub(crate) fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
+    }
+
+    async fn shake_hands(&mut self, peer: &Peer) -> Result<(), Failure> {
+        let shaking = async {
+            while self
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.records.is_handshaking())
+            {
+                self.turn().await?;
+            }
+            Ok::<(), ConnectionError>(())
+        };
+        let advice = "Does a TLS listener (msrps:) answer at that port, and with a certificate?";
+        let failed = |reason: String| Failure::unusable(ENCRYPT, &reason, advice);
+        let shaken = timeout(CONNECT_TIMEOUT, shaking).await;
+        shaken
+            .map_err(|_| failed("the server does not answer".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
+        if let Some(tls) = &self.tls {
+            self.trust = Some(tls.trust(&peer.fingerprints)?);
+        }
+        Ok(())
     }
 
     /// Octets to be written by and by.
@@ -68,35 +109,74 @@ impl Connection {
     /// Whether everything is written.
     pub(crate) fn drained(&self) -> bool {
         self.output.is_empty()
+            && !self
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.records.wants_write())
+    }
+
+    /// Whether there is something that could be written now.
+    fn wants_write(&self) -> bool {
+        match &self.tls {
+            None => !self.output.is_empty(),
+            Some(tls) => {
+                tls.records.wants_write()
+                    || !(self.output.is_empty() || tls.records.is_handshaking())
+            }
+        }
     }
 
     /// Reads or writes what is possible; safe to cancel.
     pub(crate) async fn turn(&mut self) -> Result<(), ConnectionError> {
-        let interest = match self.output.is_empty() {
-            true => Interest::READABLE,
-            false => Interest::READABLE | Interest::WRITABLE,
+        let interest = match self.wants_write() {
+            false => Interest::READABLE,
+            true => Interest::READABLE | Interest::WRITABLE,
         };
         let ready = self.stream.ready(interest).await?;
-        if ready.is_writable() && !self.output.is_empty() {
-            match self.stream.try_write(&self.output) {
-                Ok(written) => drop(self.output.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
+        if ready.is_writable() && self.wants_write() {
+            unblocked(self.write_some())?;
         }
-        if ready.is_readable() {
-            let held = self.input.len();
+        if ready.is_readable() && unblocked(self.read_some())? == Some(0) {
+            return Err(ConnectionError::Closed);
+        }
+        Ok(())
+    }
+
+    fn write_some(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else {
+            let written = self.stream.try_write(&self.output)?;
+            self.output.drain(..written);
+            return Ok(());
+        };
+        if !tls.records.is_handshaking() {
+            let taken = tls.records.writer().write(&self.output)?;
+            self.output.drain(..taken);
+        }
+        tls.records.write_tls(&mut Socket(&self.stream)).map(drop)
+    }
+
+    /// How many octets came from the network; 0 is the end.
+    fn read_some(&mut self) -> io::Result<usize> {
+        let held = self.input.len();
+        let Some(tls) = &mut self.tls else {
             self.input.resize(held + READ_SIZE, 0);
             let read = self.stream.try_read(&mut self.input[held..]);
             self.input.truncate(held + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Err(ConnectionError::Closed),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
+            return read;
+        };
+        let read = tls.records.read_tls(&mut Socket(&self.stream))?;
+        let state = tls.records.process_new_packets().map_err(|error| {
+            // The alert tells the other side; whether it hears it is its own affair.
+            let _ = tls.records.write_tls(&mut Socket(&self.stream));
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        })?;
+        let plain = state.plaintext_bytes_to_read();
+        self.input.resize(held + plain, 0);
+        tls.records.reader().read_exact(&mut self.input[held..])?;
+        match state.peer_has_closed() && plain == 0 {
+            true => Ok(0),
+            false => Ok(read),
         }
-        Ok(())
     }
 
     /// Gives every event that has come to `take`.
@@ -108,5 +188,33 @@ impl Connection {
         }
         self.input.drain(..used);
         Ok(())
+    }
+}
+
+/// The socket as rustls reads and writes it: never waiting.
+struct Socket<'a>(&'a TcpStream);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.try_write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `None` when the socket has to be waited for.
+fn unblocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -3,5 +3,7 @@
 mod assembly;
 pub(crate) mod connection;
 mod session;
+mod tls;
 
 pub(crate) use session::{Happening, Received, Session, same_address};
+pub(crate) use tls::{ENCRYPT, Trust};

@@ -9,7 +9,7 @@ const ROOM_PATH: &str = "msrp://192.0.2.1:2855/room;tcp";
 const NOW: Moment = Moment::from_epoch(Duration::from_secs(1_000_000));
 
 fn session() -> Session {
-    let mut stream = Stream::new("192.0.2.7".parse().unwrap(), "own", 1);
+    let mut stream = Stream::new("192.0.2.7".parse().unwrap(), false, "own", 1);
     stream.read(ANSWER.as_bytes()).unwrap();
     let me = ("Al", "sip:alice@h");
     Session::start(NOW, &stream, me, "sip:lobby@h", &mut Seeded(1))

@@ -30,7 +30,7 @@ impl Room {
             user: "alice".into(),
             password: "secret".into(),
         });
-        let stream = Stream::new("192.0.2.7".parse().unwrap(), "own", 1);
+        let stream = Stream::new("192.0.2.7".parse().unwrap(), false, "own", 1);
         let room = "sip:lobby@conf.example.com";
         let entropy = Box::new(Seeded(1));
         let mut agent = Agent::new(identity, room, stream, credentials, true, entropy);
