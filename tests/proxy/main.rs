@@ -6,6 +6,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../tls/certificates.rs"]
+mod certificates;
+
 mod answers;
 mod join;
 mod msrp;
@@ -13,6 +16,7 @@ mod parameters;
 mod refer;
 mod resilience;
 mod subscribe;
+mod tls;
 
 use std::io::Write;
 

@@ -1,5 +1,8 @@
 //! Certificates made for one test, in a folder of its own.
 
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
