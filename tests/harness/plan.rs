@@ -6,9 +6,12 @@
 use std::env;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::PATIENCE;
@@ -244,16 +247,23 @@ pub(super) fn module() -> PathBuf {
     found.expect("libmsrp_conference.so beside the tests: run `cargo build` first")
 }
 
-/// A port nobody listens on, over UDP nor TCP, and that no other test of this process got.
+/// A port nobody listens on, over UDP nor TCP, and that no other test got: not in this
+/// process, nor in another one that runs these tests.
 pub fn free_port() -> u16 {
     // Below the range the kernel takes client ports from.
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 20_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let own = (std::process::id() % 400) as u16 * 50;
+    // Names in the kernel, held until this process ends.
+    static RESERVED: Mutex<Vec<UnixDatagram>> = Mutex::new(Vec::new());
     loop {
-        let port = FIRST + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if port_is_free(port) {
+        let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+        let name = format!("msrp-conference-test-port-{port}");
+        let address = SocketAddr::from_abstract_name(name).expect("a short name");
+        if let Ok(reserved) = UnixDatagram::bind_addr(&address)
+            && port_is_free(port)
+        {
+            RESERVED.lock().unwrap().push(reserved);
             return port;
         }
     }
