@@ -96,6 +96,16 @@ impl Roster {
         here.map(|user| user.entity.clone()).collect()
     }
 
+    /// Everybody it shows, whatever their endpoints do.
+    pub fn users(&self) -> BTreeSet<String> {
+        let users = self
+            .known
+            .iter()
+            .flat_map(|document| &document.users)
+            .flat_map(|users| &users.users);
+        users.map(|user| user.entity.clone()).collect()
+    }
+
     /// Whether a document deleted this user.
     pub fn was_deleted(&self, user: &str) -> bool {
         self.deleted.contains(user)

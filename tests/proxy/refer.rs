@@ -1,13 +1,16 @@
 //! REFER to the focus, lists in INVITE, parties the focus invites.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use msrp_conference::wire::multipart::InviteBody;
 use msrp_conference::wire::sip::Request;
 
-use super::harness::agent::Transport;
+use super::harness::agent::{Agent, Transport};
+use super::harness::draft::{Dialog, Draft};
 use super::harness::host::Host;
 use super::harness::invited::Invited;
-use super::harness::participant::{Participant, client_path, offer, path_of};
+use super::harness::participant::{Participant, Subscription, client_path, offer};
 use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
@@ -186,7 +189,7 @@ fn l01_a_list_to_a_factory_makes_a_group() {
             .parameter("factory", "sip:new@127.0.0.1;end=empty")
             .start();
         let (bob, carol) = (Invited::new(&proxy, "bob"), Invited::new(&proxy, "carol"));
-        let alice = super::harness::agent::Agent::new("alice", proxy.sip, Transport::Udp);
+        let alice = Agent::new("alice", proxy.sip, Transport::Udp);
         let draft = alice
             .draft("INVITE", &proxy.room("new"))
             .set("Require", "recipient-list-invite")
@@ -198,15 +201,12 @@ fn l01_a_list_to_a_factory_makes_a_group() {
         assert_eq!(answer.code, 200, "{}", answer.reason);
         let contact = answer.headers.first("Contact").unwrap_or_default();
         assert!(contact.contains("sip:new-"), "F02: {contact}");
-        alice.send(&super::harness::draft::Dialog::new(&draft, &answer).ack(&alice));
+        alice.send(&Dialog::new(&draft, &answer).ack(&alice));
         for guest in [&bob, &carol] {
             let invite = guest.asked("INVITE");
             let body = String::from_utf8_lossy(&invite.body).into_owned();
             assert!(body.contains("recipient-list-history"), "L08: {body}");
-            let sdp = body.split("\r\n\r\n").find(|part| part.contains("v=0"));
-            let sdp = sdp.expect("an offer").split("\r\n--").next().expect("SDP");
-            let _ = path_of(sdp.as_bytes());
-            guest.accept(&proxy, &invite, sdp.as_bytes());
+            guest.accept(&proxy, &invite, &sdp_of(&invite));
         }
         assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 3));
         proxy.stop();
@@ -218,14 +218,14 @@ fn l01_by_default_the_listed_are_referred() {
     on_every_host(|host| {
         let proxy = Plan::new(host).parameter("notify_interval_ms", 100).start();
         let bob = Invited::new(&proxy, "bob");
-        let alice = super::harness::agent::Agent::new("alice", proxy.sip, Transport::Udp);
+        let alice = Agent::new("alice", proxy.sip, Transport::Udp);
         let draft = alice
             .draft("INVITE", &proxy.room("team"))
             .set("Require", "recipient-list-invite")
             .body("multipart/mixed;boundary=b1", with_list(&[bob.uri()]));
         let answer = alice.exchange(&draft);
         assert_eq!(answer.code, 200, "{}", answer.reason);
-        alice.send(&super::harness::draft::Dialog::new(&draft, &answer).ack(&alice));
+        alice.send(&Dialog::new(&draft, &answer).ack(&alice));
         let refer = bob.asked("REFER");
         let refer_to = refer.headers.first("Refer-To").unwrap_or_default();
         assert_eq!(refer_to, format!("<{}>", proxy.room("team")));
@@ -233,4 +233,96 @@ fn l01_by_default_the_listed_are_referred() {
         assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 2));
         proxy.stop();
     });
+}
+
+#[test]
+fn fifty_parties_every_outcome_and_nothing_is_left() {
+    on_every_host(|host| {
+        let proxy = start(host);
+        let guests: Vec<_> = (0..50)
+            .map(|n| Invited::new(&proxy, &format!("guest{n}")))
+            .collect();
+        let uris: Vec<_> = guests.iter().map(Invited::uri).collect();
+        let host_agent = Agent::new("alice", proxy.sip, Transport::Tcp);
+        let draft = host_agent
+            .draft("INVITE", &proxy.room("party"))
+            .set("Require", "recipient-list-invite")
+            .body("multipart/mixed;boundary=b1", with_list(&uris));
+        let answer = host_agent.exchange(&draft);
+        assert_eq!(answer.code, 200, "{}", answer.reason);
+        host_agent.send(&Dialog::new(&draft, &answer).ack(&host_agent));
+        let mut watch = Subscription::start(&host_agent, &proxy.room("party"), 600);
+        let mut links = Vec::new();
+        let mut inside = BTreeSet::from(["sip:alice@127.0.0.1".to_owned()]);
+        for (n, guest) in guests.iter().enumerate() {
+            let invite = guest.asked("INVITE");
+            match n % 5 {
+                0 => guest.answer(&invite, 486),
+                1 => guest.answer(&invite, 603),
+                2 => guest.redirect(&invite, "sip:nobody@127.0.0.1:9"),
+                3 => {
+                    links.push(guest.accept(&proxy, &invite, &sdp_of(&invite)));
+                    inside.insert(guest.agent.address());
+                }
+                // Never answers: tm gives up.
+                _ => {}
+            }
+        }
+        watch.follow(&host_agent, &inside);
+        // Those who never answered end with tm's time-out, and Alice, who never connects by
+        // MSRP, with hers.
+        inside.remove("sip:alice@127.0.0.1");
+        let over = wait_until(Duration::from_secs(90), || {
+            while watch.next(&host_agent, Duration::ZERO).is_some() {}
+            watch.roster.users() == inside && proxy.transactions() == 0
+        });
+        let left = watch.roster.users();
+        let more: Vec<_> = left.difference(&inside).collect();
+        let transactions = proxy.transactions();
+        assert!(over, "still there: {more:?}, {transactions} transactions");
+        assert_eq!(proxy.statistic("participants"), 10);
+        proxy.stop();
+    });
+}
+
+#[test]
+fn malformed_requests_get_their_answer_and_cost_nothing() {
+    on_every_host(|host| {
+        let proxy = start(host);
+        let agent = Agent::new("alice", proxy.sip, Transport::Udp);
+        let room = proxy.room("team");
+        let list = |body: &str| {
+            agent
+                .draft("INVITE", &room)
+                .body("multipart/mixed;boundary=b1", body)
+        };
+        let code = |draft: &Draft| agent.exchange(draft).code;
+        let whole = with_list(&["sip:x@127.0.0.1".to_owned()]);
+        let endless = whole.replace("--b1--", "");
+        assert_eq!(code(&list(&endless)), 400, "no closing boundary");
+        let bomb = whole.replace(
+            "<resource-lists",
+            "<!DOCTYPE r [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;\">]><resource-lists",
+        );
+        assert_eq!(code(&list(&bomb)), 400, "a DTD");
+        let many: Vec<_> = (0..101).map(|n| format!("sip:u{n}@127.0.0.1")).collect();
+        assert_eq!(code(&list(&with_list(&many))), 403, "max_list_size");
+        let absurd = agent.draft("REFER", &room).set("Refer-To", "<<sip:>>;;;");
+        assert_eq!(code(&absurd), 400);
+        assert_eq!(proxy.statistic("conferences"), 0);
+        let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
+        alice.dialog.cseq = 0x7FFF_FFFE;
+        let last = alice.dialog.request(&alice.agent, "OPTIONS");
+        assert_eq!(alice.agent.exchange(&last).code, 200);
+        alice.dialog.cseq = 1;
+        let late = alice.dialog.request(&alice.agent, "OPTIONS");
+        assert_eq!(alice.agent.exchange(&late).code, 500, "CSeq out of order");
+        proxy.stop();
+    });
+}
+
+/// The offer inside an INVITE, which may have a list beside it.
+fn sdp_of(invite: &Request) -> Vec<u8> {
+    let body = InviteBody::read(&invite.headers, &invite.body).expect("a readable body");
+    body.sdp.expect("an offer").to_vec()
 }
