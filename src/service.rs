@@ -313,7 +313,7 @@ impl<C: Core, S: Switch> Service<C, S> {
     }
 
     /// A reply the host refuses was overtaken by a final answer that the host made itself
-    /// (a CANCEL the script relayed): for the focus that is a cancel.
+    /// (a CANCEL the script relayed): the focus must know that its 2xx never left.
     fn reply(&mut self, transaction: TransactionId, reply: &Reply, host: &mut dyn Host) {
         if let Err(error) = host.reply(transaction, reply) {
             let TransactionId { hash, label } = transaction;
@@ -325,7 +325,7 @@ impl<C: Core, S: Switch> Service<C, S> {
                 ),
             ));
             if (200..300).contains(&reply.code) {
-                self.caused.push_back(Input::Cancel(transaction));
+                self.caused.push_back(Input::Unanswered(transaction));
             }
         }
     }

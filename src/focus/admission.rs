@@ -142,6 +142,8 @@ impl Focus {
         if ack.is_some() {
             self.timers
                 .disarm(std::mem::replace(&mut endpoint.ack_timer, ack));
+            endpoint.unacknowledged = Some(answering.transaction);
+            self.unacknowledged.insert(answering.transaction, id);
         }
         let mut headers = answering
             .agreement

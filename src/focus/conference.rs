@@ -207,6 +207,10 @@ pub(super) struct Endpoint {
     pub(super) referred_by: Option<String>,
     pub(super) admission_timer: Option<TimerKey>,
     pub(super) ack_timer: Option<TimerKey>,
+    /// Its dialog has had an ACK, or a 2xx of the peer.
+    pub(super) confirmed: bool,
+    /// The INVITE whose 2xx waits for its ACK.
+    pub(super) unacknowledged: Option<TransactionId>,
     pub(super) rejoin_timer: Option<TimerKey>,
     pub(super) session_timer: Option<SessionTimer>,
     /// A session refresh request of ours without outcome.

@@ -94,6 +94,10 @@ impl Focus {
             return;
         };
         self.timers.disarm(endpoint.ack_timer.take());
+        endpoint.confirmed = true;
+        if let Some(transaction) = endpoint.unacknowledged.take() {
+            self.unacknowledged.remove(&transaction);
+        }
         if !std::mem::take(&mut endpoint.answer_due) {
             return self.connect_after_ack(id);
         }

@@ -180,6 +180,8 @@ impl Focus {
             referred_by: Some(invitation.referred_by.clone()),
             admission_timer: None,
             ack_timer: None,
+            confirmed: true,
+            unacknowledged: None,
             rejoin_timer: None,
             session_timer: None,
             inviting: None,

@@ -77,6 +77,9 @@ pub enum Input {
         /// Status code.
         code: u16,
     },
+    /// The host gave this transaction another final answer than our 2xx: the peer has not
+    /// been told that it is in.
+    Unanswered(TransactionId),
     /// The outcome of a request of ours.
     Outcome {
         /// The request.

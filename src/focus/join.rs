@@ -113,6 +113,8 @@ impl Focus {
             referred_by: self.referrer(request, room),
             admission_timer: None,
             ack_timer: None,
+            confirmed: false,
+            unacknowledged: None,
             rejoin_timer: None,
             session_timer: None,
             inviting: None,

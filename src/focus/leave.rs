@@ -4,7 +4,7 @@ use super::conference::{Departure, Endpoint, EndpointId};
 use super::refusal::Refusal;
 use super::subscription::{Due, Termination};
 use super::timers::Timer;
-use super::{Focus, Lifetime, Purpose};
+use super::{Focus, Lifetime, Purpose, TransactionId};
 use crate::control::{LossCause, Order, RoomUri, SessionId};
 use crate::log::Level;
 use crate::time::Moment;
@@ -50,6 +50,22 @@ impl Focus {
         self.dismiss_as(now, id, DisconnectionMethod::Failed);
     }
 
+    /// A worker's CANCEL won against our 2xx: whoever wanted in is out again, and whoever
+    /// was in stays.
+    pub(super) fn unanswered(&mut self, now: Moment, transaction: TransactionId) {
+        let Some(id) = self.unacknowledged.remove(&transaction) else {
+            return;
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        endpoint.unacknowledged = None;
+        self.timers.disarm(endpoint.ack_timer.take());
+        if !endpoint.confirmed {
+            self.depart(now, id, DisconnectionMethod::Failed);
+        }
+    }
+
     pub(super) fn ack_timed_out(&mut self, now: Moment, id: EndpointId) {
         if let Some(endpoint) = self.endpoints.get(&id) {
             let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
@@ -87,6 +103,9 @@ impl Focus {
             return;
         };
         self.untrack(&endpoint.dialog.key);
+        if let Some(transaction) = endpoint.unacknowledged {
+            self.unacknowledged.remove(&transaction);
+        }
         for timer in [
             endpoint.admission_timer,
             endpoint.ack_timer,

@@ -169,6 +169,8 @@ pub struct Focus {
     /// Invitations by REFER, by its Call-ID.
     referred: HashMap<String, InvitationId>,
     referrals: HashMap<ReferralId, Referral>,
+    /// INVITEs whose 2xx has no ACK yet.
+    unacknowledged: HashMap<TransactionId, EndpointId>,
     /// INVITEs that wait for the switch.
     answering: HashMap<TransactionId, EndpointId>,
     /// CANCELs that came before their INVITE.
@@ -212,6 +214,7 @@ impl Focus {
             dialing: HashMap::new(),
             referred: HashMap::new(),
             referrals: HashMap::new(),
+            unacknowledged: HashMap::new(),
             answering: HashMap::new(),
             cancelled: HashSet::new(),
             requests: HashMap::new(),
@@ -231,6 +234,7 @@ impl Focus {
         match input {
             Input::Request(arrival) => self.request(now, *arrival),
             Input::Cancel(transaction) => self.cancel(now, transaction),
+            Input::Unanswered(transaction) => self.unanswered(now, transaction),
             Input::Outcome {
                 request,
                 code,

@@ -129,6 +129,7 @@ impl Bench {
         let names = self.service.core.inputs.iter().map(|input| match input {
             Input::Request(_) => "request".to_owned(),
             Input::Cancel(id) => format!("cancel {}:{}", id.hash, id.label),
+            Input::Unanswered(id) => format!("unanswered {}:{}", id.hash, id.label),
             Input::Progress { request, code } => format!("progress {} {code}", request.0),
             Input::Outcome {
                 request,
@@ -220,12 +221,12 @@ fn outcomes_carry_the_response_when_there_was_one() {
 }
 
 #[test]
-fn a_success_the_host_refuses_is_a_cancel_for_the_focus() {
+fn a_success_the_host_refuses_was_never_told() {
     for refused in [NotReplied::Gone, NotReplied::Refused] {
         let mut bench = Bench::new([vec![reply(200)]]);
         bench.host.refuse_replies = Some(refused);
         bench.accept(outcome(200, b""));
-        assert_eq!(bench.inputs(), "outcome 4 200 false, cancel 7:9");
+        assert_eq!(bench.inputs(), "outcome 4 200 false, unanswered 7:9");
     }
     let mut bench = Bench::new([vec![reply(487)]]);
     bench.host.refuse_replies = Some(NotReplied::Refused);

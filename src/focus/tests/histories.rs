@@ -106,32 +106,61 @@ proptest! {
 
     #[test]
     fn e09_every_history_ends_with_the_truth(events in prop::collection::vec(event(), 0..40)) {
-        let mut history = History::new();
-        history.happen(Event::Watch(0));
-        for event in events {
-            history.happen(event);
-        }
-        history.happen(Event::Notifies(true));
-        let scenario = &mut history.scenario;
-        scenario.pass(400);
-        // Whoever refused too often is watching no more.
-        let watching: Vec<_> = scenario.focus.subscriptions.values().map(|s| s.user.clone()).collect();
-        scenario.rosters.retain(|user, _| watching.iter().any(|w| short(w.as_str()) == *user));
-        let mut truth = scenario.truth(ROOM, false);
-        for roster in scenario.rosters.values_mut() {
-            roster.version = 0;
-            sort(roster);
-            sort(&mut truth);
-            prop_assert_eq!(&*roster, &truth);
-        }
-        let conference = &scenario.focus.conferences[ROOM];
-        prop_assert!(conference.departures.is_empty(), "departures are forgotten");
-        scenario.feed(Input::Stop);
-        scenario.validate_some();
-        prop_assert!(scenario.focus.is_idle());
-        prop_assert_eq!(scenario.focus.counts(), Counts::default());
-        prop_assert_eq!(scenario.focus.deadline(), None);
+        check(&events)?;
     }
+}
+
+/// Once found by chance: two devices, gone and back while a subscriber is told.
+#[test]
+fn e09_two_devices_leave_and_return() {
+    use Event::{Join, Leave, Pass, Watch};
+    let events = [
+        Join(2),
+        Watch(1),
+        Leave(2),
+        Join(2),
+        Join(2),
+        Leave(2),
+        Pass(5),
+        Join(2),
+    ];
+    check(&events).expect("the truth");
+}
+
+fn check(events: &[Event]) -> Result<(), TestCaseError> {
+    let mut history = History::new();
+    history.happen(Event::Watch(0));
+    for &event in events {
+        history.happen(event);
+    }
+    history.happen(Event::Notifies(true));
+    let scenario = &mut history.scenario;
+    scenario.pass(400);
+    // Whoever refused too often is watching no more.
+    let watching: Vec<_> = scenario
+        .focus
+        .subscriptions
+        .values()
+        .map(|s| s.user.clone())
+        .collect();
+    scenario
+        .rosters
+        .retain(|user, _| watching.iter().any(|w| short(w.as_str()) == *user));
+    let mut truth = scenario.truth(ROOM, false);
+    for roster in scenario.rosters.values_mut() {
+        roster.version = 0;
+        sort(roster);
+        sort(&mut truth);
+        prop_assert_eq!(&*roster, &truth);
+    }
+    let conference = &scenario.focus.conferences[ROOM];
+    prop_assert!(conference.departures.is_empty(), "departures are forgotten");
+    scenario.feed(Input::Stop);
+    scenario.validate_some();
+    prop_assert!(scenario.focus.is_idle());
+    prop_assert_eq!(scenario.focus.counts(), Counts::default());
+    prop_assert_eq!(scenario.focus.deadline(), None);
+    Ok(())
 }
 
 pub(super) fn sort(document: &mut info::Document) {
