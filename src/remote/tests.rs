@@ -286,3 +286,104 @@ fn the_preamble_says_which_version_is_missing() {
         "{said}"
     );
 }
+
+/// Everything that travels, once: an older side would misread any change of it.
+fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
+    let (room, session) = (RoomUri::new("sip:r@h"), SessionId::new("s"));
+    let (user, path) = (UserUri::new("sip:u@h"), "msrp://h:1/p;tcp".to_owned());
+    let admission = Admission {
+        session: session.clone(),
+        room: room.clone(),
+        policy: RoomPolicy {
+            nicknames: true,
+            private_messages: false,
+            max_message_size: 300,
+            bind_timeout: Duration::new(32, 5),
+        },
+        own_uri: "msrp://h:2/s;tcp".to_owned(),
+        user: user.clone(),
+        display: "U".to_owned(),
+        uris: vec![user.clone()],
+        setup: Setup::Active,
+        peer: Peer {
+            path: vec![path],
+            accept_types: vec!["message/cpim".to_owned()],
+            accept_wrapped_types: vec!["*".to_owned()],
+            max_size: Some(9),
+            chatroom: true,
+            private_messages: false,
+            sends: true,
+            receives: false,
+            fingerprints: Vec::new(),
+            dial: None,
+        },
+    };
+    let to_switch = vec![
+        ToSwitch::Hello(FocusHello {
+            run: FocusRun(1),
+            pid: 2,
+        }),
+        ToSwitch::Order(Order::Admit(Box::new(admission))),
+        ToSwitch::Order(Order::Reconcile {
+            room: room.clone(),
+            sessions: vec![session.clone()],
+            last: true,
+        }),
+        ToSwitch::Goodbye,
+    ];
+    let stand = Stand {
+        session: session.clone(),
+        standing: Standing::Gone,
+        nickname: Some("N".to_owned()),
+    };
+    let to_focus = vec![
+        ToFocus::Hello(SwitchHello {
+            run: SwitchRun(1),
+            totals: Totals::default(),
+            listen: vec!["127.0.0.1:2855".parse().expect("an address")],
+        }),
+        ToFocus::Notice(Notice::Reconciled {
+            room: room.clone(),
+            sessions: vec![stand],
+        }),
+        ToFocus::Notice(Notice::Lost {
+            room: room.clone(),
+            session,
+            cause: LossCause::Undeliverable,
+        }),
+        ToFocus::Notice(Notice::Nickname {
+            room,
+            user,
+            nickname: None,
+        }),
+        ToFocus::Alive,
+    ];
+    (to_switch, to_focus)
+}
+
+/// When this fails, the octets between module and `msrp-switchd` have changed. If a release
+/// has gone out with the old ones, add one to [`VERSION`]; then accept the new ones.
+#[test]
+fn the_octets_of_this_version_stay_as_they_are() {
+    fn line(message: &impl Serialize) -> String {
+        let mut octets = Vec::new();
+        encode(message, &mut octets).expect("short enough");
+        octets.escape_ascii().to_string()
+    }
+    let (to_switch, to_focus) = samples();
+    let mut lines = vec![format!("version {VERSION}")];
+    lines.extend(to_switch.iter().map(line));
+    lines.extend(to_focus.iter().map(line));
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    version 1
+    \x00\x00\x00\x03\x00\x01\x02
+    \x00\x00\x00b\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x01\x07sip:u@h\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x01\x00\x00\x00
+    \x00\x00\x00\x0e\x01\x04\x07sip:r@h\x01\x01s\x01
+    \x00\x00\x00\x01\x03
+    \x00\x00\x00\x11\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x7f\x00\x00\x01\xa7\x16
+    \x00\x00\x00\x11\x02\x02\x07sip:r@h\x01\x01s\x02\x01\x01N
+    \x00\x00\x00\r\x02\x06\x07sip:r@h\x01s\x03
+    \x00\x00\x00\x13\x02\x07\x07sip:r@h\x07sip:u@h\x00
+    \x00\x00\x00\x01\x04
+    "#);
+}

@@ -1,8 +1,8 @@
 //! Both ends in one process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use msrp_conference::control::{LossCause, Notice, Order, Refusal, Standing, SwitchRun};
+use msrp_conference::control::{LossCause, Notice, Order, Refusal, RoomUri, Standing, SwitchRun};
 
 use crate::harness::PATIENCE;
 use crate::harness::proxy::wait_until;
@@ -278,4 +278,46 @@ fn a_room_of_many_is_reconciled_in_parts() {
     );
     let named: Vec<_> = stands.into_iter().map(|stand| stand.session).collect();
     assert_eq!(named, sessions);
+}
+
+#[test]
+fn a_thousand_rooms_of_ten_are_reconciled_while_one_looks() {
+    const ROOMS: usize = 1000;
+    const EACH: usize = 10;
+    let folder = Folder::new();
+    let outside = Outside::start(&folder.socket(), 1, LONG);
+    let focus = Focus::connect(&folder.socket());
+    let uri = |number| RoomUri::new(format!("sip:room{number}@example.com"));
+    let members = |number| -> Vec<_> {
+        let name = |member| session(&format!("room{number}member{member}"));
+        (0..EACH).map(name).collect()
+    };
+    for number in 0..ROOMS {
+        for member in members(number) {
+            let mut admission = admission(outside.msrp, member.as_str());
+            admission.room = uri(number);
+            focus.order(Order::Admit(admission));
+        }
+    }
+    for _ in 0..ROOMS * EACH {
+        assert!(matches!(focus.notice(), Notice::Admitted { .. }));
+    }
+    focus.stop();
+    let focus = Focus::connect(&folder.socket());
+    let started = Instant::now();
+    for number in 0..ROOMS {
+        for order in Order::reconcile(&uri(number), &members(number)) {
+            focus.order(order);
+        }
+    }
+    let mut there = 0;
+    for _ in 0..ROOMS {
+        match focus.notice() {
+            Notice::Reconciled { sessions, .. } => there += sessions.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(there, ROOMS * EACH);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }

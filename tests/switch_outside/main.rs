@@ -4,6 +4,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "../tls/certificates.rs"]
+mod certificates;
 mod ends;
 mod hostile;
 mod member;

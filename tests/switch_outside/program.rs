@@ -11,6 +11,7 @@ use std::thread;
 
 use msrp_conference::control::{Notice, Standing};
 
+use crate::certificates::{self, Certified};
 use crate::harness::PATIENCE;
 use crate::harness::mailbox::Mailbox;
 use crate::harness::plan::free_port;
@@ -264,11 +265,16 @@ fn privileges_are_dropped_and_the_socket_is_given_away() {
 #[test]
 fn the_log_has_levels_the_journal_understands() {
     let folder = Folder::new();
-    let output = command(&folder, "msrp:nowhere")
-        .env("JOURNAL_STREAM", "8:1")
-        .output()
+    let path = folder.0.join("journal");
+    let journal = fs::File::create(&path).unwrap();
+    let file = journal.metadata().unwrap();
+    let status = command(&folder, "msrp:nowhere")
+        .env("JOURNAL_STREAM", format!("{}:{}", file.dev(), file.ino()))
+        .stderr(journal)
+        .status()
         .expect("msrp-switchd");
-    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(status.code(), Some(1));
+    let said = fs::read_to_string(path).unwrap();
     assert!(said.starts_with("<3>--listen: "), "{said}");
 }
 
@@ -305,4 +311,27 @@ fn flow4_a_focus_that_is_killed_and_a_switch_that_is_killed() {
         [("alice".to_owned(), Standing::Gone, None)]
     );
     focus.join(program.msrp, "alice");
+}
+
+#[test]
+fn every_focus_learns_the_certificate() {
+    let folder = Folder::new();
+    let own = Certified::self_signed(&["localhost"]);
+    let files = certificates::Folder::new();
+    let tls = files.files(&own);
+    let program = Program::start(
+        &folder,
+        &[
+            &format!("--listen=msrps:127.0.0.1:{}", free_port()),
+            &format!("--tls-certificate={}", tls.certificate.display()),
+            &format!("--tls-private-key={}", tls.private_key.display()),
+        ],
+    );
+    for _ in 0..2 {
+        let focus = Focus::connect(&folder.socket());
+        let fingerprint = own.fingerprint();
+        assert_eq!(focus.notice(), Notice::Certificate { fingerprint });
+        focus.stop();
+        program.logs("has gone");
+    }
 }

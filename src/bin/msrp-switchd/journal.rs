@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Receiver;
 use msrp_conference::log::{Level, Line};
+use nix::sys::stat::fstat;
 
 /// The thread that writes the log.
 pub(crate) struct Journal {
@@ -17,8 +18,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Writes what comes, as long as anybody may send.
     pub(crate) fn start(lines: Receiver<Line>, most: Level) -> Self {
-        // systemd sets it when standard error goes to the journal (systemd.exec(5)).
-        let to_journal = env::var_os("JOURNAL_STREAM").is_some();
+        let to_journal = is_journal();
         let write = move || {
             for line in lines.iter().filter(|line| line.level <= most) {
                 // Nobody to tell if it fails.
@@ -36,6 +36,13 @@ impl Journal {
             let _ = writer.join();
         }
     }
+}
+
+/// systemd names device and inode of what it connected to the journal (systemd.exec(5)); a
+/// child may have inherited the name and not the file.
+fn is_journal() -> bool {
+    let stream = env::var("JOURNAL_STREAM").unwrap_or_default();
+    fstat(std::io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }
 
 /// For the journal with the level it understands (sd-daemon(3)), else in words. A line end in
