@@ -135,20 +135,34 @@ impl Focus {
             return;
         };
         let same = matches!(&endpoint.media.theirs, Some((_, before)) if *before == accepted);
-        let before = endpoint.direction();
-        endpoint.media.theirs = Some((description, accepted));
+        self.take_description(now, id, Some((description, accepted)));
         if same {
             return;
         }
-        let turned = endpoint.direction() != before;
-        let user = endpoint.user.clone();
-        let room = endpoint.room.clone();
-        if let Some(conference) = self.conferences.get_mut(&room).filter(|_| turned) {
-            conference.change_user(&user);
-            self.conference_changed(now, &room);
-        }
         if let Some(admission) = self.admission(id) {
             self.order(Order::Amend(Box::new(admission)));
+        }
+    }
+
+    /// What the peer said last; the roster shows which way content flows.
+    fn take_description(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        theirs: Option<(Description, Accepted)>,
+    ) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let before = endpoint.direction();
+        endpoint.media.theirs = theirs;
+        if endpoint.direction() == before {
+            return;
+        }
+        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
+        if let Some(conference) = self.conferences.get_mut(&room) {
+            conference.change_user(&user);
+            self.conference_changed(now, &room);
         }
     }
 
@@ -278,8 +292,8 @@ impl Focus {
         offer: Option<(Description, Accepted)>,
         answering: Answering,
     ) {
+        self.take_description(now, id, offer);
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
-            endpoint.media.theirs = offer;
             endpoint.answering = Some(answering);
             self.timers.disarm(endpoint.rejoin_timer.take());
         }

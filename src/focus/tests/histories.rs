@@ -4,34 +4,58 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::control::UserUri;
 
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
 /// Something that happens in the room.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Join(usize),
+    /// With privacy or without.
+    Join(usize, bool),
     Leave(usize),
     Lose(usize),
     Rejoin(usize),
-    Watch(usize),
+    /// With these rates.
+    Watch(usize, usize),
     Pass(u64),
     /// Whether subscribers take NOTIFYs from here on.
     Notifies(bool),
     Nickname(usize),
+    Role(usize, Role),
+    Hold(usize, bool),
+    /// The user's own note, or the host's document about everybody and somebody elsewhere.
+    Publish(usize),
+    Unpublish,
+    Lock(bool),
 }
+
+const RATES: [&str; 5] = [
+    "",
+    ";max-rate=0.05",
+    ";min-rate=0.1",
+    ";adaptive-min-rate=0.1",
+    ";max-rate=0.1;min-rate=0.05",
+];
 
 fn event() -> impl Strategy<Value = Event> {
     let user = 0..USERS.len();
     prop_oneof![
-        4 => user.clone().prop_map(Event::Join),
+        4 => (user.clone(), prop::bool::weighted(0.3)).prop_map(|(u, masked)| Event::Join(u, masked)),
         3 => user.clone().prop_map(Event::Leave),
         2 => user.clone().prop_map(Event::Lose),
         1 => user.clone().prop_map(Event::Rejoin),
-        2 => user.clone().prop_map(Event::Watch),
+        2 => (user.clone(), 0..RATES.len()).prop_map(|(u, rates)| Event::Watch(u, rates)),
         4 => (0u64..40).prop_map(Event::Pass),
         1 => any::<bool>().prop_map(Event::Notifies),
-        1 => user.prop_map(Event::Nickname),
+        1 => user.clone().prop_map(Event::Nickname),
+        1 => (user.clone(), any::<bool>()).prop_map(|(u, held)| Event::Hold(u, held)),
+        1 => (user.clone(), any::<bool>()).prop_map(|(u, up)| {
+            Event::Role(u, if up { Role::Moderator } else { Role::Participant })
+        }),
+        2 => (0..=USERS.len()).prop_map(Event::Publish),
+        1 => Just(Event::Unpublish),
+        1 => any::<bool>().prop_map(Event::Lock),
     ]
 }
 
@@ -39,25 +63,28 @@ struct History {
     scenario: Scenario,
     /// Dialogs that the focus has not ended.
     phones: Vec<Phone>,
+    /// Publishers and their entity tags.
+    published: Vec<(String, String)>,
 }
 
 impl History {
-    fn new() -> Self {
-        let mut scenario = Scenario::new();
+    fn new(roster_limit: usize) -> Self {
+        let mut scenario = Scenario::with(Config {
+            roster_limit,
+            ..config()
+        });
         // A host that stays keeps the ad hoc room alive.
         scenario.join("host", ROOM);
         Self {
             scenario,
             phones: Vec::new(),
+            published: Vec::new(),
         }
     }
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Join(user) => {
-                let phone = self.scenario.join(USERS[user], ROOM);
-                self.phones.push(phone);
-            }
+            Event::Join(user, masked) => self.join(USERS[user], masked),
             Event::Leave(user) => {
                 if let Some(at) = self.phones.iter().position(|p| p.user == USERS[user]) {
                     let mut phone = self.phones.remove(at);
@@ -80,10 +107,29 @@ impl History {
                     }
                 }
             }
-            Event::Watch(user) => {
+            Event::Watch(user, rates) => {
                 // One subscription a user in this model, as there is one roster.
                 if self.scenario.watched.insert(USERS[user].to_owned()) {
-                    self.scenario.watch(USERS[user], ROOM);
+                    let mut phone = self.scenario.phone(USERS[user]);
+                    let event = format!("conference{}", RATES[rates]);
+                    let headers = [("Event", event.as_str())];
+                    self.scenario
+                        .request(&mut phone, "SUBSCRIBE", ROOM, &headers, "");
+                }
+            }
+            Event::Role(user, role) => {
+                let user = UserUri::new(format!("sip:{}@example.com", USERS[user]));
+                self.change(|conference| conference.set_role(&user, role));
+            }
+            Event::Lock(locked) => self.change(|conference| {
+                conference.locked = locked;
+                conference.change();
+            }),
+            Event::Hold(user, held) => self.hold(USERS[user], held),
+            Event::Publish(user) => self.publish(USERS.get(user).copied().unwrap_or("host")),
+            Event::Unpublish => {
+                if let Some((user, tag)) = self.published.pop() {
+                    self.send_publish(&user, Some(&tag), "0", "");
                 }
             }
             Event::Pass(seconds) => self.scenario.pass(seconds),
@@ -93,11 +139,96 @@ impl History {
             Event::Nickname(user) => {
                 self.scenario.feed(Input::Notice(Notice::Nickname {
                     room: RoomUri::new(ROOM),
-                    user: crate::control::UserUri::new(format!("sip:{}@example.com", USERS[user])),
+                    user: UserUri::new(format!("sip:{}@example.com", USERS[user])),
                     nickname: Some("Nick".to_owned()),
                 }));
             }
         }
+    }
+
+    fn join(&mut self, user: &str, masked: bool) {
+        let mut phone = self.scenario.phone(user);
+        let privacy = [("Privacy", "id")];
+        let headers = if masked { &privacy[..] } else { &[] };
+        let body = offer(user);
+        let code = self
+            .scenario
+            .request(&mut phone, "INVITE", ROOM, headers, &body);
+        if code == Some(200) {
+            self.scenario.ack(&mut phone, ROOM, "");
+            self.phones.push(phone);
+        }
+    }
+
+    fn hold(&mut self, user: &str, held: bool) {
+        let Some(phone) = self.phones.iter_mut().find(|p| p.user == user) else {
+            return;
+        };
+        let direction = if held { "a=inactive" } else { "a=sendrecv" };
+        let body = format!("{}{direction}\r\n", offer(user));
+        let code = self.scenario.request(phone, "INVITE", ROOM, &[], &body);
+        if code == Some(200) {
+            self.scenario.ack(phone, ROOM, "");
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut conference::Conference)) {
+        let room = RoomUri::new(ROOM);
+        let conference = self.scenario.focus.conferences.get_mut(&room);
+        change(conference.expect("the host keeps it"));
+        let now = self.scenario.now;
+        self.scenario.focus.conference_changed(now, &room);
+        self.scenario.pass(0);
+    }
+
+    fn publish(&mut self, user: &str) {
+        let number = self.published.len();
+        let said = |uri: &str| {
+            format!("<user entity=\"{uri}\"><display-text>{number}</display-text></user>")
+        };
+        let (about, elsewhere) = match user {
+            "host" => (
+                format!(
+                    "<conference-description><subject>{number}</subject>\
+                     </conference-description><host-info><display-text>{number}</display-text>\
+                     </host-info>"
+                ),
+                said("sip:elsewhere@example.com") + &said("sip:dave@example.com"),
+            ),
+            _ => (String::new(), String::new()),
+        };
+        let own = said(&format!("sip:{user}@example.com"));
+        let body = format!(
+            "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" \
+             entity=\"{ROOM}\" version=\"1\">{about}<users>{own}{elsewhere}</users>\
+             </conference-info>"
+        );
+        if let Some(tag) = self.send_publish(user, None, "100", &body) {
+            self.published.push((user.to_owned(), tag));
+        }
+    }
+
+    fn send_publish(
+        &mut self,
+        user: &str,
+        tag: Option<&str>,
+        expires: &str,
+        body: &str,
+    ) -> Option<String> {
+        let mut headers = vec![
+            ("Event", "conference"),
+            ("Expires", expires),
+            ("Content-Type", info::MEDIA_TYPE),
+        ];
+        headers.extend(tag.map(|tag| ("SIP-If-Match", tag)));
+        let mut phone = self.scenario.phone(user);
+        let transaction = self
+            .scenario
+            .begin(&mut phone, "PUBLISH", ROOM, &headers, body);
+        let reply = self.scenario.reply_to(transaction).expect("an answer");
+        // Whoever is not in may not publish, and what has expired is not there any more.
+        assert!(matches!(reply.code, 200 | 403 | 412), "{}", reply.code);
+        reply.headers.first("SIP-ETag").map(str::to_owned)
     }
 }
 
@@ -105,8 +236,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn e09_every_history_ends_with_the_truth(events in prop::collection::vec(event(), 0..40)) {
-        check(&events)?;
+    fn e09_every_history_ends_with_the_truth(
+        events in prop::collection::vec(event(), 0..40),
+        roster_limit in prop_oneof![Just(3usize), Just(1000)],
+    ) {
+        check(&events, roster_limit)?;
     }
 }
 
@@ -115,21 +249,21 @@ proptest! {
 fn e09_two_devices_leave_and_return() {
     use Event::{Join, Leave, Pass, Watch};
     let events = [
-        Join(2),
-        Watch(1),
+        Join(2, false),
+        Watch(1, 0),
         Leave(2),
-        Join(2),
-        Join(2),
+        Join(2, false),
+        Join(2, false),
         Leave(2),
         Pass(5),
-        Join(2),
+        Join(2, false),
     ];
-    check(&events).expect("the truth");
+    check(&events, 1000).expect("the truth");
 }
 
-fn check(events: &[Event]) -> Result<(), TestCaseError> {
-    let mut history = History::new();
-    history.happen(Event::Watch(0));
+fn check(events: &[Event], roster_limit: usize) -> Result<(), TestCaseError> {
+    let mut history = History::new(roster_limit);
+    history.happen(Event::Watch(0, 0));
     for &event in events {
         history.happen(event);
     }
@@ -141,13 +275,15 @@ fn check(events: &[Event]) -> Result<(), TestCaseError> {
         .focus
         .subscriptions
         .values()
-        .map(|s| s.user.clone())
+        .map(|subscription| {
+            let conference = &scenario.focus.conferences[ROOM];
+            let view = view::View::of(conference, subscription);
+            (short(subscription.user.as_str()), view)
+        })
         .collect();
-    scenario
-        .rosters
-        .retain(|user, _| watching.iter().any(|w| short(w.as_str()) == *user));
-    let mut truth = scenario.truth(ROOM, false);
-    for roster in scenario.rosters.values_mut() {
+    for (user, view) in watching {
+        let mut truth = scenario.truth_for(ROOM, &view);
+        let roster = scenario.rosters.get_mut(&user).expect("a roster");
         roster.version = 0;
         sort(roster);
         sort(&mut truth);

@@ -316,12 +316,22 @@ impl Scenario {
 
     /// The conference as it is.
     pub(super) fn truth(&mut self, room: &str, unmasked: bool) -> info::Document {
-        let view = view::View {
-            unmasked,
-            extent: view::Extent::Everybody,
-        };
+        self.truth_for(
+            room,
+            &view::View {
+                unmasked,
+                extent: view::Extent::Everybody,
+            },
+        )
+    }
+
+    /// The conference as it is for somebody, written anew.
+    pub(super) fn truth_for(&mut self, room: &str, view: &view::View) -> info::Document {
         let conference = self.focus.conferences.get_mut(room).expect("a conference");
-        let (template, _) = roster::full(conference, &self.focus.endpoints, &view);
+        for participant in conference.participants.values_mut() {
+            participant.written = roster::Written::default();
+        }
+        let (template, _) = roster::full(conference, &self.focus.endpoints, view);
         info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 
@@ -460,7 +470,10 @@ impl Scenario {
         );
         if self.notify_answer == Some(200) {
             let mut roster = self.rosters.remove(user);
+            let again = document.clone();
             info::apply(&mut roster, document).expect("row E09: no gap");
+            // What comes twice changes nothing.
+            assert_eq!(info::apply(&mut roster, again), Ok(info::Applied::Ignored));
             self.rosters
                 .extend(roster.map(|roster| (user.to_owned(), roster)));
         }
