@@ -2,11 +2,6 @@
 //! is in order is said to be, and what is broken is found at its step, with what mends it.
 
 #[path = "tls/certificates.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "the tests of TLS itself use more of it"
-)]
 mod certificates;
 #[path = "harness/mod.rs"]
 mod harness;

@@ -1,7 +1,8 @@
 //! Validates conference-info documents: against our RELAX NG grammar always, against the
 //! schema of RFC 4575 when its text lies beside the repository.
 
-#![allow(unreachable_pub)] // each test crate includes this file as a module of its own
+// Each test crate includes this file as a module of its own and uses a part of it.
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,6 @@ pub fn validate(xml: &str) -> Result<(), String> {
 }
 
 /// The same for many documents at once.
-#[allow(dead_code)] // not every test crate has many
 pub fn validate_all<'a>(documents: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
     static FOLDERS: AtomicUsize = AtomicUsize::new(0);
     let number = FOLDERS.fetch_add(1, Ordering::Relaxed);

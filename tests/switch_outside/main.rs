@@ -4,7 +4,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-#[allow(dead_code, unreachable_pub)]
 #[path = "../tls/certificates.rs"]
 mod certificates;
 mod ends;

@@ -1,7 +1,7 @@
 //! Certificates made for one test, in a folder of its own.
 
 // Each test program uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

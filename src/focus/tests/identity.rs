@@ -96,7 +96,7 @@ fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
     invite(&mut scenario, "alice", ROOM, &[("Privacy", "id")]);
     let admission = &scenario.admissions[0];
     assert_eq!(admission.user.as_str(), "sip:anonymous1@anonymous.invalid");
-    assert_eq!(admission.uris, [admission.user.clone()]);
+    assert_eq!(admission.uris, std::slice::from_ref(&admission.user));
     assert_eq!(admission.display, "");
     invite(&mut scenario, "bob", ROOM, &[("Privacy", "id")]);
     assert_eq!(

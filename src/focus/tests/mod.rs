@@ -309,7 +309,7 @@ impl Scenario {
     pub(super) fn validate_some(&mut self) {
         static SCENARIOS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = SCENARIOS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if number % 10 != 0 {
+        if !number.is_multiple_of(10) {
             self.documents.clear();
         }
     }
