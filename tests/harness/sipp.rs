@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::agent::unique;
 use super::plan::{free_port, root};
@@ -11,6 +11,11 @@ use super::proxy::tail;
 /// Runs `tests/sipp/<scenario>.xml` for `calls` calls at `rate` a second and asserts that
 /// every one of them succeeded.
 pub fn run(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32) {
+    run_with(scenario, proxy, calls, rate, &[]);
+}
+
+/// The same with more arguments.
+pub fn run_with(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32, more: &[&str]) {
     let folder = std::env::temp_dir().join(format!("msrp-conference-sipp-{}", unique()));
     fs::create_dir_all(&folder).expect("temporary folder");
     let file = root().join("tests/sipp").join(format!("{scenario}.xml"));
@@ -37,6 +42,7 @@ pub fn run(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32) {
             "-cid_str",
             "%u-%p@%s",
         ])
+        .args(more)
         .current_dir(&folder)
         .stdin(Stdio::null())
         .output()
@@ -58,4 +64,43 @@ pub fn run(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32) {
         tail(&screen, 60),
         tail(&errors, 20)
     );
+}
+
+/// SIPp as somebody who is called.
+pub struct Answering {
+    process: Child,
+    /// Where it is called.
+    pub port: u16,
+}
+
+impl Answering {
+    /// Answers so many calls as `tests/sipp/<scenario>.xml` says.
+    pub fn start(scenario: &str, calls: u32) -> Self {
+        let port = free_port();
+        let file = root().join("tests/sipp").join(format!("{scenario}.xml"));
+        let process = Command::new("sipp")
+            .arg("-sf")
+            .arg(&file)
+            .args(["-i", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-m", &calls.to_string(), "-nostdin", "-timeout", "120s"])
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("sipp (Debian package sip-tester)");
+        Self { process, port }
+    }
+
+    /// Waits for the last call and asserts that all went as the scenario says.
+    pub fn finish(mut self) {
+        let status = self.process.wait().expect("sipp");
+        assert!(status.success(), "the called SIPp: {status}");
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }

@@ -13,6 +13,7 @@ use super::harness::invited::Invited;
 use super::harness::participant::{Participant, Subscription, client_path, offer};
 use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
+use super::harness::sipp::{self, Answering};
 use super::harness::{PATIENCE, on_every_host};
 
 fn start(host: &Host) -> Proxy {
@@ -325,4 +326,22 @@ fn malformed_requests_get_their_answer_and_cost_nothing() {
 fn sdp_of(invite: &Request) -> Vec<u8> {
     let body = InviteBody::read(&invite.headers, &invite.body).expect("a readable body");
     body.sdp.expect("an offer").to_vec()
+}
+
+#[test]
+fn an_independent_client_moderates_and_brings_a_list() {
+    on_every_host(|host| {
+        let proxy = Plan::new(host)
+            .parameter("invite_mode", "dial_out")
+            .parameter("factory", "sip:new@127.0.0.1")
+            .start();
+        for scenario in ["moderate", "list"] {
+            let guest = Answering::start("guest", 1);
+            let port = guest.port.to_string();
+            sipp::run_with(scenario, proxy.sip, 1, 1, &["-key", "guest", &port]);
+            guest.finish();
+        }
+        assert!(wait_until(PATIENCE, || proxy.statistic("conferences") == 0));
+        proxy.stop();
+    });
 }
