@@ -283,7 +283,7 @@ pub const TABLE: &[Parameter] = &[
               connection through a restart or a crash of the proxy. `listen` must then name \
               what `msrp-switchd` listens on; the other parameters of the switch \
               (`switch_threads`, `outbox_bytes`, `slow_reader`, `forward_whole_below`, \
-              `chunk_timeout`, `nickname_confusables`, and those of TLS) are options of its \
+              `chunk_timeout`, `idle_timeout`, `dial_allow`, `nickname_confusables`, and those of TLS) are options of its \
               command line and have no effect here.",
         example: "\"unix:/run/msrp-switchd/control.sock\"",
         ..text(

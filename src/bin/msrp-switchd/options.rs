@@ -74,6 +74,13 @@ pub(crate) struct Arguments {
     /// Longest pause between two chunks of a message [default: 540]
     #[arg(long, value_name = "SECONDS")]
     chunk_timeout: Option<String>,
+    /// Silence after which a connection counts as lost; 0: never [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    idle_timeout: Option<String>,
+    /// Where it may connect to: public, source, any, addresses, networks, host names; none
+    /// [default: public,source]
+    #[arg(long, value_name = "LIST")]
+    dial_allow: Option<String>,
     /// Refuse nicknames that look like one in use
     #[arg(long)]
     nickname_confusables: bool,
@@ -132,6 +139,8 @@ impl Arguments {
             ("slow_reader", self.slow_reader.clone()),
             ("forward_whole_below", self.forward_whole_below.clone()),
             ("chunk_timeout", self.chunk_timeout.clone()),
+            ("idle_timeout", self.idle_timeout.clone()),
+            ("dial_allow", self.dial_allow.clone()),
             ("nickname_confusables", flag(self.nickname_confusables)),
         ] {
             if let Some(value) = value {

@@ -1,5 +1,6 @@
 //! The switch on virtual time, without sockets. Tests are named after the rows they prove.
 
+mod active;
 mod chunks;
 mod congestion;
 mod imdn;
