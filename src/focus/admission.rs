@@ -13,6 +13,7 @@ use crate::control::{
 };
 use crate::log::Level;
 use crate::time::Moment;
+use crate::wire::fingerprint::Fingerprint;
 
 impl Focus {
     /// Asks the switch to take the endpoint's session in; its answer is the INVITE's answer.
@@ -23,6 +24,7 @@ impl Focus {
         let Some(admission) = self.admission(id) else {
             return;
         };
+        self.check_certificate(id, &admission.peer.fingerprints);
         self.sessions.insert(admission.session.clone(), id);
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             endpoint.admission_timer = Some(timer);
@@ -59,6 +61,18 @@ impl Focus {
             setup,
             peer,
         })
+    }
+
+    /// RFC 6714 §7.7, U14: a user whose certificate is not the one seen first.
+    pub(super) fn check_certificate(&mut self, id: EndpointId, announced: &[Fingerprint]) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        if self.first_seen.changed(&endpoint.user, announced) {
+            let user = &endpoint.user;
+            let line = format!("the certificate {user} announces is not the one seen first");
+            self.log(Level::Warning, line);
+        }
     }
 
     /// The room's rules as the switch must know them.

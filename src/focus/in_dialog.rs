@@ -140,6 +140,7 @@ impl Focus {
             return;
         }
         if let Some(admission) = self.admission(id) {
+            self.check_certificate(id, &admission.peer.fingerprints);
             self.order(Order::Amend(Box::new(admission)));
         }
     }

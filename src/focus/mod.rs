@@ -24,6 +24,7 @@ mod credentials;
 mod dialog;
 mod document_cache;
 mod entrance;
+mod first_seen;
 mod guests;
 mod in_dialog;
 mod invitation;
@@ -62,6 +63,7 @@ pub use policy::{Lifetime, Pattern, Role};
 
 use conference::{Conference, Endpoint, EndpointId};
 use dialog::{Dialog, DialogKey};
+use first_seen::FirstSeen;
 use invitation::InvitationId;
 use policy::Policy;
 use publication::PublicationId;
@@ -179,6 +181,7 @@ pub struct Focus {
     timers: Timers,
     /// Of the TLS listeners' certificate, as the switch last said.
     fingerprint: Option<Fingerprint>,
+    first_seen: FirstSeen,
     /// NOTIFYs that are due.
     turns: Turns,
     last_id: u64,
@@ -220,6 +223,7 @@ impl Focus {
             requests: HashMap::new(),
             timers: Timers::default(),
             fingerprint: None,
+            first_seen: FirstSeen::default(),
             turns: Turns::default(),
             last_id: 0,
             last_anonymous: 0,

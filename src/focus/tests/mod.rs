@@ -22,6 +22,7 @@ mod schema;
 mod storm;
 mod subscribe;
 mod subscriptions;
+mod transport;
 mod views;
 
 use std::collections::{HashMap, VecDeque};

@@ -1,0 +1,144 @@
+//! How MSRP comes to the switch: TCP, TLS, and who connects.
+
+use super::*;
+use crate::control::Setup;
+use crate::wire::fingerprint::{Fingerprint, HashFunction};
+
+/// A TCP and a TLS listener, and a room that takes TLS only.
+fn both() -> Config {
+    let mut config = config();
+    config.listen.push(Listen {
+        transport: Transport::Tls,
+        address: "0.0.0.0:2856".parse().expect("an address"),
+    });
+    config.rooms.push(RoomEntry {
+        only_tls: true,
+        ..RoomEntry::new(RoomUri::new("sip:safe@example.com"))
+    });
+    config
+}
+
+fn secure(offer: &str) -> String {
+    offer.replace("TCP/MSRP", "TCP/TLS/MSRP")
+}
+
+/// The answer to an INVITE or re-INVITE.
+fn invite(scenario: &mut Scenario, phone: &mut Phone, room: &str, body: &str) -> (u16, String) {
+    let transaction = scenario.begin(phone, "INVITE", room, &[], body);
+    let reply = scenario.reply_to(transaction).expect("an answer").clone();
+    phone.to_tag = reply.to_tag.or(phone.to_tag.take());
+    (
+        reply.code,
+        String::from_utf8_lossy(&reply.body).into_owned(),
+    )
+}
+
+#[test]
+fn c80_tls_is_mirrored_on_the_tls_listener() {
+    let mut scenario = Scenario::with(both());
+    let fingerprint = Fingerprint::new(HashFunction::Sha256, &[0xab; 32]).expect("32 octets");
+    scenario.feed(Input::Notice(Notice::Certificate { fingerprint }));
+    let mut phone = scenario.phone("alice");
+    let (code, body) = invite(&mut scenario, &mut phone, ROOM, &secure(&offer("alice")));
+    assert_eq!(code, 200);
+    assert!(body.contains("m=message 2856 TCP/TLS/MSRP *\r\n"), "{body}");
+    assert!(body.contains("a=path:msrps://198.51.100.1:2856/"), "{body}");
+    assert!(body.contains("a=fingerprint:SHA-256 AB:AB:"), "{body}");
+    let mut phone = scenario.phone("bob");
+    let (_, body) = invite(&mut scenario, &mut phone, ROOM, &offer("bob"));
+    assert!(body.contains("m=message 2855 TCP/MSRP *\r\n"), "{body}");
+    assert!(!body.contains("fingerprint"), "{body}");
+}
+
+#[test]
+fn an_advertised_port_stands_for_the_first_listener() {
+    let mut config = both();
+    config.advertise = Some(Advertise {
+        host: "chat.example.com".to_owned(),
+        port: Some(9000),
+    });
+    let mut scenario = Scenario::with(config);
+    let mut phone = scenario.phone("alice");
+    let (_, body) = invite(&mut scenario, &mut phone, ROOM, &offer("alice"));
+    assert!(
+        body.contains("a=path:msrp://chat.example.com:9000/"),
+        "{body}"
+    );
+    let mut phone = scenario.phone("bob");
+    let (_, body) = invite(&mut scenario, &mut phone, ROOM, &secure(&offer("bob")));
+    assert!(
+        body.contains("a=path:msrps://chat.example.com:2856/"),
+        "{body}"
+    );
+}
+
+#[test]
+fn a_room_that_forces_tls_refuses_tcp_and_offers_tls() {
+    let mut scenario = Scenario::with(both());
+    let room = "sip:safe@example.com";
+    let mut phone = scenario.phone("alice");
+    assert_eq!(
+        invite(&mut scenario, &mut phone, room, &offer("alice")).0,
+        488
+    );
+    let mut phone = scenario.phone("alice");
+    let (code, body) = invite(&mut scenario, &mut phone, room, &secure(&offer("alice")));
+    assert_eq!((code, body.contains("msrps:")), (200, true));
+    let mut phone = scenario.phone("bob");
+    let (code, body) = invite(&mut scenario, &mut phone, room, "");
+    assert_eq!((code, body.contains("TCP/TLS/MSRP")), (200, true));
+}
+
+#[test]
+fn a_session_keeps_its_transport() {
+    let mut scenario = Scenario::with(both());
+    let mut phone = scenario.phone("alice");
+    assert_eq!(
+        invite(&mut scenario, &mut phone, ROOM, &offer("alice")).0,
+        200
+    );
+    scenario.ack(&mut phone, ROOM, "");
+    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &secure(&offer("alice")));
+    assert_eq!(code, 488);
+    assert_eq!(
+        invite(&mut scenario, &mut phone, ROOM, &offer("alice")).0,
+        200
+    );
+}
+
+#[test]
+fn u01_the_switch_connects_once_the_peer_has_our_answer() {
+    let mut scenario = Scenario::with(config());
+    let mut phone = scenario.phone("alice");
+    let passive = offer("alice").replace("setup:active", "setup:passive");
+    let (code, body) = invite(&mut scenario, &mut phone, ROOM, &passive);
+    assert_eq!((code, body.contains("a=setup:active\r\n")), (200, true));
+    let admitted = scenario.admissions.last().expect("an admission");
+    assert_eq!(
+        (admitted.setup, &admitted.peer.dial),
+        (Setup::Active, &None)
+    );
+    scenario.transcript();
+    scenario.ack(&mut phone, ROOM, "");
+    assert_eq!(scenario.transcript(), "! amend alice");
+    let amended = scenario.admissions.last().expect("an amendment");
+    let dial = amended.peer.dial.as_ref().expect("where to");
+    assert_eq!((dial.host.as_str(), dial.port), ("192.0.2.7", 2855));
+    assert_eq!(
+        dial.source,
+        "192.0.2.7".parse().ok(),
+        "C88: where the INVITE came from"
+    );
+}
+
+#[test]
+fn c88_the_answer_in_the_ack_may_make_us_connect() {
+    let mut scenario = Scenario::with(config());
+    let mut phone = scenario.phone("alice");
+    invite(&mut scenario, &mut phone, ROOM, "");
+    let silent = offer("alice").replace("a=setup:active\r\n", "");
+    scenario.ack(&mut phone, ROOM, &silent);
+    let amended = scenario.admissions.last().expect("an amendment");
+    assert_eq!(amended.setup, Setup::Active, "U06: the offerer connects");
+    assert!(amended.peer.dial.is_some());
+}
