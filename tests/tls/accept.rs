@@ -303,3 +303,40 @@ fn one_connection_to_tls_carries_sessions_of_rooms_on_several_threads() {
         );
     }
 }
+
+#[test]
+fn what_one_turn_writes_is_one_record() {
+    const MESSAGES: usize = 20;
+    let folder = Folder::new();
+    let rig = Rig::start("127.0.0.1", folder.files(&Certified::self_signed(&["a"])));
+    rig.expect("alice", Vec::new());
+    rig.expect("bob", Vec::new());
+    let mut alice = client::secure(rig.tls, &How::default()).unwrap();
+    let mut bob = client::secure(rig.tls, &How::default()).unwrap();
+    let (to, from) = (rig.uri("alice"), peer_uri("alice"));
+    assert_eq!(alice.bind(&to, &from).unwrap(), "200");
+    assert_eq!(bob.bind(&rig.uri("bob"), &peer_uri("bob")).unwrap(), "200");
+    let before = bob.stream.sock.records;
+    let text: String = (0..MESSAGES)
+        .map(|number| {
+            let body = format!(
+                "From: <{}>\r\nTo: <{LOBBY}>\r\n\r\nContent-Type: text/plain\r\n\r\n{number:02}",
+                sip("alice")
+            );
+            let length = body.len();
+            format!(
+                "MSRP tid{number:05} SEND\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\n\
+                 Message-ID: m{number:05}\r\nByte-Range: 1-{length}/{length}\r\n\
+                 Content-Type: message/cpim\r\n\r\n{body}\r\n-------tid{number:05}$\r\n"
+            )
+        })
+        .collect();
+    // One record here is read in one turn there.
+    assert!(text.len() < 16 * 1024);
+    alice.write(&text);
+    for number in 0..MESSAGES {
+        let copy = bob.message("SEND").expect("a copy");
+        assert!(copy.contains(&format!("\r\n{number:02}\r\n")), "{copy}");
+    }
+    assert_eq!(bob.stream.sock.records - before, 1);
+}

@@ -51,7 +51,55 @@ pub(crate) struct Connection<S> {
     unread: String,
 }
 
-pub(crate) type Secure = Connection<StreamOwned<ClientConnection, TcpStream>>;
+pub(crate) type Secure = Connection<StreamOwned<ClientConnection, Wire>>;
+
+/// A connection that counts the records that come.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    /// Records that have begun.
+    pub(crate) records: usize,
+    head: Vec<u8>,
+    /// Octets of the record that have not come yet.
+    rest: usize,
+}
+
+impl Wire {
+    fn count(&mut self, mut octets: &[u8]) {
+        while let Some((&first, tail)) = octets.split_first() {
+            if self.rest > 0 {
+                let taken = self.rest.min(octets.len());
+                self.rest -= taken;
+                octets = &octets[taken..];
+                continue;
+            }
+            self.head.push(first);
+            octets = tail;
+            if let [_, _, _, high, low] = self.head[..] {
+                self.records += 1;
+                self.rest = usize::from(high) << 8 | usize::from(low);
+                self.head.clear();
+            }
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(octets)?;
+        self.count(&octets[..count]);
+        Ok(count)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.stream.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
 
 /// Connects and carries the handshake to its end.
 pub(crate) fn secure(address: SocketAddr, how: &How<'_>) -> io::Result<Secure> {
@@ -74,7 +122,12 @@ pub(crate) fn secure(address: SocketAddr, how: &How<'_>) -> io::Result<Secure> {
     };
     let name = ServerName::try_from(how.name).unwrap();
     let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = tcp(address);
+    let mut stream = Wire {
+        stream: tcp(address),
+        records: 0,
+        head: Vec::new(),
+        rest: 0,
+    };
     while connection.is_handshaking() {
         connection.complete_io(&mut stream)?;
     }
