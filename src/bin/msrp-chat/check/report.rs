@@ -140,3 +140,66 @@ impl Report {
         let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(json: bool) -> (bool, String) {
+        let paper = Paper::default();
+        let mut report = Report::new(json, Box::new(paper.clone()));
+        let took = Duration::from_millis(7);
+        assert!(report.step("sip", &Finding::fine("OPTIONS: 200 OK"), took));
+        assert!(report.step("news", &Finding::warning("late", "Wait longer."), took));
+        let refused = Failure::sip("join", 404, "Not Found");
+        assert!(!report.step("join", &refused.into(), took));
+        let good = report.end();
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        (good, text)
+    }
+
+    #[test]
+    fn what_people_see() {
+        let (good, text) = written(false);
+        assert!(!good);
+        insta::assert_snapshot!(text, @r"
+              ok  sip          OPTIONS: 200 OK
+         warning  news         late
+                             → Wait longer.
+          failed  join         404 Not Found
+                             → There is no such room: check the name, or ask the operator to create it.
+        It does not work yet: see the failed step.
+        ");
+    }
+
+    #[test]
+    fn what_programs_read() {
+        let (_, text) = written(true);
+        let objects: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(objects[1]["result"], "warning");
+        assert_eq!(objects[1]["milliseconds"], 7);
+        assert_eq!(
+            objects[3],
+            json!({"result": "failed", "ok": 1, "warnings": 1, "failed": 1})
+        );
+    }
+}

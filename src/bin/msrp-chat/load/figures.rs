@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Columns of the progress bar, and of the longest bar of the histogram.
+/// Columns of the longest bar of the histogram.
 const BAR: usize = 30;
+/// Columns of the progress bar: the live line should fit into 80.
+const LIVE_BAR: usize = 10;
 /// Different reasons that are told; more would not be read.
 const MAX_REASONS: usize = 10;
 
@@ -105,12 +107,12 @@ impl Figures {
     /// The live line: how far the run is (0 to 1) and what passes; `span` is the time since
     /// `before` was counted.
     pub(super) fn line(&self, share: f64, before: (u64, u64), span: Duration) -> String {
-        let filled = ((share * BAR as f64) as usize).min(BAR);
+        let filled = ((share * LIVE_BAR as f64) as usize).min(LIVE_BAR);
         let per_second = |now: u64, then: u64| now.saturating_sub(then) as f64 / span.as_secs_f64();
         format!(
-            "[{}{}] {:3.0} %  {}/{} in  {:.0} messages/s  {:.0} copies/s  median {}  99 % {}",
+            "[{}{}] {:3.0} %  {}/{} in  {:.0} msg/s  {:.0} copies/s  50 % {}  99 % {}",
             "#".repeat(filled),
-            "-".repeat(BAR - filled),
+            "-".repeat(LIVE_BAR - filled),
             share * 100.0,
             self.present.iter().sum::<u32>(),
             self.participants,
@@ -263,8 +265,7 @@ mod tests {
            256 µs – 512 µs   ############################## 1
         ");
         let line = figures.line(0.5, (0, 0), Duration::from_secs(1));
-        let shown = "[###############---------------]  50 %  3/3 in  1 messages/s  1 copies/s  \
-                     median 300 µs  99 % 300 µs";
+        let shown = "[#####-----]  50 %  3/3 in  1 msg/s  1 copies/s  50 % 300 µs  99 % 300 µs";
         assert_eq!(line, shown);
     }
 
