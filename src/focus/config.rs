@@ -139,6 +139,8 @@ pub struct Config {
     pub subscription_expires: Duration,
     /// Shortest time between two NOTIFYs to one subscriber.
     pub notify_interval: Duration,
+    /// Octets of the host's memory that NOTIFYs may take at a time.
+    pub notify_memory: usize,
     /// Rooms with more participants list moderators only.
     pub roster_limit: usize,
     /// Subscribers whose User-Agent this matches get full documents only.

@@ -1,6 +1,7 @@
 //! Documents of a conference, written once and shared by everybody who gets the same one.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,6 +12,8 @@ use crate::wire::conference_info::Template;
 /// Renderings kept at the same time. Subscribers in step need one or two a view; the rest is
 /// for those who came lately.
 const MAX_RENDERINGS: usize = 16;
+/// Who waited long for a turn gets something newer.
+const MAX_AGE: Duration = Duration::from_secs(1);
 /// Versions of a rendering kept with their octets: subscribers who came at the same time
 /// count alike.
 const MAX_VERSIONS: usize = 4;
@@ -64,7 +67,8 @@ impl DocumentCache {
         let found = self.renderings.iter().position(|known| {
             known.scope == scope
                 && known.view == *view
-                && (known.revision == revision || known.made >= due)
+                && (known.revision == revision
+                    || (known.made >= due && known.made + MAX_AGE >= now))
         });
         let at = found.unwrap_or_else(|| {
             self.renderings

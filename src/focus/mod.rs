@@ -70,7 +70,7 @@ use publication::PublicationId;
 use referral::{Referral, ReferralId};
 use subscription::{Subscription, SubscriptionId};
 use timers::{Timer, TimerKey, Timers};
-use turns::Turns;
+use turns::{Budget, Turns};
 
 /// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
 const ACK_TIMEOUT: Duration = Duration::from_secs(32);
@@ -184,6 +184,7 @@ pub struct Focus {
     first_seen: FirstSeen,
     /// NOTIFYs that are due.
     turns: Turns,
+    budget: Budget,
     last_id: u64,
     /// The number of the last anonymous participant.
     last_anonymous: u32,
@@ -203,6 +204,7 @@ impl Focus {
                 .and_then(|pattern| Regex::new(pattern).ok()),
             rooms: policies(&config.rooms, config.max_participants),
             factories: policies(&config.factories, config.max_participants),
+            budget: Budget::new(config.notify_memory),
             config,
             entropy,
             conferences: HashMap::new(),
@@ -262,7 +264,11 @@ impl Focus {
 
     /// When to come back with [`Input::Deadline`] at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        self.turns.since().or(self.timers.deadline())
+        let turn = self.turns.since().map(|since| {
+            let free = self.budget.free_at();
+            free.map_or(since, |free| free.max(since))
+        });
+        [turn, self.timers.deadline()].into_iter().flatten().min()
     }
 
     /// Whether nothing is left: no dialog, subscription or request under way.

@@ -110,6 +110,9 @@ impl Focus {
     /// Sends some of the NOTIFYs that are due; the deadline brings the rest.
     pub(super) fn notify_some(&mut self, now: Moment) {
         for _ in 0..NOTIFIES_PER_TURN {
+            if self.budget.free_at().is_some_and(|free| free > now) {
+                return;
+            }
             let Some((id, room, last)) = self.turns.pop() else {
                 return;
             };
@@ -136,6 +139,7 @@ impl Focus {
             self.schedule(now, id);
             return;
         };
+        self.budget.take(now, body.len());
         let purpose = if ends {
             Purpose::Farewell
         } else {

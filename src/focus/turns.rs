@@ -1,6 +1,7 @@
 //! Rooms take turns: a storm in one of them must not delay what others have to say.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use super::subscription::SubscriptionId;
 use crate::control::RoomUri;
@@ -49,9 +50,72 @@ impl Turns {
     }
 }
 
+/// How long a host's transaction layer keeps a request after its answer (`wt_timer`).
+const KEPT: Duration = Duration::from_secs(5);
+/// What it keeps of a small request: the request twice and its bookkeeping.
+const OVERHEAD: usize = 10_000;
+
+/// The host's memory that NOTIFYs take: large documents for many subscribers wait rather
+/// than fill it up.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Octets that may be taken at once, and again every [`KEPT`].
+    octets: usize,
+    /// Octets taken and not given back by `at`.
+    taken: usize,
+    at: Option<Moment>,
+}
+
+impl Budget {
+    pub(super) fn new(octets: usize) -> Self {
+        Self {
+            octets: octets.max(1),
+            taken: 0,
+            at: None,
+        }
+    }
+
+    /// Takes what a NOTIFY with a body of this size needs.
+    pub(super) fn take(&mut self, now: Moment, body: usize) {
+        let passed = self
+            .at
+            .map_or(Duration::ZERO, |at| now.saturating_since(at));
+        let given_back = passed.as_secs_f64() / KEPT.as_secs_f64() * self.octets as f64;
+        self.taken = self.taken.saturating_sub(given_back as usize) + body + OVERHEAD;
+        self.at = Some(now);
+    }
+
+    /// When there is something to take again.
+    pub(super) fn free_at(&self) -> Option<Moment> {
+        let excess = self.taken.checked_sub(self.octets)? + 1;
+        let wait = KEPT.mul_f64(excess as f64 / self.octets as f64);
+        Some(self.at? + wait)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_taken_and_comes_back() {
+        let start = Moment::from_epoch(Duration::from_secs(1));
+        let mut budget = Budget::new(100_000);
+        for _ in 0..9 {
+            budget.take(start, 0);
+            assert_eq!(budget.free_at(), None);
+        }
+        budget.take(start, 90_000);
+        let free = budget.free_at().expect("it is used up");
+        let wait = free.saturating_since(start).as_secs_f64();
+        assert!((4.4..4.6).contains(&wait), "{wait}");
+        budget.take(free, 0);
+        let again = budget.free_at().expect("it is used up again");
+        let wait = again.saturating_since(free).as_secs_f64();
+        assert!((0.4..0.6).contains(&wait), "{wait}");
+        budget.take(again + Duration::from_secs(60), 0);
+        assert_eq!(budget.free_at(), None);
+    }
 
     #[test]
     fn rooms_take_turns() {

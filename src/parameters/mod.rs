@@ -91,6 +91,7 @@ impl Collected {
             min_se: Duration::from_secs(self.number("min_se")?),
             subscription_expires: Duration::from_secs(self.number("subscription_expires")?),
             notify_interval: Duration::from_millis(self.number("notify_interval_ms")?),
+            notify_memory: self.number("notify_memory")? as usize,
             roster_limit: self.number("roster_limit")? as usize,
             full_notify_agents: values::pattern(
                 "full_notify_agents",

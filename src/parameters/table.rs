@@ -260,6 +260,13 @@ pub const TABLE: &[Parameter] = &[
         ..number("notify_interval_ms", "5000", "milliseconds", (0, 60_000))
     },
     Parameter {
+        doc: "The host's shared memory that NOTIFY requests may take at a time; what does not \
+              fit waits. The host keeps each until some 5 seconds after its answer. A quarter \
+              of the host's shared memory is a good value.",
+        example: "67108864",
+        ..number("notify_memory", "16777216", "octets", (1 << 20, 1 << 34))
+    },
+    Parameter {
         doc: "Largest room whose NOTIFYs list everybody. Above it they carry the number of \
               participants, the moderators, and the subscriber itself. A subscriber who is \
               reached over UDP gets that also when the whole list does not fit into a datagram.",

@@ -116,6 +116,7 @@ pub(super) fn config() -> Config {
         min_se: Duration::from_secs(90),
         subscription_expires: Duration::from_secs(3600),
         notify_interval: Duration::from_secs(5),
+        notify_memory: 1 << 30,
         roster_limit: 1000,
         full_notify_agents: Some("(?i)blink".to_owned()),
         software: "msrp_conference".to_owned(),

@@ -250,3 +250,40 @@ fn storms_in_one_room_delay_no_other() {
             .is_some_and(|at| at <= scenario.now)
     );
 }
+
+#[test]
+fn large_documents_for_many_wait_for_memory() {
+    let mut scenario = hall(10_000);
+    scenario.focus.config.notify_memory = 1 << 20;
+    scenario.focus.budget = turns::Budget::new(1 << 20);
+    let mut audience = Audience::new(scenario);
+    for watcher in 0..40 {
+        audience.watch(&format!("w{watcher}"));
+    }
+    audience.pass(Duration::from_secs(10));
+    let sent = |audience: &Audience| -> usize {
+        let bodies = audience
+            .watchers
+            .values()
+            .flat_map(|watcher| &watcher.bodies);
+        bodies.map(|body| body.len()).sum()
+    };
+    for joiner in 0..300 {
+        audience.join(&format!("p{joiner}"));
+    }
+    audience.pass(Duration::from_secs(6));
+    let before = sent(&audience);
+    audience.pass(Duration::from_secs(5));
+    let in_five_seconds = sent(&audience) - before;
+    assert!(in_five_seconds > 1 << 19, "{in_five_seconds}");
+    assert!(in_five_seconds < 3 << 19, "{in_five_seconds}");
+    audience.pass(Duration::from_secs(120));
+    let truth = audience.scenario.truth(HALL, false).users.expect("users");
+    for watcher in 0..40 {
+        let roster = audience.roster(&format!("w{watcher}"));
+        assert_eq!(
+            roster.users.map(|users| users.users.len()),
+            Some(truth.users.len())
+        );
+    }
+}
