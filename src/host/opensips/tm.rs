@@ -223,6 +223,8 @@ impl Tm {
     /// On the conference process' main thread.
     unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
         let headers = text::request_lines(&request.routes, &request.headers);
+        let socket = request.socket.handle as *mut c_void;
+        let outside = request.remote_tag.is_empty();
         let mut dialog = opensips_dialog {
             call_id: borrowed(request.call_id.as_bytes()),
             remote_tag: borrowed(request.remote_tag.as_bytes()),
@@ -236,7 +238,10 @@ impl Tm {
             remote_uri: borrowed(request.remote_uri.as_bytes()),
             remote_target: borrowed(request.request_uri.as_bytes()),
             state: abi::CONFIRMED,
-            send_socket: request.socket.handle as *mut c_void,
+            // A new party may be reached by another transport than the one its inviter
+            // came by: the socket is then a wish, and inside a dialog an order.
+            send_socket: if outside { ptr::null_mut() } else { socket },
+            preferred_socket: if outside { socket } else { ptr::null_mut() },
             ..opensips_dialog::default()
         };
         if request.method == Method::Invite {
