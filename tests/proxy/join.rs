@@ -83,7 +83,11 @@ fn u02_offerless_invite_gets_our_offer() {
 
         let (own_path, room_path) = (client_path(), path_of(&answer.body));
         let dialog = Dialog::new(&draft, &answer);
-        let sdp = offer_with(&own_path, "message/cpim", "a=setup:active\r\n");
+        let sdp = offer_with(
+            &own_path,
+            "message/cpim",
+            "a=setup:active\r\na=chatroom\r\n",
+        );
         alice.send(&dialog.ack(&alice).body("application/sdp", sdp));
         let (room, subscription) = (proxy.room("lobby"), None);
         let link = Link::connect(proxy.msrp);
@@ -119,7 +123,11 @@ fn c60_the_focus_connects_to_a_passive_answerer() {
         let draft = alice.draft("INVITE", &proxy.room("lobby"));
         let answer = alice.exchange(&draft);
         let own_path = format!("msrp://{}/passive;tcp", listener.local_addr().unwrap());
-        let sdp = offer_with(&own_path, "message/cpim", "a=setup:passive\r\n");
+        let sdp = offer_with(
+            &own_path,
+            "message/cpim",
+            "a=setup:passive\r\na=chatroom\r\n",
+        );
         alice.send(
             &Dialog::new(&draft, &answer)
                 .ack(&alice)
