@@ -238,7 +238,8 @@ pub(super) fn silent_peer() -> Peer {
         accept_types: Vec::new(),
         accept_wrapped_types: Vec::new(),
         max_size: None,
-        chatroom: false,
+        // Nobody is greeted as unaware of rooms before it has said so (RFC 7701 §11).
+        chatroom: true,
         private_messages: false,
         sends: true,
         receives: true,
