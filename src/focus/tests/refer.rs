@@ -465,3 +465,40 @@ fn fifty_parties_and_nothing_is_left() {
     scenario.feed(Input::Stop);
     assert_eq!(scenario.focus.counts(), Counts::default());
 }
+
+#[test]
+fn a_challenge_is_answered_once() {
+    let challenge = "Digest realm=\"example.com\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+    let mut scenario = Scenario::with(Config {
+        credentials: vec![Credentials {
+            realm: Some("example.com".to_owned()),
+            user: "conference".to_owned(),
+            password: "secret".to_owned(),
+        }],
+        ..config()
+    });
+    scenario.join("alice", ROOM);
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    scenario.party_answers("carol", 407, &[("Proxy-Authenticate", challenge)], "");
+    let again = scenario.last_sent("carol").clone();
+    assert_eq!(again.cseq, 2);
+    let answer = again
+        .headers
+        .first("Proxy-Authorization")
+        .expect("an answer");
+    assert!(answer.contains("username=\"conference\""), "{answer}");
+    assert!(answer.contains("uri=\"sip:carol@example.com\""), "{answer}");
+    // The same challenge again means that the password is wrong.
+    scenario.party_answers("carol", 407, &[("Proxy-Authenticate", challenge)], "");
+    assert!(scenario.focus.invitations.is_empty());
+}
+
+#[test]
+fn a_challenge_without_credentials_is_a_failure() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let challenge = "Digest realm=\"example.com\", nonce=\"n1\"";
+    scenario.party_answers("carol", 401, &[("WWW-Authenticate", challenge)], "");
+    scenario.pass(2);
+    assert!(scenario.transcript().contains("terminated SIP/2.0 401"));
+}
