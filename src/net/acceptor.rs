@@ -15,9 +15,9 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use super::Transport;
-use super::driver::Tell;
 use super::mailbox::{Accepted, Letter, Mailbox};
 use super::register::Register;
+use super::tell::Tell;
 use super::tls::{Records, Tls};
 use crate::control::Notice;
 use crate::log;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -21,8 +21,8 @@ use super::carrier::{Carrier, Socket, Written};
 use super::dial::{Dialer, Target};
 use super::links::LINK_WINDOW;
 use super::mailbox::{Accepted, Letter, Mailbox, Ready};
+use super::tell::Tell;
 use super::totals::ThreadTotals;
-use crate::control::Notice;
 use crate::log;
 use crate::switch::{After, Batch, ConnectionId, Foreign, Owner, Security, Switch};
 use crate::time::{Clock, Moment};
@@ -47,29 +47,6 @@ pub(super) struct Parts {
     pub(super) dialer: Arc<Dialer>,
     pub(super) tell: Tell,
     pub(super) totals: Arc<ThreadTotals>,
-}
-
-/// Where a switch thread's news go.
-#[derive(Clone)]
-pub(super) struct Tell {
-    pub(super) notices: Sender<Notice>,
-    pub(super) log: Sender<log::Line>,
-    /// Called after either was sent.
-    pub(super) wake: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl Tell {
-    pub(super) fn log(&self, level: log::Level, text: String) {
-        if self.log.send(log::Line::new(level, text)).is_ok() {
-            (self.wake)();
-        }
-    }
-
-    pub(super) fn notice(&self, notice: Notice) {
-        if self.notices.send(notice).is_ok() {
-            (self.wake)();
-        }
-    }
 }
 
 /// One switch thread's task.

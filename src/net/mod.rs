@@ -12,6 +12,7 @@ mod driver;
 mod links;
 mod mailbox;
 mod register;
+mod tell;
 mod tls;
 mod totals;
 
@@ -37,9 +38,10 @@ use crate::{entropy, log};
 
 use acceptor::Acceptor;
 use dial::Dialer;
-use driver::{Driver, Parts, Tell};
+use driver::{Driver, Parts};
 use mailbox::{Letter, Mailbox, Ready};
 use register::{Others, Register};
+use tell::Tell;
 use tls::Tls;
 use totals::ThreadTotals;
 
