@@ -395,6 +395,7 @@ impl Switch {
         if let Some(room) = self.rooms.get_mut(session.room) {
             room.policy = admission.policy.clone();
         }
+        let (unnamed, bound) = (session.to_path().is_empty(), session.connection);
         if !session.amend(admission) {
             let connection = session.connection.and_then(|id| self.connections.get(id));
             match connection {
@@ -405,6 +406,10 @@ impl Switch {
                     }
                 }
                 _ => self.want(key, admission.peer.dial.as_ref()),
+            }
+            if let Some(id) = bound.filter(|_| unnamed) {
+                self.welcome(key);
+                self.mark_dirty(id);
             }
             return;
         }

@@ -131,7 +131,8 @@ impl Session {
         self.path = peer.path.clone().into();
         self.wrapped_types = WrappedTypes::of(peer);
         self.max_size = peer.max_size.unwrap_or(u64::MAX);
-        self.chatroom = peer.chatroom;
+        // Whose answer has not come yet may well know rooms.
+        self.chatroom = peer.chatroom || peer.path.is_empty();
         self.private_messages = peer.private_messages;
         self.sends = peer.sends;
         self.receives = peer.receives;

@@ -298,16 +298,34 @@ fn c88_a_bind_may_overtake_the_ack_that_names_the_path() {
     let mut stage = Stage::new();
     let mut unanswered = admission(LOBBY, "alice");
     let path = std::mem::take(&mut unanswered.peer.path);
+    unanswered.peer.chatroom = false;
     let (alice, bob) = (stage.enter(unanswered.clone()), stage.join("bob"));
     unanswered.peer.path = path;
+    unanswered.peer.chatroom = true;
     let facts = Order::Amend(Box::new(unanswered));
     stage.switch.order(stage.now, facts);
     stage.pump();
     assert_eq!(stage.finished, []);
+    assert_eq!(stage.got(alice), [], "G10: she does know rooms");
     let words = cpim("alice", "still bound");
     stage.give(alice, send("alice", "tid12345", &[], &words));
     assert_eq!(stage.got(alice)[0].line, "MSRP tid12345 200");
     assert_eq!(stage.got(bob)[0].text(), words);
+}
+
+#[test]
+fn g10_who_answers_late_and_knows_no_rooms_is_told_then() {
+    let mut stage = Stage::new();
+    let mut unanswered = admission(LOBBY, "alice");
+    let path = std::mem::take(&mut unanswered.peer.path);
+    unanswered.peer.chatroom = false;
+    let alice = stage.enter(unanswered.clone());
+    assert_eq!(stage.got(alice), []);
+    unanswered.peer.path = path;
+    let facts = Order::Amend(Box::new(unanswered));
+    stage.switch.order(stage.now, facts);
+    stage.pump();
+    assert!(stage.got(alice)[0].text().contains("This is the chat room"));
 }
 
 #[test]
