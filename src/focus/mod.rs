@@ -237,6 +237,7 @@ impl Focus {
 
     /// Takes one input.
     pub fn handle(&mut self, now: Moment, input: Input) {
+        let is_turn = matches!(input, Input::Deadline | Input::Stop);
         match input {
             Input::Request(arrival) => self.request(now, *arrival),
             Input::Cancel(transaction) => self.cancel(now, transaction),
@@ -254,7 +255,10 @@ impl Focus {
         while let Some(timer) = self.timers.due(now) {
             self.fire(now, timer);
         }
-        self.notify_some(now);
+        // Whatever comes in between is not delayed by who is to be notified.
+        if is_turn {
+            self.notify_some(now);
+        }
     }
 
     /// The next thing to do, until `None`.

@@ -29,6 +29,8 @@ const MAX_FAILURES: u32 = 5;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// NOTIFYs sent in one turn: some 20 µs each, so that nothing else waits a millisecond longer.
 const NOTIFIES_PER_TURN: usize = 32;
+/// The host copies each; half a megabyte takes it about as long.
+const OCTETS_PER_TURN: usize = 512 * 1024;
 /// Departures remembered for subscribers who are behind; whoever missed more than that gets
 /// a full document, which is shorter.
 const MAX_DEPARTURES: usize = 4096;
@@ -109,37 +111,40 @@ impl Focus {
 
     /// Sends some of the NOTIFYs that are due; the deadline brings the rest.
     pub(super) fn notify_some(&mut self, now: Moment) {
+        let mut octets = 0;
         for _ in 0..NOTIFIES_PER_TURN {
+            if octets > OCTETS_PER_TURN {
+                return;
+            }
             if self.budget.free_at().is_some_and(|free| free > now) {
                 return;
             }
             let Some((id, room, last)) = self.turns.pop() else {
                 return;
             };
-            self.notify(now, id);
+            octets += self.notify(now, id).unwrap_or_default();
             if last && let Some(conference) = self.conferences.get_mut(&room) {
                 conference.documents.settle(conference.revision);
             }
         }
     }
 
-    /// Sends the NOTIFY that is due, unless one is in flight.
-    fn notify(&mut self, now: Moment, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
-            return;
-        };
+    /// Sends the NOTIFY that is due, unless one is in flight; how many octets it carries.
+    fn notify(&mut self, now: Moment, id: SubscriptionId) -> Option<usize> {
+        let subscription = self.subscriptions.get_mut(&id)?;
         subscription.queued = false;
         let due = subscription.due;
         let ends = matches!(due, Due::Last(_));
         if subscription.in_flight.is_some() && due != Due::Last(Termination::NoResource) {
-            return;
+            return None;
         }
         self.timers.disarm(subscription.notify_timer.take());
         let Some(body) = self.next_document(now, id) else {
             self.schedule(now, id);
-            return;
+            return None;
         };
-        self.budget.take(now, body.len());
+        let octets = body.len();
+        self.budget.take(now, octets);
         let purpose = if ends {
             Purpose::Farewell
         } else {
@@ -160,6 +165,7 @@ impl Focus {
             subscription.last_sent = Some(now);
             subscription.due = Due::Changes;
         }
+        Some(octets)
     }
 
     /// The document for the next NOTIFY; notes what the subscriber knows after it.

@@ -65,6 +65,8 @@ pub(super) struct Phone {
 pub(super) struct Scenario {
     pub(super) focus: Focus,
     pub(super) now: Moment,
+    /// The deadline is kept as soon as there is nothing else to do.
+    pub(super) takes_turns: bool,
     /// The switch admits everybody at once.
     pub(super) admits: bool,
     /// Subscribers answer NOTIFY with this; `None`: they keep silent.
@@ -144,6 +146,7 @@ impl Scenario {
         Self {
             focus: Focus::new(config, Box::new(Seeded(7))),
             now: Moment::from_epoch(Duration::from_secs(1_000_000_000)),
+            takes_turns: true,
             admits: true,
             notify_answer: Some(200),
             refresh_answer: Some(200),
@@ -344,6 +347,10 @@ impl Scenario {
             self.focus.handle(self.now, input);
             while let Some(output) = self.focus.poll() {
                 inputs.extend(self.observe(output));
+            }
+            let is_due = self.focus.deadline().is_some_and(|at| at <= self.now);
+            if inputs.is_empty() && is_due && self.takes_turns {
+                inputs.push_back(Input::Deadline);
             }
         }
     }
