@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::control::{RoomPolicy, RoomUri, UserUri};
 
 use super::backlog::Backlog;
-use super::ids::SessionKey;
+use super::ids::{ConnectionId, SessionKey};
 use crate::time::Moment;
 
 /// How many of the last messages of a room are known again when they come a second time: what
@@ -32,8 +32,8 @@ pub(super) struct Room {
     /// Octets appended since the members were last looked at.
     pub(super) fresh_octets: usize,
     pub(super) nicknames: HashMap<UserUri, Nickname>,
-    /// Fingerprints of the last messages.
-    seen: VecDeque<u64>,
+    /// Fingerprints of the last messages, and where they came.
+    seen: VecDeque<(u64, ConnectionId)>,
 }
 
 /// A nickname in use.
@@ -100,19 +100,37 @@ impl Room {
     pub(super) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
         (user, name).hash(&mut hasher);
-        hasher.write(octets.get(..TOLD_BY).unwrap_or(octets));
-        hasher.finish()
+        // Only messages of one user and one Message-ID are told apart by this.
+        let front = octets.get(..TOLD_BY).unwrap_or(octets);
+        let words = front.chunks(8).map(|part| {
+            let mut word = [0; 8];
+            word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            u64::from_le_bytes(word)
+        });
+        words.fold(hasher.finish(), |sum, word| {
+            (sum.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
+        })
     }
 
-    pub(super) fn has_seen(&self, fingerprint: u64) -> bool {
-        self.seen.contains(&fingerprint)
+    /// Whether it came before on another connection: on the same one nothing comes twice, TCP
+    /// sees to that, and what does is meant.
+    pub(super) fn is_repeated(&mut self, fingerprint: u64, on: Option<ConnectionId>) -> bool {
+        let mut seen = self.seen.iter_mut();
+        match seen.find(|(known, _)| *known == fingerprint) {
+            Some((_, connection)) if Some(*connection) != on => {
+                *connection = on.unwrap_or(*connection);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes note of a message that has come whole.
-    pub(super) fn note(&mut self, fingerprint: u64) {
+    pub(super) fn note(&mut self, fingerprint: u64, on: Option<ConnectionId>) {
+        let Some(connection) = on else { return };
         if self.seen.len() >= REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back(fingerprint);
+        self.seen.push_back((fingerprint, connection));
     }
 }

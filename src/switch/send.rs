@@ -264,8 +264,8 @@ impl Switch {
             return Err(Code::TooLarge);
         }
         let fingerprint = room.fingerprint(&session.user, first.name(), &body);
-        if !room.has_seen(fingerprint) {
-            room.note(fingerprint);
+        if !room.is_repeated(fingerprint, session.connection) {
+            room.note(fingerprint, session.connection);
             let mut body = body.into_owned();
             let media = body.get(addressed.wrapped_type.clone());
             if session.is_anonymous() && media.is_some_and(is_notification) {

@@ -172,7 +172,9 @@ impl Switch {
     ) -> Result<StreamKey, Code> {
         let addressed = self.address(key, front, facts.success_report)?;
         let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        let room = self.rooms.get(session.room).ok_or(Code::NoSession)?;
+        let room = self.rooms.get_mut(session.room).ok_or(Code::NoSession)?;
+        let fingerprint = room.fingerprint(&session.user, facts.name(), front);
+        let again = room.is_repeated(fingerprint, session.connection);
         let wrapped_type = front.get(addressed.wrapped_type.clone());
         let wrapped_type = wrapped_type.unwrap_or_default();
         // Some clients announce the same range for whatever they send.
@@ -180,8 +182,6 @@ impl Switch {
             .range
             .total
             .filter(|total| *total > front.len() as u64);
-        let fingerprint = room.fingerprint(&session.user, facts.name(), front);
-        let again = room.has_seen(fingerprint);
         let members = room.members.iter().copied().filter(|member| {
             let receiver = self.sessions.get(*member);
             receiver.is_some_and(|receiver| {
@@ -281,14 +281,15 @@ impl Switch {
         if !stream.whole {
             return false;
         }
-        let (room, fingerprint) = (stream.room, stream.fingerprint);
+        let (room, from, fingerprint) = (stream.room, stream.from, stream.fingerprint);
         for receiver in stream.receivers.clone() {
             self.mark_session_dirty(receiver);
         }
         self.release(key);
         self.touch(key);
+        let on = self.sessions.get(from).and_then(|it| it.connection);
         if let Some(room) = self.rooms.get_mut(room) {
-            room.note(fingerprint);
+            room.note(fingerprint, on);
         }
         true
     }
