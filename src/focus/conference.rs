@@ -89,6 +89,8 @@ pub(super) struct Conference {
     /// The revision of the last change that only full documents tell: who is listed and who
     /// is not.
     pub(super) reshaped: u64,
+    /// The revision of the last change of somebody's role.
+    pub(super) recast: u64,
     /// The revision of the last change of the description.
     pub(super) described: u64,
     /// There are too many to list everybody (`roster_limit`).
@@ -244,6 +246,7 @@ impl Conference {
             revision: 0,
             forgotten: 0,
             reshaped: 0,
+            recast: 0,
             described: 0,
             crowded: false,
             watchers: Watchers::default(),
@@ -288,9 +291,7 @@ impl Conference {
             participant.role = role;
             participant.changed = revision;
             self.revision = revision;
-            if self.crowded {
-                self.reshaped = revision;
-            }
+            self.recast = revision;
         }
     }
 

@@ -500,6 +500,7 @@ impl Conference {
             revision: self.revision,
         };
         self.drop_if_gone(&invitation.user);
+        self.check_published(&invitation.user);
         if !self.watchers.is_empty() {
             self.departures.push(departure);
         }

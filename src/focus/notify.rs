@@ -290,6 +290,7 @@ impl Subscription {
             || self.full_only
             || self.view.as_ref() != Some(view)
             || self.seen.shown < conference.reshaped
+            || (view.is_crowd() && self.seen.shown < conference.recast)
             || self.seen.buried < conference.forgotten;
         let must_come = self.latest(now).is_some_and(|latest| latest <= now);
         match (must_be_full, must_come) {

@@ -205,4 +205,21 @@ fn e17_datagrams_carry_a_crowd_when_the_roster_does_not_fit() {
     assert_eq!(users(&scenario.rosters["tcp"]).split(' ').count(), 201);
     let state = scenario.rosters["udp"].conference_state.as_ref();
     assert_eq!(state.and_then(|state| state.user_count), Some(201));
+    let room = RoomUri::new(ROOM);
+    for (role, shown) in [
+        (Role::Moderator, "host=+ u7=+"),
+        (Role::Participant, "host=+"),
+    ] {
+        let conference = scenario
+            .focus
+            .conferences
+            .get_mut(&room)
+            .expect("a conference");
+        let user = crate::control::UserUri::new("sip:u7@example.com");
+        conference.set_role(&user, role);
+        let now = scenario.now;
+        scenario.focus.conference_changed(now, &room);
+        scenario.pass(6);
+        assert_eq!(users(&scenario.rosters["udp"]), shown);
+    }
 }
