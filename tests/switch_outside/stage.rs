@@ -178,13 +178,18 @@ impl Focus {
         for order in Order::reconcile(&room(), &sessions) {
             self.order(order);
         }
-        match self.notice() {
-            Notice::Reconciled { sessions, .. } => sessions
-                .into_iter()
-                .map(|stand: Stand| (stand.session.to_string(), stand.standing, stand.nickname))
-                .collect(),
-            other => panic!("{other:?} instead of Reconciled"),
-        }
+        let stands = loop {
+            match self.notice() {
+                Notice::Reconciled { sessions, .. } => break sessions,
+                // A connection that closed a moment ago may be told by itself.
+                Notice::Lost { .. } => {}
+                other => panic!("{other:?} instead of Reconciled"),
+            }
+        };
+        stands
+            .into_iter()
+            .map(|stand: Stand| (stand.session.to_string(), stand.standing, stand.nickname))
+            .collect()
     }
 
     /// As a proxy that stops.
