@@ -320,7 +320,7 @@ fn e33_subscribers_who_say_nothing_are_removed() {
             let answer = silent.exchange(&draft.set("From", from));
             assert_eq!(answer.code, 200);
         }
-        assert_eq!(proxy.statistic("subscriptions"), 50);
+        assert!(wait_until(PATIENCE, || proxy.statistic("subscriptions") == 50));
         // Timer F of the NOTIFYs: 32 s.
         let patience = Duration::from_secs(60);
         assert!(wait_until(patience, || proxy.statistic("subscriptions") == 0));
