@@ -303,3 +303,27 @@ fn c44_a_nickname_is_taken_once() {
         proxy.stop();
     });
 }
+
+#[test]
+fn c71_every_wrapped_type_passes() {
+    on_every_host(|host| {
+        let (proxy, alice, bob) = two(host);
+        for kind in [
+            "multipart/mixed; boundary=b",
+            "multipart/alternative; boundary=b",
+            "multipart/signed; boundary=b; protocol=\"application/pkcs7-signature\"",
+            "message/cpim",
+        ] {
+            let body = format!(
+                "From: <{}>\r\nTo: <{}>\r\n\r\nContent-Type: {kind}\r\n\r\n\
+                 --b\r\nContent-Type: text/plain\r\n\r\nwrapped\r\n--b--\r\n",
+                alice.agent.address(),
+                alice.room
+            );
+            let response = alice.link.exchange(&alice.frame(body.as_bytes()));
+            assert_eq!(response.kind, "200", "{kind}");
+            bob.hears(body.as_bytes());
+        }
+        proxy.stop();
+    });
+}

@@ -274,3 +274,78 @@ fn f16_a_2xx_that_lost_against_a_cancel_leaves_nothing() {
     scenario.pass(100);
     assert_eq!(scenario.focus.counts().participants, 1);
 }
+
+fn body_of(reply: &Reply) -> String {
+    String::from_utf8_lossy(&reply.body).into_owned()
+}
+
+#[test]
+fn f01_f03_f22_l03_what_a_focus_says_of_itself() {
+    let mut scenario = Scenario::new();
+    for room in [ROOM, "sip:new@example.com"] {
+        let mut phone = scenario.phone("alice");
+        let transaction = scenario.begin(&mut phone, "OPTIONS", room, &[], "");
+        let reply = scenario.reply_to(transaction).expect("an answer");
+        let value = |name| reply.headers.first(name).unwrap_or_default();
+        assert!(value("Contact").contains(";isfocus"), "F01");
+        assert!(value("Contact").contains(";message"), "F22");
+        assert!(value("Allow-Events").contains("conference"), "F03");
+        assert!(value("Supported").contains("replaces"), "F03");
+        assert!(value("Supported").contains("recipient-list-invite"), "L03");
+    }
+}
+
+#[test]
+fn g03_g08_g09_the_answer_follows_the_rooms_policy() {
+    let mut scenario = Scenario::new();
+    let answer = |scenario: &mut Scenario, room: &str| {
+        let mut phone = scenario.phone("alice");
+        let transaction = scenario.begin(&mut phone, "INVITE", room, &[], &offer("alice"));
+        body_of(scenario.reply_to(transaction).expect("an answer"))
+    };
+    let lobby = answer(&mut scenario, ROOM);
+    assert!(lobby.contains("a=accept-wrapped-types:*\r\n"), "G03");
+    assert!(
+        lobby.contains("a=chatroom:nickname private-messages\r\n"),
+        "G08, G09"
+    );
+    let hall = answer(&mut scenario, "sip:hall@example.com");
+    assert!(hall.contains("a=chatroom:nickname\r\n"), "G43: {hall}");
+}
+
+#[test]
+fn g08_a_declaration_that_is_gone_is_off() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.join("alice", ROOM);
+    let plain = offer("alice").replace("a=chatroom:nickname private-messages\r\n", "");
+    scenario.request(&mut phone, "INVITE", ROOM, &[], &plain);
+    let amended = scenario.admissions.last().expect("an amendment");
+    assert!(!amended.peer.chatroom && !amended.peer.private_messages);
+}
+
+#[test]
+fn g07_a_dialog_and_a_session_for_each_device() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    scenario.join("alice", ROOM);
+    let sessions: Vec<_> = scenario.admissions.iter().map(|a| &a.session).collect();
+    assert_ne!(sessions[0], sessions[1]);
+    assert_eq!(scenario.focus.counts().dialogs, 2);
+    assert_eq!(scenario.focus.counts().participants, 1);
+}
+
+#[test]
+fn c82_several_uris_are_one_path() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let path = "a=path:msrps://relay.example.com:9000/r;tcp msrp://192.0.2.7:2855/alice;tcp";
+    let relayed = offer("alice").replace("a=path:msrp://192.0.2.7:2855/alice;tcp", path);
+    scenario.request(&mut phone, "INVITE", ROOM, &[], &relayed);
+    assert_eq!(
+        scenario.admissions[0].peer.path,
+        [
+            "msrps://relay.example.com:9000/r;tcp",
+            "msrp://192.0.2.7:2855/alice;tcp"
+        ]
+    );
+}
