@@ -164,7 +164,7 @@ fn a_fetch_gets_one_full_document() {
         let mut fetched = Subscription::start(&alice.agent, &alice.room, 0);
         assert_eq!(fetched.roster.kinds, [State::Full]);
         fetched.follow(&alice.agent, &["sip:alice@127.0.0.1".to_owned()].into());
-        assert_eq!(proxy.statistic("subscriptions"), 0);
+        assert!(wait_until(PATIENCE, || proxy.statistic("subscriptions") == 0));
         proxy.stop();
     });
 }
