@@ -13,6 +13,7 @@ mod logging;
 mod opensips;
 mod options;
 mod release;
+mod setters;
 mod start;
 mod symbols;
 mod text;
