@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::conference::{
     Answering, Conference, Endpoint, EndpointId, Identity, Media, Participant,
 };
-use super::dialog::Dialog;
 use super::entrance::Entrance;
 use super::offer_answer::{self, Accepted, Local, Origin};
 use super::opening::{Opening, parse_offer};
@@ -64,16 +63,11 @@ impl Focus {
         let Incoming {
             request, arrival, ..
         } = incoming;
-        let local_tag = match &arrival.to_tag {
-            Some(tag) => tag.clone(),
-            None => self.new_tag(),
-        };
         let Entrance {
             room, user, role, ..
         } = entrance;
         let contact = room_contact(&request.uri, room, &arrival.socket);
-        let dialog = Dialog::accept(request, arrival, local_tag, contact)
-            .map_err(|error| Refusal::new(400).because(error))?;
+        let dialog = self.new_dialog(incoming, contact)?;
         let secure = match &offer {
             Some((_, accepted)) => accepted.secure,
             None => self.terms(&entrance.policy).secure(),

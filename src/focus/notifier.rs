@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::conference::Conference;
-use super::dialog::Dialog;
 use super::rates::Rates;
 use super::refusal::{ALLOW_EVENTS, Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact, identity};
@@ -137,13 +136,8 @@ impl Focus {
         let Incoming {
             request, arrival, ..
         } = incoming;
-        let local_tag = match &arrival.to_tag {
-            Some(tag) => tag.clone(),
-            None => self.new_tag(),
-        };
         let contact = contact(&request.uri, &arrival.socket);
-        let dialog = Dialog::accept(request, arrival, local_tag, contact)
-            .map_err(|error| Refusal::new(400).because(error))?;
+        let dialog = self.new_dialog(incoming, contact)?;
         let agent = request.headers.first("User-Agent").unwrap_or_default();
         let full_only = self
             .full_notify_agents

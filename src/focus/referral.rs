@@ -216,12 +216,7 @@ impl Focus {
         let channel = match within {
             Some(id) => Channel::Endpoint(id),
             None => {
-                let local_tag = match &arrival.to_tag {
-                    Some(tag) => tag.clone(),
-                    None => self.new_tag(),
-                };
-                let dialog = Dialog::accept(request, arrival, local_tag, contact)
-                    .map_err(|error| Refusal::new(400).because(error))?;
+                let dialog = self.new_dialog(incoming, contact)?;
                 Channel::Own(Box::new(dialog))
             }
         };

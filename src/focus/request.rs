@@ -1,6 +1,6 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
-use super::dialog::DialogKey;
+use super::dialog::{Dialog, DialogKey};
 use super::offer_answer::Terms;
 use super::policy::Policy;
 use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
@@ -152,6 +152,20 @@ impl Focus {
         let to_tag = incoming.arrival.to_tag.clone();
         self.reply(incoming.transaction, 200, headers, body, to_tag);
         Ok(())
+    }
+
+    /// The dialog that our 2xx to this request makes; its tag is the one the host will put
+    /// into answers of its own, where it has one.
+    pub(super) fn new_dialog(&mut self, incoming: &Incoming, contact: String) -> Verdict<Dialog> {
+        let Incoming {
+            request, arrival, ..
+        } = incoming;
+        let local_tag = match &arrival.to_tag {
+            Some(tag) => tag.clone(),
+            None => self.new_tag(),
+        };
+        Dialog::accept(request, arrival, local_tag, contact)
+            .map_err(|error| Refusal::new(400).because(error))
     }
 
     /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2), also when that
