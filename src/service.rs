@@ -303,6 +303,7 @@ impl<C: Core, S: Switch> Service<C, S> {
     fn perform(&mut self, host: &mut dyn Host) {
         while let Some(output) = self.core.poll() {
             match output {
+                Output::Store(_) => {}
                 Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
                 Output::Send(request) => self.send(&request, host),
                 Output::Cancel(request) => self.cancel(request, host),

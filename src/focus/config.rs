@@ -1,7 +1,10 @@
 //! What the operator decided, already validated (`crate::parameters`).
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Credentials, InviteMode, Lifetime, Pattern};
 use crate::control::RoomUri;
@@ -33,8 +36,8 @@ pub struct Advertise {
     pub port: Option<u16>,
 }
 
-/// A `room` or `factory` modparam.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A `room` or `factory` modparam, or a room that management made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RoomEntry {
     /// Canonical URI.
     pub uri: RoomUri,
@@ -69,14 +72,14 @@ pub struct RoomEntry {
 }
 
 /// What is said about a room to whoever watches it (RFC 4575 §5.3).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct About {
     /// Its name; the address when absent.
     pub name: Option<String>,
     /// Its subject.
     pub subject: Option<String>,
     /// `web-page`, `recording`, `event` and their URIs (§5.3.2).
-    pub services: Vec<(&'static str, String)>,
+    pub services: Vec<(Cow<'static, str>, String)>,
 }
 
 impl RoomEntry {

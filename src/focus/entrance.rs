@@ -39,6 +39,10 @@ impl Focus {
         if let Some(conference) = self.conferences.get(room) {
             return Some(Arc::clone(&conference.policy));
         }
+        // What management decided while we ran counts more than the configuration.
+        if let Some(entry) = self.kept_rooms.find(room) {
+            return Some(Policy::of_entry(&entry, most));
+        }
         if let Some(policy) = self.rooms.get(room).or_else(|| self.factories.get(room)) {
             return Some(Arc::clone(policy));
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::record::Change;
 use crate::control::{Notice, Order};
 use crate::log::Line;
 use crate::wire::sip::{Headers, Method, Response};
@@ -154,6 +155,8 @@ pub struct OutgoingRequest {
 /// What the focus wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
+    /// Keep these changes, all or none, before anything that follows is told to anybody.
+    Store(Vec<Change>),
     /// Answer a server transaction.
     Reply(TransactionId, Reply),
     /// Send a request.

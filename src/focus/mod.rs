@@ -40,9 +40,11 @@ mod policy;
 mod publication;
 mod rates;
 mod reconcile;
+pub mod record;
 mod referral;
 mod refusal;
 mod request;
+mod rooms;
 mod roster;
 mod session_timer;
 mod subscription;
@@ -60,6 +62,7 @@ pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use policy::{Lifetime, Pattern, Role};
+pub use rooms::{MemoryRooms, Rooms};
 
 use conference::{Conference, Endpoint, EndpointId};
 use dialog::{Dialog, DialogKey};
@@ -153,6 +156,8 @@ pub struct Focus {
     /// The rules of configured rooms and factories.
     rooms: HashMap<RoomUri, Arc<Policy>>,
     factories: HashMap<RoomUri, Arc<Policy>>,
+    /// Rooms that management made.
+    kept_rooms: Box<dyn Rooms>,
     conferences: HashMap<RoomUri, Conference>,
     endpoints: HashMap<EndpointId, Endpoint>,
     subscriptions: HashMap<SubscriptionId, Subscription>,
@@ -205,6 +210,7 @@ impl Focus {
             rooms: policies(&config.rooms, config.max_participants),
             factories: policies(&config.factories, config.max_participants),
             budget: Budget::new(config.notify_memory),
+            kept_rooms: Box::new(MemoryRooms::default()),
             config,
             entropy,
             conferences: HashMap::new(),

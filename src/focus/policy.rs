@@ -39,7 +39,7 @@ impl Role {
 }
 
 /// When a conference ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Lifetime {
     /// Never: the room outlives its participants.
     Forever,
@@ -50,7 +50,7 @@ pub enum Lifetime {
 }
 
 /// Addresses of record, with `*` for any run of characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Pattern(String);
 
 impl Pattern {
@@ -62,6 +62,11 @@ impl Pattern {
         } else {
             Self(format!("sip:{text}"))
         }
+    }
+
+    /// The pattern, with its scheme.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether a user fits.

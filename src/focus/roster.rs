@@ -1,5 +1,6 @@
 //! The conference as a conference-info document: everything, or what changed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::conference::{Conference, Departure, Endpoint, EndpointId, Participant};
@@ -244,9 +245,9 @@ fn description(conference: &Conference) -> info::Description {
     let room = conference.room.to_string();
     let about = &conference.policy.about;
     let address = || room.trim_start_matches("sip:").to_owned();
-    let service = |(purpose, uri): &(&str, String)| info::UriEntry {
+    let service = |(purpose, uri): &(Cow<'static, str>, String)| info::UriEntry {
         uri: uri.clone(),
-        purpose: Some((*purpose).to_owned()),
+        purpose: Some(purpose.clone().into_owned()),
         ..Default::default()
     };
     let conf_uri = |purpose: &str| info::UriEntry {

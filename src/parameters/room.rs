@@ -77,9 +77,9 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         "deny" => entry.deny = patterns(value),
         "name" => entry.about.name = Some(words(value)?),
         "subject" => entry.about.subject = Some(words(value)?),
-        "web_page" => entry.about.services.push(("web-page", uri(value)?)),
-        "recording" => entry.about.services.push(("recording", uri(value)?)),
-        "event" => entry.about.services.push(("event", uri(value)?)),
+        "web_page" => entry.about.services.push(("web-page".into(), uri(value)?)),
+        "recording" => entry.about.services.push(("recording".into(), uri(value)?)),
+        "event" => entry.about.services.push(("event".into(), uri(value)?)),
         "locked" => entry.locked = yes(value)?,
         "devices" => {
             entry.one_device = match value {

@@ -111,7 +111,7 @@ fn rooms_carry_their_options() {
     assert_eq!(lobby.uri.as_str(), "sip:lobby@127.0.0.1");
     assert_eq!(lobby.about.name.as_deref(), Some("The lobby"));
     assert_eq!(lobby.about.subject.as_deref(), Some("This and that"));
-    let page = ("web-page", "http://a.example/".to_owned());
+    let page = ("web-page".into(), "http://a.example/".to_owned());
     assert_eq!(lobby.about.services, [page]);
     assert!(lobby.nicknames && lobby.private_messages && !lobby.subscribe_participants_only);
 }

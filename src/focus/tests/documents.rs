@@ -29,7 +29,7 @@ fn e18_the_description_tells_what_the_operator_said() {
             about: About {
                 name: Some("The hall".to_owned()),
                 subject: Some("Plans".to_owned()),
-                services: vec![("web-page", "http://example.com/hall".to_owned())],
+                services: vec![("web-page".into(), "http://example.com/hall".to_owned())],
             },
             ..RoomEntry::new(RoomUri::new(HALL))
         }],

@@ -17,6 +17,7 @@ mod reconcile;
 mod refer;
 mod refresh;
 mod refusals;
+mod rooms;
 #[path = "../../../tests/schema/mod.rs"]
 mod schema;
 mod storm;
@@ -371,7 +372,7 @@ impl Scenario {
                 self.lines.push(format!("< CANCEL {}", request.0));
                 None
             }
-            Output::Log(_) => None,
+            Output::Log(_) | Output::Store(_) => None,
         }
     }
 
