@@ -17,7 +17,7 @@ use crate::net::{Pool, Totals};
 use crate::remote::Link;
 use crate::statistics::{Statistic, Statistics};
 use crate::time::Moment;
-use crate::wire::sip::{Message, Response};
+use crate::wire::sip::{Message, Method, Response};
 
 /// Longest time a stop waits for outcomes of the last requests. Kamailio's main process kills
 /// late children; one second is well below its patience.
@@ -176,6 +176,8 @@ impl Core for Focus {
 /// How far an INVITE of ours is from being cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ringing {
+    /// It was sent.
+    Sent,
     /// It may be cancelled.
     At(TransactionId),
     /// It shall be, but no provisional response has come (RFC 3261 §9.1).
@@ -192,8 +194,8 @@ pub struct Service<C, S> {
     /// Totals already added to the statistics.
     counted: Totals,
     counted_focus: focus::Totals,
-    /// INVITEs of ours between their first provisional response, or the wish to cancel them,
-    /// and their outcome.
+    /// INVITEs of ours without outcome. A provisional response may be overtaken by the final
+    /// one, which another worker took: it changes nothing then.
     ringing: HashMap<RequestId, Ringing>,
     /// Inputs that host calls caused, until the outputs under way are done.
     caused: VecDeque<Input>,
@@ -346,20 +348,25 @@ impl<C: Core, S: Switch> Service<C, S> {
                 code: NOT_SENT,
                 response: None,
             });
+        } else if request.method == Method::Invite {
+            self.ringing.insert(request.id, Ringing::Sent);
         }
     }
 
     fn cancel(&mut self, request: RequestId, host: &mut dyn Host) {
-        match self.ringing.insert(request, Ringing::Unwanted) {
-            Some(Ringing::At(transaction)) => host.cancel(transaction),
-            Some(Ringing::Unwanted) | None => {}
+        match self.ringing.get_mut(&request) {
+            Some(Ringing::At(transaction)) => host.cancel(*transaction),
+            Some(ringing) => *ringing = Ringing::Unwanted,
+            None => {}
         }
     }
 
     fn ringing(&mut self, request: RequestId, transaction: TransactionId, host: &mut dyn Host) {
-        match self.ringing.insert(request, Ringing::At(transaction)) {
-            Some(Ringing::Unwanted) => host.cancel(transaction),
-            Some(Ringing::At(_)) | None => {}
+        let Some(ringing) = self.ringing.get_mut(&request) else {
+            return;
+        };
+        if std::mem::replace(ringing, Ringing::At(transaction)) == Ringing::Unwanted {
+            host.cancel(transaction);
         }
     }
 

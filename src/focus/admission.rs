@@ -156,7 +156,7 @@ impl Focus {
         if ack.is_some() {
             self.timers
                 .disarm(std::mem::replace(&mut endpoint.ack_timer, ack));
-            endpoint.unacknowledged = Some(answering.transaction);
+            endpoint.unacknowledged = Some((answering.transaction, answering.cseq));
             self.unacknowledged.insert(answering.transaction, id);
         }
         let mut headers = answering

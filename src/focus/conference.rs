@@ -154,6 +154,8 @@ pub(super) struct Departure {
 #[derive(Clone, Debug)]
 pub(super) struct Answering {
     pub(super) transaction: TransactionId,
+    /// Its CSeq.
+    pub(super) cseq: u32,
     /// The description for the 2xx.
     pub(super) body: Option<Description>,
     /// It answers an INVITE, no UPDATE.
@@ -211,14 +213,16 @@ pub(super) struct Endpoint {
     pub(super) ack_timer: Option<TimerKey>,
     /// Its dialog has had an ACK, or a 2xx of the peer.
     pub(super) confirmed: bool,
-    /// The INVITE whose 2xx waits for its ACK.
-    pub(super) unacknowledged: Option<TransactionId>,
+    /// The INVITE whose 2xx waits for its ACK, and its CSeq.
+    pub(super) unacknowledged: Option<(TransactionId, u32)>,
     pub(super) rejoin_timer: Option<TimerKey>,
     pub(super) session_timer: Option<SessionTimer>,
     /// A session refresh request of ours without outcome.
     pub(super) inviting: Option<RequestId>,
     /// The peer takes UPDATE (RFC 3311).
     pub(super) peer_updates: bool,
+    /// It has sent a REFER in its dialog: the next ones are told apart (RFC 3515 §2.4.6).
+    pub(super) has_referred: bool,
 }
 
 impl Endpoint {
@@ -333,6 +337,15 @@ impl Conference {
         if crowded != self.crowded {
             self.crowded = crowded;
             self.reshaped = self.revision;
+        }
+    }
+
+    /// The first one comes and says what it is about.
+    pub(super) fn begin(&mut self, identity: Identity) {
+        self.left.clear();
+        if self.identity != identity {
+            self.identity = identity;
+            self.described = self.change();
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-
-use super::Focus;
+use super::timers::Timer;
+use super::{Focus, OutgoingRequest, Output, Pending, Purpose, RequestId};
 use crate::entropy::token;
-use crate::wire::sip::{Account, Headers, Method, Request, Response, authorize};
+use crate::time::Moment;
+use crate::wire::sip::{Account, Request, Response, authorize};
 
 /// Characters of a cnonce.
 const CNONCE_LENGTH: usize = 16;
+/// Challenges answered for one request: two proxies and the party, and a nonce too old.
+const MAX_CHALLENGES: u8 = 4;
 
 /// What the focus answers a challenge with (modparam `credential`).
 #[derive(Clone, PartialEq, Eq)]
@@ -32,29 +34,78 @@ impl fmt::Debug for Credentials {
 }
 
 impl Focus {
-    /// The headers that answer a 401 or 407, if there are credentials for its realm.
-    pub(super) fn credentials(
+    /// Sends a challenged request again with our answer, under the same id (RFC 3261 §22.2).
+    /// False when there is none, or it was refused.
+    pub(super) fn authenticate(
         &mut self,
+        now: Moment,
+        id: RequestId,
+        mut pending: Pending,
         challenge: &Response,
-        method: Method,
-        uri: &str,
-    ) -> Option<Headers> {
-        let cnonce = token(self.entropy.as_mut(), CNONCE_LENGTH);
-        let mut request = Request {
-            method,
-            uri: uri.to_owned(),
-            headers: Headers::new(),
-            body: Bytes::new(),
+    ) -> bool {
+        let Some(mut sent) = pending.sent.take() else {
+            return false;
         };
-        for known in &self.config.credentials {
-            let account = Account {
+        if pending.challenges >= MAX_CHALLENGES || !self.answer_challenge(&mut sent, challenge) {
+            return false;
+        }
+        let Some(cseq) = self.next_cseq(&pending, id, sent.cseq) else {
+            return false;
+        };
+        sent.cseq = cseq;
+        let at = now + pending.purpose.patience();
+        let again = Pending {
+            timer: self.timers.arm(at, Timer::Outcome(id)),
+            sent: Some(sent.clone()),
+            challenges: pending.challenges + 1,
+            ..pending
+        };
+        self.requests.insert(id, again);
+        self.outputs.push_back(Output::Send(sent));
+        true
+    }
+
+    fn answer_challenge(&mut self, sent: &mut OutgoingRequest, challenge: &Response) -> bool {
+        let cnonce = token(self.entropy.as_mut(), CNONCE_LENGTH);
+        let accounts: Vec<_> = self
+            .config
+            .credentials
+            .iter()
+            .map(|known| Account {
                 user: &known.user,
                 password: &known.password,
                 realm: known.realm.as_deref(),
-            };
-            // The next account may know a realm that this one does not.
-            let _ = authorize(&mut request, challenge, &account, &cnonce);
+            })
+            .collect();
+        let mut request = Request {
+            method: sent.method.clone(),
+            uri: sent.request_uri.clone(),
+            headers: sent.headers.clone(),
+            body: sent.body.clone(),
+        };
+        let answered = authorize(&mut request, challenge, &accounts, &cnonce).is_ok();
+        sent.headers = request.headers;
+        answered
+    }
+
+    /// The next CSeq of the dialog a request belongs to; `None` when nobody waits for it.
+    fn next_cseq(&mut self, pending: &Pending, id: RequestId, sent: u32) -> Option<u32> {
+        let dialog = match pending.purpose {
+            // The dialog has gone, and nothing else is sent in it.
+            Purpose::Farewell => return Some(sent + 1),
+            Purpose::Notify(id) => &mut self.subscriptions.get_mut(&id)?.dialog,
+            Purpose::Refresh(id) => &mut self.endpoints.get_mut(&id)?.dialog,
+            Purpose::Report(id) => self.referral_dialog(id)?,
+            Purpose::Invitation(of) => {
+                let invitation = self.invitation(of).filter(|it| it.request == Some(id))?;
+                &mut invitation.dialog
+            }
+        };
+        dialog.local_cseq += 1;
+        let cseq = dialog.local_cseq;
+        if let Some(dialled) = self.dialled.get_mut(&id) {
+            dialled.dialog.local_cseq = cseq;
         }
-        (!request.headers.is_empty()).then_some(request.headers)
+        Some(cseq)
     }
 }

@@ -116,6 +116,13 @@ impl Dialog {
         true
     }
 
+    /// Takes the Contact of a 2xx to a target refresh request of ours (RFC 3261 §12.2.1.2).
+    pub(super) fn refresh_target(&mut self, response: &Response) {
+        if let Some(target) = contact_uri(&response.headers) {
+            self.remote_target = target;
+        }
+    }
+
     /// The peer's 2xx to our INVITE makes the dialog (RFC 3261 §12.1.2).
     pub(super) fn established(&mut self, response: &Response) {
         let headers = &response.headers;
@@ -125,9 +132,7 @@ impl Dialog {
         if let Some(tag) = to.as_ref().and_then(|to| to.tag()) {
             self.key.remote_tag = tag.to_owned();
         }
-        if let Some(target) = contact_uri(headers) {
-            self.remote_target = target;
-        }
+        self.refresh_target(response);
         let routes = headers.elements("Record-Route").into_iter().rev();
         self.route_set = routes.map(str::to_owned).collect();
     }
@@ -188,7 +193,8 @@ fn contact_uri(headers: &Headers) -> Option<String> {
     Some(contact.uri)
 }
 
-fn cseq(request: &Request) -> Option<u32> {
+/// The CSeq number, when its method is the request's own.
+pub(super) fn cseq(request: &Request) -> Option<u32> {
     let value: crate::wire::sip::CSeq = request.headers.first("CSeq")?.parse().ok()?;
     (value.method == request.method || request.method == Method::Ack).then_some(value.number)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conference::EndpointId;
 use super::dialog::DialogKey;
 use super::policy::Policy;
-use super::refusal::{Refusal, Verdict};
+use super::refusal::{Refusal, Verdict, no_room};
 use super::request::{Incoming, identity};
 use super::{Focus, Lifetime, Role, Usage};
 use crate::control::{RoomUri, UserUri};
@@ -57,7 +57,7 @@ impl Focus {
         let user = identity(&incoming.arrival)?;
         let (room, replaces) = self.referenced(headers, room, &user)?;
         let create = incoming.arrival.options.create;
-        let policy = self.policy(&room, create).ok_or(Refusal::new(404))?;
+        let policy = self.policy(&room, create).ok_or_else(no_room)?;
         policy.admits(&user)?;
         self.check_rejoin(headers, &room, &user)?;
         let room = self.room_of_factory(room);
@@ -88,6 +88,10 @@ impl Focus {
             (Some(replaces), None) => {
                 let id = self.named(&replaces.dialog)?;
                 let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+                // RFC 3891 §3: an early dialog that we did not start.
+                if endpoint.joined.is_none() {
+                    return Err(Refusal::new(481).because("the dialog is early"));
+                }
                 if endpoint.user != *user {
                     return Err(Refusal::new(403).because("not a dialog of the caller"));
                 }
@@ -122,7 +126,7 @@ impl Focus {
         let Some(conference) = self.conferences.get(room) else {
             // A room that a factory once made is never made anew.
             return if self.was_made_by_a_factory(room) {
-                Err(Refusal::new(404))
+                Err(Refusal::new(404).because("the conference has ended"))
             } else {
                 Ok(())
             };
@@ -160,10 +164,16 @@ impl Focus {
     /// a room that ends again moderates it.
     fn role(&self, incoming: &Incoming, room: &RoomUri, user: &UserUri, policy: &Policy) -> Role {
         let creates = !self.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
-        match incoming.arrival.options.role {
-            Some(role) => role,
-            None if creates => Role::Moderator,
-            None => policy.role(user),
+        let present = self.conferences.get(room).and_then(|conference| {
+            let participant = conference.participants.get(user)?;
+            conference.has(user).then_some(participant.role)
+        });
+        match (incoming.arrival.options.role, present) {
+            (Some(role), _) => role,
+            (None, _) if creates => Role::Moderator,
+            // Another device of somebody who is in.
+            (None, Some(role)) => role,
+            (None, None) => policy.role(user),
         }
     }
 

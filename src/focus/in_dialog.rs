@@ -35,8 +35,8 @@ impl Focus {
             (Method::Invite | Method::Update, Usage::Endpoint(id)) => {
                 self.modify(now, incoming, id)
             }
-            (Method::Options, Usage::Endpoint(id)) => {
-                let room = self.room_of(id)?;
+            (Method::Options, _) => {
+                let room = self.room_of_usage(usage)?;
                 self.options(incoming, &room)
             }
             (Method::Refer, Usage::Endpoint(id)) => {
@@ -47,19 +47,29 @@ impl Focus {
                 self.resubscribe_referral(now, incoming, id)
             }
             (Method::Subscribe, Usage::Subscription(id)) => self.resubscribe(now, incoming, id),
-            // Dialogs are not shared between usages (RFC 6665 §4.5.2).
-            (Method::Subscribe, Usage::Endpoint(_)) => {
-                Err(Refusal::new(403).because("subscribe outside the INVITE dialog"))
+            (Method::Subscribe, Usage::Endpoint(id)) => match self.referral_in(incoming, id) {
+                Some(referral) => self.resubscribe_referral(now, incoming, referral),
+                // Dialogs are not shared between usages (RFC 6665 §4.5.2).
+                None => Err(Refusal::new(403).because("subscribe outside the INVITE dialog")),
+            },
+            (Method::Refer, _) => {
+                Err(Refusal::new(403).because("refer outside this dialog, or in that of an INVITE"))
             }
             _ => Err(Refusal::new(481)),
         }
     }
 
     fn room_of(&self, id: EndpointId) -> Verdict<RoomUri> {
-        self.endpoints
-            .get(&id)
-            .map(|endpoint| endpoint.room.clone())
-            .ok_or(Refusal::new(481))
+        self.room_of_usage(Usage::Endpoint(id))
+    }
+
+    fn room_of_usage(&self, usage: Usage) -> Verdict<RoomUri> {
+        let room = match usage {
+            Usage::Endpoint(id) => self.endpoints.get(&id).map(|it| &it.room),
+            Usage::Subscription(id) => self.subscriptions.get(&id).map(|it| &it.room),
+            Usage::Referral(id) => self.room_of_referral(id),
+        };
+        room.cloned().ok_or(Refusal::new(481))
     }
 
     /// CSeq order (RFC 3261 §12.2.2: out of order is 500) and target refresh.
@@ -93,11 +103,17 @@ impl Focus {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
+        // The ACK of an earlier INVITE, or one that comes twice, says nothing new.
+        let number = super::dialog::cseq(request);
+        let Some((transaction, _)) = endpoint
+            .unacknowledged
+            .take_if(|(_, cseq)| Some(*cseq) == number)
+        else {
+            return;
+        };
+        self.unacknowledged.remove(&transaction);
         self.timers.disarm(endpoint.ack_timer.take());
         endpoint.confirmed = true;
-        if let Some(transaction) = endpoint.unacknowledged.take() {
-            self.unacknowledged.remove(&transaction);
-        }
         if !std::mem::take(&mut endpoint.answer_due) {
             return self.connect_after_ack(id);
         }
@@ -173,9 +189,13 @@ impl Focus {
         let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
         if endpoint.answering.is_some() {
             // RFC 3261 §14.2: between 0 and 10 seconds.
-            return Err(Refusal::new(500).with("Retry-After", "5"));
+            let mut random = [0];
+            self.entropy.fill(&mut random);
+            let pause = (random[0] % 11).to_string();
+            return Err(Refusal::new(500).with("Retry-After", pause));
         }
-        if endpoint.inviting.is_some() {
+        // Glare, or an offer of ours that waits for the answer in the ACK (RFC 3311 §5.2).
+        if endpoint.inviting.is_some() || endpoint.answer_due {
             return Err(Refusal::new(491));
         }
         let needs_ack = incoming.request.method == Method::Invite;
@@ -199,6 +219,7 @@ impl Focus {
         endpoint.answer_due = needs_ack && offer.is_none();
         let answering = Answering {
             transaction: incoming.transaction,
+            cseq: endpoint.dialog.remote_cseq,
             body: describes.then(|| endpoint.media.ours.clone()),
             needs_ack,
             agreement,

@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::admission::silent_peer;
+use super::answers::Dialled;
 use super::conference::{Conference, Departure, EndpointId, Media, Participant};
 use super::dialog::{Dialog, DialogKey};
 use super::offer_answer::{self, Origin};
 use super::referral::ReferralId;
-use super::refusal::{Refusal, Verdict};
+use super::refusal::{Refusal, Verdict, no_room};
 use super::request::capabilities;
 use super::timers::{Timer, TimerKey};
 use super::{Focus, INVITE_TIMEOUT, Output, Purpose, RequestId, Socket};
@@ -63,10 +64,11 @@ pub(super) enum Course {
         media: Box<Media>,
         session: SessionId,
         redirects: u8,
-        challenged: bool,
+        /// The shortest session interval that we ask for (RFC 4028 §7.3).
+        min_se: Duration,
     },
     /// A REFER is under way or was accepted.
-    Referring { challenged: bool },
+    Referring,
 }
 
 /// A party on its way in.
@@ -91,7 +93,7 @@ pub(super) struct Invitation {
 impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(super) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
-        let conference = self.conferences.get(room).ok_or(Refusal::new(404))?;
+        let conference = self.conferences.get(room).ok_or_else(no_room)?;
         conference.policy.admits(target)?;
         if target.as_str() == room.as_str() {
             return Err(Refusal::new(403).because("a room cannot join itself"));
@@ -118,16 +120,17 @@ impl Focus {
         let user = UserUri::new(uri.address_of_record());
         let dialog = self.dialog_to(room, target, &inviter);
         let course = match mode {
-            InviteMode::Refer => Course::Referring { challenged: false },
+            InviteMode::Refer => Course::Referring,
             InviteMode::DialOut => match self.dialing(room, &user, &inviter) {
                 Some(course) => course,
                 None => return,
             },
         };
         let id = InvitationId(self.next_id());
+        let entity = self.unique_entity(room, &user, target);
         let invitation = Invitation {
             user,
-            entity: target.to_owned(),
+            entity,
             status: EndpointStatus::DialingOut,
             referred_by: self.shown_in(room, &inviter.user),
             inviter,
@@ -212,7 +215,7 @@ impl Focus {
             }),
             session,
             redirects: 0,
-            challenged: false,
+            min_se: self.config.min_se,
         })
     }
 
@@ -235,7 +238,7 @@ impl Focus {
             .or_insert_with(|| Participant::new(String::new(), role, 0));
         conference.change_user(&user);
         let call_id = invitation.dialog.key.call_id.clone();
-        let refers = matches!(invitation.course, Course::Referring { .. });
+        let refers = matches!(invitation.course, Course::Referring);
         conference.invitations.insert(id, invitation);
         if refers {
             self.referred.insert(call_id, id);
@@ -251,37 +254,31 @@ impl Focus {
 
     /// Sends the INVITE or REFER, the first time or again.
     pub(super) fn send_invitation(&mut self, now: Moment, id: InvitationId) {
-        self.send_invitation_with(now, id, Headers::new());
-    }
-
-    pub(super) fn send_invitation_with(
-        &mut self,
-        now: Moment,
-        id: InvitationId,
-        credentials: Headers,
-    ) {
         let referring = self
             .invitation(id)
-            .is_some_and(|invitation| matches!(invitation.course, Course::Referring { .. }));
+            .is_some_and(|invitation| matches!(invitation.course, Course::Referring));
         let patience =
             referring.then(|| self.timers.arm(now + REFER_PATIENCE, Timer::Invitation(id)));
         let request = self.send(now, Purpose::Invitation(id), |focus, request| {
             let software = focus.config.software.clone();
+            let interval = focus.config.session_expires;
             let room = focus.invitations.get(&id)?.clone();
             let about = focus.conferences.get(&room).map(|c| c.identity.clone());
             let invitation = focus.invitation(id)?;
-            let (method, headers, body) = invitation.message(&room);
+            let (method, headers, body) = invitation.message(&room, interval);
             let headers = about.unwrap_or_default().announce(headers);
-            let mut headers = headers.with("User-Agent", software);
-            for header in credentials.iter() {
-                headers.push(&header.name, header.value.clone());
-            }
+            let headers = headers.with("User-Agent", software);
             Some(invitation.dialog.request(request, method, headers, body))
         });
-        if let Some(invitation) = self.invitation(id) {
-            invitation.request = request;
-            let before = std::mem::replace(&mut invitation.patience, patience);
-            self.timers.disarm(before);
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        invitation.request = request;
+        let before = std::mem::replace(&mut invitation.patience, patience);
+        let dialled = Dialled::new(invitation.dialog.clone());
+        self.timers.disarm(before);
+        if let Some(request) = request.filter(|_| !referring) {
+            self.dialled.insert(request, dialled);
         }
     }
 
@@ -312,33 +309,9 @@ impl Focus {
         };
         let dialing = matches!(invitation.course, Course::Dialing { .. });
         if let Some(request) = invitation.request.filter(|_| dialing) {
-            let dialog = invitation.dialog.clone();
-            // The party may have answered meanwhile: then it gets a BYE.
-            self.withdrawn.insert(request, dialog);
             self.outputs.push_back(Output::Cancel(request));
         }
         self.end_invitation(now, id, DisconnectionMethod::Booted, 487, None);
-    }
-
-    /// A 2xx to an INVITE that was cancelled.
-    pub(super) fn withdrawn_outcome(
-        &mut self,
-        now: Moment,
-        request: RequestId,
-        code: u16,
-        response: Option<&Response>,
-    ) {
-        let Some(mut dialog) = self.withdrawn.remove(&request) else {
-            return;
-        };
-        let Some(response) = response.filter(|_| (200..300).contains(&code)) else {
-            return;
-        };
-        dialog.established(response);
-        self.send(now, Purpose::Farewell, |focus, request| {
-            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
-            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
-        });
     }
 
     fn end_invitation(
@@ -396,31 +369,31 @@ impl Focus {
             .invitations
             .iter()
             .find(|(_, invitation)| {
-                invitation.user == *user && matches!(invitation.course, Course::Referring { .. })
+                invitation.user == *user && matches!(invitation.course, Course::Referring)
             })
             .map(|(id, _)| *id)
     }
 }
 
 impl Invitation {
-    pub(super) fn method(&self) -> Method {
-        match self.course {
-            Course::Dialing { .. } => Method::Invite,
-            Course::Referring { .. } => Method::Refer,
-        }
-    }
-
-    fn message(&self, room: &RoomUri) -> (Method, Headers, Bytes) {
+    fn message(&self, room: &RoomUri, interval: Duration) -> (Method, Headers, Bytes) {
         let headers = capabilities(&self.dialog.contact)
             .with("Referred-By", format!("<{}>", self.referred_by));
         match &self.course {
-            Course::Dialing { media, .. } => {
+            Course::Dialing { media, min_se, .. } => {
                 let (content_type, body) = self.offer_with_history(&media.ours.write());
-                let headers = headers.with("Content-Type", content_type);
+                // RFC 4028 §7.1: who refreshes is left to the answer.
+                let headers = headers
+                    .with(
+                        "Session-Expires",
+                        interval.max(*min_se).as_secs().to_string(),
+                    )
+                    .with("Min-SE", min_se.as_secs().to_string())
+                    .with("Content-Type", content_type);
                 (Method::Invite, headers, body)
             }
             // RFC 4579 §5.6: the party shall INVITE the room.
-            Course::Referring { .. } => {
+            Course::Referring => {
                 let headers = headers.with("Refer-To", format!("<{}>", self.room_target(room)));
                 (Method::Refer, headers, Bytes::new())
             }

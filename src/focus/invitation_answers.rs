@@ -7,8 +7,8 @@ use super::invitation::{Course, InvitationId};
 use super::offer_answer;
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
-use super::session_timer::Agreement;
-use super::{Focus, Purpose, Role, Usage};
+use super::session_timer::{Agreement, min_se};
+use super::{Focus, Purpose, RequestId, Role, Usage};
 use crate::control::Order;
 use crate::time::Moment;
 use crate::wire::conference_info::EndpointStatus;
@@ -52,41 +52,45 @@ impl Focus {
         &mut self,
         now: Moment,
         id: InvitationId,
+        request: RequestId,
         code: u16,
         response: Option<&Response>,
     ) {
-        let Some(invitation) = self.invitation(id) else {
-            return;
+        let accepted = response.filter(|_| (200..300).contains(&code));
+        let Some(invitation) = self.invitation(id).filter(|it| it.request == Some(request)) else {
+            // It was withdrawn: who has answered all the same is told so.
+            if let Some(response) = accepted {
+                self.refuse_answer(now, request, response);
+            }
+            return self.forget_dialled_later(now, request);
         };
         invitation.request = None;
+        match accepted {
+            Some(response) => self.answer_came(now, request, response),
+            None => self.forget_dialled_later(now, request),
+        }
         match (code, response) {
             (200..=299, Some(response)) => self.invitation_accepted(now, id, response),
             (300..=399, Some(response)) => self.redirected(now, id, code, response),
-            (401 | 407, Some(challenge)) => self.authenticate_invitation(now, id, code, challenge),
+            (422, Some(response)) => self.invite_for_longer(now, id, response),
             _ => self.invitation_failed(now, id, code, response),
         }
     }
 
-    fn authenticate_invitation(
-        &mut self,
-        now: Moment,
-        id: InvitationId,
-        code: u16,
-        challenge: &Response,
-    ) {
-        let Some(invitation) = self.invitation(id) else {
-            return;
-        };
-        let first = match &mut invitation.course {
-            Course::Dialing { challenged, .. } | Course::Referring { challenged } => {
-                !std::mem::replace(challenged, true)
-            }
-        };
-        let method = invitation.method();
-        let uri = invitation.dialog.remote_target.clone();
-        match self.credentials(challenge, method, &uri).filter(|_| first) {
-            Some(headers) => self.send_invitation_with(now, id, headers),
-            None => self.invitation_failed(now, id, code, Some(challenge)),
+    /// RFC 4028 §7.3: a longer session interval, if that is what the answer asks for.
+    fn invite_for_longer(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let wanted = min_se(response);
+        let longer = self.invitation(id).and_then(|invitation| {
+            let Course::Dialing { min_se, .. } = &mut invitation.course else {
+                return None;
+            };
+            let longer = wanted.filter(|wanted| wanted > min_se)?;
+            *min_se = longer;
+            Some(())
+        });
+        match longer {
+            Some(()) => self.send_invitation(now, id),
+            None => self.invitation_failed(now, id, 422, Some(response)),
         }
     }
 
@@ -114,7 +118,7 @@ impl Focus {
         };
         match invitation.course {
             // The party has agreed; it is in when its own INVITE has come.
-            Course::Referring { .. } => {}
+            Course::Referring => {}
             Course::Dialing { .. } => self.answered_invitation(now, id, response),
         }
     }
@@ -132,7 +136,7 @@ impl Focus {
         let answer = Description::parse(&response.body).ok();
         let secure = match &invitation.course {
             Course::Dialing { media, .. } => media.local.secure,
-            Course::Referring { .. } => false,
+            Course::Referring => false,
         };
         let terms = offer_answer::Terms::only(secure);
         let accepted = answer
@@ -186,6 +190,7 @@ impl Focus {
             session_timer: None,
             inviting: None,
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
+            has_referred: false,
         };
         self.track(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
         self.endpoints.insert(endpoint_id, endpoint);

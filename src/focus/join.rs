@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conference::{
     Answering, Conference, Endpoint, EndpointId, Identity, Media, Participant,
 };
-use super::entrance::Entrance;
+use super::entrance::{Entrance, RETRY_AFTER};
 use super::offer_answer::{self, Accepted, Local, Origin};
 use super::opening::{Opening, parse_offer};
 use super::policy::Policy;
@@ -29,7 +29,9 @@ impl Focus {
         room: RoomUri,
     ) -> Verdict<()> {
         if self.stopping {
-            return Err(Refusal::new(503).because("shutting down"));
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("shutting down"));
         }
         let entrance = self.entrance(incoming, room)?;
         let Opening { offer, guests } = parse_offer(
@@ -41,10 +43,12 @@ impl Focus {
         self.check_guests(&entrance.room, &entrance.policy, entrance.role, &guests)?;
         let agreement = self.settle(&incoming.request)?;
         self.check_capacity(&entrance)?;
+        self.spend_allowance(now, &entrance.user, guests.len())?;
         let mut endpoint = self.new_endpoint(incoming, &entrance, offer)?;
         endpoint.guests = guests;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
+            cseq: endpoint.dialog.remote_cseq,
             body: Some(endpoint.media.ours.clone()),
             needs_ack: true,
             agreement,
@@ -113,6 +117,7 @@ impl Focus {
             session_timer: None,
             inviting: None,
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
+            has_referred: false,
         })
     }
 
@@ -170,21 +175,34 @@ impl Focus {
             // The party that was asked to dial in goes on as the same element.
             return awaited.entity.clone();
         }
-        let taken = self
-            .conferences
-            .get(room)
-            .and_then(|conference| conference.participants.get(user))
-            .is_some_and(|participant| {
-                participant
-                    .endpoints
-                    .iter()
-                    .filter_map(|id| self.endpoints.get(id))
-                    .any(|endpoint| endpoint.entity == target)
-            });
+        self.unique_entity(room, user, target)
+    }
+
+    /// The key of a new `<endpoint>` of a user: the address itself, if no other has it.
+    pub(super) fn unique_entity(
+        &mut self,
+        room: &RoomUri,
+        user: &UserUri,
+        address: &str,
+    ) -> String {
+        let conference = self.conferences.get(room);
+        let taken = conference.is_some_and(|conference| {
+            let devices = conference.participants.get(user).into_iter();
+            let invited = conference
+                .invitations
+                .values()
+                .filter(|it| it.user == *user);
+            devices
+                .flat_map(|participant| &participant.endpoints)
+                .filter_map(|id| self.endpoints.get(id))
+                .map(|endpoint| &endpoint.entity)
+                .chain(invited.map(|invitation| &invitation.entity))
+                .any(|entity| entity == address)
+        });
         if taken {
-            format!("{target};endpoint={}", self.next_id())
+            format!("{address};endpoint={}", self.next_id())
         } else {
-            target.to_owned()
+            address.to_owned()
         }
     }
 
@@ -204,9 +222,12 @@ impl Focus {
             .entry(room.clone())
             .or_insert_with(|| Conference {
                 creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
-                identity: Identity::of(&request.headers),
                 ..Conference::new(room.clone(), Arc::clone(policy))
             });
+        // A configured room may be watched before anybody comes.
+        if conference.is_empty() {
+            conference.begin(Identity::of(&request.headers));
+        }
         conference.joining += 1;
         self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         self.endpoints.insert(id, endpoint);

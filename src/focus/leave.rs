@@ -1,6 +1,7 @@
 //! Leaving: BYE, loss of the connection, removal, the end of a conference.
 
 use super::conference::{Departure, Endpoint, EndpointId};
+use super::entrance::RETRY_AFTER;
 use super::refusal::Refusal;
 use super::subscription::{Due, Termination};
 use super::timers::Timer;
@@ -86,7 +87,8 @@ impl Focus {
             .get(&id)
             .is_some_and(|e| e.answering.is_some())
         {
-            self.abandon(now, id, Refusal::new(503));
+            let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+            self.abandon(now, id, refusal.because("the conference ends"));
         }
         self.send(now, Purpose::Farewell, |focus, request| {
             let headers = Headers::new().with("User-Agent", focus.config.software.clone());
@@ -103,7 +105,7 @@ impl Focus {
             return;
         };
         self.untrack(&endpoint.dialog.key);
-        if let Some(transaction) = endpoint.unacknowledged {
+        if let Some((transaction, _)) = endpoint.unacknowledged {
             self.unacknowledged.remove(&transaction);
         }
         for timer in [

@@ -18,6 +18,8 @@ use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sip::{Method, Response};
 
 mod admission;
+mod allowance;
+mod answers;
 mod conference;
 mod config;
 mod credentials;
@@ -64,8 +66,10 @@ pub use io::{
 pub use policy::{Lifetime, Pattern, Role};
 pub use rooms::{MemoryRooms, Rooms};
 
+use allowance::Allowance;
+use answers::Dialled;
 use conference::{Conference, Endpoint, EndpointId};
-use dialog::{Dialog, DialogKey};
+use dialog::DialogKey;
 use first_seen::FirstSeen;
 use invitation::InvitationId;
 use policy::Policy;
@@ -130,6 +134,17 @@ enum Usage {
     Referral(ReferralId),
 }
 
+/// A request of ours without outcome.
+#[derive(Debug)]
+struct Pending {
+    purpose: Purpose,
+    timer: TimerKey,
+    /// As it was sent, where we have an answer to a challenge.
+    sent: Option<Box<OutgoingRequest>>,
+    /// Challenges answered so far.
+    challenges: u8,
+}
+
 /// What a request of ours was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
@@ -139,6 +154,16 @@ enum Purpose {
     Refresh(EndpointId),
     Invitation(InvitationId),
     Report(ReferralId),
+}
+
+impl Purpose {
+    /// Longer than the host may take to tell how it ended.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Invitation(_) => INVITE_TIMEOUT,
+            _ => OUTCOME_TIMEOUT,
+        }
+    }
 }
 
 fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
@@ -169,8 +194,8 @@ pub struct Focus {
     sessions: HashMap<SessionId, EndpointId>,
     /// Where each invitation is.
     invitations: HashMap<InvitationId, RoomUri>,
-    /// INVITEs of ours that were cancelled and have no outcome yet.
-    withdrawn: HashMap<RequestId, Dialog>,
+    /// INVITEs of ours that phones may still answer.
+    dialled: HashMap<RequestId, Dialled>,
     /// Invitations that ring, by the session they were promised.
     dialing: HashMap<SessionId, InvitationId>,
     /// Invitations by REFER, by its Call-ID.
@@ -182,11 +207,12 @@ pub struct Focus {
     answering: HashMap<TransactionId, EndpointId>,
     /// CANCELs that came before their INVITE.
     cancelled: HashSet<TransactionId>,
-    requests: HashMap<RequestId, (Purpose, TimerKey)>,
+    requests: HashMap<RequestId, Pending>,
     timers: Timers,
     /// Of the TLS listeners' certificate, as the switch last said.
     fingerprint: Option<Fingerprint>,
     first_seen: FirstSeen,
+    allowance: Allowance,
     /// NOTIFYs that are due.
     turns: Turns,
     budget: Budget,
@@ -221,7 +247,7 @@ impl Focus {
             calls: HashMap::new(),
             sessions: HashMap::new(),
             invitations: HashMap::new(),
-            withdrawn: HashMap::new(),
+            dialled: HashMap::new(),
             dialing: HashMap::new(),
             referred: HashMap::new(),
             referrals: HashMap::new(),
@@ -232,6 +258,7 @@ impl Focus {
             timers: Timers::default(),
             fingerprint: None,
             first_seen: FirstSeen::default(),
+            allowance: Allowance::default(),
             turns: Turns::default(),
             last_id: 0,
             last_anonymous: 0,
@@ -321,30 +348,44 @@ impl Focus {
             Timer::ForgetCancel(transaction) => {
                 self.cancelled.remove(&transaction);
             }
+            Timer::ForgetDialled(request) => {
+                self.dialled.remove(&request);
+            }
             Timer::Outcome(request) => self.outcome(now, request, 408, None),
         }
     }
 
     fn outcome(&mut self, now: Moment, request: RequestId, code: u16, response: Option<&Response>) {
-        let Some((purpose, timer)) = self.requests.remove(&request) else {
+        let accepted = response.filter(|_| (200..300).contains(&code));
+        let Some(pending) = self.requests.remove(&request) else {
+            if let Some(response) = accepted {
+                self.refuse_answer(now, request, response);
+            }
             return;
         };
-        self.timers.disarm(Some(timer));
+        self.timers.disarm(Some(pending.timer));
+        let purpose = pending.purpose;
+        if matches!(code, 401 | 407)
+            && let Some(challenge) = response
+            && self.authenticate(now, request, pending, challenge)
+        {
+            return;
+        }
         match purpose {
             Purpose::Farewell => {}
             Purpose::Notify(id) => self.notified(now, id, request, code, response),
             Purpose::Refresh(id) => self.refreshed(now, id, code, response),
             Purpose::Invitation(id) => {
-                self.withdrawn_outcome(now, request, code, response);
-                self.invitation_outcome(now, id, code, response);
+                self.invitation_outcome(now, id, request, code, response);
             }
             Purpose::Report(id) => self.reported(now, id, code),
         }
     }
 
     fn progress(&mut self, now: Moment, request: RequestId, code: u16) {
-        if let Some((Purpose::Invitation(id), _)) = self.requests.get(&request) {
-            self.invitation_progress(now, *id, code);
+        let purpose = self.requests.get(&request).map(|pending| pending.purpose);
+        if let Some(Purpose::Invitation(id)) = purpose {
+            self.invitation_progress(now, id, code);
         }
     }
 
@@ -405,12 +446,16 @@ impl Focus {
     ) -> Option<RequestId> {
         let id = RequestId(self.next_id());
         let request = make(self, id)?;
-        let patience = match purpose {
-            Purpose::Invitation(_) => INVITE_TIMEOUT,
-            _ => OUTCOME_TIMEOUT,
+        let timer = self
+            .timers
+            .arm(now + purpose.patience(), Timer::Outcome(id));
+        let pending = Pending {
+            purpose,
+            timer,
+            sent: (!self.config.credentials.is_empty()).then(|| Box::new(request.clone())),
+            challenges: 0,
         };
-        let timer = self.timers.arm(now + patience, Timer::Outcome(id));
-        self.requests.insert(id, (purpose, timer));
+        self.requests.insert(id, pending);
         self.totals.notifies += u64::from(request.method == Method::Notify);
         self.outputs.push_back(Output::Send(Box::new(request)));
         Some(id)

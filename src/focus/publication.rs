@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::conference::Conference;
 use super::notifier::check_package;
-use super::refusal::{Refusal, Verdict};
+use super::refusal::{Refusal, Verdict, no_room};
 use super::request::{Incoming, capabilities, contact, identity};
 use super::timers::{Timer, TimerKey};
 use super::{Focus, Role, TAG_LENGTH};
@@ -69,7 +69,7 @@ impl Focus {
         room: &RoomUri,
     ) -> Verdict<()> {
         let request = &incoming.request;
-        self.policy(room, Some(false)).ok_or(Refusal::new(404))?;
+        self.policy(room, Some(false)).ok_or_else(no_room)?;
         check_package(request)?;
         let publisher = identity(&incoming.arrival)?;
         let unlimited = self.may_publish(incoming, room, &publisher)?;
@@ -119,7 +119,7 @@ impl Focus {
         room: &RoomUri,
         publisher: &UserUri,
     ) -> Verdict<bool> {
-        let policy = self.policy(room, Some(false)).ok_or(Refusal::new(404))?;
+        let policy = self.policy(room, Some(false)).ok_or_else(no_room)?;
         policy.admits(publisher)?;
         let conference = self.conferences.get(room);
         let participant = conference.and_then(|c| c.participants.get(publisher));

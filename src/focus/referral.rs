@@ -5,9 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::conference::EndpointId;
-use super::dialog::Dialog;
+use super::dialog::{Dialog, cseq};
+use super::entrance::RETRY_AFTER;
 use super::invitation::{InviteMode, Inviter};
-use super::refusal::{Refusal, Verdict};
+use super::join::anonymous_uri;
+use super::refusal::{Refusal, Verdict, no_room};
 use super::request::{Incoming, capabilities, contact, identity};
 use super::timers::{Timer, TimerKey};
 use super::{Focus, Purpose, RequestId, Role, Usage};
@@ -16,8 +18,8 @@ use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sip::{
-    FRAGMENT_TYPE, Headers, Method, ReferError, ReferTo, Request, Response, TargetDialog, Uri,
-    reason, wants_refer_subscription,
+    Event, FRAGMENT_TYPE, Headers, Method, ReferError, ReferTo, Request, Response, TargetDialog,
+    Uri, reason, wants_refer_subscription,
 };
 
 /// RFC 3515 §2.4.4: the NOTIFYs of one REFER come at most once a second.
@@ -75,9 +77,16 @@ impl Focus {
         let wish = wish(&incoming.request)?;
         let user = identity(&incoming.arrival)?;
         let role = self.role_of(room, &user)?;
+        let wish = match wish {
+            Wish::Remove(target) => Wish::Remove(self.unmasked(room, target)),
+            add => add,
+        };
         self.check_target_dialog(&incoming.request, &user)?;
         match &wish {
-            Wish::Add(target) => self.check_add(room, role, target)?,
+            Wish::Add(target) => {
+                self.check_add(room, role, target)?;
+                self.spend_allowance(now, &user, 1)?;
+            }
             Wish::Remove(target) => self.check_remove(room, role, &user, target)?,
         }
         let referral = self.grant_referral(now, incoming, room, within)?;
@@ -99,9 +108,21 @@ impl Focus {
         Ok(())
     }
 
+    /// Whom the address of an anonymous participant stands for: rosters show no other.
+    fn unmasked(&self, room: &RoomUri, shown: UserUri) -> UserUri {
+        let conference = self.conferences.get(room);
+        let mut participants = conference.into_iter().flat_map(|it| &it.participants);
+        let meant = participants.find(|(_, participant)| {
+            participant
+                .anonymous
+                .is_some_and(|number| anonymous_uri(number) == shown)
+        });
+        meant.map_or(shown, |(user, _)| user.clone())
+    }
+
     /// What a participant is; nobody else may change a conference.
     fn role_of(&self, room: &RoomUri, user: &UserUri) -> Verdict<Role> {
-        let conference = self.conferences.get(room).ok_or(Refusal::new(404))?;
+        let conference = self.conferences.get(room).ok_or_else(no_room)?;
         conference
             .participants
             .get(user)
@@ -132,7 +153,7 @@ impl Focus {
     }
 
     fn check_add(&self, room: &RoomUri, role: Role, target: &str) -> Verdict<()> {
-        let conference = self.conferences.get(room).ok_or(Refusal::new(404))?;
+        let conference = self.conferences.get(room).ok_or_else(no_room)?;
         let closed = conference.policy.only_moderators_invite || conference.locked;
         if role == Role::Observer || (closed && role != Role::Moderator) {
             return Err(Refusal::new(403).because("only moderators may add somebody"));
@@ -151,7 +172,7 @@ impl Focus {
         if role != Role::Moderator && user != target {
             return Err(Refusal::new(403).because("only moderators may remove somebody"));
         }
-        let conference = self.conferences.get(room).ok_or(Refusal::new(404))?;
+        let conference = self.conferences.get(room).ok_or_else(no_room)?;
         if !conference.participants.contains_key(target) {
             return Err(Refusal::new(404).because("not in the room"));
         }
@@ -211,7 +232,9 @@ impl Focus {
         }
         let running = self.referrals.values().filter(|r| r.room == *room).count();
         if running >= MAX_REFERRALS {
-            return Err(Refusal::new(503).because("too many REFERs under way"));
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("too many REFERs under way"));
         }
         let channel = match within {
             Some(id) => Channel::Endpoint(id),
@@ -244,20 +267,36 @@ impl Focus {
         Ok(Some(id))
     }
 
-    fn event_of(&self, request: &Request, within: Option<EndpointId>) -> String {
-        let again = within.is_some_and(|id| {
-            self.referrals
-                .values()
-                .any(|referral| matches!(referral.channel, Channel::Endpoint(of) if of == id))
-        });
-        match request
-            .headers
-            .first("CSeq")
-            .and_then(|v| v.split_whitespace().next())
-        {
+    /// The Event of its NOTIFYs: those of the second and later REFERs of a dialog have an id
+    /// (RFC 3515 §2.4.6).
+    fn event_of(&mut self, request: &Request, within: Option<EndpointId>) -> String {
+        let endpoint = within.and_then(|id| self.endpoints.get_mut(&id));
+        let again = endpoint.is_some_and(|it| std::mem::replace(&mut it.has_referred, true));
+        match cseq(request) {
             Some(number) if again => format!("refer;id={number}"),
             _ => "refer".to_owned(),
         }
+    }
+
+    /// The REFER in an INVITE dialog that a SUBSCRIBE there means.
+    pub(super) fn referral_in(&self, incoming: &Incoming, id: EndpointId) -> Option<ReferralId> {
+        let event: Event = incoming.request.headers.first("Event")?.parse().ok()?;
+        let mut theirs = self
+            .referrals
+            .iter()
+            .filter(|(_, referral)| matches!(referral.channel, Channel::Endpoint(of) if of == id));
+        let is_meant = |referral: &Referral| {
+            let own = referral.event.parse::<Event>();
+            own.is_ok_and(|own| own.is_same(&event))
+        };
+        theirs
+            .find(|(_, referral)| is_meant(referral))
+            .map(|(id, _)| *id)
+    }
+
+    /// The room a REFER is about.
+    pub(super) fn room_of_referral(&self, id: ReferralId) -> Option<&RoomUri> {
+        self.referrals.get(&id).map(|referral| &referral.room)
     }
 
     /// Tells who follows a REFER how far it got.
@@ -384,6 +423,14 @@ impl Focus {
             .collect();
         for id in theirs {
             self.forget_referral(id);
+        }
+    }
+
+    /// The dialog that a REFER made, if it made one.
+    pub(super) fn dialog_of_referral(&self, id: ReferralId) -> Option<&Dialog> {
+        match &self.referrals.get(&id)?.channel {
+            Channel::Own(dialog) => Some(dialog),
+            Channel::Endpoint(_) => None,
         }
     }
 

@@ -47,6 +47,11 @@ impl Refusal {
     }
 }
 
+/// There is no such room, and nobody may make it.
+pub(super) fn no_room() -> Refusal {
+    Refusal::new(404).because("no such room")
+}
+
 /// Granted, or refused.
 pub(super) type Verdict<T> = Result<T, Refusal>;
 

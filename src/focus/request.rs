@@ -3,7 +3,7 @@
 use super::dialog::{Dialog, DialogKey};
 use super::offer_answer::Terms;
 use super::policy::Policy;
-use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
+use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict, no_room};
 use super::timers::Timer;
 use super::{
     Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Transport, Usage,
@@ -109,7 +109,7 @@ impl Focus {
             .and_then(|usage| match usage {
                 Usage::Endpoint(id) => self.endpoints.get(id).map(|e| &e.dialog),
                 Usage::Subscription(id) => self.subscriptions.get(id).map(|s| &s.dialog),
-                Usage::Referral(_) => None,
+                Usage::Referral(id) => self.dialog_of_referral(*id),
             });
         match known {
             Some(dialog) if Some(dialog.remote_cseq) == number => Err(Refusal::new(482)),
@@ -126,7 +126,7 @@ impl Focus {
     /// The answer an INVITE would get, with what we can do (RFC 3261 §11.2, RFC 4579 §5.13).
     pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
         let create = incoming.arrival.options.create;
-        let policy = self.policy(room, create).ok_or(Refusal::new(404))?;
+        let policy = self.policy(room, create).ok_or_else(no_room)?;
         let secure = self.terms(&policy).secure();
         let (host, port) = self.msrp_address(&incoming.arrival.socket, secure);
         let scheme = if secure { "msrps" } else { "msrp" };
@@ -231,6 +231,11 @@ fn acceptable(request: &Request) -> Verdict<()> {
     ) {
         return Err(Refusal::new(405).with("Allow", ALLOW));
     }
+    // RFC 3891 §3, RFC 3911 §4.
+    let names_a_dialog = |name| request.headers.first(name).is_some();
+    if request.method != Method::Invite && (names_a_dialog("Replaces") || names_a_dialog("Join")) {
+        return Err(Refusal::new(400).because("Replaces and Join are for INVITE"));
+    }
     let mut unknown = request.headers.elements("Require");
     unknown.retain(|tag| {
         !SUPPORTED
@@ -263,7 +268,7 @@ fn room_uri(text: &str) -> Verdict<RoomUri> {
         return Err(Refusal::new(416));
     }
     if uri.user.is_none() {
-        return Err(Refusal::new(404));
+        return Err(no_room());
     }
     Ok(RoomUri::new(uri.address_of_record()))
 }

@@ -63,7 +63,8 @@ impl Agreement {
                 let min = min_se.as_secs().to_string();
                 return Err(Refusal::new(422).with("Min-SE", min));
             }
-            Some((interval, said)) => (interval.min(ours.max(floor)), said),
+            // What is shorter than §4 allows was meant by nobody who knows what it means.
+            Some((interval, said)) => (interval.clamp(SHORTEST, ours.max(floor)), said),
             None => (ours.max(floor), None),
         };
         let refresher = match (supports, refresher.as_deref()) {
@@ -92,7 +93,7 @@ impl Agreement {
     fn renewed(self, response: &Response) -> Self {
         match session_expires(&response.headers) {
             Ok(Some((interval, said))) => Self {
-                interval,
+                interval: interval.max(SHORTEST),
                 refresher: match said.as_deref() {
                     Some("uas") => Refresher::Peer,
                     _ => Refresher::Us,
@@ -139,6 +140,11 @@ fn seconds(text: &str) -> Option<Duration> {
     // A day is as good as for ever, and no sum of it overflows.
     let seconds: u64 = text.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(86_400)))
+}
+
+/// What a 422 asks for.
+pub(super) fn min_se(response: &Response) -> Option<Duration> {
+    seconds(response.headers.first("Min-SE")?.split(';').next()?)
 }
 
 impl Focus {
@@ -251,6 +257,9 @@ impl Focus {
         let agreement = timer.agreement;
         match code {
             200..300 => {
+                if let Some(response) = response {
+                    endpoint.dialog.refresh_target(response);
+                }
                 let renewed = response.map_or(agreement, |response| agreement.renewed(response));
                 self.start_session_timer(now, id, renewed);
                 if let Some(response) = response.filter(|response| !response.body.is_empty()) {
@@ -259,8 +268,7 @@ impl Focus {
             }
             408 | 481 => self.dismiss_as(now, id, DisconnectionMethod::Failed),
             422 => {
-                let floor =
-                    response.and_then(|response| seconds(response.headers.first("Min-SE")?));
+                let floor = response.and_then(min_se);
                 timer.agreement.interval = agreement.interval.max(floor.unwrap_or(SHORTEST));
                 self.refresh_later(now, id, Duration::ZERO);
             }

@@ -35,6 +35,8 @@ pub(super) enum Timer {
     Publication(PublicationId),
     /// No INVITE will follow this CANCEL any more.
     ForgetCancel(TransactionId),
+    /// No phone repeats its 2xx to this INVITE of ours any more.
+    ForgetDialled(RequestId),
     /// The host never told how a request of ours ended.
     Outcome(RequestId),
 }

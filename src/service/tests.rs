@@ -307,16 +307,40 @@ fn an_invite_is_cancelled_once_it_has_rung() {
         code: 180,
         transaction: ID,
     };
+    let sent = || {
+        let mut invite = request(3);
+        if let Output::Send(request) = &mut invite {
+            request.method = Method::Invite;
+        }
+        vec![invite]
+    };
+    let other = || Frame::Cancel(TransactionId { hash: 1, label: 1 });
+    let cancel = || vec![Output::Cancel(RequestId(3))];
     // Wanted before it rings: the CANCEL waits (RFC 3261 §9.1).
-    let mut bench = Bench::new([vec![Output::Cancel(RequestId(3))], vec![]]);
-    bench.accept(Frame::Cancel(TransactionId { hash: 1, label: 1 }));
+    let mut bench = Bench::new([sent(), cancel(), vec![]]);
+    bench.accept(other());
+    bench.accept(other());
     assert!(bench.host.cancelled.is_empty());
+    bench.accept(ringing());
     bench.accept(ringing());
     assert_eq!(bench.host.cancelled, [ID]);
     // Wanted while it rings: at once.
-    let mut bench = Bench::new([vec![], vec![Output::Cancel(RequestId(3))]]);
+    let mut bench = Bench::new([sent(), vec![], cancel()]);
+    bench.accept(other());
     bench.accept(ringing());
     assert!(bench.host.cancelled.is_empty());
-    bench.accept(Frame::Cancel(TransactionId { hash: 1, label: 1 }));
+    bench.accept(other());
+    bench.accept(ringing());
     assert_eq!(bench.host.cancelled, [ID]);
+    // Its outcome overtook what came before: nothing is remembered.
+    let mut bench = Bench::new([sent(), vec![], vec![], cancel()]);
+    bench.accept(other());
+    bench.accept(Frame::Outcome {
+        request: RequestId(3),
+        code: 486,
+        response: Bytes::new(),
+    });
+    bench.accept(ringing());
+    bench.accept(other());
+    assert!(bench.host.cancelled.is_empty() && bench.service.ringing.is_empty());
 }

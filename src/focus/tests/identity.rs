@@ -71,6 +71,48 @@ fn f08_replaces_only_the_callers_own_dialogs() {
 }
 
 #[test]
+fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
+    let mut scenario = Scenario::new();
+    scenario.admits = false;
+    let mut early = scenario.phone("alice");
+    scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
+    let tag = scenario
+        .focus
+        .dialogs
+        .keys()
+        .next()
+        .map(|key| key.local_tag.clone());
+    early.to_tag = tag;
+    let replaces = reference(&early);
+    for value in [replaces.clone(), format!("{replaces};early-only")] {
+        let reply = invite(&mut scenario, "alice", ROOM, &[("Replaces", &value)]);
+        assert_eq!(reply.code, 481, "RFC 3891 §3");
+    }
+    for name in ["Replaces", "Join"] {
+        let mut phone = scenario.phone("alice");
+        let headers = [("Event", "conference"), (name, replaces.as_str())];
+        let code = scenario.request(&mut phone, "SUBSCRIBE", ROOM, &headers, "");
+        assert_eq!(code, Some(400), "{name}");
+    }
+}
+
+#[test]
+fn a_second_device_is_what_its_user_is() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    scenario.join("bob", ROOM);
+    scenario.join("alice", ROOM);
+    let roles: Vec<_> = scenario
+        .focus
+        .endpoints
+        .values()
+        .map(|it| it.role)
+        .collect();
+    let moderators = roles.iter().filter(|role| **role == Role::Moderator);
+    assert_eq!(moderators.count(), 2, "{roles:?}");
+}
+
+#[test]
 fn f08_join_leads_to_the_room_of_the_dialog() {
     let mut scenario = Scenario::new();
     let alice = scenario.join("alice", ROOM);
@@ -146,6 +188,29 @@ fn rcs_an_ended_group_says_404() {
     let made = scenario.admissions[0].room.to_string();
     scenario.request(&mut alice, "BYE", &made, &[], "");
     assert_eq!(invite(&mut scenario, "alice", &made, &[]).code, 404);
+}
+
+#[test]
+fn rcs_a_configured_room_takes_the_ids_of_who_comes_first() {
+    let mut scenario = Scenario::new();
+    let hall = "sip:hall@example.com";
+    scenario.watch("bob", hall);
+    let group = [("Contribution-ID", "group-1"), ("Subject", "Plans")];
+    invite(&mut scenario, "alice", hall, &group);
+    invite(
+        &mut scenario,
+        "carol",
+        hall,
+        &[("Contribution-ID", "group-2")],
+    );
+    scenario.pass(6);
+    let identity = &scenario.focus.conferences[hall].identity;
+    assert_eq!(identity.contribution.as_deref(), Some("group-1"));
+    let about = scenario.rosters["bob"]
+        .description
+        .as_ref()
+        .expect("a description");
+    assert_eq!(about.subject.as_deref(), Some("Plans"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! < NOTIFY bob …     a request of the focus
 //! ```
 
+mod dialling;
 mod documents;
 mod histories;
 mod identity;

@@ -2,10 +2,10 @@
 
 use super::*;
 
-const CAROL: &str = "sip:carol@example.com";
+pub(super) const CAROL: &str = "sip:carol@example.com";
 
 /// Alice made the room and moderates it, Bob is in, Alice watches.
-fn room() -> (Scenario, Phone, Phone) {
+pub(super) fn room() -> (Scenario, Phone, Phone) {
     let mut scenario = Scenario::new();
     let alice = scenario.join("alice", ROOM);
     let bob = scenario.join("bob", ROOM);
@@ -16,7 +16,12 @@ fn room() -> (Scenario, Phone, Phone) {
 }
 
 /// REFER outside the INVITE dialog.
-fn refer(scenario: &mut Scenario, user: &str, refer_to: &str, more: &[(&str, &str)]) -> Reply {
+pub(super) fn refer(
+    scenario: &mut Scenario,
+    user: &str,
+    refer_to: &str,
+    more: &[(&str, &str)],
+) -> Reply {
     let mut phone = scenario.phone(user);
     let mut headers = vec![("Refer-To", refer_to)];
     headers.extend(more);
@@ -24,12 +29,12 @@ fn refer(scenario: &mut Scenario, user: &str, refer_to: &str, more: &[(&str, &st
     scenario.reply_to(transaction).expect("an answer").clone()
 }
 
-fn answer(user: &str) -> String {
+pub(super) fn answer(user: &str) -> String {
     offer(user).replace("a=setup:actpass", "a=setup:active")
 }
 
 #[test]
-fn f04_add_by_refer() {
+fn f04_f13_add_by_refer() {
     let (mut scenario, ..) = room();
     let reply = refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
     assert_eq!(reply.code, 200, "F13: never 202");
@@ -99,6 +104,34 @@ fn f06_f07_removal_takes_every_device_and_the_subscriptions() {
 }
 
 #[test]
+fn f06_the_anonymous_are_removed_by_the_address_they_are_shown_by() {
+    let (mut scenario, ..) = room();
+    let mut ghost = scenario.phone("ghost");
+    let headers = [("Privacy", "id")];
+    scenario.request(&mut ghost, "INVITE", ROOM, &headers, &offer("ghost"));
+    scenario.ack(&mut ghost, ROOM, "");
+    scenario.transcript();
+    let target = "<sip:anonymous1@anonymous.invalid;method=BYE>";
+    assert_eq!(refer(&mut scenario, "bob", target, &[]).code, 403);
+    assert_eq!(refer(&mut scenario, "alice", target, &[]).code, 200);
+    assert!(scenario.transcript().contains("< BYE ghost"));
+    let nobody = "<sip:anonymous2@anonymous.invalid;method=BYE>";
+    assert_eq!(refer(&mut scenario, "alice", nobody, &[]).code, 404);
+}
+
+#[test]
+fn f19_a_merged_refer_482() {
+    let (mut scenario, ..) = room();
+    let mut phone = scenario.phone("alice");
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    scenario.request(&mut phone, "REFER", ROOM, &headers, "");
+    phone.to_tag = None;
+    phone.cseq -= 1;
+    let code = scenario.request(&mut phone, "REFER", ROOM, &headers, "");
+    assert_eq!(code, Some(482));
+}
+
+#[test]
 fn privileged_acts_need_the_role_403() {
     let (mut scenario, ..) = room();
     let remove = "<sip:alice@example.com;method=BYE>";
@@ -149,12 +182,26 @@ fn f14_in_dialog_refers_are_told_apart() {
         .filter(|event| event.starts_with("refer"))
         .collect();
     assert_eq!(events, ["refer", "refer;id=3"]);
-    scenario.party_answers("dave", 603, &[], "");
+    // A SUBSCRIBE says which; what was asked for goes on (RFC 3515 §2.4.4).
+    let headers = [("Event", "refer;id=3"), ("Expires", "0")];
+    let code = scenario.request(&mut alice, "SUBSCRIBE", ROOM, &headers, "");
+    assert_eq!(code, Some(200));
     scenario.pass(2);
+    assert!(scenario.transcript().contains("terminated SIP/2.0 100"));
+    assert_eq!(scenario.focus.invitations.len(), 2);
+    let headers = [("Refer-To", "<sip:erin@example.com>")];
+    scenario.request(&mut alice, "REFER", ROOM, &headers, "");
+    let last = scenario.sent.back().expect("a NOTIFY");
+    assert_eq!(last.headers.first("Event"), Some("refer;id=5"));
+    let headers = [("Event", "refer;id=77")];
+    let code = scenario.request(&mut alice, "SUBSCRIBE", ROOM, &headers, "");
+    assert_eq!(code, Some(403));
+    scenario.party_answers("erin", 603, &[], "");
+    scenario.pass(2);
+    let transcript = scenario.transcript();
     assert!(
-        scenario
-            .transcript()
-            .contains("terminated SIP/2.0 603 Decline")
+        transcript.contains("terminated SIP/2.0 603 Decline"),
+        "{transcript}"
     );
 }
 
@@ -242,7 +289,7 @@ fn an_unusable_answer_ends_in_bye() {
 }
 
 #[test]
-fn a_withdrawn_invitation_is_cancelled_and_a_late_answer_gets_bye() {
+fn f06_a_withdrawn_invitation_is_cancelled_and_a_late_answer_gets_bye() {
     let (mut scenario, ..) = room();
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
     let request = scenario.last_sent("carol").id;
@@ -332,7 +379,7 @@ fn l01_l11_a_list_in_the_invite_is_dialled_out() {
 }
 
 #[test]
-fn l01_by_refer_as_the_default_is() {
+fn f05_l01_by_refer_as_the_default_is() {
     let mut scenario = Scenario::with(Config {
         invite_mode: InviteMode::Refer,
         ..config()
@@ -467,7 +514,7 @@ fn fifty_parties_and_nothing_is_left() {
 }
 
 #[test]
-fn a_challenge_is_answered_once() {
+fn a_wrong_password_is_not_sent_twice() {
     let challenge = "Digest realm=\"example.com\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
     let mut scenario = Scenario::with(Config {
         credentials: vec![Credentials {

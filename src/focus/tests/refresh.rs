@@ -101,6 +101,42 @@ fn f21_a_2xx_says_who_refreshes() {
 }
 
 #[test]
+fn a_2xx_to_our_refresh_moves_the_target() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[("Allow", "UPDATE")]);
+    scenario.refresh_answer = None;
+    scenario.pass(HALF);
+    let refresh = scenario.sent.back().expect("a refresh").id;
+    let response = crate::wire::sip::Response {
+        code: 200,
+        reason: "OK".to_owned(),
+        headers: Headers::new().with("Contact", "<sip:alice@192.0.2.77>"),
+        body: bytes::Bytes::new(),
+    };
+    scenario.feed(Input::Outcome {
+        request: refresh,
+        code: 200,
+        response: Some(Box::new(response)),
+    });
+    scenario.pass(HALF);
+    let again = scenario.sent.back().expect("another refresh");
+    assert_eq!(
+        again.request_uri, "sip:alice@192.0.2.77",
+        "RFC 3261 §12.2.1.2"
+    );
+}
+
+#[test]
+fn f21_no_interval_is_shorter_than_90_s() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[("Session-Expires", "0")]);
+    scenario.pass(44);
+    assert_eq!(scenario.transcript(), "");
+    scenario.pass(1);
+    assert_eq!(scenario.transcript(), "< INVITE alice");
+}
+
+#[test]
 fn f18_glare_491() {
     let mut scenario = Scenario::new();
     let mut phone = joined(&mut scenario, &[]);

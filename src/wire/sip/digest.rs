@@ -51,11 +51,12 @@ impl fmt::Debug for Account<'_> {
 /// to other realms stay. The caller then counts CSeq up and takes a new branch
 /// (RFC 3261 §22.2).
 ///
-/// Of a realm's challenges the topmost one that we can answer counts (RFC 8760 §2.3).
+/// Of a realm's challenges the topmost one that we can answer counts (RFC 8760 §2.3). An
+/// account of the very realm goes before one for any.
 pub fn authorize(
     request: &mut Request,
     response: &Response,
-    account: &Account<'_>,
+    accounts: &[Account<'_>],
     cnonce: &str,
 ) -> Result<(), DigestError> {
     let mut answers = Vec::new();
@@ -69,9 +70,10 @@ pub fn authorize(
                 continue;
             };
             let realm = challenge.value("realm").unwrap_or_default();
-            if account.realm.is_some_and(|own| own != realm) {
+            let of = |wanted: Option<&str>| accounts.iter().find(|it| it.realm == wanted);
+            let Some(account) = of(Some(realm.as_str())).or_else(|| of(None)) else {
                 continue;
-            }
+            };
             if answers.iter().any(|(n, r, _)| *n == name && r == &realm) {
                 continue;
             }
@@ -240,7 +242,7 @@ mod tests {
     fn answer_to(values: &[&str]) -> Result<String, DigestError> {
         let mut request = invite();
         let response = challenge("WWW-Authenticate", values);
-        authorize(&mut request, &response, &BOB, "0a4f113b")?;
+        authorize(&mut request, &response, &[BOB], "0a4f113b")?;
         let answers: Vec<_> = request.headers.all("Authorization").collect();
         Ok(answers.join("|"))
     }
@@ -328,11 +330,11 @@ mod tests {
             ..BOB
         };
         let proxy = challenge("Proxy-Authenticate", &[PLAIN]);
-        authorize(&mut request, &proxy, &own, "c").unwrap();
+        authorize(&mut request, &proxy, &[own], "c").unwrap();
         let server = challenge("WWW-Authenticate", &[r#"Digest realm="evil", nonce="1""#]);
-        let refused = authorize(&mut request, &server, &own, "c");
+        let refused = authorize(&mut request, &server, &[own], "c");
         assert_eq!(refused, Err(DigestError::NoChallenge));
-        authorize(&mut request, &server, &BOB, "c").unwrap();
+        authorize(&mut request, &server, &[BOB], "c").unwrap();
         assert_eq!(request.headers.all("Proxy-Authorization").count(), 1);
         assert_eq!(request.headers.all("Authorization").count(), 1);
     }
@@ -341,15 +343,38 @@ mod tests {
     fn a_wrong_password_is_not_sent_twice() {
         let mut request = invite();
         let first = challenge("WWW-Authenticate", &[PLAIN]);
-        authorize(&mut request, &first, &BOB, "c").unwrap();
-        let again = authorize(&mut request, &first, &BOB, "c");
+        authorize(&mut request, &first, &[BOB], "c").unwrap();
+        let again = authorize(&mut request, &first, &[BOB], "c");
         assert_eq!(again, Err(DigestError::Refused));
         let stale = r#"Digest realm="biloxi.com", nonce="new", stale=TRUE"#;
         let stale = challenge("WWW-Authenticate", &[stale]);
-        authorize(&mut request, &stale, &BOB, "c").unwrap();
+        authorize(&mut request, &stale, &[BOB], "c").unwrap();
         let answers: Vec<_> = request.headers.all("Authorization").collect();
         assert!(answers.len() == 1 && answers[0].contains("nonce=\"new\""));
         assert!(!format!("{BOB:?}").contains("zanzibar"));
+    }
+
+    #[test]
+    fn every_realm_gets_its_own_account() {
+        let carol = Account {
+            user: "carol",
+            realm: Some("b"),
+            ..BOB
+        };
+        let mut request = invite();
+        let realms = [
+            r#"Digest realm="a", nonce="1""#,
+            r#"Digest realm="b", nonce="2""#,
+        ];
+        for stale in ["", ", stale=true"] {
+            let realms = realms.map(|realm| format!("{realm}{stale}"));
+            let response = challenge("Proxy-Authenticate", &[&realms[0], &realms[1]]);
+            authorize(&mut request, &response, &[BOB, carol], "c").unwrap();
+            let answers: Vec<_> = request.headers.all("Proxy-Authorization").collect();
+            assert_eq!(answers.len(), 2);
+            assert!(answers[0].contains("username=\"bob\", realm=\"a\""));
+            assert!(answers[1].contains("username=\"carol\", realm=\"b\""));
+        }
     }
 
     proptest! {
@@ -360,8 +385,8 @@ mod tests {
             let text = format!("Digest {text}");
             let mut request = invite();
             let response = challenge("Proxy-Authenticate", &[&text, PLAIN]);
-            let _ = authorize(&mut request, &response, &BOB, "c");
-            let _ = authorize(&mut request, &response, &BOB, "c");
+            let _ = authorize(&mut request, &response, &[BOB], "c");
+            let _ = authorize(&mut request, &response, &[BOB], "c");
         }
     }
 }

@@ -1,0 +1,79 @@
+//! 2xx answers to INVITEs of ours that nobody waits for: those of further forks
+//! (RFC 3261 §13.2.2.4), and those that come after the INVITE was withdrawn or given up. The
+//! host has acknowledged them; a BYE ends each.
+
+use bytes::Bytes;
+
+use super::dialog::Dialog;
+use super::timers::Timer;
+use super::{ACK_TIMEOUT, Focus, Purpose, RequestId};
+use crate::time::Moment;
+use crate::wire::sip::{Headers, Method, NameAddr, Response};
+
+/// Dialogs that one INVITE may make; answers of more phones than this are left to time out.
+const MAX_FORKS: usize = 16;
+
+/// An INVITE of ours that phones may still answer.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    /// As it was when the INVITE was sent.
+    pub(super) dialog: Dialog,
+    /// The To tags of those that have answered: whatever else they send is a retransmission.
+    answered: Vec<String>,
+}
+
+impl Dialled {
+    pub(super) fn new(dialog: Dialog) -> Self {
+        Self {
+            dialog,
+            answered: Vec::new(),
+        }
+    }
+
+    /// Whether this 2xx is the first of its phone.
+    fn is_new(&mut self, response: &Response) -> bool {
+        let to = response.headers.first("To");
+        let to = to.and_then(|value| value.parse::<NameAddr>().ok());
+        let tag = to.as_ref().and_then(|to| to.tag()).unwrap_or_default();
+        if self.answered.len() >= MAX_FORKS || self.answered.iter().any(|known| known == tag) {
+            return false;
+        }
+        self.answered.push(tag.to_owned());
+        true
+    }
+}
+
+impl Focus {
+    /// The first final answer of an INVITE: its phone is known from now on, and others may
+    /// answer for as long as they repeat a 2xx without ACK.
+    pub(super) fn answer_came(&mut self, now: Moment, request: RequestId, response: &Response) {
+        if let Some(dialled) = self.dialled.get_mut(&request) {
+            dialled.is_new(response);
+        }
+        self.forget_dialled_later(now, request);
+    }
+
+    /// The INVITE has had its outcome.
+    pub(super) fn forget_dialled_later(&mut self, now: Moment, request: RequestId) {
+        if self.dialled.contains_key(&request) {
+            self.timers
+                .arm(now + ACK_TIMEOUT, Timer::ForgetDialled(request));
+        }
+    }
+
+    /// A 2xx that nobody waits for makes a dialog all the same.
+    pub(super) fn refuse_answer(&mut self, now: Moment, request: RequestId, response: &Response) {
+        let Some(dialled) = self.dialled.get_mut(&request) else {
+            return;
+        };
+        if !dialled.is_new(response) {
+            return;
+        }
+        let mut dialog = dialled.dialog.clone();
+        dialog.established(response);
+        self.send(now, Purpose::Farewell, |focus, request| {
+            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
+            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
+        });
+    }
+}
