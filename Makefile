@@ -72,4 +72,4 @@ clean:
 
 .PHONY: cargo
 cargo:
-	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.88 or later, see https://rustup.rs" >&2; exit 1; }
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.89 or later, see https://rustup.rs" >&2; exit 1; }
