@@ -343,6 +343,7 @@ impl<C: Core, S: Switch> Service<C, S> {
                 level,
                 format_args!("{} to {}: {error}", request.method, request.request_uri),
             ));
+            // For an ACK there is none that anybody waits for.
             self.caused.push_back(Input::Outcome {
                 request: request.id,
                 code: NOT_SENT,

@@ -1,12 +1,14 @@
 //! 2xx answers to INVITEs of ours that nobody waits for: those of further forks
-//! (RFC 3261 §13.2.2.4), and those that come after the INVITE was withdrawn or given up. The
-//! host has acknowledged them; a BYE ends each.
+//! (RFC 3261 §13.2.2.4), and those that come after the INVITE was withdrawn or given up. Each
+//! gets its ACK, which hosts send for the first one only, and its BYE. They are seen as long
+//! as the host keeps the INVITE (some seconds after its first final answer); a phone that
+//! answers later hears nothing and gives up by itself after 64*T1 (§13.3.1.4).
 
 use bytes::Bytes;
 
 use super::dialog::Dialog;
 use super::timers::Timer;
-use super::{ACK_TIMEOUT, Focus, Purpose, RequestId};
+use super::{ACK_TIMEOUT, Focus, Output, Purpose, RequestId};
 use crate::time::Moment;
 use crate::wire::sip::{Headers, Method, NameAddr, Response};
 
@@ -71,6 +73,8 @@ impl Focus {
         }
         let mut dialog = dialled.dialog.clone();
         dialog.established(response);
+        let ack = dialog.acknowledge(RequestId(self.next_id()));
+        self.outputs.push_back(Output::Send(Box::new(ack)));
         self.send(now, Purpose::Farewell, |focus, request| {
             let headers = Headers::new().with("User-Agent", focus.config.software.clone());
             Some(dialog.request(request, Method::Bye, headers, Bytes::new()))

@@ -168,6 +168,14 @@ impl Dialog {
         }
     }
 
+    /// The ACK of a 2xx to the last request, an INVITE (RFC 3261 §13.2.2.4).
+    pub(super) fn acknowledge(&self, id: RequestId) -> OutgoingRequest {
+        let mut dialog = self.clone();
+        // It has the number of its INVITE.
+        dialog.local_cseq -= 1;
+        dialog.request(id, Method::Ack, Headers::new(), Bytes::new())
+    }
+
     /// Request-URI and Route values; a strict router on top gets what it expects.
     fn routing(&self) -> (String, Vec<String>) {
         let loose = self.route_set.first().is_none_or(|first| {

@@ -100,7 +100,18 @@ impl Focus {
             .elements("Contact")
             .into_iter()
             .filter_map(|value| value.parse::<NameAddr>().ok())
-            .find(|contact| contact.uri.parse::<Uri>().is_ok());
+            .find(|contact| {
+                contact
+                    .uri
+                    .parse::<Uri>()
+                    .is_ok_and(|uri| uri.scheme != "tel")
+            });
+        // The room would join itself.
+        let room = self.invitations.get(&id);
+        let target = target.filter(|target| {
+            let uri = target.uri.parse::<Uri>();
+            uri.is_ok_and(|uri| room.is_some_and(|room| uri.address_of_record() != room.as_str()))
+        });
         let followed = match (self.invitation(id), target) {
             (Some(invitation), Some(target)) => invitation.follow(target.uri),
             _ => false,

@@ -159,7 +159,7 @@ pub enum Output {
     Store(Vec<Change>),
     /// Answer a server transaction.
     Reply(TransactionId, Reply),
-    /// Send a request.
+    /// Send a request. An ACK has no outcome; it is of a 2xx to an INVITE of ours.
     Send(Box<OutgoingRequest>),
     /// CANCEL an INVITE of ours that has no outcome yet; its outcome still comes.
     Cancel(RequestId),

@@ -231,6 +231,13 @@ fn acceptable(request: &Request) -> Verdict<()> {
     ) {
         return Err(Refusal::new(405).with("Allow", ALLOW));
     }
+    let cseq = request
+        .headers
+        .first("CSeq")
+        .and_then(|value| value.parse::<CSeq>().ok());
+    if cseq.is_none_or(|cseq| cseq.method != request.method) {
+        return Err(Refusal::new(400).because("Malformed or Missing CSeq"));
+    }
     // RFC 3891 §3, RFC 3911 §4.
     let names_a_dialog = |name| request.headers.first(name).is_some();
     if request.method != Method::Invite && (names_a_dialog("Replaces") || names_a_dialog("Join")) {

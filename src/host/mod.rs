@@ -40,6 +40,10 @@ mod refused {
     /// A bug of this module, or the host has no memory left.
     pub(super) const BROKEN: c_int = -3;
 
+    /// The headers of a 503 that a worker gives (RFC 3261 §20.33, §20.43).
+    pub(super) const BUSY: &str = "Retry-After: 10\r\n\
+        Warning: 399 msrp_conference \"the conference process does not keep up\"\r\n";
+
     /// tm's number for "out of memory", in both hosts.
     const OUT_OF_MEMORY: c_int = -2;
 

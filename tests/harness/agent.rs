@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msrp_conference::wire::sip::{Message, NameAddr, Request, Response};
+use msrp_conference::wire::sip::{Headers, Message, NameAddr, Request, Response, reason};
 
 use super::PATIENCE;
 use super::draft::Draft;
@@ -196,6 +196,34 @@ impl Agent {
             self.send(&draft.ack_of_refusal(to));
         }
         Some(response)
+    }
+
+    /// Answers a request by hand; a To without tag gets this one.
+    pub fn respond(&self, request: &Request, code: u16, tag: &str, more: Headers, body: &str) {
+        let mut headers = Headers::new();
+        for name in ["Via", "Record-Route", "From", "Call-ID", "CSeq"] {
+            for value in request.headers.all(name) {
+                headers.push(name, value);
+            }
+        }
+        let to = request.headers.first("To").unwrap_or_default();
+        let has_tag = to.parse::<NameAddr>().is_ok_and(|to| to.tag().is_some());
+        let tag = if has_tag {
+            String::new()
+        } else {
+            format!(";tag={tag}")
+        };
+        headers.push("To", format!("{to}{tag}"));
+        for header in more.iter() {
+            headers.push(&header.name, header.value.clone());
+        }
+        let response = Response {
+            code,
+            reason: reason(code).to_owned(),
+            headers,
+            body: body.to_owned().into(),
+        };
+        self.send_raw(&response.write());
     }
 
     /// Waits for a request of this method.

@@ -1,6 +1,6 @@
 //! A phone that the room invites: it takes the INVITE or REFER and answers by hand.
 
-use msrp_conference::wire::sip::{Headers, Request, Response, reason};
+use msrp_conference::wire::sip::{Headers, Request};
 
 use super::PATIENCE;
 use super::agent::{Agent, Transport, unique};
@@ -65,26 +65,10 @@ impl Invited {
     }
 
     fn respond(&self, request: &Request, code: u16, more: Headers, body: &str) {
-        let mut headers = Headers::new();
-        for name in ["Via", "Record-Route", "From", "Call-ID", "CSeq"] {
-            for value in request.headers.all(name) {
-                headers.push(name, value);
-            }
-        }
-        let to = request.headers.first("To").unwrap_or_default();
-        headers.push("To", format!("{to};tag={}", self.tag));
-        if more.first("Contact").is_none() {
-            headers.push("Contact", self.agent.contact());
-        }
-        for header in more.iter() {
-            headers.push(&header.name, header.value.clone());
-        }
-        let response = Response {
-            code,
-            reason: reason(code).to_owned(),
-            headers,
-            body: body.to_owned().into(),
+        let more = match more.first("Contact") {
+            Some(_) => more,
+            None => more.with("Contact", self.agent.contact()),
         };
-        self.agent.send_raw(&response.write());
+        self.agent.respond(request, code, &self.tag, more, body);
     }
 }

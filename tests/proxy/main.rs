@@ -10,10 +10,12 @@ mod harness;
 mod certificates;
 
 mod answers;
+mod dialling;
 mod join;
 mod msrp;
 mod parameters;
 mod refer;
+mod refusals;
 mod resilience;
 mod subscribe;
 mod tls;

@@ -16,7 +16,7 @@ use super::harness::proxy::{Proxy, wait_until};
 use super::harness::sipp::{self, Answering};
 use super::harness::{PATIENCE, on_every_host};
 
-fn start(host: &Host) -> Proxy {
+pub(super) fn start(host: &Host) -> Proxy {
     Plan::new(host)
         .parameter("notify_interval_ms", 100)
         .parameter("invite_mode", "dial_out")
@@ -24,7 +24,7 @@ fn start(host: &Host) -> Proxy {
 }
 
 /// REFER outside the INVITE dialog; gives the code.
-fn refer(who: &Participant, target: &str) -> u16 {
+pub(super) fn refer(who: &Participant, target: &str) -> u16 {
     let draft = who
         .agent
         .draft("REFER", &who.room)
@@ -51,7 +51,7 @@ fn report(who: &Participant) -> String {
     )
 }
 
-fn is_report(request: &Request) -> bool {
+pub(super) fn is_report(request: &Request) -> bool {
     request.method.as_str() == "NOTIFY"
         && request
             .headers
@@ -60,7 +60,7 @@ fn is_report(request: &Request) -> bool {
 }
 
 /// Reports until the last one.
-fn last_report(who: &Participant) -> String {
+pub(super) fn last_report(who: &Participant) -> String {
     loop {
         let told = report(who);
         if told.starts_with("terminated") {
@@ -70,7 +70,7 @@ fn last_report(who: &Participant) -> String {
 }
 
 #[test]
-fn f04_a_participant_is_added_by_refer() {
+fn f04_f13_a_participant_is_added_by_refer() {
     on_every_host(|host| {
         let proxy = start(host);
         let mut alice = Participant::join_and_subscribe(&proxy, "alice", Transport::Udp, "team");
@@ -116,7 +116,7 @@ fn f06_f07_a_moderator_removes_every_device() {
 }
 
 #[test]
-fn an_invitation_is_withdrawn_while_it_rings() {
+fn f06_an_invitation_is_withdrawn_while_it_rings() {
     on_every_host(|host| {
         let proxy = start(host);
         let alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
@@ -165,7 +165,7 @@ fn l09_every_outcome_is_told_and_nothing_is_left() {
 }
 
 /// The body of an INVITE with a list.
-fn with_list(uris: &[String]) -> String {
+pub(super) fn with_list(uris: &[String]) -> String {
     let entries: String = uris
         .iter()
         .map(|uri| format!("<entry uri=\"{uri}\" cp:copyControl=\"to\"/>"))
@@ -215,7 +215,7 @@ fn l01_a_list_to_a_factory_makes_a_group() {
 }
 
 #[test]
-fn l01_by_default_the_listed_are_referred() {
+fn f05_l01_by_default_the_listed_are_referred() {
     on_every_host(|host| {
         let proxy = Plan::new(host).parameter("notify_interval_ms", 100).start();
         let bob = Invited::new(&proxy, "bob");

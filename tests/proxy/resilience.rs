@@ -305,7 +305,8 @@ fn more_requests_than_the_queue_holds_get_503() {
         proxy.signal(conference, "STOP");
         let carol = Agent::new("carol", proxy.sip, Transport::Udp);
         let filler = "z".repeat(1_500);
-        let refused = (0..100).any(|_| {
+        let mut refused = None;
+        let _ = (0..100).any(|_| {
             for _ in 0..200 {
                 carol.send(&carol.draft("OPTIONS", &proxy.room("lobby")).set("Subject", &filler));
             }
@@ -313,9 +314,16 @@ fn more_requests_than_the_queue_holds_get_503() {
             let full = |received: &Received| {
                 matches!(&received.message, Message::Response(response) if response.code == 503)
             };
-            carol.inbox.count(full) > 0
+            refused = carol.inbox.take(Duration::ZERO, full);
+            refused.is_some()
         });
-        assert!(refused, "20,000 requests in the queue of a stopped process");
+        let refused = refused.expect("20,000 requests in the queue of a stopped process");
+        let Message::Response(refused) = refused.message else {
+            unreachable!()
+        };
+        assert_eq!(refused.headers.first("Retry-After"), Some("10"));
+        let why = refused.headers.first("Warning").unwrap_or_default();
+        assert!(why.contains("does not keep up"), "{why}");
         proxy.signal(conference, "CONT");
         assert!(
             answers(&carol, &proxy.room("lobby")),

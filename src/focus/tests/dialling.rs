@@ -78,7 +78,12 @@ fn a_forked_invite_keeps_its_first_answer_and_ends_the_others() {
     for tag in ["car", "sofa", "car"] {
         phone_answers(&mut scenario, request, tag);
     }
-    assert_eq!(scenario.transcript(), "< BYE carol\n< BYE carol");
+    assert_eq!(
+        scenario.transcript(),
+        "< ACK carol\n< BYE carol\n< ACK carol\n< BYE carol"
+    );
+    let ack = &scenario.sent[scenario.sent.len() - 2];
+    assert_eq!((ack.cseq, ack.remote_tag.as_str()), (1, "sofa"));
     let bye = scenario.sent.back().expect("a BYE").clone();
     assert_eq!(bye.remote_tag, "sofa");
     assert_eq!(bye.request_uri, "sip:sofa@192.0.2.9");
@@ -97,7 +102,7 @@ fn who_answers_after_all_was_over_gets_bye() {
     scenario.pass(2);
     scenario.transcript();
     phone_answers(&mut scenario, request, "sofa");
-    assert_eq!(scenario.transcript(), "< BYE carol");
+    assert_eq!(scenario.transcript(), "< ACK carol\n< BYE carol");
     scenario.pass(40);
     assert!(scenario.focus.dialled.is_empty());
     scenario.transcript();

@@ -145,6 +145,30 @@ impl Tm {
         }
     }
 
+    /// The same with these header lines.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn refuse(
+        &self,
+        message: *mut abi::Message,
+        code: u16,
+        reason: &CStr,
+        headers: &str,
+    ) {
+        // SAFETY: the caller promises the message, which is this process' own; the lump and
+        // its text live through the call, and the message has its own lumps back after it.
+        unsafe {
+            let own = message.cast::<kamailio_message_prefix>();
+            let before = (*own).reply_lumps;
+            let mut header = lump(headers.as_bytes(), abi::HEADER_LUMP);
+            header.next = before.cast();
+            (*own).reply_lumps = (&raw mut header).cast();
+            self.answer(message, code, reason);
+            (*own).reply_lumps = before;
+        }
+    }
+
     /// The transaction a CANCEL means.
     ///
     /// # Safety
@@ -314,9 +338,15 @@ impl Tm {
         let mut method = borrowed(request.method.as_str().as_bytes());
         let mut headers = borrowed(headers.as_bytes());
         let mut body = borrowed(&request.body);
-        let events = match request.method {
-            Method::Invite => abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE,
-            _ => abi::LOCAL_COMPLETED,
+        // tm answers the 2xx of every fork with the ACK of the first. One of ours is sent once,
+        // without a transaction.
+        let (events, callback) = match request.method {
+            Method::Ack => (0, ptr::null_mut()),
+            Method::Invite => (
+                abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE,
+                finished as *mut c_void,
+            ),
+            _ => (abi::LOCAL_COMPLETED, finished as *mut c_void),
         };
         let mut wanted = kamailio_request {
             method: &mut method,
@@ -324,7 +354,7 @@ impl Tm {
             body: &mut body,
             dialog: &mut dialog,
             events,
-            callback: finished as *mut c_void,
+            callback,
             argument: request.id.0 as *mut c_void,
             ..kamailio_request::default()
         };

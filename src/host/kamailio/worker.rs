@@ -151,7 +151,9 @@ unsafe fn hand_over(
             }
             Err(error) => {
                 log::warning_in_a_flood(error);
-                module.tm.answer(message, 503, c"Service Unavailable");
+                module
+                    .tm
+                    .refuse(message, 503, c"Service Unavailable", refused::BUSY);
             }
         }
     }

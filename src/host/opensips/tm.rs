@@ -154,6 +154,29 @@ impl Tm {
         unsafe { (self.reply)(message, code.into(), &borrowed(reason.as_bytes())) };
     }
 
+    /// Answers the request the script is working on, with these header lines.
+    ///
+    /// # Safety
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn refuse(&self, code: u16, reason: &str, headers: &str) {
+        // SAFETY: a current transaction is one tm works on; the texts live through the call,
+        // and empty ones count as absent.
+        unsafe {
+            let cell = (self.current_transaction)();
+            if cell.is_null() || cell as usize == usize::MAX {
+                return;
+            }
+            (self.reply_with_body)(
+                cell.cast(),
+                code.into(),
+                &borrowed(reason.as_bytes()),
+                &borrowed(b""),
+                &borrowed(headers.as_bytes()),
+                &borrowed(b""),
+            );
+        }
+    }
+
     /// The transaction a CANCEL means.
     ///
     /// # Safety
@@ -327,6 +350,10 @@ impl Host for OpenSips {
 
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
         debug_assert!(log::on_main_thread());
+        // tm has acknowledged every 2xx to an INVITE of ours by itself.
+        if request.method == Method::Ack {
+            return Ok(());
+        }
         if self.connections_are_gone(&request.socket.transport) {
             return Err(NotSent::Stopping);
         }

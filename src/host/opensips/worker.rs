@@ -107,7 +107,7 @@ unsafe fn hand_over(
             }
             Err(error) => {
                 log::warning_in_a_flood(error);
-                module.tm.answer(message, 503, "Service Unavailable");
+                module.tm.refuse(503, "Service Unavailable", refused::BUSY);
             }
         }
     }
