@@ -92,6 +92,9 @@ pub struct RoomPolicy {
     pub private_messages: bool,
     /// The largest message in octets; more is answered 413.
     pub max_message_size: u64,
+    /// Text that is not wrapped in message/cpim is taken, and wrapped here (room option
+    /// `plain_text`).
+    pub plain_text: bool,
     /// How long an admitted session may stay without a connection before it counts as lost.
     pub bind_timeout: Duration,
 }
@@ -138,6 +141,12 @@ pub struct Peer {
     pub chatroom: bool,
     /// `a=chatroom` named private messages.
     pub private_messages: bool,
+    /// It takes text/plain and no message/cpim: what it gets is unwrapped, with the sender's
+    /// name in front (room option `plain_text`).
+    pub plain_text: bool,
+    /// It takes a message in one SEND only: a large one to it is not interrupted
+    /// (`one_send_agents`).
+    pub one_send: bool,
     /// The peer may send content (not `recvonly` seen from it).
     pub sends: bool,
     /// The peer wants content (not `sendonly` seen from it).

@@ -14,6 +14,7 @@ use crate::control::{
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
+use crate::wire::sip::Headers;
 
 impl Focus {
     /// Asks the switch to take the endpoint's session in; its answer is the INVITE's answer.
@@ -46,6 +47,7 @@ impl Focus {
             Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
             None => (Setup::Passive, silent_peer()),
         };
+        peer.one_send = endpoint.media.one_send;
         // We connect to who has heard where from: before the ACK our answer may be on its way.
         if endpoint.answering.is_some() || endpoint.ack_timer.is_some() {
             peer.dial = None;
@@ -61,6 +63,13 @@ impl Focus {
             setup,
             peer,
         })
+    }
+
+    /// Whether who signs as this takes a message in one SEND only (`one_send_agents`).
+    pub(super) fn takes_one_send(&self, headers: &Headers) -> bool {
+        let agent = headers.first("User-Agent").or(headers.first("Server"));
+        let pattern = self.one_send_agents.as_ref();
+        pattern.is_some_and(|pattern| pattern.is_match(agent.unwrap_or_default()))
     }
 
     /// RFC 6714 §7.7, U14: a user whose certificate is not the one seen first.
@@ -82,6 +91,7 @@ impl Focus {
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
             max_message_size: self.config.max_message_size,
+            plain_text: policy.plain_text,
             bind_timeout: self.config.bind_timeout,
         })
     }
@@ -241,6 +251,8 @@ pub(super) fn silent_peer() -> Peer {
         // Nobody is greeted as unaware of rooms before it has said so (RFC 7701 §11).
         chatroom: true,
         private_messages: false,
+        plain_text: false,
+        one_send: false,
         sends: true,
         receives: true,
         fingerprints: Vec::new(),

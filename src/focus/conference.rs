@@ -174,6 +174,8 @@ pub(super) struct Media {
     pub(super) ours: Description,
     /// What the peer said last; `None` until its answer comes in the ACK.
     pub(super) theirs: Option<(Description, Accepted)>,
+    /// The peer takes a message in one SEND only (`one_send_agents`).
+    pub(super) one_send: bool,
 }
 
 /// One endpoint.

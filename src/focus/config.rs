@@ -67,6 +67,8 @@ pub struct RoomEntry {
     pub lifetime: Lifetime,
     /// Only MSRP over TLS is taken (RFC 7701 §4.1).
     pub only_tls: bool,
+    /// Clients that offer text/plain and no message/cpim are let in.
+    pub plain_text: bool,
     /// What subscribers are told about it.
     pub about: About,
 }
@@ -100,6 +102,7 @@ impl RoomEntry {
             only_moderators_invite: false,
             lifetime: Lifetime::Forever,
             only_tls: false,
+            plain_text: false,
             about: About::default(),
         }
     }
@@ -148,6 +151,8 @@ pub struct Config {
     pub roster_limit: usize,
     /// Subscribers whose User-Agent this matches get full documents only.
     pub full_notify_agents: Option<String>,
+    /// Endpoints whose User-Agent this matches take a message in one SEND only.
+    pub one_send_agents: Option<String>,
     /// Server/User-Agent header value.
     pub software: String,
 }

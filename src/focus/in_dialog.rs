@@ -118,7 +118,7 @@ impl Focus {
             return self.connect_after_ack(id);
         }
         let answer = Description::parse(&request.body).ok();
-        let terms = Terms::only(endpoint.media.local.secure);
+        let terms = Terms::again(&endpoint.media.local);
         let accepted = answer
             .as_ref()
             .map(|answer| offer_answer::evaluate_answer(answer, terms, Some(source)));
@@ -240,7 +240,7 @@ impl Focus {
     fn terms_again(&self, endpoint: &Endpoint) -> Terms {
         match self.conferences.get(&endpoint.room) {
             Some(conference) if endpoint.session.is_none() => self.terms(&conference.policy),
-            _ => Terms::only(endpoint.media.local.secure),
+            _ => Terms::again(&endpoint.media.local),
         }
     }
 
@@ -258,7 +258,7 @@ impl Focus {
         let Some(endpoint) = self.endpoints.get(&id) else {
             return;
         };
-        let terms = Terms::only(endpoint.media.local.secure);
+        let terms = Terms::again(&endpoint.media.local);
         if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
             self.amend(now, id, answer, accepted);
         }

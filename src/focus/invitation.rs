@@ -212,6 +212,7 @@ impl Focus {
                 origin,
                 ours,
                 theirs: None,
+                one_send: false,
             }),
             session,
             redirects: 0,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::conference::{Endpoint, EndpointId, Media};
 use super::invitation::{Course, InvitationId};
-use super::offer_answer;
+use super::offer_answer::{self, Terms};
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
 use super::session_timer::{Agreement, min_se};
@@ -145,11 +145,11 @@ impl Focus {
         };
         invitation.dialog.established(response);
         let answer = Description::parse(&response.body).ok();
-        let secure = match &invitation.course {
-            Course::Dialing { media, .. } => media.local.secure,
-            Course::Referring => false,
+        let terms = match &invitation.course {
+            Course::Dialing { media, .. } => Terms::again(&media.local),
+            Course::Referring => return,
         };
-        let terms = offer_answer::Terms::only(secure);
+        let one_send = self.takes_one_send(&response.headers);
         let accepted = answer
             .as_ref()
             .map(|answer| offer_answer::evaluate_answer(answer, terms, None));
@@ -182,6 +182,7 @@ impl Focus {
             answer_due: false,
             media: Media {
                 theirs: Some((answer, accepted)),
+                one_send,
                 ..(**media).clone()
             },
             role,

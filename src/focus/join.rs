@@ -99,6 +99,7 @@ impl Focus {
                 origin,
                 ours,
                 theirs: offer,
+                one_send: self.takes_one_send(&request.headers),
             },
             role: *role,
             replaces: entrance.replaces,
@@ -141,6 +142,7 @@ impl Focus {
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
+            plain_text: policy.plain_text,
             observer: role == Role::Observer,
         };
         (SessionId::new(id), local)

@@ -177,6 +177,7 @@ fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>>
 pub struct Focus {
     config: Config,
     full_notify_agents: Option<Regex>,
+    one_send_agents: Option<Regex>,
     entropy: Box<dyn Entropy + Send>,
     /// The rules of configured rooms and factories.
     rooms: HashMap<RoomUri, Arc<Policy>>,
@@ -225,14 +226,13 @@ pub struct Focus {
 }
 
 impl Focus {
-    /// A focus without conferences. `config` is validated: a `full_notify_agents` that is no
-    /// regular expression matches nobody.
+    /// A focus without conferences. `config` is validated: what should be a regular
+    /// expression and is none matches nobody.
     pub fn new(config: Config, entropy: Box<dyn Entropy + Send>) -> Self {
+        let agents = |pattern: &Option<String>| Regex::new(pattern.as_deref()?).ok();
         Self {
-            full_notify_agents: config
-                .full_notify_agents
-                .as_deref()
-                .and_then(|pattern| Regex::new(pattern).ok()),
+            full_notify_agents: agents(&config.full_notify_agents),
+            one_send_agents: agents(&config.one_send_agents),
             rooms: policies(&config.rooms, config.max_participants),
             factories: policies(&config.factories, config.max_participants),
             budget: Budget::new(config.notify_memory),

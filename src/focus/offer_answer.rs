@@ -11,27 +11,31 @@ use crate::wire::sdp::{Attribute, Description, Media};
 
 pub(super) use read::{evaluate_answer, evaluate_offer};
 
-/// The only root type of a room (RFC 7701 §5.2).
+/// The only root type of a room (RFC 7701 §5.2), but where `plain_text` is allowed.
 const CPIM: &str = "message/cpim";
+const PLAIN: &str = "text/plain";
 /// Protocols of a stream (RFC 4975 §8.1).
 const TCP: &str = "TCP/MSRP";
 const TLS: &str = "TCP/TLS/MSRP";
 
-/// Which protocols a stream may have.
+/// What a stream may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
     /// `TCP/MSRP`.
     pub(super) tcp: bool,
     /// `TCP/TLS/MSRP`.
     pub(super) tls: bool,
+    /// text/plain without message/cpim will do.
+    pub(super) plain_text: bool,
 }
 
 impl Terms {
-    /// Only this one, as for a session that already lives.
-    pub(super) fn only(secure: bool) -> Self {
+    /// Those of a session that already lives.
+    pub(super) fn again(local: &Local) -> Self {
         Self {
-            tcp: !secure,
-            tls: secure,
+            tcp: !local.secure,
+            tls: local.secure,
+            plain_text: local.plain_text,
         }
     }
 
@@ -75,6 +79,8 @@ pub(super) struct Local {
     pub(super) nicknames: bool,
     /// `a=chatroom:private-messages`.
     pub(super) private_messages: bool,
+    /// Who takes text/plain and no message/cpim is let in.
+    pub(super) plain_text: bool,
     /// The peer only reads.
     pub(super) observer: bool,
 }
@@ -99,7 +105,9 @@ pub(super) fn answer(
     };
     let media = offer.media.iter().enumerate().map(|(index, offered)| {
         if index == accepted.index {
-            let mut stream = message_stream(local, setup);
+            let plain = accepted.peer.plain_text;
+            let types: &[_] = if plain { &[PLAIN] } else { &[CPIM] };
+            let mut stream = message_stream(local, types, setup);
             stream.attributes.extend(mirrored_direction(&accepted.peer));
             if accepted.cema {
                 stream.attributes.push(attribute("msrp-cema", None));
@@ -115,7 +123,12 @@ pub(super) fn answer(
 /// Our offer: `actpass`, never `passive` (RFC 6135 §4.2.2, U02). It never says msrp-cema, so
 /// that no answer can ask for another offer without it (RFC 6714 §4.2, U13).
 pub(super) fn offer(local: &Local, origin: Origin) -> Description {
-    let mut stream = message_stream(local, "actpass");
+    let types: &[_] = if local.plain_text {
+        &[CPIM, PLAIN]
+    } else {
+        &[CPIM]
+    };
+    let mut stream = message_stream(local, types, "actpass");
     if local.observer {
         stream.attributes.push(attribute("sendonly", None));
     }
@@ -135,12 +148,14 @@ fn description(local: &Local, origin: Origin, media: Vec<Media>) -> Description 
 }
 
 /// The order matters: opensips-js reads `a=path` only right after `a=accept-types`.
-fn message_stream(local: &Local, setup: &str) -> Media {
+fn message_stream(local: &Local, types: &[&str], setup: &str) -> Media {
+    let wraps = types.contains(&CPIM);
     let mut tokens = Vec::new();
     if local.nicknames {
         tokens.push("nickname");
     }
-    if local.private_messages {
+    // Without message/cpim nobody can be addressed.
+    if local.private_messages && wraps {
         tokens.push("private-messages");
     }
     let mut stream = Media {
@@ -150,9 +165,8 @@ fn message_stream(local: &Local, setup: &str) -> Media {
         formats: "*".to_owned(),
         connection: None,
         attributes: vec![
-            attribute("accept-types", Some(CPIM)),
+            attribute("accept-types", Some(&types.join(" "))),
             attribute("path", Some(&local.own_uri)),
-            attribute("accept-wrapped-types", Some("*")),
             attribute("setup", Some(setup)),
             attribute(
                 "chatroom",
@@ -162,6 +176,10 @@ fn message_stream(local: &Local, setup: &str) -> Media {
         ],
         other: Vec::new(),
     };
+    if wraps {
+        let any = attribute("accept-wrapped-types", Some("*"));
+        stream.attributes.insert(2, any);
+    }
     if let Some(fingerprint) = local.fingerprint.as_ref().filter(|_| local.secure) {
         let value = fingerprint.to_string();
         stream

@@ -111,6 +111,7 @@ pub(super) struct Policy {
     pub(super) only_moderators_invite: bool,
     pub(super) lifetime: Lifetime,
     pub(super) only_tls: bool,
+    pub(super) plain_text: bool,
     pub(super) about: About,
 }
 
@@ -131,6 +132,7 @@ impl Policy {
             only_moderators_invite: entry.only_moderators_invite,
             lifetime: entry.lifetime,
             only_tls: entry.only_tls,
+            plain_text: entry.plain_text,
             about: entry.about.clone(),
         })
     }

@@ -139,6 +139,7 @@ impl Focus {
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
+            plain_text: policy.plain_text,
             observer: false,
         };
         let origin = offer_answer::Origin {
@@ -212,6 +213,7 @@ impl Focus {
         Terms {
             tcp: has(Transport::Tcp) && !policy.only_tls,
             tls: has(Transport::Tls),
+            plain_text: policy.plain_text,
         }
     }
 }

@@ -97,6 +97,7 @@ impl Collected {
                 "full_notify_agents",
                 self.text("full_notify_agents"),
             )?,
+            one_send_agents: values::pattern("one_send_agents", self.text("one_send_agents"))?,
             software: SOFTWARE.to_owned(),
         };
         room::distinct(&focus.rooms, &focus.factories)?;

@@ -12,7 +12,7 @@ pub(super) const ALLOWED: &str = "sip:USER@HOST, then any of ;max=1..100000 ;nic
      ;private=yes|no ;subscribe=anyone|participants ;invite=participants|moderators \
      ;moderators=PATTERN,… ;observers=PATTERN,… ;allow=PATTERN,… ;deny=PATTERN,… \
      ;name=TEXT ;subject=TEXT ;web_page=URI ;recording=URI ;event=URI ;locked=yes|no \
-     ;devices=many|one ;end=never|empty|creator ;tls=yes|no (a PATTERN is an address of record, \
+     ;devices=many|one ;end=never|empty|creator ;tls=yes|no ;plain_text=yes|no (a PATTERN is an address of record, \
      * stands for any characters)";
 
 /// Reads a `room`.
@@ -70,6 +70,7 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         }
         "nickname" => entry.nicknames = yes(value)?,
         "tls" => entry.only_tls = yes(value)?,
+        "plain_text" => entry.plain_text = yes(value)?,
         "private" => entry.private_messages = yes(value)?,
         "moderators" => entry.moderators = patterns(value),
         "observers" => entry.observers = patterns(value),

@@ -285,6 +285,20 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        doc: "Regular expression on the User-Agent of a participant; one that matches gets \
+              every message in one SEND, however large: nothing interrupts it. Small messages, \
+              responses and reports for it wait meanwhile; when they have waited ten seconds \
+              the large message ends unfinished instead, and the participant is told. The \
+              default names clients that end their session when a message comes in two \
+              chunks. Empty: nobody.",
+        example: "\"(?i)sipsimple|blink|oldphone\"",
+        ..text(
+            "one_send_agents",
+            "(?i)sipsimple|blink",
+            "a regular expression, or nothing",
+        )
+    },
+    Parameter {
         doc: "Where the switch is: `embedded`, in the proxy's conference process; or `unix:` and \
               the path of the control socket of `msrp-switchd`, which keeps every MSRP \
               connection through a restart or a crash of the proxy. `listen` must then name \
@@ -371,7 +385,9 @@ impl Parameter {
                     "factory" => room::factory(text).map(drop),
                     "invite_mode" => values::invite_mode(text).map(drop),
                     "credential" => values::credential(text).map(drop),
-                    "full_notify_agents" => values::pattern(self.name, text.clone()).map(drop),
+                    "full_notify_agents" | "one_send_agents" => {
+                        values::pattern(self.name, text.clone()).map(drop)
+                    }
                     "identity" => values::identity(text.clone()).map(drop),
                     _ => Ok(()),
                 }

@@ -38,6 +38,7 @@ fn admission() -> impl Strategy<Value = Box<Admission>> {
                         nicknames: flags[0],
                         private_messages: flags[1],
                         max_message_size: limit,
+                        plain_text: false,
                         bind_timeout: Duration::from_nanos(limit),
                     },
                     own_uri,
@@ -56,6 +57,8 @@ fn admission() -> impl Strategy<Value = Box<Admission>> {
                         max_size,
                         chatroom: flags[3],
                         private_messages: flags[3],
+                        plain_text: false,
+                        one_send: false,
                         sends: flags[4],
                         receives: flags[5],
                         fingerprints: Vec::new(),
@@ -298,6 +301,7 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             nicknames: true,
             private_messages: false,
             max_message_size: 300,
+            plain_text: false,
             bind_timeout: Duration::new(32, 5),
         },
         own_uri: "msrp://h:2/s;tcp".to_owned(),
@@ -312,6 +316,8 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             max_size: Some(9),
             chatroom: true,
             private_messages: false,
+            plain_text: false,
+            one_send: false,
             sends: true,
             receives: false,
             fingerprints: Vec::new(),
@@ -375,9 +381,9 @@ fn the_octets_of_this_version_stay_as_they_are() {
     lines.extend(to_switch.iter().map(line));
     lines.extend(to_focus.iter().map(line));
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    version 1
+    version 2
     \x00\x00\x00\x03\x00\x01\x02
-    \x00\x00\x00b\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x01\x07sip:u@h\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x01\x00\x00\x00
+    \x00\x00\x00e\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02\x00 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x01\x07sip:u@h\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x00\x00\x01\x00\x00\x00
     \x00\x00\x00\x0e\x01\x04\x07sip:r@h\x01\x01s\x01
     \x00\x00\x00\x01\x03
     \x00\x00\x00\x11\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x7f\x00\x00\x01\xa7\x16

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Accepted, CPIM, TCP, TLS, Terms};
+use super::{Accepted, CPIM, PLAIN, TCP, TLS, Terms};
 use crate::control::{Dial, Peer, Setup};
 use crate::wire::fingerprint::{Fingerprint, FingerprintError, MAX_FINGERPRINTS};
 use crate::wire::msrp::UriRef;
@@ -105,7 +105,9 @@ impl<'a> Stream<'a> {
     ) -> Result<Accepted, Unacceptable> {
         let secure = self.secure(terms)?;
         let accept_types = self.words("accept-types");
-        if !accept_types.iter().any(|range| covers(range, CPIM)) {
+        let takes = |media_type| accept_types.iter().any(|range| covers(range, media_type));
+        let plain_text = !takes(CPIM);
+        if plain_text && !(terms.plain_text && takes(PLAIN)) {
             return Err(Unacceptable::NoCpim);
         }
         let path = self.words("path");
@@ -135,6 +137,8 @@ impl<'a> Stream<'a> {
                 .words("chatroom")
                 .iter()
                 .any(|token| token.eq_ignore_ascii_case("private-messages")),
+            plain_text,
+            one_send: false,
             sends,
             receives,
             fingerprints,

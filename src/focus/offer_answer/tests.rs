@@ -7,7 +7,13 @@ use crate::control::Dial;
 const BOTH: Terms = Terms {
     tcp: true,
     tls: true,
+    plain_text: false,
 };
+
+fn only(secure: bool) -> Terms {
+    let local = Local { secure, ..local() };
+    Terms::again(&local)
+}
 
 /// An offer whose stream has these attributes; `{}` stands for host and port of the path.
 fn offered(protocol: &str, lines: &[&str]) -> Description {
@@ -67,6 +73,7 @@ fn local() -> Local {
         max_size: 1000,
         nicknames: true,
         private_messages: true,
+        plain_text: false,
         observer: false,
     }
 }
@@ -273,7 +280,7 @@ fn a_room_may_take_tls_only_and_a_server_tcp_only() {
     let of = |protocol, terms| {
         evaluate_offer(&offered(protocol, &[]), terms, source()).map(|it| it.secure)
     };
-    let (tcp, tls) = (Terms::only(false), Terms::only(true));
+    let (tcp, tls) = (only(false), only(true));
     assert_eq!(of("TCP/MSRP", tls), Err(Unacceptable::TlsOnly));
     assert_eq!(of("TCP/TLS/MSRP", tls), Ok(true));
     assert_eq!(of("TCP/TLS/MSRP", tcp), Err(Unacceptable::Tls));
@@ -290,7 +297,7 @@ fn of_several_streams_the_first_that_can_be_used() {
            m=message 2855 TCP/MSRP *\r\na=accept-types:message/cpim\r\n\
            a=path:msrp://192.0.2.1:2855/four;tcp\r\n";
     let description = Description::parse(text.as_bytes()).expect("SDP");
-    let found = evaluate_offer(&description, Terms::only(false), None).expect("usable");
+    let found = evaluate_offer(&description, only(false), None).expect("usable");
     assert_eq!(found.index, 2);
     let answer = answer(&description, &found, &local(), origin());
     let ports: Vec<u16> = answer.media.iter().map(|media| media.port).collect();
@@ -329,4 +336,54 @@ fn the_dummy_port_of_sipsimple_passes() {
     // The same 2855 stands in both lines though nobody listens there.
     let lines = ["a=path:msrp://192.0.2.1:2855/a1b2c3;tcp", "a=setup:active"];
     assert_eq!(accepted(&lines).setup, Setup::Passive);
+}
+
+#[test]
+fn a_room_for_plain_text_takes_who_offers_nothing_else_and_says_so() {
+    let offer = |types: &str| {
+        let text = offered(
+            "TCP/MSRP",
+            &["a=setup:active", "a=chatroom:private-messages"],
+        )
+        .write();
+        let text = text.replace("accept-types:message/cpim", types);
+        Description::parse(text.as_bytes()).expect("SDP")
+    };
+    let terms = Terms {
+        plain_text: true,
+        ..BOTH
+    };
+    for (types, plain) in [
+        ("accept-types:text/plain", Some(true)),
+        ("accept-types:text/plain text/html", Some(true)),
+        ("accept-types:text/*", Some(true)),
+        ("accept-types:text/plain message/cpim", Some(false)),
+        ("accept-types:*", Some(false)),
+        ("accept-types:image/png", None),
+    ] {
+        let found = evaluate_offer(&offer(types), terms, None);
+        let found = found.ok().map(|it| it.peer.plain_text);
+        assert_eq!(found, plain, "{types}");
+        let strict = evaluate_offer(&offer(types), BOTH, None);
+        assert_eq!(strict.is_ok(), plain == Some(false), "{types}");
+    }
+    let theirs = offer("accept-types:text/plain text/html");
+    let accepted = evaluate_offer(&theirs, terms, None).expect("usable");
+    let text = answer(&theirs, &accepted, &local(), origin()).write();
+    assert!(
+        text.contains("a=accept-types:text/plain\r\na=path:msrp://203.0.113.5:2855/x;tcp\r\n"),
+        "{text}"
+    );
+    assert!(!text.contains("wrapped"), "{text}");
+    // It can address nobody.
+    assert!(text.contains("a=chatroom:nickname\r\n"), "{text}");
+    let ours = Local {
+        plain_text: true,
+        ..local()
+    };
+    let text = super::offer(&ours, origin()).write();
+    assert!(
+        text.contains("a=accept-types:message/cpim text/plain\r\na=path:"),
+        "{text}"
+    );
 }

@@ -389,3 +389,53 @@ fn c82_several_uris_are_one_path() {
         ]
     );
 }
+
+#[test]
+fn a_plain_text_room_tells_the_switch_who_knows_no_cpim() {
+    let plain = offer("alice")
+        .replace("message/cpim", "text/plain text/html")
+        .replace("a=accept-wrapped-types:*\r\n", "");
+    let mut config = config();
+    let room = RoomEntry::new(RoomUri::new(ROOM));
+    config.rooms.push(RoomEntry {
+        plain_text: true,
+        ..room
+    });
+    let mut scenario = Scenario::with(config);
+    let mut phone = scenario.phone("alice");
+    let (code, answer) = {
+        let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &plain);
+        let reply = scenario.reply_to(transaction).expect("an answer");
+        (reply.code, body_of(reply))
+    };
+    assert_eq!(code, 200);
+    let types = "a=accept-types:text/plain\r\na=path:";
+    assert!(answer.contains(types), "{answer}");
+    let admission = scenario.admissions.last().expect("an admission");
+    assert!(admission.policy.plain_text && admission.peer.plain_text);
+    scenario.join("bob", ROOM);
+    let admission = scenario.admissions.last().expect("an admission");
+    assert!(
+        !admission.peer.plain_text,
+        "who offers message/cpim gets it"
+    );
+    let mut elsewhere = Scenario::new();
+    let mut phone = elsewhere.phone("alice");
+    let transaction = elsewhere.begin(&mut phone, "INVITE", ROOM, &[], &plain);
+    assert_eq!(
+        elsewhere.reply_to(transaction).expect("an answer").code,
+        488
+    );
+}
+
+#[test]
+fn who_takes_one_send_a_message_is_known_by_its_user_agent() {
+    for (agent, one_send) in [("Blink 5.0", true), ("Phone 1.0", false)] {
+        let mut scenario = Scenario::new();
+        let mut phone = scenario.phone("alice");
+        let headers = [("User-Agent", agent)];
+        scenario.request(&mut phone, "INVITE", ROOM, &headers, &offer("alice"));
+        let admission = scenario.admissions.last().expect("an admission");
+        assert_eq!(admission.peer.one_send, one_send, "{agent}");
+    }
+}

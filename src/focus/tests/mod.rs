@@ -123,6 +123,7 @@ pub(super) fn config() -> Config {
         notify_memory: 1 << 30,
         roster_limit: 1000,
         full_notify_agents: Some("(?i)blink".to_owned()),
+        one_send_agents: Some("(?i)blink".to_owned()),
         software: "msrp_conference".to_owned(),
     }
 }
