@@ -146,7 +146,8 @@ pub const TABLE: &[Parameter] = &[
               (no); `devices=many|one` with `one` a user's new device replaces the old (many); \
               `end=never|empty|creator` whether its conference ends when nobody is in, or when \
               who started it leaves (never); `tls=yes|no` whether only MSRP over TLS is taken \
-              (no).",
+              (no); `plain_text=yes|no` whether clients that know text/plain and no message/cpim \
+              are let in (no).",
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
         ..text("room", "", room::ALLOWED)
     },

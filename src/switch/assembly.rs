@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ids::StreamKey;
 use super::incoming::{Facts, OwnedFacts};
 use super::replies::Code;
+use super::window::Window;
 use crate::time::Moment;
 
 /// Messages under way in one session; one more is answered 413.
@@ -27,6 +28,8 @@ pub(super) struct Assembly {
     /// Of the chunk that came first.
     pub(super) facts: Box<OwnedFacts>,
     pub(super) state: State,
+    /// Octets in front that are ours and not the sender's (`plain_text`).
+    pub(super) shift: u64,
     last: Moment,
 }
 
@@ -35,6 +38,8 @@ pub(super) struct Assembly {
 pub(super) enum State {
     /// It is put together.
     Collecting(Pieces),
+    /// It is large, and its CPIM headers are not complete.
+    Heading(Box<Heading>),
     /// It is passed on.
     Flowing(StreamKey),
     /// It was refused; so is every further chunk of it (C31).
@@ -65,6 +70,7 @@ impl Assemblies {
                 self.messages.push(Assembly {
                     facts: Box::new(facts.keep()),
                     state: State::Collecting(Pieces::default()),
+                    shift: 0,
                     last: now,
                 });
                 self.messages.len() - 1
@@ -124,6 +130,7 @@ impl Assembly {
     fn octets(&self) -> usize {
         match &self.state {
             State::Collecting(pieces) => pieces.octets.len(),
+            State::Heading(heading) => heading.window.octets(),
             _ => 0,
         }
     }
@@ -189,34 +196,39 @@ impl Pieces {
         self.octets
     }
 
-    pub(super) fn total(&self) -> Option<u64> {
-        self.total.map(|total| total as u64)
-    }
-
-    /// What has come without gap, followed by `octets` if they join it at `at`.
-    pub(super) fn front(&self, at: u64, octets: &[u8], most: usize) -> Vec<u8> {
-        let known = match self.ranges.first() {
-            Some((0, end)) => self.octets.get(..*end).unwrap_or_default(),
-            _ => &[],
-        };
-        let mut front = known.get(..most).unwrap_or(known).to_vec();
-        if let Ok(at) = usize::try_from(at)
-            && at <= front.len()
-        {
-            front.truncate(at);
-            front.extend_from_slice(octets.get(..most).unwrap_or(octets));
-            if let Some(rest) = known.get(front.len()..) {
-                front.extend_from_slice(rest);
-            }
-        }
-        front
-    }
-
     /// Everything that has come, with its offsets.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (u64, &[u8])> {
+    fn parts(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.ranges.iter().filter_map(|&(from, to)| {
             let part = self.octets.get(from..to)?;
             Some((from as u64, part))
         })
+    }
+}
+
+/// A large message of which the CPIM headers have not all come.
+#[derive(Debug)]
+pub(super) struct Heading {
+    pub(super) window: Window,
+    /// Its length, once the chunk that ends it has come.
+    pub(super) total: Option<u64>,
+}
+
+impl Heading {
+    /// Goes on with what was collected.
+    pub(super) fn of(pieces: &Pieces) -> Self {
+        let mut window = Window::default();
+        for (at, octets) in pieces.parts() {
+            // They are small, and few.
+            window.write(at, octets, usize::MAX);
+        }
+        Self {
+            window,
+            total: pieces.total.map(|total| total as u64),
+        }
+    }
+
+    /// Nothing more will come.
+    pub(super) fn is_whole(&self) -> bool {
+        self.total == Some(self.window.end())
     }
 }

@@ -9,8 +9,9 @@ use memchr::memmem;
 
 use crate::wire::msrp::FailureReport;
 
-use super::copies;
+use super::copies::{self, MESSAGE_CPIM};
 use super::ids::SessionKey;
+use super::plain::Text;
 
 /// The content type of RFC 3994.
 const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
@@ -47,6 +48,8 @@ pub(super) struct Entry {
     pub(super) wrapped_type: Range<usize>,
     pub(super) from: SessionKey,
     pub(super) audience: Audience,
+    /// The same for who reads plain text; none when nobody does, or it is no text.
+    pub(super) text: Option<Box<Text>>,
     /// `body` holds seven hyphens: an end-line may hide in it (RFC 4975 §7.1).
     pub(super) hyphens: bool,
     /// It only says that somebody is typing (RFC 3994).
@@ -75,12 +78,13 @@ impl Entry {
         audience: Audience,
     ) -> Self {
         let hyphens = memmem::find(&body, b"-------").is_some();
-        let headers = copies::headers(body.len(), FailureReport::Partial);
+        let headers = copies::headers(body.len(), FailureReport::Partial, MESSAGE_CPIM);
         let media = body.get(wrapped_type.clone()).unwrap_or_default();
         let composing = media
             .get(..IS_COMPOSING.len())
             .is_some_and(|media| media.eq_ignore_ascii_case(IS_COMPOSING));
         Self {
+            text: None,
             composing,
             before: 0,
             body,
@@ -103,7 +107,8 @@ impl Entry {
     }
 
     fn cost(&self) -> usize {
-        self.body.len() + ENTRY_OCTETS
+        let text = self.text.as_ref().map_or(0, |text| text.body.len());
+        self.body.len() + text + ENTRY_OCTETS
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) struct Connection {
     pub(super) links: Vec<Owner>,
     /// The SEND of which the end-line is not written yet: nothing else may be before it is.
     pub(super) open: Option<(SessionKey, StreamKey)>,
+    /// Since when something waits for the end of `open`, which may not be interrupted.
+    pub(super) held_up: Option<Moment>,
     /// Which large message had its turn last (C22).
     pub(super) last_stream: Option<(SessionKey, StreamKey)>,
     /// Large messages for whose receivers it must wait: nothing is read meanwhile.

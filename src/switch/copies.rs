@@ -7,10 +7,11 @@ use crate::wire::msrp::{
     ByteRange, FailureReport, Flag, TransactionId, contains_end_line, end_line_after_body,
 };
 
-use super::backlog::{Audience, Backlog, Entry};
+use super::backlog::{Backlog, Entry};
 use super::batch::Batch;
 use super::ids::SessionKey;
 use super::notice;
+use super::plain;
 use super::session::{Probe, Session};
 
 /// RFC 4975 §7.1.1: a request without response for so long has failed.
@@ -22,6 +23,9 @@ pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 /// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
 const INTERRUPTIBLE_ABOVE: usize = 2048;
+
+/// The root type of rooms (RFC 7701 §5.2).
+pub(super) const MESSAGE_CPIM: &str = "message/cpim";
 
 /// What one receiver was given.
 #[derive(Debug, Default)]
@@ -45,8 +49,7 @@ pub(super) fn drain(
     batch: &mut Batch,
 ) -> Drained {
     let mut drained = Drained::default();
-    if let Some(body) = notice::take(session, now) {
-        let entry = Entry::new(body.into(), 0..0, key, Audience::Room);
+    if let Some(entry) = notice::take(session, key, now) {
         write(session, &entry, now, batch, &mut drained);
     }
     // P21: old news of who is typing are the first to be dropped.
@@ -59,7 +62,7 @@ pub(super) fn drain(
         if let Some(entry) = backlog.get(session.position)
             && entry.is_for(key)
             && !(congested && entry.composing)
-            && session.takes(entry.body.len() as u64, entry.wrapped_type())
+            && session.takes_entry(entry)
         {
             write(session, entry, now, batch, &mut drained);
         }
@@ -74,9 +77,7 @@ pub(super) fn drain(
 pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlog) -> bool {
     while session.position < backlog.end() {
         let entry = backlog.get(session.position);
-        let for_it = |entry: &Entry| {
-            entry.is_for(key) && session.takes(entry.body.len() as u64, entry.wrapped_type())
-        };
+        let for_it = |entry: &Entry| entry.is_for(key) && session.takes_entry(entry);
         if entry.is_some_and(for_it) {
             return true;
         }
@@ -102,15 +103,19 @@ fn write(
         session.next_probe = due + PROBE_INTERVAL;
         drained.probe_due = Some(due);
     }
+    let (written, body, media) = match entry.text.as_deref().filter(|_| session.plain_text) {
+        Some(text) => (&text.headers, &text.body, plain::WRITTEN),
+        None => (&entry.headers, &entry.body, MESSAGE_CPIM),
+    };
     batch.extend_with(|out| {
         session.write_copy_head(&id, out);
         if probe {
-            out.extend_from_slice(&headers(entry.body.len(), FailureReport::Yes));
+            out.extend_from_slice(&headers(body.len(), FailureReport::Yes, media));
         } else {
-            out.extend_from_slice(&entry.headers);
+            out.extend_from_slice(written);
         }
     });
-    batch.push_body(&entry.body);
+    batch.push_body(body);
     batch.extend_with(|out| end_line_after_body(out, &id, Flag::Last));
     drained.copies += 1;
 }
@@ -126,7 +131,7 @@ fn fresh_id(session: &mut Session, entry: &Entry) -> (u64, TransactionId) {
 }
 
 /// The headers of a copy that are the same for every receiver, and the blank line.
-pub(super) fn headers(octets: usize, report: FailureReport) -> Box<[u8]> {
+pub(super) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
     let whole = ByteRange::whole(octets as u64);
     let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
     let range = match end {
@@ -138,7 +143,7 @@ pub(super) fn headers(octets: usize, report: FailureReport) -> Box<[u8]> {
         FailureReport::No => "Failure-Report: no\r\n",
         FailureReport::Partial => "Failure-Report: partial\r\n",
     };
-    format!("{range}{report}Content-Type: message/cpim\r\n\r\n")
+    format!("{range}{report}Content-Type: {media}\r\n\r\n")
         .into_bytes()
         .into()
 }

@@ -4,6 +4,8 @@ use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId
 
 use super::Owner;
 use super::ids::SessionKey;
+use super::plain::TEXT_PLAIN;
+use super::session::media_type;
 
 /// A SEND with a body of which the end has not come.
 #[derive(Debug)]
@@ -66,6 +68,26 @@ impl<'a> Facts<'a> {
     /// Message-ID stands for itself.
     pub(super) fn name(&self) -> &str {
         self.message_id.unwrap_or(self.transaction.as_str())
+    }
+
+    /// It is text that is not wrapped in message/cpim.
+    pub(super) fn is_plain_text(&self) -> bool {
+        let media = self.content_type.map_or("", media_type);
+        media.eq_ignore_ascii_case(TEXT_PLAIN)
+    }
+
+    /// The same when `shift` octets stand before the sender's.
+    pub(super) fn shifted(&self, shift: u64) -> Self {
+        let total = self.range.total;
+        let range = ByteRange {
+            start: self.range.start.max(1).saturating_add(shift),
+            total: total.map(|total| total.saturating_add(shift)),
+            ..self.range
+        };
+        match shift {
+            0 => *self,
+            _ => Self { range, ..*self },
+        }
     }
 
     /// Offset of the first octet in the message.

@@ -16,13 +16,16 @@ mod connection;
 mod copies;
 mod dial;
 mod directory;
+mod feed;
 mod idle;
 mod ids;
 mod imdn;
 mod incoming;
 mod nickname;
 mod notice;
+mod one_send;
 mod outgoing;
+mod plain;
 mod receive;
 mod reconcile;
 mod replies;
@@ -319,6 +322,7 @@ impl Switch {
                 Timer::Response(key) => self.response_due(now, key),
                 Timer::Chunk(key) => self.chunk_due(now, key),
                 Timer::Orphans => self.orphans_due(now),
+                Timer::HeldUp(id) => self.held_up_due(now, id),
                 Timer::Pause(key) => self.pause_due(now, key),
             }
         }

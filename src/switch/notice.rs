@@ -8,7 +8,9 @@ use crate::time::Moment;
 use crate::wire::cpim::{Composition, compose};
 
 use super::Switch;
+use super::backlog::{Audience, Entry};
 use super::ids::SessionKey;
+use super::plain::Text;
 use super::session::Session;
 
 /// How many participants a welcome names; the rest are counted.
@@ -46,8 +48,8 @@ impl Switch {
     }
 }
 
-/// What a session must be told, as a message/cpim body, once.
-pub(super) fn take(session: &mut Session, now: Moment) -> Option<Vec<u8>> {
+/// What a session must be told, once.
+pub(super) fn take(session: &mut Session, key: SessionKey, now: Moment) -> Option<Entry> {
     let lost = std::mem::take(&mut session.lost);
     let text = match (session.notice.take(), lost) {
         (Some(text), _) => text.into_string(),
@@ -60,7 +62,12 @@ pub(super) fn take(session: &mut Session, now: Moment) -> Option<Vec<u8>> {
     if !session.takes(text.len() as u64, b"text/plain") {
         return None;
     }
-    Some(body(&session.room_uri, &text, now))
+    let body = body(&session.room_uri, &text, now);
+    let mut entry = Entry::new(body.into(), 0..0, key, Audience::Room);
+    if session.plain_text {
+        entry.text = Some(Box::new(Text::new("", text.as_bytes())));
+    }
+    Some(entry)
 }
 
 /// From the room, to the room: a client takes anything else for a private message.

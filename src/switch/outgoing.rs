@@ -11,12 +11,14 @@ use crate::wire::msrp::{Flag, TransactionId, end_line_after_body};
 
 use super::Switch;
 use super::batch::Batch;
+use super::copies::MESSAGE_CPIM;
 use super::ids::{ConnectionId, SessionKey, StreamKey};
+use super::plain;
 use super::session::Session;
 use super::stream::Stream;
 
 /// RFC 4975 §7.1.1: no chunk but the last is smaller, and none above is uninterruptible.
-const LEAST_CHUNK: u64 = 2048;
+pub(super) const LEAST_CHUNK: u64 = 2048;
 /// What large messages may add to one batch, and what one of several may write before the
 /// next has its turn.
 const SHARE: usize = 64 * 1024;
@@ -31,8 +33,10 @@ pub(super) struct Copy {
     pub(super) message: u64,
     /// The length its sender announced.
     announced: Option<u64>,
-    /// Octets written.
+    /// Octets of it that are done with.
     pub(super) sent: u64,
+    /// For who reads plain text: what stands in front, and where the text begins.
+    text: Option<(Box<str>, u64)>,
     /// The SEND that is open: number of its transaction, offset of its first octet.
     chunk: Option<(u64, u64)>,
     /// Numbers of the last transactions.
@@ -42,16 +46,38 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    pub(super) fn new(stream: StreamKey, message: u64, announced: Option<u64>) -> Self {
+    /// `text`: for who reads plain text, what stands in front, and where the text begins.
+    pub(super) fn new(
+        stream: StreamKey,
+        message: u64,
+        announced: Option<u64>,
+        text: Option<(Box<str>, u64)>,
+    ) -> Self {
         Self {
             stream,
             message,
             announced,
-            sent: 0,
+            sent: text.as_ref().map_or(0, |(_, content)| *content),
+            text,
             chunk: None,
             recent: VecDeque::new(),
             aborted: false,
         }
+    }
+
+    /// Where octet `at` of the message stands in what this receiver gets; the opening stands
+    /// at the start.
+    fn place(&self, at: u64) -> u64 {
+        match &self.text {
+            Some((opening, content)) if at > *content => at - content + opening.len() as u64,
+            Some(_) => 0,
+            None => at,
+        }
+    }
+
+    /// The receiver has got something of it.
+    fn has_begun(&self) -> bool {
+        self.place(self.sent) > 0 || self.chunk.is_some()
     }
 
     /// Whether a transaction or Message-ID of this number is about it.
@@ -60,15 +86,12 @@ impl Copy {
     }
 
     /// Whether there is enough to write.
-    fn is_ready(&self, stream: Option<&Stream>) -> bool {
+    fn is_ready(&self, stream: Option<&Stream>, least: u64) -> bool {
         let Some(stream) = stream else {
             return self.aborted;
         };
-        let waiting = stream.window.end() - self.sent;
-        self.aborted
-            || stream.whole
-            || waiting >= LEAST_CHUNK
-            || (self.chunk.is_some() && waiting > 0)
+        let waiting = stream.window.end().saturating_sub(self.sent);
+        self.aborted || stream.whole || waiting >= least || (self.chunk.is_some() && waiting > 0)
     }
 
     fn begin(&mut self, session: &mut Parts<'_>, batch: &mut Batch) -> TransactionId {
@@ -82,13 +105,19 @@ impl Copy {
             self.recent.pop_front();
         }
         let message = session.id(self.message);
-        let start = self.sent + 1;
-        let total = self.announced.map_or("*".to_owned(), |it| it.to_string());
+        let start = self.place(self.sent) + 1;
+        let total = self.announced.map(|total| self.place(total));
+        let total = total.map_or("*".to_owned(), |it| it.to_string());
+        let (opening, media) = match &self.text {
+            Some((opening, _)) if start == 1 => (&**opening, plain::WRITTEN),
+            Some(_) => ("", plain::WRITTEN),
+            None => ("", MESSAGE_CPIM),
+        };
         batch.extend_with(|out| {
             session.session.write_head(&id, &message, out);
             let headers = format!(
                 "Byte-Range: {start}-*/{total}\r\nFailure-Report: partial\r\n\
-                 Content-Type: message/cpim\r\n\r\n"
+                 Content-Type: {media}\r\n\r\n{opening}"
             );
             out.extend_from_slice(headers.as_bytes());
         });
@@ -159,9 +188,10 @@ impl Switch {
                 connection.last_stream = Some(next);
             }
             match turn {
+                Turn::Over if self.is_held_up(id) => break,
                 Turn::Over => continue,
                 // It stays open for what comes next.
-                Turn::Waits | Turn::More if !others => break,
+                Turn::Waits | Turn::More if !others || self.uninterrupted(id).is_some() => break,
                 Turn::Waits | Turn::More => self.close_open(id, Flag::More, batch),
             }
         }
@@ -172,7 +202,7 @@ impl Switch {
         self.next_copy(id).is_some()
     }
 
-    fn open(&self, id: ConnectionId) -> Option<(SessionKey, StreamKey)> {
+    pub(super) fn open(&self, id: ConnectionId) -> Option<(SessionKey, StreamKey)> {
         self.connections.get(id)?.open
     }
 
@@ -183,10 +213,16 @@ impl Switch {
             .sessions
             .iter()
             .filter_map(|key| Some((*key, self.sessions.get(*key)?)))
-            .flat_map(|(key, session)| session.copies.iter().map(move |copy| (key, copy)))
-            .filter(|(_, copy)| copy.is_ready(self.streams.get(copy.stream)))
+            .flat_map(|(key, session)| {
+                let least = self.least(session);
+                let copies = session.copies.iter().map(move |copy| (key, copy));
+                copies.filter(move |(_, it)| it.is_ready(self.streams.get(it.stream), least))
+            })
             .map(|(key, copy)| (key, copy.stream))
             .collect();
+        if let Some(open) = self.uninterrupted(id) {
+            return ready.contains(&open).then_some((open, false));
+        }
         let last = connection.last_stream;
         let last = ready.iter().position(|it| Some(*it) == last);
         let whole = |(_, stream): (SessionKey, StreamKey)| {
@@ -228,7 +264,7 @@ impl Switch {
                 turn
             }
             None => {
-                if copy.sent > 0 || copy.chunk.is_some() {
+                if copy.has_begun() {
                     copy.begin(&mut parts, batch);
                     copy.end(&parts, Flag::Abort, batch);
                 }

@@ -12,9 +12,11 @@ use crate::wire::msrp::Flag;
 use super::Switch;
 use super::assembly::State;
 use super::backlog::{Audience, Entry};
+use super::copies::MESSAGE_CPIM;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::imdn;
 use super::incoming::Facts;
+use super::plain::{self, Text};
 use super::replies::{self, Code};
 use super::session::{canonical, media_type};
 use super::timers::Timer;
@@ -27,8 +29,19 @@ pub(super) struct Addressed {
     pub(super) audience: Audience,
     /// Where the wrapped content type stands.
     pub(super) wrapped_type: Range<usize>,
+    /// Where the wrapped content begins.
+    pub(super) content: usize,
+    /// The content can be shown to who reads plain text.
+    pub(super) is_text: bool,
     /// CPIM From and To of a private message, for its report (G44).
     pub(super) addresses: Option<Vec<u8>>,
+}
+
+impl Addressed {
+    /// It is not for the whole room.
+    pub(super) fn is_private(&self) -> bool {
+        self.audience != Audience::Room
+    }
 }
 
 impl Switch {
@@ -53,7 +66,8 @@ impl Switch {
         }
         let small = body.len() <= self.config.forward_whole_below;
         if small && self.is_whole(key, facts, flag) {
-            return self.take(now, id, key, facts, facts, body);
+            let (body, shift) = self.wrapped(key, facts, body);
+            return self.take(now, id, key, facts, (facts, shift), body);
         }
         let end = facts.offset().saturating_add(body.len() as u64);
         if flag != Flag::Abort
@@ -62,6 +76,24 @@ impl Switch {
             return self.refused(id, key, facts, code, flag);
         }
         self.chunk_ends(now, id, key, facts, end, flag);
+    }
+
+    /// A whole message as message/cpim, and how many octets of it are not the sender's.
+    fn wrapped<'a>(
+        &self,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        body: Cow<'a, [u8]>,
+    ) -> (Cow<'a, [u8]>, u64) {
+        match self.sessions.get(key) {
+            Some(session) if facts.is_plain_text() => {
+                let mut octets = plain::wrapping(session, facts.content_type.unwrap_or_default());
+                let shift = octets.len() as u64;
+                octets.extend_from_slice(&body);
+                (Cow::Owned(octets), shift)
+            }
+            _ => (body, 0),
+        }
     }
 
     /// The end of a chunk has come of which the octets are where they belong; `end` is the
@@ -86,6 +118,7 @@ impl Switch {
         let last = flag == Flag::Last;
         let session = self.sessions.get_mut(key);
         let message = session.and_then(|it| it.assemblies.get_mut(facts.name()));
+        let end = end + message.as_ref().map_or(0, |message| message.shift);
         let stream = match message.map(|message| &mut message.state) {
             None => None,
             Some(State::Refused(code)) => {
@@ -98,6 +131,15 @@ impl Switch {
                 }
                 if pieces.is_whole() {
                     return self.take_collected(now, id, key, facts);
+                }
+                None
+            }
+            Some(State::Heading(heading)) => {
+                if last {
+                    heading.total = Some(end);
+                }
+                if heading.is_whole() {
+                    return self.refused(id, key, facts, Code::BadRequest, flag);
                 }
                 None
             }
@@ -137,7 +179,8 @@ impl Switch {
             && let State::Collecting(pieces) = message.state
         {
             let body = Cow::Owned(pieces.into_message());
-            self.take(now, id, key, facts, &message.facts.view(), body);
+            let first = (&message.facts.view(), message.shift);
+            self.take(now, id, key, facts, first, body);
         }
     }
 
@@ -155,6 +198,7 @@ impl Switch {
         let first = message.facts.view();
         let stream = self.streams.get(stream);
         let octets = stream.map_or(0, |stream| stream.window.end());
+        let octets = octets.saturating_sub(message.shift);
         let addresses = stream.and_then(|stream| stream.addresses.clone());
         self.report(id, key, &first, octets, addresses);
     }
@@ -171,11 +215,12 @@ impl Switch {
         if !session.sends {
             return Err(Code::Forbidden);
         }
-        // G20: nothing but message/cpim.
-        if !media.eq_ignore_ascii_case("message/cpim") {
+        let room = self.rooms.get(session.room);
+        let plain = facts.is_plain_text() && room.is_some_and(|it| it.policy.plain_text);
+        // G20: nothing but message/cpim, unless the room says so.
+        if !media.eq_ignore_ascii_case(MESSAGE_CPIM) && !plain {
             return Err(Code::UnsupportedMedia);
         }
-        let room = self.rooms.get(session.room);
         let limit = room.map_or(0, |room| room.policy.max_message_size);
         if facts.range.total.is_some_and(|total| total > limit) {
             return Err(Code::TooLarge);
@@ -201,22 +246,23 @@ impl Switch {
         }
     }
 
-    /// A whole message: passes it to the room, answers `last`, reports about `first`.
+    /// A whole message: passes it to the room, answers `last`, reports about `first`, before
+    /// which so many octets are not the sender's.
     fn take(
         &mut self,
         now: Moment,
         id: ConnectionId,
         key: SessionKey,
         last: &Facts<'_>,
-        first: &Facts<'_>,
+        (first, shift): (&Facts<'_>, u64),
         body: Cow<'_, [u8]>,
     ) {
-        let octets = body.len() as u64;
+        let octets = (body.len() as u64).saturating_sub(shift);
         let media = first.content_type.map_or("", media_type);
         let result = if media.eq_ignore_ascii_case(HEARTBEAT) {
             Ok(None)
         } else {
-            self.deliver(now, key, first, body)
+            self.deliver(now, key, first, octets, body)
         };
         let addresses = match result {
             Ok(addresses) => addresses,
@@ -254,13 +300,14 @@ impl Switch {
         now: Moment,
         key: SessionKey,
         first: &Facts<'_>,
+        octets: u64,
         body: Cow<'_, [u8]>,
     ) -> Result<Option<Vec<u8>>, Code> {
         let addressed = self.address(key, &body, first.success_report)?;
         let session = self.sessions.get(key).ok_or(Code::NoSession)?;
         let room_key = session.room;
         let room = self.rooms.get_mut(room_key).ok_or(Code::NoSession)?;
-        if body.len() as u64 > room.policy.max_message_size {
+        if octets > room.policy.max_message_size {
             return Err(Code::TooLarge);
         }
         let fingerprint = room.fingerprint(&session.user, first.name(), &body);
@@ -271,11 +318,30 @@ impl Switch {
             if session.is_anonymous() && media.is_some_and(is_notification) {
                 imdn::conceal(&mut body);
             }
+            let text = self.text_of(key, room_key, &addressed, &body);
             let body = Bytes::from(body);
-            let entry = Entry::new(body, addressed.wrapped_type, key, addressed.audience);
+            let mut entry = Entry::new(body, addressed.wrapped_type, key, addressed.audience);
+            entry.text = text;
             self.append(now, room_key, entry);
         }
         Ok(addressed.addresses)
+    }
+
+    /// The message for who reads plain text, if somebody does.
+    fn text_of(
+        &self,
+        key: SessionKey,
+        room: RoomKey,
+        addressed: &Addressed,
+        body: &[u8],
+    ) -> Option<Box<Text>> {
+        let room = self.rooms.get(room).filter(|it| it.policy.plain_text)?;
+        if !addressed.is_text || !self.some_read_plain_text(&room.members) {
+            return None;
+        }
+        let opening = self.opening(key, addressed.is_private());
+        let content = body.get(addressed.content..).unwrap_or_default();
+        Some(Box::new(Text::new(&opening, content)))
     }
 
     /// Whom a message is for (RFC 7701 §6.1, §6.2); `octets` hold at least its CPIM headers.
@@ -309,6 +375,8 @@ impl Switch {
         Ok(Addressed {
             audience,
             wrapped_type: range_of(octets, message.content_type),
+            content: message.content,
+            is_text: plain::is_text(&message),
             addresses: (report && !to_room).then(|| addresses(&message)),
         })
     }

@@ -7,10 +7,11 @@ use crate::wire::fingerprint::{self, Fingerprint};
 use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
 
 use super::assembly::Assemblies;
-use super::backlog::{Backlog, Position};
+use super::backlog::{Backlog, Entry, Position};
 use super::connection::Security;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::outgoing::Copy;
+use super::plain::TEXT_PLAIN;
 
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "@anonymous.invalid";
@@ -32,6 +33,8 @@ pub(super) struct Session {
     pub(super) room: RoomKey,
     pub(super) room_uri: RoomUri,
     pub(super) user: UserUri,
+    /// The name to show, empty when unknown.
+    pub(super) display: Box<str>,
     uris: Box<[UserUri]>,
     /// The URI we gave it, octet for octet as in our SDP.
     pub(super) own_uri: Box<str>,
@@ -42,6 +45,10 @@ pub(super) struct Session {
     /// It knows what a chat room is (RFC 7701 §8).
     pub(super) chatroom: bool,
     pub(super) private_messages: bool,
+    /// It gets text, not message/cpim.
+    pub(super) plain_text: bool,
+    /// A message to it is one SEND, which nothing interrupts.
+    pub(super) one_send: bool,
     pub(super) sends: bool,
     receives: bool,
     /// What a certificate of the peer is announced by; empty: nothing was announced.
@@ -89,6 +96,7 @@ impl Session {
             room,
             room_uri: admission.room.clone(),
             user: admission.user.clone(),
+            display: Box::default(),
             uris: Box::default(),
             own_uri: Box::default(),
             path: Box::default(),
@@ -96,6 +104,8 @@ impl Session {
             max_size: u64::MAX,
             chatroom: true,
             private_messages: false,
+            plain_text: false,
+            one_send: false,
             sends: true,
             receives: true,
             fingerprints: Box::default(),
@@ -126,6 +136,7 @@ impl Session {
         let named = !self.path.is_empty() && *self.path != *peer.path;
         let moved = named || *self.own_uri != *admission.own_uri;
         self.user = admission.user.clone();
+        self.display = admission.display.as_str().into();
         self.uris = admission.uris.clone().into();
         self.own_uri = admission.own_uri.as_str().into();
         self.path = peer.path.clone().into();
@@ -133,7 +144,10 @@ impl Session {
         self.max_size = peer.max_size.unwrap_or(u64::MAX);
         // Whose answer has not come yet may well know rooms.
         self.chatroom = peer.chatroom || peer.path.is_empty();
-        self.private_messages = peer.private_messages;
+        // What is private is marked for who reads plain text.
+        self.private_messages = peer.private_messages || peer.plain_text;
+        self.plain_text = peer.plain_text;
+        self.one_send = peer.one_send;
         self.sends = peer.sends;
         self.receives = peer.receives;
         self.fingerprints = peer.fingerprints.clone().into();
@@ -228,6 +242,12 @@ impl Session {
         self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
     }
 
+    /// Whether the peer can be given a message.
+    pub(super) fn takes_entry(&self, entry: &Entry) -> bool {
+        self.takes(entry.body.len() as u64, entry.wrapped_type())
+            && (!self.plain_text || entry.text.is_some())
+    }
+
     /// Goes on to `position` in the backlog; says how many messages for it that skips.
     pub(super) fn skip_to(
         &mut self,
@@ -238,9 +258,7 @@ impl Session {
         let mut lost = 0;
         while self.position < position {
             let entry = backlog.get(self.position);
-            let for_it = entry.is_some_and(|entry| {
-                entry.is_for(key) && self.takes(entry.body.len() as u64, entry.wrapped_type())
-            });
+            let for_it = entry.is_some_and(|entry| entry.is_for(key) && self.takes_entry(entry));
             // P21: what says that somebody is typing is no loss.
             lost += u64::from(for_it && !entry.is_some_and(|entry| entry.composing));
             backlog.pass(self.position);
@@ -305,6 +323,9 @@ impl WrappedTypes {
     /// `accept-wrapped-types`, else `accept-types`. A peer that named nothing but
     /// message/cpim said nothing about what is inside: it gets everything.
     fn of(peer: &Peer) -> Self {
+        if peer.plain_text {
+            return Self::These([TEXT_PLAIN.into()].into());
+        }
         let types = if peer.accept_wrapped_types.is_empty() {
             &peer.accept_types
         } else {

@@ -12,7 +12,6 @@
 
 use crate::control::LossCause;
 use crate::time::Moment;
-use crate::wire::cpim;
 
 use std::time::Duration;
 
@@ -23,12 +22,10 @@ use super::outgoing::Copy;
 use super::replies::Code;
 use super::timers::Timer;
 use super::window::Window;
-use super::{HELD_OCTETS, SlowReader, Switch};
+use super::{SlowReader, Switch};
 
 /// How long a sender waits for his slowest receiver at a time.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How much of a message is looked at for its CPIM headers: these and the chunk they end in.
-const FRONT: usize = 2 * cpim::MAX_HEAD;
 
 /// A large message of which somebody has still to get something.
 #[derive(Debug)]
@@ -54,116 +51,8 @@ pub(super) struct Stream {
 }
 
 impl Switch {
-    /// Octets of a message from offset `at`, of a chunk of which the end may still be to come.
-    pub(super) fn feed(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        at: u64,
-        octets: &[u8],
-    ) -> Result<(), Code> {
-        let result = self.try_feed(now, key, facts, at, octets);
-        if let Err(code) = result {
-            self.refuse(now, key, facts, code);
-        }
-        result
-    }
-
-    fn try_feed(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        at: u64,
-        octets: &[u8],
-    ) -> Result<(), Code> {
-        let whole_below = self.config.forward_whole_below as u64;
-        let full = self.held + octets.len() > HELD_OCTETS;
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-        let before = session.assemblies.octets();
-        let message = session.assemblies.place(now, facts);
-        let message = message.ok_or(Code::TooLarge)?;
-        let end = at.checked_add(octets.len() as u64).ok_or(Code::TooLarge)?;
-        let small = end <= whole_below && facts.range.total.unwrap_or(0) <= whole_below;
-        let (front, fits) = match &mut message.state {
-            State::Refused(code) => return Err(*code),
-            State::Flowing(stream) => {
-                let stream = *stream;
-                return self.flow(now, stream, at, octets);
-            }
-            State::Collecting(_) if full => return Err(Code::TooLarge),
-            State::Collecting(pieces) if small => {
-                let start = usize::try_from(at).map_err(|_| Code::TooLarge)?;
-                (None, pieces.write(start, octets))
-            }
-            State::Collecting(pieces) => (Some(pieces.front(at, octets, FRONT)), true),
-        };
-        self.held = (self.held + session.assemblies.octets()).saturating_sub(before);
-        self.time_chunks(now, key);
-        match front {
-            None if fits => Ok(()),
-            None => Err(Code::TooLarge),
-            Some(front) => self.grow(now, key, facts, &front, (at, octets)),
-        }
-    }
-
-    /// A message turns out to be large: from now on it is passed on.
-    fn grow(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        front: &[u8],
-        (at, octets): (u64, &[u8]),
-    ) -> Result<(), Code> {
-        let headers = cpim::Message::parse(front);
-        let end = at + octets.len() as u64;
-        if matches!(headers, Ok(None)) && end <= self.config.forward_whole_below as u64 {
-            // P06: the headers may be split over chunks, and not be in the first that comes.
-            return self.keep_piece(key, facts, at, octets);
-        }
-        let stream = self.begin_stream(now, key, facts, front)?;
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-        let before = session.assemblies.octets();
-        let message = session.assemblies.get_mut(facts.name());
-        let message = message.ok_or(Code::TooLarge)?;
-        let collected = std::mem::replace(&mut message.state, State::Flowing(stream));
-        let after = session.assemblies.octets();
-        self.held = (self.held + after).saturating_sub(before);
-        if let State::Collecting(pieces) = collected {
-            for (at, octets) in pieces.parts() {
-                self.flow(now, stream, at, octets)?;
-            }
-            let total = pieces.total();
-            if let Some(stream) = self.streams.get_mut(stream) {
-                stream.total = total;
-            }
-        }
-        self.flow(now, stream, at, octets)
-    }
-
-    fn keep_piece(
-        &mut self,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        at: u64,
-        octets: &[u8],
-    ) -> Result<(), Code> {
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-        let message = session.assemblies.get_mut(facts.name());
-        let (Some(State::Collecting(pieces)), Ok(start)) =
-            (message.map(|it| &mut it.state), usize::try_from(at))
-        else {
-            return Err(Code::TooLarge);
-        };
-        self.held += octets.len();
-        let fits = pieces.write(start, octets);
-        fits.then_some(()).ok_or(Code::TooLarge)
-    }
-
     /// Fixes the recipients; `front` holds the CPIM headers.
-    fn begin_stream(
+    pub(super) fn begin_stream(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -188,9 +77,12 @@ impl Switch {
                 // C61: nothing waits so long for who is not there yet.
                 receiver.connection.is_some()
                     && receiver.takes(announced.unwrap_or(0), wrapped_type)
+                    && (addressed.is_text || !receiver.plain_text)
             }) && addressed.audience.includes(key, *member)
         });
         let receivers: Vec<SessionKey> = if again { Vec::new() } else { members.collect() };
+        let private = addressed.is_private();
+        let (content, addresses) = (addressed.content as u64, addressed.addresses);
         let stream = self.streams.insert(Stream {
             room: session.room,
             from: key,
@@ -198,7 +90,7 @@ impl Switch {
             total: None,
             whole: false,
             receivers: receivers.clone(),
-            addresses: addressed.addresses,
+            addresses,
             fingerprint,
             pause: None,
             touched: false,
@@ -206,9 +98,12 @@ impl Switch {
         self.counters.messages_in += 1;
         for receiver in receivers {
             self.make_room(now, receiver);
+            let plain = self.sessions.get(receiver).is_some_and(|it| it.plain_text);
+            let opening = plain.then(|| self.opening(key, private));
             if let Some(session) = self.sessions.get_mut(receiver) {
                 let (message, _) = session.ids.next_id();
-                session.put_copy(Copy::new(stream, message, announced));
+                let text = opening.map(|opening| (opening.into(), content));
+                session.put_copy(Copy::new(stream, message, announced, text));
             }
         }
         Ok(stream)
@@ -222,7 +117,7 @@ impl Switch {
             let live = session.copies.iter().filter(|copy| !copy.aborted);
             let waiting = live.clone().filter_map(|copy| {
                 let stream = self.streams.get(copy.stream)?;
-                Some(stream.window.end() - copy.sent)
+                Some(stream.window.end().saturating_sub(copy.sent))
             });
             if waiting.sum::<u64>() <= limit {
                 return;
@@ -238,23 +133,33 @@ impl Switch {
     }
 
     /// Octets of a message that is passed on.
-    fn flow(&mut self, now: Moment, key: StreamKey, at: u64, octets: &[u8]) -> Result<(), Code> {
+    pub(super) fn flow(
+        &mut self,
+        now: Moment,
+        key: StreamKey,
+        at: u64,
+        octets: &[u8],
+    ) -> Result<(), Code> {
         let outbox = self.config.outbox_bytes;
         let stream = self.streams.get_mut(key).ok_or(Code::TooLarge)?;
-        let limit = self.rooms.get(stream.room);
-        let limit = limit.map_or(0, |room| room.policy.max_message_size);
-        if at.saturating_add(octets.len() as u64) > limit {
-            return Err(Code::TooLarge);
-        }
         let (end, before) = (stream.window.end(), stream.window.octets());
         let fits = stream.window.write(at, octets, outbox / 4);
         self.held = (self.held + stream.window.octets()).saturating_sub(before);
         if !fits {
             return Err(Code::TooLarge);
         }
-        if stream.window.end() == end {
-            return Ok(());
+        if stream.window.end() != end {
+            self.flowed(now, key);
         }
+        Ok(())
+    }
+
+    /// There is more of it.
+    pub(super) fn flowed(&mut self, now: Moment, key: StreamKey) {
+        let outbox = self.config.outbox_bytes;
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
         let receivers = stream.receivers.clone();
         let waiting = stream.window.octets();
         for receiver in receivers {
@@ -265,7 +170,6 @@ impl Switch {
         if waiting > outbox / 2 {
             self.pause(now, key);
         }
-        Ok(())
     }
 
     /// The end of a chunk has come; the message reaches to `end`, if it is the last.
@@ -295,7 +199,7 @@ impl Switch {
     }
 
     /// A message is refused: further chunks of it are, too, and receivers get no more.
-    fn refuse(&mut self, now: Moment, key: SessionKey, facts: &Facts<'_>, code: Code) {
+    pub(super) fn refuse(&mut self, now: Moment, key: SessionKey, facts: &Facts<'_>, code: Code) {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };

@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Chunk(SessionKey),
     /// Sessions that no focus has claimed end.
     Orphans,
+    /// What waits for the end of a SEND that may not be interrupted has waited long enough.
+    HeldUp(ConnectionId),
     /// The sender of a large message has waited long enough for its receivers.
     Pause(StreamKey),
 }

@@ -53,15 +53,22 @@ impl Switch {
     pub fn transmit(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> After {
         let open = self.connections.get(id).is_some_and(|it| it.open.is_some());
         if open && self.waits(id) {
-            self.interrupt(id, batch);
+            match self.uninterrupted(id) {
+                None => self.interrupt(id, batch),
+                Some(_) => self.hold_up(now, id),
+            }
         }
         let Some(connection) = self.connections.get(id) else {
             return After::Idle;
         };
         let small = connection.open.is_none() && self.write_small(now, id, batch);
         let streams = self.has_copies(id) && self.write_streams(id, batch);
+        let ended = open && self.open(id).is_none();
+        if ended {
+            self.let_go(id);
+        }
         match self.connections.get(id) {
-            _ if small || streams => After::More,
+            _ if small || streams || ended => After::More,
             Some(connection) if connection.closing => After::Close,
             _ => After::Idle,
         }
@@ -80,6 +87,7 @@ impl Switch {
             session.is_some_and(|session| {
                 let room = self.rooms.get_mut(session.room);
                 session.lost > 0
+                    || session.notice.is_some()
                     || room.is_some_and(|it| copies::waits(session, key, &mut it.backlog))
             })
         })

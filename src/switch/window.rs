@@ -118,6 +118,11 @@ impl Window {
         (length > 0).then(|| piece.slice(from..from + length))
     }
 
+    /// The first octets, `most` or fewer, while none are let go of.
+    pub(super) fn front(&self, most: u64) -> Vec<u8> {
+        self.before(0, self.end.min(most))
+    }
+
     /// Lets go of what stands before offset `to`.
     pub(super) fn trim(&mut self, to: u64) {
         let keep_from = to.saturating_sub(CONTEXT);

@@ -7,6 +7,8 @@ mod imdn;
 mod lifecycle;
 mod model;
 mod nicknames;
+mod one_send;
+mod plain;
 mod reconcile;
 mod requests;
 mod rooms;

@@ -5,19 +5,19 @@ use super::*;
 const PIECE: usize = 10_000;
 
 /// A large message that comes in a SEND a piece, or in one SEND.
-struct Large {
-    body: Vec<u8>,
-    sent: usize,
+pub(super) struct Large {
+    pub(super) body: Vec<u8>,
+    pub(super) sent: usize,
     tid: u32,
     single: bool,
 }
 
 impl Large {
-    fn new(size: usize) -> Self {
+    pub(super) fn new(size: usize) -> Self {
         Self::of(cpim("alice", &pattern(size)))
     }
 
-    fn of(body: String) -> Self {
+    pub(super) fn of(body: String) -> Self {
         let body = body.into_bytes();
         Self {
             body,
@@ -28,7 +28,7 @@ impl Large {
     }
 
     /// The head of one SEND for all of it, and its first octets.
-    fn open(&mut self, octets: usize) -> Vec<u8> {
+    pub(super) fn open(&mut self, octets: usize) -> Vec<u8> {
         self.single = true;
         let range = format!("Byte-Range: 1-*/{}", self.body.len());
         let headers = ["Message-ID: large001", &range, "Content-Type: message/cpim"];
@@ -36,18 +36,18 @@ impl Large {
         [head.as_bytes(), self.part(octets)].concat()
     }
 
-    fn part(&mut self, octets: usize) -> &[u8] {
+    pub(super) fn part(&mut self, octets: usize) -> &[u8] {
         let from = self.sent;
         self.sent = self.body.len().min(from + octets);
         &self.body[from..self.sent]
     }
 
-    fn close(&self, flag: char) -> String {
+    pub(super) fn close(&self, flag: char) -> String {
         format!("\r\n-------single01{flag}\r\n")
     }
 
     /// The next chunk.
-    fn chunk(&mut self, octets: usize) -> Vec<u8> {
+    pub(super) fn chunk(&mut self, octets: usize) -> Vec<u8> {
         let start = self.sent;
         let part = self.part(octets).to_vec();
         let flag = if self.sent == self.body.len() {
@@ -60,7 +60,7 @@ impl Large {
     }
 }
 
-fn pattern(size: usize) -> String {
+pub(super) fn pattern(size: usize) -> String {
     (0..size)
         .map(|at| char::from(b'a' + (at % 23) as u8))
         .collect()
@@ -210,6 +210,84 @@ fn c27_the_headers_may_come_late() {
     }
     assert_eq!(stage.codes(alice), [200; 4]);
     assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
+}
+
+#[test]
+fn c27_chunks_from_anywhere_may_come_before_the_headers() {
+    let (mut stage, alice, bob, _) = trio();
+    let mut large = Large::new(99_000);
+    let chunks: Vec<_> = (0..5).map(|_| large.chunk(20_000)).collect();
+    for index in [4, 2, 3, 0, 1] {
+        stage.give(alice, &chunks[index]);
+        assert_eq!(stage.codes(alice), [200]);
+        assert_eq!(stage.chunks(bob).is_empty(), index > 1);
+    }
+    assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
+    assert_eq!((stage.switch.streams.len(), stage.switch.held), (0, 0));
+}
+
+#[test]
+fn p06_headers_in_the_smallest_chunks_are_headers() {
+    for announced in [true, false] {
+        let (mut stage, alice, bob, _) = trio();
+        let long = format!("Subject: {}\r\n\r\nContent-Type", pattern(3000));
+        let text = cpim("alice", &pattern(70_000));
+        let mut large = Large::of(text.replacen("\r\nContent-Type", &long, 1));
+        while large.sent < large.body.len() {
+            let octets = if large.sent < 3500 { 3 } else { 50_000 };
+            let chunk = String::from_utf8(large.chunk(octets)).unwrap();
+            let total = format!("/{}\r\n", large.body.len());
+            let said = if announced { &total } else { "/*\r\n" };
+            stage.give(alice, chunk.replace(&total, said));
+            assert_eq!(stage.codes(alice), [200]);
+        }
+        assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
+        assert_eq!(stage.switch.held, 0);
+    }
+}
+
+#[test]
+fn p06_what_bounds_the_headers_is_their_size() {
+    let (mut stage, alice, bob, _) = trio();
+    let endless = format!(
+        "From: <sip:alice@example.com>\r\n{}",
+        "X: y\r\n".repeat(20_000)
+    );
+    let mut large = Large::of(endless);
+    let mut codes = Vec::new();
+    while large.sent < 20_000 {
+        stage.give(alice, large.chunk(500));
+        codes.extend(stage.codes(alice));
+    }
+    let refused = codes.iter().position(|code| *code == 400).expect("refused");
+    assert!((16..=18).contains(&refused), "after 8 KiB: {codes:?}");
+    assert!(codes[refused..].iter().all(|code| *code == 400));
+    assert_eq!(stage.switch.held, 0);
+    // Without an end they are no headers, either.
+    let mut large = Large::of("From: <sip:alice@example.com>".to_owned());
+    let chunk = String::from_utf8(large.chunk(1000)).unwrap();
+    let chunk = chunk
+        .replace("large001", "large002")
+        .replace("/29\r\n", "/100000\r\n");
+    stage.give(alice, chunk);
+    assert_eq!(stage.codes(alice), [400]);
+    assert!(stage.chunks(bob).is_empty());
+    assert_eq!(stage.switch.held, 0);
+}
+
+#[test]
+fn what_lies_beyond_the_headers_is_bounded() {
+    let (mut stage, alice, _, _) = trio();
+    let mut large = Large::new(900_000);
+    large.part(70_000);
+    let mut codes = Vec::new();
+    while large.sent < large.body.len() {
+        stage.give(alice, large.chunk(20_000));
+        codes.extend(stage.codes(alice));
+        assert!(stage.switch.held <= config().outbox_bytes / 4);
+    }
+    assert_eq!(codes.iter().filter(|code| **code == 200).count(), 3);
+    assert_eq!(codes[3..], [413].repeat(codes.len() - 3));
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! Clients that know text/plain and no message/cpim, in rooms that let them in (`plain_text`).
+//! What they send is wrapped before anything else looks at it; what they get is unwrapped, and
+//! says in front who speaks. They cannot address anybody, and get nothing that is no text.
+
+use bytes::Bytes;
+
+use crate::wire::cpim::{Composition, Message, compose};
+use crate::wire::msrp::FailureReport;
+
+use super::Switch;
+use super::copies;
+use super::ids::SessionKey;
+use super::session::{Session, media_type};
+
+/// What these clients send, and what they get.
+pub(super) const TEXT_PLAIN: &str = "text/plain";
+/// With the name in front it is UTF-8, whatever was said of what follows.
+pub(super) const WRITTEN: &str = "text/plain; charset=utf-8";
+/// Of a name somebody chose, at most this is put in front of what he says.
+const NAME_CHARACTERS: usize = 128;
+
+/// A message as text.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// The headers of every copy, and the blank line.
+    pub(super) headers: Box<[u8]>,
+    pub(super) body: Bytes,
+}
+
+impl Text {
+    /// `opening` says who speaks.
+    pub(super) fn new(opening: &str, content: &[u8]) -> Self {
+        let body = [opening.as_bytes(), content].concat();
+        Self {
+            headers: copies::headers(body.len(), FailureReport::Partial, WRITTEN),
+            body: body.into(),
+        }
+    }
+}
+
+/// The CPIM headers for what a session says in plain text. The same for every chunk and when
+/// it is sent again, so there is no DateTime (C24, C32).
+pub(super) fn wrapping(session: &Session, content_type: &str) -> Vec<u8> {
+    compose(&Composition {
+        from: (&session.display, session.user.as_str()),
+        to: ("", session.room_uri.as_str()),
+        date_time: None,
+        headers: &[],
+        content_type,
+        content: b"",
+    })
+}
+
+/// Whether the content of a message is text that can follow a name in UTF-8.
+pub(super) fn is_text(message: &Message<'_>) -> bool {
+    let media = media_type(message.content_type);
+    // RFC 3862 §3: a part without Content-Type is text/plain.
+    let plain = media.is_empty() || media.eq_ignore_ascii_case(TEXT_PLAIN);
+    let mut parameters = message.content_type.split(';').skip(1);
+    let charset = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("charset");
+        named.then(|| value.trim().trim_matches('"'))
+    });
+    let utf8 = charset.is_none_or(|charset| {
+        let known = ["utf-8", "utf8", "us-ascii"];
+        known.iter().any(|name| charset.eq_ignore_ascii_case(name))
+    });
+    let encoding = message.mime_header("Content-Transfer-Encoding");
+    let bare = encoding.is_none_or(|encoding| {
+        let known = ["7bit", "8bit", "binary"];
+        known.iter().any(|name| encoding.eq_ignore_ascii_case(name))
+    });
+    plain && utf8 && bare
+}
+
+impl Switch {
+    /// What stands before the text of a session for who reads plain text.
+    pub(super) fn opening(&self, key: SessionKey, private: bool) -> String {
+        let Some(session) = self.sessions.get(key) else {
+            return String::new();
+        };
+        let room = self.rooms.get(session.room);
+        let nickname = room.and_then(|room| room.nickname_of(&session.user));
+        let user = session.user.as_str();
+        let name = match nickname {
+            Some(nickname) => &nickname.written,
+            None if !session.display.is_empty() => &session.display,
+            None => user.strip_prefix("sip:").unwrap_or(user),
+        };
+        let name = name.chars().take(NAME_CHARACTERS);
+        let name: String = name.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mark = if private { " (privately)" } else { "" };
+        format!("{name}{mark}: ")
+    }
+
+    /// Whether one of these reads plain text.
+    pub(super) fn some_read_plain_text(&self, members: &[SessionKey]) -> bool {
+        let mut sessions = members.iter().filter_map(|key| self.sessions.get(*key));
+        sessions.any(|session| session.plain_text)
+    }
+}
