@@ -98,16 +98,27 @@ impl Participant {
         let own_path = client_path();
         let room = proxy.room(room);
         let draft = invite(&agent, &room, &own_path);
-        let answer = agent.exchange(&draft);
+        Self::enter(agent, room, &draft, own_path, || Link::connect(proxy.msrp))
+    }
+
+    /// With this INVITE; `connect` makes the MSRP connection.
+    pub fn enter(
+        agent: Agent,
+        room: String,
+        draft: &Draft,
+        own_path: String,
+        connect: impl FnOnce() -> Link,
+    ) -> Self {
+        let answer = agent.exchange(draft);
         assert_eq!(
             answer.code, 200,
             "{} may not join: {}",
             agent.user, answer.reason
         );
-        let dialog = Dialog::new(&draft, &answer);
+        let dialog = Dialog::new(draft, &answer);
         agent.send(&dialog.ack(&agent));
         let room_path = path_of(&answer.body);
-        let link = Link::connect(proxy.msrp);
+        let link = connect();
         let new = Self {
             agent,
             room,

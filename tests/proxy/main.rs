@@ -14,6 +14,7 @@ mod dialling;
 mod join;
 mod msrp;
 mod parameters;
+mod plain_text;
 mod refer;
 mod refusals;
 mod resilience;
