@@ -5,8 +5,17 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// How a statistic moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Up and down.
+    Gauge,
+    /// Up alone, from 0 at the start of the proxy.
+    Counter,
+}
+
 macro_rules! statistics {
-    ($( $variant:ident $name:literal $doc:literal, )*) => {
+    ($( $variant:ident $kind:ident $name:literal $doc:literal, )*) => {
         /// One statistic.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Statistic {
@@ -26,26 +35,31 @@ macro_rules! statistics {
             pub const fn doc(self) -> &'static str {
                 match self { $( Statistic::$variant => $doc, )* }
             }
+
+            /// How it moves.
+            pub const fn kind(self) -> Kind {
+                match self { $( Statistic::$variant => Kind::$kind, )* }
+            }
         }
     };
 }
 
 statistics! {
-    Conferences "conferences" "Conferences at present.",
-    Participants "participants" "Participants at present, over all conferences.",
-    Subscriptions "subscriptions" "Subscriptions to the conference event package at present.",
-    Sessions "sessions" "MSRP sessions at present, bound or not.",
-    MessagesIn "messages_in" "Messages received from participants.",
-    MessagesOut "messages_out" "Messages sent to participants.",
-    BytesIn "bytes_in" "Octets read from MSRP connections.",
-    BytesOut "bytes_out" "Octets written to MSRP connections.",
-    DropsSlowReader "drops_slow_reader" "Messages not delivered because a receiver's outbox was full.",
-    Joins "joins" "Joins that were accepted.",
-    Leaves "leaves" "Participants who left by BYE.",
-    Losses "losses" "Participants lost with their connection.",
-    Refused "refused" "Joins that were refused.",
-    Notifies "notifies" "NOTIFY requests sent.",
-    Panics "panics" "Panics caught; every one is a bug.",
+    Conferences Gauge "conferences" "Conferences at present.",
+    Participants Gauge "participants" "Participants at present, over all conferences.",
+    Subscriptions Gauge "subscriptions" "Subscriptions to the conference event package at present.",
+    Sessions Gauge "sessions" "MSRP sessions at present, bound or not.",
+    MessagesIn Counter "messages_in" "Messages received from participants.",
+    MessagesOut Counter "messages_out" "Messages sent to participants.",
+    BytesIn Counter "bytes_in" "Octets read from MSRP connections.",
+    BytesOut Counter "bytes_out" "Octets written to MSRP connections.",
+    DropsSlowReader Counter "drops_slow_reader" "Messages not delivered because a receiver's outbox was full.",
+    Joins Counter "joins" "Joins that were accepted.",
+    Leaves Counter "leaves" "Participants who left by BYE.",
+    Losses Counter "losses" "Participants lost with their connection.",
+    Refused Counter "refused" "Joins that were refused.",
+    Notifies Counter "notifies" "NOTIFY requests sent.",
+    Panics Counter "panics" "Panics caught; every one is a bug.",
 }
 
 /// How many there are.
@@ -109,6 +123,35 @@ mod tests {
         assert_eq!(statistics.value(Statistic::Joins), 3);
         assert_eq!(statistics.value(Statistic::Participants), 3);
         assert_eq!(statistics.value(Statistic::Losses), 0);
+    }
+
+    /// The table in `docs/statistics.md`, between its two marks.
+    fn table() -> String {
+        let mut table = "| name | kind | what |\n| --- | --- | --- |\n".to_owned();
+        for statistic in ALL {
+            let (name, doc) = (statistic.name(), statistic.doc());
+            let kind = match statistic.kind() {
+                Kind::Gauge => "gauge",
+                Kind::Counter => "counter",
+            };
+            table += &format!("| `{name}` | {kind} | {doc} |\n");
+        }
+        table
+    }
+
+    #[test]
+    fn the_documentation_holds_the_table() {
+        const FROM: &str = "<!-- written by UPDATE_DOCS=1 cargo test statistics -->\n";
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/statistics.md");
+        let page = std::fs::read_to_string(file).unwrap();
+        let (head, rest) = page.split_once(FROM).expect("the first mark");
+        let (_, tail) = rest.split_once("<!-- end -->").expect("the second mark");
+        let fresh = format!("{head}{FROM}{}<!-- end -->{tail}", table());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(file, &fresh).unwrap();
+        } else {
+            assert!(page == fresh, "run UPDATE_DOCS=1 cargo test statistics");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod harness;
 use std::process::{Command, Output};
 
 use certificates::{Authority, Folder};
-use harness::host::{Family, Host};
+use harness::host::Family;
 use harness::on_every_host;
 use harness::plan::{Plan, free_port};
 use serde_json::Value;
@@ -93,15 +93,6 @@ fn seen<'a>(steps: &'a [Value], name: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Whether the host has the modules an example needs beside those of `minimal`.
-fn has_modules(host: &Host, names: &[&str]) -> bool {
-    let usual = format!("/usr/lib/x86_64-linux-gnu/{}/modules", host.family.as_str());
-    let folder = host.modules.clone().unwrap_or_else(|| usual.into());
-    names
-        .iter()
-        .all(|name| folder.join(format!("{name}.so")).is_file())
-}
-
 #[test]
 fn accounts_are_asked_for() {
     on_every_host(|host| {
@@ -109,7 +100,7 @@ fn accounts_are_asked_for() {
             Family::Kamailio => &["auth", "htable"],
             Family::OpenSips => &["auth", "cachedb_local"],
         };
-        if !has_modules(host, needed) {
+        if !host.has_modules(needed) {
             return eprintln!("{}: without {needed:?}", host.name);
         }
         let proxy = Plan::new(host).example("authenticated").start();

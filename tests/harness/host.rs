@@ -77,6 +77,17 @@ impl Family {
     }
 }
 
+impl Host {
+    /// Whether it has these modules of its own.
+    pub fn has_modules(&self, names: &[&str]) -> bool {
+        let usual = format!("/usr/lib/x86_64-linux-gnu/{}/modules", self.family.as_str());
+        let folder = self.modules.clone().unwrap_or_else(|| usual.into());
+        names
+            .iter()
+            .all(|name| folder.join(format!("{name}.so")).is_file())
+    }
+}
+
 /// Every proxy found. `HOSTS=kamailio,opensips-3.6` narrows that by name.
 pub fn found() -> Vec<Host> {
     let wanted = env::var("HOSTS").unwrap_or_default();

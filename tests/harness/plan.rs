@@ -32,6 +32,8 @@ pub struct Plan {
     pub(super) module: Option<PathBuf>,
     pub(super) sip: u16,
     pub msrp: u16,
+    /// Where the `monitored` and `browser` examples take HTTP.
+    pub http: u16,
 }
 
 impl Plan {
@@ -46,6 +48,7 @@ impl Plan {
             module: None,
             sip,
             msrp,
+            http: free_port(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Plan {
         let text = text
             .replace("5060", &self.sip.to_string())
             .replace("2855", &self.msrp.to_string())
+            .replace("9494", &self.http.to_string())
             .replace("/tmp/", &format!("{}/", folder.display()));
         let mut out = match self.host.family {
             Family::OpenSips => "stderror_enabled=yes\nsyslog_enabled=no\n".to_owned(),
