@@ -72,6 +72,7 @@ fn a_good_server_is_checked_green() {
                 "news",
                 "message",
                 "reply",
+                "ack",
                 "leave"
             ]
         );
@@ -81,7 +82,7 @@ fn a_good_server_is_checked_green() {
         );
         let (status, steps, output) =
             msrp_chat(&["check", "--json", "--tcp", &proxy.room("lobby")]);
-        assert_eq!((status, steps.len()), (0, 16), "{output:?}");
+        assert_eq!((status, steps.len()), (0, 17), "{output:?}");
         proxy.stop();
     });
 }
@@ -172,6 +173,9 @@ fn the_certificate_is_looked_at() {
             "{output:?}"
         );
         assert_eq!(steps.last().expect("an end")["warnings"], 1);
+        let warned = steps.iter().find(|step| step["result"] == "warning");
+        let advice = &warned.expect("a warning")["advice"];
+        assert!(advice.to_string().contains("fullchain.pem"), "{advice}");
         fails_at("join", "--msrps", &[&room]);
         let large = [
             "--json", "--msrps", "--size", "30000", "--rate", "20", "--for", "1", &room,
@@ -196,6 +200,62 @@ fn what_is_broken_is_found_at_its_step() {
         fails_at("sip", "Is the server running", &[&nothing]);
         fails_at("address", "--proxy", &["sip:lobby@no-such-host.invalid"]);
     });
+}
+
+/// Expects `step` to have failed, with advice that names `remedy`, whatever comes after it.
+fn finds(step: &str, remedy: &str, room: &str) {
+    let (status, steps, output) = msrp_chat(&["check", "--json", "--patience", "3", room]);
+    assert_eq!(status, 1, "{step}: {output:?}");
+    let failed = |found: &&Value| found["result"] == "failed" && found["step"] == step;
+    let found = steps.iter().find(failed);
+    let found = found.unwrap_or_else(|| panic!("{step} has not failed: {steps:?}"));
+    let advice = found["advice"].as_str().unwrap_or_default();
+    assert!(advice.contains(remedy), "{remedy:?} is not in {advice:?}");
+}
+
+#[test]
+fn a_script_that_loses_requests_is_told_which() {
+    for (method, step, remedy) in [
+        ("INVITE", "join", "lost in the script"),
+        ("ACK", "ack", "ACK must come"),
+        ("SUBSCRIBE", "roster", "SUBSCRIBE must come"),
+        ("BYE", "leave", "loose_route()"),
+    ] {
+        on_every_host(|host| {
+            let lost = format!("if (is_method(\"{method}\")) exit;");
+            let plan = Plan::new(host).parameter("notify_interval_ms", 200);
+            let proxy = plan.script(&lost).start();
+            finds(step, remedy, &proxy.room("lobby"));
+            proxy.stop();
+        });
+    }
+}
+
+#[test]
+fn a_wrong_parameter_is_told_by_name() {
+    for (name, value, step, remedy) in [
+        (
+            "advertise",
+            "no-such-host.invalid",
+            "connection",
+            "`advertise`",
+        ),
+        (
+            "identity",
+            "sip:fixed@example.com",
+            "message",
+            "sip:fixed@example.com",
+        ),
+        ("identity", "$au", "join", "`identity`"),
+        ("room", "sip:small@127.0.0.1;max=1", "second", "`max`"),
+    ] {
+        on_every_host(|host| {
+            let plan = Plan::new(host).parameter("notify_interval_ms", 200);
+            let proxy = plan.parameter(name, value).start();
+            finds(step, remedy, &proxy.room("small"));
+            proxy.stop();
+        });
+    }
 }
 
 #[test]

@@ -31,6 +31,9 @@ impl std::error::Error for Failure {}
 /// `408` is also what a transaction without answer amounts to (RFC 3261 §8.1.3.1).
 pub(crate) const TIMEOUT: u16 = 408;
 
+/// What it is called when a host name has no address.
+pub(crate) const FIND: &str = "find the server";
+
 impl Failure {
     /// A SIP answer to the INVITE.
     pub(crate) fn sip(what: &'static str, code: u16, reason: &str) -> Self {
@@ -98,7 +101,7 @@ impl Failure {
     /// A host name without address.
     pub(crate) fn unknown_host(host: &str) -> Self {
         Self {
-            what: "find the server",
+            what: FIND,
             code: None,
             reason: format!("the name {host} has no address"),
             advice: "Check the spelling, or give the server's address with --proxy HOST:PORT."

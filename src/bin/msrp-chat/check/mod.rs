@@ -1,8 +1,9 @@
 //! `msrp-chat check`: tries a server step by step, and says at each what is wrong and how to
-//! mend it. Steps that need a failed one are not tried.
+//! mend it. Steps that need a failed one are not tried; whoever came in leaves in any case.
 
 mod description;
 mod party;
+mod remedy;
 mod report;
 
 use crate::call::{self, Caller};
@@ -14,7 +15,7 @@ use msrp_conference::entropy::{self, token};
 use msrp_conference::time::{Clock, Moment};
 use msrp_conference::wire::msrp::UriRef;
 use party::Party;
-use report::{Finding, Report};
+use report::{Finding, Report, Verdict};
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -26,6 +27,11 @@ const TURN: Duration = Duration::from_millis(5);
 const NAMES_SHOWN: usize = 3;
 /// What makes a test message unlike any other.
 const MARK_CHARACTERS: usize = 12;
+/// By then an unacknowledged 2xx has come twice more: after T1, and twice that (RFC 3261
+/// §13.3.1.4).
+const ACK_SHOWS: Duration = Duration::from_millis(1_700);
+/// One repetition may be a lost datagram.
+const LOST_ACK: u32 = 2;
 
 /// Runs every step.
 pub(crate) async fn run(arguments: CheckArguments) -> ExitCode {
@@ -44,6 +50,8 @@ struct Check {
     report: Report,
     /// When the step began.
     since: Moment,
+    /// Who the room takes the first identity for, if not for what it says it is.
+    known_as: Option<String>,
 }
 
 /// A step that failed: what follows is pointless.
@@ -59,34 +67,43 @@ impl Check {
             clock,
             report,
             since: clock.now(),
+            known_as: None,
         }
     }
 
     async fn all(&mut self) {
-        let Ok((first, second)) = self.everybody_in().await else {
-            return;
-        };
-        let mut parties = [first, second];
-        // Leaving is tried even if talking failed.
-        let _ = self.talk(&mut parties).await;
-        let _ = self.leave(&mut parties).await;
+        let mut parties = Vec::new();
+        match self.everybody_in(&mut parties).await {
+            Ok(()) => {
+                // Leaving is tried even if talking failed.
+                let _ = self.talk(&mut parties).await;
+                self.acknowledged(&mut parties).await;
+                self.leave(&mut parties).await;
+            }
+            Err(Stopped) => {
+                // What failed is told already.
+                let _ = self.hang_up(&mut parties).await;
+            }
+        }
     }
 
-    async fn everybody_in(&mut self) -> Step<(Party, Party)> {
+    async fn everybody_in(&mut self, parties: &mut Vec<Party>) -> Step {
         let server = self.address().await?;
         self.options().await?;
         let caller = self.first();
-        let mut first = self.join("join", &caller).await?;
-        self.focus(&first)?;
-        self.description(&first, server)?;
-        self.connection(&mut first).await?;
-        self.certificate(&first)?;
-        self.bind("bind", &mut first).await?;
-        self.roster(&mut first).await?;
+        let first = self.join("join", &caller).await?;
+        parties.push(first);
+        let first = &mut parties[0];
+        self.focus(first)?;
+        self.description(first, server)?;
+        self.connection(first).await?;
+        self.certificate(first);
+        self.bind("bind", first).await?;
+        self.roster(first).await;
         let caller = self.second();
-        let mut second = self.join("second", &caller).await?;
-        self.second_in(&mut first, &mut second).await?;
-        Ok((first, second))
+        let second = self.join("second", &caller).await?;
+        parties.push(second);
+        self.second_in(parties).await
     }
 
     /// The host has an address.
@@ -126,7 +143,8 @@ impl Check {
                 200..=299 | 401 | 407 => Finding::fine(seen),
                 _ => Finding::warning(
                     seen,
-                    "OPTIONS for a room should be given to msrp_conference_handle() as INVITE is.",
+                    "Either there is no such room, or the script does not give OPTIONS for rooms to \
+                     msrp_conference_handle() as it does INVITE.",
                 ),
             },
         )
@@ -140,7 +158,16 @@ impl Check {
                 parties[0].seen.accepted || parties[0].seen.failure.is_some()
             })
             .await;
-        if let Some(failure) = party.seen.failure.take() {
+        if let Some(mut failure) = party.seen.failure.take() {
+            failure.advice = match failure.code {
+                Some(_) => {
+                    let access = &caller.access;
+                    let account = access.account(&caller.from).is_some();
+                    remedy::join(&failure, access.msrps, account)
+                }
+                None if party.participant.agent().is_focus() => failure.advice,
+                None => remedy::STRANGER.to_owned(),
+            };
             return Err(self.failed(name, failure));
         }
         if !in_time {
@@ -168,8 +195,7 @@ impl Check {
                 true => Finding::fine("the Contact says isfocus"),
                 false => Finding::failed(
                     "the Contact does not say isfocus: whoever answers is no conference server",
-                    "Does the script give INVITEs for rooms to msrp_conference_handle() before \
-                 anything else answers or relays them?",
+                    remedy::STRANGER,
                 ),
             },
         )
@@ -178,7 +204,7 @@ impl Check {
     fn description(&mut self, party: &Party, server: SocketAddr) -> Step {
         let finding = match party.participant.peer() {
             Some(peer) => description::judge(peer, server.ip()),
-            None => Finding::failed("there is no session description", "Ask the operator."),
+            None => Finding::failed("there is no session description", remedy::STRANGER),
         };
         self.done("description", finding)
     }
@@ -192,26 +218,24 @@ impl Check {
                 self.done("connection", reached)?;
                 return Err(self.failed("certificate", failure));
             }
-            Err(failure) => Finding::failed(
-                failure.reason,
-                "SIP passes and MSRP does not: is the port of `listen` open in the firewall \
-                 (TCP), and does `advertise` name where it is reached?",
-            ),
+            Err(failure) => {
+                let advice = remedy::connection(&failure);
+                Finding::failed(failure.reason, advice)
+            }
         };
         self.done("connection", finding)
     }
 
-    fn certificate(&mut self, party: &Party) -> Step {
+    fn certificate(&mut self, party: &Party) {
         let finding = match party.participant.trust() {
             None => Finding::skipped("the chat is not encrypted; --msrps asks for it", ""),
             Some(Trust::Vouched) => Finding::fine("an authority vouches for the certificate"),
             Some(Trust::Announced(against)) => Finding::warning(
                 format!("the certificate is the announced one, but: {against}"),
-                "Clients that go by authorities will refuse it: see docs/tls.md, or give its \
-                 authority with --ca.",
+                remedy::certificate(against),
             ),
         };
-        self.done("certificate", finding)
+        self.tell("certificate", &finding)
     }
 
     async fn bind(&mut self, name: &str, party: &mut Party) -> Step {
@@ -232,7 +256,7 @@ impl Check {
         self.done(name, finding)
     }
 
-    async fn roster(&mut self, party: &mut Party) -> Step {
+    async fn roster(&mut self, party: &mut Party) {
         self.wait(&mut [party], |parties| {
             parties[0].seen.full || parties[0].seen.no_roster.is_some()
         })
@@ -241,57 +265,67 @@ impl Check {
         let named = present.iter().map(|user| user.entity.as_str());
         let named: Vec<&str> = named.take(NAMES_SHOWN).collect();
         let me = party.participant.address();
-        let finding = match party.seen.no_roster.take() {
-            Some(failure) => failure.into(),
-            None if !party.seen.full => Finding::failed(
-                "no NOTIFY has come",
-                "Can the server reach this machine by SIP? Behind NAT try --tcp.",
+        let finding = match &party.seen.no_roster {
+            Some(failure) => {
+                let advice = remedy::subscribe(failure);
+                let failure = failure.clone();
+                Failure { advice, ..failure }.into()
+            }
+            None if party.seen.full => {
+                if !present.iter().any(|user| same_address(&user.entity, me)) {
+                    self.known_as = Some(named.join(", "));
+                }
+                roster_finding(me, self.known_as.as_deref(), present.len())
+            }
+            None if party.participant.agent().subscribed_well() => Finding::failed(
+                "the SUBSCRIBE was accepted, and no NOTIFY has come",
+                remedy::NO_NOTIFY,
             ),
-            None if !present.iter().any(|user| same_address(&user.entity, me)) => Finding::warning(
-                format!("the roster does not name {me} but {}", named.join(", ")),
-                "The server knows callers by its parameter `identity`, the account perhaps: \
-                 give that with --from, or messages will be refused with 403.",
-            ),
-            None => Finding::fine(format!(
-                "NOTIFY with the full roster, {} in the room",
-                present.len()
-            )),
+            None => Finding::failed("the SUBSCRIBE is not answered", remedy::NO_SUBSCRIBE),
         };
-        self.done("roster", finding)
+        self.tell("roster", &finding);
     }
 
     /// The second is connected, and the first is told of it.
-    async fn second_in(&mut self, first: &mut Party, second: &mut Party) -> Step {
+    async fn second_in(&mut self, parties: &mut [Party]) -> Step {
+        let [first, second] = parties else {
+            return Err(Stopped);
+        };
         let known = first.seen.rosters;
         if let Err(failure) = second.participant.connect().await {
             return Err(self.failed("second", failure));
         }
         self.bind("second-bind", second).await?;
+        if !first.seen.full {
+            self.tell("news", &Finding::skipped("there is no roster", ""));
+            return Ok(());
+        }
         let told = self
             .wait(&mut [first, second], |parties| {
                 parties[0].seen.rosters > known
             })
             .await;
-        self.done(
-            "news",
-            match told {
-                true => Finding::fine("the first was told of the second by NOTIFY"),
-                false => Finding::warning(
-                    "the first was not told of the second in time",
-                    "NOTIFYs are held back for `notify_interval_ms`: is it longer than --patience?",
-                ),
-            },
-        )
+        let finding = match told {
+            true => Finding::fine("the first was told of the second by NOTIFY"),
+            false => Finding::warning(
+                "the first was not told of the second in time",
+                "NOTIFYs are held back for `notify_interval_ms`: is it longer than --patience?",
+            ),
+        };
+        self.tell("news", &finding);
+        Ok(())
     }
 
     /// What the one says the other hears, and the other way round.
-    async fn talk(&mut self, parties: &mut [Party; 2]) -> Step {
+    async fn talk(&mut self, parties: &mut [Party]) -> Step {
         for (name, speaker, hearer) in [("message", 0, 1), ("reply", 1, 0)] {
             let mark = token(&mut entropy::System, MARK_CHARACTERS);
             parties[speaker]
                 .participant
                 .say(&format!("msrp-chat check {mark}"));
-            let [first, second] = &mut *parties;
+            let [first, second] = &mut *parties else {
+                return Err(Stopped);
+            };
             let arrived = self
                 .wait(&mut [first, second], |parties| {
                     let heard = parties[hearer].seen.messages.iter();
@@ -303,7 +337,11 @@ impl Check {
                 .iter_mut()
                 .find_map(|party| party.seen.failure.take());
             let finding = match failure {
-                Some(failure) => failure.into(),
+                Some(failure) => {
+                    let me = parties[speaker].participant.address();
+                    let advice = remedy::message(&failure, me, self.known_as.as_deref());
+                    Failure { advice, ..failure }.into()
+                }
                 None if arrived => Finding::fine("what one says, the other hears"),
                 None if parties[speaker].seen.sent > 0 => Finding::failed(
                     "the room took the message and did not pass it on",
@@ -316,26 +354,49 @@ impl Check {
         Ok(())
     }
 
-    async fn leave(&mut self, parties: &mut [Party; 2]) -> Step {
+    /// The room has got our ACK: it does not repeat its answer.
+    async fn acknowledged(&mut self, parties: &mut [Party]) {
+        let Some(party) = parties.first_mut() else {
+            return;
+        };
+        let decided = party.seen.accepted_at.unwrap_or(self.since) + ACK_SHOWS;
+        self.wait(&mut [party], |parties| {
+            self.clock.now() >= decided || parties[0].participant.agent().repeats() >= LOST_ACK
+        })
+        .await;
+        let finding = match party.participant.agent().repeats() {
+            ..LOST_ACK => Finding::fine("the room does not repeat its answer to the INVITE"),
+            some => Finding::failed(
+                format!("the room repeated its answer to the INVITE {some} times"),
+                remedy::NO_ACK,
+            ),
+        };
+        self.tell("ack", &finding);
+    }
+
+    async fn leave(&mut self, parties: &mut [Party]) {
+        let finding = match self.hang_up(parties).await {
+            Some(200..=299) => Finding::fine("both have left"),
+            Some(code) => Finding::failed(format!("BYE was answered {code}"), remedy::NO_BYE),
+            None => Finding::failed("a BYE was not answered", remedy::NO_BYE),
+        };
+        self.tell("leave", &finding);
+    }
+
+    /// Everybody leaves. The worst answer to a BYE; `None` when one was not answered.
+    async fn hang_up(&mut self, parties: &mut [Party]) -> Option<u16> {
         for party in parties.iter_mut() {
             party.participant.leave();
         }
-        let [first, second] = &mut *parties;
-        let left = self
-            .wait(&mut [first, second], |parties| {
-                parties.iter().all(|party| party.seen.left)
-            })
-            .await;
-        self.done(
-            "leave",
-            match left {
-                true => Finding::fine("both have left"),
-                false => Finding::warning(
-                    "a BYE was not answered",
-                    "Do requests within a dialog reach msrp_conference_handle() in the script?",
-                ),
-            },
-        )
+        let mut all: Vec<&mut Party> = parties.iter_mut().collect();
+        self.wait(&mut all, |parties| {
+            parties.iter().all(|party| party.seen.left)
+        })
+        .await;
+        let answers = parties
+            .iter()
+            .map(|party| party.participant.agent().parting());
+        answers.collect::<Option<Vec<u16>>>()?.into_iter().max()
     }
 
     fn caller(&self, from: Option<&String>, user: &str, access: Access) -> Caller {
@@ -394,14 +455,34 @@ impl Check {
         Stopped
     }
 
+    /// A step without which the next cannot be tried.
     fn done(&mut self, name: &str, finding: Finding) -> Step {
+        self.tell(name, &finding);
+        match finding.verdict {
+            Verdict::Failed => Err(Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell(&mut self, name: &str, finding: &Finding) {
         let now = self.clock.now();
         let took = now.saturating_since(self.since);
         self.since = now;
-        match self.report.step(name, &finding, took) {
-            true => Ok(()),
-            false => Err(Stopped),
-        }
+        self.report.step(name, finding, took);
+    }
+}
+
+/// A full roster has come; `known_as` is who is in it instead of us.
+fn roster_finding(me: &str, known_as: Option<&str>, present: usize) -> Finding {
+    match known_as {
+        Some(known) => Finding::warning(
+            format!("the roster does not name {me} but {known}"),
+            "The server knows callers by its parameter `identity`, the account perhaps: give \
+             that with --from, or messages will be refused with 403.",
+        ),
+        None => Finding::fine(format!(
+            "NOTIFY with the full roster, {present} in the room"
+        )),
     }
 }
 

@@ -9,6 +9,7 @@ use msrp_conference::time::{Clock, Moment};
 
 /// A participant that remembers.
 pub(super) struct Party {
+    clock: Clock,
     pub(super) participant: Participant,
     pub(super) seen: Seen,
 }
@@ -18,6 +19,7 @@ pub(super) struct Party {
 pub(super) struct Seen {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) accepted: bool,
+    pub(super) accepted_at: Option<Moment>,
     pub(super) bound: bool,
     pub(super) failure: Option<Failure>,
     /// How many conference-info documents have come, and whether one was full.
@@ -32,6 +34,7 @@ pub(super) struct Seen {
 impl Party {
     pub(super) async fn open(clock: Clock, caller: &Caller) -> Result<Self, Failure> {
         Ok(Self {
+            clock,
             participant: Participant::open(clock, caller).await?,
             seen: Seen::default(),
         })
@@ -45,7 +48,10 @@ impl Party {
         let seen = &mut self.seen;
         match news {
             News::Capable(capabilities) => seen.capabilities = Some(capabilities),
-            News::Accepted => seen.accepted = true,
+            News::Accepted => {
+                seen.accepted = true;
+                seen.accepted_at = Some(self.clock.now());
+            }
             News::Bound => seen.bound = true,
             News::Failed(failure) | News::NotSent(failure) => seen.failure = Some(failure),
             News::Roster(full) => {

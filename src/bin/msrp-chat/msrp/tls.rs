@@ -21,12 +21,12 @@ pub(crate) const ENCRYPT: &str = "encrypt the chat";
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Why the certificate is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Trust {
     /// An authority vouches for the host's name.
     Vouched,
     /// It is the announced one; what an authority would have to say against it.
-    Announced(String),
+    Announced(Error),
 }
 
 /// A connection's TLS: its state and what is known of the certificate.
@@ -41,7 +41,7 @@ pub(crate) struct Tls {
 struct Seen {
     provider: Arc<CryptoProvider>,
     authorities: Authorities,
-    verdict: Mutex<Result<(), String>>,
+    verdict: Mutex<Result<(), Error>>,
 }
 
 impl Tls {
@@ -51,7 +51,7 @@ impl Tls {
         let seen = Arc::new(Seen {
             authorities: known_authorities(authorities, &provider)?,
             provider: provider.clone(),
-            verdict: Mutex::new(Err("it was not shown".to_owned())),
+            verdict: Mutex::new(Err(Error::General("it was not shown".to_owned()))),
         });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -74,7 +74,8 @@ impl Tls {
     /// After the handshake: whether to go on.
     pub(crate) fn trust(&self, announced: &[Fingerprint]) -> Result<Trust, Failure> {
         let verdict = self.seen.verdict.lock();
-        let verdict = verdict.map_or_else(|_| Err("it broke down".to_owned()), |it| it.clone());
+        let broken = || Err(Error::General("it broke down".to_owned()));
+        let verdict = verdict.map_or_else(|_| broken(), |it| it.clone());
         let Err(against) = verdict else {
             return Ok(Trust::Vouched);
         };
@@ -166,9 +167,8 @@ impl ServerCertVerifier for Seen {
         let verdict = match &self.authorities {
             Some(authorities) => authorities
                 .verify_server_cert(end_entity, intermediates, name, ocsp, now)
-                .map(drop)
-                .map_err(|error| error.to_string()),
-            None => Err("no authorities are known here".to_owned()),
+                .map(drop),
+            None => Err(Error::General("no authorities are known here".to_owned())),
         };
         if let Ok(mut noted) = self.verdict.lock() {
             *noted = verdict;

@@ -94,6 +94,10 @@ pub(crate) struct Agent {
     cancelled: bool,
     challenged: bool,
     is_focus: bool,
+    /// How often the 2xx came again after our ACK.
+    repeats: u32,
+    /// The answer to our BYE.
+    parting: Option<u16>,
     /// The ACK of the 2xx, sent again for every repetition.
     ack: Option<(Hop, Vec<u8>)>,
 }
@@ -126,6 +130,8 @@ impl Agent {
             cancelled: false,
             challenged: false,
             is_focus: false,
+            repeats: 0,
+            parting: None,
             ack: None,
         }
     }
@@ -158,6 +164,21 @@ impl Agent {
     /// Whether the room's Contact says `isfocus` (RFC 4579 §5.1).
     pub(crate) fn is_focus(&self) -> bool {
         self.is_focus
+    }
+
+    /// How often the room repeated its 2xx although it was acknowledged: the ACK gets lost.
+    pub(crate) fn repeats(&self) -> u32 {
+        self.repeats
+    }
+
+    /// How our BYE was answered, if it was.
+    pub(crate) fn parting(&self) -> Option<u16> {
+        self.parting
+    }
+
+    /// Whether our SUBSCRIBE was accepted.
+    pub(crate) fn subscribed_well(&self) -> bool {
+        self.subscription.accepted
     }
 
     /// Ends subscription and call; `Event::Left` follows.
@@ -276,6 +297,7 @@ impl Agent {
             Matched::Unknown if self.call.holds_response(&response) => {
                 let invite = cseq(&response).is_some_and(|cseq| cseq.method == Method::Invite);
                 if invite && response.code / 100 == 2 {
+                    self.repeats += 1;
                     self.out.extend(self.ack.clone());
                 }
             }
@@ -290,7 +312,10 @@ impl Agent {
         match client.request.method {
             Method::Invite => self.invited(now, &client.request, response),
             Method::Subscribe => self.subscribed(now, &client.request, &response),
-            Method::Bye => self.left(),
+            Method::Bye => {
+                self.parting = Some(response.code);
+                self.left();
+            }
             Method::Options => self
                 .events
                 .push_back(Event::Capable(Capabilities::of(&response))),
@@ -332,7 +357,7 @@ impl Agent {
                 self.phase = Phase::Over;
                 self.events.push_back(match gave_up {
                     true => Event::Left,
-                    false => Event::Failed(self.refusal(code, &response.reason)),
+                    false => Event::Failed(self.refusal(code, &told(&response))),
                 });
             }
         }
@@ -403,7 +428,7 @@ impl Agent {
             }
             _ => {
                 self.phase = Phase::Over;
-                let failure = Failure::sip("join", response.code, &response.reason);
+                let failure = Failure::sip("join", response.code, &told(response));
                 self.events.push_back(Event::Failed(failure));
             }
         }
@@ -456,6 +481,16 @@ impl Capabilities {
             reason: response.reason.clone(),
             software: software.unwrap_or_default().to_owned(),
         }
+    }
+}
+
+/// What an answer says in words: its reason, and the warning of whoever gave it (RFC 3261 §20.43).
+pub(super) fn told(response: &Response) -> String {
+    let warning = response.headers.first("Warning");
+    let text = warning.and_then(|value| value.split('"').nth(1));
+    match text {
+        Some(text) if !text.is_empty() => format!("{} ({text})", response.reason),
+        _ => response.reason.clone(),
     }
 }
 

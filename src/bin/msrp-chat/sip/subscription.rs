@@ -1,6 +1,6 @@
 //! The subscription to the conference event package (RFC 4575, RFC 6665).
 
-use super::agent::{Agent, Event, Phase};
+use super::agent::{Agent, Event, Phase, told};
 use super::dialog::Dialog;
 use crate::failure::Failure;
 use msrp_conference::time::Moment;
@@ -21,6 +21,8 @@ pub(super) struct Subscription {
     refresh_at: Option<Moment>,
     /// We have said that we want no more.
     leaving: bool,
+    /// A 2xx has come.
+    pub(super) accepted: bool,
 }
 
 impl Default for Subscription {
@@ -30,6 +32,7 @@ impl Default for Subscription {
             expires: EXPIRES,
             refresh_at: None,
             leaving: false,
+            accepted: false,
         }
     }
 }
@@ -100,6 +103,7 @@ impl Agent {
         match response.code {
             200..=299 => {
                 dialog.confirm(response);
+                self.subscription.accepted = true;
                 let granted = number(response.headers.first("Expires"));
                 if !self.subscription.leaving {
                     let granted = granted.unwrap_or(self.subscription.expires);
@@ -124,7 +128,7 @@ impl Agent {
     }
 
     fn subscription_refused(&mut self, response: &Response) {
-        let failure = Failure::sip("see who is here", response.code, &response.reason);
+        let failure = Failure::sip("see who is here", response.code, &told(response));
         self.subscription_failed(failure);
     }
 
