@@ -57,7 +57,7 @@ statistics! {
     Joins Counter "joins" "Joins that were accepted.",
     Leaves Counter "leaves" "Participants who left by BYE.",
     Losses Counter "losses" "Participants lost with their connection.",
-    Refused Counter "refused" "Joins that were refused.",
+    Refused Counter "refused" "Requests answered with an error: joins refused, subscriptions, and what came too late.",
     Notifies Counter "notifies" "NOTIFY requests sent.",
     Panics Counter "panics" "Panics caught; every one is a bug.",
 }

@@ -120,6 +120,7 @@ impl Plan {
             .replace("5060", &self.sip.to_string())
             .replace("2855", &self.msrp.to_string())
             .replace("9494", &self.http.to_string())
+            .replace("8080", &self.http.to_string())
             .replace("/tmp/", &format!("{}/", folder.display()));
         let mut out = match self.host.family {
             Family::OpenSips => "stderror_enabled=yes\nsyslog_enabled=no\n".to_owned(),

@@ -207,7 +207,8 @@ async fn watch(run: &Run, json: bool) {
         let line = figures.line(run.share(run.clock.now()), before, every);
         before = (figures.sent, figures.delivered);
         match terminal {
-            true => eprint!("\r\x1b[K{line}"),
+            // What is wider than the terminal is cut, not wrapped.
+            true => eprint!("\r\x1b[K\x1b[?7l{line}\x1b[?7h"),
             false => eprintln!("{line}"),
         }
     }
