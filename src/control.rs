@@ -100,7 +100,7 @@ pub struct RoomPolicy {
 }
 
 /// Which side opens the connection (RFC 4975 §5.4, RFC 6135).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Setup {
     /// The peer connects to us.
     Passive,
@@ -127,7 +127,7 @@ pub struct Dial {
 }
 
 /// What the peer's SDP said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Peer {
     /// `a=path`, next hop first, the peer's own URI last.
     pub path: Vec<String>,
@@ -173,6 +173,9 @@ pub struct Admission {
     pub user: UserUri,
     /// The name to show, empty when unknown.
     pub display: String,
+    /// The nickname its user has in the room already; a switch that knows of none gives it
+    /// back, unless somebody else has it by now.
+    pub nickname: Option<String>,
     /// Every address of record it may write as CPIM From (canonical); holds `user`.
     pub uris: Vec<UserUri>,
     /// Who connects.
@@ -209,7 +212,7 @@ pub enum LossCause {
 }
 
 /// One run of a switch: sessions of another run are gone, all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SwitchRun(pub u128);
 
 impl SwitchRun {

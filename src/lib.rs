@@ -16,6 +16,7 @@ pub mod parameters;
 pub mod remote;
 pub mod service;
 pub mod statistics;
+pub mod store;
 pub mod switch;
 pub mod time;
 pub mod wire;

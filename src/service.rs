@@ -9,13 +9,15 @@ use crossbeam_channel::Receiver;
 
 use crate::bridge::Frame;
 use crate::control::{Notice, Order};
+use crate::focus::record::Change;
 use crate::focus::{
-    self, Counts, Focus, Input, OutgoingRequest, Output, Reply, RequestId, TransactionId,
+    self, Counts, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket, TransactionId,
 };
 use crate::log::{Level, Line};
 use crate::net::{Pool, Totals};
 use crate::remote::Link;
 use crate::statistics::{Statistic, Statistics};
+use crate::store::{Store, Ticket};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Method, Response};
 
@@ -48,6 +50,9 @@ pub trait Host {
 
     /// CANCELs an INVITE of ours that has had a provisional response; its outcome still comes.
     fn cancel(&mut self, transaction: TransactionId);
+
+    /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
+    fn find_socket(&mut self, socket: &Socket) -> u64;
 
     /// Writes to the host's log.
     fn log(&mut self, line: &Line);
@@ -136,6 +141,51 @@ impl Switch for Box<dyn Switch> {
     }
 }
 
+/// What keeps changes, as the service sees it.
+pub trait Ledger {
+    /// Hands changes over, to be kept all or none; never waits.
+    fn write(&mut self, changes: Vec<Change>) -> Ticket;
+    /// Nobody need wait for this batch or an earlier one any more.
+    fn settled(&self) -> Ticket;
+    /// It has lost changes and needs everything anew.
+    fn wants_everything(&self) -> bool;
+    /// Takes everything in the place of what it has.
+    fn rewrite(&mut self, everything: Vec<Change>) -> Ticket;
+    /// Whether a restart will find what is settled.
+    fn is_safe(&self) -> bool;
+    /// Keeps what was given, and closes.
+    fn stop(&mut self);
+}
+
+/// Without a store everything ends with the process, and nobody waits.
+impl Ledger for Option<Store> {
+    fn write(&mut self, changes: Vec<Change>) -> Ticket {
+        self.as_mut().map_or(0, |store| store.write(changes))
+    }
+
+    fn settled(&self) -> Ticket {
+        self.as_ref().map_or(Ticket::MAX, Store::settled)
+    }
+
+    fn wants_everything(&self) -> bool {
+        self.as_ref().is_some_and(Store::wants_everything)
+    }
+
+    fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
+        self.as_mut().map_or(0, |store| store.rewrite(everything))
+    }
+
+    fn is_safe(&self) -> bool {
+        self.as_ref().is_some_and(Store::is_safe)
+    }
+
+    fn stop(&mut self) {
+        if let Some(store) = self.take() {
+            store.stop();
+        }
+    }
+}
+
 /// The focus, as the service sees it.
 pub trait Core {
     /// Takes one input.
@@ -150,6 +200,8 @@ pub trait Core {
     fn counts(&self) -> Counts;
     /// What has happened.
     fn totals(&self) -> focus::Totals;
+    /// Everything that is to be kept.
+    fn snapshot(&mut self) -> Vec<Change>;
 }
 
 impl Core for Focus {
@@ -171,6 +223,9 @@ impl Core for Focus {
     fn totals(&self) -> focus::Totals {
         self.totals()
     }
+    fn snapshot(&mut self) -> Vec<Change> {
+        self.snapshot()
+    }
 }
 
 /// How far an INVITE of ours is from being cancelled.
@@ -184,10 +239,15 @@ enum Ringing {
     Unwanted,
 }
 
-/// Focus and switch, wired together.
-pub struct Service<C, S> {
+/// Focus, switch and store, wired together.
+pub struct Service<C, S, L> {
     core: C,
     switch: S,
+    ledger: L,
+    /// What must not be told before this batch of changes is kept.
+    owed: Ticket,
+    /// What waits for that, in order.
+    held: VecDeque<(Ticket, Output)>,
     notices: Receiver<Notice>,
     statistics: &'static Statistics,
     counted_at: Moment,
@@ -201,17 +261,21 @@ pub struct Service<C, S> {
     caused: VecDeque<Input>,
 }
 
-impl<C: Core, S: Switch> Service<C, S> {
+impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// A service that has seen nothing yet. `notices` is where the switch sends.
     pub fn new(
         core: C,
         switch: S,
+        ledger: L,
         notices: Receiver<Notice>,
         statistics: &'static Statistics,
     ) -> Self {
         Self {
             core,
             switch,
+            ledger,
+            owed: 0,
+            held: VecDeque::new(),
             notices,
             statistics,
             counted_at: Moment::from_epoch(Duration::ZERO),
@@ -253,6 +317,11 @@ impl<C: Core, S: Switch> Service<C, S> {
 
     /// Takes what the switch said and what has become due.
     pub fn turn(&mut self, now: Moment, host: &mut dyn Host) {
+        self.release(now, host);
+        if self.ledger.wants_everything() {
+            let everything = self.core.snapshot();
+            self.owed = self.ledger.rewrite(everything);
+        }
         for _ in 0..NOTICES_A_TURN {
             let Ok(notice) = self.notices.try_recv() else {
                 break;
@@ -277,20 +346,26 @@ impl<C: Core, S: Switch> Service<C, S> {
         }
     }
 
-    /// Begins the end: every dialog and subscription is told. Keep turning until
-    /// [`Service::is_idle`] or for [`STOP_GRACE`], then call [`Service::finish`].
+    /// Begins the end: every dialog and subscription is told, unless the next run will take
+    /// them up. Keep turning until [`Service::is_idle`] or for [`STOP_GRACE`], then call
+    /// [`Service::finish`].
     pub fn stop(&mut self, now: Moment, host: &mut dyn Host) {
-        self.feed(now, Input::Stop, host);
+        let input = match self.ledger.is_safe() {
+            true => Input::Suspend,
+            false => Input::Stop,
+        };
+        self.feed(now, input, host);
     }
 
     /// Whether no dialog, subscription or request is left.
     pub fn is_idle(&self) -> bool {
-        self.core.is_idle()
+        self.core.is_idle() && self.held.is_empty() && self.ledger.settled() >= self.owed
     }
 
-    /// Stops the switch.
+    /// Stops switch and store.
     pub fn finish(&mut self) {
         self.switch.stop();
+        self.ledger.stop();
     }
 
     fn feed(&mut self, now: Moment, input: Input, host: &mut dyn Host) {
@@ -305,13 +380,43 @@ impl<C: Core, S: Switch> Service<C, S> {
     fn perform(&mut self, host: &mut dyn Host) {
         while let Some(output) = self.core.poll() {
             match output {
-                Output::Store(_) => {}
-                Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
-                Output::Send(request) => self.send(&request, host),
-                Output::Cancel(request) => self.cancel(request, host),
+                Output::Store(changes) => self.owed = self.ledger.write(changes),
                 Output::Order(order) => self.switch.order(order),
                 Output::Log(line) => host.log(&line),
+                // Who is refused is promised nothing.
+                Output::Reply(transaction, reply) if reply.code >= 300 => {
+                    self.reply(transaction, &reply, host);
+                }
+                output if self.must_wait() => self.held.push_back((self.owed, output)),
+                output => self.tell(output, host),
             }
+        }
+    }
+
+    /// What others hear of a change, they hear after it is kept; and in order.
+    fn must_wait(&self) -> bool {
+        !self.held.is_empty() || self.ledger.settled() < self.owed
+    }
+
+    /// Tells what has waited long enough.
+    fn release(&mut self, now: Moment, host: &mut dyn Host) {
+        let settled = self.ledger.settled();
+        while self.held.front().is_some_and(|(owed, _)| *owed <= settled) {
+            if let Some((_, output)) = self.held.pop_front() {
+                self.tell(output, host);
+            }
+        }
+        while let Some(input) = self.caused.pop_front() {
+            self.feed(now, input, host);
+        }
+    }
+
+    fn tell(&mut self, output: Output, host: &mut dyn Host) {
+        match output {
+            Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
+            Output::Send(request) => self.send(&request, host),
+            Output::Cancel(request) => self.cancel(request, host),
+            Output::Store(_) | Output::Order(_) | Output::Log(_) => {}
         }
     }
 
@@ -408,7 +513,7 @@ impl<C: Core, S: Switch> Service<C, S> {
     }
 }
 
-impl<C: Core, S: Switch> Service<C, S> {
+impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn count_focus(&mut self) {
         let totals = self.core.totals();
         let before = std::mem::replace(&mut self.counted_focus, totals);

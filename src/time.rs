@@ -32,6 +32,16 @@ impl Moment {
         Self(Duration::from_nanos(nanos))
     }
 
+    /// The moment without what is less than a millisecond.
+    pub fn in_millis(self) -> Moment {
+        Self(Duration::from_millis(self.millis()))
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub fn millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Time from `earlier` to this moment; zero when `earlier` is later.
     pub fn saturating_since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)

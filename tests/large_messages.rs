@@ -57,6 +57,7 @@ impl Rig {
             own_uri: format!("msrp://{}/{name};tcp", self.address),
             user: user.clone(),
             display: String::new(),
+            nickname: None,
             uris: vec![user],
             setup: Setup::Passive,
             peer: Peer {

@@ -180,6 +180,29 @@ fn focus_and_switch_know_only_the_control_vocabulary_of_each_other() {
 }
 
 #[test]
+fn the_store_knows_records_and_no_more_of_the_focus() {
+    forbid(
+        &["store"],
+        &[
+            "crate::switch",
+            "crate::net",
+            "crate::host",
+            "crate::bridge",
+            "crate::service",
+            "crate::remote",
+        ],
+    );
+    forbid(
+        &["focus", "switch", "wire", "net", "remote", "host", "bridge"],
+        &["rusqlite"],
+    );
+    forbid(
+        &["focus", "switch", "wire", "net", "remote"],
+        &["crate::store"],
+    );
+}
+
+#[test]
 fn net_knows_no_conference_rules() {
     forbid(
         &["net"],

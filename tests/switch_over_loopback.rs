@@ -86,6 +86,7 @@ fn admission(address: SocketAddr, room: &str, name: &str) -> Admission {
         own_uri: format!("msrp://{address}/{name};tcp"),
         user: user.clone(),
         display: String::new(),
+        nickname: None,
         uris: vec![user],
         setup: Setup::Passive,
         peer: Peer {

@@ -241,6 +241,7 @@ fn admission(address: SocketAddr, room: usize, member: usize) -> Admission {
         },
         user: user.clone(),
         display: String::new(),
+        nickname: None,
         uris: vec![user],
         setup: Setup::Passive,
         peer: Peer {

@@ -43,6 +43,11 @@ impl Focus {
             Some(number) => (anonymous_uri(number), String::new()),
             None => (endpoint.user.clone(), endpoint.display.clone()),
         };
+        let nickname = self
+            .conferences
+            .get(&endpoint.room)
+            .and_then(|conference| conference.participants.get(&endpoint.user))
+            .and_then(|participant| participant.nickname.clone());
         let (setup, mut peer) = match &endpoint.media.theirs {
             Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
             None => (Setup::Passive, silent_peer()),
@@ -60,6 +65,7 @@ impl Focus {
             uris: vec![user.clone()],
             user,
             display,
+            nickname,
             setup,
             peer,
         })
@@ -107,6 +113,7 @@ impl Focus {
                 if let Some(id) = self.sessions.get(&session).copied() {
                     let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
                     self.abandon(now, id, refusal.because("the switch takes nobody in"));
+                    self.renewal_refused(now, id);
                 }
             }
             Notice::Bound { session, .. } => {
@@ -122,7 +129,10 @@ impl Focus {
                 user,
                 nickname,
             } => self.nickname(now, &room, &user, nickname),
-            Notice::Connected { .. } => self.present_sessions(),
+            Notice::Connected { run } => {
+                self.run = Some(run);
+                self.present_sessions();
+            }
             Notice::Disconnected => {}
             Notice::Reconciled { room, sessions } => self.reconciled(now, &room, sessions),
         }
@@ -140,6 +150,7 @@ impl Focus {
             return;
         };
         self.timers.disarm(endpoint.admission_timer.take());
+        endpoint.run = self.run;
         let Some(answering) = endpoint.answering.take() else {
             return;
         };
@@ -192,16 +203,14 @@ impl Focus {
             return;
         };
         let revision = conference.revision + 1;
-        let named = conference
-            .participants
-            .iter_mut()
-            .find(|(uri, participant)| {
-                // The switch knows who wants privacy by the anonymous URI alone.
-                participant
-                    .anonymous
-                    .map_or(*uri == user, |number| anonymous_uri(number) == *user)
-            });
-        let Some((_, participant)) = named else {
+        let named = conference.participants.iter().find(|(uri, participant)| {
+            // The switch knows who wants privacy by the anonymous URI alone.
+            participant
+                .anonymous
+                .map_or(*uri == user, |number| anonymous_uri(number) == *user)
+        });
+        let named = named.map(|(uri, _)| uri.clone());
+        let Some(participant) = named.and_then(|uri| conference.participants.get_mut(&uri)) else {
             return;
         };
         if participant.nickname == nickname {

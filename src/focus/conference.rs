@@ -1,6 +1,6 @@
 //! Conferences, their participants and the endpoints these talk from.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::dialog::Dialog;
@@ -12,9 +12,10 @@ use super::publication::Publications;
 use super::roster::Written;
 use super::session_timer::{Agreement, SessionTimer};
 use super::timers::TimerKey;
+use super::tracked::Tracked;
 use super::watchers::Watchers;
 use super::{RequestId, TransactionId};
-use crate::control::{RoomUri, SessionId, UserUri};
+use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::time::Moment;
 use crate::wire::conference_info::{DisconnectionMethod, MediaStatus};
 use crate::wire::resource_lists::Recipient;
@@ -71,11 +72,11 @@ pub(super) struct Conference {
     /// What the INVITE that made it said it is about.
     pub(super) identity: Identity,
     /// Who left by BYE, where the conference has a Contribution-ID.
-    pub(super) left: HashSet<UserUri>,
+    pub(super) left: BTreeSet<UserUri>,
     /// Who made it by joining first; nobody made a configured room.
     pub(super) creator: Option<UserUri>,
     /// Who is in, by address of record.
-    pub(super) participants: BTreeMap<UserUri, Participant>,
+    pub(super) participants: Tracked<UserUri, Participant>,
     /// Parties on their way in.
     pub(super) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
@@ -190,6 +191,8 @@ pub(super) struct Endpoint {
     pub(super) media: Media,
     /// The session at the switch; `None` after a loss.
     pub(super) session: Option<SessionId>,
+    /// The run of the switch that admitted the session.
+    pub(super) run: Option<SwitchRun>,
     /// An INVITE of the peer that has no final answer yet.
     pub(super) answering: Option<Answering>,
     /// Our offer stands in the 2xx: the ACK brings the answer.
@@ -243,9 +246,9 @@ impl Conference {
             locked: policy.locked,
             policy,
             identity: Identity::default(),
-            left: HashSet::new(),
+            left: BTreeSet::new(),
             creator: None,
-            participants: BTreeMap::new(),
+            participants: Tracked::default(),
             invitations: BTreeMap::new(),
             joining: 0,
             departures: Vec::new(),

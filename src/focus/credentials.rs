@@ -94,7 +94,7 @@ impl Focus {
             // The dialog has gone, and nothing else is sent in it.
             Purpose::Farewell => return Some(sent + 1),
             Purpose::Notify(id) => &mut self.subscriptions.get_mut(&id)?.dialog,
-            Purpose::Refresh(id) => &mut self.endpoints.get_mut(&id)?.dialog,
+            Purpose::Refresh(id) | Purpose::Renewal(id) => &mut self.endpoints.get_mut(&id)?.dialog,
             Purpose::Report(id) => self.referral_dialog(id)?,
             Purpose::Invitation(of) => {
                 let invitation = self.invitation(of).filter(|it| it.request == Some(id))?;

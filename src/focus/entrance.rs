@@ -39,16 +39,24 @@ impl Focus {
         if let Some(conference) = self.conferences.get(room) {
             return Some(Arc::clone(&conference.policy));
         }
-        // What management decided while we ran counts more than the configuration.
-        if let Some(entry) = self.kept_rooms.find(room) {
-            return Some(Policy::of_entry(&entry, most));
+        if let Some(policy) = self.ruled(room) {
+            return Some(policy);
         }
-        if let Some(policy) = self.rooms.get(room).or_else(|| self.factories.get(room)) {
+        if let Some(policy) = self.factories.get(room) {
             return Some(Arc::clone(policy));
         }
         create
             .unwrap_or(self.config.adhoc)
             .then(|| Policy::adhoc(room, most))
+    }
+
+    /// The rules that management or the configuration has for a room. What management decided
+    /// while we ran counts more.
+    pub(super) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
+        let kept = self.kept_rooms.find(room);
+        let most = self.config.max_participants;
+        kept.map(|entry| Policy::of_entry(&entry, most))
+            .or_else(|| self.rooms.get(room).cloned())
     }
 
     /// Checks an INVITE outside any dialog.

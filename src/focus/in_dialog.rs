@@ -161,6 +161,21 @@ impl Focus {
         }
     }
 
+    /// The peer's answer to an offer with a new path: the switch learns who it is.
+    pub(super) fn amend_renewed(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        answer: Description,
+        accepted: Accepted,
+    ) {
+        self.take_description(now, id, Some((answer, accepted)));
+        if let Some(admission) = self.admission(id) {
+            self.check_certificate(id, &admission.peer.fingerprints);
+            self.order(Order::Amend(Box::new(admission)));
+        }
+    }
+
     /// What the peer said last; the roster shows which way content flows.
     fn take_description(
         &mut self,

@@ -168,6 +168,7 @@ impl Focus {
             own_uri: media.local.own_uri.clone(),
             user: invitation.user.clone(),
             display: String::new(),
+            nickname: None,
             uris: vec![invitation.user.clone()],
             setup: Setup::Passive,
             peer: silent_peer(),
@@ -235,8 +236,7 @@ impl Focus {
         let role = conference.policy.role(&user);
         conference
             .participants
-            .entry(user.clone())
-            .or_insert_with(|| Participant::new(String::new(), role, 0));
+            .get_or_insert_with(&user, || Participant::new(String::new(), role, 0));
         conference.change_user(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring);

@@ -158,6 +158,7 @@ impl Focus {
             self.invitation_failed(now, id, 488, None);
             return;
         };
+        let run = self.run;
         let endpoint_id = EndpointId(self.next_id());
         let Some(invitation) = self.invitation(id) else {
             return;
@@ -178,6 +179,7 @@ impl Focus {
             entity: invitation.entity.clone(),
             dialog: invitation.dialog.clone(),
             session: Some(session.clone()),
+            run,
             answering: None,
             answer_due: false,
             media: Media {

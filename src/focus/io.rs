@@ -96,6 +96,9 @@ pub enum Input {
     Deadline,
     /// The host stops: end every dialog and subscription.
     Stop,
+    /// The host stops, and the next run will restore what is kept: everything is kept as it
+    /// is, and nobody is told.
+    Suspend,
 }
 
 /// A request of ours, until its outcome.

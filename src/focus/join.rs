@@ -93,6 +93,7 @@ impl Focus {
             dialog,
             answering: None,
             session: Some(session),
+            run: None,
             answer_due: offer.is_none(),
             media: Media {
                 local,
@@ -219,13 +220,10 @@ impl Focus {
         let Entrance {
             room, policy, user, ..
         } = entrance;
-        let conference = self
-            .conferences
-            .entry(room.clone())
-            .or_insert_with(|| Conference {
-                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
-                ..Conference::new(room.clone(), Arc::clone(policy))
-            });
+        let conference = self.conferences.get_or_insert_with(room, || Conference {
+            creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+            ..Conference::new(room.clone(), Arc::clone(policy))
+        });
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
@@ -254,8 +252,9 @@ impl Focus {
         let is_new = !conference.participants.contains_key(&endpoint.user);
         let participant = conference
             .participants
-            .entry(endpoint.user.clone())
-            .or_insert_with(|| Participant::new(endpoint.display.clone(), endpoint.role, revision));
+            .get_or_insert_with(&endpoint.user, || {
+                Participant::new(endpoint.display.clone(), endpoint.role, revision)
+            });
         if participant.display.is_empty() {
             participant.display = endpoint.display.clone();
         }

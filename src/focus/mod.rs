@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use regex_lite::Regex;
 
-use crate::control::{Order, RoomUri, SessionId};
+use crate::control::{Order, RoomUri, SessionId, SwitchRun};
 use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
 use crate::time::Moment;
@@ -45,6 +45,7 @@ mod reconcile;
 pub mod record;
 mod referral;
 mod refusal;
+mod renew;
 mod request;
 mod rooms;
 mod roster;
@@ -53,6 +54,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod tracked;
 mod turns;
 mod view;
 mod watchers;
@@ -74,9 +76,12 @@ use first_seen::FirstSeen;
 use invitation::InvitationId;
 use policy::Policy;
 use publication::PublicationId;
+use record::Counters;
 use referral::{Referral, ReferralId};
+use refusal::Refusal;
 use subscription::{Subscription, SubscriptionId};
 use timers::{Timer, TimerKey, Timers};
+use tracked::Tracked;
 use turns::{Budget, Turns};
 
 /// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
@@ -152,6 +157,7 @@ enum Purpose {
     Farewell,
     Notify(SubscriptionId),
     Refresh(EndpointId),
+    Renewal(EndpointId),
     Invitation(InvitationId),
     Report(ReferralId),
 }
@@ -160,7 +166,7 @@ impl Purpose {
     /// Longer than the host may take to tell how it ended.
     fn patience(self) -> Duration {
         match self {
-            Self::Invitation(_) => INVITE_TIMEOUT,
+            Self::Invitation(_) | Self::Renewal(_) => INVITE_TIMEOUT,
             _ => OUTCOME_TIMEOUT,
         }
     }
@@ -184,9 +190,9 @@ pub struct Focus {
     factories: HashMap<RoomUri, Arc<Policy>>,
     /// Rooms that management made.
     kept_rooms: Box<dyn Rooms>,
-    conferences: HashMap<RoomUri, Conference>,
-    endpoints: HashMap<EndpointId, Endpoint>,
-    subscriptions: HashMap<SubscriptionId, Subscription>,
+    conferences: Tracked<RoomUri, Conference>,
+    endpoints: Tracked<EndpointId, Endpoint>,
+    subscriptions: Tracked<SubscriptionId, Subscription>,
     /// The room of every publication.
     publications: HashMap<PublicationId, RoomUri>,
     dialogs: HashMap<DialogKey, Usage>,
@@ -214,6 +220,13 @@ pub struct Focus {
     fingerprint: Option<Fingerprint>,
     first_seen: FirstSeen,
     allowance: Allowance,
+    /// The run of the switch that was met last.
+    run: Option<SwitchRun>,
+    /// Endpoints whose session ended with its switch, and since when they wait.
+    renewals: VecDeque<EndpointId>,
+    renewals_since: Option<Moment>,
+    /// How counters are kept.
+    counters: Counters,
     /// NOTIFYs that are due.
     turns: Turns,
     budget: Budget,
@@ -223,6 +236,8 @@ pub struct Focus {
     outputs: VecDeque<Output>,
     totals: Totals,
     stopping: bool,
+    /// The host stops, and the next run goes on from here: nobody is told anything.
+    suspended: bool,
 }
 
 impl Focus {
@@ -239,9 +254,9 @@ impl Focus {
             kept_rooms: Box::new(MemoryRooms::default()),
             config,
             entropy,
-            conferences: HashMap::new(),
-            endpoints: HashMap::new(),
-            subscriptions: HashMap::new(),
+            conferences: Tracked::default(),
+            endpoints: Tracked::default(),
+            subscriptions: Tracked::default(),
             publications: HashMap::new(),
             dialogs: HashMap::new(),
             calls: HashMap::new(),
@@ -259,17 +274,23 @@ impl Focus {
             fingerprint: None,
             first_seen: FirstSeen::default(),
             allowance: Allowance::default(),
+            run: None,
+            renewals: VecDeque::new(),
+            renewals_since: None,
+            counters: Counters::Leased,
             turns: Turns::default(),
             last_id: 0,
             last_anonymous: 0,
             outputs: VecDeque::new(),
             totals: Totals::default(),
             stopping: false,
+            suspended: false,
         }
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Moment, input: Input) {
+        let position = self.outputs.len();
         let is_turn = matches!(input, Input::Deadline | Input::Stop);
         match input {
             Input::Request(arrival) => self.request(now, *arrival),
@@ -284,12 +305,21 @@ impl Focus {
             Input::Notice(notice) => self.notice(now, notice),
             Input::Deadline => {}
             Input::Stop => self.stop(now),
+            Input::Suspend => self.suspend(now),
         }
+        if !self.suspended {
+            self.keep_time(now, is_turn);
+        }
+        self.tell_changes(position);
+    }
+
+    fn keep_time(&mut self, now: Moment, is_turn: bool) {
         while let Some(timer) = self.timers.due(now) {
             self.fire(now, timer);
         }
         // Whatever comes in between is not delayed by who is to be notified.
         if is_turn {
+            self.renew_some(now);
             self.notify_some(now);
         }
     }
@@ -301,7 +331,11 @@ impl Focus {
 
     /// When to come back with [`Input::Deadline`] at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        let turn = self.turns.since().map(|since| {
+        if self.suspended {
+            return None;
+        }
+        let waiting = [self.turns.since(), self.renewals_since];
+        let turn = waiting.into_iter().flatten().min().map(|since| {
             let free = self.budget.free_at();
             free.map_or(since, |free| free.max(since))
         });
@@ -310,7 +344,8 @@ impl Focus {
 
     /// Whether nothing is left: no dialog, subscription or request under way.
     pub fn is_idle(&self) -> bool {
-        self.dialogs.is_empty() && self.requests.is_empty() && self.outputs.is_empty()
+        let over = self.dialogs.is_empty() && self.requests.is_empty();
+        (over || self.suspended) && self.outputs.is_empty()
     }
 
     /// What has happened since the start.
@@ -339,6 +374,7 @@ impl Focus {
             Timer::Ack(id) => self.ack_timed_out(now, id),
             Timer::Rejoin(id) => self.rejoin_timed_out(now, id),
             Timer::Refresh(id) => self.refresh(now, id),
+            Timer::Renewal(id) => self.renew(now, id),
             Timer::SessionExpiry(id) => self.session_expired(now, id),
             Timer::Invitation(id) => self.invitation_timed_out(now, id),
             Timer::Report(id) => self.send_report(now, id),
@@ -375,6 +411,7 @@ impl Focus {
             Purpose::Farewell => {}
             Purpose::Notify(id) => self.notified(now, id, request, code, response),
             Purpose::Refresh(id) => self.refreshed(now, id, code, response),
+            Purpose::Renewal(id) => self.renewed(now, id, code, response),
             Purpose::Invitation(id) => {
                 self.invitation_outcome(now, id, request, code, response);
             }
@@ -404,6 +441,23 @@ impl Focus {
         for room in rooms {
             self.end_conference(now, &room);
         }
+    }
+
+    /// Leaves everything to the next run but what it cannot take up: INVITEs without an
+    /// answer, in both directions.
+    fn suspend(&mut self, now: Moment) {
+        self.stopping = true;
+        self.suspended = true;
+        let waiting: Vec<_> = self.answering.values().copied().collect();
+        for id in waiting {
+            self.abandon(now, id, Refusal::new(503));
+        }
+        let invitations: Vec<_> = self.invitations.keys().copied().collect();
+        for id in invitations {
+            self.withdraw_invitation(now, id);
+        }
+        self.counters = Counters::Exact;
+        self.touch_counters();
     }
 
     fn track(&mut self, key: DialogKey, usage: Usage) {

@@ -32,6 +32,9 @@ impl Focus {
         incoming: &Incoming,
         room: RoomUri,
     ) -> Verdict<()> {
+        if self.stopping {
+            return Err(Refusal::new(503).because("shutting down"));
+        }
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;

@@ -5,6 +5,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 use crate::control::{Peer, Setup};
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sdp::{Attribute, Description, Media};
@@ -46,50 +48,52 @@ impl Terms {
 }
 
 /// What a usable description says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Accepted {
     /// Which `m=` section.
-    pub(super) index: usize,
+    pub index: usize,
     /// What the switch must know.
-    pub(super) peer: Peer,
+    pub peer: Peer,
     /// Our side of a=setup.
-    pub(super) setup: Setup,
+    pub setup: Setup,
     /// The stream runs over TLS.
-    pub(super) secure: bool,
+    pub secure: bool,
     /// Both sides do CEMA (RFC 6714).
-    pub(super) cema: bool,
+    pub cema: bool,
 }
 
 /// What our description says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Local {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Local {
     /// Host of `own_uri`, IPv6 in brackets.
-    pub(super) host: String,
+    pub host: String,
     /// Port of `own_uri`.
-    pub(super) port: u16,
+    pub port: u16,
     /// The MSRP URI of this session.
-    pub(super) own_uri: String,
+    pub own_uri: String,
     /// The stream runs over TLS.
-    pub(super) secure: bool,
+    pub secure: bool,
     /// Of our certificate (RFC 8122), where the stream runs over TLS.
-    pub(super) fingerprint: Option<Fingerprint>,
+    pub fingerprint: Option<Fingerprint>,
     /// Largest message we take, octets.
-    pub(super) max_size: u64,
+    pub max_size: u64,
     /// `a=chatroom:nickname` (RFC 7701 §8; the token is singular on the wire, row G09).
-    pub(super) nicknames: bool,
+    pub nicknames: bool,
     /// `a=chatroom:private-messages`.
-    pub(super) private_messages: bool,
+    pub private_messages: bool,
     /// Who takes text/plain and no message/cpim is let in.
-    pub(super) plain_text: bool,
+    pub plain_text: bool,
     /// The peer only reads.
-    pub(super) observer: bool,
+    pub observer: bool,
 }
 
 /// The `o=` line: one session id, a version that grows with each change (RFC 3264 §8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) session: u64,
-    pub(super) version: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// Its session id.
+    pub session: u64,
+    /// Its version.
+    pub version: u64,
 }
 
 /// Our answer: the accepted stream, every other one refused in its place (RFC 3264 §6).

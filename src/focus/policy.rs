@@ -9,7 +9,7 @@ use crate::control::{RoomUri, UserUri};
 
 /// What somebody is in a conference.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub enum Role {
     /// Reads only (`a=recvonly` seen from it).
@@ -135,6 +135,28 @@ impl Policy {
             plain_text: entry.plain_text,
             about: entry.about.clone(),
         })
+    }
+
+    /// The rules as an entry for a room.
+    pub(super) fn entry(&self, uri: RoomUri) -> RoomEntry {
+        RoomEntry {
+            uri,
+            max_participants: Some(self.max_participants),
+            nicknames: self.nicknames,
+            private_messages: self.private_messages,
+            subscribe_participants_only: self.subscribe_participants_only,
+            moderators: self.moderators.clone(),
+            observers: self.observers.clone(),
+            allow: self.allow.clone(),
+            deny: self.deny.clone(),
+            locked: self.locked,
+            one_device: self.one_device,
+            only_moderators_invite: self.only_moderators_invite,
+            lifetime: self.lifetime,
+            only_tls: self.only_tls,
+            plain_text: self.plain_text,
+            about: self.about.clone(),
+        }
     }
 
     /// The policy of an ad hoc room.

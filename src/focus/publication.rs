@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::conference::Conference;
 use super::notifier::check_package;
+use super::record::{PublicationRecord, Record};
 use super::refusal::{Refusal, Verdict, no_room};
 use super::request::{Incoming, capabilities, contact, identity};
 use super::timers::{Timer, TimerKey};
+use super::tracked::Tracked;
 use super::{Focus, Role, TAG_LENGTH};
 use crate::control::{RoomUri, UserUri};
 use crate::entropy::token;
@@ -29,13 +33,16 @@ pub(super) struct PublicationId(pub(super) u64);
 
 /// What one publisher said.
 #[derive(Debug)]
-struct Publication {
+pub(super) struct Publication {
     /// Its entity tag, new after every success (RFC 3903 §6).
-    tag: String,
-    publisher: UserUri,
-    octets: usize,
+    pub(super) tag: String,
+    pub(super) publisher: UserUri,
+    /// About everything, not only about the publisher.
+    pub(super) unlimited: bool,
+    /// As it was published.
+    pub(super) document: Bytes,
     says: Statement,
-    expiry: TimerKey,
+    pub(super) expiry: TimerKey,
 }
 
 /// The parts of a document that publications may fill. Anything else in one is passed over:
@@ -53,7 +60,7 @@ struct Statement {
 /// The publications of one conference.
 #[derive(Debug, Default)]
 pub(super) struct Publications {
-    all: BTreeMap<PublicationId, Publication>,
+    pub(super) all: Tracked<PublicationId, Publication>,
     /// What they say together; of two that speak of the same the later one counts.
     together: Statement,
     /// The revision of the last change of each user in it.
@@ -89,14 +96,15 @@ impl Focus {
             (Some(id), _) if expires.is_zero() => self.unpublish(now, room, id),
             (Some(id), None) => self.keep_publication(now, room, id, &tag, expires),
             (known, Some(says)) => {
-                let octets = request.body.len();
-                self.check_space(room, &publisher, known, octets)?;
+                let document = request.body.clone();
+                self.check_space(room, &publisher, known, document.len())?;
                 let id = known.unwrap_or(PublicationId(self.next_id()));
                 let expiry = self.timers.arm(now + expires, Timer::Publication(id));
                 let publication = Publication {
                     tag: tag.clone(),
                     publisher,
-                    octets,
+                    unlimited,
+                    document,
                     says,
                     expiry,
                 };
@@ -156,7 +164,7 @@ impl Focus {
             all.filter(|(id, _)| Some(**id) != replaced)
                 .map(|(_, known)| known)
         };
-        let taken: usize = others().map(|known| known.octets).sum();
+        let taken: usize = others().map(|known| known.document.len()).sum();
         if taken + octets > MAX_OCTETS {
             return Err(Refusal::new(413).because("the room has no space for this publication"));
         }
@@ -256,6 +264,31 @@ impl Focus {
 }
 
 impl Conference {
+    /// Takes up a publication of an earlier run; false when it says nothing any more.
+    pub(super) fn restore_publication(
+        &mut self,
+        id: PublicationId,
+        record: PublicationRecord,
+        expiry: TimerKey,
+    ) -> bool {
+        let Ok(document) = info::Document::read(&record.document) else {
+            return false;
+        };
+        let kept = Record::Publication(record.clone());
+        let publication = Publication {
+            says: Statement::of_document(document, &record.publisher, record.unlimited),
+            tag: record.tag,
+            publisher: record.publisher,
+            unlimited: record.unlimited,
+            document: record.document.into(),
+            expiry,
+        };
+        self.publications.all.insert(id, publication);
+        self.publications.all.kept_as(id, &kept);
+        self.merge_publications();
+        true
+    }
+
     /// Makes one statement of all; subscribers are told what has changed by it.
     fn merge_publications(&mut self) {
         let revision = self.change();

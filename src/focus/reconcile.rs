@@ -1,19 +1,26 @@
 //! A switch has come (back): the focus names the sessions it believes in, and takes what it
 //! missed from the answers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::Focus;
-use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing};
+use super::view::shown_uri;
+use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, UserUri};
 use crate::time::Moment;
 
 impl Focus {
     pub(super) fn present_sessions(&mut self) {
-        let mut rooms: HashMap<RoomUri, Vec<SessionId>> = HashMap::new();
+        let mut rooms: BTreeMap<RoomUri, Vec<SessionId>> = BTreeMap::new();
         for (session, id) in &self.sessions {
             if let Some(endpoint) = self.endpoints.get(id) {
                 let sessions = rooms.entry(endpoint.room.clone()).or_default();
                 sessions.push(session.clone());
+            }
+        }
+        // Parties that ring may answer as long as their session waits for them.
+        for (session, id) in &self.dialing {
+            if let Some(room) = self.invitations.get(id) {
+                rooms.entry(room.clone()).or_default().push(session.clone());
             }
         }
         for room in self.conferences.keys() {
@@ -28,16 +35,32 @@ impl Focus {
 
     pub(super) fn reconciled(&mut self, now: Moment, room: &RoomUri, stands: Vec<Stand>) {
         for stand in stands {
-            if stand.standing == Standing::Gone {
-                self.lost(now, &stand.session, LossCause::Disconnected);
-                continue;
-            }
-            let id = self.sessions.get(&stand.session);
-            let endpoint = id.and_then(|id| self.endpoints.get(id));
-            let Some(user) = endpoint.map(|endpoint| endpoint.user.clone()) else {
+            let Some(id) = self.sessions.get(&stand.session).copied() else {
                 continue;
             };
-            self.nickname(now, room, &user, stand.nickname);
+            let Some(endpoint) = self.endpoints.get(&id) else {
+                continue;
+            };
+            let waits = endpoint.answering.is_some();
+            let outlived = endpoint.run != self.run && !waits;
+            let unknown = endpoint.media.theirs.is_none() && endpoint.ack_timer.is_none();
+            if stand.standing == Standing::Gone && outlived {
+                self.outlived(now, id);
+            } else if stand.standing == Standing::Gone {
+                self.lost(now, &stand.session, LossCause::Disconnected);
+            } else if unknown && !waits && endpoint.inviting.is_none() {
+                // The ACK with its answer came while nobody was here.
+                self.end_session(id);
+                self.outlived(now, id);
+            } else {
+                let participant = self
+                    .conferences
+                    .get(room)
+                    .and_then(|conference| conference.participants.get(&endpoint.user));
+                let anonymous = participant.and_then(|participant| participant.anonymous);
+                let shown = UserUri::new(shown_uri(&endpoint.user, anonymous));
+                self.nickname(now, room, &shown, stand.nickname);
+            }
         }
     }
 }

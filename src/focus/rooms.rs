@@ -52,10 +52,8 @@ impl Rooms for MemoryRooms {
 
 impl Focus {
     /// Looks rooms up there from now on.
-    #[must_use]
-    pub fn with_rooms(mut self, rooms: Box<dyn Rooms>) -> Self {
+    pub fn use_rooms(&mut self, rooms: Box<dyn Rooms>) {
         self.kept_rooms = rooms;
-        self
     }
 
     /// The rooms that management made.
@@ -69,7 +67,7 @@ impl Focus {
         let room = entry.uri.clone();
         let policy = Policy::of_entry(&entry, self.config.max_participants);
         self.kept_rooms.keep(&entry);
-        let change = Change::Put(Record::Room(entry));
+        let change = Change::Put(Record::Room(Box::new(entry)));
         self.outputs.push_back(Output::Store(vec![change]));
         if let Some(conference) = self.conferences.get_mut(&room) {
             conference.policy = policy;

@@ -1,12 +1,13 @@
 //! The conference as a conference-info document: everything, or what changed.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::conference::{Conference, Departure, Endpoint, EndpointId, Participant};
 use super::document_cache::{Rendering, Scope};
 use super::invitation::{Invitation, InvitationId};
 use super::publication::{self, Publications};
+use super::tracked::Tracked;
 use super::view::{shown_endpoint, shown_name, shown_uri};
 use crate::control::{RoomUri, UserUri};
 use crate::time::Moment;
@@ -47,7 +48,7 @@ impl Seen {
     }
 }
 
-pub(super) type Endpoints = HashMap<EndpointId, Endpoint>;
+pub(super) type Endpoints = Tracked<EndpointId, Endpoint>;
 
 /// A user's element as it was written last, masked and unmasked.
 #[derive(Debug, Default)]
@@ -125,7 +126,7 @@ pub(super) fn full(
     let devices = Devices::new(endpoints, &conference.invitations, &conference.publications);
     let mut elements: Vec<_> = conference
         .participants
-        .iter_mut()
+        .iter_mut_unmarked()
         .filter(|(uri, participant)| view.lists(uri, participant.role))
         .map(|(uri, participant)| element(uri, participant, &devices, view))
         .collect();
@@ -150,7 +151,7 @@ pub(super) fn partial(
     let mut elements = Vec::new();
     let devices = Devices::new(endpoints, &conference.invitations, &conference.publications);
     let mut gone = gone(&conference.departures, view, seen);
-    for (uri, participant) in &mut conference.participants {
+    for (uri, participant) in conference.participants.iter_mut_unmarked() {
         if !view.lists(uri, participant.role) {
             continue;
         }

@@ -187,6 +187,19 @@ impl Focus {
         self.dismiss_as(now, id, DisconnectionMethod::Failed);
     }
 
+    /// The timer goes on as the peer's 2xx to our re-INVITE says.
+    pub(super) fn renew_agreement(&mut self, now: Moment, id: EndpointId, response: &Response) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let ours = self.config.session_expires;
+        let agreement = match &endpoint.session_timer {
+            Some(timer) => timer.agreement.renewed(response),
+            None => Agreement::accepted(response, ours),
+        };
+        self.start_session_timer(now, id, agreement);
+    }
+
     /// Sends our refresh: UPDATE without body, or the re-INVITE that changes nothing.
     pub(super) fn refresh(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.endpoints.get(&id) else {

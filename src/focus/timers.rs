@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Rejoin(EndpointId),
     /// We refresh the session now (RFC 4028 §10).
     Refresh(EndpointId),
+    /// The endpoint may be called again after a re-INVITE that failed for now.
+    Renewal(EndpointId),
     /// Nobody has refreshed the session.
     SessionExpiry(EndpointId),
     /// The invited party has not dialled in.
@@ -50,6 +52,13 @@ pub(super) struct TimerKey(Moment, u64);
 pub(super) struct Timers {
     armed: BTreeMap<TimerKey, Timer>,
     sequence: u64,
+}
+
+impl TimerKey {
+    /// When it is due.
+    pub(super) fn at(self) -> Moment {
+        self.0
+    }
 }
 
 impl Timers {

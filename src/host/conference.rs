@@ -13,7 +13,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::bridge::{Bridge, Buffer};
 use crate::control::{Notice, SwitchRun};
 use crate::entropy;
-use crate::focus::Focus;
+use crate::focus::record::Record;
+use crate::focus::{Focus, Rooms};
 use crate::host::fds::{self, Signals, Waker};
 use crate::host::{logging, start};
 use crate::log::{Level, Line};
@@ -22,6 +23,7 @@ use crate::parameters::{Settings, SwitchPlace};
 use crate::remote::Link;
 use crate::service::{Host, STOP_GRACE, Service, Switch};
 use crate::statistics;
+use crate::store::{self, Store};
 use crate::time::Clock;
 
 /// Frames taken in one turn, so that a flood of requests cannot keep the switch waiting.
@@ -36,6 +38,9 @@ pub(crate) enum StartError {
     /// The kernel refused a file descriptor.
     #[error("no file descriptors for the main loop: {0}")]
     Files(#[from] io::Error),
+    /// The database cannot be used, and shall be.
+    #[error("database {0}")]
+    Store(#[from] store::StoreError),
     /// The switch did not start.
     #[error(transparent)]
     Switch(#[from] crate::net::StartError),
@@ -58,7 +63,7 @@ pub(crate) enum Turn {
 /// The conference process.
 pub(crate) struct Conference<H> {
     host: H,
-    service: Service<Focus, Box<dyn Switch>>,
+    service: Service<Focus, Box<dyn Switch>, Option<Store>>,
     lines: Receiver<Line>,
     clock: Clock,
     bridge: &'static Bridge,
@@ -80,7 +85,7 @@ impl<H: Host> Conference<H> {
     /// # Errors
     /// A listener's address is taken, or the system lacks files or threads.
     pub(crate) fn start(
-        host: H,
+        mut host: H,
         settings: &Settings,
         bridge: &'static Bridge,
         pipe: RawFd,
@@ -91,13 +96,20 @@ impl<H: Host> Conference<H> {
         let waker = Waker::new()?;
         let (notices_in, notices) = unbounded();
         let (lines_in, lines) = unbounded();
+        let clock = Clock::start();
+        let mut focus = Focus::new(settings.focus.clone(), Box::new(entropy::System));
+        let opened = open_store(settings, &waker, &lines_in)?;
+        let store = opened.map(|(store, rooms, records)| {
+            focus.use_rooms(rooms);
+            focus.restore(clock.now(), records, &mut |socket| host.find_socket(socket));
+            store
+        });
         let switch = start_switch(settings, &waker, notices_in, lines_in)?;
-        let focus = Focus::new(settings.focus.clone(), Box::new(entropy::System));
         Ok(Self {
             host,
-            service: Service::new(focus, switch, notices, statistics::global()),
+            service: Service::new(focus, switch, store, notices, statistics::global()),
             lines,
-            clock: Clock::start(),
+            clock,
             bridge,
             buffer: Buffer::default(),
             signals,
@@ -195,6 +207,23 @@ impl<H: Host> Conference<H> {
         }
         end
     }
+}
+
+/// A store at work, rooms that management made, and what else was found.
+type Found = (Store, Box<dyn Rooms>, Vec<Record>);
+
+/// The store, unless everything is to be kept in memory.
+fn open_store(
+    settings: &Settings,
+    waker: &Waker,
+    lines: &Sender<Line>,
+) -> Result<Option<Found>, StartError> {
+    let Some(config) = settings.store.clone() else {
+        return Ok(None);
+    };
+    let waker = waker.clone();
+    let opened = store::open(config, lines.clone(), Arc::new(move || waker.wake()))?;
+    Ok(Some((opened.store, opened.rooms, opened.records)))
 }
 
 /// The switch in this process, or the link to the one outside.

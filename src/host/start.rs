@@ -11,6 +11,7 @@ use crate::log::Line;
 use crate::net;
 use crate::parameters::{Collected, Settings, SwitchPlace, Value};
 use crate::statistics;
+use crate::store::{self, OnError};
 
 /// How long an address may stay taken: the process of the last run may still be leaving.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
@@ -51,6 +52,14 @@ pub(crate) fn settings_and_bridge() -> Option<(Settings, Bridge)> {
     let settings = collected.settings().map_err(logging::error).ok()?;
     if settings.switch == SwitchPlace::Embedded {
         probe(&settings.net.listen).map_err(logging::error).ok()?;
+    }
+    if let Some(config) = &settings.store
+        && config.on_error == OnError::Refuse
+    {
+        let checked = store::check(config);
+        checked
+            .map_err(|error| logging::error(format_args!("database {error}")))
+            .ok()?;
     }
     let bridge = Bridge::new()
         .map_err(|error| logging::error(format_args!("no sockets for the workers: {error}")))

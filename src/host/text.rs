@@ -95,6 +95,13 @@ pub(crate) fn transport(number: c_int) -> &'static str {
     }
 }
 
+/// The way back: the number both hosts give a transport.
+pub(crate) fn protocol(transport: &str) -> u16 {
+    let of = |number: &c_int| self::transport(*number) == transport;
+    let number = [2, 3, 4, 5, 6].into_iter().find(of).unwrap_or(1);
+    u16::try_from(number).unwrap_or(1)
+}
+
 /// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
     let text = lossy(octets);

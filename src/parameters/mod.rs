@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::focus;
 use crate::net;
+use crate::store;
 
 pub use table::{Kind, Parameter, TABLE, markdown};
 pub use values::{SwitchPlace, Value};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub focus: focus::Config,
     /// For the switch.
     pub net: net::Config,
+    /// For the store; `None` keeps everything in memory.
+    pub store: Option<store::Config>,
     /// Where the switch is.
     pub switch: SwitchPlace,
     /// The pseudo-variables that say who a caller is.
@@ -130,9 +133,21 @@ impl Collected {
         Ok(Settings {
             focus,
             net,
+            store: self.store()?,
             switch,
             identity: values::identity(self.text("identity"))?,
         })
+    }
+
+    fn store(&self) -> Result<Option<store::Config>, ParameterError> {
+        let path = values::db_path(&self.text("db_path"))?;
+        let durability = values::db_sync(&self.text("db_sync"))?;
+        let on_error = values::db_on_error(&self.text("db_on_error"))?;
+        Ok(path.map(|path| store::Config {
+            path,
+            durability,
+            on_error,
+        }))
     }
 
     /// 0 means one thread a core.

@@ -300,6 +300,34 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        doc: "The database in which conferences survive a restart of the proxy, with all that \
+              belongs to them: participants, dialogs, subscriptions. The proxy's user must be \
+              able to write the file and its folder; the folder is made if only it is missing. \
+              Empty: everything is kept in memory, without any file, and a stop of the proxy \
+              says BYE to everybody.",
+        example: "\"/var/lib/msrp_conference/state.sqlite\"",
+        ..text(
+            "db_path",
+            "/var/lib/msrp_conference/state.sqlite",
+            "an absolute path, or nothing",
+        )
+    },
+    Parameter {
+        doc: "What the answers of the focus outlast: `normal`, a crash of the proxy; `full`, a \
+              loss of power too, at the price of waiting for the disk.",
+        example: "\"full\"",
+        ..text("db_sync", "normal", "normal, full")
+    },
+    Parameter {
+        doc: "What a database that cannot be used means when the proxy starts (disk full, \
+              damaged, not writable, of another proxy or a later release). `memory`: the log \
+              says so, conferences are kept in memory, and as soon as the database works they \
+              are written to it. `refuse`: the proxy does not start. A database that fails \
+              later never ends anything: conferences go on in memory.",
+        example: "\"refuse\"",
+        ..text("db_on_error", "memory", "memory, refuse")
+    },
+    Parameter {
         doc: "Where the switch is: `embedded`, in the proxy's conference process; or `unix:` and \
               the path of the control socket of `msrp-switchd`, which keeps every MSRP \
               connection through a restart or a crash of the proxy. `listen` must then name \
@@ -379,6 +407,9 @@ impl Parameter {
                 match self.name {
                     "listen" => values::listen(text).map(drop),
                     "switch" => values::switch_place(text).map(drop),
+                    "db_path" => values::db_path(text).map(drop),
+                    "db_sync" => values::db_sync(text).map(drop),
+                    "db_on_error" => values::db_on_error(text).map(drop),
                     "slow_reader" => values::slow_reader(text).map(drop),
                     "dial_allow" => values::dial_allow(text).map(drop),
                     "advertise" => values::advertise(text).map(drop),

@@ -50,6 +50,13 @@ fn defaults_are_the_published_ones() {
     assert_eq!(settings.focus.notify_interval, Duration::from_secs(5));
     assert_eq!(settings.net.outbox_bytes, 1 << 20);
     assert!(settings.net.threads >= 1);
+    let store = settings.store.expect("a database");
+    let path = std::path::Path::new("/var/lib/msrp_conference/state.sqlite");
+    assert_eq!(store.path, path);
+    assert_eq!(
+        collect(&[("db_path", text(""))]).expect("allowed").store,
+        None
+    );
 }
 
 #[test]
@@ -79,6 +86,9 @@ fn a_wrong_value_names_parameter_value_and_range() {
     assert!(said(&[("listen", text("msrp:0.0.0.0:0"))]).contains("listen"));
     assert!(said(&[("advertise", text("a b"))]).contains("HOST:PORT"));
     assert!(said(&[("full_notify_agents", text("("))]).contains("regular expression"));
+    assert!(said(&[("db_path", text("state.sqlite"))]).contains("an absolute path"));
+    assert!(said(&[("db_sync", text("off"))]).contains("normal, full"));
+    assert!(said(&[("db_on_error", text("ignore"))]).contains("memory, refuse"));
     assert!(said(&[("identity", text(""))]).contains("identity"));
     assert!(said(&[("identity", Value::Number(3))]).contains("identity"));
     assert!(said(&[("max_message_size", Value::Number(-1))]).contains("\"-1\""));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::{ParameterError, table};
 use crate::focus::{self, Advertise, Credentials, InviteMode, Listen, Transport};
 use crate::net;
+use crate::store::{Durability, OnError};
 use crate::switch::SlowReader;
 
 /// What the host read from its configuration.
@@ -49,6 +50,33 @@ pub(super) fn switch_place(text: &str) -> Result<SwitchPlace, ParameterError> {
         .filter(|path| path.starts_with('/') && path.len() <= SOCKET_PATH_OCTETS)
         .map(|path| SwitchPlace::Unix(path.into()))
         .ok_or_else(|| refuse("switch", text))
+}
+
+/// Nothing, or an absolute path: hosts change their folder when they become daemons.
+pub(super) fn db_path(text: &str) -> Result<Option<PathBuf>, ParameterError> {
+    match text.trim() {
+        "" => Ok(None),
+        path if path.starts_with('/') && !path.ends_with('/') => Ok(Some(path.into())),
+        _ => Err(refuse("db_path", text)),
+    }
+}
+
+/// `normal` or `full`.
+pub(super) fn db_sync(text: &str) -> Result<Durability, ParameterError> {
+    match text.trim() {
+        "normal" => Ok(Durability::Normal),
+        "full" => Ok(Durability::Full),
+        _ => Err(refuse("db_sync", text)),
+    }
+}
+
+/// `memory` or `refuse`.
+pub(super) fn db_on_error(text: &str) -> Result<OnError, ParameterError> {
+    match text.trim() {
+        "memory" => Ok(OnError::Memory),
+        "refuse" => Ok(OnError::Refuse),
+        _ => Err(refuse("db_on_error", text)),
+    }
 }
 
 fn refuse(name: &'static str, value: &str) -> ParameterError {

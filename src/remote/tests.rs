@@ -44,6 +44,7 @@ fn admission() -> impl Strategy<Value = Box<Admission>> {
                     own_uri,
                     user: UserUri::new(user.clone()),
                     display: user.clone(),
+                    nickname: None,
                     uris: vec![UserUri::new(user)],
                     setup: if flags[2] {
                         Setup::Active
@@ -307,6 +308,7 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
         own_uri: "msrp://h:2/s;tcp".to_owned(),
         user: user.clone(),
         display: "U".to_owned(),
+        nickname: None,
         uris: vec![user.clone()],
         setup: Setup::Active,
         peer: Peer {
@@ -383,7 +385,7 @@ fn the_octets_of_this_version_stay_as_they_are() {
     insta::assert_snapshot!(lines.join("\n"), @r#"
     version 2
     \x00\x00\x00\x03\x00\x01\x02
-    \x00\x00\x00e\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02\x00 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x01\x07sip:u@h\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x00\x00\x01\x00\x00\x00
+    \x00\x00\x00f\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02\x00 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x00\x01\x07sip:u@h\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x00\x00\x01\x00\x00\x00
     \x00\x00\x00\x0e\x01\x04\x07sip:r@h\x01\x01s\x01
     \x00\x00\x00\x01\x03
     \x00\x00\x00\x11\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x7f\x00\x00\x01\xa7\x16

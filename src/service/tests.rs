@@ -39,6 +39,9 @@ impl Core for Script {
     fn counts(&self) -> Counts {
         self.counts
     }
+    fn snapshot(&mut self) -> Vec<Change> {
+        vec![change()]
+    }
 }
 
 #[derive(Default)]
@@ -58,6 +61,43 @@ impl Switch for Orders {
     fn stop(&mut self) {
         self.stopped = true;
     }
+}
+
+/// A store whose commits the test makes.
+#[derive(Default)]
+struct Book {
+    given: Ticket,
+    settled: Ticket,
+    lost: bool,
+    rewritten: usize,
+    safe: bool,
+}
+
+impl Ledger for Book {
+    fn write(&mut self, _changes: Vec<Change>) -> Ticket {
+        self.given += 1;
+        self.given
+    }
+    fn settled(&self) -> Ticket {
+        self.settled
+    }
+    fn wants_everything(&self) -> bool {
+        self.lost
+    }
+    fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
+        self.lost = false;
+        self.rewritten = everything.len();
+        self.write(everything)
+    }
+    fn is_safe(&self) -> bool {
+        self.safe
+    }
+    fn stop(&mut self) {}
+}
+
+fn change() -> Change {
+    let room = RoomUri::new("sip:lobby@example.com");
+    Change::Delete(crate::focus::record::Key::Room(room))
 }
 
 #[derive(Default)]
@@ -86,13 +126,17 @@ impl Host for FakeHost {
         self.cancelled.push(transaction);
     }
 
+    fn find_socket(&mut self, _socket: &Socket) -> u64 {
+        0
+    }
+
     fn log(&mut self, line: &Line) {
         self.lines.push(line.clone());
     }
 }
 
 struct Bench {
-    service: Service<Script, Orders>,
+    service: Service<Script, Orders, Book>,
     notices: Sender<Notice>,
     host: FakeHost,
     statistics: &'static Statistics,
@@ -110,7 +154,13 @@ impl Bench {
             ..Script::default()
         };
         Self {
-            service: Service::new(script, Orders::default(), receiver, statistics),
+            service: Service::new(
+                script,
+                Orders::default(),
+                Book::default(),
+                receiver,
+                statistics,
+            ),
             notices,
             host: FakeHost::default(),
             statistics,
@@ -139,6 +189,7 @@ impl Bench {
             Input::Notice(_) => "notice".to_owned(),
             Input::Deadline => "deadline".to_owned(),
             Input::Stop => "stop".to_owned(),
+            Input::Suspend => "suspend".to_owned(),
         });
         names.collect::<Vec<_>>().join(", ")
     }
@@ -343,4 +394,59 @@ fn an_invite_is_cancelled_once_it_has_rung() {
     bench.accept(ringing());
     bench.accept(other());
     assert!(bench.host.cancelled.is_empty() && bench.service.ringing.is_empty());
+}
+
+#[test]
+fn nobody_hears_of_a_change_before_it_is_kept() {
+    let mut bench = Bench::new([
+        vec![
+            Output::Store(vec![change()]),
+            reply(200),
+            request(1),
+            reply(486),
+        ],
+        vec![request(2)],
+        vec![Output::Store(vec![change()]), request(3)],
+    ]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(
+        bench.host.replies,
+        [(ID, 486)],
+        "a refusal promises nothing"
+    );
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.sent, [], "in order behind what waits");
+    bench.accept(Frame::Cancel(ID));
+    bench.service.ledger.settled = 1;
+    bench.turn(NOW);
+    assert_eq!(bench.host.replies, [(ID, 486), (ID, 200)]);
+    assert_eq!(bench.host.sent, [RequestId(1), RequestId(2)]);
+    assert!(!bench.service.is_idle());
+    bench.service.ledger.settled = 2;
+    bench.turn(NOW);
+    assert_eq!(bench.host.sent.len(), 3);
+}
+
+#[test]
+fn a_store_that_has_lost_changes_gets_everything() {
+    let mut bench = Bench::new([vec![request(1)]]);
+    bench.service.ledger.lost = true;
+    bench.turn(NOW);
+    assert_eq!(bench.service.ledger.rewritten, 1);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(
+        bench.host.sent,
+        [],
+        "it may say what is only in the new one"
+    );
+}
+
+#[test]
+fn a_stop_leaves_everything_to_the_next_run_where_there_will_be_one() {
+    for (safe, said) in [(true, "suspend"), (false, "stop")] {
+        let mut bench = Bench::new([vec![]]);
+        bench.service.ledger.safe = safe;
+        bench.service.stop(NOW, &mut bench.host);
+        assert_eq!(bench.inputs(), said);
+    }
 }

@@ -384,6 +384,9 @@ impl Switch {
         let key = self.sessions.insert(session);
         room.members.push(key);
         self.by_session.insert(admission.session.clone(), key);
+        if let Some(nickname) = &admission.nickname {
+            self.give_back_nickname(key, nickname);
+        }
         self.timers.arm(bind_by, Timer::Bind(key));
         self.want(key, admission.peer.dial.as_ref());
     }

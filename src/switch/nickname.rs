@@ -76,6 +76,31 @@ impl Switch {
         Code::Ok
     }
 
+    /// A user who comes back after a restart has the nickname he had, unless it is somebody
+    /// else's by now.
+    pub(super) fn give_back_nickname(&mut self, key: SessionKey, written: &str) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let (room_key, user) = (session.room, session.user.clone());
+        let compared = prepare(written);
+        let free = compared.filter(|compared| !self.is_taken(key, compared));
+        let Some(room) = self.rooms.get_mut(room_key) else {
+            return;
+        };
+        let uri = room.uri.clone();
+        if room.nickname_of(&user).is_some() {
+            return;
+        }
+        match free.filter(|_| room.policy.nicknames) {
+            Some(compared) => {
+                room.nicknames
+                    .insert(user, Nickname::new(written, compared));
+            }
+            None => self.tell_nickname(uri, user, None),
+        }
+    }
+
     /// Whether a nickname is reserved or somebody else's (RFC 7701 §7.1).
     fn is_taken(&self, key: SessionKey, compared: &str) -> bool {
         let Some(session) = self.sessions.get(key) else {

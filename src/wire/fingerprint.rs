@@ -10,7 +10,7 @@ pub const MAX_FINGERPRINTS: usize = 16;
 
 /// The hash functions understood, weakest first. What RFC 8122 §5 keeps for old peers (SHA-1)
 /// or forbids (MD5) is none of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum HashFunction {
     /// SHA-256, which everybody must support.
     Sha256,
@@ -53,7 +53,7 @@ pub enum FingerprintError {
 }
 
 /// The digest of a certificate in DER.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fingerprint {
     hash: HashFunction,
     digest: Box<[u8]>,

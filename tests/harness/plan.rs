@@ -27,6 +27,7 @@ const SHARED_MEMORY: &str = "256";
 pub struct Plan {
     pub(super) host: Host,
     parameters: Vec<(String, String)>,
+    state: Option<PathBuf>,
     script: String,
     example: String,
     pub(super) module: Option<PathBuf>,
@@ -43,6 +44,7 @@ impl Plan {
         Self {
             host: host.clone(),
             parameters: Vec::new(),
+            state: None,
             script: String::new(),
             example: "minimal".into(),
             module: None,
@@ -77,6 +79,13 @@ impl Plan {
     #[must_use]
     pub fn parameter(mut self, name: &str, value: impl ToString) -> Self {
         self.parameters.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// With its database in this folder, where the next run finds it too.
+    #[must_use]
+    pub fn state_in(mut self, folder: &Path) -> Self {
+        self.state = Some(folder.to_owned());
         self
     }
 
@@ -121,7 +130,11 @@ impl Plan {
             .replace("2855", &self.msrp.to_string())
             .replace("9494", &self.http.to_string())
             .replace("8080", &self.http.to_string())
-            .replace("/tmp/", &format!("{}/", folder.display()));
+            .replace("/tmp/", &format!("{}/", folder.display()))
+            .replace(
+                "/var/lib/msrp_conference/",
+                &format!("{}/", self.state(folder).display()),
+            );
         let mut out = match self.host.family {
             Family::OpenSips => "stderror_enabled=yes\nsyslog_enabled=no\n".to_owned(),
             Family::Kamailio => String::new(),
@@ -149,7 +162,7 @@ impl Plan {
                 out.push('\n');
             }
         }
-        self.with_module_path(&self.with_parameters(&out))
+        self.with_module_path(&self.with_parameters(&out, folder))
     }
 
     /// The management interface the harness speaks: JSON-RPC over a Unix datagram socket.
@@ -173,7 +186,12 @@ impl Plan {
         }
     }
 
-    fn with_parameters(&self, text: &str) -> String {
+    /// Where the database is: no two proxies share one.
+    fn state<'a>(&'a self, folder: &'a Path) -> &'a Path {
+        self.state.as_deref().unwrap_or(folder)
+    }
+
+    fn with_parameters(&self, text: &str, folder: &Path) -> String {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let ours = |line: &String| {
             let line = line.trim_start();
@@ -185,7 +203,11 @@ impl Plan {
             .iter()
             .rposition(ours)
             .expect("the example loads the module");
-        for (name, value) in self.parameters.iter().rev() {
+        let own = self.state(folder).join("state.sqlite");
+        let own = ("db_path".to_owned(), own.display().to_string());
+        let names_one = text.contains("\"db_path\"") && self.state.is_none();
+        let own = (!names_one).then_some(&own);
+        for (name, value) in own.into_iter().chain(&self.parameters).rev() {
             let number = !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit());
             let value = if number {
                 value.clone()

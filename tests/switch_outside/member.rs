@@ -43,6 +43,7 @@ pub(crate) fn admission(switch: SocketAddr, name: &str) -> Box<Admission> {
         own_uri: own_uri(switch, name),
         user: user.clone(),
         display: String::new(),
+        nickname: None,
         uris: vec![user],
         setup: Setup::Passive,
         peer: Peer {

@@ -153,6 +153,7 @@ fn admission(own_uri: String, name: &str, change: impl FnOnce(&mut Peer)) -> Adm
         own_uri,
         user: user.clone(),
         display: String::new(),
+        nickname: None,
         uris: vec![user],
         setup: Setup::Passive,
         peer,

@@ -1,8 +1,22 @@
 //! What of the focus survives a restart, one record a thing. Whoever keeps records knows how;
 //! the focus only says what has changed.
+//!
+//! Kept are conferences with participants and publications, endpoints with their dialogs, and
+//! subscriptions. Not kept is what a restart ends anyway or what comes again by itself:
+//! invitations under way, REFERs that somebody follows, documents, departures (everybody gets
+//! a full document).
 
-use crate::control::RoomUri;
-use crate::focus::RoomEntry;
+mod keep;
+mod restore;
+
+use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
+use crate::focus::{Lifetime, Role, RoomEntry};
+use crate::time::Moment;
+
+pub(super) use keep::Counters;
+pub use restore::FindSocket;
+
+pub use crate::focus::offer_answer::{Accepted, Local, Origin};
 
 /// One change of what is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +31,17 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A room that management made.
-    Room(RoomEntry),
+    Room(Box<RoomEntry>),
+    /// A running conference.
+    Conference(Box<ConferenceRecord>),
+    /// A user in one.
+    Participant(ParticipantRecord),
+    /// What somebody published about one.
+    Publication(PublicationRecord),
+    /// A device in one.
+    Endpoint(Box<EndpointRecord>),
+    /// A subscription to one.
+    Subscription(Box<SubscriptionRecord>),
 }
 
 /// What a record is found by.
@@ -25,6 +49,200 @@ pub enum Record {
 pub enum Key {
     /// A room that management made.
     Room(RoomUri),
+    /// A conference, with its participants and publications.
+    Conference(RoomUri),
+    /// A user in a conference.
+    Participant(RoomUri, UserUri),
+    /// A publication.
+    Publication(u64),
+    /// A device.
+    Endpoint(u64),
+    /// A subscription.
+    Subscription(u64),
+}
+
+/// A running conference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConferenceRecord {
+    /// Its rules and its room.
+    pub rules: RoomEntry,
+    /// Only moderators come in.
+    pub locked: bool,
+    /// What the INVITE that made it said it is about.
+    pub subject: Option<String>,
+    /// Contribution-ID.
+    pub contribution: Option<String>,
+    /// Conversation-ID.
+    pub conversation: Option<String>,
+    /// Who made it.
+    pub creator: Option<UserUri>,
+    /// Who left by BYE, where that matters.
+    pub left: Vec<UserUri>,
+}
+
+/// A user in a conference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParticipantRecord {
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Who.
+    pub user: UserUri,
+    /// The name shown, empty for none.
+    pub display: String,
+    /// The nickname, as the user wrote it.
+    pub nickname: Option<String>,
+    /// What the user is.
+    pub role: Role,
+    /// The number shown instead of the address.
+    pub anonymous: Option<u32>,
+}
+
+/// What somebody published about a conference (RFC 3903).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PublicationRecord {
+    /// Number of the publication.
+    pub id: u64,
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Entity tag.
+    pub tag: String,
+    /// Who published.
+    pub publisher: UserUri,
+    /// About everything, not only about the publisher.
+    pub unlimited: bool,
+    /// The document published.
+    pub document: Vec<u8>,
+    /// When it expires.
+    pub expires: Moment,
+}
+
+/// A dialog (RFC 3261 §12).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DialogRecord {
+    /// Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The peer's tag.
+    pub remote_tag: String,
+    /// Our URI.
+    pub local_uri: String,
+    /// The peer's URI.
+    pub remote_uri: String,
+    /// The peer's Contact.
+    pub remote_target: String,
+    /// Route set, top first.
+    pub route_set: Vec<String>,
+    /// Where the peer itself was last heard from.
+    pub flow: Option<String>,
+    /// No CSeq number of ours was higher; rounded up, so that not every request is a write.
+    pub local_cseq: u32,
+    /// The peer's last CSeq number.
+    pub remote_cseq: u32,
+    /// Transport of the SIP socket.
+    pub transport: String,
+    /// Its address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Our Contact.
+    pub contact: String,
+}
+
+/// The agreed SDP.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MediaRecord {
+    /// What our description says.
+    pub local: Local,
+    /// Its `o=` line.
+    pub origin: Origin,
+    /// Our description as sent last.
+    pub ours: String,
+    /// The peer's description, and what it means.
+    pub theirs: Option<(String, Accepted)>,
+    /// The peer takes a message in one SEND only.
+    pub one_send: bool,
+}
+
+/// A session timer (RFC 4028).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionTimerRecord {
+    /// Seconds agreed.
+    pub interval: u64,
+    /// We refresh.
+    pub we_refresh: bool,
+    /// The peer listed `timer` in Supported.
+    pub peer_supports: bool,
+    /// We refresh by UPDATE.
+    pub by_update: bool,
+    /// When we refresh.
+    pub refresh: Option<Moment>,
+    /// When the session ends unrefreshed.
+    pub expires: Moment,
+}
+
+/// A device in a conference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointRecord {
+    /// Its number.
+    pub id: u64,
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Whose it is.
+    pub user: UserUri,
+    /// The name shown, empty for none.
+    pub display: String,
+    /// Key of its element in conference-info.
+    pub entity: String,
+    /// What it may do.
+    pub role: Role,
+    /// Its user's number, if that is anonymous.
+    pub anonymous: Option<u32>,
+    /// When it joined.
+    pub joined: Moment,
+    /// We called it.
+    pub dialed_out: bool,
+    /// Who asked it to join.
+    pub referred_by: Option<String>,
+    /// The peer takes UPDATE.
+    pub peer_updates: bool,
+    /// It has sent a REFER in its dialog.
+    pub has_referred: bool,
+    /// Its session at the switch; none after a loss.
+    pub session: Option<SessionId>,
+    /// The run of the switch that admitted the session.
+    pub run: Option<SwitchRun>,
+    /// The session timer.
+    pub timer: Option<SessionTimerRecord>,
+    /// Its dialog.
+    pub dialog: DialogRecord,
+    /// Its SDP; the peer's side is not known if the ACK with it was missed.
+    pub media: MediaRecord,
+}
+
+/// A subscription (RFC 6665).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriptionRecord {
+    /// Its number.
+    pub id: u64,
+    /// The room.
+    pub room: RoomUri,
+    /// Who watches.
+    pub user: UserUri,
+    /// What the script said the subscriber is.
+    pub role: Option<Role>,
+    /// `id` of the Event header.
+    pub event_id: Option<String>,
+    /// When it expires.
+    pub expires: Moment,
+    /// The rates agreed, as in Subscription-State (RFC 6446 §9.2).
+    pub rates: String,
+    /// Understands full documents only.
+    pub full_only: bool,
+    /// No document had a higher version; rounded up, so that not every NOTIFY is a write.
+    pub version: u32,
+    /// Its dialog.
+    pub dialog: DialogRecord,
 }
 
 impl Record {
@@ -32,6 +250,29 @@ impl Record {
     pub fn key(&self) -> Key {
         match self {
             Record::Room(entry) => Key::Room(entry.uri.clone()),
+            Record::Conference(conference) => Key::Conference(conference.rules.uri.clone()),
+            Record::Participant(one) => Key::Participant(one.room.clone(), one.user.clone()),
+            Record::Publication(one) => Key::Publication(one.id),
+            Record::Endpoint(one) => Key::Endpoint(one.id),
+            Record::Subscription(one) => Key::Subscription(one.id),
         }
+    }
+}
+
+impl Lifetime {
+    /// Its name, as in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forever => "never",
+            Self::WhileOccupied => "empty",
+            Self::WhileCreatorStays => "creator",
+        }
+    }
+
+    /// The lifetime of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Forever, Self::WhileOccupied, Self::WhileCreatorStays]
+            .into_iter()
+            .find(|lifetime| lifetime.as_str() == name)
     }
 }

@@ -28,6 +28,8 @@ enum Event {
     Publish(usize),
     Unpublish,
     Lock(bool),
+    /// In order or by a crash; with the same switch or another.
+    Restart(bool, bool),
 }
 
 const RATES: [&str; 5] = [
@@ -56,6 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..=USERS.len()).prop_map(Event::Publish),
         1 => Just(Event::Unpublish),
         1 => any::<bool>().prop_map(Event::Lock),
+        2 => (any::<bool>(), any::<bool>()).prop_map(|(o, s)| Event::Restart(o, s)),
     ]
 }
 
@@ -65,6 +68,8 @@ struct History {
     phones: Vec<Phone>,
     /// Publishers and their entity tags.
     published: Vec<(String, String)>,
+    /// The run of the switch.
+    run: u128,
 }
 
 impl History {
@@ -74,11 +79,14 @@ impl History {
             ..config()
         });
         // A host that stays keeps the ad hoc room alive.
+        let run = crate::control::SwitchRun(1);
+        scenario.feed(Input::Notice(Notice::Connected { run }));
         scenario.join("host", ROOM);
         Self {
             scenario,
             phones: Vec::new(),
             published: Vec::new(),
+            run: 1,
         }
     }
 
@@ -125,6 +133,7 @@ impl History {
                 conference.locked = locked;
                 conference.change();
             }),
+            Event::Restart(orderly, same) => self.restart(orderly, same),
             Event::Hold(user, held) => self.hold(USERS[user], held),
             Event::Publish(user) => self.publish(USERS.get(user).copied().unwrap_or("host")),
             Event::Unpublish => {
@@ -178,7 +187,25 @@ impl History {
         change(conference.expect("the host keeps it"));
         let now = self.scenario.now;
         self.scenario.focus.conference_changed(now, &room);
-        self.scenario.pass(0);
+        self.scenario.feed(Input::Deadline);
+    }
+
+    /// The state after a restart is the state before.
+    fn restart(&mut self, orderly: bool, same: bool) {
+        let scenario = &mut self.scenario;
+        let before = (scenario.focus.counts(), truth(scenario, same));
+        scenario.standing = Some(match same {
+            true => Standing::Bound,
+            false => Standing::Gone,
+        });
+        scenario.describes = true;
+        self.run += u128::from(!same);
+        scenario.restart(orderly, self.run);
+        scenario.standing = None;
+        let mut counts = scenario.focus.counts();
+        counts.requests = before.0.requests;
+        assert_eq!(counts, before.0);
+        assert_eq!(truth(scenario, same), before.1);
     }
 
     fn publish(&mut self, user: &str) {
@@ -259,6 +286,19 @@ fn e09_two_devices_leave_and_return() {
         Join(2, false),
     ];
     check(&events, 1000).expect("the truth");
+}
+
+/// The conference as it is; the phones of this model hold nobody on when they are called.
+fn truth(scenario: &mut Scenario, with_holds: bool) -> info::Document {
+    let mut document = scenario.truth(ROOM, true);
+    for user in document.users.iter_mut().flat_map(|users| &mut users.users) {
+        for endpoint in user.endpoints.iter_mut().filter(|_| !with_holds) {
+            endpoint.status = None;
+            endpoint.media.clear();
+        }
+    }
+    sort(&mut document);
+    document
 }
 
 fn check(events: &[Event], roster_limit: usize) -> Result<(), TestCaseError> {

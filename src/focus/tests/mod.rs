@@ -18,6 +18,7 @@ mod reconcile;
 mod refer;
 mod refresh;
 mod refusals;
+mod restore;
 mod rooms;
 #[path = "../../../tests/schema/mod.rs"]
 mod schema;
@@ -27,12 +28,13 @@ mod subscriptions;
 mod transport;
 mod views;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::control::{LossCause, Notice, SessionId};
+use crate::control::{LossCause, Notice, SessionId, Standing};
 use crate::entropy::Seeded;
+use crate::focus::record::{Change, Key, Record};
 use crate::wire::conference_info as info;
 use crate::wire::sip::{Headers, Message, Method, Request, SubscriptionState};
 
@@ -75,6 +77,13 @@ pub(super) struct Scenario {
     pub(super) notify_answer: Option<u16>,
     /// Phones answer INVITE and UPDATE with this; `None`: they keep silent.
     pub(super) refresh_answer: Option<u16>,
+    /// What is kept, as it would be found after a restart.
+    pub(super) kept: BTreeMap<Key, Record>,
+    /// How the sessions stand that the focus presents; `None`: the switch does not say.
+    pub(super) standing: Option<Standing>,
+    /// Phones answer INVITEs with a description.
+    pub(super) describes: bool,
+    restarts: u64,
     /// What happened since it was last read.
     lines: Vec<String>,
     replies: HashMap<TransactionId, (String, Option<Reply>)>,
@@ -153,6 +162,10 @@ impl Scenario {
             admits: true,
             notify_answer: Some(200),
             refresh_answer: Some(200),
+            kept: BTreeMap::new(),
+            standing: None,
+            describes: false,
+            restarts: 0,
             lines: Vec::new(),
             replies: HashMap::new(),
             sent: VecDeque::new(),
@@ -335,8 +348,12 @@ impl Scenario {
 
     /// The conference as it is for somebody, written anew.
     pub(super) fn truth_for(&mut self, room: &str, view: &view::View) -> info::Document {
-        let conference = self.focus.conferences.get_mut(room).expect("a conference");
-        for participant in conference.participants.values_mut() {
+        let conference = self
+            .focus
+            .conferences
+            .get_mut(&RoomUri::new(room))
+            .expect("a conference");
+        for (_, participant) in conference.participants.iter_mut_unmarked() {
             participant.written = roster::Written::default();
         }
         let (template, _) = roster::full(conference, &self.focus.endpoints, view);
@@ -374,8 +391,72 @@ impl Scenario {
                 self.lines.push(format!("< CANCEL {}", request.0));
                 None
             }
-            Output::Log(_) | Output::Store(_) => None,
+            Output::Log(_) => None,
+            Output::Store(changes) => {
+                changes.into_iter().for_each(|change| self.keep(change));
+                None
+            }
         }
+    }
+
+    fn keep(&mut self, change: Change) {
+        match change {
+            Change::Put(record) => {
+                self.kept.insert(record.key(), record);
+            }
+            Change::Delete(Key::Conference(gone)) => self.kept.retain(|_, record| match record {
+                Record::Conference(one) => one.rules.uri != gone,
+                Record::Participant(one) => one.room != gone,
+                Record::Publication(one) => one.room != gone,
+                _ => true,
+            }),
+            Change::Delete(key) => {
+                assert!(self.kept.remove(&key).is_some(), "{key:?} was not kept");
+            }
+        }
+    }
+
+    /// The proxy is killed, or stops in order, and is back with a switch of this run.
+    pub(super) fn restart(&mut self, orderly: bool, run: u128) {
+        if orderly {
+            self.feed(Input::Suspend);
+            assert!(self.focus.is_idle());
+        }
+        self.restarts += 1;
+        let seed = Seeded(1000 + self.restarts);
+        self.focus = Focus::new(self.focus.config.clone(), Box::new(seed));
+        let records = self.kept.values().cloned().collect();
+        self.focus.restore(self.now, records, &mut |_| 1);
+        while let Some(output) = self.focus.poll() {
+            assert!(self.observe(output).is_none(), "nobody is told yet");
+        }
+        self.feed(Input::Notice(Notice::Connected {
+            run: SwitchRun(run),
+        }));
+    }
+
+    /// The switch's answer to a reconciliation.
+    fn stand(&mut self, room: RoomUri, sessions: Vec<SessionId>) -> Option<Input> {
+        let standing = self.standing?;
+        let nickname = |session: &SessionId| {
+            let endpoint = self
+                .focus
+                .endpoints
+                .get(self.focus.sessions.get(session)?)?;
+            let conference = self.focus.conferences.get(&room)?;
+            conference
+                .participants
+                .get(&endpoint.user)?
+                .nickname
+                .clone()
+        };
+        let stand = |session: SessionId| crate::control::Stand {
+            nickname: nickname(&session).filter(|_| standing != Standing::Gone),
+            session,
+            standing,
+        };
+        let sessions = sessions.into_iter().map(stand).collect();
+        Some(Input::Notice(Notice::Reconciled { room, sessions }))
     }
 
     fn ordered(&mut self, order: Order) -> Option<Input> {
@@ -416,9 +497,9 @@ impl Scenario {
                 let names = sessions.iter().map(|id| name(id, &self.sessions));
                 let mut names: Vec<_> = names.collect();
                 names.sort();
-                let (room, names) = (short(room.as_str()), names.join(" "));
-                self.lines.push(format!("! reconcile {room} ({names})"));
-                None
+                let (name, names) = (short(room.as_str()), names.join(" "));
+                self.lines.push(format!("! reconcile {name} ({names})"));
+                self.stand(room, sessions)
             }
         }
     }
@@ -442,11 +523,19 @@ impl Scenario {
             code = self.refresh_answer;
         }
         let id = request.id;
+        let answer = (self.describes && request.method == Method::Invite).then(|| {
+            Box::new(Response {
+                code: 200,
+                reason: "OK".to_owned(),
+                headers: Headers::new(),
+                body: offer(&user).into(),
+            })
+        });
         self.sent.push_back(request);
         code.map(|code| Input::Outcome {
             request: id,
             code,
-            response: None,
+            response: answer.filter(|_| code < 300),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The switch went out of sight and is back.
 
 use super::*;
-use crate::control::{Stand, Standing, SwitchRun};
+use crate::control::Stand;
 
 fn connected() -> Input {
     Input::Notice(Notice::Connected { run: SwitchRun(1) })

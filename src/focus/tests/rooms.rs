@@ -1,7 +1,6 @@
 //! Rooms that management made.
 
 use super::*;
-use crate::focus::record::{Change, Key, Record};
 
 const TEAM: &str = "sip:team@example.com";
 
@@ -30,7 +29,7 @@ fn a_kept_room_is_stored_and_can_be_joined() {
     });
     scenario.focus.keep_room(scenario.now, entry());
     let changes = stored(&mut scenario);
-    assert_eq!(changes, [Change::Put(Record::Room(entry()))]);
+    assert_eq!(changes, [Change::Put(Record::Room(Box::new(entry())))]);
     assert_eq!(scenario.focus.kept_rooms().count(), 1);
     scenario.join("alice", TEAM);
     scenario.transcript();

@@ -12,6 +12,7 @@ pub type Message = c_void;
 pub type Transaction = c_void;
 
 pub type FindModule = unsafe extern "C" fn(*const c_char) -> *mut kamailio_module_prefix;
+pub type FindSocket = unsafe extern "C" fn(*mut kamailio_text, u16, u16) -> *mut c_void;
 pub type LoadedModules = unsafe extern "C" fn() -> *mut kamailio_module_prefix;
 pub type ParseFormat = unsafe extern "C" fn(*mut kamailio_text, *mut *mut c_void) -> c_int;
 pub type PrintFormat =

@@ -47,6 +47,7 @@ host_symbols! {
     /// Functions of the core.
     struct Core {
         find_module: abi::FindModule = c"find_module_by_name",
+        find_socket: abi::FindSocket = c"grep_sock_info",
         parse_format: abi::ParseFormat = c"pv_parse_format",
         print_format: abi::PrintFormat = c"pv_printf",
         fix_argument: abi::FixArgument = c"fixup_spve_null",

@@ -11,7 +11,7 @@ use super::abi::{
 use super::series::Series;
 use super::{MODULE, logging};
 use crate::bridge::Frame;
-use crate::focus::{OutgoingRequest, Reply, RequestId, TransactionId};
+use crate::focus::{OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::{logging as log, text};
@@ -410,15 +410,29 @@ unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
 pub(super) struct Kamailio {
     tm: Tm,
     series: &'static Series,
+    find_socket: abi::FindSocket,
 }
 
 impl Kamailio {
-    pub(super) fn new(tm: Tm, series: &'static Series) -> Self {
-        Self { tm, series }
+    pub(super) fn new(tm: Tm, series: &'static Series, find_socket: abi::FindSocket) -> Self {
+        Self {
+            tm,
+            series,
+            find_socket,
+        }
     }
 }
 
 impl Host for Kamailio {
+    fn find_socket(&mut self, socket: &Socket) -> u64 {
+        debug_assert!(log::on_main_thread());
+        let mut host = borrowed(socket.host.as_bytes());
+        let protocol = text::protocol(&socket.transport);
+        // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
+        // made before the fork and never freed.
+        unsafe { (self.find_socket)(&raw mut host, socket.port, protocol) as u64 }
+    }
+
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.

@@ -12,6 +12,7 @@ pub type Message = c_void;
 pub type Transaction = c_void;
 
 pub type FindExport = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+pub type FindSocket = unsafe extern "C" fn(*const opensips_text, u16, u16, c_int) -> *mut c_void;
 pub type ParseFormat = unsafe extern "C" fn(*const opensips_text, *mut *mut c_void) -> c_int;
 pub type PrintFormat =
     unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_char, *mut c_int) -> c_int;

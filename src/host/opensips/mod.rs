@@ -45,6 +45,7 @@ host_symbols! {
     /// Functions and variables of the core.
     struct Core {
         find_export: abi::FindExport = c"find_export",
+        find_socket: abi::FindSocket = c"grep_sock_info_ext",
         parse_format: abi::ParseFormat = c"pv_parse_format",
         print_format: abi::PrintFormat = c"pv_printf",
         handle_job: abi::HandleJob = c"ipc_handle_job",

@@ -10,7 +10,7 @@ use super::abi::{
 };
 use super::{MODULE, logging};
 use crate::bridge::Frame;
-use crate::focus::{OutgoingRequest, Reply, RequestId, TransactionId};
+use crate::focus::{OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
 use crate::host::{logging as log, text};
 use crate::log::Line;
@@ -326,11 +326,16 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
 pub(super) struct OpenSips {
     tm: Tm,
     core_status: abi::CoreStatus,
+    find_socket: abi::FindSocket,
 }
 
 impl OpenSips {
-    pub(super) fn new(tm: Tm, core_status: abi::CoreStatus) -> Self {
-        Self { tm, core_status }
+    pub(super) fn new(tm: Tm, core_status: abi::CoreStatus, find_socket: abi::FindSocket) -> Self {
+        Self {
+            tm,
+            core_status,
+            find_socket,
+        }
     }
 
     /// While the host shuts down its TCP process is gone or going, and a request for one of
@@ -342,6 +347,15 @@ impl OpenSips {
 }
 
 impl Host for OpenSips {
+    fn find_socket(&mut self, socket: &Socket) -> u64 {
+        debug_assert!(log::on_main_thread());
+        let host = borrowed(socket.host.as_bytes());
+        let protocol = text::protocol(&socket.transport);
+        // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
+        // made before the fork and never freed.
+        unsafe { (self.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
+    }
+
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.

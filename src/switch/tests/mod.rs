@@ -155,6 +155,7 @@ pub(super) fn admission(room: &str, name: &str) -> Admission {
         own_uri: own_uri(name),
         user: user.clone(),
         display: String::new(),
+        nickname: None,
         uris: vec![user],
         setup: Setup::Passive,
         peer: Peer {

@@ -1,0 +1,241 @@
+//! From the focus to records: what has changed is told at the end of every input. Moments are
+//! kept to the millisecond.
+
+use super::{
+    Change, ConferenceRecord, DialogRecord, EndpointRecord, Key, MediaRecord, ParticipantRecord,
+    PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+};
+use crate::control::RoomUri;
+use crate::focus::conference::{Conference, Endpoint, EndpointId};
+use crate::focus::dialog::Dialog;
+use crate::focus::session_timer::{Refresher, SessionTimer};
+use crate::focus::subscription::{Due, Subscription, SubscriptionId};
+use crate::focus::tracked::News;
+use crate::focus::{Focus, Output};
+
+/// Counters that grow with every NOTIFY are kept rounded up to a multiple of this, so that
+/// one write covers as many; after a crash they go on behind it.
+const LEASE: u32 = 64;
+
+/// How counters are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Counters {
+    /// Ahead of what was used.
+    Leased,
+    /// As they are: an orderly stop goes on where it was.
+    Exact,
+}
+
+impl Counters {
+    fn kept(self, used: u32) -> u32 {
+        match self {
+            Self::Leased => (used / LEASE).saturating_add(1).saturating_mul(LEASE),
+            Self::Exact => used,
+        }
+    }
+}
+
+impl Focus {
+    /// Tells what has changed, in front of the outputs after `position`: nobody may hear of
+    /// it before it is kept.
+    pub(in crate::focus) fn tell_changes(&mut self, position: usize) {
+        let changes = self.changes();
+        if !changes.is_empty() {
+            let position = position.min(self.outputs.len());
+            self.outputs.insert(position, Output::Store(changes));
+        }
+    }
+
+    /// Everything there is, for whoever has lost what was told before. Rooms that management
+    /// made are not among it.
+    pub fn snapshot(&mut self) -> Vec<Change> {
+        for (_, conference) in self.conferences.iter_mut_unmarked() {
+            conference.participants.forget_kept();
+            conference.publications.all.forget_kept();
+        }
+        self.conferences.forget_kept();
+        self.endpoints.forget_kept();
+        self.subscriptions.forget_kept();
+        self.changes()
+    }
+
+    /// Marks everything that has counters, after `counters` has changed.
+    pub(in crate::focus) fn touch_counters(&mut self) {
+        self.endpoints.touch_all();
+        self.subscriptions.touch_all();
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        let mut changes = self.conference_changes();
+        let counters = self.counters;
+        changes.extend(told(
+            self.endpoints.news(|id, endpoint| {
+                endpoint_record(*id, endpoint, counters).map(|it| Record::Endpoint(Box::new(it)))
+            }),
+            |id| Key::Endpoint(id.0),
+        ));
+        let conferences = &self.conferences;
+        changes.extend(told(
+            self.subscriptions.news(|id, subscription| {
+                // Without a conference only the last NOTIFY is left to send.
+                let goes_on = conferences.contains_key(&subscription.room)
+                    && !matches!(subscription.due, Due::Last(_));
+                goes_on.then(|| {
+                    let record = subscription_record(*id, subscription, counters);
+                    Record::Subscription(Box::new(record))
+                })
+            }),
+            |id| Key::Subscription(id.0),
+        ));
+        changes
+    }
+
+    fn conference_changes(&mut self) -> Vec<Change> {
+        let rooms: Vec<RoomUri> = self.conferences.touched().cloned().collect();
+        let news = self.conferences.news(|_, conference| {
+            let record = conference_record(conference);
+            Some(Record::Conference(Box::new(record)))
+        });
+        let mut changes: Vec<_> = told(news, Key::Conference).collect();
+        for room in rooms {
+            // Those of a conference that is gone went with it.
+            let Some(conference) = self.conferences.get_unmarked(&room) else {
+                continue;
+            };
+            let participants = conference.participants.news(|user, participant| {
+                (!participant.endpoints.is_empty()).then(|| {
+                    Record::Participant(ParticipantRecord {
+                        room: room.clone(),
+                        user: user.clone(),
+                        display: participant.display.clone(),
+                        nickname: participant.nickname.clone(),
+                        role: participant.role,
+                        anonymous: participant.anonymous,
+                    })
+                })
+            });
+            changes.extend(told(participants, |user| {
+                Key::Participant(room.clone(), user)
+            }));
+            let publications = conference.publications.all.news(|id, publication| {
+                Some(Record::Publication(PublicationRecord {
+                    id: id.0,
+                    room: room.clone(),
+                    tag: publication.tag.clone(),
+                    publisher: publication.publisher.clone(),
+                    unlimited: publication.unlimited,
+                    document: publication.document.to_vec(),
+                    expires: publication.expiry.at().in_millis(),
+                }))
+            });
+            changes.extend(told(publications, |id| Key::Publication(id.0)));
+        }
+        changes
+    }
+}
+
+fn told<K>(news: Vec<News<K, Record>>, key: impl Fn(K) -> Key) -> impl Iterator<Item = Change> {
+    news.into_iter().map(move |one| match one {
+        News::Put(record) => Change::Put(record),
+        News::Gone(gone) => Change::Delete(key(gone)),
+    })
+}
+
+pub(super) fn conference_record(conference: &Conference) -> ConferenceRecord {
+    ConferenceRecord {
+        rules: conference.policy.entry(conference.room.clone()),
+        locked: conference.locked,
+        subject: conference.identity.subject.clone(),
+        contribution: conference.identity.contribution.clone(),
+        conversation: conference.identity.conversation.clone(),
+        creator: conference.creator.clone(),
+        left: conference.left.iter().cloned().collect(),
+    }
+}
+
+/// `None` for one that has not joined yet: its INVITE has no 2xx.
+pub(super) fn endpoint_record(
+    id: EndpointId,
+    endpoint: &Endpoint,
+    counters: Counters,
+) -> Option<EndpointRecord> {
+    let media = &endpoint.media;
+    Some(EndpointRecord {
+        id: id.0,
+        room: endpoint.room.clone(),
+        user: endpoint.user.clone(),
+        display: endpoint.display.clone(),
+        entity: endpoint.entity.clone(),
+        role: endpoint.role,
+        anonymous: endpoint.anonymous,
+        joined: endpoint.joined?.in_millis(),
+        dialed_out: endpoint.dialed_out,
+        referred_by: endpoint.referred_by.clone(),
+        peer_updates: endpoint.peer_updates,
+        has_referred: endpoint.has_referred,
+        session: endpoint.session.clone(),
+        run: endpoint.run,
+        timer: endpoint.session_timer.as_ref().and_then(timer_record),
+        dialog: dialog_record(&endpoint.dialog, counters),
+        media: MediaRecord {
+            local: media.local.clone(),
+            origin: media.origin,
+            one_send: media.one_send,
+            ours: media.ours.write(),
+            theirs: media
+                .theirs
+                .as_ref()
+                .filter(|_| !endpoint.answer_due)
+                .map(|(description, accepted)| (description.write(), accepted.clone())),
+        },
+    })
+}
+
+fn timer_record(timer: &SessionTimer) -> Option<SessionTimerRecord> {
+    Some(SessionTimerRecord {
+        interval: timer.agreement.interval.as_secs(),
+        we_refresh: timer.agreement.refresher == Refresher::Us,
+        peer_supports: timer.agreement.peer_supports,
+        by_update: timer.by_update,
+        refresh: timer.refresh_timer.map(|key| key.at().in_millis()),
+        expires: timer.expiry_timer?.at().in_millis(),
+    })
+}
+
+pub(super) fn subscription_record(
+    id: SubscriptionId,
+    subscription: &Subscription,
+    counters: Counters,
+) -> SubscriptionRecord {
+    SubscriptionRecord {
+        id: id.0,
+        room: subscription.room.clone(),
+        user: subscription.user.clone(),
+        role: subscription.role,
+        event_id: subscription.event_id.clone(),
+        expires: subscription.expires.in_millis(),
+        rates: subscription.rates.params(),
+        full_only: subscription.full_only,
+        version: counters.kept(subscription.version),
+        dialog: dialog_record(&subscription.dialog, counters),
+    }
+}
+
+fn dialog_record(dialog: &Dialog, counters: Counters) -> DialogRecord {
+    DialogRecord {
+        call_id: dialog.key.call_id.clone(),
+        local_tag: dialog.key.local_tag.clone(),
+        remote_tag: dialog.key.remote_tag.clone(),
+        local_uri: dialog.local_uri.clone(),
+        remote_uri: dialog.remote_uri.clone(),
+        remote_target: dialog.remote_target.clone(),
+        route_set: dialog.route_set.clone(),
+        flow: dialog.flow.clone(),
+        local_cseq: counters.kept(dialog.local_cseq),
+        remote_cseq: dialog.remote_cseq,
+        transport: dialog.socket.transport.clone(),
+        host: dialog.socket.host.clone(),
+        port: dialog.socket.port,
+        contact: dialog.contact.clone(),
+    }
+}

@@ -1,0 +1,393 @@
+//! From records back to the focus, after a restart.
+//!
+//! Nothing is told to anybody here: dialogs, timers and rosters stand as they stood, every
+//! subscriber is due a full document, and how the sessions are, the switch will say when it
+//! is asked. Records that contradict each other are passed over, and the rest is restored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keep::{Counters, conference_record, endpoint_record, subscription_record};
+use super::{
+    ConferenceRecord, DialogRecord, EndpointRecord, ParticipantRecord, PublicationRecord, Record,
+    SessionTimerRecord, SubscriptionRecord,
+};
+use crate::control::RoomUri;
+use crate::focus::conference::{Conference, Endpoint, EndpointId, Identity, Media, Participant};
+use crate::focus::dialog::{Dialog, DialogKey};
+use crate::focus::policy::Policy;
+use crate::focus::publication::PublicationId;
+use crate::focus::rates::Rates;
+use crate::focus::roster::Seen;
+use crate::focus::session_timer::{Agreement, Refresher, SessionTimer};
+use crate::focus::subscription::{Due, Subscription, SubscriptionId, Termination};
+use crate::focus::timers::Timer;
+use crate::focus::{Focus, Socket, Usage};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::sdp::Description;
+use crate::wire::sip::Params;
+
+/// Finds the host's own name of a socket of an earlier run; 0 when it is there no more, and
+/// the host shall choose.
+pub type FindSocket<'a> = dyn FnMut(&Socket) -> u64 + 'a;
+
+impl Focus {
+    /// Takes up what an earlier run has left. To be called before any input, with the
+    /// outputs to be polled afterwards: counters are kept anew before they are used.
+    pub fn restore(&mut self, now: Moment, records: Vec<Record>, find: &mut FindSocket<'_>) {
+        let mut sorted = Sorted::default();
+        records.into_iter().for_each(|record| sorted.take(record));
+        for conference in sorted.conferences {
+            self.restore_conference(conference);
+        }
+        for participant in sorted.participants {
+            self.restore_participant(participant);
+        }
+        // The order of a user's devices is that of their joining.
+        sorted.endpoints.sort_by_key(|endpoint| endpoint.id);
+        let mut sockets = HashMap::new();
+        let mut find = |socket: &Socket| match sockets.get(socket) {
+            Some(handle) => *handle,
+            None => {
+                let handle = find(socket);
+                sockets.insert(socket.clone(), handle);
+                handle
+            }
+        };
+        for endpoint in sorted.endpoints {
+            self.restore_endpoint(now, endpoint, &mut find);
+        }
+        self.drop_the_absent();
+        for publication in sorted.publications {
+            self.restore_publication(publication);
+        }
+        for subscription in sorted.subscriptions {
+            self.restore_subscription(now, subscription, &mut find);
+        }
+        let rooms: Vec<RoomUri> = self.conferences.keys().cloned().collect();
+        let limit = self.config.roster_limit;
+        for room in rooms {
+            if let Some(conference) = self.conferences.get_unmarked(&room) {
+                conference.count_crowd(limit);
+            }
+            self.end_if_empty(now, &room);
+        }
+        self.log_restored();
+        self.tell_changes(0);
+    }
+
+    fn log_restored(&mut self) {
+        let counts = self.counts();
+        if counts.conferences > 0 {
+            let line = format!(
+                "restored: {} conferences, {} participants, {} subscriptions",
+                counts.conferences, counts.participants, counts.subscriptions
+            );
+            self.log(Level::Notice, line);
+        }
+    }
+
+    /// No id is given twice.
+    fn reserve(&mut self, id: u64) {
+        self.last_id = self.last_id.max(id);
+    }
+
+    fn restore_conference(&mut self, record: ConferenceRecord) {
+        let room = record.rules.uri.clone();
+        // What the operator or management has decided meanwhile counts.
+        let policy = self.ruled(&room).unwrap_or_else(|| {
+            let most = self.config.max_participants;
+            Policy::of_entry(&record.rules, most)
+        });
+        let ConferenceRecord {
+            rules: _,
+            locked,
+            subject,
+            contribution,
+            conversation,
+            creator,
+            left,
+        } = record;
+        let conference = Conference {
+            locked,
+            identity: Identity {
+                subject,
+                contribution,
+                conversation,
+            },
+            creator,
+            left: left.into_iter().collect(),
+            ..Conference::new(room.clone(), Arc::clone(&policy))
+        };
+        let kept = Record::Conference(Box::new(conference_record(&conference)));
+        self.conferences.insert(room.clone(), conference);
+        self.conferences.kept_as(room, &kept);
+    }
+
+    fn restore_participant(&mut self, record: ParticipantRecord) {
+        let Some(conference) = self.conferences.get_mut(&record.room) else {
+            return;
+        };
+        let user = record.user.clone();
+        let kept = Record::Participant(record.clone());
+        self.last_anonymous = self
+            .last_anonymous
+            .max(record.anonymous.unwrap_or_default());
+        let participant = Participant {
+            nickname: record.nickname,
+            anonymous: record.anonymous,
+            ..Participant::new(record.display, record.role, 0)
+        };
+        conference.participants.insert(user.clone(), participant);
+        conference.participants.kept_as(user, &kept);
+    }
+
+    fn restore_endpoint(&mut self, now: Moment, record: EndpointRecord, find: &mut FindSocket<'_>) {
+        let id = EndpointId(record.id);
+        self.reserve(record.id);
+        self.reserve(record.media.origin.session);
+        let participant = self
+            .conferences
+            .get_mut(&record.room)
+            .and_then(|conference| conference.participants.get_mut(&record.user));
+        let Some(participant) = participant else {
+            return;
+        };
+        participant.endpoints.push(id);
+        let timer = record.timer;
+        let Some(endpoint) = endpoint(record, find) else {
+            participant.endpoints.retain(|other| *other != id);
+            return;
+        };
+        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        if let Some(session) = endpoint.session.clone() {
+            self.sessions.insert(session, id);
+        }
+        let lost = endpoint.session.is_none();
+        let kept = endpoint_record(id, &endpoint, Counters::Exact)
+            .map(|it| Record::Endpoint(Box::new(it)));
+        self.endpoints.insert(id, endpoint);
+        if let Some(kept) = kept {
+            self.endpoints.kept_as(id, &kept);
+        }
+        self.restore_session_timer(now, id, timer);
+        if lost {
+            self.await_rejoin(now, id);
+        }
+    }
+
+    fn restore_session_timer(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        record: Option<SessionTimerRecord>,
+    ) {
+        let Some(record) = record else {
+            return;
+        };
+        let expiry = self.timers.arm(record.expires, Timer::SessionExpiry(id));
+        let refresh = record
+            .refresh
+            .filter(|_| record.expires > now)
+            .map(|at| self.timers.arm(at, Timer::Refresh(id)));
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            endpoint.session_timer = Some(SessionTimer {
+                agreement: Agreement {
+                    interval: Duration::from_secs(record.interval),
+                    refresher: match record.we_refresh {
+                        true => Refresher::Us,
+                        false => Refresher::Peer,
+                    },
+                    peer_supports: record.peer_supports,
+                },
+                by_update: record.by_update,
+                refresh_timer: refresh,
+                expiry_timer: Some(expiry),
+            });
+        }
+    }
+
+    /// Participants none of whose devices could be restored.
+    fn drop_the_absent(&mut self) {
+        for (_, conference) in self.conferences.iter_mut_unmarked() {
+            let absent: Vec<_> = conference
+                .participants
+                .iter()
+                .filter(|(_, participant)| participant.endpoints.is_empty())
+                .map(|(user, _)| user.clone())
+                .collect();
+            for user in absent {
+                conference.participants.remove(&user);
+            }
+        }
+    }
+
+    fn restore_publication(&mut self, record: PublicationRecord) {
+        let id = PublicationId(record.id);
+        self.reserve(record.id);
+        let expiry = self.timers.arm(record.expires, Timer::Publication(id));
+        let room = record.room.clone();
+        let restored = self
+            .conferences
+            .get_mut(&room)
+            .is_some_and(|conference| conference.restore_publication(id, record, expiry));
+        if restored {
+            self.publications.insert(id, room);
+        } else {
+            self.timers.disarm(Some(expiry));
+        }
+    }
+
+    fn restore_subscription(
+        &mut self,
+        now: Moment,
+        record: SubscriptionRecord,
+        find: &mut FindSocket<'_>,
+    ) {
+        let id = SubscriptionId(record.id);
+        self.reserve(record.id);
+        let timer = self.timers.arm(record.expires, Timer::Expiry(id));
+        let left = record.expires.saturating_since(now);
+        let subscription = Subscription {
+            room: record.room,
+            user: record.user,
+            role: record.role,
+            dialog: dialog(record.dialog, find),
+            event_id: record.event_id,
+            expires: record.expires,
+            rates: Rates::agree(
+                &Params::parse(record.rates.trim_start_matches(';')),
+                self.config.notify_interval,
+                left,
+            ),
+            full_only: record.full_only,
+            narrow: false,
+            version: record.version,
+            seen: Seen::default(),
+            view: None,
+            due: Due::Full,
+            due_at: now,
+            queued: false,
+            in_flight: None,
+            gap: false,
+            failures: 0,
+            not_before: None,
+            last_sent: None,
+            notify_timer: None,
+            expiry_timer: Some(timer),
+        };
+        let kept = subscription_record(id, &subscription, Counters::Exact);
+        self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
+        let due = match self.watched(&subscription.room) {
+            Some(conference) => {
+                conference.watchers.add(id, &subscription.user);
+                Due::Full
+            }
+            // Its conference ended, and the last NOTIFY did not go out any more.
+            None => Due::Last(Termination::NoResource),
+        };
+        self.subscriptions.insert(id, subscription);
+        self.subscriptions
+            .kept_as(id, &Record::Subscription(Box::new(kept)));
+        self.make_due(now, id, due);
+    }
+}
+
+/// Records by kind, in the order in which they are restored.
+#[derive(Default)]
+struct Sorted {
+    conferences: Vec<ConferenceRecord>,
+    participants: Vec<ParticipantRecord>,
+    publications: Vec<PublicationRecord>,
+    endpoints: Vec<EndpointRecord>,
+    subscriptions: Vec<SubscriptionRecord>,
+}
+
+impl Sorted {
+    fn take(&mut self, record: Record) {
+        match record {
+            // They are looked up when they are needed.
+            Record::Room(_) => {}
+            Record::Conference(one) => self.conferences.push(*one),
+            Record::Participant(one) => self.participants.push(one),
+            Record::Publication(one) => self.publications.push(one),
+            Record::Endpoint(one) => self.endpoints.push(*one),
+            Record::Subscription(one) => self.subscriptions.push(*one),
+        }
+    }
+}
+
+fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
+    let mut socket = Socket {
+        handle: 0,
+        transport: record.transport,
+        host: record.host,
+        port: record.port,
+    };
+    socket.handle = find(&socket);
+    Dialog {
+        key: DialogKey {
+            call_id: record.call_id,
+            local_tag: record.local_tag,
+            remote_tag: record.remote_tag,
+        },
+        local_uri: record.local_uri,
+        remote_uri: record.remote_uri,
+        remote_target: record.remote_target,
+        route_set: record.route_set,
+        // Connections ended with the proxy that held them; a way through a NAT may stand.
+        flow: record.flow.filter(|_| socket.transport == "udp"),
+        local_cseq: record.local_cseq,
+        remote_cseq: record.remote_cseq,
+        socket,
+        contact: record.contact,
+    }
+}
+
+/// `None` when its SDP cannot be read.
+fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoint> {
+    let ours = Description::parse(record.media.ours.as_bytes()).ok()?;
+    let theirs = match record.media.theirs {
+        Some((text, accepted)) => Some((Description::parse(text.as_bytes()).ok()?, accepted)),
+        None => None,
+    };
+    Some(Endpoint {
+        room: record.room,
+        user: record.user,
+        display: record.display,
+        entity: record.entity,
+        dialog: dialog(record.dialog, find),
+        media: Media {
+            local: record.media.local,
+            origin: record.media.origin,
+            ours,
+            theirs,
+            one_send: record.media.one_send,
+        },
+        session: record.session,
+        run: record.run,
+        answering: None,
+        answer_due: false,
+        role: record.role,
+        replaces: None,
+        replaced: false,
+        anonymous: record.anonymous,
+        guests: Vec::new(),
+        dialed_out: record.dialed_out,
+        invitation: None,
+        joined: Some(record.joined),
+        referred_by: record.referred_by,
+        admission_timer: None,
+        ack_timer: None,
+        // An ACK that came while nobody was here does not come again.
+        confirmed: true,
+        unacknowledged: None,
+        rejoin_timer: None,
+        session_timer: None,
+        inviting: None,
+        peer_updates: record.peer_updates,
+        has_referred: record.has_referred,
+    })
+}

@@ -1,0 +1,282 @@
+//! The database file: opening, bringing up to date, reading, writing.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::Value;
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params_from_iter,
+};
+
+use super::cell::Taken;
+use super::rows::{self, Stored};
+use super::schema::{APPLICATION_ID, STATE, STEPS};
+use super::{Config, Durability, StoreError};
+use crate::focus::record::{
+    Change, ConferenceRecord, EndpointRecord, Key, ParticipantRecord, PublicationRecord, Record,
+    SubscriptionRecord,
+};
+
+/// How long a reader of another process, such as an operator's shell, may hold us up.
+const BUSY: Duration = match cfg!(test) {
+    false => Duration::from_secs(2),
+    true => Duration::from_millis(50),
+};
+/// Statements kept prepared: one a table and kind.
+const STATEMENTS: usize = 32;
+
+/// What was found in a file.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) records: Vec<Record>,
+    /// Rows that no record could be made of.
+    pub(super) unreadable: usize,
+}
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct File {
+    path: PathBuf,
+    connection: Connection,
+}
+
+/// Looks at a file without changing anything.
+pub(super) fn inspect(path: &Path) -> Result<(), StoreError> {
+    if !path.exists() {
+        // Its folder is made by the user that will write it.
+        return Ok(());
+    }
+    let connection = open_to_read(path)?;
+    version(path, &connection).map(|_| ())
+}
+
+/// A connection that can only read. It fails as long as nobody has made the file.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|error| explain(path, error))?;
+    connection
+        .busy_timeout(BUSY)
+        .map_err(|error| explain(path, error))?;
+    Ok(connection)
+}
+
+/// The file's schema, if it is ours.
+fn version(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
+    let number = |pragma: &str| {
+        connection
+            .query_row(pragma, [], |row| row.get::<_, i64>(0))
+            .map_err(|error| explain(path, error))
+    };
+    let application = number("PRAGMA application_id")?;
+    let version = usize::try_from(number("PRAGMA user_version")?).unwrap_or(usize::MAX);
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    if application != i64::from(APPLICATION_ID) && (version != 0 || tables != 0) {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    if version > STEPS.len() {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known: STEPS.len(),
+        });
+    }
+    Ok(version)
+}
+
+impl File {
+    /// Opens the file, made if need be, and brings it up to date.
+    pub(super) fn open(config: &Config) -> Result<Self, StoreError> {
+        let path = config.path.clone();
+        let connection = Connection::open(&path).map_err(|error| explain(&path, error))?;
+        let mut file = Self { path, connection };
+        version(&file.path, &file.connection)?;
+        file.prepare(config.durability)
+            .map_err(|error| explain(&file.path, error))?;
+        file.examine()?;
+        file.bring_up_to_date()?;
+        Ok(file)
+    }
+
+    fn prepare(&mut self, durability: Durability) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let synchronous = match durability {
+            Durability::Normal => "NORMAL",
+            Durability::Full => "FULL",
+        };
+        connection.pragma_update(None, "synchronous", synchronous)
+    }
+
+    /// Whether every page is what it should be.
+    fn examine(&self) -> Result<(), StoreError> {
+        let said: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(|error| explain(&self.path, error))?;
+        match said.as_str() {
+            "ok" => Ok(()),
+            _ => Err(StoreError::Damaged {
+                path: self.path.clone(),
+                detail: said,
+            }),
+        }
+    }
+
+    fn bring_up_to_date(&mut self) -> Result<(), StoreError> {
+        let steps = |transaction: &Transaction<'_>, from: usize| {
+            for step in STEPS.iter().skip(from) {
+                transaction.execute_batch(step)?;
+            }
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", STEPS.len())
+        };
+        let from = version(&self.path, &self.connection)?;
+        if from == STEPS.len() {
+            // To find out now whether it can be written at all.
+            return self.transact(|_| Ok(()));
+        }
+        self.transact(|transaction| steps(transaction, from))
+    }
+
+    fn transact(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        let result = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .and_then(|transaction| {
+                work(&transaction)?;
+                transaction.commit()
+            });
+        result.map_err(|error| explain(&self.path, error))
+    }
+
+    /// Writes batches of changes in one commit.
+    pub(super) fn commit<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> Result<(), StoreError> {
+        self.transact(|transaction| {
+            changes
+                .into_iter()
+                .try_for_each(|it| apply(transaction, it))
+        })
+    }
+
+    /// Puts everything in the place of the state there is. Rooms stay, but for these changes
+    /// of them.
+    pub(super) fn replace(
+        &mut self,
+        everything: &[Change],
+        rooms: &[Change],
+    ) -> Result<(), StoreError> {
+        self.transact(|transaction| {
+            for table in STATE {
+                transaction.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            let all = everything.iter().chain(rooms);
+            all.into_iter().try_for_each(|it| apply(transaction, it))
+        })
+    }
+
+    /// As if the disk had room for so many pages.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) {
+        let limit = format!("PRAGMA max_page_count = {pages}");
+        self.connection
+            .query_row(&limit, [], |_| Ok(()))
+            .expect("a pragma");
+    }
+
+    /// Reads the state. Rooms are left where they are.
+    pub(super) fn load(&self) -> Result<Found, StoreError> {
+        let mut found = Found::default();
+        self.load_all(&mut found)
+            .map_err(|error| explain(&self.path, error))?;
+        Ok(found)
+    }
+
+    fn load_all(&self, found: &mut Found) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        load(connection, found, |one: ConferenceRecord| {
+            Record::Conference(Box::new(one))
+        })?;
+        load(connection, found, |one: ParticipantRecord| {
+            Record::Participant(one)
+        })?;
+        load(connection, found, |one: PublicationRecord| {
+            Record::Publication(one)
+        })?;
+        load(connection, found, |one: EndpointRecord| {
+            Record::Endpoint(Box::new(one))
+        })?;
+        load(connection, found, |one: SubscriptionRecord| {
+            Record::Subscription(Box::new(one))
+        })
+    }
+}
+
+fn load<T: Stored>(
+    connection: &Connection,
+    found: &mut Found,
+    record: impl Fn(T) -> Record,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("SELECT * FROM {}", T::TABLE))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        match T::taken(&mut Taken::from(row)) {
+            Ok(one) => found.records.push(record(one)),
+            Err(_) => found.unreadable += 1,
+        }
+    }
+    Ok(())
+}
+
+fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::Put(record) => {
+            let (table, values) = rows::row(record);
+            put(transaction, table, values)
+        }
+        Change::Delete(key) => delete(transaction, key),
+    }
+}
+
+fn put(transaction: &Transaction<'_>, table: &str, values: Vec<Value>) -> rusqlite::Result<()> {
+    let places = vec!["?"; values.len()].join(",");
+    let statement = format!("INSERT OR REPLACE INTO {table} VALUES ({places})");
+    let mut statement = transaction.prepare_cached(&statement)?;
+    statement.execute(params_from_iter(values)).map(|_| ())
+}
+
+fn delete(transaction: &Transaction<'_>, key: &Key) -> rusqlite::Result<()> {
+    for (table, columns, values) in rows::rows_of(key) {
+        let found = columns.iter().map(|column| format!("{column} = ?"));
+        let found = found.collect::<Vec<_>>().join(" AND ");
+        let statement = format!("DELETE FROM {table} WHERE {found}");
+        let mut statement = transaction.prepare_cached(&statement)?;
+        statement.execute(params_from_iter(values))?;
+    }
+    Ok(())
+}
+
+/// What an error of SQLite means for the operator.
+pub(super) fn explain(path: &Path, source: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full(path),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            StoreError::ReadOnly(path)
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged {
+            path,
+            detail: source.to_string(),
+        },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked(path),
+        _ => StoreError::Other { path, source },
+    }
+}

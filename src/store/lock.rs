@@ -1,0 +1,99 @@
+//! One file, one proxy: a lock beside the database, held as long as the process lives. The
+//! database itself cannot be locked so: closing any descriptor of it would free SQLite's own
+//! locks.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::StoreError;
+
+/// How long the process of the last run may take to leave.
+const PATIENCE: Duration = match cfg!(test) {
+    false => Duration::from_secs(3),
+    true => Duration::from_millis(100),
+};
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The lock, held.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "freed when it is closed")] File);
+
+impl Lock {
+    /// Takes the lock of a database.
+    pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
+        make_folder(database)?;
+        let path = path(database);
+        let failed = |source| StoreError::Lock {
+            path: path.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(database.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// The same, after a while if need be: nothing tells when a leaving process has gone.
+    pub(super) fn take_patiently(database: &Path) -> Result<Self, StoreError> {
+        patiently(|| Self::take(database))
+    }
+}
+
+/// Whether somebody holds the lock, without making one.
+pub(super) fn probe(database: &Path) -> Result<(), StoreError> {
+    let path = path(database);
+    patiently(|| match File::open(&path) {
+        Ok(file) => match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(database.to_owned())),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        },
+        Err(_) => Ok(()),
+    })
+}
+
+fn patiently<T>(attempt: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Err(StoreError::Locked(_)) if started.elapsed() < PATIENCE => thread::sleep(RETRY),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// The last folder of the path may be missing; it is made for this user alone.
+pub(super) fn make_folder(database: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let folder = database.parent().filter(|it| !it.as_os_str().is_empty());
+    let Some(folder) = folder.filter(|folder| !folder.is_dir()) else {
+        return Ok(());
+    };
+    std::fs::DirBuilder::new()
+        .mode(0o750)
+        .create(folder)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Ok(()),
+            _ => Err(error),
+        })
+        .map_err(|source| StoreError::Folder {
+            path: database.to_owned(),
+            folder: folder.to_owned(),
+            source,
+        })
+}

@@ -1,0 +1,269 @@
+//! What survives a restart, in one SQLite file: records as rows, changes as commits.
+//!
+//! A thread of its own writes; whatever has come in meanwhile is one commit. When the file
+//! cannot be written, conferences go on in memory, the log says what to do, and as soon as it
+//! works again everything is written anew in one transaction. The file is never left half
+//! written: every batch of changes is in it whole or not at all.
+//!
+//! Nothing here knows a rule of conferences, and no SQL stands anywhere else.
+
+mod cell;
+mod file;
+mod lock;
+mod rooms;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use crate::focus::Rooms;
+use crate::focus::record::{Change, Record};
+use crate::log::{Level, Line};
+
+use file::File;
+use lock::Lock;
+use rooms::StoredRooms;
+use writer::{Shared, Writer};
+
+/// What a commit outlasts (modparam `db_sync`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the process. A loss of power may take the last commits, never the file.
+    Normal,
+    /// A loss of power too: every commit waits for the disk.
+    Full,
+}
+
+/// What an unusable file means at the start (modparam `db_on_error`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// Conferences go on in memory.
+    Memory,
+    /// The proxy does not start.
+    Refuse,
+}
+
+/// What the operator decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file.
+    pub path: PathBuf,
+    /// What a commit outlasts.
+    pub durability: Durability,
+    /// What an unusable file means at the start.
+    pub on_error: OnError,
+}
+
+/// Why a file cannot be used; each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder is not there and cannot be made.
+    #[error(
+        "{path}: no such folder ({source}); create {folder} and give it to the user the proxy runs as, or set db_path"
+    )]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another process uses the file.
+    #[error(
+        "{0}: another process uses this database; two proxies must not share one: give each its own db_path, or end the other"
+    )]
+    Locked(PathBuf),
+    /// The lock beside the file cannot be taken.
+    #[error(
+        "{path}: cannot lock ({source}); the user the proxy runs as must be able to write into the folder"
+    )]
+    Lock {
+        /// The lock.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A database of something else.
+    #[error("{0}: a database, but not of msrp_conference; set db_path to another file")]
+    Foreign(PathBuf),
+    /// Written by a later release.
+    #[error(
+        "{path}: written by a later release (schema {found}, this one knows {known}); install that release, or move the file away to start empty"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: usize,
+        /// The last schema known here.
+        known: usize,
+    },
+    /// Damaged.
+    #[error(
+        "{path}: damaged ({detail}); move it away to start empty, or recover it with sqlite3 .recover"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        detail: String,
+    },
+    /// The disk is full.
+    #[error("{0}: the disk is full; make room")]
+    Full(PathBuf),
+    /// The file or its folder cannot be written.
+    #[error("{0}: not writable; give the file and its folder to the user the proxy runs as")]
+    ReadOnly(PathBuf),
+    /// Anything else.
+    #[error("{path}: {source}")]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// No thread could be started.
+    #[error("no thread for the database: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Whether the file can be used as far as that can be seen without changing anything: before
+/// the proxy forks, perhaps as another user than later. Nothing stays open.
+///
+/// # Errors
+/// It cannot be used.
+pub fn check(config: &Config) -> Result<(), StoreError> {
+    lock::probe(&config.path)?;
+    file::inspect(&config.path)
+}
+
+/// The store at work, and what was found in it.
+pub struct Opened {
+    /// Takes changes.
+    pub store: Store,
+    /// Rooms that management made.
+    pub rooms: Box<dyn Rooms>,
+    /// Everything else.
+    pub records: Vec<Record>,
+}
+
+/// Opens the file and starts its thread. `log` takes lines, and `wake` is called after lines
+/// and commits. With [`OnError::Memory`] an unusable file is logged and tried again later.
+///
+/// # Errors
+/// The file cannot be used and shall be refused, or there is no thread.
+pub fn open(
+    config: Config,
+    log: Sender<Line>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+) -> Result<Opened, StoreError> {
+    let (lock, file, found) = match open_file(&config) {
+        Usable::Yes(lock, file, found) => (Some(lock), Some(file), found),
+        Usable::No(_, error) if config.on_error == OnError::Refuse => return Err(error),
+        Usable::No(lock, error) => {
+            let until = match lock {
+                Some(_) => "until then",
+                None => "as long as this proxy runs",
+            };
+            let line = format!("database {error}. Conferences are kept in memory {until}");
+            let _ = log.send(Line::new(Level::Error, line));
+            (lock, None, file::Found::default())
+        }
+    };
+    if found.unreadable > 0 {
+        let line = format!(
+            "database {}: {} rows cannot be read and are passed over",
+            config.path.display(),
+            found.unreadable
+        );
+        let _ = log.send(Line::new(Level::Error, line));
+    }
+    let shared = Arc::new(Shared::new(file.is_some()));
+    let rooms = StoredRooms::new(config.path.clone(), Arc::clone(&shared));
+    let writer = Writer::start(config, lock, file, Arc::clone(&shared), log, wake)
+        .map_err(StoreError::Thread)?;
+    let store = Store {
+        shared,
+        writer,
+        given: 0,
+    };
+    Ok(Opened {
+        store,
+        rooms: Box::new(rooms),
+        records: found.records,
+    })
+}
+
+enum Usable {
+    Yes(Lock, File, file::Found),
+    No(Option<Lock>, StoreError),
+}
+
+fn open_file(config: &Config) -> Usable {
+    let lock = match Lock::take_patiently(&config.path) {
+        Ok(lock) => lock,
+        Err(error) => return Usable::No(None, error),
+    };
+    let opened = File::open(config).and_then(|file| {
+        let found = file.load()?;
+        Ok((file, found))
+    });
+    match opened {
+        Ok((file, found)) => Usable::Yes(lock, file, found),
+        Err(error) => Usable::No(Some(lock), error),
+    }
+}
+
+/// Number of a batch of changes, in the order given.
+pub type Ticket = u64;
+
+/// Takes changes and tells when they are safe.
+pub struct Store {
+    shared: Arc<Shared>,
+    writer: Writer,
+    given: Ticket,
+}
+
+impl Store {
+    /// Hands changes over, to be kept all or none; never waits.
+    pub fn write(&mut self, changes: Vec<Change>) -> Ticket {
+        self.given += 1;
+        self.writer.write(self.given, changes);
+        self.given
+    }
+
+    /// Every batch up to this one is kept, or there is no hope of that for now and nobody
+    /// shall wait for it.
+    pub fn settled(&self) -> Ticket {
+        self.shared.settled()
+    }
+
+    /// The file works again and lacks what was given meanwhile: [`Store::rewrite`] it.
+    pub fn wants_everything(&self) -> bool {
+        self.shared.wants_everything()
+    }
+
+    /// Everything there is, in the place of what the file holds.
+    pub fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
+        self.given += 1;
+        self.writer.rewrite(self.given, everything);
+        self.given
+    }
+
+    /// Whether what is settled is really in the file.
+    pub fn is_safe(&self) -> bool {
+        self.shared.is_safe()
+    }
+
+    /// Writes what was given and closes the file, within a second.
+    pub fn stop(self) {
+        self.writer.stop();
+    }
+}

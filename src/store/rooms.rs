@@ -1,0 +1,124 @@
+//! Rooms that management made, looked up in the file when somebody asks for one.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::cell::Taken;
+use super::file::open_to_read;
+use super::rows::Stored;
+use super::writer::Shared;
+use crate::control::RoomUri;
+use crate::focus::{RoomEntry, Rooms};
+
+/// A connection that only reads, and what is not in the file yet.
+pub(super) struct StoredRooms {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    /// Opened at the first question; the focus asks from one thread alone.
+    connection: RefCell<Option<Connection>>,
+}
+
+impl StoredRooms {
+    pub(super) fn new(path: PathBuf, shared: Arc<Shared>) -> Self {
+        Self {
+            path,
+            shared,
+            connection: RefCell::default(),
+        }
+    }
+
+    /// Asks the file; `None` when it cannot be read: such rooms are not there then.
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
+        let mut slot = self.connection.borrow_mut();
+        if slot.is_none() {
+            *slot = open_to_read(&self.path).ok();
+        }
+        let answer = question(slot.as_ref()?);
+        if answer.is_err() {
+            // The file may be another one by now.
+            *slot = None;
+        }
+        answer.ok()
+    }
+
+    fn in_file(&self, room: &RoomUri) -> Option<RoomEntry> {
+        self.ask(|connection| {
+            connection
+                .prepare_cached("SELECT * FROM rooms WHERE uri = ?")?
+                .query_row([room.as_str()], |row| {
+                    RoomEntry::taken(&mut Taken::from(row))
+                })
+                .optional()
+        })
+        .flatten()
+    }
+
+    fn page_in_file(&self, offset: usize, limit: usize) -> Vec<RoomEntry> {
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.ask(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT * FROM rooms ORDER BY uri LIMIT ? OFFSET ?")?;
+            let rows = statement.query_map(params![number(limit), number(offset)], |row| {
+                RoomEntry::taken(&mut Taken::from(row))
+            })?;
+            Ok(rows.flatten().collect())
+        })
+        .unwrap_or_default()
+    }
+}
+
+impl Rooms for StoredRooms {
+    fn find(&self, room: &RoomUri) -> Option<RoomEntry> {
+        if let Some(entry) = self.shared.unwritten().get(room) {
+            return entry.clone();
+        }
+        self.in_file(room)
+    }
+
+    fn keep(&mut self, entry: &RoomEntry) {
+        let mut unwritten = self.shared.unwritten();
+        unwritten.insert(entry.uri.clone(), Some(entry.clone()));
+    }
+
+    fn forget(&mut self, room: &RoomUri) {
+        self.shared.unwritten().insert(room.clone(), None);
+    }
+
+    fn page(&self, offset: usize, limit: usize) -> Vec<RoomEntry> {
+        let unwritten = self.shared.unwritten().clone();
+        if unwritten.is_empty() {
+            return self.page_in_file(offset, limit);
+        }
+        // For the moment of a commit, or as long as the file fails.
+        let most = offset.saturating_add(limit).saturating_add(unwritten.len());
+        let in_file = self.page_in_file(0, most).into_iter();
+        let mut all: BTreeMap<RoomUri, RoomEntry> =
+            in_file.map(|entry| (entry.uri.clone(), entry)).collect();
+        for (room, entry) in unwritten {
+            match entry {
+                Some(entry) => all.insert(room, entry),
+                None => all.remove(&room),
+            };
+        }
+        all.into_values().skip(offset).take(limit).collect()
+    }
+
+    fn count(&self) -> usize {
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))
+        };
+        let mut count: usize = self.ask(count).unwrap_or_default();
+        for (room, entry) in &self.shared.unwritten().clone() {
+            match (entry.is_some(), self.in_file(room).is_some()) {
+                (true, false) => count += 1,
+                (false, true) => count = count.saturating_sub(1),
+                _ => {}
+            }
+        }
+        count
+    }
+}

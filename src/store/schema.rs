@@ -1,0 +1,159 @@
+//! The tables, version by version. `user_version` counts the steps a file has seen; a file is
+//! brought up to date when it is opened, in one transaction.
+
+/// Marks a file as ours (`PRAGMA application_id`): "MSRP".
+pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
+
+/// Every step ever released, oldest first. A step is never changed, only followed by others.
+pub(super) const STEPS: &[&str] = &[FIRST];
+
+/// The tables whose rows are the running state, in the order in which they are read.
+pub(super) const STATE: [&str; 5] = [
+    "conferences",
+    "participants",
+    "publications",
+    "endpoints",
+    "subscriptions",
+];
+
+/// Moments are milliseconds since 1970; lists and descriptions of SDP are JSON.
+const FIRST: &str = "
+CREATE TABLE rooms (
+    uri TEXT NOT NULL PRIMARY KEY,
+    max_participants INTEGER,
+    nicknames INTEGER NOT NULL,
+    private_messages INTEGER NOT NULL,
+    subscribe_participants_only INTEGER NOT NULL,
+    moderators TEXT NOT NULL,
+    observers TEXT NOT NULL,
+    allow TEXT NOT NULL,
+    deny TEXT NOT NULL,
+    locked INTEGER NOT NULL,
+    one_device INTEGER NOT NULL,
+    only_moderators_invite INTEGER NOT NULL,
+    lifetime TEXT NOT NULL,
+    only_tls INTEGER NOT NULL,
+    plain_text INTEGER NOT NULL,
+    name TEXT,
+    subject TEXT,
+    services TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE conferences (
+    room TEXT NOT NULL PRIMARY KEY,
+    max_participants INTEGER,
+    nicknames INTEGER NOT NULL,
+    private_messages INTEGER NOT NULL,
+    subscribe_participants_only INTEGER NOT NULL,
+    moderators TEXT NOT NULL,
+    observers TEXT NOT NULL,
+    allow TEXT NOT NULL,
+    deny TEXT NOT NULL,
+    starts_locked INTEGER NOT NULL,
+    one_device INTEGER NOT NULL,
+    only_moderators_invite INTEGER NOT NULL,
+    lifetime TEXT NOT NULL,
+    only_tls INTEGER NOT NULL,
+    plain_text INTEGER NOT NULL,
+    name TEXT,
+    about TEXT,
+    services TEXT NOT NULL,
+    locked INTEGER NOT NULL,
+    subject TEXT,
+    contribution TEXT,
+    conversation TEXT,
+    creator TEXT,
+    left_by_bye TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE participants (
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    display TEXT NOT NULL,
+    nickname TEXT,
+    role TEXT NOT NULL,
+    anonymous INTEGER,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE publications (
+    id INTEGER NOT NULL PRIMARY KEY,
+    room TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    publisher TEXT NOT NULL,
+    unlimited INTEGER NOT NULL,
+    document BLOB NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT;
+CREATE INDEX publications_of_room ON publications (room);
+
+CREATE TABLE endpoints (
+    id INTEGER NOT NULL PRIMARY KEY,
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    display TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    role TEXT NOT NULL,
+    anonymous INTEGER,
+    joined INTEGER NOT NULL,
+    dialed_out INTEGER NOT NULL,
+    referred_by TEXT,
+    peer_updates INTEGER NOT NULL,
+    has_referred INTEGER NOT NULL,
+    session TEXT,
+    switch_run BLOB,
+    timer_interval INTEGER,
+    timer_ours INTEGER,
+    timer_supported INTEGER,
+    timer_by_update INTEGER,
+    timer_refresh INTEGER,
+    timer_expires INTEGER,
+    sdp_local TEXT NOT NULL,
+    one_send INTEGER NOT NULL,
+    sdp_session INTEGER NOT NULL,
+    sdp_version INTEGER NOT NULL,
+    sdp_ours TEXT NOT NULL,
+    sdp_theirs TEXT,
+    sdp_accepted TEXT,
+    call_id TEXT NOT NULL,
+    local_tag TEXT NOT NULL,
+    remote_tag TEXT NOT NULL,
+    local_uri TEXT NOT NULL,
+    remote_uri TEXT NOT NULL,
+    remote_target TEXT NOT NULL,
+    route_set TEXT NOT NULL,
+    flow TEXT,
+    local_cseq INTEGER NOT NULL,
+    remote_cseq INTEGER NOT NULL,
+    socket_transport TEXT NOT NULL,
+    socket_host TEXT NOT NULL,
+    socket_port INTEGER NOT NULL,
+    contact TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE subscriptions (
+    id INTEGER NOT NULL PRIMARY KEY,
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    role TEXT,
+    event_id TEXT,
+    expires INTEGER NOT NULL,
+    rates TEXT NOT NULL,
+    full_only INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    call_id TEXT NOT NULL,
+    local_tag TEXT NOT NULL,
+    remote_tag TEXT NOT NULL,
+    local_uri TEXT NOT NULL,
+    remote_uri TEXT NOT NULL,
+    remote_target TEXT NOT NULL,
+    route_set TEXT NOT NULL,
+    flow TEXT,
+    local_cseq INTEGER NOT NULL,
+    remote_cseq INTEGER NOT NULL,
+    socket_transport TEXT NOT NULL,
+    socket_host TEXT NOT NULL,
+    socket_port INTEGER NOT NULL,
+    contact TEXT NOT NULL
+) STRICT;
+";

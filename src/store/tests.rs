@@ -1,0 +1,569 @@
+//! Real files in a temporary folder.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use rusqlite::Connection;
+
+use super::file::File;
+use super::lock::Lock;
+use super::schema::STEPS;
+use super::*;
+use crate::control::{Peer, RoomUri, SessionId, Setup, SwitchRun, UserUri};
+use crate::focus::record::{
+    Accepted, ConferenceRecord, DialogRecord, EndpointRecord, Key, Local, MediaRecord, Origin,
+    ParticipantRecord, PublicationRecord, SessionTimerRecord, SubscriptionRecord,
+};
+use crate::focus::{About, Lifetime, Pattern, Role, RoomEntry};
+use crate::time::Moment;
+
+/// A folder of its own for every test; gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("msrp-store-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            path: self.0.join("state.sqlite"),
+            durability: Durability::Normal,
+            on_error: OnError::Refuse,
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn opened(config: Config) -> (Opened, Receiver<Line>) {
+    let (log, lines) = unbounded();
+    let opened = open(config, log, Arc::new(|| {})).expect("it opens");
+    (opened, lines)
+}
+
+fn refusal(config: &Config) -> String {
+    let (log, _lines) = unbounded();
+    match open(config.clone(), log, Arc::new(|| {})) {
+        Ok(_) => panic!("it opens"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn wait(what: &str, until: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !until() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+fn settle(store: &Store, ticket: Ticket) {
+    wait("a commit", || store.settled() >= ticket);
+}
+
+fn moment(millis: u64) -> Moment {
+    Moment::from_epoch(Duration::from_millis(millis))
+}
+
+fn room() -> RoomUri {
+    RoomUri::new("sip:lobby@example.com")
+}
+
+fn entry() -> RoomEntry {
+    RoomEntry {
+        max_participants: Some(7),
+        nicknames: false,
+        moderators: vec![Pattern::new("alice@example.com"), Pattern::new("*@b")],
+        deny: vec![Pattern::new("mallory@*")],
+        locked: true,
+        plain_text: true,
+        lifetime: Lifetime::WhileCreatorStays,
+        about: About {
+            name: Some("The \"lobby\"".to_owned()),
+            subject: None,
+            services: vec![("web-page".into(), "http://a/".to_owned())],
+        },
+        ..RoomEntry::new(room())
+    }
+}
+
+fn dialog(call: &str) -> DialogRecord {
+    DialogRecord {
+        call_id: call.to_owned(),
+        local_tag: "l".to_owned(),
+        remote_tag: String::new(),
+        local_uri: "sip:lobby@example.com".to_owned(),
+        remote_uri: "sip:alice@example.com".to_owned(),
+        remote_target: "sip:alice@192.0.2.7".to_owned(),
+        route_set: vec!["<sip:p1;lr>".to_owned(), "<sip:p2;lr>".to_owned()],
+        flow: Some("sip:192.0.2.7:5060".to_owned()),
+        local_cseq: u32::MAX,
+        remote_cseq: 3,
+        transport: "udp".to_owned(),
+        host: "[2001:db8::1]".to_owned(),
+        port: 65535,
+        contact: "sip:lobby@example.com".to_owned(),
+    }
+}
+
+fn endpoint(id: u64) -> EndpointRecord {
+    let peer = Peer {
+        path: vec!["msrp://192.0.2.7:2855/a;tcp".to_owned()],
+        accept_types: vec!["message/cpim".to_owned()],
+        accept_wrapped_types: Vec::new(),
+        max_size: Some(1 << 40),
+        chatroom: true,
+        private_messages: false,
+        sends: true,
+        receives: false,
+        fingerprints: Vec::new(),
+        dial: None,
+        plain_text: true,
+        one_send: false,
+    };
+    EndpointRecord {
+        id,
+        room: room(),
+        user: UserUri::new("sip:alice@example.com"),
+        display: "Alice \u{1f600}".to_owned(),
+        entity: "sip:alice@192.0.2.7".to_owned(),
+        role: Role::Moderator,
+        anonymous: Some(3),
+        joined: moment(1_700_000_000_123),
+        dialed_out: true,
+        referred_by: None,
+        peer_updates: true,
+        has_referred: true,
+        session: Some(SessionId::new("abc")),
+        run: Some(SwitchRun(u128::MAX - 5)),
+        timer: Some(SessionTimerRecord {
+            interval: 1800,
+            we_refresh: true,
+            peer_supports: false,
+            by_update: true,
+            refresh: Some(moment(5)),
+            expires: moment(6),
+        }),
+        dialog: dialog("call-1"),
+        media: MediaRecord {
+            local: Local {
+                host: "h".to_owned(),
+                port: 2855,
+                own_uri: "msrp://h:2855/abc;tcp".to_owned(),
+                secure: false,
+                fingerprint: None,
+                max_size: 10,
+                nicknames: true,
+                private_messages: true,
+                observer: false,
+                plain_text: true,
+            },
+            origin: Origin {
+                session: 9,
+                version: 2,
+            },
+            one_send: true,
+            ours: "v=0\r\n".to_owned(),
+            theirs: Some((
+                "v=0\r\ns=x\r\n".to_owned(),
+                Accepted {
+                    index: 0,
+                    peer,
+                    setup: Setup::Passive,
+                    secure: false,
+                    cema: true,
+                },
+            )),
+        },
+    }
+}
+
+/// One of each kind, everything in them set one way or the other.
+fn everything() -> Vec<Record> {
+    let subscription = SubscriptionRecord {
+        id: 12,
+        room: room(),
+        user: UserUri::new("sip:bob@example.com"),
+        role: Some(Role::Observer),
+        event_id: None,
+        expires: moment(1_800_000_000_000),
+        rates: ";max-rate=0.1".to_owned(),
+        full_only: true,
+        version: 128,
+        dialog: dialog("call-2"),
+    };
+    let bare = EndpointRecord {
+        session: None,
+        run: None,
+        timer: None,
+        anonymous: None,
+        media: MediaRecord {
+            theirs: None,
+            ..endpoint(2).media
+        },
+        ..endpoint(2)
+    };
+    vec![
+        Record::Conference(Box::new(ConferenceRecord {
+            rules: entry(),
+            locked: false,
+            subject: Some("s".to_owned()),
+            contribution: None,
+            conversation: None,
+            creator: Some(UserUri::new("sip:alice@example.com")),
+            left: vec![UserUri::new("sip:carol@example.com")],
+        })),
+        Record::Participant(ParticipantRecord {
+            room: room(),
+            user: UserUri::new("sip:alice@example.com"),
+            display: String::new(),
+            nickname: Some("Al".to_owned()),
+            role: Role::Participant,
+            anonymous: None,
+        }),
+        Record::Publication(PublicationRecord {
+            id: 4,
+            room: room(),
+            tag: "t".to_owned(),
+            publisher: UserUri::new("sip:bob@example.com"),
+            unlimited: true,
+            document: vec![0, 255, 7],
+            expires: moment(9),
+        }),
+        Record::Endpoint(Box::new(endpoint(1))),
+        Record::Endpoint(Box::new(bare)),
+        Record::Subscription(Box::new(subscription)),
+    ]
+}
+
+fn put(records: &[Record]) -> Vec<Change> {
+    records.iter().cloned().map(Change::Put).collect()
+}
+
+#[test]
+fn what_is_written_is_found_again() {
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    assert_eq!(first.records, []);
+    let ticket = first.store.write(put(&everything()));
+    settle(&first.store, ticket);
+    assert!(first.store.is_safe());
+    first.store.stop();
+    let (mut second, lines) = opened(folder.config());
+    assert_eq!(second.records, everything());
+    assert!(lines.is_empty());
+    let gone = [
+        Key::Conference(room()),
+        Key::Endpoint(1),
+        Key::Endpoint(2),
+        Key::Subscription(12),
+    ];
+    second
+        .store
+        .write(gone.into_iter().map(Change::Delete).collect());
+    second.store.stop();
+    let (third, _) = opened(folder.config());
+    assert_eq!(
+        third.records,
+        [],
+        "participants and publications went with it"
+    );
+}
+
+#[test]
+fn a_later_record_takes_the_place_of_the_earlier() {
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    first.store.write(put(&everything()));
+    let changed = Record::Endpoint(Box::new(EndpointRecord {
+        display: "changed".to_owned(),
+        ..endpoint(1)
+    }));
+    first.store.write(vec![Change::Put(changed.clone())]);
+    first.store.stop();
+    let (second, _) = opened(folder.config());
+    assert_eq!(second.records.len(), everything().len());
+    assert!(second.records.contains(&changed));
+}
+
+#[test]
+fn every_older_schema_is_brought_up_to_date() {
+    for version in 0..=STEPS.len() {
+        let folder = Folder::new();
+        let old = Connection::open(folder.config().path).expect("a file");
+        for step in &STEPS[..version] {
+            old.execute_batch(step).expect("a step");
+        }
+        old.pragma_update(None, "application_id", schema::APPLICATION_ID)
+            .and_then(|()| old.pragma_update(None, "user_version", version))
+            .expect("its version");
+        drop(old);
+        let (mut now, _) = opened(folder.config());
+        now.store.write(put(&everything()));
+        now.store.stop();
+        let (again, _) = opened(folder.config());
+        assert_eq!(again.records, everything(), "from version {version}");
+    }
+}
+
+#[test]
+fn rooms_are_looked_up_in_the_file_and_before_they_are_in_it() {
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    let other = RoomEntry::new(RoomUri::new("sip:other@example.com"));
+    for one in [&entry(), &other] {
+        first.rooms.keep(one);
+        assert_eq!(first.rooms.find(&one.uri).as_ref(), Some(one), "at once");
+        first
+            .store
+            .write(vec![Change::Put(Record::Room(Box::new((*one).clone())))]);
+    }
+    assert_eq!(first.rooms.count(), 2);
+    first.store.stop();
+    let (mut second, _) = opened(folder.config());
+    assert_eq!(second.records, [], "they cost nothing until asked for");
+    assert_eq!(second.rooms.find(&room()), Some(entry()));
+    assert_eq!(second.rooms.page(0, 10), [entry(), other.clone()]);
+    let others = [other];
+    assert_eq!(second.rooms.page(1, 10), others);
+    second.rooms.forget(&room());
+    assert_eq!(second.rooms.find(&room()), None);
+    assert_eq!(second.rooms.page(0, 10), others);
+    assert_eq!(second.rooms.count(), 1);
+    let ticket = second.store.write(vec![Change::Delete(Key::Room(room()))]);
+    settle(&second.store, ticket);
+    assert_eq!(second.rooms.page(0, 10), others);
+}
+
+#[test]
+fn a_hundred_thousand_idle_rooms_are_not_read() {
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    let number = |n: u32| RoomEntry::new(RoomUri::new(format!("sip:r{n:06}@example.com")));
+    let rooms = (0..100_000).map(|n| Change::Put(Record::Room(Box::new(number(n)))));
+    let ticket = first.store.write(rooms.collect());
+    settle(&first.store, ticket);
+    first.store.stop();
+    let started = Instant::now();
+    let (second, _) = opened(folder.config());
+    let found = second.rooms.find(&number(77_777).uri);
+    let took = started.elapsed();
+    assert_eq!(found, Some(number(77_777)));
+    assert_eq!(second.rooms.count(), 100_000);
+    println!("100,000 rooms: open in {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn one_file_serves_one_proxy() {
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    let said = refusal(&folder.config());
+    assert!(
+        said.contains("another process uses this database"),
+        "{said}"
+    );
+    assert!(check(&folder.config()).is_err());
+    let kept = first.store.write(put(&everything()));
+    settle(&first.store, kept);
+    // In memory beside it: it must not touch the file, not even later.
+    let memory = Config {
+        on_error: OnError::Memory,
+        ..folder.config()
+    };
+    let (mut second, lines) = opened(memory);
+    let line = lines.recv().expect("a line").text;
+    assert!(line.contains("as long as this proxy runs"), "{line}");
+    let ticket = second.store.write(vec![Change::Delete(Key::Endpoint(1))]);
+    settle(&second.store, ticket);
+    assert!(!second.store.is_safe());
+    first.store.stop();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!second.store.wants_everything());
+    second.store.stop();
+    let (third, _) = opened(folder.config());
+    assert_eq!(third.records, everything());
+}
+
+/// Every way a file may be unusable, and what is said about it.
+#[test]
+fn unusable_files_are_named_and_left_alone() {
+    type Spoil = fn(&Path);
+    let cases: [(&str, Spoil); 6] = [
+        ("damaged", |path| {
+            fs::write(path, vec![b'x'; 10_000]).expect("garbage");
+        }),
+        ("damaged", |path| {
+            full(path);
+            let octets = fs::read(path).expect("a file");
+            fs::write(path, &octets[..octets.len() / 2 + 100]).expect("a part");
+        }),
+        ("damaged", |path| {
+            full(path);
+            let mut octets = fs::read(path).expect("a file");
+            octets[4096..12_288].fill(0xA5);
+            fs::write(path, &octets).expect("other pages");
+        }),
+        ("not of msrp_conference", |path| {
+            let other = Connection::open(path).expect("a file");
+            other.execute_batch("CREATE TABLE t (x)").expect("a table");
+        }),
+        ("written by a later release", |path| {
+            full(path);
+            let later = Connection::open(path).expect("a file");
+            later
+                .pragma_update(None, "user_version", STEPS.len() + 1)
+                .expect("a version");
+        }),
+        ("not writable", |path| {
+            fs::create_dir(path).expect("a folder in its place");
+        }),
+    ];
+    for (said, spoil) in cases {
+        let folder = Folder::new();
+        spoil(&folder.config().path);
+        let before = fs::read(folder.config().path).ok();
+        let refused = refusal(&folder.config());
+        assert!(refused.contains(said), "{refused} should say {said}");
+        let memory = Config {
+            on_error: OnError::Memory,
+            ..folder.config()
+        };
+        let (mut store, lines) = opened(memory);
+        let line = lines.recv().expect("a line").text;
+        assert!(line.contains(said) && line.contains("in memory"), "{line}");
+        let ticket = store.store.write(put(&everything()));
+        settle(&store.store, ticket);
+        assert!(!store.store.is_safe());
+        let after = fs::read(folder.config().path).ok();
+        assert_eq!(before, after, "{said}: the file is left alone");
+        // Moved away: it is made anew, with everything.
+        let path = folder.config().path;
+        fs::rename(&path, folder.0.join("moved")).expect("moved");
+        for beside in ["-wal", "-shm"] {
+            let mut name = path.clone().into_os_string();
+            name.push(beside);
+            let _ = fs::remove_file(name);
+        }
+        wait("it is tried again", || store.store.wants_everything());
+        let ticket = store.store.rewrite(put(&everything()));
+        settle(&store.store, ticket);
+        assert!(store.store.is_safe());
+        store.store.stop();
+        let (again, _) = opened(folder.config());
+        assert_eq!(again.records, everything());
+    }
+}
+
+/// A file with something on many pages.
+fn full(path: &Path) {
+    let config = Config {
+        path: path.to_owned(),
+        durability: Durability::Normal,
+        on_error: OnError::Refuse,
+    };
+    let (mut store, _) = opened(config);
+    let many = (1..400).map(|id| Change::Put(Record::Endpoint(Box::new(endpoint(id)))));
+    store.store.write(many.collect());
+    store.store.stop();
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = Folder::new();
+    let config = Config {
+        path: folder.0.join("not/there/state.sqlite"),
+        ..folder.config()
+    };
+    assert!(refusal(&config).contains("no such folder"));
+    let one = Config {
+        path: folder.0.join("made/state.sqlite"),
+        ..folder.config()
+    };
+    let (store, _) = opened(one);
+    assert!(store.store.is_safe());
+}
+
+#[test]
+fn a_full_disk_is_called_that_and_leaves_what_was_there() {
+    let folder = Folder::new();
+    let config = folder.config();
+    let mut file = File::open(&config).expect("it opens");
+    file.commit(put(&everything()).iter()).expect("a commit");
+    file.limit_pages(40);
+    let many: Vec<_> = (3..2000)
+        .map(|id| Change::Put(Record::Endpoint(Box::new(endpoint(id)))))
+        .collect();
+    let error = file.commit(many.iter()).expect_err("no room").to_string();
+    assert!(error.contains("the disk is full; make room"), "{error}");
+    assert_eq!(file.load().expect("readable").records, everything());
+}
+
+/// Somebody holds the file for writing: conferences go on, and come into it afterwards.
+#[test]
+fn a_file_that_fails_and_works_again_gets_everything_at_once() {
+    let folder = Folder::new();
+    let (mut store, lines) = opened(folder.config());
+    let ticket = store.store.write(put(&everything()));
+    settle(&store.store, ticket);
+    let shell = Connection::open(folder.config().path).expect("a shell");
+    shell.execute_batch("BEGIN IMMEDIATE").expect("it locks");
+    let ticket = store.store.write(vec![Change::Delete(Key::Endpoint(2))]);
+    settle(&store.store, ticket);
+    assert!(!store.store.is_safe(), "nobody waits for it");
+    let line = lines.recv().expect("a line").text;
+    assert!(line.contains("Conferences are kept in memory"), "{line}");
+    store.rooms.keep(&entry());
+    let lost = store
+        .store
+        .write(vec![Change::Put(Record::Room(Box::new(entry())))]);
+    settle(&store.store, lost);
+    assert_eq!(store.rooms.find(&room()), Some(entry()));
+    shell.execute_batch("COMMIT").expect("it lets go");
+    wait("it works again", || store.store.wants_everything());
+    let all: Vec<_> = everything().into_iter().take(3).collect();
+    let ticket = store.store.rewrite(put(&all));
+    settle(&store.store, ticket);
+    assert!(store.store.is_safe());
+    store.store.stop();
+    let (again, _) = opened(folder.config());
+    assert_eq!(again.records, all);
+    assert_eq!(again.rooms.find(&room()), Some(entry()), "rooms too");
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_passed_over_and_said() {
+    let folder = Folder::new();
+    full(&folder.config().path);
+    let shell = Connection::open(folder.config().path).expect("a shell");
+    shell
+        .execute("UPDATE endpoints SET role = 'king' WHERE id = 5", [])
+        .expect("a change");
+    drop(shell);
+    let (store, lines) = opened(folder.config());
+    assert_eq!(store.records.len(), 398);
+    assert!(lines.recv().expect("a line").text.contains("1 rows"));
+}
+
+#[test]
+fn a_lock_is_free_when_its_holder_is_gone() {
+    let folder = Folder::new();
+    let path = folder.config().path;
+    let held = Lock::take(&path).expect("free");
+    assert!(Lock::take(&path).is_err());
+    drop(held);
+    assert!(Lock::take(&path).is_ok());
+}

@@ -1,0 +1,286 @@
+//! The thread that writes: whatever has come in meanwhile is one commit.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::file::File;
+use super::lock::Lock;
+use super::{Config, StoreError, Ticket};
+use crate::control::RoomUri;
+use crate::focus::RoomEntry;
+use crate::focus::record::{Change, Key, Record};
+use crate::log::{Level, Line};
+
+/// How often a file that failed is tried again.
+const RETRY: Duration = match cfg!(test) {
+    false => Duration::from_secs(5),
+    true => Duration::from_millis(50),
+};
+/// How long a stop waits for the last commits.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+/// Batches in one commit, so that whoever waits for the first does not wait for a flood.
+const BATCHES: usize = 4096;
+
+/// What the thread and its owner have in common.
+pub(super) struct Shared {
+    settled: AtomicU64,
+    state: AtomicU8,
+    /// Rooms with changes that are not in the file yet; `None`: there is no such room.
+    unwritten: Mutex<BTreeMap<RoomUri, Option<RoomEntry>>>,
+}
+
+/// How the file stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum State {
+    /// It holds everything that is settled.
+    Safe,
+    /// It failed; nothing is written.
+    Failed,
+    /// It works again and waits for everything.
+    Wanting,
+}
+
+impl Shared {
+    pub(super) fn new(usable: bool) -> Self {
+        let state = if usable { State::Safe } else { State::Failed };
+        Self {
+            settled: AtomicU64::new(0),
+            state: AtomicU8::new(state as u8),
+            unwritten: Mutex::default(),
+        }
+    }
+
+    pub(super) fn settled(&self) -> Ticket {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    pub(super) fn wants_everything(&self) -> bool {
+        self.is(State::Wanting)
+    }
+
+    pub(super) fn is_safe(&self) -> bool {
+        self.is(State::Safe)
+    }
+
+    fn is(&self, state: State) -> bool {
+        self.state.load(Ordering::Acquire) == state as u8
+    }
+
+    pub(super) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<RoomUri, Option<RoomEntry>>> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Letter {
+    Write(Ticket, Vec<Change>),
+    Rewrite(Ticket, Vec<Change>),
+    Stop,
+}
+
+/// The thread, from outside.
+pub(super) struct Writer {
+    letters: Sender<Letter>,
+    done: Receiver<()>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        config: Config,
+        lock: Option<Lock>,
+        file: Option<File>,
+        shared: Arc<Shared>,
+        log: Sender<Line>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> std::io::Result<Self> {
+        let (letters, received) = unbounded();
+        let (ended, done) = unbounded();
+        let work = Work {
+            config,
+            lock,
+            file,
+            retry_at: Instant::now() + RETRY,
+            shared,
+            log,
+            wake,
+            received,
+        };
+        thread::Builder::new()
+            .name("msrp-store".to_owned())
+            .spawn(move || {
+                work.run();
+                drop(ended);
+            })?;
+        Ok(Self { letters, done })
+    }
+
+    pub(super) fn write(&self, ticket: Ticket, changes: Vec<Change>) {
+        let _ = self.letters.send(Letter::Write(ticket, changes));
+    }
+
+    pub(super) fn rewrite(&self, ticket: Ticket, everything: Vec<Change>) {
+        let _ = self.letters.send(Letter::Rewrite(ticket, everything));
+    }
+
+    pub(super) fn stop(self) {
+        let _ = self.letters.send(Letter::Stop);
+        // Nothing is ever sent: the thread's end disconnects it.
+        let _ = self.done.recv_timeout(STOP_GRACE);
+    }
+}
+
+struct Work {
+    config: Config,
+    /// Without the lock nothing is tried: what another proxy has written is not ours.
+    lock: Option<Lock>,
+    file: Option<File>,
+    retry_at: Instant,
+    shared: Arc<Shared>,
+    log: Sender<Line>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    received: Receiver<Letter>,
+}
+
+impl Work {
+    fn run(mut self) {
+        loop {
+            let first = match self.next() {
+                Ok(letter) => letter,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.try_again();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut batches = Vec::new();
+            let mut letter = Some(first);
+            while let Some(Letter::Write(ticket, changes)) = letter {
+                batches.push((ticket, changes));
+                letter = match batches.len() < BATCHES {
+                    true => self.received.try_recv().ok(),
+                    false => None,
+                };
+            }
+            self.commit(&batches);
+            match letter {
+                Some(Letter::Rewrite(ticket, everything)) => self.rewrite(ticket, &everything),
+                Some(Letter::Stop) => return,
+                Some(Letter::Write(..)) | None => {}
+            }
+        }
+    }
+
+    fn next(&self) -> Result<Letter, RecvTimeoutError> {
+        let retries = self.shared.is(State::Failed) && self.lock.is_some();
+        match retries {
+            true if self.retry_at <= Instant::now() => Err(RecvTimeoutError::Timeout),
+            true => self.received.recv_deadline(self.retry_at),
+            false => self
+                .received
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn commit(&mut self, batches: &[(Ticket, Vec<Change>)]) {
+        let Some((last, _)) = batches.last() else {
+            return;
+        };
+        let changes = || batches.iter().flat_map(|(_, changes)| changes);
+        if self.shared.is_safe()
+            && let Some(file) = &mut self.file
+        {
+            match file.commit(changes()) {
+                Ok(()) => self.note_rooms(changes()),
+                Err(error) => self.fail(&error),
+            }
+        }
+        self.settle(*last);
+    }
+
+    fn rewrite(&mut self, ticket: Ticket, everything: &[Change]) {
+        let rooms: Vec<Change> = self
+            .shared
+            .unwritten()
+            .iter()
+            .map(|(room, entry)| match entry {
+                Some(entry) => Change::Put(Record::Room(Box::new(entry.clone()))),
+                None => Change::Delete(Key::Room(room.clone())),
+            })
+            .collect();
+        if let Some(file) = &mut self.file {
+            match file.replace(everything, &rooms) {
+                Ok(()) => {
+                    self.note_rooms(rooms.iter());
+                    self.set(State::Safe);
+                    self.say(Level::Notice, "everything is in the database again");
+                }
+                Err(error) => self.fail(&error),
+            }
+        }
+        self.settle(ticket);
+    }
+
+    /// These changes of rooms are in the file: it knows them from now on, unless there has
+    /// been another change since.
+    fn note_rooms<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
+        for change in changes {
+            let (room, now) = match change {
+                Change::Put(Record::Room(entry)) => (&entry.uri, Some(entry.as_ref())),
+                Change::Delete(Key::Room(room)) => (room, None),
+                _ => continue,
+            };
+            let mut unwritten = self.shared.unwritten();
+            if unwritten
+                .get(room)
+                .is_some_and(|known| known.as_ref() == now)
+            {
+                unwritten.remove(room);
+            }
+        }
+    }
+
+    fn settle(&self, ticket: Ticket) {
+        self.shared.settled.store(ticket, Ordering::Release);
+        (self.wake)();
+    }
+
+    fn set(&self, state: State) {
+        self.shared.state.store(state as u8, Ordering::Release);
+    }
+
+    fn fail(&mut self, error: &StoreError) {
+        self.set(State::Failed);
+        self.retry_at = Instant::now() + RETRY;
+        self.say(
+            Level::Error,
+            format_args!("database {error}. Conferences are kept in memory until then"),
+        );
+    }
+
+    fn try_again(&mut self) {
+        self.retry_at = Instant::now() + RETRY;
+        // A connection that has failed is not to be trusted.
+        self.file = None;
+        match File::open(&self.config) {
+            Ok(file) => {
+                self.file = Some(file);
+                self.set(State::Wanting);
+                (self.wake)();
+            }
+            Err(error) => self.say(Level::Debug, format_args!("database {error}")),
+        }
+    }
+
+    fn say(&self, level: Level, text: impl std::fmt::Display) {
+        let _ = self.log.send(Line::new(level, text));
+        (self.wake)();
+    }
+}
