@@ -58,6 +58,7 @@ pub struct Agent {
     transport: Transport,
     wire: Arc<Wire>,
     answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
+    description: Arc<Mutex<Option<String>>>,
 }
 
 impl Agent {
@@ -65,6 +66,7 @@ impl Agent {
     pub fn new(user: &str, proxy: SocketAddr, transport: Transport) -> Self {
         let inbox = Arc::new(Mailbox::new());
         let answers = Arc::new(Mutex::new(HashMap::new()));
+        let description = Arc::new(Mutex::new(None));
         let (wire, local) = match transport {
             Transport::Udp => {
                 let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
@@ -78,26 +80,36 @@ impl Agent {
             }
         };
         let wire = Arc::new(wire);
-        let reader = Reader {
+        let mut reader = Reader {
             wire: Arc::clone(&wire),
             inbox: Arc::clone(&inbox),
             answers: Arc::clone(&answers),
+            description: Arc::clone(&description),
+            contact: String::new(),
             answered: HashMap::new(),
         };
-        thread::spawn(move || reader.run());
-        Self {
+        let new = Self {
             user: user.into(),
             local,
             inbox,
             transport,
             wire,
             answers,
-        }
+            description,
+        };
+        reader.contact = new.contact();
+        thread::spawn(move || reader.run());
+        new
     }
 
     /// Answers requests of this method with this code from now on; `None`: with silence.
     pub fn answer(&self, method: &str, code: Option<u16>) {
         self.answers.lock().unwrap().insert(method.into(), code);
+    }
+
+    /// Answers INVITEs that get a 200 with this description.
+    pub fn describe(&self, sdp: String) {
+        *self.description.lock().unwrap() = Some(sdp);
     }
 
     /// Its address of record.
@@ -284,6 +296,8 @@ struct Reader {
     wire: Arc<Wire>,
     inbox: Arc<Mailbox<Received>>,
     answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
+    description: Arc<Mutex<Option<String>>>,
+    contact: String,
     /// Answers given, by branch and method: a retransmission gets the same again.
     answered: HashMap<String, Vec<u8>>,
 }
@@ -364,7 +378,9 @@ impl Reader {
             .copied()
             .unwrap_or(Some(200));
         if let Some(code) = code {
-            let octets = response_to(request, code);
+            let sdp = self.description.lock().unwrap().clone();
+            let sdp = sdp.filter(|_| method == "INVITE" && code == 200);
+            let octets = response_to(request, code, &self.contact, sdp);
             self.wire.send(&octets);
             self.answered.insert(key, octets);
         }
@@ -372,7 +388,7 @@ impl Reader {
     }
 }
 
-fn response_to(request: &Request, code: u16) -> Vec<u8> {
+fn response_to(request: &Request, code: u16, contact: &str, sdp: Option<String>) -> Vec<u8> {
     let mut text = format!("SIP/2.0 {code} Answer\r\n");
     for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
         for value in request.headers.all(name) {
@@ -382,6 +398,11 @@ fn response_to(request: &Request, code: u16) -> Vec<u8> {
             text += &format!("{name}: {value}{tag}\r\n");
         }
     }
-    text += "Content-Length: 0\r\n\r\n";
+    if let Some(sdp) = &sdp {
+        text += &format!("Contact: {contact}\r\nContent-Type: application/sdp\r\n");
+        text += &format!("Content-Length: {}\r\n\r\n{sdp}", sdp.len());
+    } else {
+        text += "Content-Length: 0\r\n\r\n";
+    }
     text.into_bytes()
 }

@@ -191,6 +191,32 @@ impl Participant {
         );
     }
 
+    /// Answers the re-INVITE after a restart by itself, from now on.
+    pub fn stays(self) -> Self {
+        self.agent.describe(offer(&self.own_path));
+        self
+    }
+
+    /// Takes the path of the re-INVITE after a restart, and connects anew.
+    pub fn come_back(&mut self, proxy: &Proxy) {
+        let user = &self.agent.user;
+        let invite = self
+            .agent
+            .request("INVITE", PATIENCE)
+            .unwrap_or_else(|| panic!("{user} is not called\n{}", proxy.log()));
+        self.room_path = path_of(&invite.body);
+        self.link = Link::connect(proxy.msrp);
+        let bound = self.link.exchange(&self.bind());
+        assert_eq!(bound.kind, "200", "the new session is refused: {bound:?}");
+    }
+
+    /// Asks for a nickname; gives the answer's code.
+    pub fn take_nickname(&self, nickname: &str) -> String {
+        let frame = Frame::request("NICKNAME", &self.room_path, &self.own_path)
+            .header("Use-Nickname", format!("\"{nickname}\""));
+        self.link.exchange(&frame).kind
+    }
+
     /// Leaves by BYE; the switch must then close the connection.
     pub fn leave(&mut self) {
         let bye = self.dialog.request(&self.agent, "BYE");

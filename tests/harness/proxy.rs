@@ -153,6 +153,18 @@ impl Proxy {
         self.over = true;
     }
 
+    /// Kills all its processes at once, as when the machine's operator has no patience.
+    pub fn kill_all(&self) {
+        let pids: Vec<String> = self.processes().iter().map(u32::to_string).collect();
+        // A process may have ended meanwhile.
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -KILL {}", pids.join(" "))])
+            .stderr(Stdio::null())
+            .status()
+            .expect("sh");
+        self.assert_gone();
+    }
+
     /// Starts the same configuration again, on the same ports.
     pub fn restart(mut self) -> Proxy {
         self.over = true;

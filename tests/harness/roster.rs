@@ -13,6 +13,8 @@ use super::schema::validate;
 pub struct Roster {
     /// `state` of every document so far.
     pub kinds: Vec<State>,
+    /// Its proxy has crashed: the next full document may have any higher version.
+    pub crashed: bool,
     known: Option<Document>,
     versions: Vec<u32>,
     departures: BTreeMap<String, DisconnectionMethod>,
@@ -45,8 +47,10 @@ impl Roster {
         if let Some(last) = self.versions.last() {
             let next = document.version == last + 1;
             let repeated = document.state == State::Full && document.version == *last;
+            let resumed = self.crashed && document.state == State::Full && document.version > *last;
+            self.crashed &= !resumed;
             assert!(
-                next || repeated,
+                next || repeated || resumed,
                 "version {} after {last}: {text}",
                 document.version
             );
@@ -79,6 +83,20 @@ impl Roster {
                 }
             }
         }
+    }
+
+    /// The nickname of every user who has one.
+    pub fn nicknames(&self) -> BTreeMap<String, String> {
+        let known = self.known.iter().flat_map(|document| &document.users);
+        known
+            .flat_map(|users| &users.users)
+            .filter_map(|user| Some((user.entity.clone(), user.nickname.clone()?)))
+            .collect()
+    }
+
+    /// The version of the last document.
+    pub fn version(&self) -> Option<u32> {
+        self.versions.last().copied()
     }
 
     /// The users with a connected endpoint.

@@ -1,7 +1,5 @@
 //! Real proxies with the switch outside them.
 
-use std::process::Command;
-
 use crate::harness::agent::Transport;
 use crate::harness::participant::Participant;
 use crate::harness::plan::{Plan, free_port};
@@ -30,20 +28,6 @@ fn drives(proxy: &Proxy, times: usize) {
 
 fn join(proxy: &Proxy, user: &str) -> Participant {
     Participant::join(proxy, user, Transport::Udp, "lobby")
-}
-
-/// All its processes at once, as when the machine's operator has no patience.
-fn kill_all(proxy: &Proxy) {
-    let pids: Vec<String> = proxy.processes().iter().map(u32::to_string).collect();
-    let kill = format!("kill -KILL {}", pids.join(" "));
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .expect("sh")
-            .success()
-    );
-    proxy.assert_gone();
 }
 
 #[test]
@@ -79,7 +63,7 @@ fn flow4_connections_and_talk_live_through_crashes_of_the_proxy() {
             unreachable!()
         };
         for round in 0..3 {
-            kill_all(&proxy);
+            proxy.kill_all();
             let words = alice.say(&format!("nobody drives, round {round}"));
             bob.hears(&words);
             carol.hears(&words);
@@ -120,5 +104,88 @@ fn without_its_switch_a_proxy_answers_503_and_says_so_and_recovers() {
         let _program = Program::start_at(&folder, port, &[]);
         drives(&proxy, 2);
         join(&proxy, "carol");
+    });
+}
+
+/// Ten talk through five crashes of the proxy, on the same connections; one is lost meanwhile.
+#[test]
+fn flow4_rosters_and_dialogs_live_through_crashes_too() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let program = Program::start(&folder, &[]);
+        let plan = plan(host, &folder, program.msrp.port())
+            .state_in(&folder.0)
+            .parameter("notify_interval_ms", 100)
+            .parameter("rejoin_grace", 1);
+        let mut proxy = start(plan.clone());
+        let names: Vec<String> = (0..10).map(|n| format!("user{n}")).collect();
+        let mut all: Vec<Participant> = names.iter().map(|user| join(&proxy, user)).collect();
+        let mut watcher = Participant::join_and_subscribe(&proxy, "eve", Transport::Udp, "lobby");
+        for round in 0..5 {
+            proxy.kill_all();
+            let mut gone = None;
+            if round == 2 {
+                gone = all.pop();
+                gone.as_ref().expect("ten").link.close();
+            }
+            let words = all[round].say(&format!("nobody drives, round {round}"));
+            watcher.hears(&words);
+            proxy = start(plan.clone());
+            watcher.subscription.as_mut().expect("hers").roster.crashed = true;
+            let mut truth: Vec<&str> = all.iter().map(|one| one.agent.user.as_str()).collect();
+            truth.push("eve");
+            next_document(&mut watcher);
+            watcher.sees(&truth);
+            if let Some(gone) = gone {
+                assert!(gone.agent.request("BYE", PATIENCE).is_some());
+            }
+            let words = watcher.say(&format!("back again, round {round}"));
+            for one in &all {
+                hears_at_last(one, &words);
+            }
+        }
+        // Dialogs go on: everybody can still leave.
+        for one in &mut all {
+            one.leave();
+        }
+        watcher.sees(&["eve"]);
+        proxy.stop();
+    });
+}
+
+/// Hears these words, after whatever others said before.
+fn hears_at_last(one: &Participant, words: &[u8]) {
+    while one.hear().body.as_deref() != Some(words) {}
+}
+
+/// The full document that every restart brings.
+fn next_document(watcher: &mut Participant) {
+    let subscription = watcher.subscription.as_mut().expect("a subscription");
+    subscription
+        .next(&watcher.agent, PATIENCE)
+        .expect("a NOTIFY after the restart");
+}
+
+#[test]
+fn who_loses_the_switch_itself_is_called_by_the_focus() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let program = Program::start(&folder, &[]);
+        let port = program.msrp.port();
+        let proxy = start(plan(host, &folder, port).parameter("rejoin_grace", 2));
+        let mut alice =
+            Participant::join_and_subscribe(&proxy, "alice", Transport::Udp, "lobby").stays();
+        let mut bob = join(&proxy, "bob").stays();
+        let carol = join(&proxy, "carol");
+        carol.agent.answer("INVITE", None);
+        drop(program);
+        let _program = Program::start_at(&folder, port, &[]);
+        drives(&proxy, 2);
+        alice.come_back(&proxy);
+        bob.come_back(&proxy);
+        let words = bob.say("where were we?");
+        alice.hears(&words);
+        assert!(carol.agent.request("BYE", PATIENCE).is_some());
+        alice.sees(&["alice", "bob"]);
     });
 }

@@ -1,0 +1,189 @@
+//! Many: how long a restart takes. Everything but the proxy around it: focus, store, switch.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use msrp_conference::control::{Notice, Order, RoomUri, SwitchRun};
+use msrp_conference::entropy::Seeded;
+use msrp_conference::focus::{
+    Arrival, Config, Focus, Input, Output, RoomEntry, ScriptOptions, Socket, TransactionId,
+};
+use msrp_conference::net::{self, Pool};
+use msrp_conference::parameters::Collected;
+use msrp_conference::store::{self, Durability, OnError, Store};
+use msrp_conference::time::Clock;
+
+use crate::Folder;
+
+const ROOMS: usize = 1000;
+const MEMBERS: usize = 10;
+
+struct Crowd {
+    focus: Focus,
+    store: Store,
+    pool: Arc<Pool>,
+    notices: Receiver<Notice>,
+    clock: Clock,
+    sent: usize,
+    ticket: u64,
+}
+
+fn config() -> Config {
+    let settings = Collected::default().settings().expect("defaults");
+    Config {
+        rooms: (0..ROOMS)
+            .map(|n| RoomEntry::new(RoomUri::new(room(n))))
+            .collect(),
+        ..settings.focus
+    }
+}
+
+fn room(number: usize) -> String {
+    format!("sip:room{number}@example.com")
+}
+
+impl Crowd {
+    fn new(folder: &Folder, pool: Arc<Pool>, notices: Receiver<Notice>, seed: u64) -> Self {
+        let (log, _lines) = unbounded();
+        let store = store::Config {
+            path: folder.database(),
+            durability: Durability::Normal,
+            on_error: OnError::Refuse,
+        };
+        let opened = store::open(store, log, Arc::new(|| {})).expect("a database");
+        let clock = Clock::start();
+        let mut focus = Focus::new(config(), Box::new(Seeded(seed)));
+        focus.use_rooms(opened.rooms);
+        focus.restore(clock.now(), opened.records, &mut |_| 0);
+        let mut new = Self {
+            focus,
+            store: opened.store,
+            pool,
+            notices,
+            clock,
+            sent: 0,
+            ticket: 0,
+        };
+        new.perform();
+        new
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.focus.handle(self.clock.now(), input);
+        self.perform();
+    }
+
+    fn perform(&mut self) {
+        while let Some(output) = self.focus.poll() {
+            match output {
+                Output::Order(order) => self.pool.order(order),
+                Output::Store(changes) => self.ticket = self.store.write(changes),
+                Output::Send(_) => self.sent += 1,
+                Output::Reply(..) | Output::Cancel(_) | Output::Log(_) => {}
+            }
+        }
+    }
+
+    fn join(&mut self, number: usize, member: usize) {
+        let (room, user) = (room(number), format!("sip:u{number}-{member}@example.com"));
+        let body = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n\
+             m=message 2855 TCP/MSRP *\r\na=path:msrp://192.0.2.7:2855/p{number}x{member};tcp\r\n\
+             a=accept-types:message/cpim\r\na=accept-wrapped-types:*\r\na=setup:active\r\n\
+             a=chatroom:nickname private-messages\r\n"
+        );
+        let message = format!(
+            "INVITE {room} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKx\r\n\
+             From: <{user}>;tag=t{member}\r\nTo: <{room}>\r\nCall-ID: c{number}-{member}\r\n\
+             CSeq: 1 INVITE\r\nContact: <{user}>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let id = u32::try_from(number * MEMBERS + member).expect("few");
+        self.feed(Input::Request(Box::new(Arrival {
+            transaction: Some(TransactionId { hash: 1, label: id }),
+            to_tag: None,
+            message: message.into_bytes().into(),
+            request_uri: room,
+            source: "192.0.2.7:5060".parse().expect("an address"),
+            socket: Socket {
+                handle: 1,
+                transport: "udp".to_owned(),
+                host: "198.51.100.1".to_owned(),
+                port: 5060,
+            },
+            identity: user,
+            options: ScriptOptions::default(),
+        })));
+    }
+
+    /// Takes so many notices of a kind.
+    fn take(&mut self, count: usize, of: impl Fn(&Notice) -> usize) {
+        let mut taken = 0;
+        while taken < count {
+            let notice = self
+                .notices
+                .recv_timeout(Duration::from_secs(20))
+                .expect("a notice");
+            taken += of(&notice);
+            self.feed(Input::Notice(notice));
+        }
+    }
+}
+
+/// 10,000 participants in 1,000 rooms: restored and reconciled in under 3 s.
+#[test]
+fn a_crowd_is_restored_and_reconciled_in_time() {
+    let folder = Folder::new();
+    let (notices_in, notices) = unbounded();
+    let (lines_in, _lines) = unbounded();
+    let config = net::Config {
+        listen: Vec::new(),
+        threads: 2,
+        ..net::Config::default()
+    };
+    let pool = Pool::start(config, notices_in, lines_in, Arc::new(|| {})).expect("a pool");
+    let pool = Arc::new(pool);
+    let run = SwitchRun(5);
+    let mut first = Crowd::new(&folder, Arc::clone(&pool), notices.clone(), 1);
+    first.feed(Input::Notice(Notice::Connected { run }));
+    for number in 0..ROOMS {
+        for member in 0..MEMBERS {
+            first.join(number, member);
+        }
+        let admitted = |notice: &Notice| usize::from(matches!(notice, Notice::Admitted { .. }));
+        first.take(MEMBERS, admitted);
+    }
+    assert_eq!(first.focus.counts().participants, ROOMS * MEMBERS);
+    first.store.stop();
+    drop(first.focus);
+
+    let started = Instant::now();
+    let mut second = Crowd::new(&folder, Arc::clone(&pool), notices, 2);
+    let restored = started.elapsed();
+    assert_eq!(second.focus.counts().participants, ROOMS * MEMBERS);
+    second.feed(Input::Notice(Notice::Connected { run }));
+    let named = |notice: &Notice| match notice {
+        Notice::Reconciled { sessions, .. } => sessions.len(),
+        _ => 0,
+    };
+    second.take(ROOMS * MEMBERS, named);
+    let ticket = second.ticket;
+    while second.store.settled() < ticket {
+        std::thread::yield_now();
+    }
+    let reconciled = started.elapsed();
+    println!("10,000 in 1,000 rooms: restored in {restored:?}, reconciled after {reconciled:?}");
+    assert_eq!(second.sent, 0, "nobody hears of it");
+    assert_eq!(second.focus.counts().participants, ROOMS * MEMBERS);
+    // The figure is for an optimised build; this one is allowed four times as much.
+    let limit = match cfg!(debug_assertions) {
+        true => Duration::from_secs(12),
+        false => Duration::from_secs(3),
+    };
+    assert!(reconciled < limit, "{reconciled:?}");
+    second.pool.order(Order::Close {
+        room: RoomUri::new(room(0)),
+    });
+}

@@ -1,0 +1,47 @@
+//! Conferences over restarts and crashes of real proxies (DESIGN §1 flow 4, ruling "restart").
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod crowd;
+mod damaged;
+mod kill;
+mod orderly;
+
+use std::fs;
+use std::path::PathBuf;
+
+use harness::agent::unique;
+use harness::host::Host;
+use harness::plan::Plan;
+
+/// A folder that outlives its proxies, and goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let name = format!("msrp-restart-{}-{}", std::process::id(), unique());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.0.join("state.sqlite")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The example of a proxy that remembers, told to be quick.
+fn plan(host: &Host, folder: &Folder) -> Plan {
+    Plan::new(host)
+        .example("persistent")
+        .state_in(&folder.0)
+        .parameter("notify_interval_ms", 100)
+        .parameter("rejoin_grace", 3)
+}
