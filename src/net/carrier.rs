@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::dial::Target;
 use super::mailbox::{Ready, Wakeup};
+use super::outlet;
 use super::tls::Records;
 use crate::switch::{After, Batch, ConnectionId, Owner, Security};
 
@@ -53,6 +54,8 @@ pub(super) struct Socket {
     pub(super) stream: TcpStream,
     /// The TLS over it.
     records: Option<Box<Records>>,
+    /// A large message is under way: little of it is handed over at a time.
+    narrow: bool,
     pub(super) security: Security,
     pub(super) peer: Option<SocketAddr>,
     /// Where it leads, if we have made it.
@@ -89,6 +92,7 @@ impl Socket {
             target: None,
             stream,
             records,
+            narrow: false,
             security,
             waker: Waker::from(Arc::clone(&wakeup)),
             wakeup,
@@ -121,21 +125,25 @@ impl Socket {
 
     /// Writes as much as the operating system takes; wakes the driver when it takes more.
     pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
+        self.widen_or_narrow(batch.is_open());
         if self.records.is_some() {
             return self.put_records(batch);
         }
         let mut context = Context::from_waker(&self.waker);
         while !batch.is_empty() {
-            let stream = Pin::new(&mut self.stream);
-            let written = match batch.single() {
-                Some(octets) => stream.poll_write(&mut context, octets),
+            let (one, mut many);
+            let slices: &[IoSlice<'_>] = match batch.single() {
+                Some(octets) => {
+                    one = [IoSlice::new(octets)];
+                    &one
+                }
                 None => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let count = batch.slices(&mut slices);
-                    let slices = slices.get(..count).unwrap_or_default();
-                    stream.poll_write_vectored(&mut context, slices)
+                    many = [IoSlice::new(&[]); SLICES];
+                    let count = batch.slices(&mut many);
+                    many.get(..count).unwrap_or_default()
                 }
             };
+            let written = outlet::poll_write(&mut self.stream, &mut context, slices, self.narrow);
             match written {
                 Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
                 Poll::Ready(Ok(count)) => batch.advance(count),
@@ -143,6 +151,17 @@ impl Socket {
             }
         }
         Written::All
+    }
+
+    /// Takes note whether a batch ends within a large message.
+    fn widen_or_narrow(&mut self, narrow: bool) {
+        if self.narrow != narrow {
+            self.narrow = narrow;
+            outlet::set_narrow(&self.stream, narrow);
+            if let Some(records) = &mut self.records {
+                records.set_narrow(narrow);
+            }
+        }
     }
 
     /// The same through TLS; an empty batch writes what is left of earlier ones.

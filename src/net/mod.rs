@@ -11,6 +11,7 @@ mod dial;
 mod driver;
 mod links;
 mod mailbox;
+mod outlet;
 mod register;
 mod tell;
 mod tls;

@@ -35,6 +35,7 @@ mod session;
 mod stream;
 mod timers;
 mod transmit;
+mod vacated;
 mod window;
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ use room::Room;
 use session::Session;
 use stream::Stream;
 use timers::{Timer, Timers};
+use vacated::Vacated;
 
 /// How long a connection may stay without a session.
 const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
@@ -140,6 +142,8 @@ pub struct Switch {
     streams: Table<StreamKey, Stream>,
     by_session: HashMap<SessionId, SessionKey>,
     by_room: HashMap<RoomUri, RoomKey>,
+    /// What is kept of rooms without sessions.
+    vacated: Vacated,
     timers: Timers,
     notices: VecDeque<Notice>,
     foreign: VecDeque<Foreign>,
@@ -179,6 +183,7 @@ impl Switch {
             streams: Table::default(),
             by_session: HashMap::new(),
             by_room: HashMap::new(),
+            vacated: Vacated::default(),
             timers: Timers::default(),
             notices: VecDeque::new(),
             foreign: VecDeque::new(),
@@ -368,7 +373,9 @@ impl Switch {
         let room_key = match self.by_room.get(&admission.room) {
             Some(&key) => key,
             None => {
-                let room = Room::new(admission.room.clone(), admission.policy.clone());
+                let mut room = Room::new(admission.room.clone(), admission.policy.clone());
+                room.nicknames = self.vacated.take(now, &admission.room);
+                room.free_nicknames(now);
                 let key = self.rooms.insert(room);
                 self.by_room.insert(admission.room.clone(), key);
                 key
@@ -485,8 +492,12 @@ impl Switch {
         room.members.retain(|member| *member != key);
         room.backlog.pass_all(session.position);
         if room.members.is_empty() {
+            room.quarantine(now, &session.user);
+            room.free_nicknames(now);
             self.by_room.remove(&room.uri);
-            self.rooms.remove(session.room);
+            if let Some(room) = self.rooms.remove(session.room) {
+                self.vacated.keep(now, room.uri, room.nicknames);
+            }
             return;
         }
         let sessions = &self.sessions;

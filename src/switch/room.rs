@@ -14,7 +14,7 @@ use crate::time::Moment;
 /// a client may have had on the way when its connection broke.
 const REMEMBERED: usize = 128;
 /// How long a nickname is kept for a user who has left.
-const QUARANTINE: Duration = Duration::from_secs(600);
+pub(super) const QUARANTINE: Duration = Duration::from_secs(600);
 /// How many nicknames of users who have left are kept at most.
 const MAX_QUARANTINED: usize = 4096;
 /// How much of a message tells it from another one with the same Message-ID.

@@ -10,20 +10,28 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::files::server_name;
 use super::fingerprints;
+use crate::net::outlet;
 use crate::wire::fingerprint::Fingerprint;
 
 /// Octets of ciphertext read at once. Less than what is read into, by more than a record:
 /// what was waiting for its end comes out with it.
 const READ_OCTETS: usize = 44 * 1024;
 
+/// Octets encrypted at most before they are written: of rustls' own choice, and while little
+/// may wait.
+const WIDE_OCTETS: usize = 64 * 1024;
+const NARROW_OCTETS: usize = 16 * 1024;
+
 /// The TLS state of one connection.
 pub(crate) struct Records {
     connection: Connection,
+    /// Little may wait to be sent (see [`outlet`]).
+    narrow: bool,
 }
 
 impl Records {
@@ -32,6 +40,7 @@ impl Records {
         let connection = ServerConnection::new(config).ok()?;
         Some(Self {
             connection: connection.into(),
+            narrow: false,
         })
     }
 
@@ -41,7 +50,15 @@ impl Records {
         let connection = ClientConnection::new(config, server_name(name)?).ok()?;
         Some(Self {
             connection: connection.into(),
+            narrow: false,
         })
+    }
+
+    /// Whether little may wait to be sent.
+    pub(crate) fn set_narrow(&mut self, narrow: bool) {
+        self.narrow = narrow;
+        let most = if narrow { NARROW_OCTETS } else { WIDE_OCTETS };
+        self.connection.set_buffer_limit(Some(most));
     }
 
     /// What the peer's certificate could be announced by; empty when it showed none.
@@ -176,7 +193,11 @@ impl Records {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.connection.wants_write() {
-            let mut socket = Socket { stream, context };
+            let mut socket = Socket {
+                stream,
+                context,
+                narrow: self.narrow,
+            };
             match self.connection.write_tls(&mut socket) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {}
@@ -198,6 +219,7 @@ impl Records {
 struct Socket<'a, 'b> {
     stream: &'a mut TcpStream,
     context: &'a mut Context<'b>,
+    narrow: bool,
 }
 
 impl Write for Socket<'_, '_> {
@@ -206,7 +228,7 @@ impl Write for Socket<'_, '_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match Pin::new(&mut *self.stream).poll_write_vectored(self.context, slices) {
+        match outlet::poll_write(self.stream, self.context, slices, self.narrow) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -127,6 +127,35 @@ fn g67_the_nickname_of_who_has_left_is_kept_for_him_for_a_while() {
 }
 
 #[test]
+fn g67_also_when_the_room_empties() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    assert_eq!(set(&mut stage, alice, "alice", "Al"), 200);
+    stage.switch.closed(stage.now, alice);
+    assert_eq!(stage.switch.rooms.len(), 0);
+    stage.pass(Duration::from_secs(400));
+    let bob = stage.join("bob");
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 425);
+    assert_eq!(set(&mut stage, bob, "bob", "Bo"), 200);
+    stage.switch.closed(stage.now, bob);
+    stage.pass(Duration::from_secs(199));
+    let carol = stage.join("carol");
+    assert_eq!(
+        set(&mut stage, carol, "carol", "Al"),
+        425,
+        "600 s from her leave"
+    );
+    stage.pass(Duration::from_secs(1));
+    assert_eq!(set(&mut stage, carol, "carol", "Al"), 200);
+    assert_eq!(set(&mut stage, carol, "carol", "Bo"), 425);
+    // Another room has its own names.
+    let mut facts = admission("sip:hall@example.com", "dave");
+    facts.user = UserUri::new("sip:dave@example.com");
+    let dave = stage.enter(facts);
+    assert_eq!(set(&mut stage, dave, "dave", "Bo"), 200);
+}
+
+#[test]
 fn g61_reserved_words_and_the_addresses_of_others_are_425() {
     let mut stage = Stage::new();
     let alice = stage.join("alice");
