@@ -152,7 +152,7 @@ impl Focus {
         self.timers.disarm(endpoint.admission_timer.take());
         endpoint.run = self.run;
         let Some(answering) = endpoint.answering.take() else {
-            return;
+            return self.renewal_admitted(now, id);
         };
         self.answering.remove(&answering.transaction);
         let joining = answering.joining;

@@ -221,6 +221,8 @@ pub(super) struct Endpoint {
     /// The INVITE whose 2xx waits for its ACK, and its CSeq.
     pub(super) unacknowledged: Option<(TransactionId, u32)>,
     pub(super) rejoin_timer: Option<TimerKey>,
+    /// It is called again as soon as the switch has admitted its new session.
+    pub(super) renewing: bool,
     pub(super) session_timer: Option<SessionTimer>,
     /// A session refresh request of ours without outcome.
     pub(super) inviting: Option<RequestId>,

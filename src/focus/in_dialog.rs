@@ -244,8 +244,19 @@ impl Focus {
             self.rejoin(now, id, offer, answering);
             return Ok(());
         }
-        if let Some((offer, accepted)) = offer {
-            self.amend(now, id, offer, accepted);
+        // It comes by itself while it is about to be called with a fresh path.
+        let returns = endpoint.rejoin_timer.take();
+        match offer {
+            Some((offer, accepted)) if returns.is_some() => {
+                self.timers.disarm(returns);
+                self.amend_renewed(now, id, offer, accepted);
+            }
+            Some((offer, accepted)) => self.amend(now, id, offer, accepted),
+            None => {
+                if let Some(endpoint) = self.endpoints.get_mut(&id) {
+                    endpoint.rejoin_timer = returns;
+                }
+            }
         }
         self.accept(now, id, answering);
         Ok(())

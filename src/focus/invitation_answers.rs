@@ -201,6 +201,7 @@ impl Focus {
             confirmed: true,
             unacknowledged: None,
             rejoin_timer: None,
+            renewing: false,
             session_timer: None,
             inviting: None,
             peer_updates: response.headers.has_token("Allow", "UPDATE"),

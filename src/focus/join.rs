@@ -116,6 +116,7 @@ impl Focus {
             confirmed: false,
             unacknowledged: None,
             rejoin_timer: None,
+            renewing: false,
             session_timer: None,
             inviting: None,
             peer_updates: request.headers.has_token("Allow", "UPDATE"),

@@ -50,8 +50,8 @@ impl Focus {
         }
     }
 
-    /// A fresh session, admitted before the peer hears of it: its connection may come with
-    /// its 200.
+    /// A fresh session; the peer hears of it when the switch has admitted it, for its
+    /// connection may come with its 200.
     pub(super) fn renew(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.endpoints.get(&id) else {
             return;
@@ -72,6 +72,17 @@ impl Focus {
             admission.peer = silent_peer();
             self.sessions.insert(session, id);
             self.order(Order::Admit(Box::new(admission)));
+        }
+    }
+
+    /// The fresh session is there: the peer is called, unless it has come back by itself.
+    pub(super) fn renewal_admitted(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let due = std::mem::take(&mut endpoint.renewing);
+        if !due || self.stopping || endpoint.inviting.is_some() || endpoint.rejoin_timer.is_none() {
+            return;
         }
         let request = self.send(now, Purpose::Renewal(id), |focus, request| {
             let headers = focus.renewal_headers(id)?;
@@ -107,6 +118,7 @@ impl Focus {
         media.local = local;
         endpoint.session = Some(session.clone());
         endpoint.run = self.run;
+        endpoint.renewing = true;
         endpoint.answer_due = false;
         Some(session)
     }
@@ -159,6 +171,9 @@ impl Focus {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
+        if !std::mem::take(&mut endpoint.renewing) {
+            return;
+        }
         if let Some(session) = endpoint.session.take() {
             self.sessions.remove(&session);
         }

@@ -3,6 +3,7 @@
 use crate::harness::agent::Transport;
 use crate::harness::participant::Participant;
 use crate::harness::plan::Plan;
+use crate::harness::proxy::wait_until;
 use crate::harness::{PATIENCE, SILENCE, on_every_host};
 use crate::{Folder, plan};
 
@@ -121,7 +122,8 @@ fn a_lobby_that_nobody_is_in_costs_nothing_to_restart() {
             let proxy = plan.clone().start();
             let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
             alice.leave();
-            assert_eq!(proxy.statistic("conferences"), 0);
+            let gone = || proxy.statistic("conferences") == 0;
+            assert!(wait_until(PATIENCE, gone));
             proxy.stop();
         }
     });

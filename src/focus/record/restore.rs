@@ -385,6 +385,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         confirmed: true,
         unacknowledged: None,
         rejoin_timer: None,
+        renewing: false,
         session_timer: None,
         inviting: None,
         peer_updates: record.peer_updates,

@@ -201,3 +201,66 @@ fn a_notify_is_a_write_only_now_and_then() {
     }
     assert_eq!(scenario.kept, before);
 }
+
+#[test]
+fn nobody_is_called_before_the_switch_has_its_session() {
+    let mut scenario = lobby();
+    scenario.standing = Some(Standing::Gone);
+    scenario.admits = false;
+    scenario.restart(true, 2);
+    assert!(!scenario.transcript().contains("INVITE"));
+    let session = scenario.sessions["bob"].clone();
+    let room = RoomUri::new(ROOM);
+    scenario.feed(Input::Notice(Notice::Admitted { room, session }));
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.contains("< INVITE bob\n! amend bob"),
+        "{transcript}"
+    );
+    assert!(!transcript.contains("alice"), "{transcript}");
+}
+
+#[test]
+fn who_comes_by_himself_meanwhile_is_not_called() {
+    let mut scenario = Scenario::new();
+    scenario.describes = true;
+    let run = SwitchRun(1);
+    scenario.feed(Input::Notice(Notice::Connected { run }));
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.standing = Some(Standing::Gone);
+    scenario.admits = false;
+    scenario.restart(true, 2);
+    scenario.transcript();
+    let code = scenario.request(&mut alice, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(200));
+    scenario.ack(&mut alice, ROOM, "");
+    assert!(
+        scenario.transcript().contains("! amend alice"),
+        "the switch knows her path"
+    );
+    let session = scenario.sessions["alice"].clone();
+    let room = RoomUri::new(ROOM);
+    scenario.feed(Input::Notice(Notice::Admitted { room, session }));
+    scenario.pass(120);
+    assert!(!scenario.transcript().contains("INVITE"));
+    assert_eq!(scenario.focus.counts().participants, 1);
+}
+
+#[test]
+fn a_switch_that_refuses_is_asked_again() {
+    let mut scenario = lobby();
+    scenario.standing = Some(Standing::Gone);
+    scenario.admits = false;
+    scenario.restart(true, 2);
+    for user in ["alice", "bob", "carol"] {
+        let session = scenario.sessions[user].clone();
+        scenario.feed(Input::Notice(Notice::Refused {
+            room: RoomUri::new(ROOM),
+            session,
+            refusal: crate::control::Refusal::Unreachable,
+        }));
+    }
+    scenario.admits = true;
+    scenario.pass(120);
+    assert_eq!(scenario.focus.counts().participants, 3);
+}
