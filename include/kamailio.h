@@ -188,6 +188,62 @@ struct kamailio_event {
     struct kamailio_text sent;
 };
 
+/* How a management command of ours reads its arguments and writes its answer. */
+struct kamailio_rpc {
+    void *fault;
+    void *send;
+    void *add;
+    void *scan;
+    void *print;
+    void *add_to_struct;
+    void *add_to_array;
+    void *scan_struct;
+    void *print_to_struct;
+    void *capabilities;
+    void *delay;
+    void *end_delayed;
+};
+
+/* A management command; the documentation is a list ended by a null pointer. */
+struct kamailio_rpc_method {
+    const char *name;
+    void *function;
+    const char **documentation;
+    unsigned int flags;
+};
+
+/* A pseudo-variable of ours. */
+struct kamailio_variable {
+    struct kamailio_text name;
+    int kind;
+    void *get;
+    void *set;
+    void *parse_name;
+    void *parse_index;
+    void *init;
+    int init_argument;
+};
+
+/* The start of what the host makes of a pseudo-variable in a script. Only we look at
+ * `inner`, which is what `parse_name` made of the name in parentheses. */
+struct kamailio_variable_parameter_prefix {
+    int kind;
+    void *release;
+    void *inner;
+};
+
+struct kamailio_variable_use_prefix {
+    int kind;
+    void *get;
+    void *set;
+    struct kamailio_variable_parameter_prefix parameter;
+};
+
+/* The routes of one kind: lists of actions by number. */
+struct kamailio_routes_prefix {
+    void **actions;
+};
+
 /* What a log engine of the host's own wants to know about a line. */
 struct kamailio_log_record {
     int facility;

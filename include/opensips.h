@@ -173,6 +173,64 @@ struct opensips_event {
     void *extra[2];
 };
 
+/* A management command: the table of recipes is larger in the host, see the series. */
+struct opensips_management_prefix {
+    const char *name;
+    const char *help;
+    unsigned int flags;
+    void *init;
+};
+
+/* The arguments of a management command: a JSON object or array, or null. */
+struct opensips_arguments {
+    void *item;
+    void *names;
+};
+
+/* A JSON value. */
+struct opensips_json {
+    struct opensips_json *next;
+    struct opensips_json *previous;
+    struct opensips_json *child;
+    int kind;
+    char *text;
+    int integer;
+    double number;
+    char *name;
+};
+
+/* A pseudo-variable of ours. */
+struct opensips_variable {
+    struct opensips_text name;
+    int kind;
+    void *get;
+    void *set;
+    void *parse_name;
+    void *parse_index;
+    void *init;
+    int init_argument;
+};
+
+/* The start of what the host makes of a pseudo-variable in a script. Only we look at
+ * `inner`, which is what `parse_name` made of the name in parentheses. */
+struct opensips_variable_parameter_prefix {
+    int kind;
+    void *inner;
+};
+
+struct opensips_variable_use_prefix {
+    int kind;
+    void *get;
+    void *set;
+    struct opensips_variable_parameter_prefix parameter;
+};
+
+struct opensips_variable_value {
+    struct opensips_text text;
+    int integer;
+    int flags;
+};
+
 /* The functions of tm, in the order in which it fills them in. */
 struct opensips_tm {
     void *register_callback;

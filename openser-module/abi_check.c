@@ -38,6 +38,8 @@
 #include "ipc.h"
 #include "pvar.h"
 #include "mod_fix.h"
+#include "mi/mi.h"
+#include "evi/evi_params.h"
 #include "socket_info.h"
 #include "status_report.h"
 #include "parser/msg_parser.h"
@@ -46,6 +48,51 @@
 #include "modules/tm/h_table.h"
 #include "modules/tm/t_hooks.h"
 #include "../include/opensips.h"
+
+SAME(opensips_management_prefix, name, mi_export_t, name);
+SAME(opensips_management_prefix, help, mi_export_t, help);
+SAME(opensips_management_prefix, flags, mi_export_t, flags);
+SAME(opensips_management_prefix, init, mi_export_t, init_f);
+_Static_assert(offsetof(mi_recipe_t, params) == sizeof(void *), "recipe: a function, then names");
+
+SAME_PLACE(opensips_arguments, item, mi_params_t, item);
+SAME_PLACE(opensips_arguments, names, mi_params_t, list);
+WHOLE(opensips_arguments, mi_params_t);
+
+SAME(opensips_json, next, cJSON, next);
+SAME(opensips_json, child, cJSON, child);
+SAME(opensips_json, kind, cJSON, type);
+SAME(opensips_json, text, cJSON, valuestring);
+SAME(opensips_json, integer, cJSON, valueint);
+SAME(opensips_json, number, cJSON, valuedouble);
+SAME(opensips_json, name, cJSON, string);
+WHOLE(opensips_json, cJSON);
+NUMBER(8, cJSON_Number);
+NUMBER(16, cJSON_String);
+
+SAME(opensips_variable, name, pv_export_t, name);
+SAME(opensips_variable, kind, pv_export_t, type);
+SAME(opensips_variable, get, pv_export_t, getf);
+SAME(opensips_variable, set, pv_export_t, setf);
+SAME(opensips_variable, parse_name, pv_export_t, parse_name);
+SAME(opensips_variable, parse_index, pv_export_t, parse_index);
+SAME(opensips_variable, init, pv_export_t, init_param);
+SAME(opensips_variable, init_argument, pv_export_t, iparam);
+WHOLE(opensips_variable, pv_export_t);
+SAME(opensips_variable_use_prefix, get, pv_spec_t, getf);
+SAME_PLACE(opensips_variable_use_prefix, parameter.kind, pv_spec_t, pvp.pvn.type);
+SAME_PLACE(opensips_variable_use_prefix, parameter.inner, pv_spec_t, pvp.pvn.u.dname);
+SAME_PLACE(opensips_variable_parameter_prefix, inner, pv_param_t, pvn.u.dname);
+SAME(opensips_variable_value, text, pv_value_t, rs);
+SAME(opensips_variable_value, integer, pv_value_t, ri);
+SAME(opensips_variable_value, flags, pv_value_t, flags);
+WHOLE(opensips_variable_value, pv_value_t);
+NUMBER(1, PV_VAL_NULL);
+NUMBER(4, PV_VAL_STR);
+NUMBER(8, PV_VAL_INT);
+NUMBER(16, PV_TYPE_INT);
+NUMBER(1, EVI_INT_VAL);
+NUMBER(2, EVI_STR_VAL);
 
 SAME(opensips_text, s, str, s);
 SAME(opensips_text, len, str, len);
@@ -68,6 +115,8 @@ SAME(opensips_exports, processes, struct module_exports, procs);
 SAME(opensips_exports, init, struct module_exports, init_f);
 SAME(opensips_exports, destroy, struct module_exports, destroy_f);
 SAME(opensips_exports, reload_acknowledged, struct module_exports, reload_ack_f);
+SAME(opensips_exports, management, struct module_exports, mi_cmds);
+SAME(opensips_exports, variables, struct module_exports, items);
 WHOLE(opensips_exports, struct module_exports);
 NUMBER(1, MOD_TYPE_DEFAULT);
 
@@ -196,6 +245,14 @@ int main(void)
     ROW("socket_port", offsetof(struct socket_info, port_no));
     ROW("socket_advertised_name", offsetof(struct socket_info, adv_name_str));
     ROW("socket_advertised_port", offsetof(struct socket_info, adv_port_str));
+    ROW("management_size", sizeof(mi_export_t));
+    ROW("management_recipes", offsetof(mi_export_t, recipes));
+    ROW("management_recipe_size", sizeof(mi_recipe_t));
+#ifdef MAX_MI_ALIASES
+    ROW("management_aliases", offsetof(mi_export_t, aliases));
+#else
+    ROW("management_aliases", 0);
+#endif
     return 0;
 }
 
@@ -208,6 +265,9 @@ int main(void)
 #include "core/dprint.h"
 #include "core/ip_addr.h"
 #include "core/kemi.h"
+#include "core/pvar.h"
+#include "core/route.h"
+#include "core/rpc.h"
 #include "core/data_lump_rpl.h"
 #include "core/parser/msg_parser.h"
 #include "modules/tm/tm_load.h"
@@ -217,6 +277,44 @@ int main(void)
 #include "modules/tm/uac.h"
 #include "../include/kamailio.h"
 
+SAME(kamailio_rpc, fault, rpc_t, fault);
+SAME(kamailio_rpc, send, rpc_t, send);
+SAME(kamailio_rpc, add, rpc_t, add);
+SAME(kamailio_rpc, scan, rpc_t, scan);
+SAME(kamailio_rpc, add_to_struct, rpc_t, struct_add);
+SAME(kamailio_rpc, add_to_array, rpc_t, array_add);
+WHOLE(kamailio_rpc, rpc_t);
+SAME(kamailio_rpc_method, name, rpc_export_t, name);
+SAME(kamailio_rpc_method, function, rpc_export_t, function);
+SAME(kamailio_rpc_method, documentation, rpc_export_t, doc_str);
+SAME(kamailio_rpc_method, flags, rpc_export_t, flags);
+WHOLE(kamailio_rpc_method, rpc_export_t);
+NUMBER(1, RET_ARRAY);
+
+SAME(kamailio_variable, name, pv_export_t, name);
+SAME(kamailio_variable, kind, pv_export_t, type);
+SAME(kamailio_variable, get, pv_export_t, getf);
+SAME(kamailio_variable, set, pv_export_t, setf);
+SAME(kamailio_variable, parse_name, pv_export_t, parse_name);
+SAME(kamailio_variable, parse_index, pv_export_t, parse_index);
+SAME(kamailio_variable, init, pv_export_t, init_param);
+SAME(kamailio_variable, init_argument, pv_export_t, iparam);
+WHOLE(kamailio_variable, pv_export_t);
+SAME(kamailio_variable_use_prefix, get, pv_spec_t, getf);
+SAME_PLACE(kamailio_variable_use_prefix, parameter.kind, pv_spec_t, pvp.pvn.type);
+SAME_PLACE(kamailio_variable_use_prefix, parameter.release, pv_spec_t, pvp.pvn.nfree);
+SAME_PLACE(kamailio_variable_use_prefix, parameter.inner, pv_spec_t, pvp.pvn.u.dname);
+SAME_PLACE(kamailio_variable_parameter_prefix, inner, pv_param_t, pvn.u.dname);
+_Static_assert(offsetof(pv_value_t, rs) == 0, "a value begins with its text");
+_Static_assert(offsetof(pv_value_t, ri) == 16, "its number follows the text");
+NUMBER(1, PV_VAL_NULL);
+NUMBER(4, PV_VAL_STR);
+NUMBER(8, PV_VAL_INT);
+NUMBER(16, PV_TYPE_INT);
+SAME_PLACE(kamailio_routes_prefix, actions, struct route_list, rlist);
+NUMBER(513, EVENT_ROUTE);
+_Static_assert(sizeof(struct run_act_ctx) <= 512, "a run of a route is larger than our room for it");
+
 SAME(kamailio_text, s, str, s);
 SAME(kamailio_text, len, str, len);
 WHOLE(kamailio_text, str);
@@ -225,6 +323,8 @@ SAME(kamailio_exports, name, struct module_exports, name);
 SAME(kamailio_exports, open_flags, struct module_exports, dlflags);
 SAME(kamailio_exports, commands, struct module_exports, cmds);
 SAME(kamailio_exports, parameters, struct module_exports, params);
+SAME(kamailio_exports, rpc_methods, struct module_exports, rpc_methods);
+SAME(kamailio_exports, variables, struct module_exports, pv_items);
 SAME(kamailio_exports, response, struct module_exports, response_f);
 SAME(kamailio_exports, init, struct module_exports, init_mod_f);
 SAME(kamailio_exports, init_child, struct module_exports, init_child_f);
@@ -362,6 +462,7 @@ int main(void)
     printf("release %s\n", VERSION);
     ROW("message_size", sizeof(struct sip_msg));
     ROW("transaction_request", offsetof(struct cell, uas.request));
+    ROW("variable_flags", offsetof(pv_value_t, flags));
     return 0;
 }
 

@@ -250,6 +250,21 @@ pub struct Stand {
     pub nickname: Option<String>,
 }
 
+/// A message that a participant has sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The room.
+    pub room: RoomUri,
+    /// Who.
+    pub user: UserUri,
+    /// Octets of the whole CPIM message.
+    pub size: u64,
+    /// The wrapped content type, without parameters.
+    pub content_type: String,
+    /// It was for one participant, not for the room.
+    pub private: bool,
+}
+
 /// What the focus asks of the switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -281,6 +296,16 @@ pub enum Order {
         /// without a notice.
         last: bool,
     },
+    /// Tell everybody in the room something, in its name. No answer.
+    Say {
+        /// The room.
+        room: RoomUri,
+        /// What.
+        text: String,
+    },
+    /// Whether every message is told by `Said` from now on; no until ordered, and again
+    /// after `Connected`. No answer.
+    Listen(bool),
 }
 
 impl Order {
@@ -300,13 +325,15 @@ impl Order {
         chunks.into_iter().enumerate().map(order).collect()
     }
 
-    /// The room the order is about.
-    pub fn room(&self) -> &RoomUri {
+    /// The room the order is about; `None` for those about all.
+    pub fn room(&self) -> Option<&RoomUri> {
         match self {
-            Order::Admit(admission) | Order::Amend(admission) => &admission.room,
-            Order::Expel { room, .. } | Order::Close { room } | Order::Reconcile { room, .. } => {
-                room
-            }
+            Order::Admit(admission) | Order::Amend(admission) => Some(&admission.room),
+            Order::Expel { room, .. }
+            | Order::Close { room }
+            | Order::Say { room, .. }
+            | Order::Reconcile { room, .. } => Some(room),
+            Order::Listen(_) => None,
         }
     }
 }
@@ -371,6 +398,16 @@ pub enum Notice {
         /// The new one, as the user wrote it.
         nickname: Option<String>,
     },
+    /// So many messages came in the room since it was last said; within a second of the
+    /// first.
+    Counted {
+        /// The room.
+        room: RoomUri,
+        /// How many.
+        messages: u64,
+    },
+    /// A message has come; after `Listen` only, and at a bounded rate.
+    Said(Said),
     /// The certificate of the TLS listeners has this fingerprint from now on: the value of
     /// our `a=fingerprint` (RFC 8122).
     Certificate {
@@ -387,7 +424,8 @@ mod tests {
     fn every_order_names_its_room() {
         let room = RoomUri::new("sip:lobby@example.com");
         let order = Order::Close { room: room.clone() };
-        assert_eq!(order.room(), &room);
+        assert_eq!(order.room(), Some(&room));
+        assert_eq!(Order::Listen(true).room(), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod focus;
 pub mod host;
 pub mod log;
+pub mod management;
 pub mod net;
 pub mod parameters;
 pub mod remote;

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use crate::bridge::Frame;
+use crate::bridge::{Frame, Question};
 use crate::control::{Notice, Order};
 use crate::focus::record::Change;
 use crate::focus::{
-    self, Counts, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket, TransactionId,
+    self, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
+    TransactionId,
 };
 use crate::log::{Level, Line};
+use crate::management::{self, Answer, Fault};
 use crate::net::{Pool, Totals};
 use crate::remote::Link;
 use crate::statistics::{Statistic, Statistics};
@@ -30,6 +32,14 @@ const NOTICES_A_TURN: usize = 1024;
 
 /// How often the statistics are brought up to date: counting visits every conference.
 const COUNT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often the rooms are counted: that may ask the store.
+const ROOMS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Messages that wait to be told.
+const TOLD: usize = 1_000;
+/// Messages told in one turn: a script may look at each.
+const TOLD_A_TURN: usize = 16;
 
 /// What a request of ours ends with when the host cannot even send it.
 const NOT_SENT: u16 = 503;
@@ -53,6 +63,14 @@ pub trait Host {
 
     /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
     fn find_socket(&mut self, socket: &Socket) -> u64;
+
+    /// Whether anybody listens for messages: only then are they told.
+    fn listens(&mut self) -> bool {
+        false
+    }
+
+    /// Tells whoever listens.
+    fn event(&mut self, _event: &Event) {}
 
     /// Writes to the host's log.
     fn log(&mut self, line: &Line);
@@ -88,6 +106,13 @@ pub trait Switch {
     fn totals(&self) -> Totals;
     /// Flushes and closes every connection, ends every thread.
     fn stop(&mut self);
+    /// Reads the TLS files again; `false` when there are none here.
+    ///
+    /// # Errors
+    /// Why they cannot be used.
+    fn reload(&mut self) -> Result<bool, String> {
+        Ok(false)
+    }
 }
 
 impl Switch for Option<Pool> {
@@ -105,6 +130,13 @@ impl Switch for Option<Pool> {
         if let Some(pool) = self.take() {
             pool.stop();
         }
+    }
+
+    fn reload(&mut self) -> Result<bool, String> {
+        let pool = self.as_ref();
+        pool.map_or(Ok(false), |it| {
+            it.reload().map_err(|error| error.to_string())
+        })
     }
 }
 
@@ -138,6 +170,10 @@ impl Switch for Box<dyn Switch> {
 
     fn stop(&mut self) {
         self.as_mut().stop();
+    }
+
+    fn reload(&mut self) -> Result<bool, String> {
+        self.as_mut().reload()
     }
 }
 
@@ -202,6 +238,13 @@ pub trait Core {
     fn totals(&self) -> focus::Totals;
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
+    /// Carries a request of the operator out.
+    ///
+    /// # Errors
+    /// Why it was not carried out.
+    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer;
+    /// How many rooms there are.
+    fn rooms(&self) -> usize;
 }
 
 impl Core for Focus {
@@ -225,6 +268,12 @@ impl Core for Focus {
     }
     fn snapshot(&mut self) -> Vec<Change> {
         self.snapshot()
+    }
+    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer {
+        management::run(self, now, request)
+    }
+    fn rooms(&self) -> usize {
+        self.room_count()
     }
 }
 
@@ -251,6 +300,7 @@ pub struct Service<C, S, L> {
     notices: Receiver<Notice>,
     statistics: &'static Statistics,
     counted_at: Moment,
+    roomed_at: Moment,
     /// Totals already added to the statistics.
     counted: Totals,
     counted_focus: focus::Totals,
@@ -259,6 +309,12 @@ pub struct Service<C, S, L> {
     ringing: HashMap<RequestId, Ringing>,
     /// Inputs that host calls caused, until the outputs under way are done.
     caused: VecDeque<Input>,
+    /// Answers to the operator that wait in the same way.
+    answers: VecDeque<(Ticket, Question, Answer)>,
+    /// Messages that are to be told.
+    told: VecDeque<Event>,
+    /// The switch tells of every message.
+    listening: bool,
 }
 
 impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
@@ -279,10 +335,14 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             notices,
             statistics,
             counted_at: Moment::from_epoch(Duration::ZERO),
+            roomed_at: Moment::from_epoch(Duration::ZERO),
             counted: Totals::default(),
             counted_focus: focus::Totals::default(),
             ringing: HashMap::new(),
             caused: VecDeque::new(),
+            answers: VecDeque::new(),
+            told: VecDeque::new(),
+            listening: false,
         }
     }
 
@@ -326,20 +386,28 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             let Ok(notice) = self.notices.try_recv() else {
                 break;
             };
+            // A switch that has come (back) knows of no listener.
+            self.listening &= !matches!(notice, Notice::Connected { .. });
             self.feed(now, Input::Notice(notice), host);
         }
+        self.tell_listeners(host);
         if self.core.deadline().is_some_and(|deadline| deadline <= now) {
             self.feed(now, Input::Deadline, host);
         }
         if now.saturating_since(self.counted_at) >= COUNT_INTERVAL {
             self.counted_at = now;
             self.count();
+            self.listen(host);
+        }
+        if now.saturating_since(self.roomed_at) >= ROOMS_INTERVAL {
+            self.roomed_at = now;
+            self.statistics.set_rooms(self.core.rooms() as u64);
         }
     }
 
     /// When [`Service::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        if self.notices.is_empty() {
+        if self.notices.is_empty() && self.told.is_empty() {
             self.core.deadline()
         } else {
             Some(Moment::from_epoch(Duration::ZERO))
@@ -370,6 +438,10 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     fn feed(&mut self, now: Moment, input: Input, host: &mut dyn Host) {
         self.core.handle(now, input);
+        self.settle(now, host);
+    }
+
+    fn settle(&mut self, now: Moment, host: &mut dyn Host) {
         self.perform(host);
         while let Some(input) = self.caused.pop_front() {
             self.core.handle(now, input);
@@ -382,6 +454,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             match output {
                 Output::Store(changes) => self.owed = self.ledger.write(changes),
                 Output::Order(order) => self.switch.order(order),
+                Output::Event(event) => self.event(event, host),
                 Output::Log(line) => host.log(&line),
                 // Who is refused is promised nothing.
                 Output::Reply(transaction, reply) if reply.code >= 300 => {
@@ -406,6 +479,15 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 self.tell(output, host);
             }
         }
+        while self
+            .answers
+            .front()
+            .is_some_and(|(owed, ..)| *owed <= settled)
+        {
+            if let Some((_, question, answer)) = self.answers.pop_front() {
+                question.answer(&answer);
+            }
+        }
         while let Some(input) = self.caused.pop_front() {
             self.feed(now, input, host);
         }
@@ -416,7 +498,72 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
             Output::Send(request) => self.send(&request, host),
             Output::Cancel(request) => self.cancel(request, host),
-            Output::Store(_) | Output::Order(_) | Output::Log(_) => {}
+            Output::Store(_) | Output::Order(_) | Output::Event(_) | Output::Log(_) => {}
+        }
+    }
+
+    /// Answers a question of the operator.
+    pub fn answer(&mut self, now: Moment, question: Question, host: &mut dyn Host) {
+        let answer = question.call.read();
+        let answer = answer.and_then(|request| self.operate(now, &request, host));
+        // What is answered is kept, as what a 200 promises is.
+        match self.must_wait() {
+            true => self.answers.push_back((self.owed, question, answer)),
+            false => question.answer(&answer),
+        }
+    }
+
+    /// Carries a request of the operator out.
+    ///
+    /// # Errors
+    /// Why it was not carried out.
+    pub fn operate(
+        &mut self,
+        now: Moment,
+        request: &management::Request,
+        host: &mut dyn Host,
+    ) -> Answer {
+        match request {
+            management::Request::Stats => {
+                self.count();
+                Ok(management::statistics(self.statistics, self.core.rooms()))
+            }
+            management::Request::Reload => match self.switch.reload() {
+                Ok(tls) => Ok(management::Value::record([("tls", tls.into())])),
+                Err(error) => Err(Fault::new(500, error)),
+            },
+            request => {
+                let answer = self.core.operate(now, request);
+                self.settle(now, host);
+                answer
+            }
+        }
+    }
+
+    /// Messages are told in the pauses between everything else; of a flood the newest are not.
+    fn event(&mut self, event: Event, host: &mut dyn Host) {
+        match event {
+            Event::Message(_) if self.told.len() < TOLD => self.told.push_back(event),
+            Event::Message(_) => {}
+            event => host.event(&event),
+        }
+    }
+
+    fn tell_listeners(&mut self, host: &mut dyn Host) {
+        for _ in 0..TOLD_A_TURN {
+            let Some(event) = self.told.pop_front() else {
+                return;
+            };
+            host.event(&event);
+        }
+    }
+
+    /// The switch tells of messages while somebody in the host listens.
+    fn listen(&mut self, host: &mut dyn Host) {
+        let listens = host.listens();
+        if listens != self.listening {
+            self.listening = listens;
+            self.switch.order(Order::Listen(listens));
         }
     }
 

@@ -68,7 +68,11 @@ pub const COUNT: usize = ALL.len();
 /// The values. Any thread of any process may change and read them.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub struct Statistics([AtomicU64; COUNT]);
+pub struct Statistics {
+    values: [AtomicU64; COUNT],
+    /// What no statistic is, but a pseudo-variable: how many rooms there are.
+    rooms: AtomicU64,
+}
 
 impl Statistics {
     /// Adds to a counter.
@@ -91,8 +95,18 @@ impl Statistics {
         self.cell(which).load(Ordering::Relaxed)
     }
 
+    /// How many rooms there are.
+    pub fn rooms(&self) -> u64 {
+        self.rooms.load(Ordering::Relaxed)
+    }
+
+    /// Says how many rooms there are.
+    pub fn set_rooms(&self, rooms: u64) {
+        self.rooms.store(rooms, Ordering::Relaxed);
+    }
+
     fn cell(&self, which: Statistic) -> &AtomicU64 {
-        &self.0[which as usize]
+        &self.values[which as usize]
     }
 }
 

@@ -3,8 +3,11 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
-use super::{Frame, FrameError, MAX_FRAME};
+use super::question::Questions;
+use super::{AskError, Frame, FrameError, MAX_FRAME, Question};
+use crate::management::{Answer, Call};
 
 /// Octets that may wait in one lane; the kernel doubles it and counts its own overhead, which
 /// makes some two thousand requests. Every one of them holds 10 kB of the host's shared
@@ -26,11 +29,12 @@ pub enum SendError {
     System(io::Error),
 }
 
-/// Both lanes, both ends: every process inherits all four sockets.
+/// All lanes, both ends: every process inherits all six sockets.
 #[derive(Debug)]
 pub struct Bridge {
     requests: Lane,
     events: Lane,
+    questions: Questions,
 }
 
 #[derive(Debug)]
@@ -45,6 +49,7 @@ impl Bridge {
         Ok(Self {
             requests: Lane::new()?,
             events: Lane::new()?,
+            questions: Questions::new()?,
         })
     }
 
@@ -73,8 +78,31 @@ impl Bridge {
     }
 
     /// The files that become readable when a frame waits.
-    pub fn readable(&self) -> [RawFd; 2] {
-        [self.events.far.as_raw_fd(), self.requests.far.as_raw_fd()]
+    pub fn readable(&self) -> [RawFd; 3] {
+        [
+            self.events.far.as_raw_fd(),
+            self.requests.far.as_raw_fd(),
+            self.questions.far.as_raw_fd(),
+        ]
+    }
+
+    /// Asks the conference process and waits for its answer, so long at most. Any process
+    /// but that one, where it is refused.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn ask(&self, call: &Call, patience: Duration) -> Result<Answer, AskError> {
+        self.questions.ask(call, patience)
+    }
+
+    /// The next question, `None` when none waits. Conference process only.
+    pub fn question(&self) -> Option<Question> {
+        self.questions.receive()
+    }
+
+    /// This is the conference process from now on.
+    pub fn enter(&self) {
+        self.questions.enter();
     }
 }
 

@@ -134,6 +134,8 @@ impl Focus {
                 self.present_sessions();
             }
             Notice::Disconnected => {}
+            Notice::Counted { room, messages } => self.count_messages(&room, messages),
+            Notice::Said(said) => self.said(said),
             Notice::Reconciled { room, sessions } => self.reconciled(now, &room, sessions),
         }
     }

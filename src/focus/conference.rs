@@ -99,6 +99,10 @@ pub(super) struct Conference {
     pub(super) watchers: Watchers,
     pub(super) publications: Publications,
     pub(super) documents: DocumentCache,
+    /// When the first participant came in; `None` while nobody is in.
+    pub(super) begun: Option<Moment>,
+    /// Messages sent, while the room does not last.
+    pub(super) messages: u64,
     /// The last NOTIFYs are on their way.
     pub(super) ending: bool,
 }
@@ -263,6 +267,8 @@ impl Conference {
             watchers: Watchers::default(),
             publications: Publications::default(),
             documents: DocumentCache::default(),
+            begun: None,
+            messages: 0,
             ending: false,
         }
     }
@@ -278,6 +284,12 @@ impl Conference {
         self.participants
             .get(user)
             .is_some_and(|participant| !participant.endpoints.is_empty())
+    }
+
+    /// How many users are in.
+    pub(super) fn present(&self) -> usize {
+        let is_in = |participant: &&Participant| !participant.endpoints.is_empty();
+        self.participants.values().filter(is_in).count()
     }
 
     /// Takes a user out whose last endpoint or invitation has gone.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, InviteMode, Lifetime, Pattern};
-use crate::control::RoomUri;
+use super::{Credentials, InviteMode, Lifetime, Pattern, Role};
+use crate::control::{RoomUri, UserUri};
 
 /// How MSRP travels on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct RoomEntry {
     pub moderators: Vec<Pattern>,
     /// Who only reads.
     pub observers: Vec<Pattern>,
+    /// Roles that management gave, before what the lists say.
+    pub roles: Vec<(UserUri, Role)>,
     /// Who may come in; everybody when empty.
     pub allow: Vec<Pattern>,
     /// Who may not, whatever `allow` says.
@@ -71,6 +73,8 @@ pub struct RoomEntry {
     pub plain_text: bool,
     /// What subscribers are told about it.
     pub about: About,
+    /// When management made it, since 1970; none for what is configured.
+    pub made: Option<Duration>,
 }
 
 /// What is said about a room to whoever watches it (RFC 4575 §5.3).
@@ -95,6 +99,7 @@ impl RoomEntry {
             subscribe_participants_only: false,
             moderators: Vec::new(),
             observers: Vec::new(),
+            roles: Vec::new(),
             allow: Vec::new(),
             deny: Vec::new(),
             locked: false,
@@ -104,6 +109,7 @@ impl RoomEntry {
             only_tls: false,
             plain_text: false,
             about: About::default(),
+            made: None,
         }
     }
 }

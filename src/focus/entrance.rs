@@ -55,7 +55,7 @@ impl Focus {
     pub(super) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
         let kept = self.kept_rooms.find(room);
         let most = self.config.max_participants;
-        kept.map(|entry| Policy::of_entry(&entry, most))
+        kept.map(|entry| Policy::of_kept(&entry, most))
             .or_else(|| self.rooms.get(room).cloned())
     }
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Role;
 use super::record::Change;
+use super::{Event, Role};
 use crate::control::{Notice, Order};
 use crate::log::Line;
 use crate::wire::sip::{Headers, Method, Response};
@@ -168,6 +168,8 @@ pub enum Output {
     Cancel(RequestId),
     /// Tell the switch.
     Order(Order),
+    /// Tell whoever listens in the host.
+    Event(Event),
     /// Write to the host's log.
     Log(Line),
 }

@@ -12,7 +12,7 @@ use super::policy::Policy;
 use super::refusal::{Refusal, Verdict};
 use super::request::{Incoming, contact};
 use super::view::shown_uri;
-use super::{Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage};
+use super::{Event, Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage};
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::entropy::token;
 use crate::log::Level;
@@ -270,8 +270,22 @@ impl Focus {
         if rises {
             conference.set_role(&endpoint.user, endpoint.role);
         }
+        let begins = conference.begun.is_none();
+        conference.begun.get_or_insert(now);
         let room = endpoint.room.clone();
         let user = endpoint.user.clone();
+        let (display, role) = (endpoint.display.clone(), endpoint.role);
+        if begins {
+            self.event(Event::Start(room.clone()));
+        }
+        if is_first {
+            self.event(Event::Join {
+                room: room.clone(),
+                user: user.clone(),
+                display,
+                role,
+            });
+        }
         let line = format!("{user} joined {room}");
         self.totals.joins += 1;
         if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {

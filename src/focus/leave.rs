@@ -5,7 +5,7 @@ use super::entrance::RETRY_AFTER;
 use super::refusal::Refusal;
 use super::subscription::{Due, Termination};
 use super::timers::Timer;
-use super::{Focus, Lifetime, Purpose, TransactionId};
+use super::{Event, Focus, Lifetime, Purpose, TransactionId};
 use crate::control::{LossCause, Order, RoomUri, SessionId};
 use crate::log::Level;
 use crate::time::Moment;
@@ -125,9 +125,34 @@ impl Focus {
         self.totals.leaves += u64::from(endpoint.joined.is_some());
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
+        self.tell_left(&endpoint, method);
         self.conference_changed(now, &endpoint.room);
         self.end_with_creator(now, &endpoint);
         self.end_if_empty(now, &endpoint.room);
+    }
+
+    /// A user has left with her last device, and with the last user the conference is over.
+    fn tell_left(&mut self, endpoint: &Endpoint, method: DisconnectionMethod) {
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
+        if endpoint.joined.is_none() || conference.has(&endpoint.user) {
+            return;
+        }
+        let mut others = conference.participants.values();
+        let is_over = others.all(|it| it.endpoints.is_empty());
+        if is_over {
+            conference.begun = None;
+        }
+        let room = endpoint.room.clone();
+        self.event(Event::Leave {
+            room: room.clone(),
+            user: endpoint.user.clone(),
+            method,
+        });
+        if is_over {
+            self.event(Event::End(room));
+        }
     }
 
     /// Some rooms end when who made them leaves (RFC 4579 §5.12).

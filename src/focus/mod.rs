@@ -26,6 +26,7 @@ mod credentials;
 mod dialog;
 mod document_cache;
 mod entrance;
+mod event;
 mod first_seen;
 mod guests;
 mod in_dialog;
@@ -38,6 +39,7 @@ mod notifier;
 mod notify;
 mod offer_answer;
 mod opening;
+mod operator;
 mod policy;
 mod publication;
 mod rates;
@@ -61,10 +63,12 @@ mod watchers;
 
 pub use config::{About, Advertise, Config, Listen, RoomEntry, Transport};
 pub use credentials::Credentials;
+pub use event::{Detail, Event};
 pub use invitation::InviteMode;
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
+pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
 pub use policy::{Lifetime, Pattern, Role};
 pub use rooms::{MemoryRooms, Rooms};
 
@@ -190,6 +194,8 @@ pub struct Focus {
     factories: HashMap<RoomUri, Arc<Policy>>,
     /// Rooms that management made.
     kept_rooms: Box<dyn Rooms>,
+    /// How many messages were sent in rooms that last.
+    messages: HashMap<RoomUri, u64>,
     conferences: Tracked<RoomUri, Conference>,
     endpoints: Tracked<EndpointId, Endpoint>,
     subscriptions: Tracked<SubscriptionId, Subscription>,
@@ -238,6 +244,10 @@ pub struct Focus {
     stopping: bool,
     /// The host stops, and the next run goes on from here: nobody is told anything.
     suspended: bool,
+    /// The first moment this focus was told.
+    started: Option<Moment>,
+    /// A socket that requests come in by: the first of UDP, as long as there is none the last.
+    socket: Option<Socket>,
 }
 
 impl Focus {
@@ -285,6 +295,9 @@ impl Focus {
             totals: Totals::default(),
             stopping: false,
             suspended: false,
+            started: None,
+            socket: None,
+            messages: HashMap::new(),
         }
     }
 
@@ -292,6 +305,7 @@ impl Focus {
     pub fn handle(&mut self, now: Moment, input: Input) {
         let position = self.outputs.len();
         let is_turn = matches!(input, Input::Deadline | Input::Stop);
+        self.started.get_or_insert(now);
         match input {
             Input::Request(arrival) => self.request(now, *arrival),
             Input::Cancel(transaction) => self.cancel(now, transaction),
@@ -485,6 +499,10 @@ impl Focus {
 
     fn order(&mut self, order: Order) {
         self.outputs.push_back(Output::Order(order));
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
     }
 
     fn log(&mut self, level: Level, text: impl std::fmt::Display) {

@@ -104,6 +104,8 @@ pub(super) struct Policy {
     pub(super) subscribe_participants_only: bool,
     pub(super) moderators: Vec<Pattern>,
     pub(super) observers: Vec<Pattern>,
+    /// Roles the operator gave, before what the lists say.
+    pub(super) roles: Vec<(UserUri, Role)>,
     pub(super) allow: Vec<Pattern>,
     pub(super) deny: Vec<Pattern>,
     pub(super) locked: bool,
@@ -113,6 +115,8 @@ pub(super) struct Policy {
     pub(super) only_tls: bool,
     pub(super) plain_text: bool,
     pub(super) about: About,
+    /// It is that of a room which management keeps.
+    pub(super) kept: bool,
 }
 
 impl Policy {
@@ -125,6 +129,7 @@ impl Policy {
             subscribe_participants_only: entry.subscribe_participants_only,
             moderators: entry.moderators.clone(),
             observers: entry.observers.clone(),
+            roles: entry.roles.clone(),
             allow: entry.allow.clone(),
             deny: entry.deny.clone(),
             locked: entry.locked,
@@ -134,7 +139,15 @@ impl Policy {
             only_tls: entry.only_tls,
             plain_text: entry.plain_text,
             about: entry.about.clone(),
+            kept: false,
         })
+    }
+
+    /// The policy of a room that management keeps.
+    pub(super) fn of_kept(entry: &RoomEntry, max_participants: usize) -> Arc<Self> {
+        let mut policy = Self::of_entry(entry, max_participants);
+        Arc::make_mut(&mut policy).kept = true;
+        policy
     }
 
     /// The rules as an entry for a room.
@@ -147,6 +160,7 @@ impl Policy {
             subscribe_participants_only: self.subscribe_participants_only,
             moderators: self.moderators.clone(),
             observers: self.observers.clone(),
+            roles: self.roles.clone(),
             allow: self.allow.clone(),
             deny: self.deny.clone(),
             locked: self.locked,
@@ -156,6 +170,7 @@ impl Policy {
             only_tls: self.only_tls,
             plain_text: self.plain_text,
             about: self.about.clone(),
+            made: None,
         }
     }
 
@@ -170,7 +185,10 @@ impl Policy {
 
     /// The role somebody has by the room's lists.
     pub(super) fn role(&self, user: &UserUri) -> Role {
-        if any(&self.moderators, user) {
+        let given = self.roles.iter().find(|(known, _)| known == user);
+        if let Some((_, role)) = given {
+            *role
+        } else if any(&self.moderators, user) {
             Role::Moderator
         } else if any(&self.observers, user) {
             Role::Observer

@@ -49,6 +49,14 @@ impl Focus {
             );
             return;
         };
+        // What comes by UDP says where to send from at any time.
+        if self
+            .socket
+            .as_ref()
+            .is_none_or(|known| known.transport != "udp")
+        {
+            self.socket = Some(arrival.socket.clone());
+        }
         let incoming = Incoming {
             request,
             transaction,

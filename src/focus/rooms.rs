@@ -65,7 +65,7 @@ impl Focus {
     /// in the configuration. A running conference of it goes on under the new rules.
     pub fn keep_room(&mut self, now: Moment, entry: RoomEntry) {
         let room = entry.uri.clone();
-        let policy = Policy::of_entry(&entry, self.config.max_participants);
+        let policy = Policy::of_kept(&entry, self.config.max_participants);
         self.kept_rooms.keep(&entry);
         let change = Change::Put(Record::Room(Box::new(entry)));
         self.outputs.push_back(Output::Store(vec![change]));

@@ -86,6 +86,11 @@ impl Watchers {
         self.seen.keys().copied().collect()
     }
 
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
     /// Whether nobody watches.
     pub(super) fn is_empty(&self) -> bool {
         self.seen.is_empty()

@@ -29,6 +29,9 @@ use crate::time::Clock;
 /// Frames taken in one turn, so that a flood of requests cannot keep the switch waiting.
 const FRAMES_A_TURN: usize = 256;
 
+/// Questions of management answered in one turn: a long list takes a millisecond.
+const QUESTIONS_A_TURN: usize = 4;
+
 /// How often the process looks whether its parent still lives, at the least.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
@@ -93,6 +96,7 @@ impl<H: Host> Conference<H> {
     ) -> Result<Self, StartError> {
         let signals = Signals::take_over()?;
         fds::follow_parent();
+        bridge.enter();
         let waker = Waker::new()?;
         let (notices_in, notices) = unbounded();
         let (lines_in, lines) = unbounded();
@@ -160,13 +164,14 @@ impl<H: Host> Conference<H> {
             Some(deadline) => deadline.saturating_since(now).min(longest),
             None => longest,
         };
-        let [events, requests] = self.bridge.readable();
+        let [events, requests, questions] = self.bridge.readable();
         let files = [
             self.waker.as_raw_fd(),
             self.signals.as_raw_fd(),
             self.pipe,
             events,
             requests,
+            questions,
         ];
         let [_, _, pipe, ..] = fds::wait_readable(files, until);
         pipe
@@ -174,6 +179,13 @@ impl<H: Host> Conference<H> {
 
     fn work(&mut self) {
         self.waker.clear();
+        for _ in 0..QUESTIONS_A_TURN {
+            let Some(question) = self.bridge.question() else {
+                break;
+            };
+            let now = self.clock.now();
+            self.service.answer(now, question, &mut self.host);
+        }
         for _ in 0..FRAMES_A_TURN {
             match self.bridge.receive(&mut self.buffer) {
                 Some(Ok(frame)) => {

@@ -10,6 +10,7 @@ mod fds;
 mod guard;
 mod kamailio;
 mod logging;
+mod management;
 mod opensips;
 mod options;
 mod release;
@@ -17,6 +18,7 @@ mod setters;
 mod start;
 mod symbols;
 mod text;
+mod variables;
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};

@@ -167,6 +167,8 @@ pub struct Pool {
     totals: Vec<Arc<ThreadTotals>>,
     addresses: Vec<SocketAddr>,
     stop_accepting: Arc<Notify>,
+    tls: Arc<Tls>,
+    tell: Tell,
     acceptor: Option<JoinHandle<()>>,
     drivers: Vec<JoinHandle<()>>,
 }
@@ -204,16 +206,18 @@ impl Pool {
             .collect();
         let (threads, letters): (Vec<_>, Vec<_>) =
             (0..config.threads.max(1)).map(|_| Mailbox::new()).unzip();
+        let tell = Tell { notices, log, wake };
         let mut pool = Pool {
             threads,
             register: Register::default(),
             totals: Vec::new(),
             addresses,
             stop_accepting: Arc::default(),
+            tls: Arc::clone(&tls),
+            tell: tell.clone(),
             acceptor: None,
             drivers: Vec::new(),
         };
-        let tell = Tell { notices, log, wake };
         let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
         let dialer = Arc::new(dialer);
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
@@ -231,8 +235,14 @@ impl Pool {
 
     /// Hands an order to the thread of its room; never blocks.
     pub fn order(&self, order: Order) {
+        let Some(room) = order.room() else {
+            for thread in &self.threads {
+                thread.send(Letter::Order(order.clone()));
+            }
+            return;
+        };
         let mut hasher = std::hash::DefaultHasher::new();
-        order.room().hash(&mut hasher);
+        room.hash(&mut hasher);
         let thread = (hasher.finish() % self.threads.len() as u64) as usize;
         if let Order::Admit(admission) = &order {
             self.register.insert(admission.session.clone(), thread);
@@ -248,6 +258,21 @@ impl Pool {
         for thread in &self.threads {
             thread.send(Letter::Unclaim(timeout));
         }
+    }
+
+    /// Reads the TLS files again, whether they have changed or not; `false` when there are
+    /// none.
+    ///
+    /// # Errors
+    /// They cannot be used: what was read before stays.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let Some(material) = self.tls.read_again()? else {
+            return Ok(false);
+        };
+        if let Some(fingerprint) = material.fingerprint.clone() {
+            self.tell.notice(Notice::Certificate { fingerprint });
+        }
+        Ok(true)
     }
 
     /// The listeners' real addresses, in the order of the configuration.

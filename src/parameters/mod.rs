@@ -31,6 +31,14 @@ pub struct ParameterError {
     pub allowed: String,
 }
 
+/// Reads a room as modparam `room` has it.
+///
+/// # Errors
+/// It is not understood.
+pub fn room(text: &str) -> Result<focus::RoomEntry, ParameterError> {
+    room::room(text)
+}
+
 /// What the operator decided, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -44,6 +52,8 @@ pub struct Settings {
     pub switch: SwitchPlace,
     /// The pseudo-variables that say who a caller is.
     pub identity: String,
+    /// The function of another script language that is called for events; empty for none.
+    pub event_callback: String,
 }
 
 /// The values so far, as the host reads its configuration.
@@ -136,6 +146,7 @@ impl Collected {
             store: self.store()?,
             switch,
             identity: values::identity(self.text("identity"))?,
+            event_callback: self.text("event_callback"),
         })
     }
 

@@ -381,6 +381,14 @@ pub const TABLE: &[Parameter] = &[
         example: "\"yes\"",
         ..text("nickname_confusables", "no", "yes, no")
     },
+    Parameter {
+        doc: "Kamailio only, for scripts in Lua, Python and so on (KEMI): the function that is \
+              called for every event instead of `event_route[msrp-conference:…]`, with the \
+              event's name (`msrp-conference:join`). It has no effect in OpenSIPS, whose events \
+              are subscribed to.",
+        example: "\"ksr_msrp_conference_event\"",
+        ..text("event_callback", "", "the name of a function")
+    },
 ];
 
 /// The parameter of this name.

@@ -461,7 +461,7 @@ impl State {
             }
             Order::Close { room } => self.amended.retain(|_, admission| admission.room != room),
             // An `Admit` is answered; a list is asked for anew by `Connected`.
-            Order::Admit(_) | Order::Reconcile { .. } => {}
+            Order::Admit(_) | Order::Reconcile { .. } | Order::Say { .. } | Order::Listen(_) => {}
         }
     }
 }

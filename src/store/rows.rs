@@ -1,5 +1,7 @@
 //! Records as rows: which table, which columns, in which order.
 
+use std::time::Duration;
+
 use rusqlite::types::{Type, Value};
 
 use super::cell::{Cells, Taken};
@@ -72,6 +74,7 @@ fn rules(cells: Cells, entry: &RoomEntry) -> Cells {
         .number(entry.subscribe_participants_only)
         .json(&entry.moderators)
         .json(&entry.observers)
+        .json(&entry.roles)
         .json(&entry.allow)
         .json(&entry.deny)
         .number(entry.locked)
@@ -83,6 +86,7 @@ fn rules(cells: Cells, entry: &RoomEntry) -> Cells {
         .maybe_text(entry.about.name.clone())
         .maybe_text(entry.about.subject.clone())
         .json(&entry.about.services)
+        .maybe_number(entry.made.map(|made| made.as_secs()))
 }
 
 fn taken_rules(row: &mut Taken<'_>) -> rusqlite::Result<RoomEntry> {
@@ -94,6 +98,7 @@ fn taken_rules(row: &mut Taken<'_>) -> rusqlite::Result<RoomEntry> {
         subscribe_participants_only: row.take()?,
         moderators: row.json()?,
         observers: row.json()?,
+        roles: row.json()?,
         allow: row.json()?,
         deny: row.json()?,
         locked: row.take()?,
@@ -107,6 +112,7 @@ fn taken_rules(row: &mut Taken<'_>) -> rusqlite::Result<RoomEntry> {
             subject: row.take()?,
             services: row.json()?,
         },
+        made: row.take::<Option<u64>>()?.map(Duration::from_secs),
     })
 }
 

@@ -26,6 +26,7 @@ CREATE TABLE rooms (
     subscribe_participants_only INTEGER NOT NULL,
     moderators TEXT NOT NULL,
     observers TEXT NOT NULL,
+    roles TEXT NOT NULL,
     allow TEXT NOT NULL,
     deny TEXT NOT NULL,
     locked INTEGER NOT NULL,
@@ -36,7 +37,8 @@ CREATE TABLE rooms (
     plain_text INTEGER NOT NULL,
     name TEXT,
     subject TEXT,
-    services TEXT NOT NULL
+    services TEXT NOT NULL,
+    made INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE conferences (
@@ -47,6 +49,7 @@ CREATE TABLE conferences (
     subscribe_participants_only INTEGER NOT NULL,
     moderators TEXT NOT NULL,
     observers TEXT NOT NULL,
+    roles TEXT NOT NULL,
     allow TEXT NOT NULL,
     deny TEXT NOT NULL,
     starts_locked INTEGER NOT NULL,
@@ -58,6 +61,7 @@ CREATE TABLE conferences (
     name TEXT,
     about TEXT,
     services TEXT NOT NULL,
+    made INTEGER,
     locked INTEGER NOT NULL,
     subject TEXT,
     contribution TEXT,

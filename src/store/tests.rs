@@ -88,6 +88,8 @@ fn entry() -> RoomEntry {
         nicknames: false,
         moderators: vec![Pattern::new("alice@example.com"), Pattern::new("*@b")],
         deny: vec![Pattern::new("mallory@*")],
+        roles: vec![(UserUri::new("sip:bob@b"), Role::Observer)],
+        made: Some(Duration::from_secs(1_000)),
         locked: true,
         plain_text: true,
         lifetime: Lifetime::WhileCreatorStays,

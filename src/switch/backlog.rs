@@ -33,6 +33,8 @@ impl Position {
 pub(super) enum Audience {
     /// Everybody in the room but the session it came from.
     Room,
+    /// Everybody in the room.
+    Everybody,
     /// These sessions (a private message).
     Sessions(Box<[SessionKey]>),
 }
@@ -65,6 +67,7 @@ impl Audience {
     pub(super) fn includes(&self, from: SessionKey, session: SessionKey) -> bool {
         match self {
             Audience::Room => from != session,
+            Audience::Everybody => true,
             Audience::Sessions(sessions) => sessions.contains(&session),
         }
     }

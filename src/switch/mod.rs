@@ -21,6 +21,7 @@ mod idle;
 mod ids;
 mod imdn;
 mod incoming;
+mod news;
 mod nickname;
 mod notice;
 mod one_send;
@@ -163,6 +164,7 @@ pub struct Switch {
     stopping: bool,
     /// When sessions that no focus has claimed end.
     orphans_end: Option<Moment>,
+    listening: news::Listening,
     counters: Counters,
 }
 
@@ -197,6 +199,7 @@ impl Switch {
             held: 0,
             stopping: false,
             orphans_end: None,
+            listening: news::Listening::default(),
             counters: Counters::default(),
         }
     }
@@ -212,6 +215,8 @@ impl Switch {
                 }
             }
             Order::Close { room } => self.close_room(now, &room),
+            Order::Say { room, text } => self.say(now, &room, &text),
+            Order::Listen(on) => self.listen(on),
             Order::Reconcile {
                 room,
                 sessions,
@@ -329,6 +334,7 @@ impl Switch {
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
                 Timer::Pause(key) => self.pause_due(now, key),
+                Timer::Count(key) => self.count_due(now, key),
             }
         }
     }
@@ -491,6 +497,12 @@ impl Switch {
         };
         room.members.retain(|member| *member != key);
         room.backlog.pass_all(session.position);
+        if room.members.is_empty() {
+            self.tell_count(session.room);
+        }
+        let Some(room) = self.rooms.get_mut(session.room) else {
+            return;
+        };
         if room.members.is_empty() {
             room.quarantine(now, &session.user);
             room.free_nicknames(now);

@@ -15,6 +15,7 @@ use super::session::Session;
 
 /// How many participants a welcome names; the rest are counted.
 const NAMED: usize = 50;
+const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 impl Switch {
     /// RFC 7701 §11, G10: who does not know chat rooms learns that this is one, and who is in.
@@ -46,6 +47,29 @@ impl Switch {
             session.notice = Some(text.into());
         }
     }
+}
+
+impl Switch {
+    /// What the operator has to say, to everybody in a room.
+    pub(super) fn say(&mut self, now: Moment, uri: &RoomUri, text: &str) {
+        let Some(&key) = self.by_room.get(uri) else {
+            return;
+        };
+        let Some(&first) = self.rooms.get(key).and_then(|room| room.members.first()) else {
+            return;
+        };
+        let body = body(uri, text, now);
+        let wrapped_type = type_in(&body);
+        let mut entry = Entry::new(body.into(), wrapped_type, first, Audience::Everybody);
+        entry.text = Some(Box::new(Text::new("", text.as_bytes())));
+        self.append(now, key, entry);
+    }
+}
+
+/// Where the wrapped content type stands.
+fn type_in(body: &[u8]) -> std::ops::Range<usize> {
+    let start = memchr::memmem::find(body, CONTENT_TYPE.as_bytes()).unwrap_or(0);
+    start..start + CONTENT_TYPE.len().min(body.len())
 }
 
 /// What a session must be told, once.
@@ -80,7 +104,7 @@ fn body(room: &RoomUri, text: &str, now: Moment) -> Vec<u8> {
             ("NS", "agp <urn:ag-projects:xml:ns:cpim>"),
             ("agp.Message-Type", "status"),
         ],
-        content_type: "text/plain; charset=utf-8",
+        content_type: CONTENT_TYPE,
         content: text.as_bytes(),
     })
 }

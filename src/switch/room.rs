@@ -29,6 +29,10 @@ pub(super) struct Room {
     pub(super) backlog: Backlog,
     /// It stands in the list of rooms with something new.
     pub(super) dirty: bool,
+    /// Messages the focus has not been told of.
+    pub(super) uncounted: u64,
+    /// It was told of some a moment ago.
+    pub(super) counting: bool,
     /// Octets appended since the members were last looked at.
     pub(super) fresh_octets: usize,
     pub(super) nicknames: HashMap<UserUri, Nickname>,
@@ -65,6 +69,8 @@ impl Room {
             members: Vec::new(),
             backlog: Backlog::default(),
             dirty: false,
+            uncounted: 0,
+            counting: false,
             fresh_octets: 0,
             nicknames: HashMap::new(),
             seen: VecDeque::new(),

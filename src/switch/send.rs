@@ -322,6 +322,10 @@ impl Switch {
             let body = Bytes::from(body);
             let mut entry = Entry::new(body, addressed.wrapped_type, key, addressed.audience);
             entry.text = text;
+            self.counters.messages_in += 1;
+            self.count(now, room_key);
+            let size = entry.body.len() as u64;
+            self.tell_said(now, key, size, entry.wrapped_type(), &entry.audience);
             self.append(now, room_key, entry);
         }
         Ok(addressed.addresses)
@@ -423,11 +427,11 @@ impl Switch {
         }
     }
 
-    fn append(&mut self, now: Moment, key: RoomKey, entry: Entry) {
+    /// Puts a message into a room's backlog.
+    pub(super) fn append(&mut self, now: Moment, key: RoomKey, entry: Entry) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        self.counters.messages_in += 1;
         room.fresh_octets += entry.body.len();
         self.pressed |= room.fresh_octets > self.config.outbox_bytes / 4;
         room.backlog.push(entry, room.members.len());

@@ -95,7 +95,16 @@ impl Switch {
             pause: None,
             touched: false,
         });
+        let room_key = session.room;
         self.counters.messages_in += 1;
+        self.count(now, room_key);
+        self.tell_said(
+            now,
+            key,
+            announced.unwrap_or(0),
+            wrapped_type,
+            &addressed.audience,
+        );
         for receiver in receivers {
             self.make_room(now, receiver);
             let plain = self.sessions.get(receiver).is_some_and(|it| it.plain_text);

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::ids::{ConnectionId, SessionKey, StreamKey};
+use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use crate::time::Moment;
 
 /// What a deadline is for.
@@ -26,6 +26,8 @@ pub(super) enum Timer {
     HeldUp(ConnectionId),
     /// The sender of a large message has waited long enough for its receivers.
     Pause(StreamKey),
+    /// The messages of a room since the last time are told.
+    Count(RoomKey),
 }
 
 /// The deadlines of one switch.

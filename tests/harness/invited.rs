@@ -33,6 +33,11 @@ impl Invited {
         format!("sip:{}@{}", self.agent.user, self.agent.local)
     }
 
+    /// Its address of record.
+    pub fn aor(&self) -> String {
+        format!("sip:{}@{}", self.agent.user, self.agent.local.ip())
+    }
+
     /// The INVITE or REFER.
     pub fn asked(&self, method: &str) -> Request {
         self.agent

@@ -29,6 +29,9 @@ pub struct Plan {
     parameters: Vec<(String, String)>,
     state: Option<PathBuf>,
     script: String,
+    /// Lines before the routes, and routes behind them.
+    lines: String,
+    routes: String,
     example: String,
     pub(super) module: Option<PathBuf>,
     pub(super) sip: u16,
@@ -46,6 +49,8 @@ impl Plan {
             parameters: Vec::new(),
             state: None,
             script: String::new(),
+            lines: String::new(),
+            routes: String::new(),
             example: "minimal".into(),
             module: None,
             sip,
@@ -93,6 +98,23 @@ impl Plan {
     #[must_use]
     pub fn script(mut self, statements: &str) -> Self {
         self.script += statements;
+        self
+    }
+
+    /// With these lines (other modules and their parameters) behind those of the module;
+    /// `/tmp/` stands for the folder of this proxy.
+    #[must_use]
+    pub fn lines(mut self, lines: &str) -> Self {
+        self.lines += lines;
+        self.lines.push('\n');
+        self
+    }
+
+    /// With these further routes.
+    #[must_use]
+    pub fn routes(mut self, routes: &str) -> Self {
+        self.routes += routes;
+        self.routes.push('\n');
         self
     }
 
@@ -162,6 +184,7 @@ impl Plan {
                 out.push('\n');
             }
         }
+        out += &self.routes;
         self.with_module_path(&self.with_parameters(&out, folder))
     }
 
@@ -203,6 +226,10 @@ impl Plan {
             .iter()
             .rposition(ours)
             .expect("the example loads the module");
+        let folder_lines = self
+            .lines
+            .replace("/tmp/", &format!("{}/", folder.display()));
+        lines.insert(last + 1, folder_lines);
         let own = self.state(folder).join("state.sqlite");
         let own = ("db_path".to_owned(), own.display().to_string());
         let names_one = text.contains("\"db_path\"") && self.state.is_none();

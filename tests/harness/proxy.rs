@@ -323,6 +323,20 @@ impl Proxy {
 
     /// One management command; its result.
     pub fn call(&self, method: &str, parameters: Value) -> Value {
+        self.try_call(method, parameters)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// A file in its folder: what its configuration has in `/tmp/`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// One management command; its result, or the error object.
+    ///
+    /// # Errors
+    /// The command failed.
+    pub fn try_call(&self, method: &str, parameters: Value) -> Result<Value, Value> {
         let own = self.folder.join(format!("ask-{}", unique()));
         let socket = UnixDatagram::bind(&own).expect("bind");
         socket.set_read_timeout(Some(PATIENCE)).expect("time-out");
@@ -339,8 +353,10 @@ impl Proxy {
             .unwrap_or_else(|error| panic!("{method} is not answered: {error}"));
         let _ = fs::remove_file(own);
         let mut answer: Value = serde_json::from_slice(&buffer[..length]).expect("JSON");
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].take()
+        match answer.get_mut("error") {
+            Some(error) => Err(error.take()),
+            None => Ok(answer["result"].take()),
+        }
     }
 
     /// A room's URI as a client writes it.

@@ -172,9 +172,21 @@ impl Focus {
         if let Some(kept) = kept {
             self.endpoints.kept_as(id, &kept);
         }
+        self.begun(id);
         self.restore_session_timer(now, id, timer);
         if lost {
             self.await_rejoin(now, id);
+        }
+    }
+
+    /// Its conference goes on, and began when the first who is still in came.
+    fn begun(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let joined = endpoint.joined;
+        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+            conference.begun = conference.begun.min(joined).or(joined);
         }
     }
 

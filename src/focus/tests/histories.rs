@@ -10,7 +10,7 @@ const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
 /// Something that happens in the room.
 #[derive(Clone, Copy, Debug)]
-enum Event {
+enum Step {
     /// With privacy or without.
     Join(usize, bool),
     Leave(usize),
@@ -40,25 +40,25 @@ const RATES: [&str; 5] = [
     ";max-rate=0.1;min-rate=0.05",
 ];
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = Step> {
     let user = 0..USERS.len();
     prop_oneof![
-        4 => (user.clone(), prop::bool::weighted(0.3)).prop_map(|(u, masked)| Event::Join(u, masked)),
-        3 => user.clone().prop_map(Event::Leave),
-        2 => user.clone().prop_map(Event::Lose),
-        1 => user.clone().prop_map(Event::Rejoin),
-        2 => (user.clone(), 0..RATES.len()).prop_map(|(u, rates)| Event::Watch(u, rates)),
-        4 => (0u64..40).prop_map(Event::Pass),
-        1 => any::<bool>().prop_map(Event::Notifies),
-        1 => user.clone().prop_map(Event::Nickname),
-        1 => (user.clone(), any::<bool>()).prop_map(|(u, held)| Event::Hold(u, held)),
+        4 => (user.clone(), prop::bool::weighted(0.3)).prop_map(|(u, masked)| Step::Join(u, masked)),
+        3 => user.clone().prop_map(Step::Leave),
+        2 => user.clone().prop_map(Step::Lose),
+        1 => user.clone().prop_map(Step::Rejoin),
+        2 => (user.clone(), 0..RATES.len()).prop_map(|(u, rates)| Step::Watch(u, rates)),
+        4 => (0u64..40).prop_map(Step::Pass),
+        1 => any::<bool>().prop_map(Step::Notifies),
+        1 => user.clone().prop_map(Step::Nickname),
+        1 => (user.clone(), any::<bool>()).prop_map(|(u, held)| Step::Hold(u, held)),
         1 => (user.clone(), any::<bool>()).prop_map(|(u, up)| {
-            Event::Role(u, if up { Role::Moderator } else { Role::Participant })
+            Step::Role(u, if up { Role::Moderator } else { Role::Participant })
         }),
-        2 => (0..=USERS.len()).prop_map(Event::Publish),
-        1 => Just(Event::Unpublish),
-        1 => any::<bool>().prop_map(Event::Lock),
-        2 => (any::<bool>(), any::<bool>()).prop_map(|(o, s)| Event::Restart(o, s)),
+        2 => (0..=USERS.len()).prop_map(Step::Publish),
+        1 => Just(Step::Unpublish),
+        1 => any::<bool>().prop_map(Step::Lock),
+        2 => (any::<bool>(), any::<bool>()).prop_map(|(o, s)| Step::Restart(o, s)),
     ]
 }
 
@@ -90,22 +90,22 @@ impl History {
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: Step) {
         match event {
-            Event::Join(user, masked) => self.join(USERS[user], masked),
-            Event::Leave(user) => {
+            Step::Join(user, masked) => self.join(USERS[user], masked),
+            Step::Leave(user) => {
                 if let Some(at) = self.phones.iter().position(|p| p.user == USERS[user]) {
                     let mut phone = self.phones.remove(at);
                     self.scenario.request(&mut phone, "BYE", ROOM, &[], "");
                 }
             }
-            Event::Lose(user) => {
+            Step::Lose(user) => {
                 if self.scenario.sessions.contains_key(USERS[user]) {
                     self.scenario
                         .lose(USERS[user], ROOM, LossCause::Disconnected);
                 }
             }
-            Event::Rejoin(user) => {
+            Step::Rejoin(user) => {
                 if let Some(phone) = self.phones.iter_mut().find(|p| p.user == USERS[user]) {
                     let code = self
                         .scenario
@@ -115,7 +115,7 @@ impl History {
                     }
                 }
             }
-            Event::Watch(user, rates) => {
+            Step::Watch(user, rates) => {
                 // One subscription a user in this model, as there is one roster.
                 if self.scenario.watched.insert(USERS[user].to_owned()) {
                     let mut phone = self.scenario.phone(USERS[user]);
@@ -125,27 +125,27 @@ impl History {
                         .request(&mut phone, "SUBSCRIBE", ROOM, &headers, "");
                 }
             }
-            Event::Role(user, role) => {
+            Step::Role(user, role) => {
                 let user = UserUri::new(format!("sip:{}@example.com", USERS[user]));
                 self.change(|conference| conference.set_role(&user, role));
             }
-            Event::Lock(locked) => self.change(|conference| {
+            Step::Lock(locked) => self.change(|conference| {
                 conference.locked = locked;
                 conference.change();
             }),
-            Event::Restart(orderly, same) => self.restart(orderly, same),
-            Event::Hold(user, held) => self.hold(USERS[user], held),
-            Event::Publish(user) => self.publish(USERS.get(user).copied().unwrap_or("host")),
-            Event::Unpublish => {
+            Step::Restart(orderly, same) => self.restart(orderly, same),
+            Step::Hold(user, held) => self.hold(USERS[user], held),
+            Step::Publish(user) => self.publish(USERS.get(user).copied().unwrap_or("host")),
+            Step::Unpublish => {
                 if let Some((user, tag)) = self.published.pop() {
                     self.send_publish(&user, Some(&tag), "0", "");
                 }
             }
-            Event::Pass(seconds) => self.scenario.pass(seconds),
-            Event::Notifies(taken) => {
+            Step::Pass(seconds) => self.scenario.pass(seconds),
+            Step::Notifies(taken) => {
                 self.scenario.notify_answer = Some(if taken { 200 } else { 500 });
             }
-            Event::Nickname(user) => {
+            Step::Nickname(user) => {
                 self.scenario.feed(Input::Notice(Notice::Nickname {
                     room: RoomUri::new(ROOM),
                     user: UserUri::new(format!("sip:{}@example.com", USERS[user])),
@@ -274,7 +274,7 @@ proptest! {
 /// Once found by chance: two devices, gone and back while a subscriber is told.
 #[test]
 fn e09_two_devices_leave_and_return() {
-    use Event::{Join, Leave, Pass, Watch};
+    use Step::{Join, Leave, Pass, Watch};
     let events = [
         Join(2, false),
         Watch(1, 0),
@@ -301,13 +301,13 @@ fn truth(scenario: &mut Scenario, with_holds: bool) -> info::Document {
     document
 }
 
-fn check(events: &[Event], roster_limit: usize) -> Result<(), TestCaseError> {
+fn check(events: &[Step], roster_limit: usize) -> Result<(), TestCaseError> {
     let mut history = History::new(roster_limit);
-    history.happen(Event::Watch(0, 0));
+    history.happen(Step::Watch(0, 0));
     for &event in events {
         history.happen(event);
     }
-    history.happen(Event::Notifies(true));
+    history.happen(Step::Notifies(true));
     let scenario = &mut history.scenario;
     scenario.pass(400);
     // Whoever refused too often is watching no more.

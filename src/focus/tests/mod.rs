@@ -12,6 +12,7 @@ mod histories;
 mod identity;
 mod invite;
 mod leave;
+mod operator;
 mod policy;
 mod publish;
 mod reconcile;
@@ -86,6 +87,8 @@ pub(super) struct Scenario {
     restarts: u64,
     /// What happened since it was last read.
     lines: Vec<String>,
+    /// What listeners in the host were told.
+    pub(super) events: Vec<Event>,
     replies: HashMap<TransactionId, (String, Option<Reply>)>,
     pub(super) sent: VecDeque<OutgoingRequest>,
     /// The session of each user's last admission.
@@ -167,6 +170,7 @@ impl Scenario {
             describes: false,
             restarts: 0,
             lines: Vec::new(),
+            events: Vec::new(),
             replies: HashMap::new(),
             sent: VecDeque::new(),
             sessions: HashMap::new(),
@@ -391,6 +395,10 @@ impl Scenario {
                 self.lines.push(format!("< CANCEL {}", request.0));
                 None
             }
+            Output::Event(event) => {
+                self.events.push(event);
+                None
+            }
             Output::Log(_) => None,
             Output::Store(changes) => {
                 changes.into_iter().for_each(|change| self.keep(change));
@@ -489,6 +497,13 @@ impl Scenario {
                 self.lines.push(format!("! expel {user}"));
                 None
             }
+            Order::Say { room, text } => {
+                let room = short(room.as_str());
+                self.lines.push(format!("! say {room} {text}"));
+                None
+            }
+            // The service asks for that.
+            Order::Listen(_) => None,
             Order::Close { room } => {
                 self.lines.push(format!("! close {}", short(room.as_str())));
                 None

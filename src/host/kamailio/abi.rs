@@ -24,6 +24,21 @@ pub type TimerFunction = unsafe extern "C" fn(c_uint, *mut c_void);
 pub type ForkBasicTimer =
     unsafe extern "C" fn(c_int, *const c_char, c_int, TimerFunction, *mut c_void, c_int) -> c_int;
 pub type RegisterCounters = unsafe extern "C" fn(*const c_char, *mut kamailio_counter) -> c_int;
+pub type RpcMethod = unsafe extern "C" fn(*const kamailio_rpc, *mut c_void);
+pub type RpcFault = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, ...);
+pub type RpcVariadic = unsafe extern "C" fn(*mut c_void, *const c_char, ...) -> c_int;
+pub type LookUpRoute = unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int;
+pub type RunRoute = unsafe extern "C" fn(*mut c_void, *mut Message, *mut c_void) -> c_int;
+pub type EmptyMessage = unsafe extern "C" fn() -> *mut Message;
+pub type ScriptLanguage = unsafe extern "C" fn() -> *mut c_void;
+pub type RunFunction = unsafe extern "C" fn(
+    *mut c_void,
+    *mut c_void,
+    *mut Message,
+    c_int,
+    *mut kamailio_text,
+    *mut kamailio_text,
+) -> c_int;
 pub type AddKemi = unsafe extern "C" fn(*mut kamailio_kemi) -> c_int;
 
 pub type NewTransaction = unsafe extern "C" fn(*mut Message) -> c_int;
@@ -59,6 +74,17 @@ pub const REQUEST_ROUTE: c_uint = 1;
 pub const KEMI_NONE: c_int = 0;
 pub const KEMI_INTEGER: c_int = 1;
 pub const KEMI_TEXT: c_int = 2;
+/// `kamailio_rpc_method.flags`: the answer is a list, however long.
+pub const RETURNS_ARRAY: c_uint = 1;
+/// `kamailio_variable.kind`: none that the host itself knows.
+pub const OWN_VARIABLE: c_int = 1000;
+/// The flags of a pseudo-variable's value.
+pub const VALUE_NULL: c_int = 1;
+pub const VALUE_TEXT: c_int = 4;
+pub const VALUE_NUMBER: c_int = 8;
+pub const VALUE_IS_NUMBER: c_int = 16;
+/// The kind of route that events run.
+pub const EVENT_ROUTE: c_int = 513;
 /// Ranks of processes.
 pub const RANK_MAIN: c_int = 0;
 pub const RANK_RPC: c_int = -2;

@@ -8,7 +8,10 @@ use std::sync::atomic::Ordering;
 
 use super::abi::{self, kamailio_command, kamailio_exports, kamailio_kemi, kamailio_text};
 use super::series::{SERIES, Series};
-use super::{Core, Format, MODULE, Module, logging, parameters, process, statistics, tm, worker};
+use super::{
+    Core, Format, MODULE, Module, events, logging, management, parameters, process, statistics, tm,
+    variables, worker,
+};
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
 use crate::host::release::{self, Known, Release};
@@ -35,6 +38,8 @@ pub(in crate::host) fn fill(exports: *mut u64) {
         name: c"msrp_conference".as_ptr(),
         commands: commands(),
         parameters: parameters::table(),
+        rpc_methods: management::table(),
+        variables: variables::table(),
         init: init as *mut c_void,
         init_child: init_child as *mut c_void,
         destroy: destroy as *mut c_void,
@@ -217,6 +222,9 @@ fn prepare() -> Option<Module> {
     let tm = unsafe { tm::Tm::of_host(core.find_module) }
         .map_err(log::error)
         .ok()?;
+    let listeners = events::Listeners::look(&settings.event_callback)
+        .map_err(log::error)
+        .ok()?;
     let Some(identity) = parse_format(&core, &settings.identity) else {
         log::error(format_args!(
             "parameter identity: the host does not understand {:?} (is the module pv loaded?)",
@@ -245,6 +253,7 @@ fn prepare() -> Option<Module> {
         settings,
         bridge,
         identity,
+        listeners,
         advertised: has_pv.then(|| parse_format(&core, "$RAi $RAp")).flatten(),
     })
 }

@@ -1,13 +1,16 @@
 //! Kamailio 5.6, 5.7, 5.8, 6.0, 6.1.
 
 mod abi;
+mod events;
 mod exports;
 mod logging;
+mod management;
 mod parameters;
 mod process;
 mod series;
 mod statistics;
 mod tm;
+mod variables;
 mod worker;
 
 pub(super) use exports::{fill, is_host, register};
@@ -27,6 +30,7 @@ struct Module {
     settings: Settings,
     bridge: Bridge,
     identity: Format,
+    listeners: events::Listeners,
     /// Address and port a socket advertises, where the module pv can say.
     advertised: Option<Format>,
 }

@@ -12,6 +12,8 @@ pub(crate) struct Series {
     pub(crate) message_size: usize,
     /// In a transaction: its request. The end of that request's memory follows it.
     pub(crate) transaction_request: usize,
+    /// In a pseudo-variable's value: its flags, right behind its number.
+    pub(crate) variable_flags: usize,
 }
 
 impl release::Series for Series {
@@ -30,30 +32,35 @@ pub(super) static SERIES: &[Series] = &[
         measured: Release::new(5, 6, 3),
         message_size: 2008,
         transaction_request: 192,
+        variable_flags: 20,
     },
     Series {
         oldest: Release::new(5, 7, 0),
         measured: Release::new(5, 7, 7),
         message_size: 2008,
         transaction_request: 240,
+        variable_flags: 24,
     },
     Series {
         oldest: Release::new(5, 8, 0),
         measured: Release::new(5, 8, 8),
         message_size: 2016,
         transaction_request: 240,
+        variable_flags: 24,
     },
     Series {
         oldest: Release::new(6, 0, 0),
         measured: Release::new(6, 0, 7),
         message_size: 2016,
         transaction_request: 240,
+        variable_flags: 24,
     },
     Series {
         oldest: Release::new(6, 1, 0),
         measured: Release::new(6, 1, 4),
         message_size: 2024,
         transaction_request: 240,
+        variable_flags: 24,
     },
 ];
 

@@ -8,10 +8,11 @@ use super::abi::{
     self, kamailio_dialog, kamailio_event, kamailio_message_prefix, kamailio_reply_lump,
     kamailio_request, kamailio_sequence, kamailio_text, kamailio_transaction_prefix,
 };
+use super::events::Listeners;
 use super::series::Series;
 use super::{MODULE, logging};
 use crate::bridge::Frame;
-use crate::focus::{OutgoingRequest, Reply, RequestId, Socket, TransactionId};
+use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::{logging as log, text};
@@ -411,14 +412,21 @@ pub(super) struct Kamailio {
     tm: Tm,
     series: &'static Series,
     find_socket: abi::FindSocket,
+    listeners: Listeners,
 }
 
 impl Kamailio {
-    pub(super) fn new(tm: Tm, series: &'static Series, find_socket: abi::FindSocket) -> Self {
+    pub(super) fn new(
+        tm: Tm,
+        series: &'static Series,
+        find_socket: abi::FindSocket,
+        listeners: Listeners,
+    ) -> Self {
         Self {
             tm,
             series,
             find_socket,
+            listeners,
         }
     }
 }
@@ -449,6 +457,16 @@ impl Host for Kamailio {
         debug_assert!(log::on_main_thread());
         // SAFETY: as above.
         unsafe { self.tm.cancel(transaction) };
+    }
+
+    fn listens(&mut self) -> bool {
+        self.listeners.listen_for_messages()
+    }
+
+    fn event(&mut self, event: &Event) {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above; the service tells events between host calls.
+        unsafe { self.listeners.tell(event) };
     }
 
     fn log(&mut self, line: &Line) {

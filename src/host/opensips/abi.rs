@@ -55,6 +55,39 @@ pub type RegisterCallback = unsafe extern "C" fn(
 ) -> c_int;
 pub type Callback = unsafe extern "C" fn(*mut Transaction, c_int, *mut opensips_event);
 
+pub type ManagementCommand =
+    unsafe extern "C" fn(*const opensips_arguments, *mut c_void) -> *mut c_void;
+pub type BeginAnswer = unsafe extern "C" fn(*mut *mut c_void) -> *mut c_void;
+pub type AnswerText = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+pub type AnswerError =
+    unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, c_int) -> *mut c_void;
+pub type AddText =
+    unsafe extern "C" fn(*mut c_void, *mut c_char, c_int, *const c_char, c_int) -> c_int;
+pub type AddNumber = unsafe extern "C" fn(*mut c_void, *mut c_char, c_int, f64) -> c_int;
+pub type AddFlag = unsafe extern "C" fn(*mut c_void, *mut c_char, c_int, c_int) -> c_int;
+pub type AddNull = unsafe extern "C" fn(*mut c_void, *mut c_char, c_int) -> c_int;
+pub type AddItem = unsafe extern "C" fn(*mut c_void, *mut c_char, c_int) -> *mut c_void;
+pub type PublishEvent = unsafe extern "C" fn(opensips_text) -> c_int;
+pub type ProbeEvent = unsafe extern "C" fn(c_int) -> c_int;
+pub type NewDetails = unsafe extern "C" fn() -> *mut c_void;
+pub type AddDetail =
+    unsafe extern "C" fn(*mut c_void, *const opensips_text, *const c_void, c_int) -> c_int;
+pub type RaiseEvent = unsafe extern "C" fn(c_int, *mut c_void) -> c_int;
+
+/// `opensips_json.kind`, without the bits of how it is stored.
+pub const JSON_KINDS: c_int = 0xff;
+pub const JSON_NUMBER: c_int = 8;
+pub const JSON_TEXT: c_int = 16;
+/// What the value of an event's detail is.
+pub const EVENT_NUMBER: c_int = 1;
+pub const EVENT_TEXT: c_int = 2;
+/// `opensips_variable.kind`; the host adds to it what it takes for itself.
+pub const OWN_VARIABLE: c_int = 1000;
+/// `opensips_variable_value.flags`.
+pub const VALUE_NULL: c_int = 1;
+pub const VALUE_TEXT: c_int = 4;
+pub const VALUE_NUMBER: c_int = 8;
+pub const VALUE_IS_NUMBER: c_int = 16;
 /// `opensips_exports.kind`: an ordinary module.
 pub const ORDINARY_MODULE: c_int = 1;
 /// `opensips_dependency.action`: the start fails without it.
@@ -72,6 +105,8 @@ pub const STATISTIC_FUNCTION: u16 = 8 | 1;
 /// `opensips_process.flags`: its pipe is served; it may run script (tm does, for us).
 pub const PROCESS_HAS_PIPE: c_uint = 2;
 pub const PROCESS_NEEDS_SCRIPT: c_uint = 4;
+/// The modules prepare it, as they do a worker: event transports open their sockets then.
+pub const PROCESS_IS_PREPARED: c_uint = 1;
 /// `opensips_message_prefix.kind`: a request.
 pub const REQUEST: c_int = 1;
 /// The core's status while it shuts down.

@@ -9,7 +9,10 @@ use super::abi::{
     opensips_dependency, opensips_exports, opensips_process, opensips_text,
 };
 use super::series::{SERIES, Series};
-use super::{Core, Format, MODULE, Module, logging, parameters, process, statistics, tm, worker};
+use super::{
+    Core, Format, MODULE, Module, events, logging, management, parameters, process, statistics, tm,
+    variables, worker,
+};
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
 use crate::host::release::{self, Known, Release};
@@ -34,6 +37,8 @@ pub(in crate::host) fn fill(exports: *mut u64) {
         commands: commands(),
         parameters: parameters::table(),
         statistics: statistics::table(),
+        management: known_series().map_or(ptr::null_mut(), management::table),
+        variables: variables::table(),
         processes: processes(),
         init: init as *mut c_void,
         destroy: destroy as *mut c_void,
@@ -87,7 +92,7 @@ fn processes() -> *mut c_void {
         before_fork: process::before_fork as *mut c_void,
         run: process::run as *mut c_void,
         count: 1,
-        flags: abi::PROCESS_HAS_PIPE | abi::PROCESS_NEEDS_SCRIPT,
+        flags: abi::PROCESS_IS_PREPARED | abi::PROCESS_HAS_PIPE | abi::PROCESS_NEEDS_SCRIPT,
         ..opensips_process::default()
     };
     forever([process, opensips_process::default()])
@@ -95,6 +100,15 @@ fn processes() -> *mut c_void {
 
 fn forever<T>(table: T) -> *mut c_void {
     ptr::from_mut(Box::leak(Box::new(table))).cast()
+}
+
+/// The series of the running host, if it is known.
+fn known_series() -> Option<&'static Series> {
+    let release = Release::find(&logging::build_text(&running_build()))?;
+    match release::look_up(SERIES, release) {
+        Known::Yes(series) | Known::Newer(series) => Some(series),
+        Known::No => None,
+    }
 }
 
 /// The series of the running host; has said why not.
@@ -162,6 +176,8 @@ fn prepare() -> Option<Module> {
     let tm = unsafe { tm::Tm::load(core.find_export) }
         .map_err(log::error)
         .ok()?;
+    let answers = management::Answers::of_core().map_err(log::error).ok()?;
+    let events = events::Events::publish()?;
     let identity = parse_format(&core, &settings.identity)?;
     Some(Module {
         series,
@@ -169,6 +185,8 @@ fn prepare() -> Option<Module> {
         tm,
         settings,
         bridge,
+        answers,
+        events,
         identity,
     })
 }

@@ -1,13 +1,16 @@
 //! OpenSIPS 3.4.2+, 3.5, 3.6, 4.0.
 
 mod abi;
+mod events;
 mod exports;
 mod logging;
+mod management;
 mod parameters;
 mod process;
 mod series;
 mod statistics;
 mod tm;
+mod variables;
 mod worker;
 
 pub(super) use exports::{fill, is_host};
@@ -26,6 +29,8 @@ struct Module {
     tm: tm::Tm,
     settings: Settings,
     bridge: Bridge,
+    answers: management::Answers,
+    events: events::Events,
     identity: Format,
 }
 

@@ -33,7 +33,12 @@ pub(super) unsafe extern "C" fn run(_number: c_int) {
 fn serve(module: &'static Module) {
     let pipe = pipe(module);
     let started = Conference::start(
-        OpenSips::new(module.tm, module.core.core_status, module.core.find_socket),
+        OpenSips::new(
+            module.tm,
+            module.core.core_status,
+            module.core.find_socket,
+            module.events,
+        ),
         &module.settings,
         &module.bridge,
         pipe,

@@ -28,6 +28,15 @@ pub(crate) struct Series {
     pub(crate) socket_advertised_name: usize,
     /// In a socket: the port it advertises, as text.
     pub(crate) socket_advertised_port: usize,
+    /// The size of a management command's record.
+    pub(crate) management_size: usize,
+    /// In such a record: its recipes, which parameters there may be.
+    pub(crate) management_recipes: usize,
+    /// The size of a recipe: a function, then names.
+    pub(crate) management_recipe_size: usize,
+    /// In such a record: other names of the command. 0: there are none, and commands are
+    /// registered by their whole names.
+    pub(crate) management_aliases: usize,
 }
 
 impl release::Series for Series {
@@ -54,6 +63,10 @@ pub(super) static SERIES: &[Series] = &[
         socket_port: 80,
         socket_advertised_name: 192,
         socket_advertised_port: 208,
+        management_size: 4256,
+        management_recipes: 32,
+        management_recipe_size: 88,
+        management_aliases: 0,
     },
     Series {
         oldest: Release::new(3, 5, 0),
@@ -68,6 +81,10 @@ pub(super) static SERIES: &[Series] = &[
         socket_port: 80,
         socket_advertised_name: 192,
         socket_advertised_port: 208,
+        management_size: 4256,
+        management_recipes: 32,
+        management_recipe_size: 88,
+        management_aliases: 0,
     },
     Series {
         oldest: Release::new(3, 6, 0),
@@ -82,6 +99,10 @@ pub(super) static SERIES: &[Series] = &[
         socket_port: 80,
         socket_advertised_name: 192,
         socket_advertised_port: 208,
+        management_size: 4256,
+        management_recipes: 32,
+        management_recipe_size: 88,
+        management_aliases: 0,
     },
     Series {
         oldest: Release::new(4, 0, 0),
@@ -96,6 +117,10 @@ pub(super) static SERIES: &[Series] = &[
         socket_port: 96,
         socket_advertised_name: 208,
         socket_advertised_port: 224,
+        management_size: 8128,
+        management_recipes: 32,
+        management_recipe_size: 168,
+        management_aliases: 8096,
     },
 ];
 

@@ -8,9 +8,10 @@ use super::abi::{
     self, opensips_dialog, opensips_event, opensips_sequence, opensips_text, opensips_tm,
     opensips_transaction_prefix,
 };
+use super::events::Events;
 use super::{MODULE, logging};
 use crate::bridge::Frame;
-use crate::focus::{OutgoingRequest, Reply, RequestId, Socket, TransactionId};
+use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
 use crate::host::{logging as log, text};
 use crate::log::Line;
@@ -327,14 +328,21 @@ pub(super) struct OpenSips {
     tm: Tm,
     core_status: abi::CoreStatus,
     find_socket: abi::FindSocket,
+    events: Events,
 }
 
 impl OpenSips {
-    pub(super) fn new(tm: Tm, core_status: abi::CoreStatus, find_socket: abi::FindSocket) -> Self {
+    pub(super) fn new(
+        tm: Tm,
+        core_status: abi::CoreStatus,
+        find_socket: abi::FindSocket,
+        events: Events,
+    ) -> Self {
         Self {
             tm,
             core_status,
             find_socket,
+            events,
         }
     }
 
@@ -379,6 +387,17 @@ impl Host for OpenSips {
         debug_assert!(log::on_main_thread());
         // SAFETY: as above.
         unsafe { self.tm.cancel(transaction) };
+    }
+
+    fn listens(&mut self) -> bool {
+        // SAFETY: as above.
+        unsafe { self.events.listen_for_messages() }
+    }
+
+    fn event(&mut self, event: &Event) {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above; the service tells events between host calls.
+        unsafe { self.events.tell(event) };
     }
 
     fn log(&mut self, line: &Line) {

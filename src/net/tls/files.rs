@@ -325,8 +325,24 @@ impl Tls {
             return Ok(None);
         }
         *known = stamp;
+        self.read(files).map(Some)
+    }
+
+    /// Reads the files again in any case.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub(crate) fn read_again(&self) -> Result<Option<Arc<Material>>, TlsError> {
+        let Some(files) = &self.files else {
+            return Ok(None);
+        };
+        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = files.stamp();
+        self.read(files).map(Some)
+    }
+
+    fn read(&self, files: &TlsFiles) -> Result<Arc<Material>, TlsError> {
         let material = Arc::new(Material::read(Some(files))?);
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&material);
-        Ok(Some(material))
+        Ok(material)
     }
 }

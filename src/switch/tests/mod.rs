@@ -6,6 +6,7 @@ mod congestion;
 mod imdn;
 mod lifecycle;
 mod model;
+mod news;
 mod nicknames;
 mod one_send;
 mod plain;
@@ -366,6 +367,13 @@ impl Stage {
     }
 
     pub(super) fn notices(&mut self) -> Vec<Notice> {
+        let mut notices = self.all_notices();
+        // What a test of messages is about stands elsewhere.
+        notices.retain(|notice| !matches!(notice, Notice::Counted { .. }));
+        notices
+    }
+
+    pub(super) fn all_notices(&mut self) -> Vec<Notice> {
         std::iter::from_fn(|| self.switch.poll_notice()).collect()
     }
 

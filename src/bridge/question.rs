@@ -1,0 +1,286 @@
+//! Questions that want an answer: from the process of a management interface to the conference
+//! process and back.
+//!
+//! A question travels as a datagram with two files: a piece of memory for the answer, which
+//! may be large, and one end of a socket pair, by which the conference process says that it
+//! is there. So it never waits for the asker, and an asker that has gone is seen.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, send, sendmsg,
+};
+
+use crate::management::{Answer, Call};
+
+/// Largest question in octets: the longest text for `say`, and room to spare.
+pub const MAX_QUESTION: usize = 16 * 1024;
+/// Largest answer: a thousand users with all their devices are far below.
+const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+/// The files with a question.
+const FILES: usize = 2;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Too many questions wait.
+    #[error("the conference process is busy")]
+    Busy,
+    /// It does not answer.
+    #[error("the conference process does not answer")]
+    Silent,
+    /// This is the conference process: it cannot wait for itself.
+    #[error("not from the conference process itself (a route of an event, a callback)")]
+    Inside,
+    /// The arguments are too long.
+    #[error("longer than {MAX_QUESTION} octets")]
+    TooLong,
+    /// The kernel refused a file, or the answer is malformed.
+    #[error("cannot ask the conference process: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A question, in the conference process.
+#[derive(Debug)]
+pub struct Question {
+    /// What is asked.
+    pub call: Call,
+    memory: File,
+    asker: UnixStream,
+}
+
+/// The pair under the questions.
+#[derive(Debug)]
+pub(super) struct Questions {
+    pub(super) near: UnixDatagram,
+    pub(super) far: UnixDatagram,
+    /// This is the conference process.
+    inside: AtomicBool,
+}
+
+impl Questions {
+    pub(super) fn new() -> io::Result<Self> {
+        let (near, far) = UnixDatagram::pair()?;
+        near.set_nonblocking(true)?;
+        far.set_nonblocking(true)?;
+        Ok(Self {
+            near,
+            far,
+            inside: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn enter(&self) {
+        self.inside.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks, and waits for the answer so long at most.
+    pub(super) fn ask(&self, call: &Call, patience: Duration) -> Result<Answer, AskError> {
+        if self.inside.load(Ordering::Relaxed) {
+            return Err(AskError::Inside);
+        }
+        let until = Instant::now() + patience;
+        let octets = postcard::to_allocvec(call).map_err(io::Error::other)?;
+        if octets.len() > MAX_QUESTION {
+            return Err(AskError::TooLong);
+        }
+        let memory =
+            File::from(memfd_create("msrp_conference", MemfdFlags::CLOEXEC).map_err(system)?);
+        let (ours, theirs) = UnixStream::pair()?;
+        self.send(&octets, &memory, &theirs)?;
+        // From here on only the conference process holds the other end.
+        drop(theirs);
+        await_word(ours, until)?;
+        let mut answer = Vec::new();
+        let length = memory.metadata()?.len().min(MAX_ANSWER);
+        answer.resize(usize::try_from(length).unwrap_or(0), 0);
+        memory.read_exact_at(&mut answer, 0)?;
+        postcard::from_bytes(&answer).map_err(|error| AskError::System(io::Error::other(error)))
+    }
+
+    fn send(&self, octets: &[u8], memory: &File, asker: &UnixStream) -> Result<(), AskError> {
+        let files = [memory.as_fd(), asker.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&files));
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        loop {
+            return match sendmsg(&self.near, &[IoSlice::new(octets)], &mut control, flags) {
+                Ok(_) => Ok(()),
+                Err(Errno::INTR) => continue,
+                // The kernel bounds the files under way, too.
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => Err(AskError::Busy),
+                Err(error) => Err(system(error)),
+            };
+        }
+    }
+
+    /// The next question, `None` when none waits. One that is malformed, or whose asker has
+    /// given up, is dropped, and its files with it.
+    pub(super) fn receive(&self) -> Option<Question> {
+        let mut buffer = [0u8; MAX_QUESTION + 1];
+        loop {
+            let (length, files) = receive_with_files(&self.far, &mut buffer)?;
+            let question = read(buffer.get(..length).unwrap_or_default(), files);
+            if let Some(question) = question.filter(Question::is_awaited) {
+                return Some(question);
+            }
+        }
+    }
+}
+
+impl Question {
+    /// Gives the answer; the asker may have gone meanwhile.
+    pub fn answer(mut self, answer: &Answer) {
+        let Ok(octets) = postcard::to_allocvec(answer) else {
+            return;
+        };
+        // Memory: never waits.
+        if self.memory.write_all(&octets).is_ok() {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let _ = send(&self.asker, b"!", flags);
+        }
+    }
+
+    /// Whether the asker still waits.
+    fn is_awaited(&self) -> bool {
+        let mut octet = [0u8; 1];
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        let looked = rustix::net::recv(&self.asker, &mut octet, flags);
+        matches!(looked, Err(Errno::AGAIN | Errno::INTR))
+    }
+}
+
+fn receive_with_files(socket: &UnixDatagram, buffer: &mut [u8]) -> Option<(usize, Vec<OwnedFd>)> {
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        match recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
+            Ok(message) => {
+                let files = control.drain().filter_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(files) => Some(files),
+                    _ => None,
+                });
+                let files = files.flatten().collect();
+                let cut = message.flags.contains(ReturnFlags::TRUNC);
+                return Some((if cut { 0 } else { message.bytes }, files));
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+fn read(octets: &[u8], files: Vec<OwnedFd>) -> Option<Question> {
+    let [memory, asker]: [OwnedFd; FILES] = files.try_into().ok()?;
+    Some(Question {
+        call: postcard::from_bytes(octets).ok()?,
+        memory: File::from(memory),
+        asker: UnixStream::from(asker),
+    })
+}
+
+/// Waits until the answer is there.
+fn await_word(mut from: UnixStream, until: Instant) -> Result<(), AskError> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(AskError::Silent);
+        }
+        from.set_read_timeout(Some(left))?;
+        match from.read(&mut [0u8; 1]) {
+            Ok(1) => return Ok(()),
+            // The question was dropped.
+            Ok(_) => return Err(AskError::Silent),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
+                _ => return Err(error.into()),
+            },
+        }
+    }
+}
+
+fn system(error: Errno) -> AskError {
+    AskError::System(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::management::{Argument, Command, Fault, Value};
+    use std::thread;
+
+    fn call(text: &str) -> Call {
+        Call {
+            command: Command::Say,
+            arguments: vec![Argument::positional("sip:a@b"), Argument::positional(text)],
+        }
+    }
+
+    /// Descriptors this process has open.
+    fn open_files() -> usize {
+        std::fs::read_dir("/proc/self/fd").expect("/proc").count()
+    }
+
+    #[test]
+    fn a_question_gets_its_answer_however_large() {
+        let questions = Questions::new().expect("socketpair");
+        assert!(questions.receive().is_none());
+        let large = Value::List(vec![Value::Text("x".repeat(1000)); 1000]);
+        for answer in [Ok(large), Err(Fault::new(404, "there is no room"))] {
+            thread::scope(|scope| {
+                let asked = scope.spawn(|| questions.ask(&call("hello"), Duration::from_secs(20)));
+                let question = loop {
+                    match questions.receive() {
+                        Some(question) => break question,
+                        None => thread::yield_now(),
+                    }
+                };
+                assert_eq!(question.call, call("hello"));
+                question.answer(&answer);
+                let got = asked.join().expect("no panic").expect("an answer");
+                assert_eq!(got, answer);
+            });
+        }
+    }
+
+    #[test]
+    fn silence_is_an_error_and_a_late_question_is_not_carried_out() {
+        let questions = Questions::new().expect("socketpair");
+        let before = open_files();
+        for _ in 0..50 {
+            let asked = questions.ask(&call("late"), Duration::from_millis(1));
+            assert!(matches!(asked, Err(AskError::Silent)), "{asked:?}");
+        }
+        assert!(questions.receive().is_none(), "nobody waits any more");
+        // Other tests of this process open and close files, too.
+        assert!(open_files() < before + 40, "files leak");
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_a_long_text_is_refused() {
+        let questions = Questions::new().expect("socketpair");
+        let long = questions.ask(&call(&"x".repeat(MAX_QUESTION)), Duration::from_millis(1));
+        assert!(matches!(long, Err(AskError::TooLong)));
+        let text = "x".repeat(8_000);
+        let full = (0..10_000).find_map(|_| {
+            let asked = questions.ask(&call(&text), Duration::ZERO);
+            matches!(asked, Err(AskError::Busy)).then_some(())
+        });
+        assert!(full.is_some(), "never full");
+        questions.enter();
+        let inside = questions.ask(&call("self"), Duration::from_secs(1));
+        assert!(matches!(inside, Err(AskError::Inside)));
+    }
+}

@@ -1,0 +1,571 @@
+//! What the operator asks and orders at run time. Management may do everything; what it asks
+//! for must exist.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::conference::{Conference, Endpoint};
+use super::invitation::{Invitation, Inviter};
+use super::policy::{Pattern, Policy};
+use super::request::contact;
+use super::{Event, Focus, Role, RoomEntry, Socket};
+use crate::control::{Order, RoomUri, Said, UserUri};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::sip::Uri;
+
+/// Why an order of the operator is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorError {
+    /// No such room.
+    #[error("there is no room {0}")]
+    NoRoom(RoomUri),
+    /// The user is not in the room.
+    #[error("{0} is not in the room")]
+    NotIn(UserUri),
+    /// Nobody is banned under this address.
+    #[error("{0} is not banned")]
+    NotBanned(String),
+    /// The room is there already.
+    #[error("there is a room {0} already")]
+    Exists(RoomUri),
+    /// No request has come in yet, so there is no socket to send from.
+    #[error("the proxy has not given us a SIP request yet: no socket to send from is known")]
+    NoSocket,
+    /// The room's rules forbid it, with the code that a caller would get.
+    #[error("{text}")]
+    Refused {
+        /// SIP status code.
+        code: u16,
+        /// Why.
+        text: String,
+    },
+}
+
+impl OperatorError {
+    /// As a status code.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::NoRoom(_) | Self::NotIn(_) | Self::NotBanned(_) => 404,
+            Self::Exists(_) => 409,
+            Self::NoSocket => 480,
+            Self::Refused { code, .. } => *code,
+        }
+    }
+}
+
+/// A room in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomSummary {
+    /// Its URI.
+    pub uri: RoomUri,
+    /// Users who are in.
+    pub participants: usize,
+    /// Subscriptions to it.
+    pub subscribers: usize,
+    /// When it was made.
+    pub created: Moment,
+    /// Messages its participants have sent since.
+    pub messages: u64,
+}
+
+/// A room with who is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomDetail {
+    /// As in a list.
+    pub summary: RoomSummary,
+    /// It outlives its participants.
+    pub lasting: bool,
+    /// Only moderators come in.
+    pub locked: bool,
+    /// Most participants.
+    pub max_participants: usize,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Who is in or on the way, by address.
+    pub users: Vec<UserDetail>,
+}
+
+/// A user in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserDetail {
+    /// The address of record, also of who is anonymous to others.
+    pub entity: UserUri,
+    /// The name to show.
+    pub display: String,
+    /// The nickname.
+    pub nickname: Option<String>,
+    /// The role.
+    pub role: Role,
+    /// The devices.
+    pub endpoints: Vec<EndpointDetail>,
+}
+
+/// A device of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointDetail {
+    /// Call-ID of its dialog.
+    pub dialog: String,
+    /// `connected`, `on-hold`, `lost`, `dialing-out`, `alerting`.
+    pub status: &'static str,
+    /// Its own MSRP URI; none while it is not known.
+    pub msrp: Option<String>,
+    /// When it came in.
+    pub joined: Option<Moment>,
+}
+
+impl Focus {
+    /// The focus is asked something: it has begun by now at the latest.
+    pub fn begin(&mut self, now: Moment) {
+        self.started.get_or_insert(now);
+    }
+
+    /// How many rooms there are.
+    pub fn room_count(&self) -> usize {
+        self.kept_rooms.count() + self.not_kept().count()
+    }
+
+    /// A part of the rooms in the order of their URIs.
+    pub fn rooms_page(&self, offset: usize, limit: usize) -> Vec<RoomSummary> {
+        let others: Vec<RoomUri> = self.not_kept().cloned().collect();
+        // So many of the kept ones stand in front of the page, however the others are mixed in.
+        let before = offset.saturating_sub(others.len());
+        let kept = self.kept_rooms.page(before, offset - before + limit);
+        let made: HashMap<RoomUri, Option<Duration>> =
+            kept.into_iter().map(|it| (it.uri, it.made)).collect();
+        let mut all: Vec<&RoomUri> = others.iter().chain(made.keys()).collect();
+        let page = page_of(&mut all, offset - before, limit);
+        let summary = |room: &&RoomUri| self.summary(room, made.get(*room).copied().flatten());
+        page.iter().map(summary).collect()
+    }
+
+    /// Configured rooms and running conferences that management does not keep.
+    fn not_kept(&self) -> impl Iterator<Item = &RoomUri> {
+        let configured = self.rooms.keys();
+        let configured = configured.filter(|room| self.kept_rooms.find(room).is_none());
+        let running = self.conferences.iter();
+        let adhoc = running.filter(|(room, it)| !it.policy.kept && !self.rooms.contains_key(*room));
+        configured.chain(adhoc.map(|(room, _)| room))
+    }
+
+    /// One room and a part of its users in the order of their addresses.
+    ///
+    /// # Errors
+    /// There is no such room.
+    pub fn room_detail(
+        &self,
+        room: &RoomUri,
+        offset: usize,
+        limit: usize,
+    ) -> Result<RoomDetail, OperatorError> {
+        let policy = self.existing(room)?;
+        let kept = self.kept_rooms.find(room);
+        let conference = self.conferences.get(room);
+        let subject = conference.and_then(|it| it.identity.subject.clone());
+        Ok(RoomDetail {
+            lasting: kept.is_some() || self.rooms.contains_key(room),
+            summary: self.summary(room, kept.and_then(|it| it.made)),
+            locked: conference.map_or(policy.locked, |it| it.locked),
+            max_participants: policy.max_participants,
+            subject: subject.or_else(|| policy.about.subject.clone()),
+            users: conference.map_or(Vec::new(), |it| self.users(it, offset, limit)),
+        })
+    }
+
+    fn summary(&self, room: &RoomUri, made: Option<Duration>) -> RoomSummary {
+        let conference = self.conferences.get(room);
+        let adhoc = conference.filter(|it| !it.policy.kept && !self.rooms.contains_key(room));
+        let made = made.map(Moment::from_epoch);
+        let created = adhoc.map_or(made, |it| it.begun).or(self.started);
+        let counted = || self.messages.get(room).copied().unwrap_or_default();
+        RoomSummary {
+            uri: room.clone(),
+            participants: conference.map_or(0, Conference::present),
+            subscribers: conference.map_or(0, |it| it.watchers.len()),
+            created: created.unwrap_or(Moment::from_epoch(Duration::ZERO)),
+            messages: adhoc.map_or_else(counted, |it| it.messages),
+        }
+    }
+
+    fn users(&self, conference: &Conference, offset: usize, limit: usize) -> Vec<UserDetail> {
+        let mut invited: BTreeMap<&UserUri, Vec<&Invitation>> = BTreeMap::new();
+        for invitation in conference.invitations.values() {
+            invited
+                .entry(&invitation.user)
+                .or_default()
+                .push(invitation);
+        }
+        let users = conference.participants.iter().skip(offset).take(limit);
+        let detail = |(uri, participant): (&UserUri, &super::conference::Participant)| {
+            let devices = participant.endpoints.iter();
+            let devices = devices.filter_map(|id| self.endpoints.get(id)).map(device);
+            let on_the_way = invited.get(uri).into_iter().flatten();
+            UserDetail {
+                entity: uri.clone(),
+                display: participant.display.clone(),
+                nickname: participant.nickname.clone(),
+                role: participant.role,
+                endpoints: devices.chain(on_the_way.map(|it| called(it))).collect(),
+            }
+        };
+        users.map(detail).collect()
+    }
+
+    /// Makes a room that lasts.
+    ///
+    /// # Errors
+    /// It is there already.
+    pub fn create_room(&mut self, now: Moment, entry: RoomEntry) -> Result<(), OperatorError> {
+        let room = entry.uri.clone();
+        let known = self.rooms.contains_key(&room) || self.factories.contains_key(&room);
+        if known || self.kept_rooms.find(&room).is_some() {
+            return Err(OperatorError::Exists(room));
+        }
+        if let Some(conference) = self.conferences.get_mut(&room) {
+            conference.creator = None;
+            conference.locked = entry.locked;
+            let messages = conference.messages;
+            self.messages.insert(room.clone(), messages);
+        }
+        let made = Some(now.since_epoch());
+        self.keep_room(now, RoomEntry { made, ..entry });
+        self.amend_all(&room);
+        self.log(Level::Info, format_args!("{room} was made by management"));
+        Ok(())
+    }
+
+    /// Ends a room's conference; a room that `create_room` made is gone with it, and one in
+    /// the configuration is as it stands there.
+    ///
+    /// # Errors
+    /// There is no such room.
+    pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
+        self.existing(room)?;
+        self.dismiss_all(now, room);
+        self.end_conference(now, room);
+        if self.forget_room(now, room) && !self.rooms.contains_key(room) {
+            self.messages.remove(room);
+        }
+        self.log(Level::Info, format_args!("{room} was ended by management"));
+        Ok(())
+    }
+
+    /// Invites a party, as `invite_mode` says.
+    ///
+    /// # Errors
+    /// There is no such room, its rules forbid it, or there is no socket to send from.
+    pub fn invite_into(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        target: &str,
+    ) -> Result<(), OperatorError> {
+        let policy = self.existing(room)?;
+        let refused = |code, text: &str| OperatorError::Refused {
+            code,
+            text: text.to_owned(),
+        };
+        let uri: Uri = target.parse().map_err(|_| refused(400, "no SIP URI"))?;
+        let user = UserUri::new(uri.address_of_record());
+        let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
+        if !self.conferences.contains_key(room) {
+            let conference = Conference::new(room.clone(), policy);
+            self.conferences.insert(room.clone(), conference);
+        }
+        let conference = self.conferences.get(room);
+        let is_in = conference.is_some_and(|it| it.has(&user));
+        let verdict = match is_in {
+            true => Err(refused(409, "is in the room already")),
+            false => self.check_invitee(room, &user).map_err(|refusal| {
+                let why = refusal.headers.first("Warning").unwrap_or_default();
+                let why = why.split('"').nth(1).unwrap_or("refused");
+                refused(refusal.code, why)
+            }),
+        };
+        if verdict.is_ok() {
+            let inviter = Inviter {
+                user: UserUri::new(room.as_str()),
+                contact: contact(room.as_str(), &socket),
+                socket,
+                referral: None,
+            };
+            let mode = self.config.invite_mode;
+            self.invite_party(now, room, target, mode, inviter, None);
+        }
+        self.end_if_empty(now, room);
+        verdict
+    }
+
+    /// A socket to send from: one that a participant of the room came by, else the last one
+    /// that anything came by.
+    fn socket_for(&self, room: &RoomUri) -> Option<Socket> {
+        let conference = self.conferences.get(room);
+        let theirs = conference.into_iter().flat_map(|it| {
+            let all = it.participants.values();
+            all.flat_map(|participant| &participant.endpoints)
+        });
+        let endpoint = theirs.filter_map(|id| self.endpoints.get(id)).next();
+        let socket = endpoint.map(|endpoint| endpoint.dialog.socket.clone());
+        socket.or_else(|| self.socket.clone())
+    }
+
+    /// Takes a user out, with every device and invitation.
+    ///
+    /// # Errors
+    /// There is no such room, or he is not in it.
+    pub fn expel(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        user: &UserUri,
+    ) -> Result<(), OperatorError> {
+        self.existing(room)?;
+        let conference = self.conferences.get(room);
+        if !conference.is_some_and(|it| it.participants.contains_key(user)) {
+            return Err(OperatorError::NotIn(user.clone()));
+        }
+        self.remove(now, room, user);
+        Ok(())
+    }
+
+    /// Gives a user a role, now and whenever he comes.
+    ///
+    /// # Errors
+    /// There is no such room.
+    pub fn give_role(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        user: &UserUri,
+        role: Role,
+    ) -> Result<(), OperatorError> {
+        self.change_rules(now, room, |rules| {
+            rules.roles.retain(|(known, _)| known != user);
+            rules.roles.push((user.clone(), role));
+        })?;
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return Ok(());
+        };
+        conference.set_role(user, role);
+        let participant = conference.participants.get(user);
+        let devices = participant.map_or(Vec::new(), |it| it.endpoints.clone());
+        for id in devices {
+            let Some(endpoint) = self.endpoints.get_mut(&id) else {
+                continue;
+            };
+            endpoint.role = role;
+            endpoint.media.local.observer = role == Role::Observer;
+            if let Some((_, accepted)) = &mut endpoint.media.theirs {
+                accepted.peer.sends = role != Role::Observer;
+            }
+            if let Some(admission) = self.admission(id) {
+                self.order(Order::Amend(Box::new(admission)));
+            }
+        }
+        self.log(
+            Level::Info,
+            format_args!("{user} is {} in {room} from now on", role.as_str()),
+        );
+        self.conference_changed(now, room);
+        Ok(())
+    }
+
+    /// Tells everybody in a room something.
+    ///
+    /// # Errors
+    /// There is no such room.
+    pub fn say(&mut self, room: &RoomUri, text: &str) -> Result<(), OperatorError> {
+        self.existing(room)?;
+        self.order(Order::Say {
+            room: room.clone(),
+            text: text.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Lets only moderators in, or everybody again.
+    ///
+    /// # Errors
+    /// There is no such room.
+    pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
+        self.change_rules(now, room, |rules| rules.locked = locked)?;
+        if let Some(conference) = self.conferences.get_mut(room)
+            && conference.locked != locked
+        {
+            conference.locked = locked;
+            conference.change();
+            self.conference_changed(now, room);
+        }
+        Ok(())
+    }
+
+    /// Keeps somebody out from now on; who is in goes.
+    ///
+    /// # Errors
+    /// There is no such room.
+    pub fn ban(&mut self, now: Moment, room: &RoomUri, who: &str) -> Result<(), OperatorError> {
+        let pattern = Pattern::new(who);
+        self.change_rules(now, room, |rules| {
+            if !rules.deny.contains(&pattern) {
+                rules.deny.push(pattern.clone());
+            }
+        })?;
+        let conference = self.conferences.get(room);
+        let users = conference.into_iter().flat_map(|it| it.participants.keys());
+        let banned: Vec<UserUri> = users.filter(|it| pattern.matches(it)).cloned().collect();
+        for user in banned {
+            self.remove(now, room, &user);
+        }
+        Ok(())
+    }
+
+    /// Lets somebody in again.
+    ///
+    /// # Errors
+    /// There is no such room, or this address was not banned.
+    pub fn unban(&mut self, now: Moment, room: &RoomUri, who: &str) -> Result<(), OperatorError> {
+        let pattern = Pattern::new(who);
+        let policy = self.existing(room)?;
+        if !policy.deny.contains(&pattern) {
+            return Err(OperatorError::NotBanned(who.to_owned()));
+        }
+        self.change_rules(now, room, |rules| rules.deny.retain(|it| *it != pattern))
+    }
+
+    /// So many messages more were sent in a room.
+    pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
+        let conference = self.conferences.get_unmarked(room);
+        match conference.filter(|it| !it.policy.kept && !self.rooms.contains_key(room)) {
+            Some(adhoc) => adhoc.messages += count,
+            None => *self.messages.entry(room.clone()).or_default() += count,
+        }
+    }
+
+    /// A participant has sent a message that somebody listens for.
+    pub(super) fn said(&mut self, mut said: Said) {
+        let conference = self.conferences.get(&said.room);
+        // The switch knows who wants privacy by the anonymous URI alone.
+        let hidden = conference.into_iter().flat_map(|it| &it.participants);
+        let user = hidden
+            .filter(|(_, it)| it.anonymous.is_some())
+            .find(|(_, it)| {
+                it.anonymous
+                    .is_some_and(|number| super::join::anonymous_uri(number) == said.user)
+            });
+        if let Some((user, _)) = user.filter(|_| said.user.as_str().ends_with(".invalid")) {
+            said.user = user.clone();
+        }
+        self.event(Event::Message(said));
+    }
+
+    fn existing(&self, room: &RoomUri) -> Result<Arc<Policy>, OperatorError> {
+        let policy = self.policy(room, Some(false));
+        policy
+            .filter(|_| !self.factories.contains_key(room))
+            .ok_or_else(|| OperatorError::NoRoom(room.clone()))
+    }
+
+    /// Changes the rules of a room for as long as it lasts: those of a lasting one over
+    /// restarts.
+    fn change_rules(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        change: impl FnOnce(&mut RoomEntry),
+    ) -> Result<(), OperatorError> {
+        let policy = self.existing(room)?;
+        let kept = self.kept_rooms.find(room);
+        let lasts = kept.is_some() || self.rooms.contains_key(room);
+        let configured = || self.config.rooms.iter().find(|it| it.uri == *room).cloned();
+        let entry = kept.or_else(configured);
+        let mut entry = entry.unwrap_or_else(|| policy.entry(room.clone()));
+        change(&mut entry);
+        if lasts {
+            self.keep_room(now, entry);
+        } else if let Some(conference) = self.conferences.get_mut(room) {
+            conference.policy = Policy::of_entry(&entry, self.config.max_participants);
+        }
+        Ok(())
+    }
+
+    /// The switch learns of a room's changed rules.
+    fn amend_all(&mut self, room: &RoomUri) {
+        let theirs = self.endpoints.iter();
+        let theirs = theirs.filter(|(_, endpoint)| endpoint.room == *room);
+        let ids: Vec<_> = theirs.map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(admission) = self.admission(id) {
+                self.order(Order::Amend(Box::new(admission)));
+            }
+        }
+    }
+}
+
+/// The elements that a sorted list would have in these places. Sorting all of a hundred
+/// thousand rooms for a page of a hundred would hold up calls.
+fn page_of<T: Ord>(all: &mut [T], offset: usize, limit: usize) -> &[T] {
+    if offset >= all.len() {
+        return &[];
+    }
+    if offset > 0 {
+        all.select_nth_unstable(offset);
+    }
+    let rest = &mut all[offset..];
+    let length = limit.min(rest.len());
+    if length < rest.len() {
+        rest.select_nth_unstable(length);
+    }
+    rest[..length].sort_unstable();
+    &rest[..length]
+}
+
+fn device(endpoint: &Endpoint) -> EndpointDetail {
+    let status = match (&endpoint.session, endpoint.is_on_hold()) {
+        (None, _) => "lost",
+        (_, true) => "on-hold",
+        (_, false) => "connected",
+    };
+    let theirs = endpoint.media.theirs.as_ref();
+    EndpointDetail {
+        dialog: endpoint.dialog.key.call_id.clone(),
+        status,
+        msrp: theirs.and_then(|(_, accepted)| accepted.peer.path.last().cloned()),
+        joined: endpoint.joined,
+    }
+}
+
+fn called(invitation: &Invitation) -> EndpointDetail {
+    EndpointDetail {
+        dialog: invitation.dialog.key.call_id.clone(),
+        status: invitation.status.as_str(),
+        msrp: None,
+        joined: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of;
+
+    #[test]
+    fn a_page_is_what_sorting_everything_would_give() {
+        let sorted: Vec<u32> = (0..100).collect();
+        let mut shuffled: Vec<u32> = (0..100).map(|n| n * 37 % 100).collect();
+        for (offset, limit) in [
+            (0, 10),
+            (0, 100),
+            (5, 1),
+            (95, 10),
+            (99, 1),
+            (100, 1),
+            (7, 200),
+        ] {
+            let end = (offset + limit).min(100);
+            assert_eq!(
+                page_of(&mut shuffled, offset, limit),
+                sorted.get(offset..end).unwrap_or_default()
+            );
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Events run routes of the operator's script, in the conference process: `event_route[msrp-conference:…]`,
+//! or the function of another script language that `event_callback` names.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::MaybeUninit;
+
+use super::abi::{self, kamailio_routes_prefix, kamailio_text};
+use crate::focus::Event;
+use crate::host::guard::c_string;
+use crate::host::logging as log;
+use crate::host::symbols::{self, MissingSymbol, host_symbols};
+use crate::host::variables;
+
+host_symbols! {
+    /// What it takes to run a route.
+    struct Functions {
+        look_up: abi::LookUpRoute = c"route_lookup",
+        routes: *mut kamailio_routes_prefix = c"event_rt",
+        run: abi::RunRoute = c"run_top_route",
+        empty_message: abi::EmptyMessage = c"faked_msg_get_next",
+        kind: *mut c_int = c"route_type",
+        language: abi::ScriptLanguage = c"sr_kemi_eng_get",
+        run_function: abi::RunFunction = c"sr_kemi_ctx_route",
+    }
+}
+
+/// The routes in the script, in the order of [`Event::NAMES`]. The host's grammar has no
+/// underscore in what stands before the colon.
+const ROUTES: [&CStr; 5] = [
+    c"msrp-conference:start",
+    c"msrp-conference:end",
+    c"msrp-conference:join",
+    c"msrp-conference:leave",
+    c"msrp-conference:message",
+];
+
+/// Room for the host's record of a run, which is smaller.
+#[repr(C, align(16))]
+struct Run(MaybeUninit<[u8; 512]>);
+
+/// Who listens.
+#[derive(Clone, Copy)]
+pub(super) struct Listeners {
+    functions: Functions,
+    /// The numbers of the routes there are.
+    routes: [Option<usize>; 5],
+    /// The function that is called instead of all of them.
+    callback: Option<&'static CStr>,
+}
+
+impl Listeners {
+    /// Looks who listens. After the script was read, before any fork.
+    pub(super) fn look(callback: &str) -> Result<Self, MissingSymbol> {
+        // SAFETY: the types in Functions are those of every supported series.
+        let functions = unsafe { Functions::load(symbols::of_core)? };
+        let routes = ROUTES.map(|name| {
+            // SAFETY: the host looks a C string up in its own list.
+            let number = unsafe { (functions.look_up)(functions.routes.cast(), name.as_ptr()) };
+            usize::try_from(number).ok()
+        });
+        let callback =
+            (!callback.is_empty()).then(|| &*Box::leak(c_string(callback).into_boxed_c_str()));
+        Ok(Self {
+            functions,
+            routes,
+            callback,
+        })
+    }
+
+    /// Whether anybody wants to know of messages.
+    pub(super) fn listen_for_messages(&self) -> bool {
+        self.callback.is_some() || self.routes[4].is_some()
+    }
+
+    /// Tells whoever listens.
+    ///
+    /// # Safety
+    /// On the main thread of the conference process, outside any other host call.
+    pub(super) unsafe fn tell(&self, event: &Event) {
+        let number = event.number();
+        // SAFETY: the caller's promise.
+        variables::during(event, || unsafe {
+            match (self.callback, self.routes[number]) {
+                (Some(function), _) => self.call(function, ROUTES[number]),
+                (None, Some(route)) => self.run(route),
+                (None, None) => {}
+            }
+        });
+    }
+
+    /// # Safety
+    /// As for [`Self::tell`].
+    unsafe fn run(&self, route: usize) {
+        let mut run = Run(MaybeUninit::zeroed());
+        // SAFETY: the host gave the number for this list; an empty route is null. The message
+        // is the host's own, made for such runs; the record of the run is larger here.
+        unsafe {
+            let actions = (*self.functions.routes).actions.add(route).read();
+            let message = (self.functions.empty_message)();
+            if actions.is_null() || message.is_null() {
+                return;
+            }
+            self.as_event(|| {
+                (self.functions.run)(actions, message, run.0.as_mut_ptr().cast());
+            });
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::tell`].
+    unsafe fn call(&self, function: &'static CStr, name: &'static CStr) {
+        let mut run = Run(MaybeUninit::zeroed());
+        let counted = |text: &'static CStr| kamailio_text {
+            s: text.as_ptr().cast_mut(),
+            len: text.count_bytes() as c_int,
+        };
+        let (mut function, mut name) = (counted(function), counted(name));
+        // SAFETY: the engine is the host's own, or null when the script is not in another
+        // language; texts and record live through the call.
+        unsafe {
+            let language = (self.functions.language)();
+            let message = (self.functions.empty_message)();
+            if language.is_null() || message.is_null() {
+                log::warning_in_a_flood("event_callback: no script language is loaded");
+                return;
+            }
+            self.as_event(|| {
+                let run: *mut c_void = run.0.as_mut_ptr().cast();
+                let kind = abi::EVENT_ROUTE;
+                let run_function = self.functions.run_function;
+                let done = run_function(language, run, message, kind, &mut function, &mut name);
+                if done < 0 {
+                    log::warning_in_a_flood("event_callback failed");
+                }
+            });
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::tell`].
+    unsafe fn as_event(&self, run: impl FnOnce()) {
+        // SAFETY: a variable of this process.
+        let before = unsafe { self.functions.kind.replace(abi::EVENT_ROUTE) };
+        run();
+        // SAFETY: as above.
+        unsafe { self.functions.kind.write(before) };
+    }
+}

@@ -1,0 +1,82 @@
+//! `$msrp_conference(…)`.
+
+use std::ffi::{c_int, c_void};
+
+use super::abi::{
+    self, opensips_text, opensips_variable, opensips_variable_parameter_prefix,
+    opensips_variable_use_prefix, opensips_variable_value,
+};
+use crate::host::guard::guard;
+use crate::host::logging as log;
+use crate::host::text;
+use crate::host::variables::{Found, Variable, lend};
+
+/// The table for the host, ended by an empty row; lives for ever.
+pub(super) fn table() -> *mut c_void {
+    let name = c"msrp_conference";
+    let variable = opensips_variable {
+        name: opensips_text {
+            s: name.as_ptr().cast_mut(),
+            len: name.count_bytes() as c_int,
+        },
+        kind: abi::OWN_VARIABLE,
+        get: get as *mut c_void,
+        parse_name: parse_name as *mut c_void,
+        ..opensips_variable::default()
+    };
+    let table = [variable, opensips_variable::default()];
+    Box::leak(Box::new(table)).as_mut_ptr().cast()
+}
+
+/// The name in the parentheses becomes a number.
+unsafe extern "C" fn parse_name(
+    used: *mut opensips_variable_use_prefix,
+    name: *const opensips_text,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: the host passes the record it makes of the variable, and its text.
+        let (used, name) = unsafe {
+            let (Some(used), Some(name)) = (used.as_mut(), name.as_ref()) else {
+                return -1;
+            };
+            (used, text::lossy(text::octets(name.s, name.len)))
+        };
+        // Events come with values of their own here.
+        let Some(variable) = Variable::named(name.trim(), false) else {
+            log::error(format_args!("there is no $msrp_conference({name})"));
+            return -1;
+        };
+        used.parameter.inner = variable.number() as *mut c_void;
+        0
+    })
+}
+
+unsafe extern "C" fn get(
+    _message: *mut abi::Message,
+    parameter: *const opensips_variable_parameter_prefix,
+    value: *mut opensips_variable_value,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: the host passes what `parse_name` filled, and room for a value.
+        let (Some(parameter), Some(value)) = (unsafe { (parameter.as_ref(), value.as_mut()) })
+        else {
+            return -1;
+        };
+        let (text, number, flags) = match Variable::value(parameter.inner as usize) {
+            Found::Nothing => (String::new(), 0, abi::VALUE_NULL),
+            Found::Text(text) => (text, 0, abi::VALUE_TEXT),
+            Found::Number(number) => {
+                let flags = abi::VALUE_TEXT | abi::VALUE_NUMBER | abi::VALUE_IS_NUMBER;
+                (number.to_string(), number, flags)
+            }
+        };
+        let (start, length) = lend(&text);
+        value.text = opensips_text {
+            s: start.cast(),
+            len: length as c_int,
+        };
+        value.integer = c_int::try_from(number).unwrap_or(c_int::MAX);
+        value.flags = flags;
+        0
+    })
+}

@@ -1,0 +1,210 @@
+//! From arguments as they came to a request that can be carried out.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Command;
+use super::{Call, DEFAULT_LIMIT, Fault, MAX_LIMIT, MAX_SAID, Page, Request};
+use crate::control::{RoomUri, UserUri};
+use crate::focus::Role;
+use crate::parameters;
+use crate::wire::sip::Uri;
+
+/// One argument.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Argument {
+    /// Its name; by position when there is none.
+    pub name: Option<String>,
+    /// A string, or a number as digits; `None` for anything else.
+    pub value: Option<String>,
+}
+
+impl Argument {
+    /// An argument by position.
+    pub fn positional(value: impl Into<String>) -> Self {
+        Self {
+            name: None,
+            value: Some(value.into()),
+        }
+    }
+
+    /// An argument by name.
+    pub fn named(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: Some(name.into()),
+            value: Some(value.into()),
+        }
+    }
+}
+
+impl Call {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    /// 400, with what is wrong.
+    pub fn read(&self) -> Result<Request, Fault> {
+        let given = Given::sort(self)?;
+        Ok(match self.command {
+            Command::List => Request::List(given.page()?),
+            Command::Show => Request::Show(given.room()?, given.page()?),
+            Command::Create => {
+                let mut text = given.text("room").to_owned();
+                if let Some(options) = given.optional("options") {
+                    text.push(';');
+                    text.push_str(options.trim().trim_start_matches(';'));
+                }
+                let entry = parameters::room(&with_scheme(&text));
+                Request::Create(Box::new(entry.map_err(|error| Fault::new(400, error))?))
+            }
+            Command::End => Request::End(given.room()?),
+            Command::Invite => Request::Invite(given.room()?, given.uri("uri")?.to_string()),
+            Command::Expel => Request::Expel(given.room()?, given.user()?),
+            Command::Role => Request::Role(given.room()?, given.user()?, given.role()?),
+            Command::Say => Request::Say(given.room()?, given.said()?),
+            Command::Lock => Request::Lock(given.room()?, true),
+            Command::Unlock => Request::Lock(given.room()?, false),
+            Command::Ban => Request::Ban(given.room()?, given.pattern()?, true),
+            Command::Unban => Request::Ban(given.room()?, given.pattern()?, false),
+            Command::Reload => Request::Reload,
+            Command::Stats => Request::Stats,
+        })
+    }
+}
+
+/// The arguments by their places in the table.
+struct Given<'a> {
+    command: Command,
+    values: Vec<Option<&'a str>>,
+}
+
+impl<'a> Given<'a> {
+    fn sort(call: &'a Call) -> Result<Self, Fault> {
+        let entry = call.command.entry();
+        let bad = |text: String| Fault::new(400, format_args!("{text} (usage: {})", entry.usage()));
+        let mut values = vec![None; entry.parameters.len()];
+        for (position, argument) in call.arguments.iter().enumerate() {
+            let place = match &argument.name {
+                None => position,
+                Some(name) => entry
+                    .parameters
+                    .iter()
+                    .position(|parameter| parameter.name == name)
+                    .ok_or_else(|| bad(format!("there is no parameter {name:?}")))?,
+            };
+            let slot = values
+                .get_mut(place)
+                .ok_or_else(|| bad("too many parameters".to_owned()))?;
+            let name = entry.parameters[place].name;
+            let value = argument.value.as_deref();
+            let value = value.ok_or_else(|| bad(format!("{name} is neither string nor number")))?;
+            if slot.replace(value).is_some() {
+                return Err(bad(format!("{name} is given twice")));
+            }
+        }
+        for (parameter, value) in entry.parameters.iter().zip(&values) {
+            if !parameter.optional && value.is_none_or(|value| value.trim().is_empty()) {
+                return Err(bad(format!("{} is missing", parameter.name)));
+            }
+        }
+        let command = call.command;
+        Ok(Self { command, values })
+    }
+
+    fn optional(&self, name: &str) -> Option<&'a str> {
+        let parameters = self.command.entry().parameters;
+        let place = parameters.iter().position(|it| it.name == name)?;
+        self.values.get(place).copied().flatten()
+    }
+
+    fn text(&self, name: &str) -> &'a str {
+        self.optional(name).unwrap_or_default()
+    }
+
+    fn uri(&self, name: &str) -> Result<Uri, Fault> {
+        let text = self.text(name).trim();
+        let uri: Option<Uri> = with_scheme(text).parse().ok();
+        uri.filter(|uri| matches!(uri.scheme.as_str(), "sip" | "sips") && uri.user.is_some())
+            .ok_or_else(|| Fault::new(400, format_args!("{name} {text:?} is no SIP URI")))
+    }
+
+    fn room(&self) -> Result<RoomUri, Fault> {
+        Ok(RoomUri::new(self.uri("room")?.address_of_record()))
+    }
+
+    fn user(&self) -> Result<UserUri, Fault> {
+        let text = self.text("user").trim();
+        if text.starts_with("tel:") {
+            return Ok(UserUri::new(text));
+        }
+        Ok(UserUri::new(self.uri("user")?.address_of_record()))
+    }
+
+    /// An address for which `*` may stand.
+    fn pattern(&self) -> Result<String, Fault> {
+        let text = self.text("user").trim();
+        if !text.contains('*') {
+            return Ok(self.user()?.to_string());
+        }
+        if text.contains([' ', ',', ';', '<', '>', '"']) {
+            let wrong = format_args!("user {text:?} is no address");
+            return Err(Fault::new(400, wrong));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn role(&self) -> Result<Role, Fault> {
+        let text = self.text("role").trim();
+        Role::from_name(text).ok_or_else(|| {
+            let allowed = "participant, moderator or observer";
+            Fault::new(400, format_args!("role {text:?} is not {allowed}"))
+        })
+    }
+
+    fn said(&self) -> Result<String, Fault> {
+        let text = self.text("text");
+        if text.len() > MAX_SAID {
+            return Err(Fault::new(
+                400,
+                format_args!("text is longer than {MAX_SAID} octets"),
+            ));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn page(&self) -> Result<Page, Fault> {
+        Ok(Page {
+            limit: self.number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)?,
+            offset: self.number("offset", 0, 0, usize::MAX)?,
+        })
+    }
+
+    fn number(
+        &self,
+        name: &str,
+        default: usize,
+        least: usize,
+        most: usize,
+    ) -> Result<usize, Fault> {
+        let Some(text) = self.optional(name) else {
+            return Ok(default);
+        };
+        let number = text.trim().parse().ok();
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| {
+                let allowed = match most {
+                    usize::MAX => format!("a number from {least}"),
+                    most => format!("a number from {least} to {most}"),
+                };
+                Fault::new(400, format_args!("{name} {text:?} is not {allowed}"))
+            })
+    }
+}
+
+fn with_scheme(text: &str) -> String {
+    let text = text.trim();
+    let before_options = text.split([';', '@']).next().unwrap_or_default();
+    match before_options.contains(':') {
+        true => text.to_owned(),
+        false => format!("sip:{text}"),
+    }
+}

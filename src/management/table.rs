@@ -1,0 +1,351 @@
+//! The commands: what feeds both hosts' exports and `docs/management.md`.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DEFAULT_LIMIT, MAX_LIMIT, MAX_SAID};
+
+/// One command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// `list`
+    List,
+    /// `show`
+    Show,
+    /// `create`
+    Create,
+    /// `end`
+    End,
+    /// `invite`
+    Invite,
+    /// `expel`
+    Expel,
+    /// `role`
+    Role,
+    /// `say`
+    Say,
+    /// `lock`
+    Lock,
+    /// `unlock`
+    Unlock,
+    /// `ban`
+    Ban,
+    /// `unban`
+    Unban,
+    /// `reload`
+    Reload,
+    /// `stats`
+    Stats,
+}
+
+/// A parameter of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it may be left out; optional ones stand last.
+    pub optional: bool,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// What is known of a command.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Which.
+    pub command: Command,
+    /// The name, without that of the module.
+    pub name: &'static str,
+    /// Its parameters, in order.
+    pub parameters: &'static [Parameter],
+    /// Whether the answer is a list.
+    pub lists: bool,
+    /// What it does.
+    pub doc: &'static str,
+    /// What it answers.
+    pub answer: &'static str,
+    /// Arguments worth showing.
+    pub example: &'static [&'static str],
+}
+
+const fn required(name: &'static str, doc: &'static str) -> Parameter {
+    Parameter {
+        name,
+        optional: false,
+        doc,
+    }
+}
+
+const fn optional(name: &'static str, doc: &'static str) -> Parameter {
+    Parameter {
+        name,
+        optional: true,
+        doc,
+    }
+}
+
+const ROOM: Parameter = required(
+    "room",
+    "The room's URI, `sip:` may be left out, as may be everything behind the host.",
+);
+const USER: Parameter = required("user", "The user's address of record.");
+const LIMIT: Parameter = optional("limit", "How many at most: 1 to 1000; 100 if not given.");
+const OFFSET: Parameter = optional("offset", "How many to leave out first; 0 if not given.");
+const DONE: &str = "`ok`.";
+
+/// Every command, in the order of the documentation.
+pub const COMMANDS: &[Entry] = &[
+    Entry {
+        command: Command::List,
+        name: "list",
+        parameters: &[LIMIT, OFFSET],
+        lists: true,
+        doc: "The rooms, ordered by their URIs: those that are configured or were made by \
+              `create`, and those with a conference at present. `stats` says how many there are \
+              (`rooms`).",
+        answer: "A list of `uri`, `participants`, `subscribers`, `created` (when the room was \
+                 made, UTC; for a configured room when the proxy started) and `messages` (those \
+                 its participants have sent since then, or since the proxy started).",
+        example: &["50", "0"],
+    },
+    Entry {
+        command: Command::Show,
+        name: "show",
+        parameters: &[ROOM, LIMIT, OFFSET],
+        lists: false,
+        doc: "One room and who is in it, ordered by their addresses; `limit` and `offset` are \
+              about the users.",
+        answer: "What `list` says of it; `lasting` (it outlives its participants), `locked`, \
+                 `max` (participants), `subject`; and `users`, a list of `entity`, `display`, \
+                 `nickname`, `role` and `endpoints`, each with `dialog` (its Call-ID), `status` \
+                 (`connected`, `on-hold`, `lost`: its MSRP connection is; `dialing-out`, \
+                 `alerting`: it is being invited), `msrp` (its own MSRP URI) and `joined` (UTC).",
+        example: &["sip:lobby@conf.example.com"],
+    },
+    Entry {
+        command: Command::Create,
+        name: "create",
+        parameters: &[
+            required(
+                "room",
+                "The room's URI, and behind it the options of modparam `room`.",
+            ),
+            optional("options", "Such options, if they do not stand in `room`."),
+        ],
+        lists: false,
+        doc: "Makes a room that lasts until `end`, over restarts too (modparam `db_path`), as if it were \
+              configured. An ad hoc \
+              conference that runs under this URI becomes that room. A room that exists is \
+              refused with 409.",
+        answer: "The room's canonical `uri`.",
+        example: &["sip:team@conf.example.com;max=50;moderators=sip:alice@example.com"],
+    },
+    Entry {
+        command: Command::End,
+        name: "end",
+        parameters: &[ROOM],
+        lists: false,
+        doc: "Ends a room's conference: everybody gets BYE, every subscription its last NOTIFY. \
+              A room made by `create` is gone then; a configured one stays, empty, and as it is \
+              configured: what `role`, `ban` and `lock` had changed is forgotten.",
+        answer: DONE,
+        example: &["sip:team@conf.example.com"],
+    },
+    Entry {
+        command: Command::Invite,
+        name: "invite",
+        parameters: &[ROOM, required("uri", "Whom, a SIP URI.")],
+        lists: false,
+        doc: "Invites a party into a room, as modparam `invite_mode` says. `show` and the \
+              conference event package tell how it goes. The room's rules (`allow`, `deny`, \
+              `max`) hold.",
+        answer: "`ok` as soon as the invitation is under way.",
+        example: &["sip:team@conf.example.com", "sip:bob@example.com"],
+    },
+    Entry {
+        command: Command::Expel,
+        name: "expel",
+        parameters: &[ROOM, USER],
+        lists: false,
+        doc: "Takes a user out of a room: BYE to every device, CANCEL to every invitation. She \
+              may come again: see `ban`.",
+        answer: DONE,
+        example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
+    },
+    Entry {
+        command: Command::Role,
+        name: "role",
+        parameters: &[
+            ROOM,
+            USER,
+            required("role", "`participant`, `moderator` or `observer`."),
+        ],
+        lists: false,
+        doc: "Gives a user a role, at once if she is in and whenever she comes. Whoever becomes \
+              or ceases to be an observer may write or not at once; what her client was told by \
+              SDP changes with its next re-INVITE.",
+        answer: DONE,
+        example: &[
+            "sip:team@conf.example.com",
+            "sip:bob@example.com",
+            "moderator",
+        ],
+    },
+    Entry {
+        command: Command::Say,
+        name: "say",
+        parameters: &[ROOM, required("text", "What, at most 4096 octets.")],
+        lists: false,
+        doc: "Tells everybody in a room something, in the name of the room. Clients of AG \
+              Projects show it as a notice, others as a message.",
+        answer: DONE,
+        example: &[
+            "sip:team@conf.example.com",
+            "\"The server restarts in five minutes.\"",
+        ],
+    },
+    Entry {
+        command: Command::Lock,
+        name: "lock",
+        parameters: &[ROOM],
+        lists: false,
+        doc: "Lets nobody into a room but moderators and who is in already. Like `role` and `ban` it \
+              holds as long as the room lasts.",
+        answer: DONE,
+        example: &["sip:team@conf.example.com"],
+    },
+    Entry {
+        command: Command::Unlock,
+        name: "unlock",
+        parameters: &[ROOM],
+        lists: false,
+        doc: "Takes `lock` back.",
+        answer: DONE,
+        example: &["sip:team@conf.example.com"],
+    },
+    Entry {
+        command: Command::Ban,
+        name: "ban",
+        parameters: &[
+            ROOM,
+            required(
+                "user",
+                "An address of record, in which `*` stands for any characters.",
+            ),
+        ],
+        lists: false,
+        doc: "Keeps a user out of a room from now on, and takes her out if she is in.",
+        answer: DONE,
+        example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
+    },
+    Entry {
+        command: Command::Unban,
+        name: "unban",
+        parameters: &[ROOM, required("user", "As it was given to `ban`.")],
+        lists: false,
+        doc: "Takes `ban`, or a part of the room's option `deny`, back.",
+        answer: DONE,
+        example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
+    },
+    Entry {
+        command: Command::Reload,
+        name: "reload",
+        parameters: &[],
+        lists: false,
+        doc: "Reads the TLS files again (`tls_certificate`, `tls_private_key`, `tls_ca_list`), \
+              which otherwise happens within a second after they have changed. The \
+              other parameters belong to the proxy's configuration, which no module can read \
+              again: rooms are added by `create`, everything else needs a restart of the proxy. \
+              `msrp-switchd` reads its files by itself.",
+        answer: "`tls`: whether there are such files here. Files that cannot be used are an error, \
+                 and what was read before stays.",
+        example: &[],
+    },
+    Entry {
+        command: Command::Stats,
+        name: "stats",
+        parameters: &[],
+        lists: false,
+        doc: "Every statistic of the group `msrp_conference`, at once.",
+        answer: "The statistics by their names, and `rooms`: how many `list` knows.",
+        example: &[],
+    },
+];
+
+const _: () = assert!(DEFAULT_LIMIT == 100 && MAX_LIMIT == 1_000 && MAX_SAID == 4_096);
+
+impl Command {
+    /// What is known of it.
+    pub fn entry(self) -> &'static Entry {
+        // The table is in the order of the enumeration, which a test holds it to.
+        &COMMANDS[self as usize]
+    }
+}
+
+impl Entry {
+    /// `room`, `user`, `[limit]`…, as help texts show it.
+    pub fn usage(&self) -> String {
+        let mut usage = self.name.to_owned();
+        for parameter in self.parameters {
+            let _ = match parameter.optional {
+                true => write!(usage, " [{}]", parameter.name),
+                false => write!(usage, " {}", parameter.name),
+            };
+        }
+        usage
+    }
+
+    /// Parameters that must be given.
+    pub fn required(&self) -> usize {
+        self.parameters.iter().filter(|it| !it.optional).count()
+    }
+}
+
+/// The page of documentation the table renders.
+pub fn markdown() -> String {
+    let mut page = String::from(HEAD);
+    for entry in COMMANDS {
+        let _ = write!(page, "\n## {}\n\n{}\n", entry.usage(), entry.doc);
+        if !entry.parameters.is_empty() {
+            page += "\n| parameter | |\n| --- | --- |\n";
+        }
+        for parameter in entry.parameters {
+            let optional = if parameter.optional {
+                " (optional)"
+            } else {
+                ""
+            };
+            let _ = writeln!(
+                page,
+                "| `{}`{optional} | {} |",
+                parameter.name, parameter.doc
+            );
+        }
+        let _ = write!(page, "\nAnswer: {}\n", entry.answer);
+        let arguments = entry.example.iter().map(|argument| format!(" {argument}"));
+        let arguments: String = arguments.collect();
+        let name = entry.name;
+        let _ = write!(
+            page,
+            "\n```\nopensips-cli -x mi msrp_conference:{name}{arguments}\n\
+             kamcmd msrp_conference.{name}{arguments}\n```\n"
+        );
+    }
+    page
+}
+
+const HEAD: &str = "# Management\n\n\
+This page is written from the table in `src/management/table.rs`: \
+`UPDATE_DOCS=1 cargo test management`.\n\n\
+The same commands are there in both proxies. In OpenSIPS they are MI commands, \
+`msrp_conference:list` and so on (4.0 also knows them as `msrp_conference_list`), over whatever \
+MI interface is loaded; in Kamailio RPC commands, `msrp_conference.list`, over kamcmd and \
+JSON-RPC. Parameters stand by position, in OpenSIPS also by name; each may be a string or a \
+number.\n\n\
+Who may reach the management interface may do everything: protect it as the proxy's own \
+documentation says.\n\n\
+The conference process answers, within two seconds or the command fails with 504. It takes \
+thousands of commands a second, and they do not hold up calls. Errors have a code and a text: \
+400 what was given is not understood, 404 there is no such room or user, 409 it exists already, \
+480 not now, 486 the room is full, 503 the conference process is busy, 504 it does not answer.\n";
