@@ -153,11 +153,12 @@ impl Focus {
         match (code, response) {
             (200..300, Some(response)) if admitted => self.take_renewal(now, id, response),
             // RFC 3261 §12.2.1.2: the dialog is no more.
-            (404 | 408 | 410 | 481, _) => {
+            (404 | 410 | 481, _) | (408, Some(_)) => {
                 self.dismiss_as(now, id, DisconnectionMethod::Failed);
             }
-            // RFC 3261 §14.1, §14.2: another offer is under way; or the switch is.
-            (491 | 500 | 503 | 200..300, _) => {
+            // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
+            // its connection ended with the proxy, and it may come back over another.
+            (491 | 500 | 503 | 200..300, _) | (_, None) => {
                 self.end_session(id);
                 self.timers.arm(now + PAUSE, Timer::Renewal(id));
             }

@@ -264,3 +264,16 @@ fn a_switch_that_refuses_is_asked_again() {
     scenario.pass(120);
     assert_eq!(scenario.focus.counts().participants, 3);
 }
+
+#[test]
+fn who_cannot_be_reached_has_the_grace_to_come_back() {
+    let mut scenario = lobby();
+    scenario.standing = Some(Standing::Gone);
+    scenario.refresh_answer = Some(408);
+    scenario.restart(false, 2);
+    scenario.pass(20);
+    assert_eq!(scenario.focus.counts().participants, 3);
+    assert!(scenario.transcript().matches("< INVITE alice").count() > 3);
+    scenario.pass(20);
+    assert_eq!(scenario.focus.counts().participants, 0);
+}
