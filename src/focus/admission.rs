@@ -13,6 +13,7 @@ use crate::control::{
 };
 use crate::log::Level;
 use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sip::Headers;
 
@@ -108,7 +109,7 @@ impl Focus {
             Notice::Admitted { session, .. } => self.admitted(now, &session),
             Notice::Refused { session, .. } => {
                 if let Some(id) = self.dialing.get(&session).copied() {
-                    self.withdraw_invitation(now, id);
+                    self.call_off(now, id, DisconnectionMethod::Failed, 503);
                 }
                 if let Some(id) = self.sessions.get(&session).copied() {
                     let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);

@@ -305,6 +305,17 @@ impl Focus {
 
     /// Takes an invitation back: CANCEL while it rings.
     pub(super) fn withdraw_invitation(&mut self, now: Moment, id: InvitationId) {
+        self.call_off(now, id, DisconnectionMethod::Booted, 487);
+    }
+
+    /// Takes an invitation back for this reason.
+    pub(super) fn call_off(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        method: DisconnectionMethod,
+        code: u16,
+    ) {
         let Some(invitation) = self.invitation(id) else {
             return;
         };
@@ -312,7 +323,7 @@ impl Focus {
         if let Some(request) = invitation.request.filter(|_| dialing) {
             self.outputs.push_back(Output::Cancel(request));
         }
-        self.end_invitation(now, id, DisconnectionMethod::Booted, 487, None);
+        self.end_invitation(now, id, method, code, None);
     }
 
     fn end_invitation(

@@ -33,6 +33,16 @@ pub struct Socket {
     pub port: u16,
 }
 
+impl Socket {
+    /// The `transport` of a URI that leads here: `ws` over TLS too (RFC 7118 §5.2).
+    pub fn uri_transport(&self) -> &str {
+        match self.transport.as_str() {
+            "wss" => "ws",
+            other => other,
+        }
+    }
+}
+
 /// A request a worker handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
@@ -133,7 +143,8 @@ pub struct OutgoingRequest {
     pub request_uri: String,
     /// Route header values, top first; empty without a route set.
     pub routes: Vec<String>,
-    /// Where to send instead of the Request-URI, a SIP URI: the first loose route.
+    /// Where to send instead of the Request-URI, a SIP URI: the first loose route, or the
+    /// connection of a peer (with `transport=wss` where that is a WebSocket in TLS).
     pub next_hop: Option<String>,
     /// Call-ID.
     pub call_id: String,

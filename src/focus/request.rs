@@ -317,7 +317,8 @@ pub(super) fn contact(request_uri: &str, socket: &Socket) -> String {
     uri.headers = None;
     uri.params.0.clear();
     if socket.transport != "udp" {
-        let transport = ("transport".to_owned(), Some(socket.transport.clone()));
+        let transport = socket.uri_transport().to_owned();
+        let transport = ("transport".to_owned(), Some(transport));
         uri.params.0.push(transport);
     }
     uri.to_string()

@@ -1,4 +1,4 @@
-//! A SIP user agent on one UDP socket or one TCP connection.
+//! A SIP user agent on one UDP socket, one TCP or TLS connection, or one WebSocket.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tungstenite::protocol::Role;
+use tungstenite::{ClientRequestBuilder, Message as Frame, WebSocket};
 
 use msrp_conference::wire::sip::{Headers, Message, NameAddr, Request, Response, reason};
 
@@ -21,6 +24,35 @@ pub enum Transport {
     Udp,
     /// One connection.
     Tcp,
+    /// One connection, encrypted elsewhere ([`Agent::over`]).
+    Tls,
+    /// One WebSocket (RFC 7118).
+    Ws,
+    /// The same, encrypted elsewhere.
+    Wss,
+}
+
+impl Transport {
+    /// As in a Via.
+    fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
+        }
+    }
+
+    /// As in a Contact; `ws` over TLS too (RFC 7118 §5.2).
+    fn parameter(self) -> &'static str {
+        match self {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+            Transport::Ws | Transport::Wss => ";transport=ws",
+        }
+    }
 }
 
 /// A message with the time it came.
@@ -35,6 +67,7 @@ pub struct Received {
 enum Wire {
     Udp(UdpSocket, SocketAddr),
     Tcp(Mutex<TcpStream>),
+    Ws(Box<Mutex<WebSocket<TcpStream>>>),
 }
 
 impl Wire {
@@ -43,6 +76,10 @@ impl Wire {
             Wire::Udp(socket, peer) => drop(socket.send_to(octets, peer).expect("send")),
             // A proxy that was just killed cannot be written to: the wait that follows tells.
             Wire::Tcp(stream) => drop(stream.lock().unwrap().write_all(octets)),
+            Wire::Ws(socket) => {
+                let text = String::from_utf8(octets.to_vec()).expect("SIP is UTF-8");
+                drop(socket.lock().unwrap().send(Frame::text(text)));
+            }
         }
     }
 }
@@ -59,26 +96,38 @@ pub struct Agent {
     wire: Arc<Wire>,
     answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
     description: Arc<Mutex<Option<String>>>,
+    /// What its Contact and its Via name instead of where it is.
+    reached_at: Option<String>,
 }
 
 impl Agent {
     /// Opens its socket towards the proxy.
     pub fn new(user: &str, proxy: SocketAddr, transport: Transport) -> Self {
+        if transport != Transport::Udp {
+            let stream = TcpStream::connect(proxy).expect("connect");
+            return Self::over(user, stream, transport);
+        }
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        let local = socket.local_addr().expect("address");
+        Self::start(user, Wire::Udp(socket, proxy), local, transport)
+    }
+
+    /// On a connection that exists.
+    pub fn over(user: &str, stream: TcpStream, transport: Transport) -> Self {
+        let local = stream.local_addr().expect("address");
+        let wire = match transport {
+            Transport::Ws | Transport::Wss => {
+                Wire::Ws(Box::new(Mutex::new(open_websocket(stream))))
+            }
+            _ => Wire::Tcp(Mutex::new(stream)),
+        };
+        Self::start(user, wire, local, transport)
+    }
+
+    fn start(user: &str, wire: Wire, local: SocketAddr, transport: Transport) -> Self {
         let inbox = Arc::new(Mailbox::new());
         let answers = Arc::new(Mutex::new(HashMap::new()));
         let description = Arc::new(Mutex::new(None));
-        let (wire, local) = match transport {
-            Transport::Udp => {
-                let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-                let local = socket.local_addr().expect("address");
-                (Wire::Udp(socket, proxy), local)
-            }
-            Transport::Tcp => {
-                let stream = TcpStream::connect(proxy).expect("connect");
-                let local = stream.local_addr().expect("address");
-                (Wire::Tcp(Mutex::new(stream)), local)
-            }
-        };
         let wire = Arc::new(wire);
         let mut reader = Reader {
             wire: Arc::clone(&wire),
@@ -96,10 +145,18 @@ impl Agent {
             wire,
             answers,
             description,
+            reached_at: None,
         };
         reader.contact = new.contact();
         thread::spawn(move || reader.run());
         new
+    }
+
+    /// With a Contact that names another place than where it is.
+    #[must_use]
+    pub fn reached_at(mut self, place: &str) -> Self {
+        self.reached_at = Some(place.into());
+        self
     }
 
     /// Answers requests of this method with this code from now on; `None`: with silence.
@@ -119,26 +176,24 @@ impl Agent {
 
     /// Its Contact value.
     pub fn contact(&self) -> String {
-        let transport = if self.transport == Transport::Tcp {
-            ";transport=tcp"
-        } else {
-            ""
-        };
-        format!("<sip:{}@{}{transport}>", self.user, self.local)
+        let transport = self.transport.parameter();
+        format!("<sip:{}@{}{transport}>", self.user, self.place())
+    }
+
+    fn place(&self) -> String {
+        let place = self.reached_at.clone();
+        place.unwrap_or_else(|| self.local.to_string())
     }
 
     /// A request outside any dialog, to `uri`.
     pub fn draft(&self, method: &str, uri: &str) -> Draft {
-        let via = if self.transport == Transport::Tcp {
-            "TCP"
-        } else {
-            "UDP"
-        };
+        let via = self.transport.name();
+        let place = self.place();
         let unique = unique();
         let headers = [
             (
                 "Via",
-                format!("SIP/2.0/{via} {};branch=z9hG4bK{unique};rport", self.local),
+                format!("SIP/2.0/{via} {place};branch=z9hG4bK{unique};rport"),
             ),
             ("Max-Forwards", "70".into()),
             (
@@ -269,6 +324,9 @@ impl Drop for Agent {
             // The reader sees an empty datagram from itself as the end.
             Wire::Udp(socket, _) => drop(socket.send_to(&[], self.local)),
             Wire::Tcp(stream) => drop(stream.lock().unwrap().shutdown(Shutdown::Both)),
+            Wire::Ws(socket) => {
+                drop(socket.lock().unwrap().get_ref().shutdown(Shutdown::Both));
+            }
         }
     }
 }
@@ -280,6 +338,19 @@ fn answers_to(response: &Response, branch: &str, method: &str) -> bool {
     top.split(';')
         .any(|part| part.strip_prefix("branch=") == Some(branch))
         && cseq.ends_with(method)
+}
+
+/// The handshake, with the subprotocol of RFC 7118 §4.
+fn open_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
+    let peer = stream.peer_addr().expect("address");
+    let uri = format!("ws://{peer}/").parse().expect("a URI");
+    let request = ClientRequestBuilder::new(uri)
+        .with_sub_protocol("sip")
+        .with_header("Origin", "https://example.com");
+    let (socket, answer) = tungstenite::client(request, stream).expect("a WebSocket");
+    let protocol = answer.headers().get("Sec-WebSocket-Protocol");
+    assert_eq!(protocol.map(|it| it.as_bytes()), Some(b"sip".as_slice()));
+    socket
 }
 
 /// Text nobody used before in this process, nor in another one of this test run.
@@ -311,8 +382,22 @@ impl Reader {
                 let stream = stream.lock().unwrap().try_clone().expect("clone");
                 self.read_stream(stream);
             }
+            Wire::Ws(socket) => {
+                let stream = socket.lock().unwrap().get_ref().try_clone();
+                self.read_frames(stream.expect("clone"));
+            }
         }
         self.inbox.close();
+    }
+
+    /// One SIP message a WebSocket message (RFC 7118 §5.3).
+    fn read_frames(&mut self, stream: TcpStream) {
+        let mut socket = WebSocket::from_raw_socket(stream, Role::Client, None);
+        while let Ok(frame) = socket.read() {
+            if frame.is_text() || frame.is_binary() {
+                self.take(&frame.into_data());
+            }
+        }
     }
 
     fn read_datagrams(&mut self, socket: &UdpSocket) {

@@ -25,6 +25,23 @@ pub struct Host {
     pub modules: Option<PathBuf>,
 }
 
+impl Host {
+    /// Whether one of its own modules is installed.
+    pub fn has_module(&self, name: &str) -> bool {
+        let compiled_in = || {
+            let folders = [
+                "/usr/lib/x86_64-linux-gnu",
+                "/usr/lib64",
+                "/usr/local/lib64",
+            ];
+            let of = |folder: &&str| Path::new(folder).join(self.family.as_str()).join("modules");
+            folders.iter().map(of).find(|it| it.is_dir())
+        };
+        let folder = self.modules.clone().or_else(compiled_in);
+        folder.is_some_and(|folder| folder.join(format!("{name}.so")).is_file())
+    }
+}
+
 impl Family {
     /// Name of the executable and of the folder in `cfg-examples/`.
     pub fn as_str(self) -> &'static str {

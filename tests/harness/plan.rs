@@ -32,6 +32,7 @@ pub struct Plan {
     /// Lines before the routes, and routes behind them.
     lines: String,
     routes: String,
+    settings: String,
     example: String,
     pub(super) module: Option<PathBuf>,
     pub(super) sip: u16,
@@ -51,6 +52,7 @@ impl Plan {
             script: String::new(),
             lines: String::new(),
             routes: String::new(),
+            settings: String::new(),
             example: "minimal".into(),
             module: None,
             sip,
@@ -91,6 +93,13 @@ impl Plan {
     #[must_use]
     pub fn state_in(mut self, folder: &Path) -> Self {
         self.state = Some(folder.to_owned());
+        self
+    }
+
+    /// With these settings, modules and routes in front of the modules of the example.
+    #[must_use]
+    pub fn settings(mut self, text: &str) -> Self {
+        self.settings += text;
         self
     }
 
@@ -185,7 +194,8 @@ impl Plan {
             }
         }
         out += &self.routes;
-        self.with_module_path(&self.with_parameters(&out, folder))
+        let out = self.with_settings(&self.with_parameters(&out, folder));
+        self.with_module_path(&out)
     }
 
     /// The management interface the harness speaks: JSON-RPC over a Unix datagram socket.
@@ -247,6 +257,12 @@ impl Plan {
             );
         }
         lines.join("\n") + "\n"
+    }
+
+    fn with_settings(&self, text: &str) -> String {
+        let at = text.find("loadmodule").expect("the example loads modules");
+        let settings = &self.settings;
+        format!("{}{settings}{}", &text[..at], &text[at..])
     }
 
     fn with_module_path(&self, text: &str) -> String {

@@ -217,7 +217,7 @@ fn l09_fifty_refers_every_outcome_and_nothing_is_left() {
             assert_eq!(alice.agent.exchange(&draft).code, 200);
             awaited.insert(draft.header("Call-ID").to_owned(), *fate);
         }
-        let mut links = Vec::new();
+        let (mut links, mut phones) = (Vec::new(), Vec::new());
         let mut inside = BTreeSet::from([alice.agent.address()]);
         for (guest, fate) in &guests {
             let invite = guest.asked("INVITE");
@@ -233,6 +233,7 @@ fn l09_fifty_refers_every_outcome_and_nothing_is_left() {
                     guest.redirect(&invite, &moved.uri());
                     let invite = moved.asked("INVITE");
                     links.push(moved.accept(&proxy, &invite, &invite.body));
+                    phones.push(moved);
                 }
             }
             if fate.told() == "200" {

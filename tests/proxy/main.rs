@@ -10,8 +10,11 @@ mod harness;
 mod certificates;
 
 mod answers;
+mod connections;
 mod dialling;
+mod dialogs;
 mod join;
+mod malformed;
 mod msrp;
 mod parameters;
 mod plain_text;

@@ -37,9 +37,14 @@ fn over_tls(offer: &str) -> String {
         .replace("a=path:msrp:", "a=path:msrps:")
 }
 
-/// A connection to the switch through TLS: the harness talks to one end of a loopback
-/// connection, threads here carry everything between its other end and the TLS listener.
+/// A connection to the switch through TLS.
 fn tunnel(address: SocketAddr, roots: Arc<RootCertStore>) -> Link {
+    Link::over(tunnelled(address, roots))
+}
+
+/// A connection through TLS: the harness talks to one end of a loopback connection, threads
+/// here carry everything between its other end and the TLS listener.
+pub(super) fn tunnelled(address: SocketAddr, roots: Arc<RootCertStore>) -> TcpStream {
     let provider = Arc::new(rustls_graviola::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
     let config = ClientConfig::builder_with_provider(provider)
@@ -61,7 +66,7 @@ fn tunnel(address: SocketAddr, roots: Arc<RootCertStore>) -> Link {
     let shared = Arc::clone(&connection);
     thread::spawn(move || encrypt(writing.0, writing.1, &shared));
     thread::spawn(move || decrypt(outer, inner, &connection));
-    Link::over(ours)
+    ours
 }
 
 fn encrypt(mut from: TcpStream, mut to: TcpStream, connection: &Mutex<ClientConnection>) {

@@ -11,4 +11,5 @@ mod hostile;
 mod member;
 mod program;
 mod proxy;
+mod silent;
 mod stage;

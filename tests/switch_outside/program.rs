@@ -70,6 +70,13 @@ impl Program {
         program
     }
 
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        assert!(sent.expect("sh").success());
+    }
+
     pub(crate) fn logs(&self, text: &str) {
         let line = self.log.take(PATIENCE, |line| line.contains(text));
         assert!(line.is_some(), "no line with {text:?}");

@@ -333,7 +333,12 @@ impl Tm {
             send_socket: request.socket.handle as *mut c_void,
             ..kamailio_dialog::default()
         };
-        if let Some(next_hop) = &request.next_hop {
+        // This host finds a WebSocket in TLS by its address, and knows no `wss` in URIs.
+        let next_hop = request
+            .next_hop
+            .as_ref()
+            .map(|uri| uri.replace(";transport=wss", ";transport=ws"));
+        if let Some(next_hop) = &next_hop {
             dialog.destination_uri = borrowed(next_hop.as_bytes());
         }
         let mut method = borrowed(request.method.as_str().as_bytes());
