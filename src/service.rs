@@ -3,6 +3,7 @@
 //! any protocol is decided here.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -11,12 +12,12 @@ use crate::bridge::{Frame, Question};
 use crate::control::{Notice, Order};
 use crate::focus::record::Change;
 use crate::focus::{
-    self, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
+    self, Arrival, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
     TransactionId,
 };
 use crate::log::{Level, Line};
 use crate::management::{self, Answer, Fault};
-use crate::net::{Pool, Totals};
+use crate::net::{self, Pool, Totals};
 use crate::remote::Link;
 use crate::statistics::{Statistic, Statistics};
 use crate::store::{Store, Ticket};
@@ -349,7 +350,10 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// Takes what a worker handed over.
     pub fn accept(&mut self, now: Moment, frame: Frame, host: &mut dyn Host) {
         let input = match frame {
-            Frame::Request(arrival) => Input::Request(arrival),
+            Frame::Request(mut arrival) => {
+                name_socket(&mut arrival);
+                Input::Request(arrival)
+            }
             Frame::Cancel(transaction) => Input::Cancel(transaction),
             Frame::Progress {
                 request,
@@ -675,6 +679,21 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 self.statistics.add(which, now - before);
             }
         }
+    }
+}
+
+/// A socket that listens on every address (`0.0.0.0`) names none: the one that the caller sees is
+/// the one it called.
+fn name_socket(arrival: &mut Arrival) {
+    let host = arrival.socket.host.trim_matches(['[', ']']);
+    let address = host.parse::<IpAddr>();
+    if address.is_ok_and(|address| address.is_unspecified())
+        && let Ok(address) = net::address_towards(arrival.source.ip())
+    {
+        arrival.socket.host = match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
     }
 }
 

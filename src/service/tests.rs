@@ -456,3 +456,31 @@ fn a_stop_leaves_everything_to_the_next_run_where_there_will_be_one() {
         assert_eq!(bench.inputs(), said);
     }
 }
+
+#[test]
+fn a_socket_on_every_address_is_named_by_the_one_the_caller_sees() {
+    for (host, source, named) in [
+        ("0.0.0.0", "127.0.0.1:5070", "127.0.0.1"),
+        ("[::]", "[::1]:5070", "[::1]"),
+        ("192.0.2.1", "127.0.0.1:5070", "192.0.2.1"),
+        ("sip.example.com", "127.0.0.1:5070", "sip.example.com"),
+    ] {
+        let mut arrival = Arrival {
+            transaction: None,
+            to_tag: None,
+            message: Bytes::new(),
+            request_uri: String::new(),
+            source: source.parse().unwrap(),
+            socket: Socket {
+                handle: 1,
+                transport: "udp".into(),
+                host: host.into(),
+                port: 5060,
+            },
+            identity: String::new(),
+            options: crate::focus::ScriptOptions::default(),
+        };
+        name_socket(&mut arrival);
+        assert_eq!(arrival.socket.host, named);
+    }
+}

@@ -34,6 +34,8 @@ pub struct Plan {
     routes: String,
     settings: String,
     example: String,
+    /// A configuration that is no example.
+    text: Option<String>,
     pub(super) module: Option<PathBuf>,
     pub(super) sip: u16,
     pub msrp: u16,
@@ -54,6 +56,7 @@ impl Plan {
             routes: String::new(),
             settings: String::new(),
             example: "minimal".into(),
+            text: None,
             module: None,
             sip,
             msrp,
@@ -65,6 +68,18 @@ impl Plan {
     #[must_use]
     pub fn example(mut self, name: &str) -> Self {
         self.example = name.into();
+        self
+    }
+
+    /// With this configuration, as it stands in the documentation: what it leaves out, where SIP
+    /// is taken, is put in front.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        let front = match self.host.family {
+            Family::Kamailio => "listen=udp:127.0.0.1:5060\nlisten=tcp:127.0.0.1:5060\n",
+            Family::OpenSips => "loadmodule \"proto_tcp.so\"\nsocket=tcp:127.0.0.1:5060\n",
+        };
+        self.text = Some(format!("{front}{text}"));
         self
     }
 
@@ -154,8 +169,10 @@ impl Plan {
             .join("cfg-examples")
             .join(family.as_str())
             .join(format!("{}.cfg", self.example));
-        let text = fs::read_to_string(&example)
-            .unwrap_or_else(|error| panic!("{}: {error}", example.display()));
+        let text = self.text.clone().unwrap_or_else(|| {
+            fs::read_to_string(&example)
+                .unwrap_or_else(|error| panic!("{}: {error}", example.display()))
+        });
         let text = text
             .replace("5060", &self.sip.to_string())
             .replace("2855", &self.msrp.to_string())

@@ -1,0 +1,131 @@
+//! What the documentation shows is true: its configurations run, its links lead somewhere, and
+//! the parameters and statistics it names are there.
+
+#[path = "harness/mod.rs"]
+mod harness;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::host::{Family, Host};
+use harness::on_every_host;
+use harness::plan::{Plan, root};
+use msrp_conference::parameters::TABLE;
+
+/// README.md and everything in docs/.
+fn pages() -> Vec<PathBuf> {
+    let folder = fs::read_dir(root().join("docs")).expect("docs");
+    let pages = folder.map(|entry| entry.expect("an entry").path());
+    let mut pages: Vec<_> = pages
+        .filter(|path| path.extension().is_some_and(|it| it == "md"))
+        .collect();
+    let own = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    pages.extend(own.map(|name| root().join(name)));
+    pages
+}
+
+fn read(page: &Path) -> String {
+    fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
+}
+
+/// The first block of code after `mark`.
+fn block(page: &str, mark: &str) -> String {
+    let text = read(&root().join(page));
+    let (_, rest) = text.split_once(mark).expect("the mark");
+    let (_, rest) = rest.split_once("```\n").expect("a block");
+    rest.split_once("```").expect("its end").0.to_owned()
+}
+
+/// Starts what the page shows and has it checked from outside.
+fn runs(host: &Host, text: &str) {
+    let mut plan = Plan::new(host).text(text);
+    if !text.contains("\"listen\"") {
+        // Its default is a fixed port.
+        let listener = format!("msrp:0.0.0.0:{}", plan.msrp);
+        plan = plan.parameter("listen", listener);
+    }
+    let proxy = plan.start();
+    let output = Command::new(env!("CARGO_BIN_EXE_msrp-chat"))
+        .args(["check", "--proxy", &proxy.sip.to_string()])
+        .arg("sip:lobby@example.com")
+        .output()
+        .expect("msrp-chat");
+    assert!(output.status.success(), "{output:?}\n{}", proxy.log());
+    proxy.stop();
+}
+
+#[test]
+fn the_ten_lines_run() {
+    let kamailio = block("README.md", "in ten lines");
+    let opensips = block("docs/opensips.md", "in ten lines");
+    for text in [&kamailio, &opensips] {
+        assert_eq!(text.lines().count(), 10, "{text}");
+    }
+    on_every_host(|host| match host.family {
+        Family::Kamailio => runs(host, &kamailio),
+        Family::OpenSips => runs(host, &opensips),
+    });
+}
+
+/// Targets of the links of a page.
+fn links(text: &str) -> Vec<&str> {
+    let after = text.split("](").skip(1);
+    after.filter_map(|rest| rest.split(')').next()).collect()
+}
+
+/// A heading as GitHub names it in a link.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter_map(|letter| match letter {
+        ' ' => Some('-'),
+        '-' | '_' => Some(letter),
+        _ => letter.is_alphanumeric().then_some(letter),
+    });
+    kept.collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in pages() {
+        let text = read(&page);
+        for link in links(&text).into_iter().filter(|it| !it.contains(':')) {
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                _ => page.parent().expect("a folder").join(file),
+            };
+            assert!(target.exists(), "{}: {link}", page.display());
+            let found = section.is_empty()
+                || read(&target)
+                    .lines()
+                    .any(|line| line.starts_with('#') && anchor(line) == section);
+            assert!(found, "{}: no section {link}", page.display());
+        }
+    }
+}
+
+#[test]
+fn parameters_that_are_shown_exist() {
+    const START: &str = "modparam(\"msrp_conference\", \"";
+    let known: Vec<_> = TABLE.iter().map(|parameter| parameter.name).collect();
+    for page in pages() {
+        for rest in read(&page).split(START).skip(1) {
+            let name = rest.split('"').next().unwrap_or_default();
+            assert!(known.contains(&name), "{}: {name}", page.display());
+        }
+    }
+}
+
+#[test]
+fn every_example_is_listed_and_for_both() {
+    let listed = read(&root().join("docs/README.md"));
+    for family in [Family::Kamailio, Family::OpenSips] {
+        let folder = root().join("cfg-examples").join(family.as_str());
+        for entry in fs::read_dir(folder).expect("examples") {
+            let file = entry.expect("an entry").file_name();
+            let name = format!("`{}`", file.to_string_lossy());
+            assert!(listed.contains(&name), "{name} is not in docs/README.md");
+        }
+    }
+}
