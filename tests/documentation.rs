@@ -4,6 +4,7 @@
 #[path = "harness/mod.rs"]
 mod harness;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,4 +129,29 @@ fn every_example_is_listed_and_for_both() {
             assert!(listed.contains(&name), "{name} is not in docs/README.md");
         }
     }
+}
+
+/// The long options in a text.
+fn options(text: &str) -> BTreeSet<String> {
+    let text = text.replace("\\-", "-");
+    let uses = text.split("--").skip(1);
+    let names = uses.map(|rest| {
+        let letters = rest.chars();
+        letters
+            .take_while(|letter| letter.is_ascii_lowercase() || *letter == '-')
+            .collect::<String>()
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn the_switchs_manual_names_every_option() {
+    let help = Command::new(env!("CARGO_BIN_EXE_msrp-switchd"))
+        .arg("--help")
+        .output()
+        .expect("msrp-switchd");
+    let page = read(&root().join("packaging/msrp-switchd.8"));
+    let (page, _) = page.split_once(".SH EXAMPLES").expect("examples");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert_eq!(options(page), options(&help));
 }

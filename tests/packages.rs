@@ -98,3 +98,33 @@ fn the_package_runs() {
         proxy.stop();
     }
 }
+
+/// What `tests/install.sh` says when the system does not let it.
+const NOT_ALLOWED: i32 = 77;
+
+#[test]
+fn it_installs_runs_and_goes() {
+    if !Path::new("/usr/sbin/kamailio").is_file() {
+        return eprintln!("Debian's Kamailio is not installed");
+    }
+    let folder = Folder::new();
+    let (package, _) = unpacked(&folder.0);
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let (_, rest) = readme.split_once("in ten lines").expect("the ten lines");
+    let lines = rest.split("```").nth(1).expect("a block");
+    let configuration = folder.0.join("chat.cfg");
+    fs::write(&configuration, lines).expect("a file");
+    let output = Command::new(root().join("tests/install.sh"))
+        .arg(&package)
+        .arg(&configuration)
+        .output()
+        .expect("tests/install.sh");
+    if output.status.code() == Some(NOT_ALLOWED) {
+        return eprintln!("no overlay of this system: it takes root");
+    }
+    let told = String::from_utf8_lossy(&output.stdout);
+    let green = told.matches("All in order.").count();
+    assert!(output.status.success(), "{told}\n{output:?}");
+    assert_eq!(green, 2, "{told}");
+    assert!(told.ends_with("== gone\n"), "{told}");
+}

@@ -32,7 +32,8 @@ Examples:
     msrp-chat check sip:lobby@127.0.0.1:5060
     msrp-chat load --participants 50 --rooms 5 --rate 100 sip:load@127.0.0.1:5060
 
-Typed lines are sent to the room; /help lists the commands.
+Commands: typed lines are sent to the room; /who shows who is there, /msg WHO TEXT speaks to one
+alone, /nick NAME takes a nickname, /quit leaves, /help lists them all.
 
 Exit status: 0 all right; 1 an expected message did not come, or the room was lost;
 2 wrong usage; 3 could not join.";
@@ -133,6 +134,25 @@ pub(crate) struct Access {
 }
 
 const CHECK_EXAMPLES: &str = "\
+Two identities join the room, talk to each other and leave. What fails is told with what mends
+it; steps that need a failed one are not tried.
+
+Steps:
+  address      the server's name has an address
+  sip          OPTIONS is answered
+  join         INVITE is answered with 200, after a challenge if there is one
+  focus        the one who answers is a conference server (isfocus)
+  description  the answer names an address for the chat that can be reached from here
+  connection   a connection to it
+  certificate  with --msrps: who vouches for it, for which name, until when
+  bind         the first MSRP request is answered
+  roster       SUBSCRIBE, and a NOTIFY that names us
+  second       the second identity joins too; second-bind: its connection
+  news         the first is told of the second by NOTIFY
+  message      what the first says the second hears; reply: the other way round
+  ack          the room has got the ACK: it does not repeat its 200
+  leave        BYE is answered
+
 Examples:
   msrp-chat check sip:lobby@127.0.0.1:5060
   MSRP_CHAT_PASSWORD=secret msrp-chat check --from sip:alice@example.com \\
