@@ -139,7 +139,7 @@ pub const COMMANDS: &[Entry] = &[
               conference that runs under this URI becomes that room. A room that exists is \
               refused with 409.",
         answer: "The room's canonical `uri`.",
-        example: &["sip:team@conf.example.com;max=50;moderators=sip:alice@example.com"],
+        example: &["'sip:team@conf.example.com;max=50;moderators=sip:alice@example.com'"],
     },
     Entry {
         command: Command::End,
