@@ -223,3 +223,18 @@ fn everything(place: usize, listener: &Participant, messages: usize, speakers: u
     }
     messages - own
 }
+
+/// Only a release build keeps up with it, and SIPp wants a core of its own:
+/// `MSRP_CONFERENCE_SO=target/release/libmsrp_conference.so cargo test --test load -- --ignored`.
+#[test]
+#[ignore = "for a release build"]
+fn ten_thousand_joins_at_1000_a_second() {
+    alone(|host| {
+        let proxy = Plan::new(host).start();
+        let memory = settled_memory(&proxy, || sipp::run("join", proxy.sip, 1_000, 1_000));
+        sipp::run("join", proxy.sip, 10_000, 1_000);
+        nothing_left(&proxy, memory);
+        assert_eq!(proxy.statistic("joins"), 11_000);
+        proxy.stop();
+    });
+}

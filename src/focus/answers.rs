@@ -10,7 +10,7 @@ use super::dialog::Dialog;
 use super::timers::Timer;
 use super::{ACK_TIMEOUT, Focus, Output, Purpose, RequestId};
 use crate::time::Moment;
-use crate::wire::sip::{Headers, Method, NameAddr, Response};
+use crate::wire::sip::{CSeq, Headers, Method, NameAddr, Response};
 
 /// Dialogs that one INVITE may make; answers of more phones than this are left to time out.
 const MAX_FORKS: usize = 16;
@@ -63,6 +63,29 @@ impl Focus {
         }
     }
 
+    /// A 2xx to a re-INVITE of ours. tm of Kamailio sends its ACK where the Contact leads,
+    /// which is nowhere when the peer sits behind a NAT: then another goes over the
+    /// connection it came by.
+    pub(super) fn acknowledge_over_flow(&mut self, purpose: Purpose, response: &Response) {
+        let (Purpose::Refresh(id) | Purpose::Renewal(id)) = purpose else {
+            return;
+        };
+        let cseq = response.headers.first("CSeq");
+        let cseq = cseq.and_then(|value| value.parse::<CSeq>().ok());
+        let Some(cseq) = cseq.filter(|cseq| cseq.method == Method::Invite) else {
+            return;
+        };
+        let request = RequestId(self.next_id());
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        endpoint.dialog.refresh_target(response);
+        if endpoint.dialog.flow.is_some() {
+            let ack = endpoint.dialog.acknowledge(request, cseq.number);
+            self.outputs.push_back(Output::Send(Box::new(ack)));
+        }
+    }
+
     /// A 2xx that nobody waits for makes a dialog all the same.
     pub(super) fn refuse_answer(&mut self, now: Moment, request: RequestId, response: &Response) {
         let Some(dialled) = self.dialled.get_mut(&request) else {
@@ -73,7 +96,7 @@ impl Focus {
         }
         let mut dialog = dialled.dialog.clone();
         dialog.established(response);
-        let ack = dialog.acknowledge(RequestId(self.next_id()));
+        let ack = dialog.acknowledge(RequestId(self.next_id()), dialog.local_cseq);
         self.outputs.push_back(Output::Send(Box::new(ack)));
         self.send(now, Purpose::Farewell, |focus, request| {
             let headers = Headers::new().with("User-Agent", focus.config.software.clone());

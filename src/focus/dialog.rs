@@ -168,11 +168,10 @@ impl Dialog {
         }
     }
 
-    /// The ACK of a 2xx to the last request, an INVITE (RFC 3261 §13.2.2.4).
-    pub(super) fn acknowledge(&self, id: RequestId) -> OutgoingRequest {
+    /// The ACK of a 2xx to the INVITE of this number (RFC 3261 §13.2.2.4).
+    pub(super) fn acknowledge(&self, id: RequestId, cseq: u32) -> OutgoingRequest {
         let mut dialog = self.clone();
-        // It has the number of its INVITE.
-        dialog.local_cseq -= 1;
+        dialog.local_cseq = cseq.saturating_sub(1);
         dialog.request(id, Method::Ack, Headers::new(), Bytes::new())
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::conference::EndpointId;
 use super::dialog::DialogKey;
+use super::join::anonymous_uri;
 use super::policy::Policy;
 use super::refusal::{Refusal, Verdict, no_room};
 use super::request::{Incoming, identity};
@@ -30,6 +31,9 @@ pub(super) struct Entrance {
     pub(super) replaces: Option<EndpointId>,
     /// The caller asked for privacy (RFC 3323, 3325).
     pub(super) private: bool,
+    /// The caller has no address but the one all strangers share (RFC 3323 §4.1.1.3): its
+    /// number, which is in the address it has here.
+    pub(super) stranger: Option<u32>,
 }
 
 impl Focus {
@@ -59,10 +63,23 @@ impl Focus {
             .or_else(|| self.rooms.get(room).cloned())
     }
 
+    /// What governs a room that exists; a factory is none.
+    pub(super) fn room_policy(&self, room: &RoomUri) -> Verdict<Arc<Policy>> {
+        let policy = self.policy(room, Some(false));
+        policy
+            .filter(|_| self.conferences.contains_key(room) || !self.factories.contains_key(room))
+            .ok_or_else(no_room)
+    }
+
     /// Checks an INVITE outside any dialog.
     pub(super) fn entrance(&mut self, incoming: &Incoming, room: RoomUri) -> Verdict<Entrance> {
         let headers = &incoming.request.headers;
         let user = identity(&incoming.arrival)?;
+        let stranger = user
+            .as_str()
+            .ends_with("@anonymous.invalid")
+            .then(|| self.next_anonymous());
+        let user = stranger.map_or(user, anonymous_uri);
         let (room, replaces) = self.referenced(headers, room, &user)?;
         let create = incoming.arrival.options.create;
         let policy = self.policy(&room, create).ok_or_else(no_room)?;
@@ -77,6 +94,7 @@ impl Focus {
             role,
             replaces,
             private: Privacy::of(headers).hides_identity(),
+            stranger,
         })
     }
 

@@ -160,12 +160,15 @@ impl Focus {
             .filter(|participant| !participant.endpoints.is_empty());
         match known {
             Some(participant) => participant.anonymous,
-            None if entrance.private => {
-                self.last_anonymous = self.last_anonymous.wrapping_add(1);
-                Some(self.last_anonymous)
-            }
+            None if entrance.stranger.is_some() => entrance.stranger,
+            None if entrance.private => Some(self.next_anonymous()),
             None => None,
         }
+    }
+
+    pub(super) fn next_anonymous(&mut self) -> u32 {
+        self.last_anonymous = self.last_anonymous.wrapping_add(1);
+        self.last_anonymous
     }
 
     /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one

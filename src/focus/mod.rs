@@ -415,6 +415,9 @@ impl Focus {
         };
         self.timers.disarm(Some(pending.timer));
         let purpose = pending.purpose;
+        if let Some(response) = accepted {
+            self.acknowledge_over_flow(purpose, response);
+        }
         if matches!(code, 401 | 407)
             && let Some(challenge) = response
             && self.authenticate(now, request, pending, challenge)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::conference::Conference;
 use super::rates::Rates;
-use super::refusal::{ALLOW_EVENTS, Refusal, Verdict, no_room};
+use super::refusal::{ALLOW_EVENTS, Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact, identity};
 use super::roster::Seen;
 use super::subscription::{Due, Subscription, SubscriptionId, Termination};
@@ -90,7 +90,7 @@ impl Focus {
 
     /// Whether this caller may watch this room (row E03).
     fn check_permission(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
-        let policy = self.policy(room, Some(false)).ok_or_else(no_room)?;
+        let policy = self.room_policy(room)?;
         let conference = self.conferences.get(room);
         let is_in = conference.is_some_and(|c| c.participants.contains_key(user));
         if is_in {

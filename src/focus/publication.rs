@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::conference::Conference;
 use super::notifier::check_package;
 use super::record::{PublicationRecord, Record};
-use super::refusal::{Refusal, Verdict, no_room};
+use super::refusal::{Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact, identity};
 use super::timers::{Timer, TimerKey};
 use super::tracked::Tracked;
@@ -76,7 +76,7 @@ impl Focus {
         room: &RoomUri,
     ) -> Verdict<()> {
         let request = &incoming.request;
-        self.policy(room, Some(false)).ok_or_else(no_room)?;
+        self.room_policy(room)?;
         check_package(request)?;
         let publisher = identity(&incoming.arrival)?;
         let unlimited = self.may_publish(incoming, room, &publisher)?;
@@ -127,7 +127,7 @@ impl Focus {
         room: &RoomUri,
         publisher: &UserUri,
     ) -> Verdict<bool> {
-        let policy = self.policy(room, Some(false)).ok_or_else(no_room)?;
+        let policy = self.room_policy(room)?;
         policy.admits(publisher)?;
         let conference = self.conferences.get(room);
         let participant = conference.and_then(|c| c.participants.get(publisher));

@@ -2,11 +2,15 @@
 //! opened, be it UDP through a NAT, TCP, TLS or a WebSocket of the proxy.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use msrp_conference::wire::sip::Headers;
 
 use super::certificates::{Authority, Folder};
 use super::harness::agent::{Agent, Transport};
+use super::harness::draft::Dialog;
 use super::harness::host::{Family, Host};
-use super::harness::participant::{Participant, Subscription};
+use super::harness::participant::{Participant, Subscription, client_path, invite, offer};
 use super::harness::plan::{Plan, free_port};
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
@@ -51,6 +55,33 @@ fn a_phone_behind_a_nat_is_reached_over_udp_and_tcp() {
             let agent = Agent::new("alice", proxy.sip, transport).reached_at(BEHIND_A_NAT);
             everything_comes_by_its_own_connection(proxy, agent);
         }
+    });
+}
+
+#[test]
+fn a_reinvite_and_its_ack_come_over_the_own_connection_too() {
+    on_every_host(|host| {
+        let proxy = plan(host)
+            .parameter("session_expires", 90)
+            .parameter("bind_timeout", 300)
+            .start();
+        let phone = Agent::new("alice", proxy.sip, Transport::Tcp).reached_at(BEHIND_A_NAT);
+        phone.answer("INVITE", None);
+        let own = client_path();
+        let draft = invite(&phone, &proxy.room("team"), &own);
+        let answer = phone.exchange(&draft);
+        assert_eq!(answer.code, 200);
+        phone.send(&Dialog::new(&draft, &answer).ack(&phone));
+        let again = phone.request("INVITE", Duration::from_secs(45) + PATIENCE);
+        let again = again.expect("the refresh");
+        let headers = Headers::new()
+            .with("Contact", phone.contact())
+            .with("Content-Type", "application/sdp");
+        phone.respond(&again, 200, "", headers, &offer(&own));
+        let ack = phone.request("ACK", PATIENCE).expect("its ACK");
+        assert_eq!(format!("<{}>", ack.uri), phone.contact());
+        assert!(wait_until(PATIENCE, || proxy.transactions() == 0));
+        proxy.stop();
     });
 }
 

@@ -161,6 +161,27 @@ fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
 }
 
 #[test]
+fn f11_strangers_share_an_address_and_are_not_one_user() {
+    let mut scenario = Scenario::new();
+    for _ in 0..2 {
+        let mut phone = scenario.phone("anonymous");
+        phone.domain = "anonymous.invalid";
+        scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("anonymous"));
+        scenario.ack(&mut phone, ROOM, "");
+    }
+    scenario.watch("bob", ROOM);
+    let shown = users(&scenario.rosters["bob"]);
+    assert_eq!(shown, "anonymous1=+ anonymous2=+");
+    let uris: Vec<_> = scenario
+        .admissions
+        .iter()
+        .map(|it| it.user.to_string())
+        .collect();
+    assert_eq!(uris[0], "sip:anonymous1@anonymous.invalid");
+    assert_ne!(uris[0], uris[1]);
+}
+
+#[test]
 fn rcs_who_left_on_purpose_is_told_so() {
     let group = [
         ("Contribution-ID", "group-1"),

@@ -65,6 +65,8 @@ pub(super) struct Phone {
     pub(super) domain: &'static str,
     /// What the script says it is.
     pub(super) role: Option<Role>,
+    /// Who the host says it is, where that is not its address.
+    pub(super) identity: Option<&'static str>,
 }
 
 pub(super) struct Scenario {
@@ -195,6 +197,7 @@ impl Scenario {
             source: "192.0.2.7:5060",
             domain: "example.com",
             role: None,
+            identity: None,
         }
     }
 
@@ -682,7 +685,9 @@ fn arrival(
             host: "198.51.100.1".to_owned(),
             port: 5060,
         },
-        identity: format!("sip:{user}@{domain}"),
+        identity: phone
+            .identity
+            .map_or_else(|| format!("sip:{user}@{domain}"), str::to_owned),
         options: ScriptOptions {
             role: phone.role,
             ..ScriptOptions::default()

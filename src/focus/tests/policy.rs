@@ -141,6 +141,18 @@ fn f02_a_factory_makes_a_new_room_each_time() {
 }
 
 #[test]
+fn f02_a_factory_has_no_roster() {
+    let mut scenario = Scenario::new();
+    for method in ["SUBSCRIBE", "PUBLISH"] {
+        let mut phone = scenario.phone("alice");
+        let headers = [("Event", "conference")];
+        let code = scenario.request(&mut phone, method, "sip:new@example.com", &headers, "");
+        assert_eq!(code, Some(404), "{method}");
+    }
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+#[test]
 fn f09_a_factory_made_room_ends_with_its_creator() {
     let mut scenario = Scenario::new();
     let mut alice = scenario.phone("alice");

@@ -127,6 +127,37 @@ fn a_2xx_to_our_refresh_moves_the_target() {
 }
 
 #[test]
+fn a_2xx_to_a_reinvite_is_acknowledged_over_the_peers_own_connection() {
+    let mut scenario = Scenario::new();
+    for (transport, acks) in [("udp", 0), ("tcp", 1)] {
+        let mut phone = scenario.phone("alice");
+        phone.transport = transport;
+        scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+        scenario.ack(&mut phone, ROOM, "");
+        scenario.refresh_answer = None;
+        scenario.pass(HALF);
+        let refresh = scenario.sent.back().expect("a refresh").clone();
+        scenario.sent.clear();
+        scenario.feed(Input::Outcome {
+            request: refresh.id,
+            code: 200,
+            response: Some(Box::new(crate::wire::sip::Response {
+                code: 200,
+                reason: "OK".to_owned(),
+                headers: Headers::new().with("CSeq", format!("{} INVITE", refresh.cseq)),
+                body: bytes::Bytes::new(),
+            })),
+        });
+        assert_eq!(scenario.sent.len(), acks, "{transport}");
+        if let Some(ack) = scenario.sent.back() {
+            assert_eq!((ack.method.as_str(), ack.cseq), ("ACK", refresh.cseq));
+            assert_eq!(ack.next_hop, refresh.next_hop);
+        }
+        scenario.request(&mut phone, "BYE", ROOM, &[], "");
+    }
+}
+
+#[test]
 fn f21_no_interval_is_shorter_than_90_s() {
     let mut scenario = Scenario::new();
     joined(&mut scenario, &[("Session-Expires", "0")]);
