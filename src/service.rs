@@ -271,7 +271,9 @@ impl Core for Focus {
         self.snapshot()
     }
     fn operate(&mut self, now: Moment, request: &management::Request) -> Answer {
-        management::run(self, now, request)
+        let answer = management::run(self, now, request);
+        self.tell_what_changed();
+        answer
     }
     fn rooms(&self) -> usize {
         self.room_count()

@@ -187,10 +187,10 @@ impl Guest {
                 self.agent.user
             );
         } else {
+            // A re-INVITE that is still to come finds no dialog here.
             self.promise = Promise::Out;
             self.dialog = None;
         }
-        self.agent.answer("INVITE", Some(200));
     }
 }
 

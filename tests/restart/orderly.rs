@@ -1,9 +1,12 @@
 //! Stops in order, and what comes after them.
 
-use crate::harness::agent::Transport;
-use crate::harness::participant::Participant;
+use serde_json::json;
+
+use crate::harness::agent::{Agent, Transport};
+use crate::harness::host::Family;
+use crate::harness::participant::{Participant, client_path, invite};
 use crate::harness::plan::Plan;
-use crate::harness::proxy::wait_until;
+use crate::harness::proxy::{Proxy, wait_until};
 use crate::harness::{PATIENCE, SILENCE, on_every_host};
 use crate::{Folder, plan};
 
@@ -126,5 +129,48 @@ fn a_lobby_that_nobody_is_in_costs_nothing_to_restart() {
             assert!(wait_until(PATIENCE, gone));
             proxy.stop();
         }
+    });
+}
+
+/// What an operator was answered is a promise too.
+#[test]
+fn rooms_roles_and_bans_of_management_outlast_a_kill() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let plan = plan(host, &folder).parameter("adhoc", "no");
+        let proxy = plan.clone().start();
+        let order = |proxy: &Proxy, command: &str, arguments: &[&str]| {
+            let separator = match host.family {
+                Family::Kamailio => '.',
+                Family::OpenSips => ':',
+            };
+            proxy.call(
+                &format!("msrp_conference{separator}{command}"),
+                json!(arguments),
+            )
+        };
+        order(&proxy, "create", &["sip:team@127.0.0.1;max=3"]);
+        order(&proxy, "create", &["sip:gone@127.0.0.1"]);
+        let mut alice =
+            Participant::join_and_subscribe(&proxy, "alice", Transport::Udp, "team").stays();
+        order(
+            &proxy,
+            "role",
+            &["sip:team@127.0.0.1", "sip:alice@127.0.0.1", "moderator"],
+        );
+        order(&proxy, "end", &["sip:gone@127.0.0.1"]);
+        proxy.kill_all();
+        let proxy = plan.start();
+        alice.come_back(&proxy);
+        let shown = order(&proxy, "show", &["sip:team@127.0.0.1"]);
+        assert_eq!(shown["users"][0]["role"], "moderator", "{shown}");
+        let listed = order(&proxy, "list", &[]).to_string();
+        assert!(listed.contains("sip:team@127.0.0.1"), "{listed}");
+        assert!(!listed.contains("sip:gone@127.0.0.1"), "{listed}");
+        let agent = Agent::new("bob", proxy.sip, Transport::Udp);
+        let draft = invite(&agent, &proxy.room("gone"), &client_path());
+        assert_eq!(agent.exchange(&draft).code, 404);
+        alice.leave();
+        proxy.stop();
     });
 }

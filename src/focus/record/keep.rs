@@ -46,6 +46,12 @@ impl Focus {
         }
     }
 
+    /// Tells what was changed by another way than an input, in front of everything that has
+    /// not been polled yet.
+    pub fn tell_what_changed(&mut self) {
+        self.tell_changes(0);
+    }
+
     /// Everything there is, for whoever has lost what was told before. Rooms that management
     /// made are not among it.
     pub fn snapshot(&mut self) -> Vec<Change> {
