@@ -62,6 +62,8 @@ impl Member<'_> {
                     self.run.figures.borrow_mut().bound(self.room, took);
                     return Ok(());
                 }
+                // The first NOTIFY may overtake the answer to our first SEND.
+                Some(News::Roster(_)) => self.run.figures.borrow_mut().rosters += 1,
                 Some(News::Failed(failure)) => return Err(failure),
                 Some(News::Lost(reason)) => {
                     return Err(Failure::unusable("join", &reason, "See the server's log."));
