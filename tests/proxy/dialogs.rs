@@ -475,6 +475,8 @@ fn rcs_ids_and_the_ways_back() {
         assert_eq!(alice.exchange(&rejoin).code, 403);
         // The group has ended: only 404 makes clients start another.
 
+        // The gauge takes a moment, up and down.
+        assert!(wait_until(PATIENCE, || proxy.statistic("conferences") == 1));
         link.close();
         let over = wait_until(PATIENCE, || proxy.statistic("conferences") == 0);
         assert!(over, "the conference does not end");
