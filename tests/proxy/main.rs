@@ -10,9 +10,11 @@ mod harness;
 mod certificates;
 
 mod answers;
+mod codes;
 mod connections;
 mod dialling;
 mod dialogs;
+mod dissected;
 mod join;
 mod malformed;
 mod msrp;

@@ -20,7 +20,7 @@ use crate::harness::proxy::Proxy;
 use crate::harness::{PATIENCE, on_every_host};
 
 /// The proxy with a TLS listener beside the TCP one.
-fn secure(plan: Plan, folder: &Folder, authority: &Authority) -> (Proxy, SocketAddr) {
+pub(crate) fn secure(plan: Plan, folder: &Folder, authority: &Authority) -> (Proxy, SocketAddr) {
     let files = folder.files(&authority.certify(&["localhost"]));
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let proxy = plan
@@ -31,14 +31,14 @@ fn secure(plan: Plan, folder: &Folder, authority: &Authority) -> (Proxy, SocketA
     (proxy, address)
 }
 
-fn over_tls(offer: &str) -> String {
+pub(crate) fn over_tls(offer: &str) -> String {
     offer
         .replace("TCP/MSRP", "TCP/TLS/MSRP")
         .replace("a=path:msrp:", "a=path:msrps:")
 }
 
 /// A connection to the switch through TLS.
-fn tunnel(address: SocketAddr, roots: Arc<RootCertStore>) -> Link {
+pub(crate) fn tunnel(address: SocketAddr, roots: Arc<RootCertStore>) -> Link {
     Link::over(tunnelled(address, roots))
 }
 

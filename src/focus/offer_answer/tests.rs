@@ -145,6 +145,23 @@ fn u06_without_setup_the_offerer_connects() {
 }
 
 #[test]
+fn c81_without_cema_the_path_is_where_to_connect() {
+    // An answer may come through who writes its own address into the c= line; an offer that
+    // did is refused (U11).
+    let lines = [
+        "c=IN IP4 203.0.113.77",
+        "a=path:msrp://192.0.2.1:9999/own;tcp",
+        "a=setup:passive",
+    ];
+    let dial = answered(&lines).peer.dial.expect("where to");
+    assert_eq!((dial.host.as_str(), dial.port), ("192.0.2.1", 9999));
+    // A name in the c= line says nothing against the path.
+    let named = ["c=IN IP4 host.example", lines[1], lines[2]];
+    let dial = accepted(&named).peer.dial.expect("where to");
+    assert_eq!((dial.host.as_str(), dial.port), ("192.0.2.1", 9999));
+}
+
+#[test]
 fn u10_with_cema_on_both_sides_the_c_line_is_where_to_connect() {
     let lines = [
         "c=IN IP4 203.0.113.77",
