@@ -5,6 +5,7 @@ mod harness;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::agent::{Agent, Transport, unique};
@@ -13,6 +14,7 @@ use harness::host::Host;
 use harness::participant::{Participant, client_path, invite};
 use harness::plan::Plan;
 use harness::proxy::{Proxy, wait_until};
+use harness::torrent::Torrent;
 use harness::{PATIENCE, on_every_host, sipp};
 use msrp_conference::wire::sip::{Message, Response};
 
@@ -235,6 +237,95 @@ fn ten_thousand_joins_at_1000_a_second() {
         sipp::run("join", proxy.sip, 10_000, 1_000);
         nothing_left(&proxy, memory);
         assert_eq!(proxy.statistic("joins"), 11_000);
+        proxy.stop();
+    });
+}
+
+/// KiB of memory of a process at its most since the last time this was asked.
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
+    std::fs::write(format!("/proc/{process}/clear_refs"), "5").expect("the peak is set back");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let size = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    size.expect("VmHWM")
+}
+
+#[test]
+fn g26_200_megabytes_go_through_a_room_of_10_in_flat_memory() {
+    const OCTETS: usize = 200 << 20;
+    alone(|host| {
+        let plan = Plan::new(host).parameter("max_message_size", 1 << 30);
+        let proxy = plan.start();
+        let mut alice = Torrent::join(&proxy, "alice", "lobby");
+        let receivers: Vec<_> = (0..9)
+            .map(|number| {
+                let mut torrent = Torrent::join(&proxy, &format!("user{number}"), "lobby");
+                thread::spawn(move || {
+                    torrent.until(|it| {
+                        it.messages
+                            .iter()
+                            .any(|it| it.octets > OCTETS as u64 && it.whole)
+                    });
+                    torrent
+                })
+            })
+            .collect();
+        let process = proxy.conference_process();
+        peak(process);
+        let before = peak(process);
+        let sent = alice.say(OCTETS);
+        for receiver in receivers {
+            let torrent = receiver.join().expect("a receiver");
+            let got = &torrent.messages[0];
+            assert_eq!((got.octets, got.sum), (sent.octets, sent.sum));
+        }
+        let grown = peak(process).saturating_sub(before);
+        assert!(grown < 48 * 1024, "{grown} KiB more");
+        proxy.stop();
+    });
+}
+
+#[test]
+fn c21_small_messages_pass_a_large_one_at_once() {
+    const OCTETS: usize = 50 << 20;
+    const SMALL: usize = 20;
+    alone(|host| {
+        let plan = Plan::new(host).parameter("max_message_size", 1 << 30);
+        let proxy = plan.start();
+        let mut alice = Torrent::join(&proxy, "alice", "lobby");
+        let mut carol = Torrent::join(&proxy, "carol", "lobby");
+        let mut bob = Torrent::join(&proxy, "bob", "lobby");
+        let mut says = carol.writer();
+        let takes = thread::spawn(move || {
+            carol.until(|it| {
+                it.messages
+                    .iter()
+                    .any(|it| it.octets > OCTETS as u64 && it.whole)
+            });
+        });
+        // Who closes with something unread cuts off what he said last.
+        let sends = thread::spawn(move || (alice.say(OCTETS), alice));
+        bob.until(|it| !it.messages.is_empty());
+        let mut worst = Duration::ZERO;
+        for number in 1..=SMALL {
+            let said = Instant::now();
+            says.say(10);
+            bob.until(|it| {
+                it.messages
+                    .iter()
+                    .filter(|it| it.whole && it.octets < 1000)
+                    .count()
+                    == number
+            });
+            worst = worst.max(said.elapsed());
+            assert!(!bob.messages[0].whole, "the large one is still under way");
+        }
+        assert!(worst < Duration::from_secs(1), "{worst:?}");
+        bob.until(|it| it.messages[0].whole);
+        let (sent, _alice) = sends.join().expect("the sender");
+        let got = &bob.messages[0];
+        assert_eq!((got.octets, got.sum), (sent.octets, sent.sum));
+        takes.join().expect("the other receiver");
         proxy.stop();
     });
 }

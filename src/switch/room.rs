@@ -13,6 +13,9 @@ use crate::time::Moment;
 /// How many of the last messages of a room are known again when they come a second time: what
 /// a client may have had on the way when its connection broke.
 const REMEMBERED: usize = 128;
+/// How many notifications of anonymous members are remembered: of the last messages of a room
+/// that asks for every kind.
+const NOTIFIED: usize = 256;
 /// How long a nickname is kept for a user who has left.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(600);
 /// How many nicknames of users who have left are kept at most.
@@ -36,6 +39,8 @@ pub(super) struct Room {
     /// Octets appended since the members were last looked at.
     pub(super) fresh_octets: usize,
     pub(super) nicknames: HashMap<UserUri, Nickname>,
+    /// What the last notifications of the anonymous said.
+    notified: VecDeque<u64>,
     /// Fingerprints of the last messages, and where they came.
     seen: VecDeque<(u64, ConnectionId)>,
 }
@@ -73,6 +78,7 @@ impl Room {
             counting: false,
             fresh_octets: 0,
             nicknames: HashMap::new(),
+            notified: VecDeque::new(),
             seen: VecDeque::new(),
         }
     }
@@ -129,6 +135,18 @@ impl Room {
             }
             _ => false,
         }
+    }
+
+    /// Whether somebody anonymous has said this before; takes note of it.
+    pub(super) fn is_notified(&mut self, gist: u64) -> bool {
+        if self.notified.contains(&gist) {
+            return true;
+        }
+        if self.notified.len() >= NOTIFIED {
+            self.notified.pop_front();
+        }
+        self.notified.push_back(gist);
+        false
     }
 
     /// Takes note of a message that has come whole.

@@ -33,6 +33,8 @@ pub(super) struct Addressed {
     pub(super) content: usize,
     /// The content can be shown to who reads plain text.
     pub(super) is_text: bool,
+    /// The member it is for, as its URI is compared; none: everybody.
+    pub(super) to: Option<String>,
     /// CPIM From and To of a private message, for its report (G44).
     pub(super) addresses: Option<Vec<u8>>,
 }
@@ -317,6 +319,11 @@ impl Switch {
             let media = body.get(addressed.wrapped_type.clone());
             if session.is_anonymous() && media.is_some_and(is_notification) {
                 imdn::conceal(&mut body);
+                // Who, and how many of them, the sender is not to learn.
+                let gist = imdn::gist(addressed.to.as_deref().unwrap_or_default(), &body);
+                if gist.is_some_and(|gist| room.is_notified(gist)) {
+                    return Ok(addressed.addresses);
+                }
             }
             let text = self.text_of(key, room_key, &addressed, &body);
             let body = Bytes::from(body);
@@ -381,6 +388,7 @@ impl Switch {
             wrapped_type: range_of(octets, message.content_type),
             content: message.content,
             is_text: plain::is_text(&message),
+            to: (!to_room).then(|| canonical(to.uri)),
             addresses: (report && !to_room).then(|| addresses(&message)),
         })
     }

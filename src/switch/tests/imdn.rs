@@ -65,3 +65,45 @@ fn p13_who_is_anonymous_is_not_named_by_his_notification() {
     assert!(!got[0].text().contains("secret"));
     assert_eq!(got[0].text().len(), body.len());
 }
+
+#[test]
+fn p13_of_the_anonymous_one_notification_of_a_kind_is_told() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let bob = stage.join("bob");
+    let hidden = [1, 2, 3].map(|number| {
+        let name = format!("hidden{number}");
+        let mut facts = admission(LOBBY, &name);
+        facts.user = UserUri::new(format!("sip:anonymous{number}@anonymous.invalid"));
+        facts.uris = vec![facts.user.clone()];
+        (stage.enter(facts), name)
+    });
+    let says = |number: usize, status: &str| {
+        let from = format!("sip:anonymous{number}@anonymous.invalid");
+        let said = format!("<status><{status}/></status></imdn>");
+        let body = notification("x", "sip:alice@example.com");
+        body.replace("sip:x@example.com", &from)
+            .replace("</imdn>", &said)
+    };
+    for status in ["delivered", "displayed"] {
+        for (number, (id, name)) in hidden.iter().enumerate() {
+            let tid = format!("tid{status}{number}");
+            stage.give(*id, send(name, &tid, &[], &says(number + 1, status)));
+            assert_eq!(
+                stage.codes(*id),
+                [200],
+                "nobody is told that it was one of many"
+            );
+        }
+        assert_eq!(stage.got(alice).len(), 1, "{status}");
+    }
+    // Who is not anonymous speaks for himself.
+    let body = notification("bob", "sip:alice@example.com");
+    stage.give(bob, send("bob", "tid12347", &[], &body));
+    assert_eq!(stage.got(alice)[0].text(), body);
+    // Another reader, another notification.
+    let body = says(2, "delivered").replace("sip:alice@", "sip:bob@");
+    stage.raw(bob);
+    stage.give(hidden[1].0, send("hidden2", "tid12348", &[], &body));
+    assert_eq!(stage.got(bob).len(), 1);
+}
