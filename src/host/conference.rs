@@ -16,7 +16,7 @@ use crate::entropy;
 use crate::focus::record::Record;
 use crate::focus::{Focus, Rooms};
 use crate::host::fds::{self, Signals, Waker};
-use crate::host::{logging, start};
+use crate::host::{api, logging, start};
 use crate::log::{Level, Line};
 use crate::net::Pool;
 use crate::parameters::{Settings, SwitchPlace};
@@ -97,6 +97,7 @@ impl<H: Host> Conference<H> {
         let signals = Signals::take_over()?;
         fds::follow_parent();
         bridge.enter();
+        api::enter();
         let waker = Waker::new()?;
         let (notices_in, notices) = unbounded();
         let (lines_in, lines) = unbounded();
@@ -197,7 +198,21 @@ impl<H: Host> Conference<H> {
             }
         }
         self.service.turn(self.clock.now(), &mut self.host);
+        self.carry_out_orders();
         self.write_lines();
+    }
+
+    /// What callbacks of other modules have ordered.
+    fn carry_out_orders(&mut self) {
+        for request in api::ordered() {
+            let now = self.clock.now();
+            // Who ordered it has been told all that it will be.
+            if let Err(fault) = self.service.operate(now, &request, &mut self.host) {
+                logging::warning_in_a_flood(format_args!("ordered by another module: {fault}"));
+            }
+            // What came of it may have made them order more.
+            self.waker.wake();
+        }
     }
 
     fn write_lines(&mut self) {

@@ -5,6 +5,7 @@
 //! host's layout. In a process that is no host (a test, `msrp-chat`) it does nothing.
 //! `opensips` and `kamailio` have the same files, so that a diff teaches the difference.
 
+pub mod api;
 mod conference;
 mod fds;
 mod guard;

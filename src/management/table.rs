@@ -339,7 +339,7 @@ const HEAD: &str = "# Management\n\n\
 This page is written from the table in `src/management/table.rs`: \
 `UPDATE_DOCS=1 cargo test management`.\n\n\
 The same commands are there in both proxies. In OpenSIPS they are MI commands, \
-`msrp_conference:list` and so on (4.0 also knows them as `msrp_conference_list`), over whatever \
+`msrp_conference:list` and so on (4.0 also takes `msrp_conference_list`), over whatever \
 MI interface is loaded; in Kamailio RPC commands, `msrp_conference.list`, over kamcmd and \
 JSON-RPC. Parameters stand by position, in OpenSIPS also by name; each may be a string or a \
 number.\n\n\

@@ -347,3 +347,40 @@ fn a_conference_process_that_hangs_is_an_error_in_time_and_leaks_nothing() {
         proxy.stop();
     });
 }
+
+#[test]
+fn what_management_made_and_changed_is_there_after_a_restart() {
+    on_every_host(|host| {
+        let state = std::env::current_exe().expect("own path");
+        let state = state.with_file_name(format!("state-{}", crate::harness::agent::unique()));
+        fs::create_dir_all(&state).expect("a folder");
+        let plan = Plan::new(host).parameter("adhoc", "no").state_in(&state);
+        let proxy = plan.clone().start();
+        let team = "sip:team@127.0.0.1";
+        order(&proxy, "create", &["sip:team@127.0.0.1;max=3"]);
+        order(&proxy, "ban", &[team, "sip:mallory@127.0.0.1"]);
+        order(&proxy, "role", &[team, "sip:dave@127.0.0.1", "moderator"]);
+        order(&proxy, "lock", &[team]);
+        let made = listed(&proxy, team).expect("the room")["created"].clone();
+        order(&proxy, "create", &["sip:gone@127.0.0.1"]);
+        order(&proxy, "end", &["sip:gone@127.0.0.1"]);
+        proxy.stop();
+        let proxy = plan.start();
+        let room = listed(&proxy, team).expect("the room is kept");
+        assert_eq!(room["created"], made);
+        assert!(listed(&proxy, "sip:gone@127.0.0.1").is_none());
+        let shown = order(&proxy, "show", &[team]);
+        assert_eq!((&shown["locked"], &shown["max"]), (&json!(true), &json!(3)));
+        let join = |user: &str| {
+            let agent = crate::harness::agent::Agent::new(user, proxy.sip, Transport::Udp);
+            agent
+                .exchange(&invite(&agent, &proxy.room("team"), &client_path()))
+                .code
+        };
+        assert_eq!(join("mallory"), 403);
+        assert_eq!(join("alice"), 480);
+        let _dave = Participant::join(&proxy, "dave", Transport::Udp, "team");
+        proxy.stop();
+        let _ = fs::remove_dir_all(state);
+    });
+}

@@ -183,3 +183,44 @@ fn a_flood_of_messages_does_not_hold_up_calls_of_whoever_listens() {
         proxy.stop();
     });
 }
+
+#[test]
+fn a_script_in_another_language_is_called_back() {
+    const SCRIPT: &str = r#"
+function ksr_request_route() { KSR.msrp_conference.handle(); }
+function ksr_msrp_conference_event(name) {
+    KSR.warn("CALLED " + name + " " + KSR.pv.get("$msrp_conference(event)") + " "
+        + KSR.pv.get("$msrp_conference(event_room)") + "\n");
+}
+"#;
+    on_every_host(|host| {
+        let modules = host.modules.clone();
+        let modules = modules.unwrap_or("/usr/lib/x86_64-linux-gnu/kamailio/modules".into());
+        if host.family != Family::Kamailio || !modules.join("app_jsdt.so").exists() {
+            return;
+        }
+        // Not in a folder called tmp: that is another one for each proxy.
+        let name = format!("kemi-{}.js", crate::harness::agent::unique());
+        let file = std::env::current_exe()
+            .expect("own path")
+            .with_file_name(name);
+        std::fs::write(&file, SCRIPT).expect("the script");
+        let proxy = Plan::new(host)
+            .parameter("event_callback", "ksr_msrp_conference_event")
+            .lines(&format!(
+                "loadmodule \"app_jsdt.so\"\nmodparam(\"app_jsdt\", \"load\", \"{}\")\n\
+                 cfgengine \"jsdt\"\n",
+                file.display()
+            ))
+            .start();
+        let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
+        alice.leave();
+        let called = ["start start", "join join", "leave leave", "end end"];
+        for line in called.map(|it| format!("CALLED msrp-conference:{it} sip:team@127.0.0.1")) {
+            let heard = wait_until(PATIENCE, || proxy.log().contains(&line));
+            assert!(heard, "no {line:?} in {}", proxy.log());
+        }
+        proxy.stop();
+        let _ = std::fs::remove_file(file);
+    });
+}

@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod c_interface;
 mod commands;
 mod events;
 mod interfaces;

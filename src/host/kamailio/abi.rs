@@ -68,6 +68,8 @@ pub const TEXT: c_uint = 1;
 pub const INTEGER: c_uint = 2;
 pub const COUNTED_TEXT: c_uint = 4;
 pub const BY_FUNCTION: c_uint = 1 << 31;
+/// `kamailio_command.parameter_count`: for other modules only.
+pub const NOT_IN_SCRIPTS: c_int = -1;
 /// `kamailio_command.routes`: the request route.
 pub const REQUEST_ROUTE: c_uint = 1;
 /// `kamailio_kemi`: nothing, an integer, counted text.

@@ -15,7 +15,7 @@ use super::{
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
 use crate::host::release::{self, Known, Release};
-use crate::host::{module_flags, module_version, start, symbols};
+use crate::host::{api, module_flags, module_version, start, symbols};
 
 /// Set once, right after the module was loaded: the functions the host's fixups need before
 /// `init`.
@@ -99,7 +99,18 @@ fn commands() -> *mut c_void {
         fixup: fix_argument as *mut c_void,
         ..command
     };
-    let table = [command, with_options, kamailio_command::default()];
+    let interface = kamailio_command {
+        name: c"load_msrp_conference".as_ptr(),
+        function: api::load as *mut c_void,
+        parameter_count: abi::NOT_IN_SCRIPTS,
+        ..kamailio_command::default()
+    };
+    let table = [
+        command,
+        with_options,
+        interface,
+        kamailio_command::default(),
+    ];
     ptr::from_mut(Box::leak(Box::new(table))).cast()
 }
 
@@ -195,7 +206,13 @@ unsafe extern "C" fn init() -> c_int {
                 env!("CARGO_PKG_VERSION"),
                 logging::core_text(c"ver_version")
             ));
-            if MODULE.set(module).is_ok() { 0 } else { -1 }
+            if MODULE.set(module).is_err() {
+                return -1;
+            }
+            if let Some(module) = MODULE.get() {
+                api::use_bridge(&module.bridge);
+            }
+            0
         }
         None => -1,
     })

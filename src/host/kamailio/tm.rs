@@ -15,7 +15,7 @@ use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
-use crate::host::{logging as log, text};
+use crate::host::{api, logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
@@ -465,11 +465,12 @@ impl Host for Kamailio {
     }
 
     fn listens(&mut self) -> bool {
-        self.listeners.listen_for_messages()
+        api::listens_for_messages() || self.listeners.listen_for_messages()
     }
 
     fn event(&mut self, event: &Event) {
         debug_assert!(log::on_main_thread());
+        api::tell(event);
         // SAFETY: as above; the service tells events between host calls.
         unsafe { self.listeners.tell(event) };
     }

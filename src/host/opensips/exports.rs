@@ -16,7 +16,7 @@ use super::{
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
 use crate::host::release::{self, Known, Release};
-use crate::host::{PROCESS_NAME, start, symbols};
+use crate::host::{PROCESS_NAME, api, start, symbols};
 
 /// Whether the process is OpenSIPS: its built-in transports are modules of this format.
 pub(in crate::host) fn is_host() -> bool {
@@ -83,7 +83,12 @@ fn commands() -> *mut c_void {
         flags: abi::OPTIONAL_TEXT,
         ..opensips_command_parameter::default()
     };
-    forever([command, opensips_command::default()])
+    let interface = opensips_command {
+        name: c"load_msrp_conference".as_ptr(),
+        function: api::load as *mut c_void,
+        ..opensips_command::default()
+    };
+    forever([command, interface, opensips_command::default()])
 }
 
 fn processes() -> *mut c_void {
@@ -155,7 +160,13 @@ unsafe extern "C" fn init() -> c_int {
                 env!("CARGO_PKG_VERSION"),
                 logging::build_text(&running_build())
             ));
-            if MODULE.set(module).is_ok() { 0 } else { -1 }
+            if MODULE.set(module).is_err() {
+                return -1;
+            }
+            if let Some(module) = MODULE.get() {
+                api::use_bridge(&module.bridge);
+            }
+            0
         }
         None => -1,
     })

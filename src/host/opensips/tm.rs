@@ -13,7 +13,7 @@ use super::{MODULE, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
-use crate::host::{logging as log, text};
+use crate::host::{api, logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
@@ -391,11 +391,13 @@ impl Host for OpenSips {
 
     fn listens(&mut self) -> bool {
         // SAFETY: as above.
-        unsafe { self.events.listen_for_messages() }
+        let subscribed = unsafe { self.events.listen_for_messages() };
+        api::listens_for_messages() || subscribed
     }
 
     fn event(&mut self, event: &Event) {
         debug_assert!(log::on_main_thread());
+        api::tell(event);
         // SAFETY: as above; the service tells events between host calls.
         unsafe { self.events.tell(event) };
     }

@@ -1,0 +1,121 @@
+//! The C interface: its header, and a module in C that uses it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use cbindgen::{Builder, Config, DocumentationStyle, ExportConfig, Language, Style};
+
+use crate::harness::PATIENCE;
+use crate::harness::agent::Transport;
+use crate::harness::host::Family;
+use crate::harness::on_every_host;
+use crate::harness::participant::Participant;
+use crate::harness::plan::{Plan, root};
+use crate::harness::proxy::wait_until;
+
+/// What cbindgen makes of the interface's source.
+fn header() -> String {
+    let config = Config {
+        language: Language::C,
+        header: Some(
+            "/*\n * The C interface of msrp_conference for other modules of the same proxy.\n \
+             * Written by cbindgen from src/host/api.rs: UPDATE_HEADER=1 cargo test --test management header\n */"
+                .to_owned(),
+        ),
+        include_guard: Some("MSRP_CONFERENCE_H".to_owned()),
+        sys_includes: vec!["stddef.h".to_owned(), "stdint.h".to_owned()],
+        no_includes: true,
+        cpp_compat: true,
+        style: Style::Tag,
+        usize_is_size_t: true,
+        documentation_style: DocumentationStyle::C,
+        export: ExportConfig {
+            include: [
+                "msrp_conference_room",
+                "msrp_conference_event",
+                "msrp_conference_told",
+                "msrp_conference_api",
+                "load_msrp_conference_f",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            ..ExportConfig::default()
+        },
+        ..Config::default()
+    };
+    let bindings = Builder::new()
+        .with_config(config)
+        .with_src(root().join("src/host/api.rs"))
+        .generate()
+        .expect("cbindgen");
+    let mut text = Vec::new();
+    bindings.write(&mut text);
+    String::from_utf8(text).expect("UTF-8")
+}
+
+#[test]
+fn the_header_is_what_the_source_says() {
+    let path = root().join("include/msrp_conference.h");
+    let header = header();
+    if std::env::var_os("UPDATE_HEADER").is_some() {
+        fs::write(&path, &header).expect("include is writable");
+    }
+    let kept = fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        kept, header,
+        "run UPDATE_HEADER=1 cargo test --test management header"
+    );
+}
+
+/// Compiles the example; false where there is no C compiler.
+fn compiled(into: &Path) -> bool {
+    let root = root();
+    let compiler = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Werror", "-Wl,-Bsymbolic"])
+        .arg("-I")
+        .arg(root.join("include"))
+        .arg("-o")
+        .arg(into)
+        .arg(root.join("openser-module/greeter.c"))
+        .output();
+    let Ok(output) = compiler else {
+        eprintln!("no C compiler here: the example module is not tried");
+        return false;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    true
+}
+
+#[test]
+fn a_module_in_c_binds_is_told_and_orders() {
+    on_every_host(|host| {
+        let name = format!("greeter-{}.so", crate::harness::agent::unique());
+        // Not in a folder called tmp: that is another one for each proxy.
+        let program = std::env::current_exe().expect("own path");
+        let file = program.with_file_name(name);
+        if host.family != Family::Kamailio || !compiled(&file) {
+            return;
+        }
+        let proxy = Plan::new(host)
+            .lines(&format!("loadmodule \"{}\"\n", file.display()))
+            .script(
+                "if (is_method(\"OPTIONS\") && $rU == \"try\") {\n\
+                 $var(tried) = greeter_try();\n\
+                 sl_send_reply(\"200\", \"Tried $var(tried)\");\nexit;\n}",
+            )
+            .start();
+        let alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
+        let heard = alice.hear().body.expect("a body");
+        assert!(heard.ends_with(b"Welcome, sip:alice@127.0.0.1!"));
+        let options = alice.agent.draft("OPTIONS", &proxy.room("try"));
+        assert_eq!(alice.agent.exchange(&options).reason, "Tried 1");
+        let _bob = Participant::join(&proxy, "bob", Transport::Tcp, "lobby");
+        let told = alice.hear().body.expect("a body");
+        assert!(told.ends_with(b"Welcome, sip:bob@127.0.0.1!"));
+        assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 2));
+        proxy.stop();
+        let _ = fs::remove_file(file);
+    });
+}
