@@ -246,9 +246,10 @@ unsafe extern "C" fn look_up(room: *const c_char, found: *mut msrp_conference_ro
 }
 
 unsafe extern "C" fn create(room: *const c_char) -> c_int {
-    // SAFETY: the other module passes a C string.
     guard(500, || {
-        order(Command::Create, &[&unsafe { text::of_c(room) }])
+        // SAFETY: the other module passes a C string.
+        let room = unsafe { text::of_c(room) };
+        order(Command::Create, &[&room])
     })
 }
 
