@@ -90,7 +90,7 @@ fn every_metric_drawn_is_exported() {
             Family::OpenSips => &["httpd", "prometheus"],
         };
         if !host.has_modules(needed) {
-            return eprintln!("{}: without {needed:?}", host.name);
+            return;
         }
         let plan = Plan::new(host).example("monitored");
         let port = plan.http;

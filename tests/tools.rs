@@ -102,7 +102,7 @@ fn accounts_are_asked_for() {
             Family::OpenSips => &["auth", "cachedb_local"],
         };
         if !host.has_modules(needed) {
-            return eprintln!("{}: without {needed:?}", host.name);
+            return;
         }
         let proxy = Plan::new(host).example("authenticated").start();
         let room = proxy.room("lobby");

@@ -25,23 +25,6 @@ pub struct Host {
     pub modules: Option<PathBuf>,
 }
 
-impl Host {
-    /// Whether one of its own modules is installed.
-    pub fn has_module(&self, name: &str) -> bool {
-        let compiled_in = || {
-            let folders = [
-                "/usr/lib/x86_64-linux-gnu",
-                "/usr/lib64",
-                "/usr/local/lib64",
-            ];
-            let of = |folder: &&str| Path::new(folder).join(self.family.as_str()).join("modules");
-            folders.iter().map(of).find(|it| it.is_dir())
-        };
-        let folder = self.modules.clone().or_else(compiled_in);
-        folder.is_some_and(|folder| folder.join(format!("{name}.so")).is_file())
-    }
-}
-
 impl Family {
     /// Name of the executable and of the folder in `cfg-examples/`.
     pub fn as_str(self) -> &'static str {
@@ -95,13 +78,27 @@ impl Family {
 }
 
 impl Host {
-    /// Whether it has these modules of its own.
+    /// Whether these modules of its own are installed; says so when not.
     pub fn has_modules(&self, names: &[&str]) -> bool {
-        let usual = format!("/usr/lib/x86_64-linux-gnu/{}/modules", self.family.as_str());
-        let folder = self.modules.clone().unwrap_or_else(|| usual.into());
-        names
-            .iter()
-            .all(|name| folder.join(format!("{name}.so")).is_file())
+        let lacking: Vec<_> = names.iter().filter(|name| !self.has_module(name)).collect();
+        if !lacking.is_empty() {
+            eprintln!("{} has no {lacking:?}: not tried there", self.name);
+        }
+        lacking.is_empty()
+    }
+
+    fn has_module(&self, name: &str) -> bool {
+        let compiled_in = || {
+            let folders = [
+                "/usr/lib/x86_64-linux-gnu",
+                "/usr/lib64",
+                "/usr/local/lib64",
+            ];
+            let of = |folder: &&str| Path::new(folder).join(self.family.as_str()).join("modules");
+            folders.iter().map(of).find(|it| it.is_dir())
+        };
+        let folder = self.modules.clone().or_else(compiled_in);
+        folder.is_some_and(|folder| folder.join(format!("{name}.so")).is_file())
     }
 }
 

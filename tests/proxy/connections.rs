@@ -121,7 +121,7 @@ fn a_browser_is_reached_over_its_websocket_in_tls() {
             return;
         }
         let secure = with_tls(host, &folder, &authority);
-        let Some((plan, address)) = secure.filter(|_| host.has_module("websocket")) else {
+        let Some((plan, address)) = secure.filter(|_| host.has_modules(&["websocket"])) else {
             return;
         };
         let proxy = plan.settings(KAMAILIO_WEBSOCKET).start();
@@ -143,13 +143,13 @@ event_route[xhttp:request] {
 fn with_websocket(host: &Host) -> Option<(Plan, Option<SocketAddr>)> {
     match host.family {
         Family::Kamailio => {
-            assert!(host.has_module("websocket"), "run `.ci/deps`");
+            assert!(host.has_modules(&["websocket"]), "run `.ci/deps`");
             Some((plan(host).settings(KAMAILIO_WEBSOCKET), None))
         }
         Family::OpenSips => {
             let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
             let settings = format!("loadmodule \"proto_ws.so\"\nsocket=ws:{address}\n");
-            let can = host.has_module("proto_ws");
+            let can = host.has_modules(&["proto_ws"]);
             can.then(|| (plan(host).settings(&settings), Some(address)))
         }
     }
@@ -162,7 +162,7 @@ fn with_tls(host: &Host, folder: &Folder, authority: &Authority) -> Option<(Plan
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let settings = match host.family {
         Family::Kamailio => {
-            assert!(host.has_module("tls"), "run `.ci/deps`");
+            assert!(host.has_modules(&["tls"]), "run `.ci/deps`");
             format!(
                 "enable_tls=yes\nlisten=tls:{address}\nloadmodule \"tls.so\"\n\
                  modparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\n\
@@ -170,7 +170,7 @@ fn with_tls(host: &Host, folder: &Folder, authority: &Authority) -> Option<(Plan
                  modparam(\"tls\", \"private_key\", \"{key}\")\n"
             )
         }
-        Family::OpenSips if host.has_module("proto_tls") => format!(
+        Family::OpenSips if host.has_modules(&["proto_tls", "tls_mgm", "tls_openssl"]) => format!(
             "loadmodule \"tls_openssl.so\"\nloadmodule \"tls_mgm.so\"\n\
              loadmodule \"proto_tls.so\"\nsocket=tls:{address}\n\
              modparam(\"tls_mgm\", \"server_domain\", \"d\")\n\
