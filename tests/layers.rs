@@ -111,10 +111,13 @@ fn unsafe_stands_in_the_host_layer_only() {
     assert!(broken.is_empty(), "unsafe in {broken:?}");
 }
 
+/// What takes time and randomness as arguments.
+const PURE: [&str; 4] = ["wire", "focus", "switch", "management"];
+
 #[test]
 fn the_pure_layers_open_no_socket_and_read_no_clock() {
     forbid(
-        &["wire", "focus", "switch"],
+        &PURE,
         &[
             "tokio",
             "TcpStream",
@@ -132,10 +135,7 @@ fn the_pure_layers_open_no_socket_and_read_no_clock() {
             "crossbeam_channel",
         ],
     );
-    forbid(
-        &["wire", "focus", "switch"],
-        &["std::fs", "std::process", "std::env"],
-    );
+    forbid(&PURE, &["std::fs", "std::process", "std::env"]);
 }
 
 #[test]
@@ -151,6 +151,8 @@ fn wire_depends_on_nothing_above_it() {
             "crate::service",
             "crate::control",
             "crate::store",
+            "crate::remote",
+            "crate::management",
         ],
     );
 }
@@ -193,12 +195,44 @@ fn the_store_knows_records_and_no_more_of_the_focus() {
         ],
     );
     forbid(
-        &["focus", "switch", "wire", "net", "remote", "host", "bridge"],
+        &[
+            "focus",
+            "switch",
+            "wire",
+            "net",
+            "remote",
+            "host",
+            "bridge",
+            "service",
+            "management",
+        ],
         &["rusqlite"],
     );
     forbid(
-        &["focus", "switch", "wire", "net", "remote"],
+        &["focus", "switch", "wire", "net", "remote", "bridge"],
         &["crate::store"],
+    );
+}
+
+/// It turns arguments into what the focus does, and what the focus says into answers: the two
+/// hosts, and the way between their processes, stand above it.
+#[test]
+fn management_knows_the_focus_and_no_host() {
+    forbid(
+        &["management"],
+        &[
+            "crate::switch",
+            "crate::net",
+            "crate::host",
+            "crate::bridge",
+            "crate::service",
+            "crate::remote",
+            "crate::store",
+        ],
+    );
+    forbid(
+        &["wire", "focus", "switch", "net", "remote", "store"],
+        &["crate::management"],
     );
 }
 
@@ -232,6 +266,8 @@ fn the_link_to_the_switch_knows_only_the_switchs_side() {
             "msrp_conference::host",
             "msrp_conference::bridge",
             "msrp_conference::service",
+            "msrp_conference::store",
+            "msrp_conference::management",
         ],
     );
 }
@@ -244,6 +280,7 @@ fn only_net_runs_tokio() {
             "bridge",
             "service",
             "remote",
+            "store",
             "control",
             "parameters",
             "statistics",
@@ -263,6 +300,9 @@ fn the_chat_client_shares_the_formats_only() {
         "msrp_conference::bridge",
         "msrp_conference::service",
         "msrp_conference::control",
+        "msrp_conference::remote",
+        "msrp_conference::store",
+        "msrp_conference::management",
     ];
     forbid(&["bin/msrp-chat"], &above);
 }
