@@ -1,5 +1,7 @@
 //! Real proxies with the switch outside them.
 
+use msrp_conference::wire::sip::Message;
+
 use crate::harness::agent::Transport;
 use crate::harness::participant::Participant;
 use crate::harness::plan::{Plan, free_port};
@@ -151,6 +153,87 @@ fn flow4_rosters_and_dialogs_live_through_crashes_too() {
         watcher.sees(&["eve"]);
         proxy.stop();
     });
+}
+
+/// As an upgrade does it: SIGTERM, and a new one.
+#[test]
+fn flow4_a_stop_in_order_ends_nobody() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let program = Program::start(&folder, &[]);
+        let plan = plan(host, &folder, program.msrp.port())
+            .state_in(&folder.0)
+            .parameter("notify_interval_ms", 100)
+            .parameter("rejoin_grace", 1);
+        let proxy = start(plan.clone());
+        let mut alice = Participant::join_and_subscribe(&proxy, "alice", Transport::Udp, "lobby");
+        let mut bob = join(&proxy, "bob");
+        let carol = join(&proxy, "carol");
+        alice.sees(&["alice", "bob", "carol"]);
+        let before = version(&alice);
+        proxy.stop();
+        let words = alice.say("nobody drives");
+        bob.hears(&words);
+        carol.hears(&words);
+        let words = bob.say("nor now");
+        alice.hears(&words);
+        carol.link.close();
+        let proxy = start(plan);
+        // No count is lost, as it may be in a crash.
+        next_document(&mut alice);
+        assert_eq!(version(&alice), before + 1);
+        alice.sees(&["alice", "bob"]);
+        assert!(carol.agent.request("BYE", PATIENCE).is_some());
+        let judge = Participant::join_and_subscribe(&proxy, "judge", Transport::Udp, "lobby");
+        let roster = &judge.subscription.as_ref().expect("his").roster;
+        assert_eq!(roster.connected().len(), 3, "{:?}", roster.connected());
+        let words = alice.say("who are you?");
+        bob.hears(&words);
+        judge.hears(&words);
+        for one in [&alice, &bob] {
+            assert_eq!(asked(one, &["BYE", "INVITE"]), 0, "{}", one.agent.user);
+        }
+        // Dialogs go on.
+        bob.leave();
+        alice.sees(&["alice", "judge"]);
+        alice.leave();
+        proxy.stop();
+    });
+}
+
+/// Nobody would know their dialogs afterwards.
+#[test]
+fn without_a_database_a_stop_in_order_ends_everybody() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let program = Program::start(&folder, &[]);
+        let plan = plan(host, &folder, program.msrp.port()).parameter("db_path", "");
+        let proxy = start(plan.clone());
+        let all = ["alice", "bob"].map(|user| join(&proxy, user));
+        proxy.stop();
+        for one in &all {
+            assert!(one.agent.request("BYE", PATIENCE).is_some());
+            assert!(one.link.is_closed(PATIENCE), "{} stays", one.agent.user);
+        }
+        let proxy = start(plan);
+        let judge = Participant::join_and_subscribe(&proxy, "judge", Transport::Udp, "lobby");
+        let roster = &judge.subscription.as_ref().expect("his").roster;
+        assert_eq!(roster.users().len(), 1, "{:?}", roster.users());
+        proxy.stop();
+    });
+}
+
+/// How many requests with one of these methods wait in its inbox.
+fn asked(one: &Participant, methods: &[&str]) -> usize {
+    one.agent.inbox.count(|it| {
+        matches!(&it.message, Message::Request(request)
+            if methods.contains(&request.method.as_str()))
+    })
+}
+
+fn version(watcher: &Participant) -> u32 {
+    let subscription = watcher.subscription.as_ref().expect("a subscription");
+    subscription.roster.version().expect("a document")
 }
 
 /// Hears these words, after whatever others said before.
