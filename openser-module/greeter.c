@@ -1,11 +1,12 @@
 /*
- * An example of a module that binds to msrp_conference, for Kamailio: it greets whoever joins a
- * room, and its script function tries the rest of the interface. Compiled against nothing but
- * our own headers:
+ * An example of a module that binds to msrp_conference, for both proxies: it greets whoever
+ * joins a room, and its script function tries the rest of the interface. Compiled against
+ * nothing but our own headers:
  *
  *   cc -shared -fPIC -Wl,-Bsymbolic -Iinclude -o greeter.so openser-module/greeter.c
  *
- * An ordinary module would include its host's headers instead of the first hundred lines.
+ * An ordinary module is for one proxy and includes its headers: then what is below the line
+ * is its ordinary table of exports.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,10 +15,7 @@
 
 #include "kamailio.h"
 #include "msrp_conference.h"
-
-/* Kamailio's loader compares both with its own; any loaded module has them. */
-char *module_version;
-char *module_flags;
+#include "opensips.h"
 
 static struct msrp_conference_api conference;
 
@@ -31,15 +29,13 @@ static void told(const struct msrp_conference_event *event, void *argument)
     conference.say(event->room, text);
 }
 
+static void *find(const char *name);
+
 static int init(void)
 {
     load_msrp_conference_f load;
-    void *(*find_export)(const char *, int, int);
 
-    *(void **)&find_export = dlsym(RTLD_DEFAULT, "find_export");
-    if (!find_export)
-        return -1;
-    *(void **)&load = find_export("load_msrp_conference", -1, 0);
+    *(void **)&load = find("load_msrp_conference");
     conference.size = sizeof(conference);
     if (!load || load(&conference) != 0)
         return -1;
@@ -69,12 +65,50 @@ static int greeter_try(void *message, char *unused, char *unused_too)
     return 1;
 }
 
-static struct kamailio_command commands[2];
+/* ------------------------------------------------------------------------------------------ */
 
-struct kamailio_exports exports;
+/* Kamailio's loader compares both with its own; any loaded module has them. */
+char *module_version;
+char *module_flags;
 
-__attribute__((constructor)) static void fill(void)
+union {
+    struct kamailio_exports kamailio;
+    struct opensips_exports opensips;
+} exports;
+
+/* A table of OpenSIPS' own, with the strings its loader compares; NULL in Kamailio. */
+static const struct opensips_exports *opensips;
+
+static void *find(const char *name)
 {
+    void *(*in_kamailio)(const char *, int, int);
+    void *(*in_opensips)(const char *, int);
+    void *function = dlsym(RTLD_DEFAULT, "find_export");
+
+    *(void **)&in_kamailio = function;
+    *(void **)&in_opensips = function;
+    if (!function)
+        return NULL;
+    return opensips ? in_opensips(name, 0) : in_kamailio(name, -1, 0);
+}
+
+static void fill_for_opensips(void)
+{
+    static struct opensips_command commands[2];
+
+    commands[0].name = "greeter_try";
+    commands[0].function = (void *)greeter_try;
+    commands[0].routes = 1;
+    exports.opensips.name = "greeter";
+    exports.opensips.kind = 1;
+    exports.opensips.build = opensips->build;
+    exports.opensips.commands = commands;
+    exports.opensips.init = (void *)init;
+}
+
+static void fill_for_kamailio(void)
+{
+    static struct kamailio_command commands[2];
     struct kamailio_module_prefix *(*loaded)(void);
     struct kamailio_module_prefix *first;
     char **text;
@@ -89,7 +123,15 @@ __attribute__((constructor)) static void fill(void)
     commands[0].name = "greeter_try";
     commands[0].function = (void *)greeter_try;
     commands[0].routes = 1;
-    exports.name = "greeter";
-    exports.commands = commands;
-    exports.init = (void *)init;
+    exports.kamailio.name = "greeter";
+    exports.kamailio.commands = commands;
+    exports.kamailio.init = (void *)init;
+}
+
+__attribute__((constructor)) static void fill(void)
+{
+    if ((opensips = dlsym(RTLD_DEFAULT, "proto_udp_exports")))
+        fill_for_opensips();
+    else
+        fill_for_kamailio();
 }
