@@ -81,7 +81,7 @@ impl Rig {
         loop {
             match self.notices.recv_timeout(PATIENCE).expect("a notice") {
                 Notice::Admitted { .. } => break,
-                Notice::Bound { .. } => {}
+                Notice::Bound { .. } | Notice::Counted { .. } => {}
                 other => panic!("unexpected {other:?}"),
             }
         }

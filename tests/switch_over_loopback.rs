@@ -49,8 +49,14 @@ impl Rig {
         assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
     }
 
+    /// The next notice that is not about how much was said: those come when they come.
     fn notice(&self) -> Notice {
-        self.notices.recv_timeout(PATIENCE).expect("a notice")
+        loop {
+            let notice = self.notices.recv_timeout(PATIENCE).expect("a notice");
+            if !matches!(notice, Notice::Counted { .. }) {
+                return notice;
+            }
+        }
     }
 
     /// Admits and binds over a connection of its own.

@@ -153,8 +153,14 @@ impl Focus {
         self.link.as_ref().expect("not stopped").totals()
     }
 
+    /// The next notice that is not about how much was said: those come when they come.
     pub(crate) fn notice(&self) -> Notice {
-        self.notices.recv_timeout(PATIENCE).expect("a notice")
+        loop {
+            let notice = self.notices.recv_timeout(PATIENCE).expect("a notice");
+            if !matches!(notice, Notice::Counted { .. }) {
+                return notice;
+            }
+        }
     }
 
     pub(crate) fn logs(&self, text: &str) {
