@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use msrp_conference::control::{Notice, Standing};
 
@@ -79,7 +80,9 @@ impl Program {
 
     pub(crate) fn logs(&self, text: &str) {
         let line = self.log.take(PATIENCE, |line| line.contains(text));
-        assert!(line.is_some(), "no line with {text:?}");
+        let said = || self.log.take(Duration::ZERO, |_| true);
+        let others: Vec<_> = std::iter::from_fn(said).collect();
+        assert!(line.is_some(), "no line with {text:?} in {others:#?}");
     }
 
     fn status_of(&self, field: &str) -> String {
