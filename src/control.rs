@@ -228,6 +228,20 @@ impl SwitchRun {
 /// (a session and its nickname are well below a kilobyte).
 pub const RECONCILE_SESSIONS: usize = 256;
 
+/// How long a nickname is kept for a user who has left (RFC 7701 §7.1).
+pub const QUARANTINE: Duration = Duration::from_secs(600);
+
+/// A nickname that is kept for a user who is not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldNickname {
+    /// Whose.
+    pub user: UserUri,
+    /// As the user wrote it.
+    pub nickname: String,
+    /// How much longer.
+    pub left: Duration,
+}
+
 /// How a session the focus believes in stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
@@ -306,6 +320,14 @@ pub enum Order {
     /// Whether every message is told by `Said` from now on; no until ordered, and again
     /// after `Connected`. No answer.
     Listen(bool),
+    /// Nobody else gets these nicknames of the room, unless they are somebody's by now: they
+    /// were held for their users by another run of the switch. No answer.
+    Hold {
+        /// The room.
+        room: RoomUri,
+        /// The nicknames, [`RECONCILE_SESSIONS`] at most.
+        nicknames: Vec<HeldNickname>,
+    },
 }
 
 impl Order {
@@ -325,6 +347,16 @@ impl Order {
         chunks.into_iter().enumerate().map(order).collect()
     }
 
+    /// The `Hold` orders for a room's nicknames; none if there are none.
+    pub fn hold(room: &RoomUri, nicknames: &[HeldNickname]) -> Vec<Order> {
+        let chunks = nicknames.chunks(RECONCILE_SESSIONS);
+        let order = |chunk: &[HeldNickname]| Order::Hold {
+            room: room.clone(),
+            nicknames: chunk.to_vec(),
+        };
+        chunks.map(order).collect()
+    }
+
     /// The room the order is about; `None` for those about all.
     pub fn room(&self) -> Option<&RoomUri> {
         match self {
@@ -332,6 +364,7 @@ impl Order {
             Order::Expel { room, .. }
             | Order::Close { room }
             | Order::Say { room, .. }
+            | Order::Hold { room, .. }
             | Order::Reconcile { room, .. } => Some(room),
             Order::Listen(_) => None,
         }

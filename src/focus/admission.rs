@@ -129,9 +129,15 @@ impl Focus {
                 room,
                 user,
                 nickname,
-            } => self.nickname(now, &room, &user, nickname),
+            } => {
+                // Whatever he has now, the switch holds what was his before no more.
+                self.held_nicknames.remove(&room, &user);
+                self.nickname(now, &room, &user, nickname);
+            }
             Notice::Connected { run } => {
-                self.run = Some(run);
+                if self.run.replace(run) != Some(run) {
+                    self.hand_over_nicknames(now, run);
+                }
                 self.present_sessions();
             }
             Notice::Disconnected => {}

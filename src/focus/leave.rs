@@ -5,8 +5,9 @@ use super::entrance::RETRY_AFTER;
 use super::refusal::Refusal;
 use super::subscription::{Due, Termination};
 use super::timers::Timer;
+use super::view::shown_uri;
 use super::{Event, Focus, Lifetime, Purpose, TransactionId};
-use crate::control::{LossCause, Order, RoomUri, SessionId};
+use crate::control::{LossCause, Order, RoomUri, SessionId, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -211,6 +212,13 @@ impl Focus {
         let (display, nickname) = (participant.display.clone(), participant.nickname.clone());
         let (role, anonymous) = (participant.role, participant.anonymous);
         conference.drop_if_gone(&endpoint.user);
+        if let Some(nickname) = nickname.clone().filter(|_| !conference.has(&endpoint.user)) {
+            let user = UserUri::new(shown_uri(&endpoint.user, anonymous));
+            self.hold_nickname(now, &endpoint.room, user, nickname);
+        }
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
         conference.check_published(&endpoint.user);
         let watched = !conference.watchers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;

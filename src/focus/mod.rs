@@ -29,6 +29,7 @@ mod entrance;
 mod event;
 mod first_seen;
 mod guests;
+mod held_nicknames;
 mod in_dialog;
 mod invitation;
 mod invitation_answers;
@@ -77,6 +78,7 @@ use answers::Dialled;
 use conference::{Conference, Endpoint, EndpointId};
 use dialog::DialogKey;
 use first_seen::FirstSeen;
+use held_nicknames::HeldNicknames;
 use invitation::InvitationId;
 use policy::Policy;
 use publication::PublicationId;
@@ -199,6 +201,8 @@ pub struct Focus {
     conferences: Tracked<RoomUri, Conference>,
     endpoints: Tracked<EndpointId, Endpoint>,
     subscriptions: Tracked<SubscriptionId, Subscription>,
+    /// Nicknames of users who have left.
+    held_nicknames: HeldNicknames,
     /// The room of every publication.
     publications: HashMap<PublicationId, RoomUri>,
     dialogs: HashMap<DialogKey, Usage>,
@@ -267,6 +271,7 @@ impl Focus {
             conferences: Tracked::default(),
             endpoints: Tracked::default(),
             subscriptions: Tracked::default(),
+            held_nicknames: HeldNicknames::default(),
             publications: HashMap::new(),
             dialogs: HashMap::new(),
             calls: HashMap::new(),
@@ -401,6 +406,7 @@ impl Focus {
             Timer::ForgetDialled(request) => {
                 self.dialled.remove(&request);
             }
+            Timer::HeldNickname => self.free_nicknames(now),
             Timer::Outcome(request) => self.outcome(now, request, 408, None),
         }
     }

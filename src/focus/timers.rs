@@ -39,6 +39,8 @@ pub(super) enum Timer {
     ForgetCancel(TransactionId),
     /// No phone repeats its 2xx to this INVITE of ours any more.
     ForgetDialled(RequestId),
+    /// A nickname held for who has left is free again.
+    HeldNickname,
     /// The host never told how a request of ours ended.
     Outcome(RequestId),
 }

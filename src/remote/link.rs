@@ -460,8 +460,12 @@ impl State {
                 self.amended.remove(&session);
             }
             Order::Close { room } => self.amended.retain(|_, admission| admission.room != room),
-            // An `Admit` is answered; a list is asked for anew by `Connected`.
-            Order::Admit(_) | Order::Reconcile { .. } | Order::Say { .. } | Order::Listen(_) => {}
+            // An `Admit` is answered; lists are asked for anew by `Connected`.
+            Order::Admit(_)
+            | Order::Reconcile { .. }
+            | Order::Hold { .. }
+            | Order::Say { .. }
+            | Order::Listen(_) => {}
         }
     }
 }

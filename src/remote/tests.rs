@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::control::{
-    Admission, Dial, LossCause, Notice, Order, Peer, Refusal, RoomPolicy, RoomUri, SessionId,
-    Setup, Stand, Standing, SwitchRun, UserUri,
+    Admission, Dial, HeldNickname, LossCause, Notice, Order, Peer, Refusal, RoomPolicy, RoomUri,
+    SessionId, Setup, Stand, Standing, SwitchRun, UserUri,
 };
 use crate::net::Totals;
 
@@ -82,6 +82,17 @@ fn to_switch() -> impl Strategy<Value = ToSwitch> {
         admission().prop_map(Order::Amend),
         (room(), session()).prop_map(|(room, session)| Order::Expel { room, session }),
         room().prop_map(|room| Order::Close { room }),
+        (room(), vec((".{0,20}", any::<Duration>()), 0..3)).prop_map(|(room, held)| {
+            let held = held.into_iter().map(|(nickname, left)| HeldNickname {
+                user: UserUri::new(nickname.clone()),
+                nickname,
+                left,
+            });
+            Order::Hold {
+                room,
+                nicknames: held.collect(),
+            }
+        }),
         (room(), vec(session(), 0..5), any::<bool>()).prop_map(|(room, sessions, last)| {
             Order::Reconcile {
                 room,

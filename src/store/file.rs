@@ -13,8 +13,8 @@ use super::rows::{self, Stored};
 use super::schema::{APPLICATION_ID, STATE, STEPS};
 use super::{Config, Durability, StoreError};
 use crate::focus::record::{
-    Change, ConferenceRecord, EndpointRecord, Key, ParticipantRecord, PublicationRecord, Record,
-    SubscriptionRecord,
+    Change, ConferenceRecord, EndpointRecord, HeldNicknameRecord, Key, ParticipantRecord,
+    PublicationRecord, Record, SubscriptionRecord,
 };
 
 /// How long a reader of another process, such as an operator's shell, may hold us up.
@@ -216,6 +216,9 @@ impl File {
         })?;
         load(connection, found, |one: SubscriptionRecord| {
             Record::Subscription(Box::new(one))
+        })?;
+        load(connection, found, |one: HeldNicknameRecord| {
+            Record::HeldNickname(one)
         })
     }
 }

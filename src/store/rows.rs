@@ -7,8 +7,8 @@ use rusqlite::types::{Type, Value};
 use super::cell::{Cells, Taken};
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::record::{
-    ConferenceRecord, DialogRecord, EndpointRecord, Key, MediaRecord, Origin, ParticipantRecord,
-    PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+    ConferenceRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, Key, MediaRecord, Origin,
+    ParticipantRecord, PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::focus::{About, Lifetime, Role, RoomEntry};
 
@@ -34,6 +34,7 @@ pub(super) fn row(record: &Record) -> (&'static str, Vec<Value>) {
         Record::Publication(one) => of(one),
         Record::Endpoint(one) => of(one.as_ref()),
         Record::Subscription(one) => of(one.as_ref()),
+        Record::HeldNickname(one) => of(one),
     }
 }
 
@@ -48,6 +49,11 @@ pub(super) fn rows_of(key: &Key) -> Vec<(&'static str, &'static [&'static str], 
             .to_vec(),
         Key::Participant(room, user) => vec![(
             "participants",
+            &["room", "user"],
+            vec![text(room), Value::Text(user.to_string())],
+        )],
+        Key::HeldNickname(room, user) => vec![(
+            "held_nicknames",
             &["room", "user"],
             vec![text(room), Value::Text(user.to_string())],
         )],
@@ -175,6 +181,27 @@ impl Stored for ParticipantRecord {
             nickname: row.take()?,
             role: row.named(Role::from_name)?,
             anonymous: row.take()?,
+        })
+    }
+}
+
+impl Stored for HeldNicknameRecord {
+    const TABLE: &'static str = "held_nicknames";
+
+    fn cells(&self) -> Cells {
+        Cells::default()
+            .text(self.room.as_str())
+            .text(self.user.as_str())
+            .text(self.nickname.as_str())
+            .moment(self.until)
+    }
+
+    fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            room: room(row)?,
+            user: user(row.take()?),
+            nickname: row.take()?,
+            until: row.moment()?,
         })
     }
 }

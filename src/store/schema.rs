@@ -5,15 +5,16 @@
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
 
 /// Every step ever released, oldest first. A step is never changed, only followed by others.
-pub(super) const STEPS: &[&str] = &[FIRST];
+pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES];
 
 /// The tables whose rows are the running state, in the order in which they are read.
-pub(super) const STATE: [&str; 5] = [
+pub(super) const STATE: [&str; 6] = [
     "conferences",
     "participants",
     "publications",
     "endpoints",
     "subscriptions",
+    "held_nicknames",
 ];
 
 /// Moments are milliseconds since 1970; lists and descriptions of SDP are JSON.
@@ -160,4 +161,15 @@ CREATE TABLE subscriptions (
     socket_port INTEGER NOT NULL,
     contact TEXT NOT NULL
 ) STRICT;
+";
+
+/// Nicknames of users who have left.
+const HELD_NICKNAMES: &str = "
+CREATE TABLE held_nicknames (
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    nickname TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
 ";

@@ -13,8 +13,9 @@ use super::schema::STEPS;
 use super::*;
 use crate::control::{Peer, RoomUri, SessionId, Setup, SwitchRun, UserUri};
 use crate::focus::record::{
-    Accepted, ConferenceRecord, DialogRecord, EndpointRecord, Key, Local, MediaRecord, Origin,
-    ParticipantRecord, PublicationRecord, SessionTimerRecord, SubscriptionRecord,
+    Accepted, ConferenceRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, Key, Local,
+    MediaRecord, Origin, ParticipantRecord, PublicationRecord, SessionTimerRecord,
+    SubscriptionRecord,
 };
 use crate::focus::{About, Lifetime, Pattern, Role, RoomEntry};
 use crate::time::Moment;
@@ -248,6 +249,12 @@ fn everything() -> Vec<Record> {
         Record::Endpoint(Box::new(endpoint(1))),
         Record::Endpoint(Box::new(bare)),
         Record::Subscription(Box::new(subscription)),
+        Record::HeldNickname(HeldNicknameRecord {
+            room: room(),
+            user: UserUri::new("sip:dave@example.com"),
+            nickname: "Dave \u{1f600}".to_owned(),
+            until: moment(1_700_000_600_123),
+        }),
     ]
 }
 
@@ -272,6 +279,7 @@ fn what_is_written_is_found_again() {
         Key::Endpoint(1),
         Key::Endpoint(2),
         Key::Subscription(12),
+        Key::HeldNickname(room(), UserUri::new("sip:dave@example.com")),
     ];
     second
         .store

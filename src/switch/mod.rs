@@ -217,6 +217,7 @@ impl Switch {
             Order::Close { room } => self.close_room(now, &room),
             Order::Say { room, text } => self.say(now, &room, &text),
             Order::Listen(on) => self.listen(on),
+            Order::Hold { room, nicknames } => self.hold_nicknames(now, room, &nicknames),
             Order::Reconcile {
                 room,
                 sessions,

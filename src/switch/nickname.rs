@@ -1,16 +1,19 @@
 //! NICKNAME (RFC 7701 §7).
 
+use std::collections::{HashMap, HashSet};
+
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 
 use unicode_security::confusable_detection::skeleton;
 
+use crate::control::{HeldNickname, RoomUri, UserUri};
 use crate::time::Moment;
 use crate::wire::msrp::UseNickname;
 
 use super::Switch;
 use super::ids::SessionKey;
 use super::replies::Code;
-use super::room::Nickname;
+use super::room::{MAX_QUARANTINED, Nickname};
 
 /// Names that speak for the server or for everybody (RFC 7701 §7.1: reserved words), in the
 /// form in which nicknames are compared.
@@ -101,6 +104,19 @@ impl Switch {
         }
     }
 
+    /// Another run of the switch held these for users who are not there (G67).
+    pub(super) fn hold_nicknames(&mut self, now: Moment, uri: RoomUri, held: &[HeldNickname]) {
+        let key = self.by_room.get(&uri).copied();
+        if let Some(room) = key.and_then(|key| self.rooms.get_mut(key)) {
+            room.free_nicknames(now);
+            let most = room.members.len() + MAX_QUARANTINED;
+            return hold(&mut room.nicknames, now, held, most);
+        }
+        let mut names = self.vacated.take(now, &uri);
+        hold(&mut names, now, held, MAX_QUARANTINED);
+        self.vacated.keep(now, uri, names);
+    }
+
     /// Whether a nickname is reserved or somebody else's (RFC 7701 §7.1).
     fn is_taken(&self, key: SessionKey, compared: &str) -> bool {
         let Some(session) = self.sessions.get(key) else {
@@ -131,6 +147,20 @@ impl Switch {
             let other = self.sessions.get(*member);
             other.is_some_and(|other| other.user != session.user && other.is_called(compared))
         })
+    }
+}
+
+/// Holds what is still free, as long as there are no more than `most`.
+fn hold(names: &mut HashMap<UserUri, Nickname>, now: Moment, held: &[HeldNickname], most: usize) {
+    let mut taken: HashSet<String> = names.values().map(|it| it.compared.clone()).collect();
+    for one in held {
+        let Some(compared) = prepare(&one.nickname) else {
+            continue;
+        };
+        let free = !names.contains_key(&one.user) && names.len() < most;
+        if free && taken.insert(compared.clone()) {
+            names.insert(one.user.clone(), Nickname::held(now, one, compared));
+        }
     }
 }
 

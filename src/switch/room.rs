@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
-use std::time::Duration;
 
-use crate::control::{RoomPolicy, RoomUri, UserUri};
+use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 
 use super::backlog::Backlog;
 use super::ids::{ConnectionId, SessionKey};
@@ -16,10 +15,8 @@ const REMEMBERED: usize = 128;
 /// How many notifications of anonymous members are remembered: of the last messages of a room
 /// that asks for every kind.
 const NOTIFIED: usize = 256;
-/// How long a nickname is kept for a user who has left.
-pub(super) const QUARANTINE: Duration = Duration::from_secs(600);
 /// How many nicknames of users who have left are kept at most.
-const MAX_QUARANTINED: usize = 4096;
+pub(super) const MAX_QUARANTINED: usize = 4096;
 /// How much of a message tells it from another one with the same Message-ID.
 const TOLD_BY: usize = 512;
 
@@ -62,6 +59,14 @@ impl Nickname {
             written: written.into(),
             compared,
             until: None,
+        }
+    }
+
+    /// A nickname that another run of the switch held.
+    pub(super) fn held(now: Moment, held: &HeldNickname, compared: String) -> Self {
+        Self {
+            until: Some(now + held.left.min(QUARANTINE)),
+            ..Self::new(&held.nickname, compared)
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::control::{RoomUri, UserUri};
+use crate::control::{QUARANTINE, RoomUri, UserUri};
 use crate::time::Moment;
 
-use super::room::{Nickname, QUARANTINE};
+use super::room::Nickname;
 
 /// How many nicknames are kept at most, of all empty rooms together; the oldest go first.
 const MAX_KEPT: usize = 16 * 1024;

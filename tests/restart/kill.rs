@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use crate::harness::agent::{Agent, Transport, unique};
 use crate::harness::draft::Dialog;
 use crate::harness::msrp::{Frame, Link};
-use crate::harness::participant::{Subscription, client_path, cpim, invite, offer, path_of};
+use crate::harness::participant::{
+    Participant, Subscription, client_path, cpim, invite, offer, path_of,
+};
 use crate::harness::proxy::Proxy;
 use crate::harness::{PATIENCE, on_every_host};
 use crate::{Folder, plan};
@@ -269,4 +271,35 @@ fn check_nicknames(guests: &[Guest], shown: &BTreeMap<String, String>, killed: I
             assert_eq!(shown.get(&address), Some(nickname), "{address}'s nickname");
         }
     }
+}
+
+#[test]
+fn g67_the_nickname_of_who_has_left_is_still_kept_after_a_kill() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let plan = plan(host, &folder);
+        let proxy = plan.clone().start();
+        let mut bob =
+            Participant::join_and_subscribe(&proxy, "bob", Transport::Udp, "lobby").stays();
+        let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
+        assert_eq!(alice.take_nickname("The Alice"), "200");
+        let subscription = bob.subscription.as_mut().expect("his");
+        while !subscription
+            .roster
+            .nicknames()
+            .contains_key(&alice.agent.address())
+        {
+            let come = subscription.next(&bob.agent, PATIENCE);
+            come.expect("a NOTIFY with the nickname");
+        }
+        alice.leave();
+        assert_eq!(bob.take_nickname("the alice"), "425", "as long as it runs");
+        proxy.kill_all();
+        let proxy = plan.start();
+        bob.come_back(&proxy);
+        assert_eq!(bob.take_nickname("the alice"), "425", "and after it");
+        let alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
+        assert_eq!(alice.take_nickname("The Alice"), "200", "it is hers");
+        proxy.stop();
+    });
 }

@@ -62,6 +62,7 @@ impl Focus {
         self.conferences.forget_kept();
         self.endpoints.forget_kept();
         self.subscriptions.forget_kept();
+        self.held_nicknames.forget_kept();
         self.changes()
     }
 
@@ -93,6 +94,9 @@ impl Focus {
             }),
             |id| Key::Subscription(id.0),
         ));
+        changes.extend(told(self.held_nicknames.news(), |(room, user)| {
+            Key::HeldNickname(room, user)
+        }));
         changes
     }
 

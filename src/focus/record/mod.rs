@@ -1,8 +1,8 @@
 //! What of the focus survives a restart, one record a thing. Whoever keeps records knows how;
 //! the focus only says what has changed.
 //!
-//! Kept are conferences with participants and publications, endpoints with their dialogs, and
-//! subscriptions. Not kept is what a restart ends anyway or what comes again by itself:
+//! Kept are conferences with participants and publications, endpoints with their dialogs,
+//! subscriptions, and the nicknames of who has just left. Not kept is what a restart ends anyway or what comes again by itself:
 //! invitations under way, REFERs that somebody follows, documents, departures (everybody gets
 //! a full document).
 
@@ -42,6 +42,8 @@ pub enum Record {
     Endpoint(Box<EndpointRecord>),
     /// A subscription to one.
     Subscription(Box<SubscriptionRecord>),
+    /// A nickname held for somebody who has left one.
+    HeldNickname(HeldNicknameRecord),
 }
 
 /// What a record is found by.
@@ -59,6 +61,8 @@ pub enum Key {
     Endpoint(u64),
     /// A subscription.
     Subscription(u64),
+    /// The nickname held for a user in a room.
+    HeldNickname(RoomUri, UserUri),
 }
 
 /// A running conference.
@@ -245,6 +249,19 @@ pub struct SubscriptionRecord {
     pub dialog: DialogRecord,
 }
 
+/// A nickname held for a user who has left (RFC 7701 §7.1). It outlives its conference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeldNicknameRecord {
+    /// The room.
+    pub room: RoomUri,
+    /// Whose it is, as the switch knows the user.
+    pub user: UserUri,
+    /// The nickname, as the user wrote it.
+    pub nickname: String,
+    /// How long it is held.
+    pub until: Moment,
+}
+
 impl Record {
     /// What it is found by.
     pub fn key(&self) -> Key {
@@ -255,6 +272,7 @@ impl Record {
             Record::Publication(one) => Key::Publication(one.id),
             Record::Endpoint(one) => Key::Endpoint(one.id),
             Record::Subscription(one) => Key::Subscription(one.id),
+            Record::HeldNickname(one) => Key::HeldNickname(one.room.clone(), one.user.clone()),
         }
     }
 }

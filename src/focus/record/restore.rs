@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::keep::{Counters, conference_record, endpoint_record, subscription_record};
 use super::{
-    ConferenceRecord, DialogRecord, EndpointRecord, ParticipantRecord, PublicationRecord, Record,
-    SessionTimerRecord, SubscriptionRecord,
+    ConferenceRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, ParticipantRecord,
+    PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::control::RoomUri;
 use crate::focus::conference::{Conference, Endpoint, EndpointId, Identity, Media, Participant};
@@ -39,6 +39,7 @@ impl Focus {
     pub fn restore(&mut self, now: Moment, records: Vec<Record>, find: &mut FindSocket<'_>) {
         let mut sorted = Sorted::default();
         records.into_iter().for_each(|record| sorted.take(record));
+        self.restore_held_nicknames(now, sorted.held_nicknames);
         for conference in sorted.conferences {
             self.restore_conference(conference);
         }
@@ -315,6 +316,7 @@ struct Sorted {
     publications: Vec<PublicationRecord>,
     endpoints: Vec<EndpointRecord>,
     subscriptions: Vec<SubscriptionRecord>,
+    held_nicknames: Vec<HeldNicknameRecord>,
 }
 
 impl Sorted {
@@ -327,6 +329,7 @@ impl Sorted {
             Record::Publication(one) => self.publications.push(one),
             Record::Endpoint(one) => self.endpoints.push(*one),
             Record::Subscription(one) => self.subscriptions.push(*one),
+            Record::HeldNickname(one) => self.held_nicknames.push(one),
         }
     }
 }

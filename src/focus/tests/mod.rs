@@ -507,6 +507,15 @@ impl Scenario {
             }
             // The service asks for that.
             Order::Listen(_) => None,
+            Order::Hold { room, nicknames } => {
+                let names = nicknames.iter().map(|it| {
+                    let (user, left) = (short(it.user.as_str()), it.left.as_secs());
+                    format!("{user}={} {left}s", it.nickname)
+                });
+                let (room, names) = (short(room.as_str()), names.collect::<Vec<_>>().join(", "));
+                self.lines.push(format!("! hold {room} ({names})"));
+                None
+            }
             Order::Close { room } => {
                 self.lines.push(format!("! close {}", short(room.as_str())));
                 None

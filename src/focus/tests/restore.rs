@@ -1,6 +1,7 @@
 //! The proxy was restarted: what is kept is taken up (DESIGN ruling "restart").
 
 use super::*;
+use crate::control::UserUri;
 
 /// Three in the lobby, alice and bob watching, everybody told everything.
 fn lobby() -> Scenario {
@@ -276,4 +277,69 @@ fn who_cannot_be_reached_has_the_grace_to_come_back() {
     assert!(scenario.transcript().matches("< INVITE alice").count() > 3);
     scenario.pass(20);
     assert_eq!(scenario.focus.counts().participants, 0);
+}
+
+fn named(scenario: &mut Scenario, user: &str, nickname: &str) {
+    scenario.feed(Input::Notice(Notice::Nickname {
+        room: RoomUri::new(ROOM),
+        user: UserUri::new(format!("sip:{user}@example.com")),
+        nickname: Some(nickname.to_owned()),
+    }));
+}
+
+fn held(scenario: &Scenario) -> usize {
+    let records = scenario.kept.values();
+    let held = records.filter(|it| matches!(it, Record::HeldNickname(_)));
+    held.count()
+}
+
+#[test]
+fn g67_another_switch_learns_the_nicknames_of_who_is_not_there_before_it_admits_anybody() {
+    let mut scenario = lobby();
+    let mut dave = scenario.join("dave", ROOM);
+    named(&mut scenario, "dave", "Da");
+    named(&mut scenario, "bob", "Bo");
+    assert_eq!(held(&scenario), 0);
+    scenario.request(&mut dave, "BYE", ROOM, &[], "");
+    assert_eq!(held(&scenario), 1);
+    scenario.pass(100);
+    scenario.transcript();
+    scenario.standing = Some(Standing::Gone);
+    scenario.restart(false, 2);
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.starts_with("! hold lobby (dave=Da 500s, bob=Bo 600s)\n"),
+        "{transcript}"
+    );
+    // The same run knows them itself.
+    let run = SwitchRun(2);
+    scenario.feed(Input::Notice(Notice::Connected { run }));
+    assert!(!scenario.transcript().contains("! hold"));
+}
+
+#[test]
+fn g67_what_is_held_goes_with_its_quarantine_or_another_nickname() {
+    let mut scenario = lobby();
+    scenario.standing = Some(Standing::Bound);
+    let mut dave = scenario.join("dave", ROOM);
+    named(&mut scenario, "dave", "Da");
+    scenario.request(&mut dave, "BYE", ROOM, &[], "");
+    scenario.pass(599);
+    assert_eq!(held(&scenario), 1);
+    scenario.pass(1);
+    assert_eq!(held(&scenario), 0);
+    let mut dave = scenario.join("dave", ROOM);
+    named(&mut scenario, "dave", "Da");
+    scenario.request(&mut dave, "BYE", ROOM, &[], "");
+    let mut dave = scenario.join("dave", ROOM);
+    assert_eq!(held(&scenario), 1, "until he says what he wants");
+    named(&mut scenario, "dave", "David");
+    assert_eq!(held(&scenario), 0);
+    // It ends while nobody is here.
+    scenario.request(&mut dave, "BYE", ROOM, &[], "");
+    assert_eq!(held(&scenario), 1);
+    scenario.now = scenario.now + Duration::from_secs(600);
+    scenario.restart(false, 1);
+    assert_eq!(held(&scenario), 0);
+    assert!(!scenario.transcript().contains("! hold"));
 }

@@ -1,6 +1,7 @@
 //! Nicknames: RFC 7701 §7.
 
 use super::*;
+use crate::control::HeldNickname;
 
 fn nickname(name: &str, value: &str) -> String {
     let header = format!("Use-Nickname: {value}");
@@ -187,4 +188,47 @@ fn g69_nicknames_that_look_alike_are_425_where_the_operator_says_so() {
         assert_eq!(set(&mut stage, bob, "bob", "\u{430}dmin"), code);
         assert_eq!(set(&mut stage, bob, "bob", "Bobby"), 200);
     }
+}
+
+fn hold(stage: &mut Stage, held: &[(&str, &str, u64)]) {
+    let one = |(user, nickname, left): &(&str, &str, u64)| HeldNickname {
+        user: UserUri::new(format!("sip:{user}@example.com")),
+        nickname: (*nickname).to_owned(),
+        left: Duration::from_secs(*left),
+    };
+    let order = Order::Hold {
+        room: RoomUri::new(LOBBY),
+        nicknames: held.iter().map(one).collect(),
+    };
+    stage.switch.order(stage.now, order);
+}
+
+#[test]
+fn g67_what_another_run_held_is_held_here_before_anybody_is_in() {
+    let mut stage = Stage::new();
+    hold(&mut stage, &[("alice", "Al", 100), ("carol", "Cat", 5_000)]);
+    // Told twice, and not the longer for that; whose nickname it is already, stays so.
+    hold(&mut stage, &[("alice", "Al", 500), ("dave", "AL", 500)]);
+    let bob = stage.join("bob");
+    assert_eq!(set(&mut stage, bob, "bob", "al"), 425);
+    let alice = stage.join("alice");
+    assert_eq!(set(&mut stage, alice, "alice", "Al"), 200);
+    assert_eq!(set(&mut stage, alice, "alice", "Alice"), 200);
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 200, "she gave it up");
+    stage.pass(Duration::from_secs(599));
+    assert_eq!(set(&mut stage, bob, "bob", "Cat"), 425);
+    stage.pass(Duration::from_secs(1));
+    assert_eq!(set(&mut stage, bob, "bob", "Cat"), 200, "600 s at most");
+}
+
+#[test]
+fn g67_also_when_somebody_is_in_and_nothing_is_taken_away() {
+    let mut stage = Stage::new();
+    let bob = stage.join("bob");
+    assert_eq!(set(&mut stage, bob, "bob", "Bo"), 200);
+    hold(&mut stage, &[("alice", "Al", 100), ("carol", "Bo", 100)]);
+    assert_eq!(set(&mut stage, bob, "bob", "Bo"), 200);
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 425);
+    stage.pass(Duration::from_secs(100));
+    assert_eq!(set(&mut stage, bob, "bob", "Al"), 200);
 }
