@@ -341,7 +341,13 @@ impl Server {
             return;
         };
         focus.last_said = Instant::now();
-        if let Err(error) = (&focus.stream).write_all(octets) {
+        if let Err(error) = (&focus.stream).write_all(octets)
+            // It has closed its end: what it said before comes first, and why it went.
+            && !matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            )
+        {
             self.lose(&error.into());
         }
     }
