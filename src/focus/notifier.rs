@@ -7,7 +7,6 @@ use super::conference::Conference;
 use super::rates::Rates;
 use super::refusal::{ALLOW_EVENTS, Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact, identity};
-use super::roster::Seen;
 use super::subscription::{Due, Subscription, SubscriptionId, Termination};
 use super::timers::Timer;
 use super::{Focus, Usage};
@@ -147,28 +146,10 @@ impl Focus {
             .as_ref()
             .is_some_and(|pattern| pattern.is_match(agent));
         Ok(Subscription {
-            room,
-            user,
             role: arrival.options.role,
-            dialog,
             event_id: event.value("id").map(str::to_owned),
-            expires: now,
-            rates: Rates::default(),
             full_only,
-            narrow: false,
-            version: 0,
-            seen: Seen::default(),
-            view: None,
-            due: Due::Full,
-            due_at: now,
-            queued: false,
-            in_flight: None,
-            gap: false,
-            failures: 0,
-            not_before: None,
-            last_sent: None,
-            notify_timer: None,
-            expiry_timer: None,
+            ..Subscription::untold(now, room, user, dialog)
         })
     }
 

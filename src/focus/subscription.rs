@@ -84,3 +84,33 @@ pub(super) struct Subscription {
     pub(super) notify_timer: Option<TimerKey>,
     pub(super) expiry_timer: Option<TimerKey>,
 }
+
+impl Subscription {
+    /// One that has been told nothing yet, in this run at least: a whole document is due.
+    pub(super) fn untold(now: Moment, room: RoomUri, user: UserUri, dialog: Dialog) -> Self {
+        Self {
+            room,
+            user,
+            role: None,
+            dialog,
+            event_id: None,
+            expires: now,
+            rates: Rates::default(),
+            full_only: false,
+            narrow: false,
+            version: 0,
+            seen: Seen::default(),
+            view: None,
+            due: Due::Full,
+            due_at: now,
+            queued: false,
+            in_flight: None,
+            gap: false,
+            failures: 0,
+            not_before: None,
+            last_sent: None,
+            notify_timer: None,
+            expiry_timer: None,
+        }
+    }
+}

@@ -19,7 +19,6 @@ use crate::focus::dialog::{Dialog, DialogKey};
 use crate::focus::policy::Policy;
 use crate::focus::publication::PublicationId;
 use crate::focus::rates::Rates;
-use crate::focus::roster::Seen;
 use crate::focus::session_timer::{Agreement, Refresher, SessionTimer};
 use crate::focus::subscription::{Due, Subscription, SubscriptionId, Termination};
 use crate::focus::timers::Timer;
@@ -263,11 +262,9 @@ impl Focus {
         self.reserve(record.id);
         let timer = self.timers.arm(record.expires, Timer::Expiry(id));
         let left = record.expires.saturating_since(now);
+        let dialog = dialog(record.dialog, find);
         let subscription = Subscription {
-            room: record.room,
-            user: record.user,
             role: record.role,
-            dialog: dialog(record.dialog, find),
             event_id: record.event_id,
             expires: record.expires,
             rates: Rates::agree(
@@ -276,20 +273,9 @@ impl Focus {
                 left,
             ),
             full_only: record.full_only,
-            narrow: false,
             version: record.version,
-            seen: Seen::default(),
-            view: None,
-            due: Due::Full,
-            due_at: now,
-            queued: false,
-            in_flight: None,
-            gap: false,
-            failures: 0,
-            not_before: None,
-            last_sent: None,
-            notify_timer: None,
             expiry_timer: Some(timer),
+            ..Subscription::untold(now, record.room, record.user, dialog)
         };
         let kept = subscription_record(id, &subscription, Counters::Exact);
         self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
