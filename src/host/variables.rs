@@ -1,6 +1,7 @@
 //! `$msrp_conference(…)`: the pseudo-variables of both hosts.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
 
 use crate::focus::{Detail, Event};
 use crate::statistics::{self, ALL};
@@ -21,6 +22,12 @@ const DETAILS: [&str; 8] = [
 const BUFFERS: usize = 8;
 /// Longest text given, octets; longer ones are cut.
 const TEXT: usize = 1024;
+
+/// Flags of a value: one meaning in every series of both hosts.
+const NOTHING: c_int = 1;
+const TEXTUAL: c_int = 4;
+const NUMERIC: c_int = 8;
+const COUNTS_AS_NUMBER: c_int = 16;
 
 /// What stands in the parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +51,17 @@ pub(super) enum Found {
     Number(u64),
     /// A text.
     Text(String),
+}
+
+/// A value in the parts of which each host's record of one is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    /// Where the text stands until some more values have been given, and how long it is.
+    pub(super) text: (*mut u8, usize),
+    /// The number, 0 where there is none.
+    pub(super) number: u64,
+    /// Which of them there is.
+    pub(super) flags: c_int,
 }
 
 thread_local! {
@@ -109,6 +127,25 @@ impl Variable {
     }
 }
 
+impl Found {
+    /// What the host gets. A number is also given as text.
+    pub(super) fn given(self) -> Given {
+        let (text, number, flags) = match self {
+            Self::Nothing => (String::new(), 0, NOTHING),
+            Self::Text(text) => (text, 0, TEXTUAL),
+            Self::Number(number) => {
+                let flags = TEXTUAL | NUMERIC | COUNTS_AS_NUMBER;
+                (number.to_string(), number, flags)
+            }
+        };
+        Given {
+            text: lend(&text),
+            number,
+            flags,
+        }
+    }
+}
+
 fn detail(event: Option<&Event>, number: usize) -> Found {
     let (Some(event), Some(wanted)) = (event, DETAILS.get(number)) else {
         return Found::Nothing;
@@ -130,7 +167,7 @@ pub(super) fn during<R>(event: &Event, run: impl FnOnce() -> R) -> R {
 }
 
 /// A text that stays where it is until some more have been given: address and length.
-pub(super) fn lend(text: &str) -> (*mut u8, usize) {
+fn lend(text: &str) -> (*mut u8, usize) {
     let slot = NEXT.get();
     NEXT.set((slot + 1) % BUFFERS);
     GIVEN.with_borrow_mut(|buffers| {
@@ -186,6 +223,15 @@ mod tests {
             assert_eq!(asked("event_size"), Found::Nothing);
         });
         assert_eq!(asked("event"), Found::Nothing);
+    }
+
+    #[test]
+    fn values_are_given_as_text_and_number() {
+        let given = Found::Number(12).given();
+        assert_eq!((given.text.1, given.number, given.flags), (2, 12, 28));
+        let given = Found::Text("abc".to_owned()).given();
+        assert_eq!((given.text.1, given.number, given.flags), (3, 0, 4));
+        assert_eq!(Found::Nothing.given().flags, 1);
     }
 
     #[test]

@@ -80,11 +80,6 @@ pub const KEMI_TEXT: c_int = 2;
 pub const RETURNS_ARRAY: c_uint = 1;
 /// `kamailio_variable.kind`: none that the host itself knows.
 pub const OWN_VARIABLE: c_int = 1000;
-/// The flags of a pseudo-variable's value.
-pub const VALUE_NULL: c_int = 1;
-pub const VALUE_TEXT: c_int = 4;
-pub const VALUE_NUMBER: c_int = 8;
-pub const VALUE_IS_NUMBER: c_int = 16;
 /// The kind of route that events run.
 pub const EVENT_ROUTE: c_int = 513;
 /// Ranks of processes.

@@ -10,7 +10,7 @@ use super::abi::{
 use crate::host::guard::guard;
 use crate::host::logging as log;
 use crate::host::text;
-use crate::host::variables::{Found, Variable, lend};
+use crate::host::variables::Variable;
 
 /// The table for the host, ended by an empty row; lives for ever.
 pub(super) fn table() -> *mut c_void {
@@ -63,15 +63,8 @@ unsafe extern "C" fn get(
         else {
             return -1;
         };
-        let (text, number, flags) = match Variable::value(parameter.inner as usize) {
-            Found::Nothing => (String::new(), 0, abi::VALUE_NULL),
-            Found::Text(text) => (text, 0, abi::VALUE_TEXT),
-            Found::Number(number) => {
-                let flags = abi::VALUE_TEXT | abi::VALUE_NUMBER | abi::VALUE_IS_NUMBER;
-                (number.to_string(), number, flags)
-            }
-        };
-        let (start, length) = lend(&text);
+        let given = Variable::value(parameter.inner as usize).given();
+        let (start, length) = given.text;
         let text = kamailio_text {
             s: start.cast(),
             len: length as c_int,
@@ -85,13 +78,13 @@ unsafe extern "C" fn get(
             if behind - size_of::<kamailio_text>() == size_of::<i64>() {
                 place
                     .cast::<i64>()
-                    .write(i64::try_from(number).unwrap_or(i64::MAX));
+                    .write(i64::try_from(given.number).unwrap_or(i64::MAX));
             } else {
                 place
                     .cast::<i32>()
-                    .write(i32::try_from(number).unwrap_or(i32::MAX));
+                    .write(i32::try_from(given.number).unwrap_or(i32::MAX));
             }
-            value.add(behind).cast::<c_int>().write(flags);
+            value.add(behind).cast::<c_int>().write(given.flags);
         }
         0
     })

@@ -83,11 +83,6 @@ pub const EVENT_NUMBER: c_int = 1;
 pub const EVENT_TEXT: c_int = 2;
 /// `opensips_variable.kind`; the host adds to it what it takes for itself.
 pub const OWN_VARIABLE: c_int = 1000;
-/// `opensips_variable_value.flags`.
-pub const VALUE_NULL: c_int = 1;
-pub const VALUE_TEXT: c_int = 4;
-pub const VALUE_NUMBER: c_int = 8;
-pub const VALUE_IS_NUMBER: c_int = 16;
 /// `opensips_exports.kind`: an ordinary module.
 pub const ORDINARY_MODULE: c_int = 1;
 /// `opensips_dependency.action`: the start fails without it.

@@ -9,7 +9,7 @@ use super::abi::{
 use crate::host::guard::guard;
 use crate::host::logging as log;
 use crate::host::text;
-use crate::host::variables::{Found, Variable, lend};
+use crate::host::variables::Variable;
 
 /// The table for the host, ended by an empty row; lives for ever.
 pub(super) fn table() -> *mut c_void {
@@ -62,21 +62,14 @@ unsafe extern "C" fn get(
         else {
             return -1;
         };
-        let (text, number, flags) = match Variable::value(parameter.inner as usize) {
-            Found::Nothing => (String::new(), 0, abi::VALUE_NULL),
-            Found::Text(text) => (text, 0, abi::VALUE_TEXT),
-            Found::Number(number) => {
-                let flags = abi::VALUE_TEXT | abi::VALUE_NUMBER | abi::VALUE_IS_NUMBER;
-                (number.to_string(), number, flags)
-            }
-        };
-        let (start, length) = lend(&text);
+        let given = Variable::value(parameter.inner as usize).given();
+        let (start, length) = given.text;
         value.text = opensips_text {
             s: start.cast(),
             len: length as c_int,
         };
-        value.integer = c_int::try_from(number).unwrap_or(c_int::MAX);
-        value.flags = flags;
+        value.integer = c_int::try_from(given.number).unwrap_or(c_int::MAX);
+        value.flags = given.flags;
         0
     })
 }
