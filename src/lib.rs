@@ -14,6 +14,7 @@ pub mod log;
 pub mod management;
 pub mod net;
 pub mod parameters;
+mod patience;
 pub mod remote;
 pub mod service;
 pub mod statistics;

@@ -135,7 +135,10 @@ fn the_pure_layers_open_no_socket_and_read_no_clock() {
             "crossbeam_channel",
         ],
     );
-    forbid(&PURE, &["std::fs", "std::process", "std::env"]);
+    forbid(
+        &PURE,
+        &["std::fs", "std::process", "std::env", "crate::patience"],
+    );
 }
 
 #[test]

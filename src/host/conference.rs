@@ -267,7 +267,7 @@ fn start_switch(
         let link = Link::start(path.clone(), listen.collect(), notices, lines, wake);
         return Ok(Box::new(Some(link.map_err(StartError::Link)?)));
     }
-    let pool = start::patiently(|| {
+    let pool = start::while_taken(|| {
         Pool::start(
             settings.net.clone(),
             notices.clone(),

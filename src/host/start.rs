@@ -1,21 +1,21 @@
 //! What both hosts do at start, before the first fork: settings, listeners, bridge,
 //! statistics.
 
+use std::io;
 use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bridge::{Bridge, LANE_OCTETS};
 use crate::host::{fds, guard, logging};
 use crate::log::Line;
 use crate::net;
 use crate::parameters::{Collected, Settings, SwitchPlace, Value};
+use crate::patience::patiently;
 use crate::statistics;
 use crate::store::{self, OnError};
 
 /// How long an address may stay taken: the process of the last run may still be leaving.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
-const ADDRESS_RETRY: Duration = Duration::from_millis(100);
 
 static COLLECTED: Mutex<Option<Collected>> = Mutex::new(None);
 
@@ -73,23 +73,16 @@ pub(crate) fn settings_and_bridge() -> Option<(Settings, Bridge)> {
 /// The conference process binds the listeners after the fork, too late to stop the start;
 /// so they are tried once before.
 fn probe(listen: &[net::Listen]) -> Result<(), net::StartError> {
-    patiently(|| net::probe(listen))
+    while_taken(|| net::probe(listen))
 }
 
 /// Repeats while an address is taken, for [`ADDRESS_PATIENCE`].
-pub(crate) fn patiently<T>(
+pub(crate) fn while_taken<T>(
     attempt: impl Fn() -> Result<T, net::StartError>,
 ) -> Result<T, net::StartError> {
-    let started = Instant::now();
-    loop {
-        match attempt() {
-            Err(net::StartError::Bind { source, .. })
-                if source.kind() == std::io::ErrorKind::AddrInUse
-                    && started.elapsed() < ADDRESS_PATIENCE =>
-            {
-                thread::sleep(ADDRESS_RETRY);
-            }
-            outcome => return outcome,
-        }
-    }
+    let taken = |error: &net::StartError| match error {
+        net::StartError::Bind { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+        _ => false,
+    };
+    patiently(ADDRESS_PATIENCE, taken, attempt)
 }

@@ -5,17 +5,16 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::StoreError;
+use crate::patience::patiently;
 
 /// How long the process of the last run may take to leave.
 const PATIENCE: Duration = match cfg!(test) {
     false => Duration::from_secs(3),
     true => Duration::from_millis(100),
 };
-const RETRY: Duration = Duration::from_millis(50);
 
 /// The lock, held.
 #[derive(Debug)]
@@ -43,16 +42,16 @@ impl Lock {
         }
     }
 
-    /// The same, after a while if need be: nothing tells when a leaving process has gone.
+    /// The same, after a while if need be.
     pub(super) fn take_patiently(database: &Path) -> Result<Self, StoreError> {
-        patiently(|| Self::take(database))
+        patiently(PATIENCE, is_locked, || Self::take(database))
     }
 }
 
 /// Whether somebody holds the lock, without making one.
 pub(super) fn probe(database: &Path) -> Result<(), StoreError> {
     let path = path(database);
-    patiently(|| match File::open(&path) {
+    patiently(PATIENCE, is_locked, || match File::open(&path) {
         Ok(file) => match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(database.to_owned())),
             Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
@@ -61,14 +60,8 @@ pub(super) fn probe(database: &Path) -> Result<(), StoreError> {
     })
 }
 
-fn patiently<T>(attempt: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let started = Instant::now();
-    loop {
-        match attempt() {
-            Err(StoreError::Locked(_)) if started.elapsed() < PATIENCE => thread::sleep(RETRY),
-            outcome => return outcome,
-        }
-    }
+fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Locked(_))
 }
 
 fn path(database: &Path) -> PathBuf {
