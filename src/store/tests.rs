@@ -401,7 +401,16 @@ fn one_file_serves_one_proxy() {
     settle(&second.store, ticket);
     assert!(!second.store.is_safe());
     first.store.stop();
-    std::thread::sleep(Duration::from_millis(200));
+    // Whoever tries again at all has done so when one who began later has, twice.
+    let elsewhere = Folder::new();
+    fs::create_dir(elsewhere.config().path).expect("a folder in the file's place");
+    let (_trying, lines) = opened(Config {
+        on_error: OnError::Memory,
+        ..elsewhere.config()
+    });
+    for _ in ["the start", "a retry", "another"] {
+        assert!(lines.recv().expect("a line").text.contains("not writable"));
+    }
     assert!(!second.store.wants_everything());
     second.store.stop();
     let (third, _) = opened(folder.config());
