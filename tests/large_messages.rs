@@ -1,6 +1,10 @@
 //! Large messages through the switch pool over real connections on loopback.
 
-use std::io::{Read, Write};
+#[path = "harness/large.rs"]
+#[allow(unreachable_pub)]
+mod large;
+
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,7 +17,8 @@ use msrp_conference::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
 use msrp_conference::net::{Config, Listen, Pool, Transport};
-use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag};
+
+use large::{Reader, Sum};
 
 const LOBBY: &str = "sip:lobby@example.com";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,36 +100,10 @@ impl Rig {
     }
 }
 
-/// What a client has of one message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Message {
-    id: String,
-    octets: u64,
-    hash: u64,
-    whole: bool,
-}
-
-/// Reads in whatever pieces come, and keeps nothing but sums.
+/// A participant of whose messages only sums are kept.
 struct Client {
-    stream: TcpStream,
+    reader: Reader,
     address: SocketAddr,
-    unread: Vec<u8>,
-    decoder: Decoder,
-    codes: Vec<u16>,
-    messages: Vec<Message>,
-    /// The last octets of every small message.
-    texts: Vec<String>,
-    chunks: usize,
-    current: usize,
-    answer: String,
-    buffer: Vec<u8>,
-}
-
-fn hash(state: u64, octets: &[u8]) -> u64 {
-    octets.chunks(8).fold(state, |state, part| {
-        let sum = part.iter().fold(0u64, |sum, octet| sum + u64::from(*octet));
-        state.wrapping_add(sum)
-    })
 }
 
 impl Client {
@@ -143,17 +122,8 @@ impl Client {
     fn over(stream: TcpStream, address: SocketAddr) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self {
-            stream,
+            reader: Reader::new(stream),
             address,
-            unread: Vec::new(),
-            decoder: Decoder::new(),
-            codes: Vec::new(),
-            messages: Vec::new(),
-            texts: Vec::new(),
-            chunks: 0,
-            current: 0,
-            answer: String::new(),
-            buffer: vec![0; 128 * 1024],
         }
     }
 
@@ -167,18 +137,11 @@ impl Client {
     fn bind(&mut self, name: &str) {
         let head = self.head(name, "bind1234", "bind1234", "1-0/0");
         self.write(format!("{head}-------bind1234$\r\n").as_bytes());
-        assert_eq!(self.code(), 200);
+        assert_eq!(self.reader.code(), 200);
     }
 
     fn write(&mut self, octets: &[u8]) {
-        self.stream.write_all(octets).expect("the switch reads");
-    }
-
-    fn code(&mut self) -> u16 {
-        while self.codes.is_empty() {
-            assert!(self.read(), "closed instead of answered");
-        }
-        self.codes.remove(0)
+        self.reader.write(octets);
     }
 
     fn say(&mut self, name: &str, tid: &str, text: &str) {
@@ -189,17 +152,17 @@ impl Client {
     }
 
     /// Sends `octets` in chunks of `chunk`; says what a receiver must find.
-    fn say_large(&mut self, name: &str, room: &str, octets: usize, chunk: usize) -> Message {
+    fn say_large(&mut self, name: &str, room: &str, octets: usize, chunk: usize) -> Sum {
         let front = cpim(name, room).into_bytes();
         let total = octets + front.len();
         let mut sent = 0;
-        let mut sum = 0;
+        let mut sum = Sum::default();
         let mut number = 0;
         while sent < total {
             let size = chunk.min(total - sent);
             let mut part = if sent == 0 { front.clone() } else { Vec::new() };
             part.extend((part.len()..size).map(|at| (at * 31 + number) as u8));
-            sum = hash(sum, &part);
+            sum.add(&part);
             let flag = if sent + size == total { '$' } else { '+' };
             let tid = format!("large{number:06}");
             let head = self.head(name, &tid, "large", &format!("{}-*/{total}", sent + 1));
@@ -214,113 +177,13 @@ impl Client {
             sent += size;
             number += 1;
         }
-        Message {
-            id: String::new(),
-            octets: total as u64,
-            hash: sum,
-            whole: true,
-        }
-    }
-
-    /// Reads until `done`.
-    fn until(&mut self, done: impl Fn(&Self) -> bool) {
-        while !done(self) {
-            assert!(self.read(), "closed too early");
-        }
+        sum
     }
 
     /// Octets of bodies that have come.
     fn octets(&self) -> u64 {
-        self.messages.iter().map(|message| message.octets).sum()
-    }
-
-    fn has_whole(&self, octets: u64) -> bool {
-        self.messages
-            .iter()
-            .any(|message| message.whole && message.octets >= octets)
-    }
-
-    fn read(&mut self) -> bool {
-        let count = self.stream.read(&mut self.buffer).expect("octets");
-        let mut unread = std::mem::take(&mut self.unread);
-        unread.extend_from_slice(&self.buffer[..count]);
-        let mut used = 0;
-        let mut decoder = std::mem::take(&mut self.decoder);
-        while let Some(decoded) = decoder.decode(&unread[used..]).expect("MSRP") {
-            used += decoded.used;
-            self.event(decoded.event);
-        }
-        self.decoder = decoder;
-        unread.drain(..used);
-        self.unread = unread;
-        let answer = std::mem::take(&mut self.answer);
-        self.write(answer.as_bytes());
-        count > 0
-    }
-
-    fn event(&mut self, event: Event<'_>) {
-        match event {
-            Event::Message {
-                request,
-                body,
-                flag,
-            } => {
-                self.begin(&request);
-                self.body(body.unwrap_or_default());
-                self.end(flag);
-            }
-            Event::Begin(request) => self.begin(&request),
-            Event::Body(octets) => self.body(octets),
-            Event::End(flag) => self.end(flag),
-            Event::Response(response) => self.codes.push(response.code),
-            Event::Malformed(_) => panic!("the switch writes MSRP"),
-            Event::Skipped => {}
-        }
-    }
-
-    fn begin(&mut self, request: &msrp_conference::wire::msrp::Request<'_>) {
-        self.chunks += 1;
-        let id = request.message_id.unwrap_or_default();
-        let known = self.messages.iter().position(|message| message.id == id);
-        self.current = known.unwrap_or_else(|| {
-            self.messages.push(Message {
-                id: id.to_owned(),
-                ..Message::default()
-            });
-            self.messages.len() - 1
-        });
-        assert_eq!(
-            request.range().start,
-            self.messages[self.current].octets + 1,
-            "in order, nothing lost, nothing twice"
-        );
-        if request.failure_report == FailureReport::Yes {
-            let (tid, to, from) = (request.transaction, request.to_path, request.from_path);
-            self.answer += &format!(
-                "MSRP {tid} 200 OK\r\nTo-Path: {}\r\nFrom-Path: {}\r\n-------{tid}$\r\n",
-                from.as_str(),
-                to.as_str()
-            );
-        }
-    }
-
-    fn body(&mut self, octets: &[u8]) {
-        let message = &mut self.messages[self.current];
-        message.octets += octets.len() as u64;
-        message.hash = octets.iter().fold(message.hash, |sum, octet| {
-            sum.wrapping_add(u64::from(*octet))
-        });
-        if octets.len() < 400 {
-            let text = String::from_utf8_lossy(octets);
-            if let Some(text) = text.split("\r\n\r\n").nth(2) {
-                self.texts.push(text.to_owned());
-            }
-        }
-    }
-
-    fn end(&mut self, flag: Flag) {
-        assert_ne!(flag, Flag::Abort, "nobody is too slow here");
-        self.messages[self.current].whole = flag == Flag::Last;
+        let messages = self.reader.messages.iter();
+        messages.map(|message| message.sum.octets).sum()
     }
 }
 
@@ -355,8 +218,8 @@ fn g26_200_megabytes_go_through_a_room_of_10_in_flat_memory() {
         .map(|number| {
             let mut client = rig.join(LOBBY, &format!("user{number}"));
             thread::spawn(move || {
-                client.until(|it| it.has_whole(OCTETS as u64));
-                client
+                client.reader.until(|it| it.has_whole(OCTETS));
+                client.reader
             })
         })
         .collect();
@@ -365,13 +228,9 @@ fn g26_200_megabytes_go_through_a_room_of_10_in_flat_memory() {
     let before = peak();
     let sent = alice.say_large("alice", LOBBY, OCTETS, 1 << 20);
     for receiver in receivers {
-        let client = receiver.join().unwrap();
-        let got = Message {
-            id: String::new(),
-            ..client.messages[0].clone()
-        };
-        assert_eq!(got, sent);
-        assert_eq!(client.chunks, 1, "one SEND while nothing else waits");
+        let messages = receiver.join().unwrap().messages;
+        assert_eq!(messages[0].sum, sent);
+        assert_eq!(messages[0].chunks, 1, "one SEND while nothing else waits");
     }
     let grown = peak().saturating_sub(before);
     assert!(grown < 48 * 1024, "{grown} KiB more");
@@ -390,7 +249,7 @@ fn c21_small_messages_pass_a_large_one_at_once() {
     // Whoever does not read is given up, and bob and carol are to lose nothing.
     let reader = thread::spawn(move || {
         let mut delays = Vec::new();
-        let mut buffer = carol.stream.try_clone().unwrap();
+        let mut buffer = carol.reader.stream();
         let drain = thread::spawn(move || {
             let mut octets = vec![0; 1 << 16];
             while matches!(buffer.read(&mut octets), Ok(1..)) {}
@@ -404,31 +263,25 @@ fn c21_small_messages_pass_a_large_one_at_once() {
     });
     let receiver = thread::spawn(move || {
         let mut seen = Vec::new();
-        while !(bob.has_whole(OCTETS as u64) && seen.len() == SMALL) {
-            assert!(bob.read());
-            while seen.len() < bob.texts.len() {
-                seen.push(Instant::now());
-            }
+        while !(bob.reader.has_whole(OCTETS) && seen.len() == SMALL) {
+            bob.reader.read();
+            seen.resize_with(bob.reader.small(), Instant::now);
         }
         (bob, seen)
     });
     let sent = alice.say_large("alice", LOBBY, OCTETS, OCTETS);
     let (bob, seen) = receiver.join().unwrap();
     let (carol, said, drain) = reader.join().unwrap();
-    assert_eq!(
-        bob.messages
-            .iter()
-            .filter(|it| it.octets == sent.octets)
-            .count(),
-        1
-    );
+    let arrived = bob.reader.messages.iter().filter(|it| it.sum == sent);
+    assert_eq!(arrived.count(), 1);
     let worst = seen
         .iter()
         .zip(&said)
         .map(|(seen, said)| seen.saturating_duration_since(*said));
     let worst = worst.max().unwrap();
     assert!(worst < Duration::from_secs(1), "{worst:?}");
-    carol.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    let carol = carol.reader.stream();
+    carol.shutdown(std::net::Shutdown::Both).unwrap();
     drain.join().unwrap();
     rig.pool.stop();
 }
@@ -450,25 +303,24 @@ fn c21_a_response_overtakes_a_large_message_also_in_the_send_buffer() {
     let sender = thread::spawn(move || alice.say_large("alice", LOBBY, OCTETS, OCTETS));
     let mut in_front = Vec::new();
     for round in 1..=5 {
-        bob.until(|it| it.octets() > round * (5 << 20));
+        while bob.octets() <= round * (5 << 20) {
+            bob.reader.read();
+        }
         // Everything between the two fills up meanwhile; it may, however long that takes.
         thread::sleep(Duration::from_millis(200));
         let before = bob.octets();
         let tid = format!("asks{round:04}");
         let head = bob.head("bob", &tid, &tid, "1-0/0");
         bob.write(format!("{head}-------{tid}$\r\n").as_bytes());
-        bob.until(|it| !it.codes.is_empty());
-        assert_eq!(bob.code(), 200);
+        assert_eq!(bob.reader.code(), 200);
         in_front.push(bob.octets() - before);
     }
     assert!(
         in_front.iter().all(|octets| *octets < IN_FRONT),
         "{in_front:?}"
     );
-    bob.until(|it| it.has_whole(OCTETS as u64));
-    let sent = sender.join().unwrap();
-    let got = &bob.messages[0];
-    assert_eq!((got.octets, got.hash), (sent.octets, sent.hash));
+    bob.reader.until(|it| it.has_whole(OCTETS));
+    assert_eq!(bob.reader.messages[0].sum, sender.join().unwrap());
     rig.pool.stop();
 }
 
@@ -487,13 +339,9 @@ fn r06_a_large_message_over_a_connection_shared_by_threads() {
         shared.bind(name);
     }
     let reader = thread::spawn(move || {
-        shared.until(|it| {
-            it.messages
-                .iter()
-                .filter(|one| one.whole && one.octets > OCTETS as u64)
-                .count()
-                == 6
-        });
+        let large = |it: &&large::Message| it.whole && it.sum.octets > OCTETS as u64;
+        let mut shared = shared.reader;
+        shared.until(|it| it.messages.iter().filter(large).count() == 6);
         shared
     });
     let talkers: Vec<_> = rooms
@@ -506,17 +354,11 @@ fn r06_a_large_message_over_a_connection_shared_by_threads() {
             thread::spawn(move || client.say_large(&name, &room, OCTETS, 300_000))
         })
         .collect();
-    let mut sent: Vec<_> = talkers
-        .into_iter()
-        .map(|it| it.join().unwrap().hash)
-        .collect();
+    let sent = talkers.into_iter().map(|it| it.join().unwrap());
+    let mut sent: Vec<Sum> = sent.collect();
     let shared = reader.join().unwrap();
-    let mut got: Vec<_> = shared
-        .messages
-        .iter()
-        .filter(|one| one.octets > OCTETS as u64)
-        .map(|one| one.hash)
-        .collect();
+    let got = shared.messages.iter().map(|it| it.sum);
+    let mut got: Vec<Sum> = got.filter(|it| it.octets > OCTETS as u64).collect();
     sent.sort_unstable();
     got.sort_unstable();
     assert_eq!(got, sent);

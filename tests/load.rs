@@ -261,11 +261,7 @@ fn g26_200_megabytes_go_through_a_room_of_10_in_flat_memory() {
             .map(|number| {
                 let mut torrent = Torrent::join(&proxy, &format!("user{number}"), "lobby");
                 thread::spawn(move || {
-                    torrent.until(|it| {
-                        it.messages
-                            .iter()
-                            .any(|it| it.octets > OCTETS as u64 && it.whole)
-                    });
+                    torrent.reader.until(|it| it.has_whole(OCTETS));
                     torrent
                 })
             })
@@ -273,11 +269,10 @@ fn g26_200_megabytes_go_through_a_room_of_10_in_flat_memory() {
         let process = proxy.conference_process();
         peak(process);
         let before = peak(process);
-        let sent = alice.say(OCTETS);
+        let sent = alice.writer.say(OCTETS);
         for receiver in receivers {
             let torrent = receiver.join().expect("a receiver");
-            let got = &torrent.messages[0];
-            assert_eq!((got.octets, got.sum), (sent.octets, sent.sum));
+            assert_eq!(torrent.reader.messages[0].sum, sent);
         }
         let grown = peak(process).saturating_sub(before);
         assert!(grown < 48 * 1024, "{grown} KiB more");
@@ -293,38 +288,25 @@ fn c21_small_messages_pass_a_large_one_at_once() {
         let plan = Plan::new(host).parameter("max_message_size", 1 << 30);
         let proxy = plan.start();
         let mut alice = Torrent::join(&proxy, "alice", "lobby");
-        let mut carol = Torrent::join(&proxy, "carol", "lobby");
-        let mut bob = Torrent::join(&proxy, "bob", "lobby");
-        let mut says = carol.writer();
-        let takes = thread::spawn(move || {
-            carol.until(|it| {
-                it.messages
-                    .iter()
-                    .any(|it| it.octets > OCTETS as u64 && it.whole)
-            });
-        });
+        let carol = Torrent::join(&proxy, "carol", "lobby");
+        let mut bob = Torrent::join(&proxy, "bob", "lobby").reader;
+        let (mut hears, mut says) = (carol.reader, carol.writer);
+        let takes = thread::spawn(move || hears.until(|it| it.has_whole(OCTETS)));
         // Who closes with something unread cuts off what he said last.
-        let sends = thread::spawn(move || (alice.say(OCTETS), alice));
+        let sends = thread::spawn(move || (alice.writer.say(OCTETS), alice.reader));
         bob.until(|it| !it.messages.is_empty());
         let mut worst = Duration::ZERO;
         for number in 1..=SMALL {
             let said = Instant::now();
             says.say(10);
-            bob.until(|it| {
-                it.messages
-                    .iter()
-                    .filter(|it| it.whole && it.octets < 1000)
-                    .count()
-                    == number
-            });
+            bob.until(|it| it.small() == number);
             worst = worst.max(said.elapsed());
             assert!(!bob.messages[0].whole, "the large one is still under way");
         }
         assert!(worst < Duration::from_secs(1), "{worst:?}");
         bob.until(|it| it.messages[0].whole);
         let (sent, _alice) = sends.join().expect("the sender");
-        let got = &bob.messages[0];
-        assert_eq!((got.octets, got.sum), (sent.octets, sent.sum));
+        assert_eq!(bob.messages[0].sum, sent);
         takes.join().expect("the other receiver");
         proxy.stop();
     });

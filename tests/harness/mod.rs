@@ -4,7 +4,7 @@
 //! Nothing here reaches into the server: it sees what a client on the network and an operator
 //! at the management interface see. SIP and conference-info are read with `msrp_conference::wire`;
 //! MSRP frames are read by a reader of its own, so that a fault of the decoder under test
-//! cannot hide itself.
+//! cannot hide itself (but those too large to be kept: `large`).
 
 // Each test program and the demo use a part of it.
 #![allow(dead_code, unreachable_pub)]
@@ -13,6 +13,7 @@ pub mod agent;
 pub mod draft;
 pub mod host;
 pub mod invited;
+pub mod large;
 pub mod mailbox;
 pub mod msrp;
 pub mod participant;
