@@ -30,6 +30,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::entropy::Entropy;
@@ -240,6 +241,23 @@ pub struct HeldNickname {
     pub nickname: String,
     /// How much longer.
     pub left: Duration,
+}
+
+/// Most messages of a room that a newcomer is given (room option `history`).
+pub const HISTORY_MESSAGES: u16 = 500;
+
+/// Most octets of them, whatever an outbox holds: a room's whole history is then one order
+/// below the control protocol's longest frame.
+pub const HISTORY_OCTETS: usize = 512 * 1024;
+
+/// A message of a room's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastMessage {
+    /// Its place in the room's history: later ones have higher numbers, over every run of a
+    /// switch (milliseconds since 1970, and one more than the last where that is not more).
+    pub number: u64,
+    /// The whole message/cpim.
+    pub octets: Bytes,
 }
 
 /// How a session the focus believes in stands.

@@ -71,6 +71,8 @@ pub struct RoomEntry {
     pub only_tls: bool,
     /// Clients that offer text/plain and no message/cpim are let in.
     pub plain_text: bool,
+    /// How many of its last messages a newcomer is given; none: 0.
+    pub history: u16,
     /// What subscribers are told about it.
     pub about: About,
     /// When management made it, since 1970; none for what is configured.
@@ -108,6 +110,7 @@ impl RoomEntry {
             lifetime: Lifetime::Forever,
             only_tls: false,
             plain_text: false,
+            history: 0,
             about: About::default(),
             made: None,
         }

@@ -114,6 +114,8 @@ pub(super) struct Policy {
     pub(super) lifetime: Lifetime,
     pub(super) only_tls: bool,
     pub(super) plain_text: bool,
+    /// How many of the last messages a newcomer is given.
+    pub(super) history: u16,
     pub(super) about: About,
     /// It is that of a room which management keeps.
     pub(super) kept: bool,
@@ -138,6 +140,7 @@ impl Policy {
             lifetime: entry.lifetime,
             only_tls: entry.only_tls,
             plain_text: entry.plain_text,
+            history: entry.history,
             about: entry.about.clone(),
             kept: false,
         })
@@ -169,6 +172,7 @@ impl Policy {
             lifetime: self.lifetime,
             only_tls: self.only_tls,
             plain_text: self.plain_text,
+            history: self.history,
             about: self.about.clone(),
             made: None,
         }

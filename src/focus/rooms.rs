@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::policy::Policy;
 use super::record::{Change, Key, Record};
 use super::{Focus, Lifetime, Output, RoomEntry};
-use crate::control::RoomUri;
+use crate::control::{PastMessage, RoomUri};
 use crate::time::Moment;
 
 /// Where such rooms are found. Every change of them goes out as [`Output::Store`] too; what
@@ -22,6 +22,13 @@ pub trait Rooms: Send {
     fn page(&self, offset: usize, limit: usize) -> Vec<RoomEntry>;
     /// How many there are.
     fn count(&self) -> usize;
+    /// The last messages of a room's history, `most` at most and [`HISTORY_OCTETS`], in
+    /// order. Of any room: it need not be one that management made.
+    ///
+    /// [`HISTORY_OCTETS`]: crate::control::HISTORY_OCTETS
+    fn history(&self, room: &RoomUri, most: u16) -> Vec<PastMessage>;
+    /// A room's history is gone; `history` must see that at once.
+    fn forget_history(&mut self, room: &RoomUri);
 }
 
 /// Rooms that last as long as the process.
@@ -48,6 +55,13 @@ impl Rooms for MemoryRooms {
     fn count(&self) -> usize {
         self.0.len()
     }
+
+    /// What the switch has is all there is.
+    fn history(&self, _room: &RoomUri, _most: u16) -> Vec<PastMessage> {
+        Vec::new()
+    }
+
+    fn forget_history(&mut self, _room: &RoomUri) {}
 }
 
 impl Focus {

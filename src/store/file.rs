@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::types::Value;
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params_from_iter,
+    Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params, params_from_iter,
 };
 
 use super::cell::Taken;
@@ -13,8 +13,8 @@ use super::rows::{self, Stored};
 use super::schema::{APPLICATION_ID, STATE, STEPS};
 use super::{Config, Durability, StoreError};
 use crate::focus::record::{
-    Change, ConferenceRecord, EndpointRecord, HeldNicknameRecord, Key, ParticipantRecord,
-    PublicationRecord, Record, SubscriptionRecord,
+    Change, ConferenceRecord, EndpointRecord, HeldNicknameRecord, HistoryChange, Key,
+    ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
 };
 
 /// How long a reader of another process, such as an operator's shell, may hold us up.
@@ -167,8 +167,8 @@ impl File {
         })
     }
 
-    /// Puts everything in the place of the state there is. Rooms stay, but for these changes
-    /// of them.
+    /// Puts everything in the place of the state there is. Rooms and histories stay, but for
+    /// these changes of them.
     pub(super) fn replace(
         &mut self,
         everything: &[Change],
@@ -246,7 +246,22 @@ fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()>
             put(transaction, table, values)
         }
         Change::Delete(key) => delete(transaction, key),
+        Change::Remember(change) => remember(transaction, change),
     }
+}
+
+fn remember(transaction: &Transaction<'_>, change: &HistoryChange) -> rusqlite::Result<()> {
+    let room = change.room.as_str();
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut statement =
+        transaction.prepare_cached("INSERT OR REPLACE INTO history VALUES (?, ?, ?)")?;
+    for message in &change.messages {
+        statement.execute(params![room, number(message.number), &message.octets[..]])?;
+    }
+    let mut statement =
+        transaction.prepare_cached("DELETE FROM history WHERE room = ? AND number <= ?")?;
+    statement.execute(params![room, number(change.gone)])?;
+    Ok(())
 }
 
 fn put(transaction: &Transaction<'_>, table: &str, values: Vec<Value>) -> rusqlite::Result<()> {

@@ -1,18 +1,24 @@
-//! Rooms that management made, looked up in the file when somebody asks for one.
+//! Rooms that management made, and the histories of rooms, looked up in the file when somebody
+//! asks for one.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::cell::Taken;
 use super::file::open_to_read;
 use super::rows::Stored;
 use super::writer::Shared;
-use crate::control::RoomUri;
+use crate::control::{HISTORY_OCTETS, PastMessage, RoomUri};
 use crate::focus::{RoomEntry, Rooms};
+
+/// The latest first.
+const LAST_MESSAGES: &str =
+    "SELECT number, message FROM history WHERE room = ? ORDER BY number DESC LIMIT ?";
 
 /// A connection that only reads, and what is not in the file yet.
 pub(super) struct StoredRooms {
@@ -120,5 +126,38 @@ impl Rooms for StoredRooms {
             }
         }
         count
+    }
+
+    fn history(&self, room: &RoomUri, most: u16) -> Vec<PastMessage> {
+        if self.shared.forgotten().contains(room) {
+            return Vec::new();
+        }
+        let last = |connection: &Connection| {
+            let mut statement = connection.prepare_cached(LAST_MESSAGES)?;
+            let mut rows = statement.query(params![room.as_str(), most])?;
+            let mut messages = Vec::new();
+            let mut octets = 0;
+            while let Some(row) = rows.next()? {
+                let message = row.get_ref(1)?.as_blob()?;
+                octets += message.len();
+                if octets > HISTORY_OCTETS {
+                    break;
+                }
+                messages.push(PastMessage {
+                    number: row.get(0)?,
+                    octets: Bytes::copy_from_slice(message),
+                });
+            }
+            messages.reverse();
+            Ok(messages)
+        };
+        self.ask(last).unwrap_or_default()
+    }
+
+    fn forget_history(&mut self, room: &RoomUri) {
+        // While the file fails nothing is written, and nothing need be deleted then.
+        if self.shared.is_safe() || !self.history(room, 1).is_empty() {
+            self.shared.forgotten().insert(room.clone());
+        }
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn rows_of(key: &Key) -> Vec<(&'static str, &'static [&'static str], 
             &["room", "user"],
             vec![text(room), Value::Text(user.to_string())],
         )],
+        Key::History(room) => vec![("history", &["room"], vec![text(room)])],
         Key::Publication(id) => vec![("publications", &["id"], number(id))],
         Key::Endpoint(id) => vec![("endpoints", &["id"], number(id))],
         Key::Subscription(id) => vec![("subscriptions", &["id"], number(id))],
@@ -71,6 +72,7 @@ fn room(row: &mut Taken<'_>) -> rusqlite::Result<RoomUri> {
     Ok(RoomUri::new(row.take::<String>()?))
 }
 
+/// A room's rules but for its history, which a later schema put behind everything else.
 fn rules(cells: Cells, entry: &RoomEntry) -> Cells {
     cells
         .text(entry.uri.as_str())
@@ -113,6 +115,7 @@ fn taken_rules(row: &mut Taken<'_>) -> rusqlite::Result<RoomEntry> {
         lifetime: row.named(Lifetime::from_name)?,
         only_tls: row.take()?,
         plain_text: row.take()?,
+        history: 0,
         about: About {
             name: row.take()?,
             subject: row.take()?,
@@ -126,11 +129,13 @@ impl Stored for RoomEntry {
     const TABLE: &'static str = "rooms";
 
     fn cells(&self) -> Cells {
-        rules(Cells::default(), self)
+        rules(Cells::default(), self).number(self.history)
     }
 
     fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
-        taken_rules(row)
+        let rules = taken_rules(row)?;
+        let history = row.take()?;
+        Ok(Self { history, ..rules })
     }
 }
 
@@ -145,10 +150,11 @@ impl Stored for ConferenceRecord {
             .maybe_text(self.conversation.clone())
             .maybe_text(self.creator.as_ref().map(UserUri::as_str))
             .json(&self.left)
+            .number(self.rules.history)
     }
 
     fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
+        let mut record = Self {
             rules: taken_rules(row)?,
             locked: row.take()?,
             subject: row.take()?,
@@ -156,7 +162,9 @@ impl Stored for ConferenceRecord {
             conversation: row.take()?,
             creator: row.take::<Option<String>>()?.map(user),
             left: row.json()?,
-        })
+        };
+        record.rules.history = row.take()?;
+        Ok(record)
     }
 }
 

@@ -5,9 +5,10 @@
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
 
 /// Every step ever released, oldest first. A step is never changed, only followed by others.
-pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES];
+pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES, HISTORY];
 
-/// The tables whose rows are the running state, in the order in which they are read.
+/// The tables whose rows are the running state, in the order in which they are read. Rooms and
+/// their histories are none of it: they stay when everything is written anew.
 pub(super) const STATE: [&str; 6] = [
     "conferences",
     "participants",
@@ -171,5 +172,19 @@ CREATE TABLE held_nicknames (
     nickname TEXT NOT NULL,
     until INTEGER NOT NULL,
     PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The last messages of rooms (room option `history`). A room's rows stand together, so that
+/// to read, to add and to trim touches few pages.
+const HISTORY: &str = "
+ALTER TABLE rooms ADD COLUMN history INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conferences ADD COLUMN history INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE history (
+    room TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    message BLOB NOT NULL,
+    PRIMARY KEY (room, number)
 ) STRICT, WITHOUT ROWID;
 ";

@@ -1,5 +1,7 @@
 //! Real files in a temporary folder.
 
+mod histories;
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -93,6 +95,7 @@ fn entry() -> RoomEntry {
         made: Some(Duration::from_secs(1_000)),
         locked: true,
         plain_text: true,
+        history: 50,
         lifetime: Lifetime::WhileCreatorStays,
         about: About {
             name: Some("The \"lobby\"".to_owned()),

@@ -1,6 +1,6 @@
 //! The thread that writes: whatever has come in meanwhile is one commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     state: AtomicU8,
     /// Rooms with changes that are not in the file yet; `None`: there is no such room.
     unwritten: Mutex<BTreeMap<RoomUri, Option<RoomEntry>>>,
+    /// Rooms whose histories are still in the file and must not be.
+    forgotten: Mutex<BTreeSet<RoomUri>>,
 }
 
 /// How the file stands.
@@ -53,6 +55,7 @@ impl Shared {
             settled: AtomicU64::new(0),
             state: AtomicU8::new(state as u8),
             unwritten: Mutex::default(),
+            forgotten: Mutex::default(),
         }
     }
 
@@ -74,6 +77,12 @@ impl Shared {
 
     pub(super) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<RoomUri, Option<RoomEntry>>> {
         self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn forgotten(&self) -> MutexGuard<'_, BTreeSet<RoomUri>> {
+        self.forgotten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,7 +215,7 @@ impl Work {
     }
 
     fn rewrite(&mut self, ticket: Ticket, everything: &[Change]) {
-        let rooms: Vec<Change> = self
+        let mut rooms: Vec<Change> = self
             .shared
             .unwritten()
             .iter()
@@ -215,6 +224,8 @@ impl Work {
                 None => Change::Delete(Key::Room(room.clone())),
             })
             .collect();
+        let forgotten = self.shared.forgotten().clone().into_iter();
+        rooms.extend(forgotten.map(|room| Change::Delete(Key::History(room))));
         if let Some(file) = &mut self.file {
             match file.replace(everything, &rooms) {
                 Ok(()) => {
@@ -229,12 +240,16 @@ impl Work {
     }
 
     /// These changes of rooms are in the file: it knows them from now on, unless there has
-    /// been another change since.
+    /// been another change since. (A history that is forgotten twice is empty the first time.)
     fn note_rooms<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
         for change in changes {
             let (room, now) = match change {
                 Change::Put(Record::Room(entry)) => (&entry.uri, Some(entry.as_ref())),
                 Change::Delete(Key::Room(room)) => (room, None),
+                Change::Delete(Key::History(room)) => {
+                    self.shared.forgotten().remove(room);
+                    continue;
+                }
                 _ => continue,
             };
             let mut unwritten = self.shared.unwritten();

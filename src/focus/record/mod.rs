@@ -2,14 +2,15 @@
 //! the focus only says what has changed.
 //!
 //! Kept are conferences with participants and publications, endpoints with their dialogs,
-//! subscriptions, and the nicknames of who has just left. Not kept is what a restart ends anyway or what comes again by itself:
+//! subscriptions, the nicknames of who has just left, and the history of rooms that have one:
+//! its messages only pass by here, from the switch to the store. Not kept is what a restart ends anyway or what comes again by itself:
 //! invitations under way, REFERs that somebody follows, documents, departures (everybody gets
 //! a full document).
 
 mod keep;
 mod restore;
 
-use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
+use crate::control::{PastMessage, RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::{Lifetime, Role, RoomEntry};
 use crate::time::Moment;
 
@@ -25,6 +26,19 @@ pub enum Change {
     Put(Record),
     /// It is gone.
     Delete(Key),
+    /// A room's history has changed.
+    Remember(HistoryChange),
+}
+
+/// What has become of a room's history. The same change may be made twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryChange {
+    /// The room.
+    pub room: RoomUri,
+    /// Messages that are in it from now on.
+    pub messages: Vec<PastMessage>,
+    /// Those up to this number are not, any more.
+    pub gone: u64,
 }
 
 /// One thing that is kept.
@@ -63,6 +77,8 @@ pub enum Key {
     Subscription(u64),
     /// The nickname held for a user in a room.
     HeldNickname(RoomUri, UserUri),
+    /// A room's whole history.
+    History(RoomUri),
 }
 
 /// A running conference.

@@ -1,0 +1,155 @@
+//! The histories of rooms: added to, trimmed, forgotten, and left alone by everything else.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::control::{HISTORY_OCTETS, PastMessage};
+use crate::focus::record::HistoryChange;
+
+fn message(number: u64) -> PastMessage {
+    PastMessage {
+        number,
+        octets: Bytes::from(format!("message {number} \u{1f600}\0")),
+    }
+}
+
+fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
+    numbers.into_iter().map(message).collect()
+}
+
+fn change(numbers: impl IntoIterator<Item = u64>, gone: u64) -> Change {
+    Change::Remember(HistoryChange {
+        room: room(),
+        messages: messages(numbers),
+        gone,
+    })
+}
+
+fn other() -> RoomUri {
+    RoomUri::new("sip:other@example.com")
+}
+
+#[test]
+fn a_history_is_added_to_and_trimmed_and_found_again() {
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    first.store.write(vec![Change::Remember(HistoryChange {
+        room: other(),
+        messages: messages([1]),
+        gone: 0,
+    })]);
+    first.store.write(vec![change(10..15, 0)]);
+    first.store.write(vec![change([15], 11)]);
+    // Told a second time, by a switch that does not know whether the first was heard.
+    first.store.write(vec![change([14, 15], 11)]);
+    first.store.stop();
+    let (second, _) = opened(folder.config());
+    assert_eq!(second.records, [], "it costs nothing until asked for");
+    assert_eq!(second.rooms.history(&room(), 500), messages(12..=15));
+    assert_eq!(second.rooms.history(&room(), 2), messages([14, 15]));
+    assert_eq!(second.rooms.history(&other(), 500), messages([1]));
+    let none = RoomUri::new("sip:lobb%@example.com");
+    assert_eq!(second.rooms.history(&none, 500), []);
+}
+
+#[test]
+fn a_history_is_read_up_to_what_one_order_may_hold() {
+    let folder = Folder::new();
+    let (mut store, _) = opened(folder.config());
+    let large = |number| PastMessage {
+        number,
+        octets: Bytes::from(vec![b'x'; HISTORY_OCTETS / 4]),
+    };
+    let ticket = store.store.write(vec![Change::Remember(HistoryChange {
+        room: room(),
+        messages: (1..=6).map(large).collect(),
+        gone: 0,
+    })]);
+    settle(&store.store, ticket);
+    let found = store.rooms.history(&room(), 500);
+    let numbers: Vec<_> = found.iter().map(|it| it.number).collect();
+    assert_eq!(numbers, [3, 4, 5, 6]);
+}
+
+#[test]
+fn a_forgotten_history_is_gone_at_once_and_for_good() {
+    let folder = Folder::new();
+    let (mut store, _) = opened(folder.config());
+    let ticket = store.store.write(vec![change(1..5, 0)]);
+    settle(&store.store, ticket);
+    store.rooms.forget_history(&room());
+    assert_eq!(
+        store.rooms.history(&room(), 500),
+        [],
+        "before it is written"
+    );
+    let deleted = vec![Change::Delete(Key::History(room()))];
+    let ticket = store.store.write(deleted);
+    settle(&store.store, ticket);
+    let ticket = store.store.write(vec![change([9], 0)]);
+    settle(&store.store, ticket);
+    assert_eq!(store.rooms.history(&room(), 500), messages([9]));
+}
+
+/// The running state is written anew; the history in the file is none of it.
+#[test]
+fn what_a_failing_file_misses_is_lost_and_no_more_but_what_was_forgotten() {
+    let folder = Folder::new();
+    let (mut store, _) = opened(folder.config());
+    store.store.write(vec![change(1..4, 0)]);
+    let ticket = store.store.write(vec![Change::Remember(HistoryChange {
+        room: other(),
+        messages: messages([7]),
+        gone: 0,
+    })]);
+    settle(&store.store, ticket);
+    let shell = Connection::open(folder.config().path).expect("a shell");
+    shell.execute_batch("BEGIN IMMEDIATE").expect("it locks");
+    let ticket = store.store.write(vec![change([4], 0)]);
+    settle(&store.store, ticket);
+    assert!(!store.store.is_safe());
+    store.rooms.forget_history(&other());
+    let lost = vec![Change::Delete(Key::History(other()))];
+    let ticket = store.store.write(lost);
+    settle(&store.store, ticket);
+    assert_eq!(store.rooms.history(&other(), 500), []);
+    shell.execute_batch("COMMIT").expect("it lets go");
+    wait("it works again", || store.store.wants_everything());
+    let ticket = store.store.rewrite(put(&everything()));
+    settle(&store.store, ticket);
+    assert!(store.store.is_safe());
+    store.store.stop();
+    let (again, _) = opened(folder.config());
+    assert_eq!(again.records, everything());
+    assert_eq!(again.rooms.history(&room(), 500), messages(1..4));
+    assert_eq!(again.rooms.history(&other(), 500), []);
+}
+
+#[test]
+fn rooms_of_a_schema_without_histories_have_none() {
+    let folder = Folder::new();
+    let old = Connection::open(folder.config().path).expect("a file");
+    for step in &STEPS[..2] {
+        old.execute_batch(step).expect("a step");
+    }
+    old.execute_batch(
+        "INSERT INTO rooms VALUES ('sip:lobby@example.com', NULL, 1, 1, 0, '[]', '[]', '[]', \
+         '[]', '[]', 0, 0, 0, 'never', 0, 0, 'n', NULL, '[]', 5); \
+         INSERT INTO conferences VALUES ('sip:lobby@example.com', NULL, 1, 1, 0, '[]', '[]', \
+         '[]', '[]', '[]', 0, 0, 0, 'never', 0, 0, NULL, NULL, '[]', NULL, 1, 's', NULL, NULL, \
+         NULL, '[]');",
+    )
+    .and_then(|()| old.pragma_update(None, "application_id", schema::APPLICATION_ID))
+    .and_then(|()| old.pragma_update(None, "user_version", 2))
+    .expect("rows of its time");
+    drop(old);
+    let (store, lines) = opened(folder.config());
+    assert!(lines.is_empty());
+    let found = store.rooms.find(&room()).expect("a room");
+    assert_eq!((found.history, found.about.name.as_deref()), (0, Some("n")));
+    let [Record::Conference(conference)] = &store.records[..] else {
+        panic!("{:?}", store.records);
+    };
+    assert_eq!(conference.rules.history, 0);
+    assert!(conference.locked);
+}
