@@ -225,6 +225,10 @@ impl SwitchRun {
     }
 }
 
+/// One change of a nickname at one thread of a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NicknameChange(pub u64);
+
 /// Most sessions one [`Order::Reconcile`] names, so that the order and its answer stay small
 /// (a session and its nickname are well below a kilobyte).
 pub const RECONCILE_SESSIONS: usize = 256;
@@ -346,6 +350,13 @@ pub enum Order {
         /// The nicknames, [`RECONCILE_SESSIONS`] at most.
         nicknames: Vec<HeldNickname>,
     },
+    /// What [`Notice::Nickname`] told is kept; only now is it promised to the participant.
+    Kept {
+        /// The room.
+        room: RoomUri,
+        /// The change.
+        change: NicknameChange,
+    },
 }
 
 impl Order {
@@ -383,9 +394,15 @@ impl Order {
             | Order::Close { room }
             | Order::Say { room, .. }
             | Order::Hold { room, .. }
+            | Order::Kept { room, .. }
             | Order::Reconcile { room, .. } => Some(room),
             Order::Listen(_) => None,
         }
+    }
+
+    /// Whether it lets the switch promise something, and so must wait until that is kept.
+    pub fn is_promise(&self) -> bool {
+        matches!(self, Order::Kept { .. })
     }
 }
 
@@ -440,7 +457,8 @@ pub enum Notice {
         /// How.
         cause: LossCause,
     },
-    /// A participant's nickname changed (RFC 7701 §7); `None`: removed.
+    /// A participant's nickname changed (RFC 7701 §7); `None`: removed. Answered by
+    /// [`Order::Kept`].
     Nickname {
         /// The room.
         room: RoomUri,
@@ -448,6 +466,8 @@ pub enum Notice {
         user: UserUri,
         /// The new one, as the user wrote it.
         nickname: Option<String>,
+        /// Which change this is.
+        change: NicknameChange,
     },
     /// So many messages came in the room since it was last said; within a second of the
     /// first.

@@ -459,7 +459,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         while let Some(output) = self.core.poll() {
             match output {
                 Output::Store(changes) => self.owed = self.ledger.write(changes),
-                Output::Order(order) => self.switch.order(order),
+                Output::Order(order) if !order.is_promise() => self.switch.order(order),
                 Output::Event(event) => self.event(event, host),
                 Output::Log(line) => host.log(&line),
                 // Who is refused is promised nothing.
@@ -504,7 +504,8 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
             Output::Send(request) => self.send(&request, host),
             Output::Cancel(request) => self.cancel(request, host),
-            Output::Store(_) | Output::Order(_) | Output::Event(_) | Output::Log(_) => {}
+            Output::Order(order) => self.switch.order(order),
+            Output::Store(_) | Output::Event(_) | Output::Log(_) => {}
         }
     }
 

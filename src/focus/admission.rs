@@ -129,10 +129,12 @@ impl Focus {
                 room,
                 user,
                 nickname,
+                change,
             } => {
                 // Whatever he has now, the switch holds what was his before no more.
                 self.held_nicknames.remove(&room, &user);
                 self.nickname(now, &room, &user, nickname);
+                self.order(Order::Kept { room, change });
             }
             Notice::Connected { run } => {
                 if self.run.replace(run) != Some(run) {

@@ -464,6 +464,7 @@ impl State {
             Order::Admit(_)
             | Order::Reconcile { .. }
             | Order::Hold { .. }
+            | Order::Kept { .. }
             | Order::Say { .. }
             | Order::Listen(_) => {}
         }

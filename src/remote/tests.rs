@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::control::{
-    Admission, Dial, HeldNickname, LossCause, Notice, Order, Peer, Refusal, RoomPolicy, RoomUri,
-    SessionId, Setup, Stand, Standing, SwitchRun, UserUri,
+    Admission, Dial, HeldNickname, LossCause, NicknameChange, Notice, Order, Peer, Refusal,
+    RoomPolicy, RoomUri, SessionId, Setup, Stand, Standing, SwitchRun, UserUri,
 };
 use crate::net::Totals;
 
@@ -82,6 +82,10 @@ fn to_switch() -> impl Strategy<Value = ToSwitch> {
         admission().prop_map(Order::Amend),
         (room(), session()).prop_map(|(room, session)| Order::Expel { room, session }),
         room().prop_map(|room| Order::Close { room }),
+        (room(), any::<u64>()).prop_map(|(room, change)| Order::Kept {
+            room,
+            change: NicknameChange(change),
+        }),
         (room(), vec((".{0,20}", any::<Duration>()), 0..3)).prop_map(|(room, held)| {
             let held = held.into_iter().map(|(nickname, left)| HeldNickname {
                 user: UserUri::new(nickname.clone()),
@@ -149,13 +153,14 @@ fn notice() -> impl Strategy<Value = Notice> {
             session,
             cause
         }),
-        (room(), ".{0,9}", any::<Option<String>>()).prop_map(|(room, user, nickname)| {
-            Notice::Nickname {
+        (room(), ".{0,9}", any::<Option<String>>(), any::<u64>()).prop_map(
+            |(room, user, nickname, change)| Notice::Nickname {
                 room,
                 user: UserUri::new(user),
                 nickname,
+                change: NicknameChange(change),
             }
-        }),
+        ),
         (room(), vec(stand, 0..4))
             .prop_map(|(room, sessions)| Notice::Reconciled { room, sessions }),
     ]
@@ -348,6 +353,10 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             sessions: vec![session.clone()],
             last: true,
         }),
+        ToSwitch::Order(Order::Kept {
+            room: room.clone(),
+            change: NicknameChange(300),
+        }),
         ToSwitch::Goodbye,
     ];
     let stand = Stand {
@@ -374,6 +383,7 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             room,
             user,
             nickname: None,
+            change: NicknameChange(9),
         }),
         ToFocus::Alive,
     ];
@@ -394,15 +404,16 @@ fn the_octets_of_this_version_stay_as_they_are() {
     lines.extend(to_switch.iter().map(line));
     lines.extend(to_focus.iter().map(line));
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    version 2
+    version 3
     \x00\x00\x00\x03\x00\x01\x02
     \x00\x00\x00f\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02\x00 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x00\x01\x07sip:u@h\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x00\x00\x01\x00\x00\x00
     \x00\x00\x00\x0e\x01\x04\x07sip:r@h\x01\x01s\x01
+    \x00\x00\x00\x0c\x01\x08\x07sip:r@h\xac\x02
     \x00\x00\x00\x01\x03
     \x00\x00\x00\x11\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x7f\x00\x00\x01\xa7\x16
     \x00\x00\x00\x11\x02\x02\x07sip:r@h\x01\x01s\x02\x01\x01N
     \x00\x00\x00\r\x02\x06\x07sip:r@h\x01s\x03
-    \x00\x00\x00\x13\x02\x07\x07sip:r@h\x07sip:u@h\x00
+    \x00\x00\x00\x14\x02\x07\x07sip:r@h\x07sip:u@h\x00\t
     \x00\x00\x00\x01\x04
     "#);
 }

@@ -1,7 +1,9 @@
 //! The wiring, with a scripted focus, a switch that remembers, and a host that can fail.
 
+use std::slice;
+
 use super::*;
-use crate::control::{RoomUri, SessionId};
+use crate::control::{NicknameChange, RoomUri, SessionId};
 use crate::focus::Socket;
 use crate::wire::sip::{Headers, Method};
 use bytes::Bytes;
@@ -263,6 +265,26 @@ fn outputs_reach_host_and_switch_in_order() {
     assert_eq!(bench.host.replies, [(ID, 200)]);
     assert_eq!(bench.host.sent, [RequestId(1)]);
     assert_eq!(bench.host.lines, [Line::new(Level::Info, "said")]);
+}
+
+#[test]
+fn what_lets_the_switch_promise_waits_for_the_store_as_a_200_does() {
+    let room = RoomUri::new("sip:lobby@127.0.0.1");
+    let close = Order::Close { room: room.clone() };
+    let kept = Order::Kept {
+        room,
+        change: NicknameChange(3),
+    };
+    let mut bench = Bench::new([vec![
+        Output::Store(vec![change()]),
+        Output::Order(kept.clone()),
+        Output::Order(close.clone()),
+    ]]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.service.switch.orders, slice::from_ref(&close));
+    bench.service.ledger.settled = 1;
+    bench.turn(NOW);
+    assert_eq!(bench.service.switch.orders, [close, kept]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(super) struct Connection {
     pub(super) last_stream: Option<(SessionKey, StreamKey)>,
     /// Large messages for whose receivers it must wait: nothing is read meanwhile.
     pub(super) pauses: u32,
+    /// Answers to it that wait until something is kept.
+    pub(super) promises: usize,
     /// Only whole SENDs may be written: others write between what we write.
     pub(super) shared: bool,
 }

@@ -27,6 +27,7 @@ mod notice;
 mod one_send;
 mod outgoing;
 mod plain;
+mod promise;
 mod receive;
 mod reconcile;
 mod replies;
@@ -45,7 +46,7 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::control::{Admission, LossCause, Notice, Order, Refusal, RoomUri, SessionId, UserUri};
+use crate::control::{Admission, LossCause, Notice, Order, Refusal, RoomUri, SessionId};
 use crate::entropy::Entropy;
 use crate::time::Moment;
 
@@ -58,6 +59,7 @@ pub use transmit::After;
 
 use connection::Connection;
 use ids::{RoomKey, SessionKey, StreamKey, Table};
+use promise::Promises;
 use room::Room;
 use session::Session;
 use stream::Stream;
@@ -165,6 +167,7 @@ pub struct Switch {
     /// When sessions that no focus has claimed end.
     orphans_end: Option<Moment>,
     listening: news::Listening,
+    promises: Promises,
     counters: Counters,
 }
 
@@ -200,6 +203,7 @@ impl Switch {
             stopping: false,
             orphans_end: None,
             listening: news::Listening::default(),
+            promises: Promises::default(),
             counters: Counters::default(),
         }
     }
@@ -218,6 +222,7 @@ impl Switch {
             Order::Say { room, text } => self.say(now, &room, &text),
             Order::Listen(on) => self.listen(on),
             Order::Hold { room, nicknames } => self.hold_nicknames(now, room, &nicknames),
+            Order::Kept { change, .. } => self.nickname_kept(change),
             Order::Reconcile {
                 room,
                 sessions,
@@ -281,6 +286,16 @@ impl Switch {
     /// The next connection that may be read again.
     pub fn poll_resume(&mut self) -> Option<ConnectionId> {
         self.resumes.pop_front()
+    }
+
+    /// One reason less not to read a connection.
+    fn resume(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.pauses = connection.pauses.saturating_sub(1);
+            if connection.pauses == 0 {
+                self.resumes.push_back(id);
+            }
+        }
     }
 
     /// Others write to this connection, too, between what is written here: only whole
@@ -620,13 +635,5 @@ impl Switch {
         if let Some(due) = again {
             self.timers.arm(due, Timer::Chunk(key));
         }
-    }
-
-    fn tell_nickname(&mut self, room: RoomUri, user: UserUri, nickname: Option<String>) {
-        self.notices.push_back(Notice::Nickname {
-            room,
-            user,
-            nickname,
-        });
     }
 }

@@ -6,7 +6,7 @@ use precis_profiles::precis_core::profile::PrecisFastInvocation;
 
 use unicode_security::confusable_detection::skeleton;
 
-use crate::control::{HeldNickname, RoomUri, UserUri};
+use crate::control::{HeldNickname, NicknameChange, Notice, RoomUri, UserUri};
 use crate::time::Moment;
 use crate::wire::msrp::UseNickname;
 
@@ -36,47 +36,55 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Switch {
-    /// Answers a NICKNAME request; a failed change keeps the old nickname (G65).
+    /// Carries a NICKNAME request out, unless nothing changes; a failed change keeps the old
+    /// nickname (G65).
     pub(super) fn nickname(
         &mut self,
         now: Moment,
         key: SessionKey,
         wish: Option<UseNickname<'_>>,
-    ) -> Code {
-        let Some(session) = self.sessions.get(key) else {
-            return Code::NoSession;
-        };
+    ) -> Result<Option<NicknameChange>, Code> {
+        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
         let room_key = session.room;
-        let Some(room) = self.rooms.get_mut(room_key) else {
-            return Code::NoSession;
-        };
+        let room = self.rooms.get_mut(room_key).ok_or(Code::NoSession)?;
         if !room.policy.nicknames {
-            return Code::Forbidden;
+            return Err(Code::Forbidden);
         }
         let Some(Ok(wish)) = wish.map(|wish| wish.decode()) else {
-            return Code::MalformedNickname;
+            return Err(Code::MalformedNickname);
         };
         let (uri, user) = (room.uri.clone(), session.user.clone());
         room.free_nicknames(now);
         if wish.is_empty() {
             // G66: the empty nickname removes it.
-            if room.nicknames.remove(&user).is_some() {
-                self.tell_nickname(uri, user, None);
-            }
-            return Code::Ok;
+            let removed = room.nicknames.remove(&user);
+            return Ok(removed.map(|_| self.tell_nickname(uri, user, None)));
         }
-        let Some(compared) = prepare(&wish) else {
-            return Code::MalformedNickname;
-        };
+        let compared = prepare(&wish).ok_or(Code::MalformedNickname)?;
         if self.is_taken(key, &compared) {
-            return Code::NicknameTaken;
+            return Err(Code::NicknameTaken);
         }
         if let Some(room) = self.rooms.get_mut(room_key) {
             let nickname = Nickname::new(&wish, compared);
             room.nicknames.insert(user.clone(), nickname);
         }
-        self.tell_nickname(uri, user, Some(wish.into_owned()));
-        Code::Ok
+        Ok(Some(self.tell_nickname(uri, user, Some(wish.into_owned()))))
+    }
+
+    fn tell_nickname(
+        &mut self,
+        room: RoomUri,
+        user: UserUri,
+        nickname: Option<String>,
+    ) -> NicknameChange {
+        let change = self.promises.number();
+        self.notices.push_back(Notice::Nickname {
+            room,
+            user,
+            nickname,
+            change,
+        });
+        change
     }
 
     /// A user who comes back after a restart has the nickname he had, unless it is somebody
@@ -100,7 +108,9 @@ impl Switch {
                 room.nicknames
                     .insert(user, Nickname::new(written, compared));
             }
-            None => self.tell_nickname(uri, user, None),
+            None => {
+                self.tell_nickname(uri, user, None);
+            }
         }
     }
 

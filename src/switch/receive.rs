@@ -143,8 +143,11 @@ impl Switch {
             }
             Method::Nickname => {
                 self.bind(now, id, key);
-                let code = self.nickname(now, key, request.use_nickname);
-                self.reply(id, &facts, code);
+                match self.nickname(now, key, request.use_nickname) {
+                    Ok(Some(change)) => self.promise(id, key, &facts, change),
+                    Ok(None) => self.reply(id, &facts, Code::Ok),
+                    Err(code) => self.reply(id, &facts, code),
+                }
             }
             Method::Report => self.reported(now, key, request),
             Method::Auth | Method::Other(_) => self.reply(id, &facts, Code::NotImplemented),

@@ -16,6 +16,7 @@ impl Switch {
         for session in self.sessions.iter_mut() {
             session.claimed = false;
         }
+        self.keep_promises();
         let end = now + timeout;
         self.orphans_end = Some(end);
         self.timers.arm(end, Timer::Orphans);

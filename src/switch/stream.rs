@@ -312,12 +312,7 @@ impl Switch {
         let Some((id, _)) = stream.and_then(|stream| stream.pause.take()) else {
             return;
         };
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.pauses = connection.pauses.saturating_sub(1);
-            if connection.pauses == 0 {
-                self.resumes.push_back(id);
-            }
-        }
+        self.resume(id);
     }
 
     /// The sender has waited long enough: who still lags loses the message.

@@ -146,11 +146,8 @@ impl History {
                 self.scenario.notify_answer = Some(if taken { 200 } else { 500 });
             }
             Step::Nickname(user) => {
-                self.scenario.feed(Input::Notice(Notice::Nickname {
-                    room: RoomUri::new(ROOM),
-                    user: UserUri::new(format!("sip:{}@example.com", USERS[user])),
-                    nickname: Some("Nick".to_owned()),
-                }));
+                let user = format!("sip:{}@example.com", USERS[user]);
+                self.scenario.nickname(ROOM, &user, "Nick");
             }
         }
     }

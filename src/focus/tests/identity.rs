@@ -151,11 +151,7 @@ fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
         scenario.admissions[2].user.as_str(),
         "sip:anonymous1@anonymous.invalid"
     );
-    scenario.feed(Input::Notice(Notice::Nickname {
-        room: RoomUri::new(ROOM),
-        user: crate::control::UserUri::new("sip:anonymous2@anonymous.invalid"),
-        nickname: Some("Ghost".to_owned()),
-    }));
+    scenario.nickname(ROOM, "sip:anonymous2@anonymous.invalid", "Ghost");
     let bob = &scenario.focus.conferences[ROOM].participants["sip:bob@example.com"];
     assert_eq!(bob.nickname.as_deref(), Some("Ghost"));
 }

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::control::{LossCause, Notice, SessionId, Standing};
+use crate::control::{LossCause, NicknameChange, Notice, SessionId, Standing, UserUri};
 use crate::entropy::Seeded;
 use crate::focus::record::{Change, Key, Record};
 use crate::wire::conference_info as info;
@@ -318,6 +318,16 @@ impl Scenario {
         }));
     }
 
+    /// The switch has given a user a nickname.
+    pub(super) fn nickname(&mut self, room: &str, user: &str, nickname: &str) {
+        self.feed(Input::Notice(Notice::Nickname {
+            room: RoomUri::new(room),
+            user: UserUri::new(user),
+            nickname: Some(nickname.to_owned()),
+            change: NicknameChange(7),
+        }));
+    }
+
     /// Lets time pass, stopping at each deadline.
     pub(super) fn pass(&mut self, seconds: u64) {
         let end = self.now + Duration::from_secs(seconds);
@@ -504,6 +514,11 @@ impl Scenario {
             Order::Say { room, text } => {
                 let room = short(room.as_str());
                 self.lines.push(format!("! say {room} {text}"));
+                None
+            }
+            Order::Kept { room, change } => {
+                let (room, NicknameChange(change)) = (short(room.as_str()), change);
+                self.lines.push(format!("! kept {change} of {room}"));
                 None
             }
             // The service asks for that.

@@ -1,7 +1,6 @@
 //! The proxy was restarted: what is kept is taken up (DESIGN ruling "restart").
 
 use super::*;
-use crate::control::UserUri;
 
 /// Three in the lobby, alice and bob watching, everybody told everything.
 fn lobby() -> Scenario {
@@ -280,11 +279,7 @@ fn who_cannot_be_reached_has_the_grace_to_come_back() {
 }
 
 fn named(scenario: &mut Scenario, user: &str, nickname: &str) {
-    scenario.feed(Input::Notice(Notice::Nickname {
-        room: RoomUri::new(ROOM),
-        user: UserUri::new(format!("sip:{user}@example.com")),
-        nickname: Some(nickname.to_owned()),
-    }));
+    scenario.nickname(ROOM, &format!("sip:{user}@example.com"), nickname);
 }
 
 fn held(scenario: &Scenario) -> usize {

@@ -280,11 +280,7 @@ fn g68_nicknames_stand_in_the_roster() {
     scenario.join("alice", ROOM);
     scenario.watch("alice", ROOM);
     scenario.pass(10);
-    scenario.feed(Input::Notice(Notice::Nickname {
-        room: RoomUri::new(ROOM),
-        user: crate::control::UserUri::new("sip:alice@example.com"),
-        nickname: Some("Al".to_owned()),
-    }));
+    scenario.nickname(ROOM, "sip:alice@example.com", "Al");
     scenario.pass(5);
     let roster = &scenario.rosters["alice"];
     let user = &roster.users.as_ref().expect("users").users[0];

@@ -132,11 +132,7 @@ fn e12_the_script_may_call_a_watcher_moderator() {
 #[test]
 fn e13_a_nickname_is_shown_it_was_chosen() {
     let mut scenario = masquerade();
-    scenario.feed(Input::Notice(Notice::Nickname {
-        room: RoomUri::new(HALL),
-        user: crate::control::UserUri::new("sip:anonymous1@anonymous.invalid"),
-        nickname: Some("Ghost".to_owned()),
-    }));
+    scenario.nickname(HALL, "sip:anonymous1@anonymous.invalid", "Ghost");
     scenario.pass(6);
     let users = scenario.rosters["bob"].users.as_ref().expect("users");
     let ghost = users

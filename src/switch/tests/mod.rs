@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::*;
-use crate::control::{Peer, RoomPolicy, Setup};
+use crate::control::{NicknameChange, Peer, RoomPolicy, Setup, UserUri};
 use crate::entropy::Seeded;
 use crate::wire::msrp::{Decoder, Event};
 
@@ -34,6 +34,9 @@ pub(super) struct Stage {
     pub(super) finished: Vec<ConnectionId>,
     pub(super) cut: Vec<ConnectionId>,
     readers: HashMap<ConnectionId, Reader>,
+    told: Vec<Notice>,
+    /// There is a focus, and it keeps what it is told at once.
+    pub(super) keeps: bool,
 }
 
 /// A peer that reads what comes in whatever pieces.
@@ -243,6 +246,8 @@ impl Stage {
             finished: Vec::new(),
             cut: Vec::new(),
             readers: HashMap::new(),
+            told: Vec::new(),
+            keeps: true,
         }
     }
 
@@ -279,6 +284,7 @@ impl Stage {
     }
 
     pub(super) fn pump(&mut self) {
+        self.hear();
         let mut batch = Batch::default();
         while let Some(id) = self.switch.poll_dirty() {
             loop {
@@ -374,7 +380,24 @@ impl Stage {
     }
 
     pub(super) fn all_notices(&mut self) -> Vec<Notice> {
-        std::iter::from_fn(|| self.switch.poll_notice()).collect()
+        self.hear();
+        std::mem::take(&mut self.told)
+    }
+
+    fn hear(&mut self) {
+        while let Some(notice) = self.switch.poll_notice() {
+            if self.keeps
+                && let Notice::Nickname { change, .. } = notice
+            {
+                self.keep(change);
+            }
+            self.told.push(notice);
+        }
+    }
+
+    pub(super) fn keep(&mut self, change: NicknameChange) {
+        let room = RoomUri::new(LOBBY);
+        self.switch.order(self.now, Order::Kept { room, change });
     }
 
     pub(super) fn lost(&mut self) -> Vec<(String, LossCause)> {

@@ -14,11 +14,14 @@ fn nickname(name: &str, value: &str) -> String {
     )
 }
 
-fn named(nickname: Option<&str>, user: &str) -> Notice {
+const NONE: [u16; 0] = [];
+
+fn named(nickname: Option<&str>, user: &str, change: u64) -> Notice {
     Notice::Nickname {
         room: RoomUri::new(LOBBY),
         user: UserUri::new(format!("sip:{user}@example.com")),
         nickname: nickname.map(str::to_owned),
+        change: NicknameChange(change),
     }
 }
 
@@ -28,7 +31,10 @@ fn g60_g61_g62_g63_g65_g66_nicknames_are_taken_refused_and_freed() {
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     stage.give(alice, nickname("alice", "\"Alice the Great\""));
     assert_eq!(stage.codes(alice), [200]);
-    assert_eq!(stage.notices(), [named(Some("Alice the Great"), "alice")]);
+    assert_eq!(
+        stage.notices(),
+        [named(Some("Alice the Great"), "alice", 1)]
+    );
     // G62: the same to the eye.
     for same in [
         "\"Alice the Great\"",
@@ -50,7 +56,7 @@ fn g60_g61_g62_g63_g65_g66_nicknames_are_taken_refused_and_freed() {
     assert_eq!(stage.codes(tablet), [200]);
     stage.notices();
     stage.give(alice, nickname("alice", "\"\""));
-    assert_eq!(stage.notices(), [named(None, "alice")]);
+    assert_eq!(stage.notices(), [named(None, "alice", 5)]);
 }
 
 #[test]
@@ -231,4 +237,60 @@ fn g67_also_when_somebody_is_in_and_nothing_is_taken_away() {
     assert_eq!(set(&mut stage, bob, "bob", "Al"), 425);
     stage.pass(Duration::from_secs(100));
     assert_eq!(set(&mut stage, bob, "bob", "Al"), 200);
+}
+
+#[test]
+fn g60_a_nickname_is_promised_when_the_focus_has_kept_it() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.keeps = false;
+    stage.give(alice, nickname("alice", "\"Al\""));
+    assert_eq!(stage.codes(alice), NONE);
+    // What needs no keeping does not wait.
+    stage.give(alice, nickname("alice", "\"root\""));
+    assert_eq!(stage.codes(alice), [425]);
+    stage.keep(NicknameChange(2));
+    assert_eq!(stage.codes(alice), NONE, "that is another one");
+    stage.keep(NicknameChange(1));
+    assert_eq!(stage.codes(alice), [200]);
+    stage.keep(NicknameChange(1));
+    assert_eq!(stage.codes(alice), NONE, "once is enough");
+}
+
+#[test]
+fn a_switch_alone_promises_what_it_holds_itself() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.keeps = false;
+    stage.give(alice, nickname("alice", "\"Al\""));
+    assert_eq!(stage.codes(alice), NONE);
+    stage.switch.unclaim(stage.now, Duration::from_secs(60));
+    assert_eq!(stage.codes(alice), [200], "the focus died over it");
+    stage.give(alice, nickname("alice", "\"Ally\""));
+    assert_eq!(stage.codes(alice), [200]);
+}
+
+#[test]
+fn who_asks_and_asks_is_not_read_until_it_has_answers() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.keeps = false;
+    for (turn, name) in ["\"Al\"", "\"Ally\""].iter().cycle().take(12).enumerate() {
+        stage.give(alice, nickname("alice", name));
+        assert_eq!(stage.switch.paused(alice), turn >= 7, "{turn}");
+    }
+    for change in 1..=4 {
+        stage.keep(NicknameChange(change));
+        assert!(stage.switch.paused(alice));
+    }
+    stage.keep(NicknameChange(5));
+    assert!(!stage.switch.paused(alice));
+    assert_eq!(stage.switch.poll_resume(), Some(alice));
+    assert_eq!(stage.codes(alice), [200; 5]);
+    // Who is gone by then needs none.
+    stage.switch.closed(stage.now, alice);
+    for change in 6..=12 {
+        stage.keep(NicknameChange(change));
+    }
+    assert_eq!(stage.switch.poll_resume(), None);
 }
