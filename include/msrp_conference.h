@@ -85,8 +85,8 @@ typedef void (*msrp_conference_told)(const struct msrp_conference_event *event, 
 
 /*
  The functions. Each returns 0, or a code like SIP's: 400 what was given is not understood,
- 404 there is no such room or user, 409 it exists already, 503 the conference process is
- busy, 504 it did not answer within two seconds, 500 anything else.
+ 404 there is no such room or user, 409 it exists already (`listen`: it is too late), 503 the
+ conference process is busy, 504 it did not answer within two seconds, 500 anything else.
 
  A worker that calls one waits for the answer. In the conference process (a callback) nothing
  waits: what was ordered is carried out right after the callback, and 0 only says that it
@@ -114,8 +114,8 @@ struct msrp_conference_api {
    */
   int (*expel)(const char *room, const char *user);
   /*
-   Registers a callback; of messages it is told only if `messages` is not 0. In `mod_init`,
-   before any fork.
+   Registers a callback; of messages it is told only if `messages` is not 0. In `mod_init`:
+   after the fork the conference process would never know of it, which gives 409.
    */
   int (*listen)(msrp_conference_told told, void *argument, int messages);
 };

@@ -62,6 +62,9 @@ static int greeter_try(void *message, char *unused, char *unused_too)
         return -6;
     if (conference.look_up("no room", &found) != 400)
         return -7;
+    /* The conference process has been forked without knowing of this one. */
+    if (conference.listen(told, "Too late", 0) != 409)
+        return -8;
     return 1;
 }
 

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::process;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -63,8 +64,8 @@ pub type msrp_conference_told =
     Option<unsafe extern "C" fn(event: *const msrp_conference_event, argument: *mut c_void)>;
 
 /// The functions. Each returns 0, or a code like SIP's: 400 what was given is not understood,
-/// 404 there is no such room or user, 409 it exists already, 503 the conference process is
-/// busy, 504 it did not answer within two seconds, 500 anything else.
+/// 404 there is no such room or user, 409 it exists already (`listen`: it is too late), 503 the
+/// conference process is busy, 504 it did not answer within two seconds, 500 anything else.
 ///
 /// A worker that calls one waits for the answer. In the conference process (a callback) nothing
 /// waits: what was ordered is carried out right after the callback, and 0 only says that it
@@ -83,8 +84,8 @@ pub struct msrp_conference_api {
     pub say: Option<unsafe extern "C" fn(room: *const c_char, text: *const c_char) -> c_int>,
     /// Takes a user out of a room.
     pub expel: Option<unsafe extern "C" fn(room: *const c_char, user: *const c_char) -> c_int>,
-    /// Registers a callback; of messages it is told only if `messages` is not 0. In `mod_init`,
-    /// before any fork.
+    /// Registers a callback; of messages it is told only if `messages` is not 0. In `mod_init`:
+    /// after the fork the conference process would never know of it, which gives 409.
     pub listen: Option<
         unsafe extern "C" fn(
             told: msrp_conference_told,
@@ -102,6 +103,11 @@ pub type load_msrp_conference_f =
 /// Everything that was registered, before the fork.
 static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
 static BRIDGE: OnceLock<&'static Bridge> = OnceLock::new();
+/// The host's main process before it forks: what is registered there, the conference process
+/// will have.
+static MAIN_PROCESS: OnceLock<u32> = OnceLock::new();
+/// The conference process is forked, or about to be.
+static FORKED: AtomicBool = AtomicBool::new(false);
 /// This is the conference process.
 static INSIDE: AtomicBool = AtomicBool::new(false);
 
@@ -124,9 +130,22 @@ struct Listener {
 // of a process alone.
 unsafe impl Send for Listener {}
 
-/// The way to the conference process, once there is one.
+/// The way to the conference process, once there is one. In the host's main process.
 pub(super) fn use_bridge(bridge: &'static Bridge) {
     let _ = BRIDGE.set(bridge);
+    MAIN_PROCESS.get_or_init(process::id);
+}
+
+/// In the host's main process, right before it forks the conference process.
+pub(super) fn before_fork() {
+    FORKED.store(true, Ordering::Relaxed);
+}
+
+/// Whether the conference process would not know of what is registered in this process now.
+fn too_late() -> bool {
+    // The flag misses processes that were forked before ours, the number the main process
+    // after it.
+    FORKED.load(Ordering::Relaxed) || *MAIN_PROCESS.get_or_init(process::id) != process::id()
 }
 
 /// This is the conference process from now on.
@@ -278,6 +297,9 @@ unsafe extern "C" fn listen(
         let (Some(told), Ok(mut all)) = (told, LISTENERS.lock()) else {
             return 400;
         };
+        if too_late() {
+            return 409;
+        }
         all.push(Listener {
             told,
             argument,

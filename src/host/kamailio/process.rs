@@ -10,7 +10,7 @@ use super::tm::Kamailio;
 use super::{MODULE, Module, abi};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::{c_string, guard};
-use crate::host::{PROCESS_NAME, leave, logging as log};
+use crate::host::{PROCESS_NAME, api, leave, logging as log};
 
 /// How often the host's own loop around ours may look for changes of its configuration.
 const ROUND: Duration = Duration::from_millis(500);
@@ -31,6 +31,7 @@ thread_local! {
 pub(super) fn fork(module: &Module) -> c_int {
     // SAFETY: getpid has no precondition.
     MAIN_PROCESS.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    api::before_fork();
     let name = c_string(PROCESS_NAME).into_raw();
     // SAFETY: in the main process, where the host allows it; the name lives for ever.
     let forked = unsafe {

@@ -8,7 +8,7 @@ use super::tm::OpenSips;
 use super::{MODULE, Module, abi};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::guard;
-use crate::host::{leave, logging as log};
+use crate::host::{api, leave, logging as log};
 
 /// The process that forks ours; the host may have gone into the background since `init`.
 static MAIN_PROCESS: AtomicI32 = AtomicI32::new(0);
@@ -17,6 +17,7 @@ static MAIN_PROCESS: AtomicI32 = AtomicI32::new(0);
 pub(super) unsafe extern "C" fn before_fork() -> c_int {
     // SAFETY: getpid has no precondition.
     MAIN_PROCESS.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    api::before_fork();
     0
 }
 
