@@ -277,15 +277,7 @@ fn g67_the_nickname_of_who_has_left_is_still_kept_after_a_kill() {
             Participant::join_and_subscribe(&proxy, "bob", Transport::Udp, "lobby").stays();
         let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
         assert_eq!(alice.take_nickname("The Alice"), "200");
-        let subscription = bob.subscription.as_mut().expect("his");
-        while !subscription
-            .roster
-            .nicknames()
-            .contains_key(&alice.agent.address())
-        {
-            let come = subscription.next(&bob.agent, PATIENCE);
-            come.expect("a NOTIFY with the nickname");
-        }
+        bob.sees_nickname_of(&alice);
         alice.leave();
         assert_eq!(bob.take_nickname("the alice"), "425", "as long as it runs");
         proxy.kill_all();

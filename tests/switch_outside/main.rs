@@ -11,5 +11,6 @@ mod hostile;
 mod member;
 mod program;
 mod proxy;
+mod quarantine;
 mod silent;
 mod stage;

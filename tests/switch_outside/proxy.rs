@@ -10,20 +10,20 @@ use crate::harness::{PATIENCE, host, on_every_host};
 use crate::program::Program;
 use crate::stage::Folder;
 
-fn plan(host: &host::Host, folder: &Folder, msrp: u16) -> Plan {
+pub(crate) fn plan(host: &host::Host, folder: &Folder, msrp: u16) -> Plan {
     Plan::new(host)
         .ports(free_port(), msrp)
         .parameter("switch", format!("unix:{}", folder.socket().display()))
 }
 
-fn start(plan: Plan) -> Proxy {
+pub(crate) fn start(plan: Plan) -> Proxy {
     let proxy = plan.start();
     drives(&proxy, 1);
     proxy
 }
 
 /// Waits until it has met a switch so many times.
-fn drives(proxy: &Proxy, times: usize) {
+pub(crate) fn drives(proxy: &Proxy, times: usize) {
     let met = || proxy.log().matches("drives the switch at").count() >= times;
     assert!(wait_until(PATIENCE, met), "{}", proxy.log());
 }
