@@ -21,10 +21,20 @@ fn the_focus_drives_it_as_it_drives_the_embedded_one() {
     let bob = focus.join(outside.msrp, "bob");
     alice.say("hello");
     bob.hears("hello");
-    alice.nickname("Al");
-    assert!(
-        matches!(focus.notice(), Notice::Nickname { nickname: Some(name), .. } if name == "Al")
-    );
+    alice.nickname_while("Al", || {
+        let notice = focus.notice();
+        let Notice::Nickname {
+            room,
+            nickname,
+            change,
+            ..
+        } = notice
+        else {
+            panic!("{notice:?} instead of Nickname");
+        };
+        assert_eq!(nickname.as_deref(), Some("Al"));
+        focus.order(Order::Kept { room, change });
+    });
     alice.link.close();
     let lost = Notice::Lost {
         room: room(),

@@ -128,8 +128,16 @@ impl Member {
     }
 
     pub(crate) fn nickname(&self, nickname: &str) {
+        self.nickname_while(nickname, || {});
+    }
+
+    /// With what must happen before it is answered.
+    pub(crate) fn nickname_while(&self, nickname: &str, meanwhile: impl FnOnce()) {
         let frame = self.request("NICKNAME");
         let frame = frame.header("Use-Nickname", format!("\"{nickname}\""));
-        assert_eq!(self.link.exchange(&frame).kind, "200");
+        self.link.send(&frame);
+        meanwhile();
+        let answer = self.link.response(&frame, PATIENCE).expect("an answer");
+        assert_eq!(answer.kind, "200");
     }
 }
