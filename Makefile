@@ -2,7 +2,7 @@
 #                 optimised, in build/
 # make demo       a proxy with a room in it, and three people who talk
 # make test       everything there is to test; first installs what it needs
-# make bench      what a delivery costs, beside a minimal server, in one table (minutes)
+# make bench      what a delivery costs, beside a minimal server, and how long a restart takes
 # make lint       format, compiler and clippy warnings as errors, licences
 # make install    the module into the proxy's module folder (MODULES=… names another)
 # make deb        a Debian package of all of it, in build/
@@ -34,7 +34,7 @@ test: deps
 	@.ci/all-tests
 
 bench: cargo
-	$(CARGO) bench --locked --quiet --bench room_load
+	$(CARGO) bench --locked --quiet --bench room_load --bench restart
 
 lint: cargo
 	$(CARGO) fmt --check

@@ -370,14 +370,11 @@ fn a_hundred_thousand_idle_rooms_are_not_read() {
     let ticket = first.store.write(rooms.collect());
     settle(&first.store, ticket);
     first.store.stop();
-    let started = Instant::now();
     let (second, _) = opened(folder.config());
+    assert_eq!(second.records, [], "nothing of them is read");
     let found = second.rooms.find(&number(77_777).uri);
-    let took = started.elapsed();
     assert_eq!(found, Some(number(77_777)));
     assert_eq!(second.rooms.count(), 100_000);
-    println!("100,000 rooms: open in {took:?}");
-    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

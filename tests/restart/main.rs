@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../../benches/restart/crowd.rs"]
 mod crowd;
 mod damaged;
 mod kill;
@@ -44,4 +45,17 @@ fn plan(host: &Host, folder: &Folder) -> Plan {
         .state_in(&folder.0)
         .parameter("notify_interval_ms", 100)
         .parameter("rejoin_grace", 3)
+}
+
+/// `make bench` does it with ten times as many, and says how long it takes.
+#[test]
+fn flow4_a_crowd_is_restored_and_reconciled_and_nobody_hears_of_it() {
+    let folder = Folder::new();
+    let size = crowd::Size {
+        rooms: 100,
+        members: 10,
+    };
+    let times = crowd::restart(&folder.database(), size);
+    let (restored, reconciled) = (times.restored, times.reconciled);
+    println!("1,000 in 100 rooms: restored in {restored:?}, reconciled in {reconciled:?}");
 }
