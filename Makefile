@@ -4,7 +4,7 @@
 # make test       everything there is to test; first installs what it needs
 # make bench      what a delivery costs, beside a minimal server, and how long a restart takes
 # make lint       format, compiler and clippy warnings as errors, licences
-# make install    the module into the proxy's module folder (MODULES=… names another)
+# make install    what make has built into the proxy's module folder (MODULES=… names another)
 # make deb        a Debian package of all of it, in build/
 # make dist       a source archive that builds without a network, in build/
 # make man        the manual pages and shell completions of msrp-chat, in build/
@@ -44,7 +44,9 @@ lint: cargo
 # Debian's multiarch folder, else the hosts' own default.
 MODULES ?= $(firstword $(wildcard /usr/lib/x86_64-linux-gnu/$(HOST)/modules /usr/lib64/$(HOST)/modules /usr/local/lib64/$(HOST)/modules))
 
-install: all
+# Not built here: whoever may write there need not have cargo.
+install:
+	@test -f build/msrp_conference.so || { echo "build/msrp_conference.so is not there yet: make" >&2; exit 1; }
 	@test -n "$(MODULES)" || { echo "no module folder of $(HOST) found: make install MODULES=FOLDER" >&2; exit 1; }
 	install -d "$(DESTDIR)$(MODULES)"
 	install -m 644 build/msrp_conference.so "$(DESTDIR)$(MODULES)/msrp_conference.so"

@@ -105,8 +105,9 @@ pub const COMMANDS: &[Entry] = &[
               `create`, and those with a conference at present. `stats` says how many there are \
               (`rooms`).",
         answer: "A list of `uri`, `participants`, `subscribers`, `created` (when the room was \
-                 made, UTC; for a configured room when the proxy started) and `messages` (those \
-                 its participants have sent since then, or since the proxy started).",
+                 made, UTC; for a configured room when the proxy started) and `messages` (how many \
+                 its participants have sent since then; after a restart of the proxy it counts \
+                 from 0 again).",
         example: &["50", "0"],
     },
     Entry {
