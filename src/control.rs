@@ -96,6 +96,9 @@ pub struct RoomPolicy {
     /// Text that is not wrapped in message/cpim is taken, and wrapped here (room option
     /// `plain_text`).
     pub plain_text: bool,
+    /// How many of the room's last messages a newcomer is given, [`HISTORY_MESSAGES`] at
+    /// most; 0: none are kept.
+    pub history: u16,
     /// How long an admitted session may stay without a connection before it counts as lost.
     pub bind_timeout: Duration,
 }
@@ -179,6 +182,8 @@ pub struct Admission {
     pub nickname: Option<String>,
     /// Every address of record it may write as CPIM From (canonical); holds `user`.
     pub uris: Vec<UserUri>,
+    /// It was not in the room before: it is given the room's history.
+    pub newcomer: bool,
     /// Who connects.
     pub setup: Setup,
     /// What it told us.
@@ -357,6 +362,28 @@ pub enum Order {
         /// The change.
         change: NicknameChange,
     },
+    /// What is known of the room's history, for a switch that does not have the room; one
+    /// that has it knows better. Comes before the `Admit` it is for. No answer.
+    Recall {
+        /// The room.
+        room: RoomUri,
+        /// The messages in order, [`HISTORY_MESSAGES`] and [`HISTORY_OCTETS`] at most.
+        messages: Vec<PastMessage>,
+    },
+    /// What [`Notice::Remember`] told is kept now, or never will be. No answer.
+    Remembered {
+        /// The room.
+        room: RoomUri,
+        /// The number of the last message.
+        up_to: u64,
+        /// Octets of all of them.
+        octets: usize,
+    },
+    /// The room's history ends; answered by `Forgotten`.
+    Forget {
+        /// The room.
+        room: RoomUri,
+    },
 }
 
 impl Order {
@@ -395,6 +422,9 @@ impl Order {
             | Order::Say { room, .. }
             | Order::Hold { room, .. }
             | Order::Kept { room, .. }
+            | Order::Recall { room, .. }
+            | Order::Remembered { room, .. }
+            | Order::Forget { room }
             | Order::Reconcile { room, .. } => Some(room),
             Order::Listen(_) => None,
         }
@@ -476,6 +506,22 @@ pub enum Notice {
         room: RoomUri,
         /// How many.
         messages: u64,
+    },
+    /// The room's history has changed; answered by `Remembered`. Only so much is told without
+    /// an answer, and what came meanwhile is told then, as far as it is still in the history.
+    /// What no focus heard is told again when one is there. The same may come twice.
+    Remember {
+        /// The room.
+        room: RoomUri,
+        /// Messages that are in it from now on; at least one.
+        messages: Vec<PastMessage>,
+        /// Those up to this number are not, any more.
+        gone: u64,
+    },
+    /// Nothing of the room's history that was told before this is in it any more.
+    Forgotten {
+        /// The room.
+        room: RoomUri,
     },
     /// A message has come; after `Listen` only, and at a bounded rate.
     Said(Said),

@@ -300,6 +300,8 @@ pub struct Service<C, S, L> {
     owed: Ticket,
     /// What waits for that, in order.
     held: VecDeque<(Ticket, Output)>,
+    /// What the switch is told when this much is kept, in order.
+    remembering: VecDeque<(Ticket, Order)>,
     notices: Receiver<Notice>,
     statistics: &'static Statistics,
     counted_at: Moment,
@@ -335,6 +337,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             ledger,
             owed: 0,
             held: VecDeque::new(),
+            remembering: VecDeque::new(),
             notices,
             statistics,
             counted_at: Moment::from_epoch(Duration::ZERO),
@@ -460,6 +463,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             match output {
                 Output::Store(changes) => self.owed = self.ledger.write(changes),
                 Output::Order(order) if !order.is_promise() => self.switch.order(order),
+                Output::Remember(change, done) => {
+                    let ticket = self.ledger.write(vec![Change::Remember(change)]);
+                    self.remembering.push_back((ticket, done));
+                    self.tell_remembered();
+                }
                 Output::Event(event) => self.event(event, host),
                 Output::Log(line) => host.log(&line),
                 // Who is refused is promised nothing.
@@ -485,6 +493,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 self.tell(output, host);
             }
         }
+        self.tell_remembered();
         while self
             .answers
             .front()
@@ -499,13 +508,24 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         }
     }
 
+    /// Histories hold up nobody, and have no part in the order of what is promised.
+    fn tell_remembered(&mut self) {
+        let settled = self.ledger.settled();
+        let settles = |(ticket, _): &(Ticket, Order)| *ticket <= settled;
+        while self.remembering.front().is_some_and(settles) {
+            if let Some((_, order)) = self.remembering.pop_front() {
+                self.switch.order(order);
+            }
+        }
+    }
+
     fn tell(&mut self, output: Output, host: &mut dyn Host) {
         match output {
             Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
             Output::Send(request) => self.send(&request, host),
             Output::Cancel(request) => self.cancel(request, host),
             Output::Order(order) => self.switch.order(order),
-            Output::Store(_) | Output::Event(_) | Output::Log(_) => {}
+            Output::Store(_) | Output::Remember(..) | Output::Event(_) | Output::Log(_) => {}
         }
     }
 

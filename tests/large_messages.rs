@@ -59,6 +59,7 @@ impl Rig {
                 private_messages: false,
                 max_message_size: 1 << 30,
                 plain_text: false,
+                history: 0,
                 bind_timeout: PATIENCE,
             },
             own_uri: format!("msrp://{}/{name};tcp", self.address),
@@ -66,6 +67,7 @@ impl Rig {
             display: String::new(),
             nickname: None,
             uris: vec![user],
+            newcomer: true,
             setup: Setup::Passive,
             peer: Peer {
                 path: vec![format!("msrp://127.0.0.1:9/{name}-peer;tcp")],

@@ -87,6 +87,7 @@ fn admission(address: SocketAddr, room: &str, name: &str) -> Admission {
             private_messages: false,
             max_message_size: 10 << 20,
             plain_text: false,
+            history: 0,
             bind_timeout: Duration::from_secs(32),
         },
         own_uri: format!("msrp://{address}/{name};tcp"),
@@ -94,6 +95,7 @@ fn admission(address: SocketAddr, room: &str, name: &str) -> Admission {
         display: String::new(),
         nickname: None,
         uris: vec![user],
+        newcomer: true,
         setup: Setup::Passive,
         peer: Peer {
             path: vec![peer_uri(name)],

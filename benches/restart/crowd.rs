@@ -99,7 +99,11 @@ impl Crowd {
                 Output::Order(order) => self.pool.order(order),
                 Output::Store(changes) => self.ticket = self.store.write(changes),
                 Output::Send(_) => self.sent += 1,
-                Output::Reply(..) | Output::Cancel(_) | Output::Log(_) | Output::Event(_) => {}
+                Output::Reply(..)
+                | Output::Cancel(_)
+                | Output::Log(_)
+                | Output::Event(_)
+                | Output::Remember(..) => {}
             }
         }
     }

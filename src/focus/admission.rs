@@ -34,7 +34,7 @@ impl Focus {
                 self.answering.insert(answering.transaction, id);
             }
         }
-        self.order(Order::Admit(Box::new(admission)));
+        self.order_admission(admission);
     }
 
     /// The endpoint as the switch must know it.
@@ -67,6 +67,7 @@ impl Focus {
             user,
             display,
             nickname,
+            newcomer: endpoint.joined.is_none(),
             setup,
             peer,
         })
@@ -99,6 +100,7 @@ impl Focus {
             private_messages: policy.private_messages,
             max_message_size: self.config.max_message_size,
             plain_text: policy.plain_text,
+            history: policy.history,
             bind_timeout: self.config.bind_timeout,
         })
     }
@@ -140,11 +142,18 @@ impl Focus {
                 if self.run.replace(run) != Some(run) {
                     self.hand_over_nicknames(now, run);
                 }
+                self.recall_again();
                 self.present_sessions();
             }
             Notice::Disconnected => {}
             Notice::Counted { room, messages } => self.count_messages(&room, messages),
             Notice::Said(said) => self.said(said),
+            Notice::Remember {
+                room,
+                messages,
+                gone,
+            } => self.remember(room, messages, gone),
+            Notice::Forgotten { room } => self.history_forgotten(room),
             Notice::Reconciled { room, sessions } => self.reconciled(now, &room, sessions),
         }
     }

@@ -103,6 +103,8 @@ pub(super) struct Conference {
     pub(super) begun: Option<Moment>,
     /// Messages sent, while the room does not last.
     pub(super) messages: u64,
+    /// The run of the switch that was given the room's history.
+    pub(super) recalled: Option<SwitchRun>,
     /// The last NOTIFYs are on their way.
     pub(super) ending: bool,
 }
@@ -269,6 +271,7 @@ impl Conference {
             documents: DocumentCache::default(),
             begun: None,
             messages: 0,
+            recalled: None,
             ending: false,
         }
     }

@@ -170,11 +170,12 @@ impl Focus {
             display: String::new(),
             nickname: None,
             uris: vec![invitation.user.clone()],
+            newcomer: true,
             setup: Setup::Passive,
             peer: silent_peer(),
         };
         self.dialing.insert(admission.session.clone(), id);
-        self.order(Order::Admit(Box::new(admission)));
+        self.order_admission(admission);
     }
 
     /// What a request outside any dialog needs (RFC 3261 §8.1.1).

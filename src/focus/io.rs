@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::record::Change;
+use super::record::{Change, HistoryChange};
 use super::{Event, Role};
 use crate::control::{Notice, Order};
 use crate::log::Line;
@@ -171,6 +171,8 @@ pub struct OutgoingRequest {
 pub enum Output {
     /// Keep these changes, all or none, before anything that follows is told to anybody.
     Store(Vec<Change>),
+    /// Keep this, too; nobody waits for it but the switch, which is told then.
+    Remember(HistoryChange, Order),
     /// Answer a server transaction.
     Reply(TransactionId, Reply),
     /// Send a request. An ACK has no outcome; it is of a 2xx to an INVITE of ours.

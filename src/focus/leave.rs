@@ -305,6 +305,7 @@ impl Focus {
             return;
         };
         conference.ending = true;
+        let had_history = conference.policy.history > 0;
         let watchers = conference.watchers.ids();
         if let Some(mut conference) = self.conferences.remove(room) {
             self.forget_publications(&mut conference);
@@ -313,6 +314,9 @@ impl Focus {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }
         self.order(Order::Close { room: room.clone() });
+        if had_history && !self.lasts(room) {
+            self.forget_history(room);
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod event;
 mod first_seen;
 mod guests;
 mod held_nicknames;
+mod history;
 mod in_dialog;
 mod invitation;
 mod invitation_answers;
@@ -203,6 +204,8 @@ pub struct Focus {
     subscriptions: Tracked<SubscriptionId, Subscription>,
     /// Nicknames of users who have left.
     held_nicknames: HeldNicknames,
+    /// Rooms whose history has ended; the store is told with the next changes.
+    ended_histories: Vec<RoomUri>,
     /// The room of every publication.
     publications: HashMap<PublicationId, RoomUri>,
     dialogs: HashMap<DialogKey, Usage>,
@@ -272,6 +275,7 @@ impl Focus {
             endpoints: Tracked::default(),
             subscriptions: Tracked::default(),
             held_nicknames: HeldNicknames::default(),
+            ended_histories: Vec::new(),
             publications: HashMap::new(),
             dialogs: HashMap::new(),
             calls: HashMap::new(),

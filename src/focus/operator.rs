@@ -81,6 +81,8 @@ pub struct RoomDetail {
     pub locked: bool,
     /// Most participants.
     pub max_participants: usize,
+    /// How many of its last messages a newcomer is given.
+    pub history: u16,
     /// What it is about.
     pub subject: Option<String>,
     /// Who is in or on the way, by address.
@@ -168,6 +170,7 @@ impl Focus {
             summary: self.summary(room, kept.and_then(|it| it.made)),
             locked: conference.map_or(policy.locked, |it| it.locked),
             max_participants: policy.max_participants,
+            history: policy.history,
             subject: subject.or_else(|| policy.about.subject.clone()),
             users: conference.map_or(Vec::new(), |it| self.users(it, offset, limit)),
         })
@@ -235,15 +238,24 @@ impl Focus {
         Ok(())
     }
 
-    /// Ends a room's conference; a room that `create_room` made is gone with it, and one in
-    /// the configuration is as it stands there.
+    /// Ends a room's conference, and its history with it; a room that `create_room` made is
+    /// gone then, and one in the configuration is as it stands there. Of a room that is in the
+    /// configuration no more there may be a history: that is ended.
     ///
     /// # Errors
     /// There is no such room.
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
-        self.existing(room)?;
+        let policy = self.existing(room);
+        let remembers = policy.as_ref().is_ok_and(|policy| policy.history > 0)
+            || !self.kept_rooms.history(room, 1).is_empty();
+        if !remembers {
+            policy?;
+        }
         self.dismiss_all(now, room);
         self.end_conference(now, room);
+        if remembers {
+            self.forget_history(room);
+        }
         if self.forget_room(now, room) && !self.rooms.contains_key(room) {
             self.messages.remove(room);
         }

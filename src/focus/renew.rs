@@ -10,7 +10,7 @@ use super::offer_answer::{self, Terms};
 use super::request::capabilities;
 use super::timers::Timer;
 use super::{Focus, Purpose};
-use crate::control::{Order, SessionId, Setup};
+use crate::control::{SessionId, Setup};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
@@ -71,7 +71,7 @@ impl Focus {
             admission.setup = Setup::Passive;
             admission.peer = silent_peer();
             self.sessions.insert(session, id);
-            self.order(Order::Admit(Box::new(admission)));
+            self.order_admission(admission);
         }
     }
 

@@ -73,6 +73,7 @@ fn detail(room: RoomDetail) -> Value {
             ("lasting".into(), room.lasting.into()),
             ("locked".into(), room.locked.into()),
             ("max".into(), room.max_participants.into()),
+            ("history".into(), u64::from(room.history).into()),
             ("subject".into(), room.subject.into()),
             ("users".into(), Value::List(users)),
         ]);

@@ -118,7 +118,7 @@ pub const COMMANDS: &[Entry] = &[
         doc: "One room and who is in it, ordered by their addresses; `limit` and `offset` are \
               about the users.",
         answer: "What `list` says of it; `lasting` (it outlives its participants), `locked`, \
-                 `max` (participants), `subject`; and `users`, a list of `entity`, `display`, \
+                 `max` (participants), `history` (messages a newcomer is given), `subject`; and `users`, a list of `entity`, `display`, \
                  `nickname`, `role` and `endpoints`, each with `dialog` (its Call-ID), `status` \
                  (`connected`, `on-hold`, `lost`: its MSRP connection is; `dialing-out`, \
                  `alerting`: it is being invited), `msrp` (its own MSRP URI) and `joined` (UTC).",
@@ -147,9 +147,11 @@ pub const COMMANDS: &[Entry] = &[
         name: "end",
         parameters: &[ROOM],
         lists: false,
-        doc: "Ends a room's conference: everybody gets BYE, every subscription its last NOTIFY. \
-              A room made by `create` is gone then; a configured one stays, empty, and as it is \
-              configured: what `role`, `ban` and `lock` had changed is forgotten.",
+        doc: "Ends a room's conference: everybody gets BYE, every subscription its last NOTIFY; \
+              its history (docs/history.md) is deleted. A room made by `create` is gone then; a \
+              configured one stays, empty, and as it is configured: what `role`, `ban` and \
+              `lock` had changed is forgotten. The history of a room that is configured no more \
+              can be deleted so, too.",
         answer: DONE,
         example: &["sip:team@conf.example.com"],
     },

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{ParameterError, Value, table};
-use crate::control::RoomUri;
+use crate::control::{HISTORY_MESSAGES, RoomUri};
 use crate::focus::{Lifetime, Pattern, RoomEntry};
 use crate::wire::sip::Uri;
 
@@ -12,7 +12,7 @@ pub(super) const ALLOWED: &str = "sip:USER@HOST, then any of ;max=1..100000 ;nic
      ;private=yes|no ;subscribe=anyone|participants ;invite=participants|moderators \
      ;moderators=PATTERN,… ;observers=PATTERN,… ;allow=PATTERN,… ;deny=PATTERN,… \
      ;name=TEXT ;subject=TEXT ;web_page=URI ;recording=URI ;event=URI ;locked=yes|no \
-     ;devices=many|one ;end=never|empty|creator ;tls=yes|no ;plain_text=yes|no (a PATTERN is an address of record, \
+     ;devices=many|one ;end=never|empty|creator ;tls=yes|no ;plain_text=yes|no ;history=0..500 (a PATTERN is an address of record, \
      * stands for any characters)";
 
 /// Reads a `room`.
@@ -67,6 +67,10 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
                 .ok()
                 .filter(|max| (1..=100_000).contains(max))?;
             entry.max_participants = Some(max);
+        }
+        "history" => {
+            let most = value.parse().ok();
+            entry.history = most.filter(|most| *most <= HISTORY_MESSAGES)?;
         }
         "nickname" => entry.nicknames = yes(value)?,
         "tls" => entry.only_tls = yes(value)?,

@@ -147,7 +147,8 @@ pub const TABLE: &[Parameter] = &[
               `end=never|empty|creator` whether its conference ends when nobody is in, or when \
               who started it leaves (never); `tls=yes|no` whether only MSRP over TLS is taken \
               (no); `plain_text=yes|no` whether clients that know text/plain and no message/cpim \
-              are let in (no).",
+              are let in (no); `history=N` how many of its last messages a newcomer is given, \
+              see docs/history.md (0: none are kept).",
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
         ..text("room", "", room::ALLOWED)
     },

@@ -104,7 +104,7 @@ fn rooms_carry_their_options() {
     let settings = collect(&[
         (
             "room",
-            text("sip:dev@Conf.Example.com;max=200;nickname=no;private=no;plain_text=yes;subscribe=participants"),
+            text("sip:dev@Conf.Example.com;max=200;nickname=no;private=no;plain_text=yes;history=500;subscribe=participants"),
         ),
         (
             "room",
@@ -119,6 +119,7 @@ fn rooms_carry_their_options() {
     assert_eq!(dev.max_participants, Some(200));
     assert!(!dev.nicknames && !dev.private_messages && dev.subscribe_participants_only);
     assert!(dev.plain_text && !lobby.plain_text);
+    assert_eq!((dev.history, lobby.history), (500, 0));
     assert_eq!(lobby.uri.as_str(), "sip:lobby@127.0.0.1");
     assert_eq!(lobby.about.name.as_deref(), Some("The lobby"));
     assert_eq!(lobby.about.subject.as_deref(), Some("This and that"));
@@ -139,6 +140,9 @@ fn room_mistakes_are_refused() {
         "sip:dev@conf.example.com;web_page=nowhere",
         "sip:dev@conf.example.com;subject=",
         "sip:dev@conf.example.com;plain_text=perhaps",
+        "sip:dev@conf.example.com;history=501",
+        "sip:dev@conf.example.com;history=yes",
+        "sip:dev@conf.example.com;history=-1",
     ] {
         assert!(said(&[("room", text(wrong))]).contains("subscribe=anyone|participants"));
     }

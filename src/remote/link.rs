@@ -2,11 +2,11 @@
 //!
 //! Two threads, both of them only while there is a connection: one connects and writes, one
 //! reads. Whoever gives an order never waits for either. What is lost with a connection is
-//! made good by reconciling (`control`), but for two orders: an `Admit` without an answer is
-//! answered `Refused`, since an INVITE waits for it; an `Amend` the switch did not get is kept
-//! and given before anything else when it is back.
+//! made good by reconciling (`control`), but for three orders: an `Admit` without an answer is
+//! answered `Refused`, since an INVITE waits for it; an `Amend` or a `Forget` the switch did
+//! not get is kept and given before anything else when it is back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -68,6 +68,8 @@ struct State {
     admitting: HashMap<SessionId, RoomUri>,
     /// Amendments the switch must get when it is back; the latest of each session.
     amended: HashMap<SessionId, Box<Admission>>,
+    /// Rooms whose history the switch must forget when it is back.
+    forgotten: HashSet<RoomUri>,
     tally: Tally,
 }
 
@@ -290,6 +292,9 @@ impl Shared {
         let mut state = self.state();
         state.up = true;
         state.tally.meet(hello.run, hello.totals);
+        for room in state.forgotten.drain() {
+            let _ = self.letters.send(Letter::Order(Order::Forget { room }));
+        }
         for (_, admission) in state.amended.drain() {
             let _ = self.letters.send(Letter::Order(Order::Amend(admission)));
         }
@@ -459,9 +464,15 @@ impl State {
             Order::Expel { session, .. } => {
                 self.amended.remove(&session);
             }
+            Order::Forget { room } => {
+                self.forgotten.insert(room);
+            }
             Order::Close { room } => self.amended.retain(|_, admission| admission.room != room),
-            // An `Admit` is answered; lists are asked for anew by `Connected`.
+            // An `Admit` is answered; lists are asked for anew by `Connected`. What was kept
+            // of a history is told, and kept, again.
             Order::Admit(_)
+            | Order::Recall { .. }
+            | Order::Remembered { .. }
             | Order::Reconcile { .. }
             | Order::Hold { .. }
             | Order::Kept { .. }

@@ -34,7 +34,8 @@ pub use protocol::{
 pub use serve::{Options, serve};
 
 /// Longest frame. An admission is made of one SDP body, which the host's own limit of 64 KiB
-/// for a request bounds; a full `Reconcile` and its answer stay below a quarter of this.
+/// for a request bounds; a full `Reconcile` and its answer stay below a quarter of this, the
+/// whole history of a room below five eighths.
 pub const MAX_FRAME: usize = 1 << 20;
 
 /// How long a peer may take from connect to hello.

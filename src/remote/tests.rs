@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -10,8 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::control::{
-    Admission, Dial, HeldNickname, LossCause, NicknameChange, Notice, Order, Peer, Refusal,
-    RoomPolicy, RoomUri, SessionId, Setup, Stand, Standing, SwitchRun, UserUri,
+    Admission, Dial, HISTORY_MESSAGES, HISTORY_OCTETS, HeldNickname, LossCause, NicknameChange,
+    Notice, Order, PastMessage, Peer, Refusal, RoomPolicy, RoomUri, SessionId, Setup, Stand,
+    Standing, SwitchRun, UserUri,
 };
 use crate::net::Totals;
 
@@ -39,6 +41,7 @@ fn admission() -> impl Strategy<Value = Box<Admission>> {
                         private_messages: flags[1],
                         max_message_size: limit,
                         plain_text: false,
+                        history: 5,
                         bind_timeout: Duration::from_nanos(limit),
                     },
                     own_uri,
@@ -46,6 +49,7 @@ fn admission() -> impl Strategy<Value = Box<Admission>> {
                     display: user.clone(),
                     nickname: None,
                     uris: vec![UserUri::new(user)],
+                    newcomer: flags[3],
                     setup: if flags[2] {
                         Setup::Active
                     } else {
@@ -76,11 +80,29 @@ fn admission() -> impl Strategy<Value = Box<Admission>> {
         )
 }
 
+fn messages() -> impl Strategy<Value = Vec<PastMessage>> {
+    let message = (any::<u64>(), vec(any::<u8>(), 0..40));
+    let message = message.prop_map(|(number, octets)| PastMessage {
+        number,
+        octets: octets.into(),
+    });
+    vec(message, 0..3)
+}
+
 fn to_switch() -> impl Strategy<Value = ToSwitch> {
     let order = prop_oneof![
         admission().prop_map(Order::Admit),
         admission().prop_map(Order::Amend),
         (room(), session()).prop_map(|(room, session)| Order::Expel { room, session }),
+        (room(), messages()).prop_map(|(room, messages)| Order::Recall { room, messages }),
+        (room(), any::<u64>(), any::<usize>()).prop_map(|(room, up_to, octets)| {
+            Order::Remembered {
+                room,
+                up_to,
+                octets,
+            }
+        }),
+        room().prop_map(|room| Order::Forget { room }),
         room().prop_map(|room| Order::Close { room }),
         (room(), any::<u64>()).prop_map(|(room, change)| Order::Kept {
             room,
@@ -142,6 +164,12 @@ fn notice() -> impl Strategy<Value = Notice> {
     });
     prop_oneof![
         (room(), session()).prop_map(|(room, session)| Notice::Admitted { room, session }),
+        (room(), messages(), any::<u64>()).prop_map(|(room, messages, gone)| Notice::Remember {
+            room,
+            messages,
+            gone,
+        }),
+        room().prop_map(|room| Notice::Forgotten { room }),
         (room(), session()).prop_map(|(room, session)| Notice::Bound { room, session }),
         (room(), session(), refusals).prop_map(|(room, session, refusal)| Notice::Refused {
             room,
@@ -319,6 +347,7 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             private_messages: false,
             max_message_size: 300,
             plain_text: false,
+            history: 5,
             bind_timeout: Duration::new(32, 5),
         },
         own_uri: "msrp://h:2/s;tcp".to_owned(),
@@ -326,6 +355,7 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
         display: "U".to_owned(),
         nickname: None,
         uris: vec![user.clone()],
+        newcomer: true,
         setup: Setup::Active,
         peer: Peer {
             path: vec![path],
@@ -342,6 +372,10 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             dial: None,
         },
     };
+    let message = PastMessage {
+        number: 300,
+        octets: Bytes::from_static(b"hi"),
+    };
     let to_switch = vec![
         ToSwitch::Hello(FocusHello {
             run: FocusRun(1),
@@ -357,6 +391,16 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             room: room.clone(),
             change: NicknameChange(300),
         }),
+        ToSwitch::Order(Order::Recall {
+            room: room.clone(),
+            messages: vec![message.clone()],
+        }),
+        ToSwitch::Order(Order::Remembered {
+            room: room.clone(),
+            up_to: 300,
+            octets: 2,
+        }),
+        ToSwitch::Order(Order::Forget { room: room.clone() }),
         ToSwitch::Goodbye,
     ];
     let stand = Stand {
@@ -379,6 +423,12 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             session,
             cause: LossCause::Undeliverable,
         }),
+        ToFocus::Notice(Notice::Remember {
+            room: room.clone(),
+            messages: vec![message],
+            gone: 299,
+        }),
+        ToFocus::Notice(Notice::Forgotten { room: room.clone() }),
         ToFocus::Notice(Notice::Nickname {
             room,
             user,
@@ -406,14 +456,37 @@ fn the_octets_of_this_version_stay_as_they_are() {
     insta::assert_snapshot!(lines.join("\n"), @r#"
     version 3
     \x00\x00\x00\x03\x00\x01\x02
-    \x00\x00\x00f\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02\x00 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x00\x01\x07sip:u@h\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x00\x00\x01\x00\x00\x00
+    \x00\x00\x00h\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02\x00\x05 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x00\x01\x07sip:u@h\x01\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x00\x00\x01\x00\x00\x00
     \x00\x00\x00\x0e\x01\x04\x07sip:r@h\x01\x01s\x01
     \x00\x00\x00\x0c\x01\x08\x07sip:r@h\xac\x02
+    \x00\x00\x00\x10\x01\t\x07sip:r@h\x01\xac\x02\x02hi
+    \x00\x00\x00\r\x01\n\x07sip:r@h\xac\x02\x02
+    \x00\x00\x00\n\x01\x0b\x07sip:r@h
     \x00\x00\x00\x01\x03
     \x00\x00\x00\x11\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x7f\x00\x00\x01\xa7\x16
     \x00\x00\x00\x11\x02\x02\x07sip:r@h\x01\x01s\x02\x01\x01N
     \x00\x00\x00\r\x02\x06\x07sip:r@h\x01s\x03
+    \x00\x00\x00\x12\x02\t\x07sip:r@h\x01\xac\x02\x02hi\xab\x02
+    \x00\x00\x00\n\x02\n\x07sip:r@h
     \x00\x00\x00\x14\x02\x07\x07sip:r@h\x07sip:u@h\x00\t
     \x00\x00\x00\x01\x04
     "#);
+}
+
+/// Nothing is split: a room's whole history fits in one frame, and so does what is told at once.
+#[test]
+fn the_longest_history_is_one_frame() {
+    let room = RoomUri::new(format!("sip:{}@example.com", "r".repeat(1000)));
+    let count = usize::from(HISTORY_MESSAGES);
+    let messages = vec![
+        PastMessage {
+            number: u64::MAX,
+            octets: vec![b'x'; HISTORY_OCTETS / count].into(),
+        };
+        count
+    ];
+    let mut octets = Vec::new();
+    let order = Order::Recall { room, messages };
+    encode(&ToSwitch::Order(order), &mut octets).expect("a frame");
+    assert!(octets.len() > HISTORY_OCTETS - count);
 }

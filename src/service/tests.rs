@@ -5,6 +5,7 @@ use std::slice;
 use super::*;
 use crate::control::{NicknameChange, RoomUri, SessionId};
 use crate::focus::Socket;
+use crate::focus::record::HistoryChange;
 use crate::wire::sip::{Headers, Method};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, unbounded};
@@ -285,6 +286,33 @@ fn what_lets_the_switch_promise_waits_for_the_store_as_a_200_does() {
     bench.service.ledger.settled = 1;
     bench.turn(NOW);
     assert_eq!(bench.service.switch.orders, [close, kept]);
+}
+
+#[test]
+fn a_history_is_kept_without_anybody_waiting_but_the_switch() {
+    let room = RoomUri::new("sip:lobby@127.0.0.1");
+    let change = HistoryChange {
+        room: room.clone(),
+        messages: Vec::new(),
+        gone: 3,
+    };
+    let done = Order::Remembered {
+        room,
+        up_to: 4,
+        octets: 5,
+    };
+    let remember = || Output::Remember(change.clone(), done.clone());
+    let mut bench = Bench::new([vec![remember(), reply(200)], vec![remember()]]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.replies, [(ID, 200)], "the 200 does not wait");
+    assert_eq!(bench.service.switch.orders, []);
+    bench.service.ledger.settled = 1;
+    bench.turn(NOW);
+    assert_eq!(bench.service.switch.orders, slice::from_ref(&done));
+    // Without a store nothing is ever waited for.
+    bench.service.ledger.settled = Ticket::MAX;
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.service.switch.orders, [done.clone(), done]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Copies of a room's messages for one receiver: the path every delivery takes.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::Moment;
@@ -11,7 +13,7 @@ use super::backlog::{Backlog, Entry};
 use super::batch::Batch;
 use super::ids::SessionKey;
 use super::notice;
-use super::plain;
+use super::plain::{self, Text};
 use super::session::{Probe, Session};
 
 /// RFC 4975 §7.1.1: a request without response for so long has failed.
@@ -50,7 +52,20 @@ pub(super) fn drain(
 ) -> Drained {
     let mut drained = Drained::default();
     if let Some(entry) = notice::take(session, key, now) {
-        write(session, &entry, now, batch, &mut drained);
+        let text = entry.text.as_deref();
+        write(session, &entry, text, now, batch, &mut drained);
+    }
+    while let Some(entry) = session.past.front() {
+        if batch.len() >= limit {
+            drained.more = true;
+            return drained;
+        }
+        let entry = Arc::clone(entry);
+        session.past.pop_front();
+        write_past(session, &entry, now, batch, &mut drained);
+        if session.past.is_empty() {
+            session.past = VecDeque::new();
+        }
     }
     // P21: old news of who is typing are the first to be dropped.
     let congested = backlog.waiting(session.position) > congested_above;
@@ -64,7 +79,14 @@ pub(super) fn drain(
             && !(congested && entry.composing)
             && session.takes_entry(entry)
         {
-            write(session, entry, now, batch, &mut drained);
+            write(
+                session,
+                entry,
+                entry.text.as_deref(),
+                now,
+                batch,
+                &mut drained,
+            );
         }
         backlog.pass(session.position);
         session.position = session.position.next();
@@ -88,9 +110,29 @@ pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlo
     false
 }
 
+/// Writes a message of the room's history, if the session takes such.
+fn write_past(
+    session: &mut Session,
+    entry: &Entry,
+    now: Moment,
+    batch: &mut Batch,
+    drained: &mut Drained,
+) {
+    if !session.takes(entry.body.len() as u64, entry.wrapped_type()) {
+        return;
+    }
+    if !session.plain_text {
+        write(session, entry, None, now, batch, drained);
+    } else if let Some(text) = plain::text_of_past(&entry.body) {
+        write(session, entry, Some(&text), now, batch, drained);
+    }
+}
+
+/// `text`: for who reads plain text.
 fn write(
     session: &mut Session,
     entry: &Entry,
+    text: Option<&Text>,
     now: Moment,
     batch: &mut Batch,
     drained: &mut Drained,
@@ -103,7 +145,7 @@ fn write(
         session.next_probe = due + PROBE_INTERVAL;
         drained.probe_due = Some(due);
     }
-    let (written, body, media) = match entry.text.as_deref().filter(|_| session.plain_text) {
+    let (written, body, media) = match text.filter(|_| session.plain_text) {
         Some(text) => (&text.headers, &text.body, plain::WRITTEN),
         None => (&entry.headers, &entry.body, MESSAGE_CPIM),
     };

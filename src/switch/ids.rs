@@ -6,7 +6,8 @@ use slab::Slab;
 macro_rules! place {
     ($(#[$doc:meta])* $visibility:vis $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        // The default is nobody's: the first use of a place has number 1.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         $visibility struct $name {
             slot: u32,
             generation: u32,

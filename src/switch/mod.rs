@@ -17,6 +17,7 @@ mod copies;
 mod dial;
 mod directory;
 mod feed;
+mod history;
 mod idle;
 mod ids;
 mod imdn;
@@ -64,7 +65,7 @@ use room::Room;
 use session::Session;
 use stream::Stream;
 use timers::{Timer, Timers};
-use vacated::Vacated;
+use vacated::{Left, Vacated};
 
 /// How long a connection may stay without a session.
 const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
@@ -147,6 +148,7 @@ pub struct Switch {
     by_room: HashMap<RoomUri, RoomKey>,
     /// What is kept of rooms without sessions.
     vacated: Vacated,
+    telling: history::Telling,
     timers: Timers,
     notices: VecDeque<Notice>,
     foreign: VecDeque<Foreign>,
@@ -189,6 +191,7 @@ impl Switch {
             by_session: HashMap::new(),
             by_room: HashMap::new(),
             vacated: Vacated::default(),
+            telling: history::Telling::default(),
             timers: Timers::default(),
             notices: VecDeque::new(),
             foreign: VecDeque::new(),
@@ -223,6 +226,13 @@ impl Switch {
             Order::Listen(on) => self.listen(on),
             Order::Hold { room, nicknames } => self.hold_nicknames(now, room, &nicknames),
             Order::Kept { change, .. } => self.nickname_kept(change),
+            Order::Recall { room, messages } => self.recall(now, room, messages),
+            Order::Remembered {
+                room,
+                up_to,
+                octets,
+            } => self.history_kept(&room, up_to, octets),
+            Order::Forget { room } => self.forget_history(room),
             Order::Reconcile {
                 room,
                 sessions,
@@ -392,11 +402,14 @@ impl Switch {
     }
 
     fn insert(&mut self, now: Moment, admission: &Admission) {
+        let history_octets = self.history_octets();
         let room_key = match self.by_room.get(&admission.room) {
             Some(&key) => key,
             None => {
                 let mut room = Room::new(admission.room.clone(), admission.policy.clone());
-                room.nicknames = self.vacated.take(now, &admission.room);
+                let left = self.vacated.take(now, &admission.room);
+                room.nicknames = left.nicknames;
+                room.history = left.history;
                 room.free_nicknames(now);
                 let key = self.rooms.insert(room);
                 self.by_room.insert(admission.room.clone(), key);
@@ -408,7 +421,11 @@ impl Switch {
         };
         room.policy = admission.policy.clone();
         let position = room.backlog.end();
-        let session = Session::new(admission, room_key, position, now, &mut *self.entropy);
+        let mut session = Session::new(admission, room_key, position, now, &mut *self.entropy);
+        if admission.newcomer {
+            let most = room.policy.history;
+            session.past = room.history.for_newcomer(most, history_octets);
+        }
         let bind_by = session.bind_by;
         let key = self.sessions.insert(session);
         room.members.push(key);
@@ -523,8 +540,13 @@ impl Switch {
             room.quarantine(now, &session.user);
             room.free_nicknames(now);
             self.by_room.remove(&room.uri);
-            if let Some(room) = self.rooms.remove(session.room) {
-                self.vacated.keep(now, room.uri, room.nicknames);
+            if let Some(mut room) = self.rooms.remove(session.room) {
+                self.tell_all_history(&room.uri, &mut room.history);
+                let left = Left {
+                    nicknames: room.nicknames,
+                    history: room.history,
+                };
+                self.vacated.keep(now, room.uri, left);
             }
             return;
         }

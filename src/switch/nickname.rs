@@ -122,9 +122,9 @@ impl Switch {
             let most = room.members.len() + MAX_QUARANTINED;
             return hold(&mut room.nicknames, now, held, most);
         }
-        let mut names = self.vacated.take(now, &uri);
-        hold(&mut names, now, held, MAX_QUARANTINED);
-        self.vacated.keep(now, uri, names);
+        let mut left = self.vacated.take(now, &uri);
+        hold(&mut left.nicknames, now, held, MAX_QUARANTINED);
+        self.vacated.keep(now, uri, left);
     }
 
     /// Whether a nickname is reserved or somebody else's (RFC 7701 §7.1).

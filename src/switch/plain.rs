@@ -74,6 +74,28 @@ pub(super) fn is_text(message: &Message<'_>) -> bool {
     plain && utf8 && bare
 }
 
+/// A message of a room's history as text, if it is text. The nickname its sender had may be
+/// another's by now: the name is the one that stands in the message.
+pub(super) fn text_of_past(body: &[u8]) -> Option<Text> {
+    let message = Message::parse(body).ok().flatten()?;
+    if !is_text(&message) {
+        return None;
+    }
+    let (name, uri) = (message.from.name(), message.from.uri);
+    let name = match name.trim() {
+        "" => uri.split_once(':').map_or(uri, |(_, bare)| bare),
+        name => name,
+    };
+    let content = body.get(message.content..).unwrap_or_default();
+    Some(Text::new(&format!("{}: ", shown(name)), content))
+}
+
+/// A name fit to stand in front of what is said.
+fn shown(name: &str) -> String {
+    let name = name.chars().take(NAME_CHARACTERS);
+    name.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 impl Switch {
     /// What stands before the text of a session for who reads plain text.
     pub(super) fn opening(&self, key: SessionKey, private: bool) -> String {
@@ -88,8 +110,7 @@ impl Switch {
             None if !session.display.is_empty() => &session.display,
             None => user.strip_prefix("sip:").unwrap_or(user),
         };
-        let name = name.chars().take(NAME_CHARACTERS);
-        let name: String = name.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let name = shown(name);
         let mark = if private { " (privately)" } else { "" };
         format!("{name}{mark}: ")
     }

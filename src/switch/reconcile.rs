@@ -17,6 +17,7 @@ impl Switch {
             session.claimed = false;
         }
         self.keep_promises();
+        self.untell_histories();
         let end = now + timeout;
         self.orphans_end = Some(end);
         self.timers.arm(end, Timer::Orphans);
@@ -40,6 +41,7 @@ impl Switch {
             let members = key.and_then(|&key| self.rooms.get(key));
             let members = members.map(|room| room.members.clone());
             self.end_orphans(now, members.unwrap_or_default());
+            self.retell_history(&room);
         }
         self.notices.push_back(Notice::Reconciled {
             room,

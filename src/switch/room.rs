@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 
 use super::backlog::Backlog;
+use super::history::History;
 use super::ids::{ConnectionId, SessionKey};
 use crate::time::Moment;
 
@@ -36,6 +37,7 @@ pub(super) struct Room {
     /// Octets appended since the members were last looked at.
     pub(super) fresh_octets: usize,
     pub(super) nicknames: HashMap<UserUri, Nickname>,
+    pub(super) history: History,
     /// What the last notifications of the anonymous said.
     notified: VecDeque<u64>,
     /// Fingerprints of the last messages, and where they came.
@@ -83,6 +85,7 @@ impl Room {
             counting: false,
             fresh_octets: 0,
             nicknames: HashMap::new(),
+            history: History::default(),
             notified: VecDeque::new(),
             seen: VecDeque::new(),
         }

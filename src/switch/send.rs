@@ -313,6 +313,7 @@ impl Switch {
             return Err(Code::TooLarge);
         }
         let fingerprint = room.fingerprint(&session.user, first.name(), &body);
+        let keeps = room.policy.history > 0;
         if !room.is_repeated(fingerprint, session.connection) {
             room.note(fingerprint, session.connection);
             let mut body = body.into_owned();
@@ -333,6 +334,9 @@ impl Switch {
             self.count(now, room_key);
             let size = entry.body.len() as u64;
             self.tell_said(now, key, size, entry.wrapped_type(), &entry.audience);
+            if keeps {
+                self.add_to_history(now, room_key, &entry);
+            }
             self.append(now, room_key, entry);
         }
         Ok(addressed.addresses)
@@ -477,9 +481,15 @@ impl Switch {
 }
 
 /// Whether a wrapped content type is that of RFC 5438 §11.1.3.
-fn is_notification(written: &[u8]) -> bool {
+pub(super) fn is_notification(written: &[u8]) -> bool {
     let written = std::str::from_utf8(written).unwrap_or_default();
     media_type(written).eq_ignore_ascii_case("message/imdn+xml")
+}
+
+/// Whether a wrapped content type is that of a heartbeat.
+pub(super) fn is_heartbeat(written: &[u8]) -> bool {
+    let written = std::str::from_utf8(written).unwrap_or_default();
+    media_type(written).eq_ignore_ascii_case(HEARTBEAT)
 }
 
 /// An empty body where nothing is announced: a keep-alive with a Content-Type.
@@ -495,7 +505,7 @@ fn addresses(message: &Message<'_>) -> Vec<u8> {
 }
 
 /// Where `part`, which was cut out of `whole`, stands in it.
-fn range_of(whole: &[u8], part: &str) -> Range<usize> {
+pub(super) fn range_of(whole: &[u8], part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     match start.checked_add(part.len()) {
         Some(end) if end <= whole.len() => start..end,

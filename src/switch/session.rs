@@ -1,5 +1,8 @@
 //! One session: an endpoint in a room, and where it stands in the room's backlog.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use crate::control::{Admission, Dial, Peer, RoomUri, SessionId, UserUri};
 use crate::entropy::Entropy;
 use crate::time::Moment;
@@ -61,6 +64,8 @@ pub(super) struct Session {
     /// The connection it is bound to.
     pub(super) connection: Option<ConnectionId>,
     pub(super) position: Position,
+    /// The room's history, as far as it has not been given to it; comes before the backlog.
+    pub(super) past: VecDeque<Arc<Entry>>,
     pub(super) probe: Option<Probe>,
     /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
     pub(super) greeting: Option<u64>,
@@ -114,6 +119,7 @@ impl Session {
             claimed: true,
             connection: None,
             position,
+            past: VecDeque::new(),
             probe: None,
             greeting: None,
             dialled: None,

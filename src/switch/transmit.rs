@@ -88,6 +88,7 @@ impl Switch {
                 let room = self.rooms.get_mut(session.room);
                 session.lost > 0
                     || session.notice.is_some()
+                    || !session.past.is_empty()
                     || room.is_some_and(|it| copies::waits(session, key, &mut it.backlog))
             })
         })

@@ -1,45 +1,84 @@
-//! Nicknames of rooms that nobody is in. They stay their users' as they do while others are
-//! there (G67): a room that empties for a moment must not give a name away.
+//! Nicknames and histories of rooms that nobody is in. Nicknames stay their users' as they do
+//! while others are there (G67): a room that empties for a moment must not give a name away.
+//! A history need not be read from the store for who comes back; without a store it is nowhere
+//! else.
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::control::{QUARANTINE, RoomUri, UserUri};
+use crate::control::{PastMessage, QUARANTINE, RoomUri, UserUri};
 use crate::time::Moment;
 
+use super::history::History;
 use super::room::Nickname;
 
-/// How many nicknames are kept at most, of all empty rooms together; the oldest go first.
+/// How many nicknames are kept at most, of all empty rooms together; the oldest rooms go first.
 const MAX_KEPT: usize = 16 * 1024;
+/// Octets of histories kept at most, likewise: some dozens of the longest, or thousands of
+/// a few messages.
+const MAX_OCTETS: usize = 16 * 1024 * 1024;
+
+/// What is left of a room.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub(super) nicknames: HashMap<UserUri, Nickname>,
+    pub(super) history: History,
+}
 
 /// The rooms that have emptied not long ago.
 #[derive(Debug, Default)]
 pub(super) struct Vacated {
-    rooms: HashMap<RoomUri, (Moment, HashMap<UserUri, Nickname>)>,
+    rooms: HashMap<RoomUri, (Moment, Left)>,
     /// When each emptied, in order; an entry that no longer holds is found out.
     order: VecDeque<(Moment, RoomUri)>,
     kept: usize,
+    octets: usize,
 }
 
 impl Vacated {
     /// The last session of a room has ended.
-    pub(super) fn keep(&mut self, now: Moment, room: RoomUri, names: HashMap<UserUri, Nickname>) {
+    pub(super) fn keep(&mut self, now: Moment, room: RoomUri, left: Left) {
         self.forget_old(now);
-        if names.is_empty() {
+        if left.nicknames.is_empty() && left.history.is_empty() {
             return;
         }
-        self.kept += names.len();
+        self.kept += left.nicknames.len();
+        self.octets += left.history.octets();
         self.order.push_back((now, room.clone()));
-        self.rooms.insert(room, (now, names));
-        while self.kept > MAX_KEPT && self.forget_first() {}
+        self.rooms.insert(room, (now, left));
+        while (self.kept > MAX_KEPT || self.octets > MAX_OCTETS) && self.forget_first() {}
     }
 
     /// Somebody is in it again.
-    pub(super) fn take(&mut self, now: Moment, room: &RoomUri) -> HashMap<UserUri, Nickname> {
+    pub(super) fn take(&mut self, now: Moment, room: &RoomUri) -> Left {
         self.forget_old(now);
-        let vacated = self.rooms.remove(room);
-        let names = vacated.map(|(_, names)| names).unwrap_or_default();
-        self.kept -= names.len();
-        names
+        self.remove(room)
+    }
+
+    /// The history of a room that somebody will be in, unless it is known.
+    pub(super) fn keep_history(&mut self, now: Moment, room: RoomUri, messages: Vec<PastMessage>) {
+        let mut left = self.take(now, &room);
+        if left.history.is_empty() {
+            left.history = History::restored(messages);
+        }
+        self.keep(now, room, left);
+    }
+
+    /// A room's history, to change what was told of it.
+    pub(super) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
+        self.rooms.get_mut(room).map(|(_, left)| &mut left.history)
+    }
+
+    /// Nothing that was told of any is sure to have been heard.
+    pub(super) fn untell_histories(&mut self) {
+        let all = self.rooms.values_mut();
+        all.for_each(|(_, left)| left.history.untell());
+    }
+
+    pub(super) fn forget_history(&mut self, room: &RoomUri) {
+        if let Some((_, left)) = self.rooms.get_mut(room) {
+            self.octets -= left.history.octets();
+            left.history = History::default();
+        }
     }
 
     fn forget_old(&mut self, now: Moment) {
@@ -55,12 +94,18 @@ impl Vacated {
         let Some((since, room)) = self.order.pop_front() else {
             return false;
         };
-        if self.rooms.get(&room).is_some_and(|(own, _)| *own == since)
-            && let Some((_, names)) = self.rooms.remove(&room)
-        {
-            self.kept -= names.len();
+        if self.rooms.get(&room).is_some_and(|(own, _)| *own == since) {
+            self.remove(&room);
         }
         true
+    }
+
+    fn remove(&mut self, room: &RoomUri) -> Left {
+        let removed = self.rooms.remove(room);
+        let left = removed.map(|(_, left)| left).unwrap_or_default();
+        self.kept -= left.nicknames.len();
+        self.octets -= left.history.octets();
+        left
     }
 }
 
@@ -69,12 +114,15 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn names(count: usize) -> HashMap<UserUri, Nickname> {
+    fn names(count: usize) -> Left {
         let one = |number| {
             let user = UserUri::new(format!("sip:{number}@example.com"));
             (user, Nickname::new("n", "n".to_owned()))
         };
-        (0..count).map(one).collect()
+        Left {
+            nicknames: (0..count).map(one).collect(),
+            history: History::default(),
+        }
     }
 
     fn room(number: usize) -> RoomUri {
@@ -91,18 +139,18 @@ mod tests {
             now = now + Duration::from_secs(1);
         }
         assert_eq!(
-            vacated.take(now, &room(0)).len(),
+            vacated.take(now, &room(0)).nicknames.len(),
             0,
             "the oldest went first"
         );
-        assert_eq!(vacated.take(now, &room(39)).len(), 1000);
+        assert_eq!(vacated.take(now, &room(39)).nicknames.len(), 1000);
         // One that was taken and emptied again is not forgotten with its first time.
         vacated.keep(now, room(39), names(7));
         now = now + QUARANTINE - Duration::from_secs(1);
-        vacated.keep(now, room(50), HashMap::new());
+        vacated.keep(now, room(50), names(0));
         assert_eq!(vacated.kept, 7);
         now = now + Duration::from_secs(1);
-        assert_eq!(vacated.take(now, &room(39)).len(), 0);
+        assert_eq!(vacated.take(now, &room(39)).nicknames.len(), 0);
         assert_eq!(
             (vacated.kept, vacated.order.len(), vacated.rooms.len()),
             (0, 0, 0)

@@ -355,6 +355,21 @@ pub fn compose(message: &Composition<'_>) -> Vec<u8> {
     octets
 }
 
+/// The same message with a DateTime (RFC 3862 §4.4); none if it has one, or is no message.
+pub fn dated(octets: &[u8], moment: Moment) -> Option<Vec<u8>> {
+    let message = Message::parse(octets).ok().flatten()?;
+    if message.header("DateTime").is_some() {
+        return None;
+    }
+    // §4.6: a later NS may make names without prefix those of another namespace.
+    let lines = message.cpim.split_inclusive('\n');
+    let before = lines.take_while(|line| !line.starts_with("NS:"));
+    let place = before.map(str::len).sum();
+    let (front, rest) = octets.split_at_checked(place)?;
+    let line = format!("DateTime: {}\r\n", date_time(moment));
+    Some([front, line.as_bytes(), rest].concat())
+}
+
 fn address((name, uri): (&str, &str)) -> String {
     let uri: String = uri.chars().filter(|c| !matches!(c, '<' | '>')).collect();
     match name {

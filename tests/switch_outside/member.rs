@@ -38,6 +38,7 @@ pub(crate) fn admission(switch: SocketAddr, name: &str) -> Box<Admission> {
             private_messages: true,
             max_message_size: 1 << 20,
             plain_text: false,
+            history: 0,
             bind_timeout: Duration::from_secs(60),
         },
         own_uri: own_uri(switch, name),
@@ -45,6 +46,7 @@ pub(crate) fn admission(switch: SocketAddr, name: &str) -> Box<Admission> {
         display: String::new(),
         nickname: None,
         uris: vec![user],
+        newcomer: true,
         setup: Setup::Passive,
         peer: Peer {
             path: vec![peer_uri(name)],

@@ -148,6 +148,7 @@ fn admission(own_uri: String, name: &str, change: impl FnOnce(&mut Peer)) -> Adm
             private_messages: false,
             max_message_size: 10 << 20,
             plain_text: false,
+            history: 0,
             bind_timeout: Duration::from_secs(32),
         },
         own_uri,
@@ -155,6 +156,7 @@ fn admission(own_uri: String, name: &str, change: impl FnOnce(&mut Peer)) -> Adm
         display: String::new(),
         nickname: None,
         uris: vec![user],
+        newcomer: true,
         setup: Setup::Passive,
         peer,
     }

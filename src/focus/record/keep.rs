@@ -97,6 +97,8 @@ impl Focus {
         changes.extend(told(self.held_nicknames.news(), |(room, user)| {
             Key::HeldNickname(room, user)
         }));
+        let ended = self.ended_histories.drain(..);
+        changes.extend(ended.map(|room| Change::Delete(Key::History(room))));
         changes
     }
 

@@ -9,6 +9,7 @@
 mod dialling;
 mod documents;
 mod histories;
+mod history;
 mod identity;
 mod invite;
 mod leave;
@@ -413,6 +414,13 @@ impl Scenario {
                 None
             }
             Output::Log(_) => None,
+            Output::Remember(change, done) => {
+                let numbers: Vec<_> = change.messages.iter().map(|it| it.number).collect();
+                let (room, gone) = (short(change.room.as_str()), change.gone);
+                let line = format!("+ history of {room}: {numbers:?}, gone {gone}");
+                self.lines.push(line);
+                self.ordered(done)
+            }
             Output::Store(changes) => {
                 changes.into_iter().for_each(|change| self.keep(change));
                 None
@@ -431,7 +439,11 @@ impl Scenario {
                 Record::Publication(one) => one.room != gone,
                 _ => true,
             }),
-            Change::Remember(_) | Change::Delete(Key::History(_)) => {}
+            Change::Delete(Key::History(room)) => {
+                let line = format!("- history of {}", short(room.as_str()));
+                self.lines.push(line);
+            }
+            Change::Remember(change) => panic!("{change:?} is waited for"),
             Change::Delete(key) => {
                 assert!(self.kept.remove(&key).is_some(), "{key:?} was not kept");
             }
@@ -531,6 +543,28 @@ impl Scenario {
                 let (room, names) = (short(room.as_str()), names.collect::<Vec<_>>().join(", "));
                 self.lines.push(format!("! hold {room} ({names})"));
                 None
+            }
+            Order::Recall { room, messages } => {
+                let numbers: Vec<_> = messages.iter().map(|it| it.number).collect();
+                let line = format!("! recall {}: {numbers:?}", short(room.as_str()));
+                self.lines.push(line);
+                None
+            }
+            Order::Remembered {
+                room,
+                up_to,
+                octets,
+            } => {
+                let room = short(room.as_str());
+                self.lines.push(format!(
+                    "! remembered {room} up to {up_to}, {octets} octets"
+                ));
+                None
+            }
+            Order::Forget { room } => {
+                self.lines
+                    .push(format!("! forget {}", short(room.as_str())));
+                Some(Input::Notice(Notice::Forgotten { room }))
             }
             Order::Close { room } => {
                 self.lines.push(format!("! close {}", short(room.as_str())));

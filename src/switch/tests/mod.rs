@@ -3,6 +3,7 @@
 mod active;
 mod chunks;
 mod congestion;
+mod history;
 mod imdn;
 mod lifecycle;
 mod model;
@@ -154,6 +155,7 @@ pub(super) fn admission(room: &str, name: &str) -> Admission {
             private_messages: true,
             max_message_size: 1 << 20,
             plain_text: false,
+            history: 0,
             bind_timeout: Duration::from_secs(32),
         },
         own_uri: own_uri(name),
@@ -161,6 +163,7 @@ pub(super) fn admission(room: &str, name: &str) -> Admission {
         display: String::new(),
         nickname: None,
         uris: vec![user],
+        newcomer: true,
         setup: Setup::Passive,
         peer: Peer {
             path: vec![peer_uri(name)],

@@ -1,0 +1,236 @@
+//! The history of rooms passes by the focus: from the switch to the store, and back to a
+//! switch that does not know it.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::control::PastMessage;
+
+const DEN: &str = "sip:den@example.com";
+const NEST: &str = "sip:nest@example.com";
+
+/// What a store has.
+#[derive(Clone, Default)]
+struct Shelf(Arc<Mutex<BTreeMap<RoomUri, Vec<PastMessage>>>>);
+
+impl Shelf {
+    fn put(&self, room: &str, numbers: impl IntoIterator<Item = u64>) {
+        let mut shelf = self.0.lock().expect("one thread");
+        shelf.insert(RoomUri::new(room), messages(numbers));
+    }
+}
+
+impl Rooms for Shelf {
+    fn find(&self, _: &RoomUri) -> Option<RoomEntry> {
+        None
+    }
+    fn keep(&mut self, _: &RoomEntry) {}
+    fn forget(&mut self, _: &RoomUri) {}
+    fn page(&self, _: usize, _: usize) -> Vec<RoomEntry> {
+        Vec::new()
+    }
+    fn count(&self) -> usize {
+        0
+    }
+    fn history(&self, room: &RoomUri, most: u16) -> Vec<PastMessage> {
+        let shelf = self.0.lock().expect("one thread");
+        let all = shelf.get(room).cloned().unwrap_or_default();
+        all[all.len().saturating_sub(most.into())..].to_vec()
+    }
+    fn forget_history(&mut self, room: &RoomUri) {
+        self.0.lock().expect("one thread").remove(room);
+    }
+}
+
+fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
+    let message = |number| PastMessage {
+        number,
+        octets: Bytes::from_static(b"four"),
+    };
+    numbers.into_iter().map(message).collect()
+}
+
+/// Rooms with a history that last, one of which ends its conference when it is empty; a factory of rooms with one, and a store.
+fn den() -> (Scenario, Shelf) {
+    let mut config = config();
+    config.rooms.push(RoomEntry {
+        history: 3,
+        ..RoomEntry::new(RoomUri::new(DEN))
+    });
+    config.rooms.push(RoomEntry {
+        history: 3,
+        lifetime: Lifetime::WhileOccupied,
+        ..RoomEntry::new(RoomUri::new(NEST))
+    });
+    config.factories[0].history = 3;
+    let mut scenario = Scenario::with(config);
+    let shelf = Shelf::default();
+    scenario.focus.use_rooms(Box::new(shelf.clone()));
+    connect(&mut scenario, 1);
+    (scenario, shelf)
+}
+
+fn connect(scenario: &mut Scenario, run: u128) {
+    scenario.feed(Input::Notice(Notice::Connected {
+        run: SwitchRun(run),
+    }));
+    scenario.transcript();
+}
+
+fn told(scenario: &mut Scenario, room: &str, number: u64) {
+    scenario.feed(Input::Notice(Notice::Remember {
+        room: RoomUri::new(room),
+        messages: messages([number]),
+        gone: 4,
+    }));
+}
+
+/// Lines about histories and admissions.
+fn lines(scenario: &mut Scenario) -> Vec<String> {
+    let all = scenario.transcript();
+    let about = ["! recall", "! admit", "! remem", "! forget", "+ ", "- "];
+    let lines = all.lines();
+    let lines = lines.filter(|line| about.iter().any(|start| line.starts_with(start)));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_switch_tells_is_kept_and_the_switch_hears_of_it() {
+    let (mut scenario, _) = den();
+    told(&mut scenario, DEN, 7);
+    assert_eq!(
+        lines(&mut scenario),
+        [
+            "+ history of den: [7], gone 4",
+            "! remembered den up to 7, 4 octets"
+        ],
+        "also while nobody is in"
+    );
+    told(&mut scenario, ROOM, 8);
+    assert_eq!(
+        lines(&mut scenario),
+        ["! remembered lobby up to 8, 4 octets"],
+        "no room with a history: only the switch goes on"
+    );
+}
+
+#[test]
+fn a_run_of_the_switch_is_given_a_history_before_it_admits_the_first() {
+    let (mut scenario, shelf) = den();
+    shelf.put(DEN, 1..=5);
+    scenario.join("alice", DEN);
+    scenario.join("bob", DEN);
+    assert_eq!(
+        lines(&mut scenario),
+        ["! recall den: [3, 4, 5]", "! admit alice", "! admit bob"]
+    );
+    assert!(scenario.admissions.iter().all(|it| it.newcomer));
+    assert!(scenario.admissions.iter().all(|it| it.policy.history == 3));
+    // A room without history is not even looked up.
+    shelf.put(ROOM, 1..=5);
+    scenario.join("carol", ROOM);
+    assert_eq!(lines(&mut scenario), ["! admit carol"]);
+    // The same run may have lost what was on its way to it.
+    connect(&mut scenario, 1);
+    scenario.join("dave", DEN);
+    scenario.join("erin", DEN);
+    assert_eq!(
+        lines(&mut scenario),
+        ["! recall den: [3, 4, 5]", "! admit dave", "! admit erin"]
+    );
+}
+
+#[test]
+fn who_was_in_before_is_no_newcomer() {
+    let (mut scenario, shelf) = den();
+    shelf.put(DEN, 1..=2);
+    scenario.standing = Some(Standing::Gone);
+    let mut alice = scenario.join("alice", DEN);
+    scenario.transcript();
+    // His connection broke, and he comes back by a re-INVITE.
+    scenario.lose("alice", DEN, LossCause::Disconnected);
+    let again = scenario.request(&mut alice, "INVITE", DEN, &[], &offer("alice"));
+    assert_eq!(again, Some(200));
+    scenario.ack(&mut alice, DEN, "");
+    assert_eq!(lines(&mut scenario), ["! admit alice"]);
+    assert!(!scenario.admissions.last().expect("one").newcomer);
+    // The proxy and its switch are killed.
+    scenario.restart(false, 2);
+    scenario.focus.use_rooms(Box::new(shelf.clone()));
+    scenario.transcript();
+    scenario.feed(Input::Deadline);
+    scenario.pass(1);
+    let last = scenario.admissions.last().expect("one");
+    assert!(!last.newcomer && last.policy.history == 3);
+    scenario.join("bob", DEN);
+    assert!(scenario.admissions.last().expect("one").newcomer);
+}
+
+#[test]
+fn a_history_ends_with_a_room_that_does_not_last() {
+    let (mut scenario, _) = den();
+    let mut alice = scenario.phone("alice");
+    let new = "sip:new@example.com";
+    let code = scenario.request(&mut alice, "INVITE", new, &[], &offer("alice"));
+    assert_eq!(code, Some(200));
+    let room = scenario.admissions[0].room.to_string();
+    scenario.ack(&mut alice, &room, "");
+    told(&mut scenario, &room, 7);
+    scenario.transcript();
+    let code = scenario.request(&mut alice, "BYE", &room, &[], "");
+    assert_eq!(code, Some(200));
+    let name = short(&room);
+    let gone = [
+        format!("- history of {name}"),
+        format!("! forget {name}"),
+        // What the switch told before it had forgotten.
+        format!("- history of {name}"),
+    ];
+    assert_eq!(lines(&mut scenario), gone);
+    told(&mut scenario, &room, 8);
+    let only = [format!("! remembered {name} up to 8, 4 octets")];
+    assert_eq!(lines(&mut scenario), only, "nothing is kept any more");
+}
+
+#[test]
+fn a_history_outlives_the_conferences_of_a_room_that_lasts_until_management_ends_it() {
+    let (mut scenario, shelf) = den();
+    for room in [DEN, NEST] {
+        let mut alice = scenario.join("alice", room);
+        scenario.request(&mut alice, "BYE", room, &[], "");
+        assert_eq!(lines(&mut scenario), ["! admit alice"]);
+    }
+    shelf.put(DEN, 1..=2);
+    let now = scenario.now;
+    let ended = scenario.focus.end_room(now, &RoomUri::new(DEN));
+    assert_eq!(ended, Ok(()));
+    scenario.focus.tell_what_changed();
+    scenario.feed(Input::Deadline);
+    let gone = ["- history of den", "! forget den", "- history of den"];
+    assert_eq!(lines(&mut scenario), gone);
+    scenario.join("bob", DEN);
+    assert_eq!(lines(&mut scenario), ["! admit bob"]);
+    // Its line has gone from the configuration: what is left can still be ended.
+    let old = RoomUri::new("sip:old@example.com");
+    assert!(scenario.focus.end_room(now, &old).is_err());
+    shelf.put(old.as_str(), 1..=2);
+    assert_eq!(scenario.focus.end_room(now, &old), Ok(()));
+    scenario.focus.tell_what_changed();
+    scenario.feed(Input::Deadline);
+    let gone = ["- history of old", "! forget old", "- history of old"];
+    assert_eq!(lines(&mut scenario), gone);
+}
+
+#[test]
+fn without_a_store_conferences_end_with_the_proxy_and_lasting_histories_do_not() {
+    let (mut scenario, _) = den();
+    scenario.join("alice", DEN);
+    scenario.join("bob", NEST);
+    scenario.transcript();
+    scenario.feed(Input::Stop);
+    let all = scenario.transcript();
+    assert!(all.contains("! close nest"), "{all}");
+    assert!(!all.contains("history"), "{all}");
+}
