@@ -236,16 +236,6 @@ impl Participant {
         let subscription = self.subscription.as_mut().expect("a subscription");
         subscription.follow(&self.agent, &truth);
     }
-
-    /// Waits until its roster shows a nickname of somebody else.
-    pub fn sees_nickname_of(&mut self, other: &Participant) {
-        let (subscription, address) = (&mut self.subscription, other.agent.address());
-        let subscription = subscription.as_mut().expect("a subscription");
-        while !subscription.roster.nicknames().contains_key(&address) {
-            let come = subscription.next(&self.agent, PATIENCE);
-            assert!(come.is_some(), "no NOTIFY with a nickname of {address}");
-        }
-    }
 }
 
 /// A subscription to a room, with the roster rebuilt from its documents.
