@@ -133,10 +133,25 @@ impl Focus {
         secure: bool,
     ) -> (SessionId, Local) {
         let id = token(self.entropy.as_mut(), SESSION_ID_LENGTH);
+        let local = Local {
+            observer: role == Role::Observer,
+            ..self.local(socket, policy, secure, &format!("/{id}"))
+        };
+        (SessionId::new(id), local)
+    }
+
+    /// What our description says to everybody in a room; `path` is that of the MSRP URI.
+    pub(super) fn local(
+        &self,
+        socket: &Socket,
+        policy: &Policy,
+        secure: bool,
+        path: &str,
+    ) -> Local {
         let (host, port) = self.msrp_address(socket, secure);
         let scheme = if secure { "msrps" } else { "msrp" };
-        let local = Local {
-            own_uri: format!("{scheme}://{host}:{port}/{id};tcp"),
+        Local {
+            own_uri: format!("{scheme}://{host}:{port}{path};tcp"),
             host,
             port,
             secure,
@@ -145,9 +160,8 @@ impl Focus {
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
             plain_text: policy.plain_text,
-            observer: role == Role::Observer,
-        };
-        (SessionId::new(id), local)
+            observer: false,
+        }
     }
 
     /// Who asks for privacy gets a number for the whole stay (row G06); a second device is

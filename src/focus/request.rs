@@ -136,20 +136,7 @@ impl Focus {
         let create = incoming.arrival.options.create;
         let policy = self.policy(room, create).ok_or_else(no_room)?;
         let secure = self.terms(&policy).secure();
-        let (host, port) = self.msrp_address(&incoming.arrival.socket, secure);
-        let scheme = if secure { "msrps" } else { "msrp" };
-        let local = offer_answer::Local {
-            own_uri: format!("{scheme}://{host}:{port};tcp"),
-            host,
-            port,
-            secure,
-            fingerprint: self.fingerprint.clone().filter(|_| secure),
-            max_size: self.config.max_message_size,
-            nicknames: policy.nicknames,
-            private_messages: policy.private_messages,
-            plain_text: policy.plain_text,
-            observer: false,
-        };
+        let local = self.local(&incoming.arrival.socket, &policy, secure, "");
         let origin = offer_answer::Origin {
             session: 0,
             version: 0,

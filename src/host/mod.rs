@@ -66,6 +66,16 @@ const LEADING_OCTETS: usize = 64;
 /// Longest identity; a URI in a From header is far shorter.
 const IDENTITY_OCTETS: usize = 1024;
 
+/// Pseudo-variables as a host parsed them before the fork.
+#[derive(Clone, Copy)]
+struct Format(*mut c_void);
+
+// SAFETY: the parsed form lies in memory every process has its own copy of, is never
+// changed, and is used by a process' main thread alone.
+unsafe impl Send for Format {}
+// SAFETY: as above.
+unsafe impl Sync for Format {}
+
 /// Leaves this process at once: the host's own exit code is for its main process.
 fn leave(status: c_int) -> ! {
     // SAFETY: _exit has no precondition.

@@ -1,8 +1,9 @@
-//! Certificate fingerprints (RFC 8122 §5). The digests are computed elsewhere.
+//! Certificate fingerprints (RFC 8122 §5).
 
 use std::fmt;
 use std::str::FromStr;
 
+use graviola::hashing::{Hash, Sha256, Sha384, Sha512};
 use serde::{Deserialize, Serialize};
 
 /// Most fingerprints looked at in one description: a few hash functions, a few certificates.
@@ -82,6 +83,18 @@ pub fn matches(announced: &[Fingerprint], certificate: &[Fingerprint]) -> bool {
     };
     let mut own = certificate.iter().filter(|it| it.hash == strongest);
     own.any(|own| announced.contains(own))
+}
+
+/// Every fingerprint by which a certificate, in DER, could be announced; that of SHA-256 first.
+pub fn every(certificate: &[u8]) -> Vec<Fingerprint> {
+    [
+        (HashFunction::Sha256, Sha256::hash(certificate)),
+        (HashFunction::Sha384, Sha384::hash(certificate)),
+        (HashFunction::Sha512, Sha512::hash(certificate)),
+    ]
+    .into_iter()
+    .filter_map(|(hash, digest)| Fingerprint::new(hash, digest.as_ref()))
+    .collect()
 }
 
 impl FromStr for Fingerprint {

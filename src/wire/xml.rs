@@ -1,7 +1,9 @@
-//! Writing XML 1.0: what the document types of `wire` share. No text from outside can end an
-//! element or an attribute, or make a document that is not well-formed.
+//! XML 1.0: what the document types of `wire` share in writing and reading it. No text from
+//! outside can end an element or an attribute, or make a document that is not well-formed.
 
 use std::fmt::Write;
+
+use quick_xml::events::BytesRef;
 
 /// XML under way.
 pub(super) struct Xml(pub(super) String);
@@ -70,6 +72,31 @@ impl Xml {
                 _ => {}
             }
         }
+    }
+}
+
+/// Why a reference stands for nothing.
+pub(super) enum BadReference {
+    /// It would need a document type declaration, and none is read.
+    Undeclared,
+    /// It is none.
+    Malformed,
+}
+
+/// What a reference in a text stands for: one of the five entities every document has, or a
+/// character by its number (XML 1.0 §4.1, §4.6).
+pub(super) fn resolved(reference: &BytesRef) -> Result<char, BadReference> {
+    match &**reference {
+        "amp" => Ok('&'),
+        "lt" => Ok('<'),
+        "gt" => Ok('>'),
+        "quot" => Ok('"'),
+        "apos" => Ok('\''),
+        _ => match reference.resolve_char_ref() {
+            Ok(Some(c)) => Ok(c),
+            Ok(None) => Err(BadReference::Undeclared),
+            Err(_) => Err(BadReference::Malformed),
+        },
     }
 }
 

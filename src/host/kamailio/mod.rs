@@ -15,10 +15,10 @@ mod worker;
 
 pub(super) use exports::{fill, is_host, register};
 
-use std::ffi::c_void;
 use std::sync::OnceLock;
 
 use crate::bridge::Bridge;
+use crate::host::Format;
 use crate::host::symbols::host_symbols;
 use crate::parameters::Settings;
 
@@ -36,16 +36,6 @@ struct Module {
 }
 
 static MODULE: OnceLock<Module> = OnceLock::new();
-
-/// Pseudo-variables as the host parsed them before the fork.
-#[derive(Clone, Copy)]
-struct Format(*mut c_void);
-
-// SAFETY: the parsed form lies in memory every process has its own copy of, is never
-// changed, and is used by a process' main thread alone.
-unsafe impl Send for Format {}
-// SAFETY: as above.
-unsafe impl Sync for Format {}
 
 host_symbols! {
     /// Functions of the core.

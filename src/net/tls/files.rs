@@ -12,9 +12,9 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::provider;
 use super::trust::{AnyClient, ThePeer};
-use super::{fingerprints, provider};
-use crate::wire::fingerprint::Fingerprint;
+use crate::wire::fingerprint::{self, Fingerprint};
 
 /// The operator's files, all PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +211,7 @@ impl Material {
         let fingerprint = own
             .end_entity_cert()
             .ok()
-            .and_then(|certificate| fingerprints(certificate).into_iter().next());
+            .and_then(|certificate| fingerprint::every(certificate).into_iter().next());
         let roots = files.roots()?;
         let own = Arc::new(SingleCertAndKey::from(own));
         let server = server_config(files, Arc::clone(&own), roots.clone())?;

@@ -11,11 +11,7 @@ mod trust;
 
 use std::sync::{Arc, OnceLock};
 
-use graviola::hashing::{Hash, Sha256, Sha384, Sha512};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
-
-use crate::wire::fingerprint::{Fingerprint, HashFunction};
 
 pub use files::{TlsError, TlsFiles};
 
@@ -26,16 +22,4 @@ pub(super) use stream::Records;
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls_graviola::default_provider())))
-}
-
-/// Every fingerprint a certificate could be announced by.
-fn fingerprints(certificate: &CertificateDer<'_>) -> Vec<Fingerprint> {
-    [
-        (HashFunction::Sha256, Sha256::hash(certificate)),
-        (HashFunction::Sha384, Sha384::hash(certificate)),
-        (HashFunction::Sha512, Sha512::hash(certificate)),
-    ]
-    .into_iter()
-    .filter_map(|(hash, digest)| Fingerprint::new(hash, digest.as_ref()))
-    .collect()
 }

@@ -14,9 +14,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::files::server_name;
-use super::fingerprints;
 use crate::net::outlet;
-use crate::wire::fingerprint::Fingerprint;
+use crate::wire::fingerprint::{self, Fingerprint};
 
 /// Octets of ciphertext read at once. Less than what is read into, by more than a record:
 /// what was waiting for its end comes out with it.
@@ -66,7 +65,7 @@ impl Records {
         let chain = self.connection.peer_certificates();
         chain
             .and_then(<[_]>::first)
-            .map(fingerprints)
+            .map(|it| fingerprint::every(it))
             .unwrap_or_default()
     }
 

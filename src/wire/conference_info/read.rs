@@ -3,7 +3,7 @@
 
 use super::model::*;
 use super::{NAMESPACE, XCON_NAMESPACE};
-use crate::wire::xml::{is_xml, restore_host};
+use crate::wire::xml::{BadReference, is_xml, resolved, restore_host};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, XmlVersion};
@@ -392,18 +392,10 @@ impl Tree {
     }
 
     fn reference(&mut self, reference: &BytesRef) -> Result<(), ReadError> {
-        let resolved = match &**reference {
-            "amp" => '&',
-            "lt" => '<',
-            "gt" => '>',
-            "quot" => '"',
-            "apos" => '\'',
-            _ => match reference.resolve_char_ref() {
-                Ok(Some(c)) => c,
-                Ok(None) => return Err(ReadError::Dtd),
-                Err(_) => return Err(ReadError::Malformed),
-            },
-        };
+        let resolved = resolved(reference).map_err(|error| match error {
+            BadReference::Undeclared => ReadError::Dtd,
+            BadReference::Malformed => ReadError::Malformed,
+        })?;
         self.text(resolved.encode_utf8(&mut [0; 4]));
         Ok(())
     }

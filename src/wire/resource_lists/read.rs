@@ -2,7 +2,7 @@
 //! namespaces are passed over, nested lists are flattened (RFC 5366 §4).
 
 use super::{COPY_NAMESPACE, CopyControl, Entry, NAMESPACE};
-use crate::wire::xml::{is_xml, restore_host};
+use crate::wire::xml::{BadReference, is_xml, resolved, restore_host};
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
@@ -132,18 +132,10 @@ impl Lists {
     }
 
     fn reference(&mut self, reference: &BytesRef) -> Result<(), ReadError> {
-        let resolved = match &**reference {
-            "amp" => '&',
-            "lt" => '<',
-            "gt" => '>',
-            "quot" => '"',
-            "apos" => '\'',
-            _ => match reference.resolve_char_ref() {
-                Ok(Some(c)) => c,
-                Ok(None) => return Err(ReadError::Dtd),
-                Err(_) => return Err(ReadError::Malformed),
-            },
-        };
+        let resolved = resolved(reference).map_err(|error| match error {
+            BadReference::Undeclared => ReadError::Dtd,
+            BadReference::Malformed => ReadError::Malformed,
+        })?;
         self.text(resolved.encode_utf8(&mut [0; 4]));
         Ok(())
     }

@@ -3,8 +3,7 @@
 //! that its session description announced (RFC 8122).
 
 use crate::failure::Failure;
-use graviola::hashing::{Hash, Sha256, Sha384, Sha512};
-use msrp_conference::wire::fingerprint::{self, Fingerprint, HashFunction};
+use msrp_conference::wire::fingerprint::{self, Fingerprint};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -80,7 +79,9 @@ impl Tls {
             return Ok(Trust::Vouched);
         };
         let chain = self.records.peer_certificates();
-        let shown = chain.and_then(<[_]>::first).map(fingerprints);
+        let shown = chain
+            .and_then(<[_]>::first)
+            .map(|it| fingerprint::every(it));
         if fingerprint::matches(announced, &shown.unwrap_or_default()) {
             return Ok(Trust::Announced(against));
         }
@@ -141,18 +142,6 @@ fn read_authorities(
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     Ok(verifier.build().ok())
-}
-
-/// Every fingerprint a certificate could be announced by.
-fn fingerprints(certificate: &CertificateDer<'_>) -> Vec<Fingerprint> {
-    [
-        (HashFunction::Sha256, Sha256::hash(certificate)),
-        (HashFunction::Sha384, Sha384::hash(certificate)),
-        (HashFunction::Sha512, Sha512::hash(certificate)),
-    ]
-    .into_iter()
-    .filter_map(|(hash, digest)| Fingerprint::new(hash, digest.as_ref()))
-    .collect()
 }
 
 impl ServerCertVerifier for Seen {
