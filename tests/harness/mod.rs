@@ -23,6 +23,7 @@ pub mod roster;
 #[path = "../schema/mod.rs"]
 pub mod schema;
 pub mod sipp;
+pub mod stored;
 pub mod torrent;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

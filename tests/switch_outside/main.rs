@@ -7,6 +7,7 @@ mod harness;
 #[path = "../tls/certificates.rs"]
 mod certificates;
 mod ends;
+mod history;
 mod hostile;
 mod member;
 mod program;
