@@ -162,6 +162,27 @@ pub struct Peer {
     pub dial: Option<Dial>,
 }
 
+impl Peer {
+    /// One that has not answered our offer yet.
+    pub fn silent() -> Self {
+        Self {
+            path: Vec::new(),
+            accept_types: Vec::new(),
+            accept_wrapped_types: Vec::new(),
+            max_size: None,
+            // Nobody is greeted as unaware of rooms before it has said so (RFC 7701 §11).
+            chatroom: true,
+            private_messages: false,
+            plain_text: false,
+            one_send: false,
+            sends: true,
+            receives: true,
+            fingerprints: Vec::new(),
+            dial: None,
+        }
+    }
+}
+
 /// One endpoint as the switch must know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admission {

@@ -1,5 +1,8 @@
 //! Large messages through the switch pool over real connections on loopback.
 
+#[path = "harness/admission.rs"]
+#[allow(unreachable_pub)]
+mod admission;
 #[path = "harness/large.rs"]
 #[allow(unreachable_pub)]
 mod large;
@@ -13,9 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use socket2::{Domain, Socket, Type};
 
-use msrp_conference::control::{
-    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
-};
+use msrp_conference::control::{Notice, Order};
 use msrp_conference::net::{Config, Listen, Pool, Transport};
 
 use large::{Reader, Sum};
@@ -50,40 +51,9 @@ impl Rig {
     }
 
     fn admit(&self, room: &str, name: &str) {
-        let user = UserUri::new(format!("sip:{name}@example.com"));
-        let admission = Admission {
-            session: SessionId::new(name),
-            room: RoomUri::new(room),
-            policy: RoomPolicy {
-                nicknames: false,
-                private_messages: false,
-                max_message_size: 1 << 30,
-                plain_text: false,
-                history: 0,
-                bind_timeout: PATIENCE,
-            },
-            own_uri: format!("msrp://{}/{name};tcp", self.address),
-            user: user.clone(),
-            display: String::new(),
-            nickname: None,
-            uris: vec![user],
-            newcomer: true,
-            setup: Setup::Passive,
-            peer: Peer {
-                path: vec![format!("msrp://127.0.0.1:9/{name}-peer;tcp")],
-                accept_types: vec!["message/cpim".into()],
-                accept_wrapped_types: vec!["*".into()],
-                max_size: None,
-                chatroom: true,
-                private_messages: false,
-                plain_text: false,
-                one_send: false,
-                sends: true,
-                receives: true,
-                fingerprints: Vec::new(),
-                dial: None,
-            },
-        };
+        let own_uri = format!("msrp://{}/{name};tcp", self.address);
+        let mut admission = admission::admission(own_uri, room, name);
+        admission.policy.max_message_size = 1 << 30;
         self.pool.order(Order::Admit(Box::new(admission)));
         loop {
             match self.notices.recv_timeout(PATIENCE).expect("a notice") {

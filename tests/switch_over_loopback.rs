@@ -1,5 +1,9 @@
 //! The switch pool over real connections on loopback.
 
+#[path = "harness/admission.rs"]
+#[allow(unreachable_pub)]
+mod admission;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,11 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
-use msrp_conference::control::{
-    Admission, LossCause, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
-};
+use msrp_conference::control::{LossCause, Notice, Order, RoomUri, SessionId};
 use msrp_conference::net::{Config, Listen, Pool, StartError, Totals, Transport, probe};
 use msrp_conference::wire::msrp::{Decoder, Event, FailureReport};
+
+use admission::{admission, peer_uri};
 
 const LOBBY: &str = "sip:lobby@example.com";
 /// Longer than anything takes on a loaded machine; a test that waits so long has failed.
@@ -43,7 +47,8 @@ impl Rig {
     }
 
     fn admit(&self, room: &str, name: &str) {
-        let admission = admission(self.address, room, name);
+        let own_uri = format!("msrp://{}/{name};tcp", self.address);
+        let admission = admission(own_uri, room, name);
         self.pool.order(Order::Admit(Box::new(admission)));
         let notice = self.notice();
         assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
@@ -75,47 +80,6 @@ fn loopback() -> Listen {
         transport: Transport::Tcp,
         address: "127.0.0.1:0".parse().unwrap(),
     }
-}
-
-fn admission(address: SocketAddr, room: &str, name: &str) -> Admission {
-    let user = UserUri::new(format!("sip:{name}@example.com"));
-    Admission {
-        session: SessionId::new(name),
-        room: RoomUri::new(room),
-        policy: RoomPolicy {
-            nicknames: false,
-            private_messages: false,
-            max_message_size: 10 << 20,
-            plain_text: false,
-            history: 0,
-            bind_timeout: Duration::from_secs(32),
-        },
-        own_uri: format!("msrp://{address}/{name};tcp"),
-        user: user.clone(),
-        display: String::new(),
-        nickname: None,
-        uris: vec![user],
-        newcomer: true,
-        setup: Setup::Passive,
-        peer: Peer {
-            path: vec![peer_uri(name)],
-            accept_types: vec!["message/cpim".into()],
-            accept_wrapped_types: vec!["*".into()],
-            max_size: None,
-            chatroom: true,
-            private_messages: false,
-            plain_text: false,
-            one_send: false,
-            sends: true,
-            receives: true,
-            fingerprints: Vec::new(),
-            dial: None,
-        },
-    }
-}
-
-fn peer_uri(name: &str) -> String {
-    format!("msrp://127.0.0.1:9/{name}-peer;tcp")
 }
 
 /// A copy as a client sees it.

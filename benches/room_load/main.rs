@@ -250,15 +250,7 @@ fn admission(address: SocketAddr, room: usize, member: usize) -> Admission {
             path: vec![format!("msrp://127.0.0.1:9/{session}p;tcp")],
             accept_types: vec!["message/cpim".into()],
             accept_wrapped_types: vec!["*".into()],
-            max_size: None,
-            chatroom: true,
-            private_messages: false,
-            plain_text: false,
-            one_send: false,
-            sends: true,
-            receives: true,
-            fingerprints: Vec::new(),
-            dial: None,
+            ..Peer::silent()
         },
     }
 }

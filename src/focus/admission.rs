@@ -51,7 +51,7 @@ impl Focus {
             .and_then(|participant| participant.nickname.clone());
         let (setup, mut peer) = match &endpoint.media.theirs {
             Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
-            None => (Setup::Passive, silent_peer()),
+            None => (Setup::Passive, Peer::silent()),
         };
         peer.one_send = endpoint.media.one_send;
         // We connect to who has heard where from: before the ACK our answer may be on its way.
@@ -267,24 +267,5 @@ impl Focus {
         } else {
             self.await_rejoin(now, id);
         }
-    }
-}
-
-/// What is known of a peer that has not answered our offer yet.
-pub(super) fn silent_peer() -> Peer {
-    Peer {
-        path: Vec::new(),
-        accept_types: Vec::new(),
-        accept_wrapped_types: Vec::new(),
-        max_size: None,
-        // Nobody is greeted as unaware of rooms before it has said so (RFC 7701 §11).
-        chatroom: true,
-        private_messages: false,
-        plain_text: false,
-        one_send: false,
-        sends: true,
-        receives: true,
-        fingerprints: Vec::new(),
-        dial: None,
     }
 }

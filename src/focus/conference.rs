@@ -239,6 +239,47 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    /// A device in a dialog with us, and nothing more.
+    pub(super) fn new(
+        room: RoomUri,
+        user: UserUri,
+        role: Role,
+        dialog: Dialog,
+        media: Media,
+    ) -> Self {
+        Self {
+            room,
+            user,
+            display: String::new(),
+            entity: String::new(),
+            dialog,
+            media,
+            session: None,
+            run: None,
+            answering: None,
+            answer_due: false,
+            role,
+            replaces: None,
+            replaced: false,
+            anonymous: None,
+            guests: Vec::new(),
+            dialed_out: false,
+            invitation: None,
+            joined: None,
+            referred_by: None,
+            admission_timer: None,
+            ack_timer: None,
+            confirmed: false,
+            unacknowledged: None,
+            rejoin_timer: None,
+            renewing: false,
+            session_timer: None,
+            inviting: None,
+            peer_updates: false,
+            has_referred: false,
+        }
+    }
+
     /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
     pub(super) fn is_on_hold(&self) -> bool {
         let theirs = self.media.theirs.as_ref();

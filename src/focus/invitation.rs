@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::admission::silent_peer;
 use super::answers::Dialled;
 use super::conference::{Conference, Departure, EndpointId, Media, Participant};
 use super::dialog::{Dialog, DialogKey};
@@ -15,7 +14,7 @@ use super::refusal::{Refusal, Verdict, no_room};
 use super::request::capabilities;
 use super::timers::{Timer, TimerKey};
 use super::{Focus, INVITE_TIMEOUT, Output, Purpose, RequestId, Socket};
-use crate::control::{Admission, Order, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
+use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 use crate::entropy::token;
 use crate::log::Level;
 use crate::time::Moment;
@@ -172,7 +171,7 @@ impl Focus {
             uris: vec![invitation.user.clone()],
             newcomer: true,
             setup: Setup::Passive,
-            peer: silent_peer(),
+            peer: Peer::silent(),
         };
         self.dialing.insert(admission.session.clone(), id);
         self.order_admission(admission);

@@ -172,40 +172,23 @@ impl Focus {
         } else {
             Role::Participant
         };
+        let media = Media {
+            theirs: Some((answer, accepted)),
+            one_send,
+            ..(**media).clone()
+        };
+        let (user, dialog) = (invitation.user.clone(), invitation.dialog.clone());
         let endpoint = Endpoint {
-            room,
-            user: invitation.user.clone(),
             display: display_name(response),
             entity: invitation.entity.clone(),
-            dialog: invitation.dialog.clone(),
             session: Some(session.clone()),
             run,
-            answering: None,
-            answer_due: false,
-            media: Media {
-                theirs: Some((answer, accepted)),
-                one_send,
-                ..(**media).clone()
-            },
-            role,
-            replaces: None,
-            replaced: false,
-            anonymous: None,
-            guests: Vec::new(),
             dialed_out: true,
             invitation: Some(id),
-            joined: None,
             referred_by: Some(invitation.referred_by.clone()),
-            admission_timer: None,
-            ack_timer: None,
             confirmed: true,
-            unacknowledged: None,
-            rejoin_timer: None,
-            renewing: false,
-            session_timer: None,
-            inviting: None,
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
-            has_referred: false,
+            ..Endpoint::new(room, user, role, dialog, media)
         };
         self.track(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
         self.endpoints.insert(endpoint_id, endpoint);

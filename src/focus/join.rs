@@ -85,42 +85,24 @@ impl Focus {
             Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
             None => offer_answer::offer(&local, origin),
         };
+        let answer_due = offer.is_none();
+        let media = Media {
+            local,
+            origin,
+            ours,
+            theirs: offer,
+            one_send: self.takes_one_send(&request.headers),
+        };
         Ok(Endpoint {
             display: display_name(request, user),
             entity: self.endpoint_entity(entrance, &dialog.remote_target),
-            room: room.clone(),
-            user: user.clone(),
-            dialog,
-            answering: None,
             session: Some(session),
-            run: None,
-            answer_due: offer.is_none(),
-            media: Media {
-                local,
-                origin,
-                ours,
-                theirs: offer,
-                one_send: self.takes_one_send(&request.headers),
-            },
-            role: *role,
+            answer_due,
             replaces: entrance.replaces,
-            replaced: false,
             anonymous: self.anonymous_number(entrance),
-            guests: Vec::new(),
-            dialed_out: false,
-            invitation: None,
-            joined: None,
             referred_by: self.referrer(request, room),
-            admission_timer: None,
-            ack_timer: None,
-            confirmed: false,
-            unacknowledged: None,
-            rejoin_timer: None,
-            renewing: false,
-            session_timer: None,
-            inviting: None,
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
-            has_referred: false,
+            ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
         })
     }
 

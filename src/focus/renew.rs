@@ -4,13 +4,12 @@
 
 use std::time::Duration;
 
-use super::admission::silent_peer;
 use super::conference::EndpointId;
 use super::offer_answer::{self, Terms};
 use super::request::capabilities;
 use super::timers::Timer;
 use super::{Focus, Purpose};
-use crate::control::{SessionId, Setup};
+use crate::control::{Peer, SessionId, Setup};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
@@ -69,7 +68,7 @@ impl Focus {
         };
         if let Some(mut admission) = self.admission(id) {
             admission.setup = Setup::Passive;
-            admission.peer = silent_peer();
+            admission.peer = Peer::silent();
             self.sessions.insert(session, id);
             self.order_admission(admission);
         }

@@ -9,6 +9,7 @@
 // Each test program and the demo use a part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod admission;
 pub mod agent;
 pub mod draft;
 pub mod host;

@@ -1,13 +1,11 @@
 //! A participant as the switch sees one: an admission, and an MSRP connection.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use msrp_conference::control::{
-    Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
-};
+use msrp_conference::control::{Admission, Order, RoomUri, SessionId};
 
 use crate::harness::PATIENCE;
+use crate::harness::admission::{self, peer_uri};
 use crate::harness::msrp::{Frame, Link};
 
 pub(crate) const LOBBY: &str = "sip:lobby@example.com";
@@ -24,45 +22,8 @@ pub(crate) fn own_uri(switch: SocketAddr, name: &str) -> String {
     format!("msrp://{switch}/{name};tcp")
 }
 
-fn peer_uri(name: &str) -> String {
-    format!("msrp://127.0.0.1:9/{name}-peer;tcp")
-}
-
 pub(crate) fn admission(switch: SocketAddr, name: &str) -> Box<Admission> {
-    let user = UserUri::new(format!("sip:{name}@example.com"));
-    Box::new(Admission {
-        session: session(name),
-        room: room(),
-        policy: RoomPolicy {
-            nicknames: true,
-            private_messages: true,
-            max_message_size: 1 << 20,
-            plain_text: false,
-            history: 0,
-            bind_timeout: Duration::from_secs(60),
-        },
-        own_uri: own_uri(switch, name),
-        user: user.clone(),
-        display: String::new(),
-        nickname: None,
-        uris: vec![user],
-        newcomer: true,
-        setup: Setup::Passive,
-        peer: Peer {
-            path: vec![peer_uri(name)],
-            accept_types: vec!["message/cpim".into()],
-            accept_wrapped_types: vec!["*".into()],
-            max_size: None,
-            chatroom: true,
-            private_messages: true,
-            plain_text: false,
-            one_send: false,
-            sends: true,
-            receives: true,
-            fingerprints: Vec::new(),
-            dial: None,
-        },
-    })
+    Box::new(admission::admission(own_uri(switch, name), LOBBY, name))
 }
 
 pub(crate) fn admit(switch: SocketAddr, name: &str) -> Order {

@@ -2,18 +2,19 @@
 //! a change of the certificate does.
 
 mod accept;
+#[path = "../harness/admission.rs"]
+#[allow(unreachable_pub)]
+mod admission;
 mod certificates;
 mod client;
 mod dial;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, unbounded};
-use msrp_conference::control::{
-    Admission, LossCause, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
-};
+use msrp_conference::control::{Admission, LossCause, Notice, Order, Peer};
 use msrp_conference::net::{Config, Listen, Pool, TlsFiles, Transport};
 use msrp_conference::wire::fingerprint::Fingerprint;
 
@@ -124,42 +125,10 @@ impl Rig {
 }
 
 fn admission(own_uri: String, name: &str, change: impl FnOnce(&mut Peer)) -> Admission {
-    let user = UserUri::new(format!("sip:{name}@example.com"));
-    let mut peer = Peer {
-        path: vec![peer_uri(name)],
-        accept_types: vec!["message/cpim".into()],
-        accept_wrapped_types: vec!["*".into()],
-        max_size: None,
-        chatroom: true,
-        private_messages: false,
-        plain_text: false,
-        one_send: false,
-        sends: true,
-        receives: true,
-        fingerprints: Vec::new(),
-        dial: None,
-    };
-    change(&mut peer);
-    Admission {
-        session: SessionId::new(name),
-        room: RoomUri::new(LOBBY),
-        policy: RoomPolicy {
-            nicknames: false,
-            private_messages: false,
-            max_message_size: 10 << 20,
-            plain_text: false,
-            history: 0,
-            bind_timeout: Duration::from_secs(32),
-        },
-        own_uri,
-        user: user.clone(),
-        display: String::new(),
-        nickname: None,
-        uris: vec![user],
-        newcomer: true,
-        setup: Setup::Passive,
-        peer,
-    }
+    let mut admission = admission::admission(own_uri, LOBBY, name);
+    admission.peer.path = vec![peer_uri(name)];
+    change(&mut admission.peer);
+    admission
 }
 
 fn peer_uri(name: &str) -> String {

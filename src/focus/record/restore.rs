@@ -354,42 +354,27 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         Some((text, accepted)) => Some((Description::parse(text.as_bytes()).ok()?, accepted)),
         None => None,
     };
+    let dialog = dialog(record.dialog, find);
+    let media = Media {
+        local: record.media.local,
+        origin: record.media.origin,
+        ours,
+        theirs,
+        one_send: record.media.one_send,
+    };
     Some(Endpoint {
-        room: record.room,
-        user: record.user,
         display: record.display,
         entity: record.entity,
-        dialog: dialog(record.dialog, find),
-        media: Media {
-            local: record.media.local,
-            origin: record.media.origin,
-            ours,
-            theirs,
-            one_send: record.media.one_send,
-        },
         session: record.session,
         run: record.run,
-        answering: None,
-        answer_due: false,
-        role: record.role,
-        replaces: None,
-        replaced: false,
         anonymous: record.anonymous,
-        guests: Vec::new(),
         dialed_out: record.dialed_out,
-        invitation: None,
         joined: Some(record.joined),
         referred_by: record.referred_by,
-        admission_timer: None,
-        ack_timer: None,
         // An ACK that came while nobody was here does not come again.
         confirmed: true,
-        unacknowledged: None,
-        rejoin_timer: None,
-        renewing: false,
-        session_timer: None,
-        inviting: None,
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
+        ..Endpoint::new(record.room, record.user, record.role, dialog, media)
     })
 }

@@ -169,15 +169,8 @@ pub(super) fn admission(room: &str, name: &str) -> Admission {
             path: vec![peer_uri(name)],
             accept_types: vec!["message/cpim".into()],
             accept_wrapped_types: vec!["*".into()],
-            max_size: None,
-            chatroom: true,
             private_messages: true,
-            plain_text: false,
-            one_send: false,
-            sends: true,
-            receives: true,
-            fingerprints: Vec::new(),
-            dial: None,
+            ..Peer::silent()
         },
     }
 }
