@@ -80,11 +80,6 @@ impl Statistics {
         self.cell(which).fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// Takes from a gauge.
-    pub fn subtract(&self, which: Statistic, amount: u64) {
-        self.cell(which).fetch_sub(amount, Ordering::Relaxed);
-    }
-
     /// Sets a gauge.
     pub fn set(&self, which: Statistic, value: u64) {
         self.cell(which).store(value, Ordering::Relaxed);
@@ -133,7 +128,7 @@ mod tests {
         statistics.add(Statistic::Joins, 2);
         statistics.add(Statistic::Joins, 1);
         statistics.set(Statistic::Participants, 5);
-        statistics.subtract(Statistic::Participants, 2);
+        statistics.set(Statistic::Participants, 3);
         assert_eq!(statistics.value(Statistic::Joins), 3);
         assert_eq!(statistics.value(Statistic::Participants), 3);
         assert_eq!(statistics.value(Statistic::Losses), 0);

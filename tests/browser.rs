@@ -1,6 +1,6 @@
 //! Browsers in a room: SIP and MSRP over WebSocket, Kamailio's `msrp` module as the relay
-//! between them and the room's TCP listener (RFC 4976, RFC 7977). `cfg-examples/kamailio/browser.cfg`
-//! is what runs.
+//! between them and the room's TCP listener (RFC 4976, RFC 7977). What runs is
+//! `cfg-examples/kamailio/browser.cfg`.
 
 #[path = "harness/mod.rs"]
 mod harness;

@@ -1,5 +1,5 @@
-//! The argument of the script function: `create=yes|no;role=participant|moderator|observer;identity=<uri>`,
-//! pseudo-variables already expanded by the host.
+//! The argument of the script function, pseudo-variables already expanded by the host:
+//! `create=yes|no;role=participant|moderator|observer;identity=<uri>`.
 
 use crate::focus::{Role, ScriptOptions};
 

@@ -3,9 +3,9 @@
 //!
 //! Kept are conferences with participants and publications, endpoints with their dialogs,
 //! subscriptions, the nicknames of who has just left, and the history of rooms that have one:
-//! its messages only pass by here, from the switch to the store. Not kept is what a restart ends anyway or what comes again by itself:
-//! invitations under way, REFERs that somebody follows, documents, departures (everybody gets
-//! a full document).
+//! its messages only pass by here, from the switch to the store. Not kept is what a restart
+//! ends anyway or what comes again by itself: invitations under way, REFERs that somebody
+//! follows, documents, departures (everybody gets a full document).
 
 mod keep;
 mod restore;

@@ -52,7 +52,8 @@ fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
     numbers.into_iter().map(message).collect()
 }
 
-/// Rooms with a history that last, one of which ends its conference when it is empty; a factory of rooms with one, and a store.
+/// Rooms with a history that last, one of which ends its conference when it is empty; a
+/// factory of rooms with one, and a store.
 fn den() -> (Scenario, Shelf) {
     let mut config = config();
     config.rooms.push(RoomEntry {

@@ -494,16 +494,10 @@ impl Scenario {
     }
 
     fn ordered(&mut self, order: Order) -> Option<Input> {
-        let name = |session: &SessionId, sessions: &HashMap<String, SessionId>| {
-            sessions
-                .iter()
-                .find(|(_, of)| *of == session)
-                .map_or_else(|| "?".to_owned(), |(user, _)| user.clone())
-        };
+        self.lines.extend(self.line(&order));
         match order {
             Order::Admit(admission) => {
                 let user = short(admission.user.as_str());
-                self.lines.push(format!("! admit {user}"));
                 self.sessions.insert(user, admission.session.clone());
                 let notice = Notice::Admitted {
                     room: admission.room.clone(),
@@ -513,72 +507,60 @@ impl Scenario {
                 self.admits.then_some(Input::Notice(notice))
             }
             Order::Amend(admission) => {
-                let user = short(admission.user.as_str());
-                self.lines.push(format!("! amend {user}"));
                 self.admissions.push(*admission);
                 None
             }
-            Order::Expel { session, .. } => {
-                let user = name(&session, &self.sessions);
-                self.lines.push(format!("! expel {user}"));
-                None
-            }
-            Order::Say { room, text } => {
-                let room = short(room.as_str());
-                self.lines.push(format!("! say {room} {text}"));
-                None
-            }
-            Order::Kept { room, change } => {
-                let (room, NicknameChange(change)) = (short(room.as_str()), change);
-                self.lines.push(format!("! kept {change} of {room}"));
-                None
-            }
+            Order::Forget { room } => Some(Input::Notice(Notice::Forgotten { room })),
+            Order::Reconcile { room, sessions, .. } => self.stand(room, sessions),
+            _ => None,
+        }
+    }
+
+    /// An order as it reads in a test.
+    fn line(&self, order: &Order) -> Option<String> {
+        let name = |session: &SessionId| {
+            let mut known = self.sessions.iter();
+            let user = known.find(|(_, of)| *of == session);
+            user.map_or_else(|| "?".to_owned(), |(user, _)| user.clone())
+        };
+        let short = |room: &RoomUri| short(room.as_str());
+        let user = |of: &UserUri| self::short(of.as_str());
+        Some(match order {
+            Order::Admit(admission) => format!("! admit {}", user(&admission.user)),
+            Order::Amend(admission) => format!("! amend {}", user(&admission.user)),
+            Order::Expel { session, .. } => format!("! expel {}", name(session)),
+            Order::Say { room, text } => format!("! say {} {text}", short(room)),
+            Order::Kept { room, change } => format!("! kept {} of {}", change.0, short(room)),
             // The service asks for that.
-            Order::Listen(_) => None,
+            Order::Listen(_) => return None,
             Order::Hold { room, nicknames } => {
                 let names = nicknames.iter().map(|it| {
-                    let (user, left) = (short(it.user.as_str()), it.left.as_secs());
+                    let (user, left) = (user(&it.user), it.left.as_secs());
                     format!("{user}={} {left}s", it.nickname)
                 });
-                let (room, names) = (short(room.as_str()), names.collect::<Vec<_>>().join(", "));
-                self.lines.push(format!("! hold {room} ({names})"));
-                None
+                let names = names.collect::<Vec<_>>().join(", ");
+                format!("! hold {} ({names})", short(room))
             }
             Order::Recall { room, messages } => {
                 let numbers: Vec<_> = messages.iter().map(|it| it.number).collect();
-                let line = format!("! recall {}: {numbers:?}", short(room.as_str()));
-                self.lines.push(line);
-                None
+                format!("! recall {}: {numbers:?}", short(room))
             }
             Order::Remembered {
                 room,
                 up_to,
                 octets,
             } => {
-                let room = short(room.as_str());
-                self.lines.push(format!(
-                    "! remembered {room} up to {up_to}, {octets} octets"
-                ));
-                None
+                let room = short(room);
+                format!("! remembered {room} up to {up_to}, {octets} octets")
             }
-            Order::Forget { room } => {
-                self.lines
-                    .push(format!("! forget {}", short(room.as_str())));
-                Some(Input::Notice(Notice::Forgotten { room }))
-            }
-            Order::Close { room } => {
-                self.lines.push(format!("! close {}", short(room.as_str())));
-                None
-            }
+            Order::Forget { room } => format!("! forget {}", short(room)),
+            Order::Close { room } => format!("! close {}", short(room)),
             Order::Reconcile { room, sessions, .. } => {
-                let names = sessions.iter().map(|id| name(id, &self.sessions));
-                let mut names: Vec<_> = names.collect();
+                let mut names: Vec<_> = sessions.iter().map(name).collect();
                 names.sort();
-                let (name, names) = (short(room.as_str()), names.join(" "));
-                self.lines.push(format!("! reconcile {name} ({names})"));
-                self.stand(room, sessions)
+                format!("! reconcile {} ({})", short(room), names.join(" "))
             }
-        }
+        })
     }
 
     fn received(&mut self, request: OutgoingRequest) -> Option<Input> {

@@ -66,7 +66,6 @@ pub type Callback = unsafe extern "C" fn(*mut Transaction, c_int, *mut kamailio_
 /// `kamailio_parameter.kind`.
 pub const TEXT: c_uint = 1;
 pub const INTEGER: c_uint = 2;
-pub const COUNTED_TEXT: c_uint = 4;
 pub const BY_FUNCTION: c_uint = 1 << 31;
 /// `kamailio_command.parameter_count`: for other modules only.
 pub const NOT_IN_SCRIPTS: c_int = -1;

@@ -1,5 +1,6 @@
-//! Events run routes of the operator's script, in the conference process: `event_route[msrp-conference:…]`,
-//! or the function of another script language that `event_callback` names.
+//! Events run routes of the operator's script, in the conference process:
+//! `event_route[msrp-conference:…]`, or the function of another script language that
+//! `event_callback` names.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;

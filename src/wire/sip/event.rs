@@ -92,11 +92,6 @@ impl Privacy {
     pub fn hides_identity(&self) -> bool {
         self.asks_for("id") || self.asks_for("user")
     }
-
-    /// Whether the request must fail if that cannot be had.
-    pub fn is_critical(&self) -> bool {
-        self.asks_for("critical")
-    }
 }
 
 impl fmt::Display for Privacy {
@@ -132,7 +127,7 @@ mod tests {
         let of = |value: &str| Privacy::of(&Headers::new().with("Privacy", value));
         assert!(of("id").hides_identity() && of("header; USER").hides_identity());
         assert!(!of("header").hides_identity() && !of("").hides_identity());
-        assert!(of("user;critical").is_critical() && of("id,critical").is_critical());
+        assert!(of("id,critical").asks_for("critical"));
         assert!(!of("none;id").hides_identity() && of("id;none").asks_for("none"));
         assert_eq!(of("id ; history;id").to_string(), "history;id");
         assert!(!Privacy::of(&Headers::new()).hides_identity());
