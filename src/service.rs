@@ -439,9 +439,18 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         self.core.is_idle() && self.held.is_empty() && self.ledger.settled() >= self.owed
     }
 
-    /// Stops switch and store.
+    /// Stops switch and store. What the switch says of histories until its end is kept, too.
     pub fn finish(&mut self) {
         self.switch.stop();
+        let last = self.notices.try_iter();
+        for notice in last.filter(|notice| matches!(notice, Notice::Remember { .. })) {
+            self.core.handle(self.counted_at, Input::Notice(notice));
+            while let Some(output) = self.core.poll() {
+                if let Output::Remember(change, _) = output {
+                    self.ledger.write(vec![Change::Remember(change)]);
+                }
+            }
+        }
         self.ledger.stop();
     }
 

@@ -408,6 +408,33 @@ fn the_end_tells_the_focus_first_and_stops_the_switch_last() {
 }
 
 #[test]
+fn what_was_said_in_the_last_moment_is_kept_before_the_store_closes() {
+    let room = RoomUri::new("sip:lobby@127.0.0.1");
+    let change = HistoryChange {
+        room: room.clone(),
+        messages: Vec::new(),
+        gone: 0,
+    };
+    let done = Order::Forget { room: room.clone() };
+    let mut bench = Bench::new([vec![], vec![Output::Remember(change, done)]]);
+    bench.service.stop(NOW, &mut bench.host);
+    let (messages, gone) = (Vec::new(), 0);
+    for notice in [
+        Notice::Disconnected,
+        Notice::Remember {
+            room,
+            messages,
+            gone,
+        },
+    ] {
+        bench.notices.send(notice).expect("it is there");
+    }
+    bench.service.finish();
+    assert_eq!(bench.inputs(), "stop, notice", "nothing else matters now");
+    assert_eq!(bench.service.ledger.given, 1);
+}
+
+#[test]
 fn an_invite_is_cancelled_once_it_has_rung() {
     let ringing = || Frame::Progress {
         request: RequestId(3),

@@ -26,6 +26,13 @@ use super::send::{is_heartbeat, is_notification, range_of};
 const UNDER_WAY: usize = 256 * 1024;
 /// Octets told at once, so that rooms take turns.
 const AT_ONCE: usize = 64 * 1024;
+/// Octets of all histories of one instance: five hundred of the longest, or of 10,000 rooms
+/// 26 KiB each. Where there are more, a room that is spoken in keeps [`LEAST`].
+const ALL_OCTETS: usize = match cfg!(test) {
+    false => 256 * 1024 * 1024,
+    true => 1024 * 1024,
+};
+const LEAST: usize = 16 * 1024;
 
 /// The last messages of a room.
 #[derive(Debug, Default)]
@@ -44,16 +51,23 @@ pub(super) struct History {
     waits: bool,
 }
 
-/// How much of the histories is on its way to the store, and which rooms wait.
+/// How much all histories are together, how much of them is on its way to the store, and
+/// which rooms wait.
 #[derive(Debug, Default)]
-pub(super) struct Telling {
+pub(super) struct Histories {
+    pub(super) octets: usize,
     under_way: usize,
     waiting: VecDeque<RoomKey>,
 }
 
-impl Telling {
-    fn may(&self) -> bool {
+impl Histories {
+    fn may_tell(&self) -> bool {
         self.under_way < UNDER_WAY
+    }
+
+    /// One of them had so many octets and has so many now.
+    pub(super) fn changed(&mut self, before: usize, now: usize) {
+        self.octets = (self.octets + now).saturating_sub(before);
     }
 }
 
@@ -192,8 +206,14 @@ impl Switch {
             return;
         };
         let history = &mut room.history;
+        let before = history.octets;
         history.add(now.millis().max(history.last + 1), entry);
+        let most = match self.histories.octets > ALL_OCTETS {
+            true => most.min(LEAST),
+            false => most,
+        };
         history.trim(room.policy.history.into(), most);
+        self.histories.changed(before, history.octets);
         self.tell_history(key);
     }
 
@@ -205,22 +225,22 @@ impl Switch {
         if std::mem::replace(&mut room.history.waits, true) {
             return;
         }
-        self.telling.waiting.push_back(key);
+        self.histories.waiting.push_back(key);
         self.tell_histories();
     }
 
     fn tell_histories(&mut self) {
-        while self.telling.may()
-            && let Some(key) = self.telling.waiting.pop_front()
+        while self.histories.may_tell()
+            && let Some(key) = self.histories.waiting.pop_front()
         {
             let Some(room) = self.rooms.get_mut(key) else {
                 continue;
             };
             match room.history.next_part(&room.uri) {
                 Some((notice, octets)) => {
-                    self.telling.under_way += octets;
+                    self.histories.under_way += octets;
                     self.notices.push_back(notice);
-                    self.telling.waiting.push_back(key);
+                    self.histories.waiting.push_back(key);
                 }
                 None => room.history.waits = false,
             }
@@ -231,7 +251,7 @@ impl Switch {
     /// may push the history out of memory. That takes a join and a leave each time.
     pub(super) fn tell_all_history(&mut self, room: &RoomUri, history: &mut History) {
         while let Some((notice, octets)) = history.next_part(room) {
-            self.telling.under_way += octets;
+            self.histories.under_way += octets;
             self.notices.push_back(notice);
         }
         history.waits = false;
@@ -239,7 +259,7 @@ impl Switch {
 
     /// The store has what was told up to this.
     pub(super) fn history_kept(&mut self, room: &RoomUri, up_to: u64, octets: usize) {
-        self.telling.under_way = self.telling.under_way.saturating_sub(octets);
+        self.histories.under_way = self.histories.under_way.saturating_sub(octets);
         if let Some(history) = self.history_of(room) {
             history.keep(up_to);
         }
@@ -255,7 +275,8 @@ impl Switch {
 
     /// What was told to a focus that has gone may not have been heard.
     pub(super) fn untell_histories(&mut self) {
-        self.telling = Telling::default();
+        self.histories.under_way = 0;
+        self.histories.waiting.clear();
         for room in self.rooms.iter_mut() {
             room.history.untell();
         }
@@ -288,6 +309,7 @@ impl Switch {
         match self.by_room.get(&uri) {
             Some(&key) => {
                 if let Some(room) = self.rooms.get_mut(key) {
+                    self.histories.changed(room.history.octets, 0);
                     room.history.forget();
                 }
             }

@@ -148,7 +148,7 @@ pub struct Switch {
     by_room: HashMap<RoomUri, RoomKey>,
     /// What is kept of rooms without sessions.
     vacated: Vacated,
-    telling: history::Telling,
+    histories: history::Histories,
     timers: Timers,
     notices: VecDeque<Notice>,
     foreign: VecDeque<Foreign>,
@@ -191,7 +191,7 @@ impl Switch {
             by_session: HashMap::new(),
             by_room: HashMap::new(),
             vacated: Vacated::default(),
-            telling: history::Telling::default(),
+            histories: history::Histories::default(),
             timers: Timers::default(),
             notices: VecDeque::new(),
             foreign: VecDeque::new(),
@@ -410,6 +410,7 @@ impl Switch {
                 let left = self.vacated.take(now, &admission.room);
                 room.nicknames = left.nicknames;
                 room.history = left.history;
+                self.histories.changed(0, room.history.octets());
                 room.free_nicknames(now);
                 let key = self.rooms.insert(room);
                 self.by_room.insert(admission.room.clone(), key);
@@ -424,7 +425,9 @@ impl Switch {
         let mut session = Session::new(admission, room_key, position, now, &mut *self.entropy);
         if admission.newcomer {
             let most = room.policy.history;
+            let before = room.history.octets();
             session.past = room.history.for_newcomer(most, history_octets);
+            self.histories.changed(before, room.history.octets());
         }
         let bind_by = session.bind_by;
         let key = self.sessions.insert(session);
@@ -541,6 +544,7 @@ impl Switch {
             room.free_nicknames(now);
             self.by_room.remove(&room.uri);
             if let Some(mut room) = self.rooms.remove(session.room) {
+                self.histories.changed(room.history.octets(), 0);
                 self.tell_all_history(&room.uri, &mut room.history);
                 let left = Left {
                     nicknames: room.nicknames,

@@ -130,6 +130,27 @@ mod tests {
     }
 
     #[test]
+    fn histories_of_empty_rooms_are_bounded_in_octets() {
+        let text = "x".repeat(MAX_OCTETS / 4);
+        let message = PastMessage {
+            number: 1,
+            octets: format!("From: <a:b>\r\nTo: <a:c>\r\n\r\n\r\n{text}").into(),
+        };
+        let mut vacated = Vacated::default();
+        let now = Moment::from_epoch(Duration::from_secs(1_000));
+        for number in 0..20 {
+            vacated.keep_history(now, room(number), vec![message.clone()]);
+            assert!(vacated.octets <= MAX_OCTETS);
+        }
+        assert!(vacated.take(now, &room(0)).history.is_empty());
+        assert!(!vacated.take(now, &room(19)).history.is_empty());
+        vacated.forget_history(&room(18));
+        assert!(vacated.take(now, &room(18)).history.is_empty());
+        assert!(!vacated.take(now, &room(17)).history.is_empty());
+        assert_eq!(vacated.octets, 0);
+    }
+
+    #[test]
     fn g67_what_is_kept_of_empty_rooms_is_bounded_in_number_and_time() {
         let mut vacated = Vacated::default();
         let mut now = Moment::from_epoch(Duration::from_secs(1_000));

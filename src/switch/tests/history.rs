@@ -404,6 +404,54 @@ fn rooms_take_turns_in_being_told() {
     assert_eq!(rooms, [LOBBY, "sip:other@example.com"]);
 }
 
+/// In a test all histories together have a MiB, and each half of 256 KiB.
+#[test]
+fn all_histories_together_are_bounded_and_each_room_has_its_share() {
+    let mut stage = Stage::new();
+    let fill = |stage: &mut Stage, number: usize| {
+        let room = format!("sip:room{number}@example.com");
+        let name = format!("user{number}");
+        let mut facts = facts(&name, 500);
+        facts.room = RoomUri::new(room.as_str());
+        let id = stage.enter(facts);
+        for _ in 0..40 {
+            let body = cpim_to(&name, &room, &"x".repeat(4000));
+            stage.say_body(id, &name, &body);
+            for notice in stage.all_notices() {
+                if let Notice::Remember { room, messages, .. } = notice {
+                    let up_to = messages.last().expect("one").number;
+                    let octets = messages.iter().map(|it| it.octets.len()).sum();
+                    let done = Order::Remembered {
+                        room,
+                        up_to,
+                        octets,
+                    };
+                    stage.switch.order(stage.now, done);
+                }
+            }
+        }
+        let key = stage.switch.by_room[room.as_str()];
+        let history = &stage.switch.rooms.get(key).expect("a room").history;
+        history.octets()
+    };
+    for number in 0..8 {
+        assert!(fill(&mut stage, number) > 120 * 1024);
+    }
+    // The next ones stop where the bound is reached, and keep the least.
+    fill(&mut stage, 8);
+    for number in 9..20 {
+        let octets = fill(&mut stage, number);
+        assert!((12 * 1024..=16 * 1024).contains(&octets), "{octets}");
+    }
+    assert!(stage.switch.histories.octets < (1024 + 140 + 11 * 16) * 1024);
+    // Who leaves makes room for others.
+    for number in 0..8 {
+        let room = RoomUri::new(format!("sip:room{number}@example.com"));
+        stage.switch.order(stage.now, Order::Close { room });
+    }
+    assert!(fill(&mut stage, 20) > 120 * 1024);
+}
+
 #[test]
 fn an_empty_room_has_its_history_for_ten_minutes() {
     for (minutes, expected) in [(9, vec!["one".to_owned()]), (10, Vec::new())] {

@@ -1,7 +1,7 @@
 //! Random lives of two rooms against a reference that only counts. Some members know
-//! text/plain only, some take every message in one SEND.
+//! text/plain only, some take every message in one SEND. One of the rooms has a history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
@@ -22,6 +22,8 @@ enum Step {
     Block(u8),
     Unblock(u8),
     Flush,
+    /// The store is done with what the focus was told.
+    Keep,
     Pass(u8),
 }
 
@@ -38,6 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => who.clone().prop_map(Step::Block),
         2 => who.prop_map(Step::Unblock),
         3 => Just(Step::Flush),
+        1 => Just(Step::Keep),
         1 => (0u8..4).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 1..120)
@@ -90,12 +93,20 @@ fn room_of(who: u8) -> String {
     format!("sip:room{}@example.com", who % 2)
 }
 
+/// How many of the last messages a newcomer is given in the room of somebody.
+fn history_of(who: u8) -> u16 {
+    u16::from(who % 2 == 1) * 5
+}
+
 struct Model {
     stage: Stage,
     /// Nothing may be lost to slowness.
     strict: bool,
     members: BTreeMap<u8, Member>,
     large: BTreeMap<u32, Large>,
+    /// The last small messages of the room that has a history, and what a store has of it.
+    said: VecDeque<String>,
+    stored: BTreeMap<u64, String>,
     joined: u32,
     sent: u32,
 }
@@ -111,6 +122,8 @@ impl Model {
             strict,
             members: BTreeMap::new(),
             large: BTreeMap::new(),
+            said: VecDeque::new(),
+            stored: BTreeMap::new(),
             joined: 0,
             sent: 0,
         }
@@ -134,6 +147,7 @@ impl Model {
             Step::Unblock(who) => self.block(who, false),
             Step::Flush => self.stage.pump(),
             Step::Pass(seconds) => self.pass(seconds),
+            Step::Keep => self.keep(),
             _ => {}
         }
         self.check_memory();
@@ -152,12 +166,16 @@ impl Model {
         facts.policy.plain_text = true;
         facts.peer.plain_text = is_plain(who);
         facts.peer.one_send = takes_one_send(who);
-        let id = self.stage.enter(facts);
+        facts.policy.history = history_of(who);
+        self.stage.admit(facts);
+        let id = self.stage.switch.opened(self.stage.now);
+        self.stage.give(id, empty_send(&name, "bindtid1"));
+        let past = self.said.iter().filter(|_| history_of(who) > 0);
         let member = Member {
             who,
             id,
             name,
-            expected: Vec::new(),
+            expected: past.cloned().collect(),
             large: Vec::new(),
             sending: None,
         };
@@ -192,6 +210,39 @@ impl Model {
             .received(self.stage.now, member.id, octets.as_bytes());
         for member in self.others(who) {
             member.expected.push(text.clone());
+        }
+        self.said.push_back(text);
+        if history_of(who) == 0 {
+            self.said.pop_back();
+        } else if self.said.len() > history_of(who).into() {
+            self.said.pop_front();
+        }
+    }
+
+    /// The store takes what the focus is told, and the switch hears of it.
+    fn keep(&mut self) {
+        let mut notices = VecDeque::from(self.stage.all_notices());
+        while let Some(notice) = notices.pop_front() {
+            let Notice::Remember {
+                room,
+                messages,
+                gone,
+            } = notice
+            else {
+                continue;
+            };
+            let done = Order::Remembered {
+                room,
+                up_to: messages.last().unwrap().number,
+                octets: messages.iter().map(|it| it.octets.len()).sum(),
+            };
+            for message in messages {
+                let text = text_of(&message.octets, 0);
+                self.stored.insert(message.number, text);
+            }
+            self.stored.retain(|number, _| *number > gone);
+            self.stage.switch.order(self.stage.now, done);
+            notices.extend(self.stage.all_notices());
         }
     }
 
@@ -285,14 +336,21 @@ impl Model {
             "{}",
             switch.held
         );
+        let mut histories = 0;
         for room in switch.by_room.values() {
-            assert!(switch.rooms.get(*room).unwrap().backlog.octets() <= outbox);
+            let room = switch.rooms.get(*room).unwrap();
+            assert!(room.backlog.octets() <= outbox);
+            assert!(room.history.octets() <= outbox / 2);
+            histories += room.history.octets();
         }
+        assert_eq!(switch.histories.octets, histories);
     }
 
     /// `stays`: the member was there to the end, and took everything.
     fn settle(&mut self, member: Member, stays: bool) {
-        let chunks = self.stage.chunks(member.id);
+        let mut chunks = self.stage.chunks(member.id);
+        // The answer to its bind.
+        chunks.retain(|chunk| chunk.flag.is_some());
         let in_parts = chunks.iter().any(|chunk| chunk.flag == Some('+'));
         assert!(!(takes_one_send(member.who) && in_parts), "one SEND");
         let got = messages(&chunks).into_iter();
@@ -343,6 +401,9 @@ impl Model {
                 assert_eq!(room.backlog.octets(), 0, "everything passed is let go");
             }
         }
+        self.keep();
+        let stored: Vec<_> = self.stored.values().collect();
+        assert_eq!(stored, self.said.iter().collect::<Vec<_>>());
         let under_way = self.members.values().filter(|it| it.sending.is_some());
         assert!(self.stage.switch.streams.len() <= under_way.count());
         let members = std::mem::take(&mut self.members);
