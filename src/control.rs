@@ -26,7 +26,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +101,24 @@ pub struct RoomPolicy {
     pub history: u16,
     /// How long an admitted session may stay without a connection before it counts as lost.
     pub bind_timeout: Duration,
+}
+
+/// How MSRP travels on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// `msrp:` over TCP.
+    Tcp,
+    /// `msrps:` over TLS.
+    Tls,
+}
+
+/// One MSRP listener: the switch listens there, the focus sends peers there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Its transport.
+    pub transport: Transport,
+    /// Where it listens; port 0 takes any free one.
+    pub address: SocketAddr,
 }
 
 /// Which side opens the connection (RFC 4975 §5.4, RFC 6135).

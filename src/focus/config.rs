@@ -1,31 +1,12 @@
 //! What the operator decided, already validated (`crate::parameters`).
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Credentials, InviteMode, Lifetime, Pattern, Role};
-use crate::control::{RoomUri, UserUri};
-
-/// How MSRP travels on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// `msrp:`
-    Tcp,
-    /// `msrps:`
-    Tls,
-}
-
-/// One MSRP listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// Its transport.
-    pub transport: Transport,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
+use crate::control::{Listen, RoomUri, UserUri};
 
 /// What `a=path` names instead of the SIP socket's address.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Joining: INVITE, admission at the switch, 2xx, ACK (DESIGN: admit, then answer).
+//! Joining: INVITE, admission at the switch, 2xx, ACK. Nobody is answered 200 before the switch
+//! has admitted him.
 
 use std::sync::Arc;
 

@@ -63,7 +63,8 @@ mod turns;
 mod view;
 mod watchers;
 
-pub use config::{About, Advertise, Config, Listen, RoomEntry, Transport};
+pub use crate::control::{Listen, Transport};
+pub use config::{About, Advertise, Config, RoomEntry};
 pub use credentials::Credentials;
 pub use event::{Detail, Event};
 pub use invitation::InviteMode;

@@ -17,7 +17,7 @@ use crate::wire::sip::{Params, Request};
 
 /// The event package.
 pub(super) const PACKAGE: &str = "conference";
-/// Shorter subscriptions are refused with 423 (DESIGN ruling "short subscriptions").
+/// Shorter subscriptions are refused with 423 (RFC 6665 §4.2.1.1).
 pub(super) const MIN_EXPIRES: u64 = 60;
 /// Subscriptions of one user to one conference; the oldest clients re-subscribe without
 /// unsubscribing after a crash.

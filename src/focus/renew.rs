@@ -1,5 +1,5 @@
 //! Sessions that ended with their switch: every endpoint gets a re-INVITE with a fresh path
-//! (DESIGN ruling "restart"). Who answers is back without having done anything; who does not
+//! (docs/restart.md). Who answers is back without having done anything; who does not
 //! within `rejoin_grace` leaves.
 
 use std::time::Duration;

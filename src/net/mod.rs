@@ -33,6 +33,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+pub use crate::control::{Listen, Transport};
 use crate::control::{Notice, Order};
 use crate::switch::{self, Switch};
 use crate::time::Clock;
@@ -59,24 +60,6 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// …so many times before the operating system gives it up.
 const KEEPALIVE_TRIES: u32 = 4;
-
-/// How MSRP travels on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// `msrp:` over TCP.
-    Tcp,
-    /// `msrps:` over TLS.
-    Tls,
-}
-
-/// One MSRP listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// Its transport.
-    pub transport: Transport,
-    /// Where it listens; port 0 takes any free one.
-    pub address: SocketAddr,
-}
 
 /// What the operator decided about the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -129,7 +129,7 @@ impl Collected {
             tls,
             dial_allow: values::dial_allow(&self.text("dial_allow"))?,
             idle_timeout: Duration::from_secs(self.number("idle_timeout")?),
-            listen: listen.iter().map(values::net_listen).collect(),
+            listen: listen.clone(),
             threads: self.threads()?,
             outbox_bytes: self.number("outbox_bytes")? as usize,
             chunk_timeout: Duration::from_secs(self.number("chunk_timeout")?),

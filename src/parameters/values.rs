@@ -171,17 +171,6 @@ pub(super) fn listeners_have_certificates(
     }
 }
 
-/// The same listener for the switch.
-pub(super) fn net_listen(listen: &Listen) -> net::Listen {
-    net::Listen {
-        transport: match listen.transport {
-            Transport::Tcp => net::Transport::Tcp,
-            Transport::Tls => net::Transport::Tls,
-        },
-        address: listen.address,
-    }
-}
-
 /// `drop` or `disconnect`.
 pub(super) fn slow_reader(text: &str) -> Result<SlowReader, ParameterError> {
     match text.trim() {

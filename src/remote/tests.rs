@@ -1,4 +1,4 @@
-//! Frames and preamble. Both ends together are tested in `tests/switch_outside.rs`.
+//! Frames and preamble. Both ends together are tested in `tests/switch_outside/`.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! A focus that comes back: it names the sessions it believes in, the switch says how they
-//! stand. What no focus claims ends (DESIGN flow 4).
+//! stand. What no focus claims ends (docs/msrp-switchd.md).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Conferences over restarts and crashes of real proxies (DESIGN §1 flow 4, ruling "restart").
+//! Conferences over restarts and crashes of real proxies (docs/restart.md).
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -1,4 +1,4 @@
-//! The switch outside the proxy (DESIGN §6, §1 flow 4): both ends of the control protocol
+//! The switch outside the proxy (docs/msrp-switchd.md): both ends of the control protocol
 //! together, in this process and with the real `msrp-switchd`. The focus is played by the test.
 
 #[path = "../harness/mod.rs"]

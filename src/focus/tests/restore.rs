@@ -1,4 +1,4 @@
-//! The proxy was restarted: what is kept is taken up (DESIGN ruling "restart").
+//! The proxy was restarted: what is kept is taken up (docs/restart.md).
 
 use super::*;
 

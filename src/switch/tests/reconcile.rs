@@ -1,4 +1,4 @@
-//! The focus goes and comes back, the switch lives on (DESIGN §1 flow 4).
+//! The focus goes and comes back, the switch lives on (docs/msrp-switchd.md).
 
 use super::*;
 use crate::control::{RECONCILE_SESSIONS, Stand, Standing};

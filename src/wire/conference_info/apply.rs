@@ -35,7 +35,7 @@ pub enum ApplyError {
 }
 
 /// Most users of a roster that is kept, and most endpoints of a user; a notifier of ours
-/// admits 1000 (DESIGN §7).
+/// admits 1000 (`max_participants`).
 pub const MAX_USERS: usize = 10_000;
 
 /// Brings `local` up to date with a document received on the same subscription. A new

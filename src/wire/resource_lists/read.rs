@@ -28,7 +28,7 @@ pub enum ReadError {
 /// Largest document read: as large as a SIP message on a stream.
 pub const MAX_OCTETS: usize = crate::wire::sip::MAX_MESSAGE;
 /// Most entries read, of all the lists of an INVITE together: ten times what the largest
-/// room holds by default (`max_participants`, DESIGN §7). What may be invited at once is
+/// room holds by default (`max_participants`). What may be invited at once is
 /// far less (`max_list_size`).
 pub const MAX_ENTRIES: usize = 10_000;
 /// Deepest nesting read; a flat list needs 4.

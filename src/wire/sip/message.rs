@@ -32,8 +32,8 @@ pub const MAX_LINE: usize = 8 * 1024;
 pub const MAX_HEADERS: usize = 256;
 /// Largest start line and header block together on a stream, keep-alives before it counted.
 pub const MAX_HEADER_BLOCK: usize = 64 * 1024;
-/// Largest message on a stream: a full roster of `max_participants` = 1000 (DESIGN §7) with
-/// two endpoints each is below 1.5 MiB.
+/// Largest message on a stream: a full roster of `max_participants` = 1000 with two endpoints
+/// each is below 1.5 MiB.
 pub const MAX_MESSAGE: usize = 2 * 1024 * 1024;
 
 /// The media type of [`Response::fragment`] (RFC 3420 §3, RFC 3515 §2.4.5).

@@ -2,7 +2,7 @@
 
 use msrp_conference::wire::msrp::{ByteRange, Flag};
 
-/// The largest message that is shown; a room allows 10 MiB by default (DESIGN §7).
+/// The largest message that is shown; a room allows 10 MiB by default (`max_message_size`).
 pub(super) const MAX_MESSAGE: usize = 10 * 1024 * 1024;
 /// Messages that may be under way at once; the oldest goes when there are more.
 const MAX_UNDER_WAY: usize = 16;
