@@ -12,23 +12,12 @@ use std::time::{Duration, Instant};
 
 use harness::agent::{Agent, Transport};
 use harness::draft::Dialog;
-use harness::host::Host;
 use harness::participant::{Participant, client_path, invite, subscribe};
 use harness::plan::Plan;
 use harness::proxy::{Proxy, wait_until};
-use harness::{PATIENCE, on_every_host, schema};
+use harness::{PATIENCE, alone, schema};
 use msrp_conference::wire::conference_info::{Document, MEDIA_TYPE, State, apply};
 use msrp_conference::wire::sip::{Message, Request};
-
-/// The machine is measured by one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone(scenario: impl Fn(&Host)) {
-    let _alone = ALONE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    on_every_host(scenario);
-}
 
 const CONNECTIONS: usize = 20;
 const SUBSCRIBERS: usize = 1_000;

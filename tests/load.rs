@@ -4,29 +4,17 @@
 mod harness;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::agent::{Agent, Transport, unique};
 use harness::draft::{Dialog, Draft};
-use harness::host::Host;
 use harness::participant::{Participant, client_path, invite};
 use harness::plan::Plan;
 use harness::proxy::{Proxy, wait_until};
 use harness::torrent::Torrent;
-use harness::{PATIENCE, on_every_host, sipp};
+use harness::{PATIENCE, alone, sipp};
 use msrp_conference::wire::sip::{Message, Response};
-
-/// The machine is measured by one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone(scenario: impl Fn(&Host)) {
-    let _alone = ALONE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    on_every_host(scenario);
-}
 
 /// Asserts that dialogs, sessions, transactions and shared memory are back where they were.
 fn nothing_left(proxy: &Proxy, memory: u64) {

@@ -28,6 +28,7 @@ pub mod stored;
 pub mod torrent;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long anything that must come may take before a test calls it missing: far above what
@@ -51,4 +52,11 @@ pub fn on_every_host(scenario: impl Fn(&host::Host)) {
     if let Some(panic) = failure {
         resume_unwind(panic);
     }
+}
+
+/// The same for scenarios that measure the machine: one at a time in a test program.
+pub fn alone(scenario: impl Fn(&host::Host)) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    on_every_host(scenario);
 }
