@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,12 +21,17 @@ use super::Switch;
 use super::backlog::{Audience, Entry};
 use super::ids::{RoomKey, SessionKey};
 use super::send::{is_heartbeat, is_notification, range_of};
+use super::timers::Timer;
 
-/// Octets told and not yet in the store, of one instance: what SQLite writes in some
-/// milliseconds, so that no answer waits long behind it.
-const UNDER_WAY: usize = 256 * 1024;
+/// Octets told and not yet in the store, of one instance: what SQLite writes in a few
+/// milliseconds, so that no answer waits long behind it. More would only write more of what a
+/// flood soon pushes out again.
+const UNDER_WAY: usize = 64 * 1024;
+/// Between two times that something is told of one room: a commit each time, ten a second at
+/// most. The first message after a pause is told at once.
+const PACE: Duration = Duration::from_millis(100);
 /// Octets told at once, so that rooms take turns.
-const AT_ONCE: usize = 64 * 1024;
+const AT_ONCE: usize = 32 * 1024;
 /// Octets of all histories of one instance: five hundred of the longest, or of 10,000 rooms
 /// 26 KiB each. Where there are more, a room that is spoken in keeps [`LEAST`].
 const ALL_OCTETS: usize = match cfg!(test) {
@@ -49,6 +55,8 @@ pub(super) struct History {
     kept: u64,
     /// It waits for its turn to be told.
     waits: bool,
+    /// Something was told a moment ago.
+    paced: bool,
 }
 
 /// How much all histories are together, how much of them is on its way to the store, and
@@ -134,6 +142,12 @@ impl History {
         self.waits = false;
     }
 
+    /// Whether there is something to tell.
+    fn is_news(&self) -> bool {
+        let last = self.messages.back();
+        last.is_some_and(|(number, _)| *number > self.told)
+    }
+
     /// The store has it up to this number.
     fn keep(&mut self, up_to: u64) {
         self.kept = self.kept.max(up_to.min(self.told));
@@ -214,35 +228,48 @@ impl Switch {
         };
         history.trim(room.policy.history.into(), most);
         self.histories.changed(before, history.octets);
-        self.tell_history(key);
+        self.tell_history(now, key);
     }
 
     /// Tells the focus, if it is the room's turn.
-    fn tell_history(&mut self, key: RoomKey) {
+    fn tell_history(&mut self, now: Moment, key: RoomKey) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        if std::mem::replace(&mut room.history.waits, true) {
+        let history = &mut room.history;
+        if history.paced || !history.is_news() || std::mem::replace(&mut history.waits, true) {
             return;
         }
         self.histories.waiting.push_back(key);
-        self.tell_histories();
+        self.tell_histories(now);
     }
 
-    fn tell_histories(&mut self) {
+    /// What came in a room since something was last told may be told now.
+    pub(super) fn history_due(&mut self, now: Moment, key: RoomKey) {
+        if let Some(room) = self.rooms.get_mut(key) {
+            room.history.paced = false;
+        }
+        self.tell_history(now, key);
+    }
+
+    fn tell_histories(&mut self, now: Moment) {
         while self.histories.may_tell()
             && let Some(key) = self.histories.waiting.pop_front()
         {
             let Some(room) = self.rooms.get_mut(key) else {
                 continue;
             };
-            match room.history.next_part(&room.uri) {
-                Some((notice, octets)) => {
-                    self.histories.under_way += octets;
-                    self.notices.push_back(notice);
-                    self.histories.waiting.push_back(key);
-                }
-                None => room.history.waits = false,
+            if let Some((notice, octets)) = room.history.next_part(&room.uri) {
+                self.histories.under_way += octets;
+                self.notices.push_back(notice);
+            }
+            if room.history.is_news() {
+                self.histories.waiting.push_back(key);
+                continue;
+            }
+            room.history.waits = false;
+            if !std::mem::replace(&mut room.history.paced, true) {
+                self.timers.arm(now + PACE, Timer::History(key));
             }
         }
     }
@@ -255,15 +282,16 @@ impl Switch {
             self.notices.push_back(notice);
         }
         history.waits = false;
+        history.paced = false;
     }
 
     /// The store has what was told up to this.
-    pub(super) fn history_kept(&mut self, room: &RoomUri, up_to: u64, octets: usize) {
+    pub(super) fn history_kept(&mut self, now: Moment, room: &RoomUri, up_to: u64, octets: usize) {
         self.histories.under_way = self.histories.under_way.saturating_sub(octets);
         if let Some(history) = self.history_of(room) {
             history.keep(up_to);
         }
-        self.tell_histories();
+        self.tell_histories(now);
     }
 
     fn history_of(&mut self, room: &RoomUri) -> Option<&mut History> {
@@ -284,9 +312,9 @@ impl Switch {
     }
 
     /// The focus is there for this room: it learns what it may have missed.
-    pub(super) fn retell_history(&mut self, uri: &RoomUri) {
+    pub(super) fn retell_history(&mut self, now: Moment, uri: &RoomUri) {
         if let Some(&key) = self.by_room.get(uri) {
-            return self.tell_history(key);
+            return self.tell_history(now, key);
         }
         if let Some(history) = self.vacated.history_mut(uri) {
             let mut history = std::mem::take(history);

@@ -231,7 +231,7 @@ impl Switch {
                 room,
                 up_to,
                 octets,
-            } => self.history_kept(&room, up_to, octets),
+            } => self.history_kept(now, &room, up_to, octets),
             Order::Forget { room } => self.forget_history(room),
             Order::Reconcile {
                 room,
@@ -361,6 +361,7 @@ impl Switch {
                 Timer::HeldUp(id) => self.held_up_due(now, id),
                 Timer::Pause(key) => self.pause_due(now, key),
                 Timer::Count(key) => self.count_due(now, key),
+                Timer::History(key) => self.history_due(now, key),
             }
         }
     }

@@ -41,7 +41,7 @@ impl Switch {
             let members = key.and_then(|&key| self.rooms.get(key));
             let members = members.map(|room| room.members.clone());
             self.end_orphans(now, members.unwrap_or_default());
-            self.retell_history(&room);
+            self.retell_history(now, &room);
         }
         self.notices.push_back(Notice::Reconciled {
             room,

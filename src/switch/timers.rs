@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Pause(StreamKey),
     /// The messages of a room since the last time are told.
     Count(RoomKey),
+    /// What was added to the history of a room since the last time is told.
+    History(RoomKey),
 }
 
 /// The deadlines of one switch.

@@ -4,6 +4,8 @@ use super::*;
 use crate::control::PastMessage;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Between two times that something is told of a room.
+const PACE: Duration = Duration::from_millis(100);
 
 fn facts(name: &str, history: u16) -> Admission {
     let mut facts = admission(LOBBY, name);
@@ -322,25 +324,42 @@ fn what_the_answer_says_counts() {
 }
 
 #[test]
-fn the_focus_is_told_of_each_and_of_what_is_gone() {
+fn the_focus_is_told_of_the_first_at_once_then_ten_times_a_second_and_of_what_is_gone() {
     let (mut stage, alice) = room_of_three();
-    for text in ["one", "two", "three", "four"] {
+    let numbers = |(messages, gone): &(Vec<PastMessage>, u64)| {
+        let numbers: Vec<_> = messages.iter().map(|it| it.number).collect();
+        (numbers, *gone)
+    };
+    stage.say(alice, "alice", "one");
+    let told = stage.told();
+    // Milliseconds, and one more where no time has passed.
+    let [first] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(numbers(first), (vec![1_000_000], 0));
+    for text in ["two", "three", "four"] {
         stage.say(alice, "alice", text);
     }
+    assert_eq!(stage.told(), []);
+    stage.pass(PACE);
     let told = stage.told();
-    assert_eq!(told.len(), 4);
-    // Milliseconds, and one more where no time has passed.
-    let numbers: Vec<_> = told.iter().map(|(it, _)| it[0].number).collect();
-    assert_eq!(numbers, [1_000_000, 1_000_001, 1_000_002, 1_000_003]);
-    assert_eq!(told[2].1, 0);
-    assert_eq!(told[3].1, 1_000_000);
-    assert!(told[3].0[0].octets.ends_with(b"four"));
+    let [others] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let all = (vec![1_000_001, 1_000_002, 1_000_003], 1_000_000);
+    assert_eq!(numbers(others), all);
+    assert!(others.0[2].octets.ends_with(b"four"));
+    // After a pause at once.
+    stage.pass(PACE);
+    stage.say(alice, "alice", "five");
+    let told = stage.told();
+    assert_eq!(numbers(&told[0]), (vec![1_000_200], 1_000_001));
 }
 
 /// However much is said, and however slow the store: only so much is on its way.
 #[test]
 fn a_flood_does_not_pile_up_in_front_of_the_store() {
-    const UNDER_WAY: usize = 256 * 1024;
+    const UNDER_WAY: usize = 64 * 1024;
     let mut stage = Stage::new();
     let alice = stage.enter(facts("alice", 10));
     let size = |messages: &[PastMessage]| messages.iter().map(|it| it.octets.len()).sum::<usize>();
@@ -350,11 +369,12 @@ fn a_flood_does_not_pile_up_in_front_of_the_store() {
         for _ in 0..1000 {
             stage.say(alice, "alice", &format!("{said} {}", "x".repeat(2000)));
             said += 1;
+            stage.pass(PACE / 10);
             told.extend(stage.told().into_iter().flat_map(|(messages, _)| messages));
         }
     };
     flood(&mut stage, &mut told);
-    assert!(size(&told) > UNDER_WAY / 2 && size(&told) < UNDER_WAY + 8 * 1024);
+    assert!(size(&told) > UNDER_WAY / 2 && size(&told) < UNDER_WAY + 36 * 1024);
     // The store catches up: what is still in the history is told, the rest is gone for good.
     let heard = std::mem::take(&mut told);
     stage.kept(&heard);
@@ -368,11 +388,11 @@ fn a_flood_does_not_pile_up_in_front_of_the_store() {
         .collect();
     assert_eq!(texts.len(), 10);
     assert!(texts[9].contains("\r\n\r\n999 "), "{}", texts[9]);
-    assert_eq!(*gone, messages[0].number - 1);
+    assert_eq!(*gone, messages[0].number - 10);
     assert!(*gone > heard.last().expect("one").number);
     // And so on.
     flood(&mut stage, &mut told);
-    assert!(size(&told) < UNDER_WAY + 8 * 1024);
+    assert!(size(&told) < UNDER_WAY + 36 * 1024);
 }
 
 #[test]
@@ -384,13 +404,14 @@ fn rooms_take_turns_in_being_told() {
     let bob = stage.enter(other);
     for _ in 0..8 {
         stage.say(alice, "alice", &"x".repeat(60 * 1024));
+        stage.pass(PACE);
     }
     let flood = stage.told();
     let body = cpim_to("bob", "sip:other@example.com", "small");
     stage.say_body(bob, "bob", &body);
     stage.say(alice, "alice", &"x".repeat(60 * 1024));
     assert_eq!(stage.told(), []);
-    for (messages, _) in &flood[..3] {
+    for (messages, _) in &flood {
         stage.kept(messages);
     }
     let rooms: Vec<_> = stage
@@ -401,7 +422,7 @@ fn rooms_take_turns_in_being_told() {
             _ => None,
         })
         .collect();
-    assert_eq!(rooms, [LOBBY, "sip:other@example.com"]);
+    assert_eq!(rooms, [LOBBY, "sip:other@example.com", LOBBY]);
 }
 
 /// In a test all histories together have a MiB, and each half of 256 KiB.
@@ -547,6 +568,7 @@ fn a_history_that_ends_is_given_to_nobody() {
     forget(&mut stage);
     assert_eq!(stage.newcomer(facts("bob", 3)), Vec::<String>::new());
     stage.say(alice, "alice", "two");
+    stage.pass(PACE);
     let told = stage.told();
     assert!(told[0].1 > 0, "what was before is gone from the store, too");
     assert!(told[0].0[0].number > told[0].1);
@@ -578,11 +600,14 @@ fn flow4_what_no_focus_has_heard_is_told_again() {
     stage.say(alice, "alice", "one");
     let told = stage.told();
     stage.kept(&told[0].0);
+    stage.pass(PACE);
     stage.say(alice, "alice", "two");
     stage.told();
     stage.switch.unclaim(stage.now, MINUTE);
     stage.say(alice, "alice", "three");
+    stage.pass(PACE);
     stage.told();
+    stage.pass(PACE);
     stage.switch.unclaim(stage.now, MINUTE);
     assert_eq!(stage.told(), [], "not before the focus asks");
     reconcile(&mut stage, "alice");
