@@ -126,8 +126,8 @@ fn subscribe_many(agent: &Agent, room: &str, first: usize, count: usize) {
         let from = draft
             .header("From")
             .replace(&agent.user, &format!("w{user}"));
-        agent.send(&draft.set("From", from));
-        thread::sleep(Duration::from_millis(20));
+        let answer = agent.exchange(&draft.set("From", from));
+        assert_eq!(answer.code, 200, "{}", answer.reason);
     }
 }
 
