@@ -108,6 +108,10 @@ impl Description {
             if at >= MAX_LINES {
                 return Err(SdpError::TooLarge);
             }
+            // RFC 8866 §9: byte-string. They would become something else when written.
+            if line.trim_end().contains(['\0', '\r']) {
+                return Err(SdpError::Line(at + 1));
+            }
             // Some write an empty line at the end.
             if !line.trim_end().is_empty() {
                 let (letter, value) = split_line(line).ok_or(SdpError::Line(at + 1))?;
@@ -349,6 +353,8 @@ mod tests {
         assert_eq!(Description::parse(b"v=0\r\ns=\xff"), Err(SdpError::NotSdp));
         assert_eq!(parse("v=0\r\no=-\r\nnonsense\r\n"), Err(SdpError::Line(3)));
         assert_eq!(parse("v=0\r\nab=x\r\n"), Err(SdpError::Line(2)));
+        assert_eq!(parse("v=0\nm=message 1 a\0 *\n"), Err(SdpError::Line(2)));
+        assert_eq!(parse("v=0\na=x:\ra=y\n"), Err(SdpError::Line(2)));
         for media in [
             "message",
             "message 1 TCP/MSRP",
