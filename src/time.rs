@@ -8,6 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
+/// The first moment that cannot be shown as UTC.
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+
 impl Moment {
     /// The moment `since_epoch` after 1970-01-01T00:00:00Z.
     pub const fn from_epoch(since_epoch: Duration) -> Self {
@@ -22,6 +25,28 @@ impl Moment {
     /// `2026-11-23T10:00:00Z`, the xs:dateTime of RFC 4575 §5.7.
     pub fn utc(self) -> String {
         humantime::format_rfc3339_seconds(UNIX_EPOCH + self.0).to_string()
+    }
+
+    /// Reads what RFC 3339 §5.6 calls a date-time, in any zone, as CPIM's DateTime is (RFC 3862
+    /// §4.4).
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let place = text.rfind(['Z', 'z', '+', '-'])?;
+        let (local, zone) = text.split_at_checked(place)?;
+        let moment = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+        let moment = Self(moment.duration_since(UNIX_EPOCH).ok()?);
+        let minutes = |zone: &str| {
+            let (hours, minutes) = zone.split_once(':')?;
+            let part = |text: &str| text.parse::<u64>().ok().filter(|_| text.len() == 2);
+            Some(Duration::from_secs(
+                (part(hours)? * 60 + part(minutes)?) * 60,
+            ))
+        };
+        let moment = match zone.split_at_checked(1)? {
+            ("+", zone) => moment - minutes(zone)?,
+            ("-", zone) => moment + minutes(zone)?,
+            (_, rest) => rest.is_empty().then_some(moment)?,
+        };
+        (moment.0 < YEAR_10000).then_some(moment)
     }
 
     /// The first multiple of `step` since 1970 that is not before this moment.
@@ -94,6 +119,30 @@ mod tests {
     fn moments_are_shown_as_utc() {
         let moment = Moment::from_epoch(Duration::from_millis(951_782_399_900));
         assert_eq!(moment.utc(), "2000-02-28T23:59:59Z");
+    }
+
+    #[test]
+    fn moments_are_read_in_any_zone() {
+        let noon = Moment::from_epoch(Duration::from_secs(951_825_600));
+        for text in [
+            "2000-02-29T12:00:00Z",
+            "2000-02-29T13:30:00+01:30",
+            "2000-02-29T04:00:00-08:00",
+        ] {
+            assert_eq!(Moment::from_rfc3339(text), Some(noon), "{text}");
+        }
+        for text in [
+            "",
+            "Z",
+            "2000-02-29",
+            "2000-02-29T12:00:00",
+            "2000-02-29T12:00:00Zulu",
+            "2000-02-29T12:00:00+1:30",
+            "2000-02-29T12:00:00+é",
+            "9999-12-31T23:59:59-01:00",
+        ] {
+            assert_eq!(Moment::from_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

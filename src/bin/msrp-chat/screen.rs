@@ -7,6 +7,10 @@ use crate::roster::{Change, Roster, Update};
 use msrp_conference::time::Moment;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::time::Duration;
+
+/// Later than this a message is one of the room's history, not one that took its time.
+const LATE: Duration = Duration::from_secs(60);
 
 /// Where the words go.
 pub(crate) struct Screen {
@@ -48,6 +52,7 @@ impl Screen {
                 "to": message.to,
                 "private": message.private,
                 "notice": message.notice,
+                "said": message.said.map(Moment::utc),
                 "content_type": message.media_type,
             }));
         }
@@ -56,12 +61,15 @@ impl Screen {
         } else {
             ""
         };
-        match message.notice || message.from.is_empty() {
-            true => self.line(now, &format!("* {}", visible(&text))),
-            false => self.line(
-                now,
-                &format!("{}{private}: {}", single(name), visible(&text)),
-            ),
+        let text = match message.notice || message.from.is_empty() {
+            true => format!("* {}", visible(&text)),
+            false => format!("{}{private}: {}", single(name), visible(&text)),
+        };
+        // A message of the room's history shows when it was said.
+        let past = |said: &Moment| now.saturating_since(*said) >= LATE;
+        match message.said.filter(past) {
+            Some(said) => self.line_of(now, said, &text),
+            None => self.line(now, &text),
         }
     }
 
@@ -160,8 +168,17 @@ impl Screen {
     }
 
     fn line(&mut self, now: Moment, text: &str) {
-        let text = format!("{} {text}", time_of_day(now, self.offset));
-        self.print(text);
+        self.line_of(now, now, text);
+    }
+
+    /// A line about another moment: with the day, if that is not today.
+    fn line_of(&mut self, now: Moment, moment: Moment, text: &str) {
+        let time = time_of_day(moment, self.offset);
+        let (today, day) = (day(now, self.offset), day(moment, self.offset));
+        match today == day {
+            true => self.print(format!("{time} {text}")),
+            false => self.print(format!("{day} {time} {text}")),
+        }
     }
 
     fn object(&mut self, object: Value) {
@@ -219,6 +236,12 @@ fn single(text: &str) -> String {
     visible(&text.replace(['\r', '\n'], " "))
 }
 
+fn day(now: Moment, offset: i64) -> String {
+    let shift = Duration::from_secs(offset.unsigned_abs());
+    let local = if offset < 0 { now - shift } else { now + shift };
+    local.utc().chars().take(10).collect()
+}
+
 fn time_of_day(now: Moment, offset: i64) -> String {
     let seconds = i64::try_from(now.since_epoch().as_secs()).unwrap_or_default() + offset;
     let second = seconds.rem_euclid(86_400);
@@ -255,7 +278,6 @@ fn parse_offset(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     fn screen(json: bool) -> (Screen, Arc<Mutex<Vec<String>>>) {
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -273,9 +295,34 @@ mod tests {
             to: "sip:lobby@h".into(),
             private: false,
             notice: false,
+            said: None,
             media_type: media_type.into(),
             content: content.into(),
         }
+    }
+
+    #[test]
+    fn what_was_said_before_shows_when() {
+        let (mut screen, lines) = screen(false);
+        let mut message = received("text/plain", "hi");
+        for said in [
+            NOON - Duration::from_secs(59),
+            NOON - Duration::from_secs(3_600),
+            NOON + Duration::from_secs(3_600),
+        ] {
+            message.said = Some(said);
+            screen.message(NOON, &message, "Bob");
+        }
+        screen.message(NOON + Duration::from_secs(86_400), &message, "Bob");
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                "12:00:00 Bob: hi",
+                "11:00:00 Bob: hi",
+                "12:00:00 Bob: hi",
+                "1970-01-01 13:00:00 Bob: hi"
+            ]
+        );
     }
 
     const NOON: Moment = Moment::from_epoch(Duration::from_secs(43_200));

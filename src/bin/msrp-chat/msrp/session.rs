@@ -32,6 +32,8 @@ pub(crate) struct Received {
     pub(crate) private: bool,
     /// A notice of the server, said by nobody.
     pub(crate) notice: bool,
+    /// When it was said, if that stands in it.
+    pub(crate) said: Option<Moment>,
     /// `type/subtype`.
     pub(crate) media_type: String,
     /// The content.
@@ -321,6 +323,7 @@ impl Session {
                 to: self.me.1.clone(),
                 private: false,
                 notice: false,
+                said: None,
                 media_type,
                 content: octets,
             }));
@@ -337,6 +340,7 @@ impl Session {
             to: to.to_owned(),
             private: !same_address(to, &self.room),
             notice: notice == Some("status"),
+            said: message.header("DateTime").and_then(Moment::from_rfc3339),
             media_type: message.media_type(),
             content: octets[message.content..].to_vec(),
         }));
