@@ -55,8 +55,12 @@ struct World {
 fn config() -> Config {
     let room = |uri: &str| RoomEntry::new(RoomUri::new(uri));
     let settings = Collected::default().settings().expect("defaults");
+    let lobby = RoomEntry {
+        history: 5,
+        ..room("sip:lobby@example.com")
+    };
     Config {
-        rooms: vec![room("sip:lobby@example.com")],
+        rooms: vec![lobby],
         factories: vec![room("sip:new@example.com")],
         ..settings.focus
     }
