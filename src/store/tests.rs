@@ -77,6 +77,18 @@ fn settle(store: &Store, ticket: Ticket) {
     wait("a commit", || store.settled() >= ticket);
 }
 
+/// The file can be used again: this is written anew, and found in the next run.
+fn written_anew(mut failed: Opened, folder: &Folder, all: &[Record]) -> Opened {
+    wait("it works again", || failed.store.wants_everything());
+    let ticket = failed.store.rewrite(put(all));
+    settle(&failed.store, ticket);
+    assert!(failed.store.is_safe());
+    failed.store.stop();
+    let (again, _) = opened(folder.config());
+    assert_eq!(again.records, all);
+    again
+}
+
 fn moment(millis: u64) -> Moment {
     Moment::from_epoch(Duration::from_millis(millis))
 }
@@ -477,13 +489,7 @@ fn unusable_files_are_named_and_left_alone() {
             name.push(beside);
             let _ = fs::remove_file(name);
         }
-        wait("it is tried again", || store.store.wants_everything());
-        let ticket = store.store.rewrite(put(&everything()));
-        settle(&store.store, ticket);
-        assert!(store.store.is_safe());
-        store.store.stop();
-        let (again, _) = opened(folder.config());
-        assert_eq!(again.records, everything());
+        written_anew(store, &folder, &everything());
     }
 }
 
@@ -552,14 +558,8 @@ fn a_file_that_fails_and_works_again_gets_everything_at_once() {
     settle(&store.store, lost);
     assert_eq!(store.rooms.find(&room()), Some(entry()));
     shell.execute_batch("COMMIT").expect("it lets go");
-    wait("it works again", || store.store.wants_everything());
     let all: Vec<_> = everything().into_iter().take(3).collect();
-    let ticket = store.store.rewrite(put(&all));
-    settle(&store.store, ticket);
-    assert!(store.store.is_safe());
-    store.store.stop();
-    let (again, _) = opened(folder.config());
-    assert_eq!(again.records, all);
+    let again = written_anew(store, &folder, &all);
     assert_eq!(again.rooms.find(&room()), Some(entry()), "rooms too");
 }
 

@@ -76,11 +76,9 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(promise.to) else {
             return;
         };
-        if connection.promises == MAX_WAITING {
+        connection.promises -= 1;
+        if connection.promises + 1 == MAX_WAITING {
             self.resume(promise.to);
-        }
-        if let Some(connection) = self.connections.get_mut(promise.to) {
-            connection.promises -= 1;
         }
     }
 }

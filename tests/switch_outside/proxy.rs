@@ -16,6 +16,14 @@ pub(crate) fn plan(host: &host::Host, folder: &Folder, msrp: u16) -> Plan {
         .parameter("switch", format!("unix:{}", folder.socket().display()))
 }
 
+/// With a database, told to be quick.
+fn quick(host: &host::Host, folder: &Folder, program: &Program) -> Plan {
+    plan(host, folder, program.msrp.port())
+        .state_in(&folder.0)
+        .parameter("notify_interval_ms", 100)
+        .parameter("rejoin_grace", 1)
+}
+
 pub(crate) fn start(plan: Plan) -> Proxy {
     let proxy = plan.start();
     drives(&proxy, 1);
@@ -115,10 +123,7 @@ fn flow4_rosters_and_dialogs_live_through_crashes_too() {
     on_every_host(|host| {
         let folder = Folder::new();
         let program = Program::start(&folder, &[]);
-        let plan = plan(host, &folder, program.msrp.port())
-            .state_in(&folder.0)
-            .parameter("notify_interval_ms", 100)
-            .parameter("rejoin_grace", 1);
+        let plan = quick(host, &folder, &program);
         let mut proxy = start(plan.clone());
         let names: Vec<String> = (0..10).map(|n| format!("user{n}")).collect();
         let mut all: Vec<Participant> = names.iter().map(|user| join(&proxy, user)).collect();
@@ -161,10 +166,7 @@ fn flow4_a_stop_in_order_ends_nobody() {
     on_every_host(|host| {
         let folder = Folder::new();
         let program = Program::start(&folder, &[]);
-        let plan = plan(host, &folder, program.msrp.port())
-            .state_in(&folder.0)
-            .parameter("notify_interval_ms", 100)
-            .parameter("rejoin_grace", 1);
+        let plan = quick(host, &folder, &program);
         let proxy = start(plan.clone());
         let mut alice = Participant::join_and_subscribe(&proxy, "alice", Transport::Udp, "lobby");
         let mut bob = join(&proxy, "bob");

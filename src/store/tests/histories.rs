@@ -114,13 +114,7 @@ fn what_a_failing_file_misses_is_lost_and_no_more_but_what_was_forgotten() {
     settle(&store.store, ticket);
     assert_eq!(store.rooms.history(&other(), 500), []);
     shell.execute_batch("COMMIT").expect("it lets go");
-    wait("it works again", || store.store.wants_everything());
-    let ticket = store.store.rewrite(put(&everything()));
-    settle(&store.store, ticket);
-    assert!(store.store.is_safe());
-    store.store.stop();
-    let (again, _) = opened(folder.config());
-    assert_eq!(again.records, everything());
+    let again = written_anew(store, &folder, &everything());
     assert_eq!(again.rooms.history(&room(), 500), messages(1..4));
     assert_eq!(again.rooms.history(&other(), 500), []);
 }
