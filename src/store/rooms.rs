@@ -51,18 +51,6 @@ impl StoredRooms {
         answer.ok()
     }
 
-    fn in_file(&self, room: &RoomUri) -> Option<RoomEntry> {
-        self.ask(|connection| {
-            connection
-                .prepare_cached("SELECT * FROM rooms WHERE uri = ?")?
-                .query_row([room.as_str()], |row| {
-                    RoomEntry::taken(&mut Taken::from(row))
-                })
-                .optional()
-        })
-        .flatten()
-    }
-
     fn page_in_file(&self, offset: usize, limit: usize) -> Vec<RoomEntry> {
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.ask(|connection| {
@@ -77,12 +65,21 @@ impl StoredRooms {
     }
 }
 
+fn in_file(connection: &Connection, room: &RoomUri) -> rusqlite::Result<Option<RoomEntry>> {
+    connection
+        .prepare_cached("SELECT * FROM rooms WHERE uri = ?")?
+        .query_row([room.as_str()], |row| {
+            RoomEntry::taken(&mut Taken::from(row))
+        })
+        .optional()
+}
+
 impl Rooms for StoredRooms {
     fn find(&self, room: &RoomUri) -> Option<RoomEntry> {
         if let Some(entry) = self.shared.unwritten().get(room) {
             return entry.clone();
         }
-        self.in_file(room)
+        self.ask(|connection| in_file(connection, room)).flatten()
     }
 
     fn keep(&mut self, entry: &RoomEntry) {
@@ -114,18 +111,23 @@ impl Rooms for StoredRooms {
     }
 
     fn count(&self) -> usize {
+        // Before the file is asked: what is written in between must not be missed in both.
+        let unwritten = self.shared.unwritten().clone();
         let count = |connection: &Connection| {
-            connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))
-        };
-        let mut count: usize = self.ask(count).unwrap_or_default();
-        for (room, entry) in &self.shared.unwritten().clone() {
-            match (entry.is_some(), self.in_file(room).is_some()) {
-                (true, false) => count += 1,
-                (false, true) => count = count.saturating_sub(1),
-                _ => {}
+            let one_state = connection.unchecked_transaction()?;
+            let mut count: usize =
+                one_state.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
+            for (room, entry) in &unwritten {
+                match (entry.is_some(), in_file(&one_state, room)?.is_some()) {
+                    (true, false) => count += 1,
+                    (false, true) => count -= 1,
+                    _ => {}
+                }
             }
-        }
-        count
+            Ok(count)
+        };
+        self.ask(count)
+            .unwrap_or_else(|| unwritten.values().flatten().count())
     }
 
     fn history(&self, room: &RoomUri, most: u16) -> Vec<PastMessage> {

@@ -373,19 +373,49 @@ fn rooms_are_looked_up_in_the_file_and_before_they_are_in_it() {
     assert_eq!(second.rooms.page(0, 10), others);
 }
 
+fn numbered(n: u32) -> RoomEntry {
+    RoomEntry::new(RoomUri::new(format!("sip:r{n:06}@example.com")))
+}
+
+#[test]
+fn rooms_are_counted_right_while_they_are_written_and_deleted() {
+    let folder = Folder::new();
+    let (mut opened, _) = opened(folder.config());
+    for n in 0..500 {
+        let room = numbered(n);
+        opened.rooms.keep(&room);
+        let put = Change::Put(Record::Room(Box::new(room)));
+        let ticket = opened.store.write(vec![put]);
+        let mut written = false;
+        while !written {
+            written = opened.store.settled() >= ticket;
+            assert_eq!(opened.rooms.count(), n as usize + 1);
+        }
+    }
+    for n in 0..500 {
+        let room = numbered(n).uri;
+        opened.rooms.forget(&room);
+        let ticket = opened.store.write(vec![Change::Delete(Key::Room(room))]);
+        let mut written = false;
+        while !written {
+            written = opened.store.settled() >= ticket;
+            assert_eq!(opened.rooms.count(), 499 - n as usize);
+        }
+    }
+}
+
 #[test]
 fn a_hundred_thousand_idle_rooms_are_not_read() {
     let folder = Folder::new();
     let (mut first, _) = opened(folder.config());
-    let number = |n: u32| RoomEntry::new(RoomUri::new(format!("sip:r{n:06}@example.com")));
-    let rooms = (0..100_000).map(|n| Change::Put(Record::Room(Box::new(number(n)))));
+    let rooms = (0..100_000).map(|n| Change::Put(Record::Room(Box::new(numbered(n)))));
     let ticket = first.store.write(rooms.collect());
     settle(&first.store, ticket);
     first.store.stop();
     let (second, _) = opened(folder.config());
     assert_eq!(second.records, [], "nothing of them is read");
-    let found = second.rooms.find(&number(77_777).uri);
-    assert_eq!(found, Some(number(77_777)));
+    let found = second.rooms.find(&numbered(77_777).uri);
+    assert_eq!(found, Some(numbered(77_777)));
     assert_eq!(second.rooms.count(), 100_000);
 }
 
