@@ -18,7 +18,9 @@
 //! | `Nickname` | [`Stand::nickname`] |
 //! | `Refused` | [`Standing::Gone`] |
 //! | `Certificate` | said again right after `Connected` |
-//! | an `Expel` or `Close` that never arrived | the session is not claimed, so it ends |
+//! | an `Expel` that never arrived | the session is not claimed, so it ends |
+//!
+//! A room that ended is not reconciled; a focus that lives keeps its `Close` for the switch.
 //!
 //! A notice about a session may come shortly before the answer that says the same of it: the
 //! focus ignores what it knows already. Queueing instead would bound what can be missed by a

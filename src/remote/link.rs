@@ -2,9 +2,9 @@
 //!
 //! Two threads, both of them only while there is a connection: one connects and writes, one
 //! reads. Whoever gives an order never waits for either. What is lost with a connection is
-//! made good by reconciling (`control`), but for three orders: an `Admit` without an answer is
-//! answered `Refused`, since an INVITE waits for it; an `Amend` or a `Forget` the switch did
-//! not get is kept and given before anything else when it is back.
+//! made good by reconciling (`control`), but for four orders: an `Admit` without an answer is
+//! answered `Refused`, since an INVITE waits for it; a `Close`, a `Forget` or an `Amend` the
+//! switch did not get is kept and given before anything else when it is back.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
@@ -68,6 +68,8 @@ struct State {
     admitting: HashMap<SessionId, RoomUri>,
     /// Amendments the switch must get when it is back; the latest of each session.
     amended: HashMap<SessionId, Box<Admission>>,
+    /// Rooms the switch must close when it is back: nobody reconciles a room that ended.
+    closed: HashSet<RoomUri>,
     /// Rooms whose history the switch must forget when it is back.
     forgotten: HashSet<RoomUri>,
     tally: Tally,
@@ -292,11 +294,8 @@ impl Shared {
         let mut state = self.state();
         state.up = true;
         state.tally.meet(hello.run, hello.totals);
-        for room in state.forgotten.drain() {
-            let _ = self.letters.send(Letter::Order(Order::Forget { room }));
-        }
-        for (_, admission) in state.amended.drain() {
-            let _ = self.letters.send(Letter::Order(Order::Amend(admission)));
+        for order in state.kept() {
+            let _ = self.letters.send(Letter::Order(order));
         }
         let SwitchRun(run) = hello.run;
         let sessions = hello.totals.sessions;
@@ -455,6 +454,17 @@ impl Shared {
 }
 
 impl State {
+    /// What was kept, in the order in which it is to be given.
+    fn kept(&mut self) -> impl Iterator<Item = Order> + '_ {
+        let closed = self.closed.drain().map(|room| Order::Close { room });
+        let forgotten = self.forgotten.drain().map(|room| Order::Forget { room });
+        let amended = self
+            .amended
+            .drain()
+            .map(|(_, admission)| Order::Amend(admission));
+        closed.chain(forgotten).chain(amended)
+    }
+
     /// Keeps of an order what reconciling would not make good.
     fn keep(&mut self, order: Order) {
         match order {
@@ -467,7 +477,10 @@ impl State {
             Order::Forget { room } => {
                 self.forgotten.insert(room);
             }
-            Order::Close { room } => self.amended.retain(|_, admission| admission.room != room),
+            Order::Close { room } => {
+                self.amended.retain(|_, admission| admission.room != room);
+                self.closed.insert(room);
+            }
             // An `Admit` is answered; lists are asked for anew by `Connected`. What was kept
             // of a history is told, and kept, again.
             Order::Admit(_)
