@@ -30,7 +30,7 @@ pub enum OperatorError {
     /// The room is there already.
     #[error("there is a room {0} already")]
     Exists(RoomUri),
-    /// No request has come in yet, so there is no socket to send from.
+    /// No request has come in yet and nobody is restored, so there is no socket to send from.
     #[error("the proxy has not given us a SIP request yet: no socket to send from is known")]
     NoSocket,
     /// The room's rules forbid it, with the code that a caller would get.
@@ -307,6 +307,13 @@ impl Focus {
         }
         self.end_if_empty(now, room);
         verdict
+    }
+
+    /// What comes by UDP says where to send from at any time.
+    pub(super) fn may_send_from(&mut self, socket: &Socket) {
+        if self.socket.as_ref().is_none_or(|it| it.transport != "udp") {
+            self.socket = Some(socket.clone());
+        }
     }
 
     /// A socket to send from: one that a participant of the room came by, else the last one

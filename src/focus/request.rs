@@ -49,14 +49,7 @@ impl Focus {
             );
             return;
         };
-        // What comes by UDP says where to send from at any time.
-        if self
-            .socket
-            .as_ref()
-            .is_none_or(|known| known.transport != "udp")
-        {
-            self.socket = Some(arrival.socket.clone());
-        }
+        self.may_send_from(&arrival.socket);
         let incoming = Incoming {
             request,
             transaction,

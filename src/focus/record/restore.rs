@@ -162,6 +162,9 @@ impl Focus {
             return;
         };
         self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        if endpoint.dialog.socket.handle != 0 {
+            self.may_send_from(&endpoint.dialog.socket);
+        }
         if let Some(session) = endpoint.session.clone() {
             self.sessions.insert(session, id);
         }

@@ -15,7 +15,7 @@ fn user(name: &str) -> UserUri {
 
 impl Scenario {
     /// Carries out what management orders, and all that comes of it.
-    fn manage<T>(&mut self, order: impl FnOnce(&mut Focus, Moment) -> T) -> T {
+    pub(super) fn manage<T>(&mut self, order: impl FnOnce(&mut Focus, Moment) -> T) -> T {
         let result = order(&mut self.focus, self.now);
         self.feed(Input::Deadline);
         result

@@ -169,6 +169,20 @@ fn the_sockets_of_an_earlier_run_are_looked_up_anew() {
 }
 
 #[test]
+fn management_may_invite_at_once_into_any_room() {
+    let mut scenario = lobby();
+    scenario.standing = Some(Standing::Bound);
+    scenario.restart(false, 1);
+    let hall = RoomUri::new("sip:hall@example.com");
+    let target = "sip:dave@example.com";
+    assert_eq!(
+        scenario.manage(|focus, now| focus.invite_into(now, &hall, target)),
+        Ok(())
+    );
+    assert_eq!(scenario.last_sent("dave").method, Method::Invite);
+}
+
+#[test]
 fn records_that_fit_nothing_are_passed_over() {
     let scenario = lobby();
     let conference = |record: &Record| !matches!(record, Record::Conference(_));
