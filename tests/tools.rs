@@ -258,17 +258,24 @@ fn a_wrong_parameter_is_told_by_name() {
     }
 }
 
+/// The result of a run in which all went well.
+fn load(options: &str, room: &str) -> Value {
+    let line: Vec<&str> = ["load", "--json"]
+        .into_iter()
+        .chain(options.split(' '))
+        .collect();
+    let (status, mut objects, output) = msrp_chat(&[&line, &[room][..]].concat());
+    assert_eq!(status, 0, "{output:?}");
+    objects.pop().expect("a result")
+}
+
 #[test]
 fn a_load_reaches_everybody() {
     on_every_host(|host| {
         let proxy = Plan::new(host).parameter("notify_interval_ms", 200).start();
         let room = proxy.room("load");
-        let line =
-            "load --json --subscribe --participants 12 --rooms 3 --join-rate 100 --rate 60 --for 2";
-        let line: Vec<&str> = line.split(' ').chain([room.as_str()]).collect();
-        let (status, objects, output) = msrp_chat(&line);
-        assert_eq!(status, 0, "{output:?}");
-        let result = objects.last().expect("a result");
+        let options = "--subscribe --participants 12 --rooms 3 --join-rate 100 --rate 60 --for 2";
+        let result = load(options, &room);
         assert_eq!(
             (&result["event"], &result["joined"]),
             (&"result".into(), &12.into())
@@ -279,6 +286,23 @@ fn a_load_reaches_everybody() {
         assert_eq!(number("delivered"), number("sent") * 3, "{result}");
         assert_eq!(result["latency_microseconds"]["count"], result["delivered"]);
         assert!(number("rosters") >= 12, "{result}");
+        proxy.stop();
+    });
+}
+
+#[test]
+fn a_load_counts_its_own_messages_alone() {
+    on_every_host(|host| {
+        let den = "sip:den@127.0.0.1;history=20";
+        let proxy = Plan::new(host).parameter("room", den).start();
+        // The second run finds the history of the first.
+        for _ in 0..2 {
+            let options = "--participants 3 --join-rate 100 --rate 60 --for 1";
+            let result = load(options, &proxy.room("den"));
+            let number = |name: &str| result[name].as_u64().expect("a number");
+            assert!(number("sent") >= 30, "{result}");
+            assert_eq!(number("delivered"), number("sent") * 2, "{result}");
+        }
         proxy.stop();
     });
 }

@@ -15,8 +15,6 @@ const LOOK: Duration = Duration::from_millis(200);
 const JOIN_PATIENCE: Duration = Duration::from_secs(35);
 /// How long leaving may take.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
-/// What our messages begin with.
-const MARK: &str = "load";
 
 /// The participant.
 pub(super) struct Member<'a> {
@@ -104,7 +102,7 @@ impl Member<'_> {
 
     fn speak(&self, participant: &mut Participant) {
         let micros = self.run.clock.now().since_epoch().as_micros();
-        let text = format!("{MARK} {micros} ");
+        let text = format!("{} {micros} ", self.run.mark);
         let fill = self.run.size.saturating_sub(text.len());
         if participant.say(&(text + &"x".repeat(fill))) {
             self.run.figures.borrow_mut().said(self.room);
@@ -115,7 +113,7 @@ impl Member<'_> {
         let now = self.run.clock.now();
         match news {
             News::Message(message) => {
-                if let Some(sent) = sent_at(&message) {
+                if let Some(sent) = sent_at(&self.run.mark, &message) {
                     let latency = now.saturating_since(sent);
                     self.run.figures.borrow_mut().heard(latency);
                 }
@@ -170,11 +168,12 @@ impl Member<'_> {
     }
 }
 
-/// When a message of ours was said, by the clock of this run.
-fn sent_at(message: &Received) -> Option<Moment> {
+/// When a message of this run was said, by its clock; nothing of what others say meanwhile, or
+/// said before and is in the room's history.
+fn sent_at(mark: &str, message: &Received) -> Option<Moment> {
     let text = text_of(message);
     let micros = text
-        .strip_prefix(MARK)?
+        .strip_prefix(mark)?
         .split_whitespace()
         .next()?
         .parse()

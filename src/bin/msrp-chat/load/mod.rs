@@ -45,6 +45,8 @@ struct Run {
     /// Between two messages of the same participant.
     pause: Duration,
     size: usize,
+    /// What the messages of this run, and of no other, begin with.
+    mark: String,
 }
 
 impl Run {
@@ -103,6 +105,11 @@ pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
         talk_for: arguments.talk_for,
         pause: Duration::from_secs_f64(members / arguments.rate),
         size: arguments.size as usize,
+        mark: format!(
+            "load-{:x}-{:x}",
+            std::process::id(),
+            began.since_epoch().as_micros()
+        ),
     });
     let local = LocalSet::new();
     let members: Vec<_> = (0..arguments.participants)
