@@ -12,6 +12,7 @@ use super::offer_answer::{self, Origin};
 use super::referral::ReferralId;
 use super::refusal::{Refusal, Verdict, no_room};
 use super::request::capabilities;
+use super::targets::Targets;
 use super::timers::{Timer, TimerKey};
 use super::{Focus, INVITE_TIMEOUT, Output, Purpose, RequestId, Socket};
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
@@ -25,8 +26,6 @@ use crate::wire::sip::{Headers, Method, Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.
 const REFER_PATIENCE: Duration = Duration::from_secs(180);
-/// 3xx answers followed for one party (RFC 3261 §8.1.3.4 asks for a bound).
-const MAX_REDIRECTS: u8 = 4;
 /// Parties being invited into one conference at a time.
 const MAX_INVITATIONS: usize = 1_000;
 
@@ -62,7 +61,7 @@ pub(super) enum Course {
     Dialing {
         media: Box<Media>,
         session: SessionId,
-        redirects: u8,
+        targets: Targets,
         /// The shortest session interval that we ask for (RFC 4028 §7.3).
         min_se: Duration,
     },
@@ -120,7 +119,7 @@ impl Focus {
         let dialog = self.dialog_to(room, target, &inviter);
         let course = match mode {
             InviteMode::Refer => Course::Referring,
-            InviteMode::DialOut => match self.dialing(room, &user, &inviter) {
+            InviteMode::DialOut => match self.dialing(room, target, &user, &inviter) {
                 Some(course) => course,
                 None => return,
             },
@@ -197,7 +196,13 @@ impl Focus {
         }
     }
 
-    fn dialing(&mut self, room: &RoomUri, user: &UserUri, inviter: &Inviter) -> Option<Course> {
+    fn dialing(
+        &mut self,
+        room: &RoomUri,
+        target: &str,
+        user: &UserUri,
+        inviter: &Inviter,
+    ) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
         let (session, local) =
@@ -216,7 +221,7 @@ impl Focus {
                 one_send: false,
             }),
             session,
-            redirects: 0,
+            targets: Targets::new(target),
             min_se: self.config.min_se,
         })
     }
@@ -443,14 +448,16 @@ impl Invitation {
         }
     }
 
-    /// Goes on to the target of a redirection; false when that was done often enough.
-    pub(super) fn follow(&mut self, target: String) -> bool {
-        let Course::Dialing { redirects, .. } = &mut self.course else {
+    /// Goes on to the next place where the party may be, if there is one.
+    pub(super) fn turn_elsewhere(&mut self) -> bool {
+        let Course::Dialing { targets, .. } = &mut self.course else {
             return false;
         };
-        *redirects += 1;
-        let goes_on = *redirects <= MAX_REDIRECTS;
-        self.dialog.remote_target = target;
+        let next = targets.advance();
+        let goes_on = next.is_some();
+        if let Some(target) = next {
+            self.dialog.remote_target = target;
+        }
         goes_on
     }
 }

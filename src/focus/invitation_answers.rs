@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::conference::{Endpoint, EndpointId, Media};
-use super::invitation::{Course, InvitationId};
+use super::invitation::{Course, Invitation, InvitationId};
 use super::offer_answer::{self, Terms};
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
@@ -13,7 +13,7 @@ use crate::control::Order;
 use crate::time::Moment;
 use crate::wire::conference_info::EndpointStatus;
 use crate::wire::sdp::Description;
-use crate::wire::sip::{Headers, Method, NameAddr, Response, Uri};
+use crate::wire::sip::{Headers, Method, NameAddr, Response};
 
 impl Focus {
     /// A provisional answer to our INVITE.
@@ -73,6 +73,8 @@ impl Focus {
             (200..=299, Some(response)) => self.invitation_accepted(now, id, response),
             (300..=399, Some(response)) => self.redirected(now, id, code, response),
             (422, Some(response)) => self.invite_for_longer(now, id, response),
+            (300..600, _) => self.try_elsewhere(now, id, code, response),
+            // RFC 3261 §21.6: that holds for the party wherever it is.
             _ => self.invitation_failed(now, id, code, response),
         }
     }
@@ -94,32 +96,28 @@ impl Focus {
         }
     }
 
+    /// RFC 3261 §8.1.3.4: the party may be found elsewhere.
     fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
-        let target = response
-            .headers
-            .elements("Contact")
-            .into_iter()
-            .filter_map(|value| value.parse::<NameAddr>().ok())
-            .find(|contact| {
-                contact
-                    .uri
-                    .parse::<Uri>()
-                    .is_ok_and(|uri| uri.scheme != "tel")
-            });
-        // The room would join itself.
-        let room = self.invitations.get(&id);
-        let target = target.filter(|target| {
-            let uri = target.uri.parse::<Uri>();
-            uri.is_ok_and(|uri| room.is_some_and(|room| uri.address_of_record() != room.as_str()))
-        });
-        let followed = match (self.invitation(id), target) {
-            (Some(invitation), Some(target)) => invitation.follow(target.uri),
-            _ => false,
-        };
-        if followed {
-            self.send_invitation(now, id);
-        } else {
-            self.invitation_failed(now, id, code, Some(response));
+        let room = self.invitations.get(&id).cloned();
+        if let (Some(room), Some(invitation)) = (room, self.invitation(id))
+            && let Course::Dialing { targets, .. } = &mut invitation.course
+        {
+            targets.redirected(response, &room);
+        }
+        self.try_elsewhere(now, id, code, Some(response));
+    }
+
+    /// This target does not come; the next one may.
+    fn try_elsewhere(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        match self.invitation(id).is_some_and(Invitation::turn_elsewhere) {
+            true => self.send_invitation(now, id),
+            false => self.invitation_failed(now, id, code, response),
         }
     }
 

@@ -55,6 +55,7 @@ mod rooms;
 mod roster;
 mod session_timer;
 mod subscription;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -52,7 +52,12 @@ impl Invited {
 
     /// Answers a request with a Contact that leads elsewhere.
     pub fn redirect(&self, request: &Request, target: &str) {
-        let headers = Headers::new().with("Contact", format!("<{target}>"));
+        self.redirect_among(request, format!("<{target}>"));
+    }
+
+    /// Answers a request with these Contacts.
+    pub fn redirect_among(&self, request: &Request, contacts: String) {
+        let headers = Headers::new().with("Contact", contacts);
         self.respond(request, 302, headers, "");
     }
 

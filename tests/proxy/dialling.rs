@@ -287,15 +287,33 @@ fn nothing_left(proxy: &Proxy, left: impl Fn() -> u64) {
 }
 
 #[test]
+fn of_several_places_to_be_the_preferred_is_tried_first_then_the_others() {
+    on_every_host(|host: &Host| {
+        let proxy = start(host);
+        let mut alice = Participant::join_and_subscribe(&proxy, "alice", Transport::Udp, "team");
+        let carol = Invited::new(&proxy, "carol");
+        let (desk, car) = (Invited::new(&proxy, "carol"), Invited::new(&proxy, "carol"));
+        assert_eq!(refer(&alice, &format!("<{}>", carol.uri())), 200);
+        let places = format!("<{}>;q=0.3, <{}>;q=0.7", desk.uri(), car.uri());
+        carol.redirect_among(&carol.asked("INVITE"), places);
+        car.answer(&car.asked("INVITE"), 486);
+        let invite = desk.asked("INVITE");
+        let _link = desk.accept(&proxy, &invite, &invite.body);
+        assert_eq!(last_report(&alice), "terminated SIP/2.0 200 OK");
+        alice.sees(&["alice", "carol"]);
+        proxy.stop();
+    });
+}
+
+#[test]
 fn redirections_lead_neither_in_circles_nor_into_the_room_itself() {
     on_every_host(|host: &Host| {
         let proxy = start(host);
         let alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
-        let carol = Invited::new(&proxy, "carol");
+        let (carol, desk) = (Invited::new(&proxy, "carol"), Invited::new(&proxy, "carol"));
         assert_eq!(refer(&alice, &format!("<{}>", carol.uri())), 200);
-        for _ in 0..5 {
-            carol.redirect(&carol.asked("INVITE"), &carol.uri());
-        }
+        carol.redirect(&carol.asked("INVITE"), &desk.uri());
+        desk.redirect(&desk.asked("INVITE"), &carol.uri());
         assert!(last_report(&alice).starts_with("terminated SIP/2.0 302"));
         assert_eq!(refer(&alice, &format!("<{}>", carol.uri())), 200);
         carol.redirect(&carol.asked("INVITE"), &proxy.room("team"));

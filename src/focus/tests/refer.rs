@@ -275,7 +275,7 @@ fn l09_e14_every_outcome_shows_in_the_roster() {
 fn redirections_are_followed_but_not_for_ever() {
     let (mut scenario, ..) = room();
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
-    for hop in 1..=4 {
+    for hop in 1..=7 {
         let contact = format!("<sip:carol@hop{hop}.example.com>");
         scenario.party_answers("carol", 302, &[("Contact", &contact)], "");
         let again = scenario.last_sent("carol");
@@ -283,6 +283,46 @@ fn redirections_are_followed_but_not_for_ever() {
         assert_eq!(again.cseq, hop + 1);
     }
     scenario.party_answers("carol", 302, &[], "");
+    assert!(scenario.focus.invitations.is_empty());
+}
+
+/// The party redirects to several places at once; then each answers one of `codes`. Where it
+/// was looked for.
+fn looked_for(codes: &[(u16, &str)]) -> Vec<String> {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let contacts = "<sip:carol@desk.example.com>;q=0.5, <tel:+15551234>, \
+                    <sip:carol@car.example.com>;q=0.9, <sip:carol@hut.example.com>;q=0.1";
+    scenario.party_answers("carol", 300, &[("Contact", contacts)], "");
+    let mut places = vec![scenario.last_sent("carol").request_uri.clone()];
+    for (code, contact) in codes {
+        scenario.party_answers("carol", *code, &[("Contact", contact)], "");
+        places.push(scenario.last_sent("carol").request_uri.clone());
+    }
+    assert!(scenario.focus.invitations.is_empty());
+    places
+}
+
+#[test]
+fn of_several_places_each_is_tried_the_preferred_first() {
+    let place = |name: &str| format!("sip:carol@{name}.example.com");
+    let named = ["car", "desk", "hut", "hut"].map(place);
+    assert_eq!(looked_for(&[(486, ""), (408, ""), (404, "")]), named);
+    // What one of them names is tried before the others, and nothing twice.
+    let again = "<sip:carol@bus.example.com>, <sip:carol@car.example.com>";
+    let answers = [(302, again), (480, ""), (480, ""), (480, "")];
+    let named = ["car", "bus", "desk", "hut", "hut"].map(place);
+    assert_eq!(looked_for(&answers), named);
+    // "Everywhere" is everywhere.
+    assert_eq!(looked_for(&[(603, "")]), ["car", "car"].map(place));
+}
+
+#[test]
+fn a_room_is_not_led_to_itself() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let contact = format!("<{ROOM};transport=tcp>");
+    scenario.party_answers("carol", 302, &[("Contact", &contact)], "");
     assert!(scenario.focus.invitations.is_empty());
 }
 
