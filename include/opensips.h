@@ -129,6 +129,8 @@ struct opensips_transaction_prefix {
     unsigned char unused[16];
     unsigned int hash;
     unsigned int label;
+    unsigned char between[216];
+    void *request; /* tm's copy, in shared memory */
 };
 
 struct opensips_sequence {

@@ -188,6 +188,7 @@ NUMBER(6, PROTO_WSS);
 
 SAME(opensips_transaction_prefix, hash, struct cell, hash_index);
 SAME(opensips_transaction_prefix, label, struct cell, label);
+SAME(opensips_transaction_prefix, request, struct cell, uas.request);
 
 SAME(opensips_dialog, call_id, dlg_t, id.call_id);
 SAME(opensips_dialog, remote_tag, dlg_t, id.rem_tag);

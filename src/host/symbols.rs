@@ -2,6 +2,7 @@
 //! calls is looked up in the process it was loaded into.
 
 use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 /// A name the host does not know.
@@ -33,6 +34,29 @@ pub(crate) unsafe fn of_module(handle: *mut c_void, name: &CStr) -> *mut c_void 
         forget_error();
     }
     address
+}
+
+/// The address of a symbol of the module that has `address`, null when there is none.
+///
+/// # Safety
+/// `address` lies in a module that stays loaded.
+pub(crate) unsafe fn beside(address: *const c_void, name: &CStr) -> *mut c_void {
+    let mut place = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: dladdr takes any address, and fills the record when it finds it in a module,
+    // whose file name lives as long as the module; a handle that is opened is closed.
+    unsafe {
+        if libc::dladdr(address, place.as_mut_ptr()) == 0 {
+            return ptr::null_mut();
+        }
+        let file = place.assume_init().dli_fname;
+        let handle = libc::dlopen(file, libc::RTLD_NOW | libc::RTLD_NOLOAD);
+        let found = of_module(handle, name);
+        match handle.is_null() {
+            true => forget_error(),
+            false => drop(libc::dlclose(handle)),
+        }
+        found
+    }
 }
 
 /// Hosts take dlerror() as the success test of their own next call.

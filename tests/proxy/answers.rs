@@ -1,10 +1,12 @@
 //! What a room answers: the exact accept, and every refusal with what the client needs to know.
 
+use std::thread;
+
 use msrp_conference::wire::sdp::Description;
 
 use crate::harness::agent::{Agent, Transport};
 use crate::harness::draft::Draft;
-use crate::harness::host::Host;
+use crate::harness::host::{Family, Host};
 use crate::harness::on_every_host;
 use crate::harness::participant::{Participant, client_path, invite, offer, offer_with};
 use crate::harness::plan::Plan;
@@ -215,6 +217,38 @@ fn without_adhoc_an_unknown_room_is_404() {
             404
         );
         Participant::join(&proxy, "bob", Transport::Udp, "known");
+        proxy.stop();
+    });
+}
+
+/// The worker ends its script while the answer is being made, in this order or the other.
+#[test]
+fn every_answer_is_whole_with_what_the_script_appended() {
+    const EACH: usize = 400;
+    on_every_host(|host| {
+        let script = "append_to_reply(\"X-Script: said\\r\\n\");";
+        let proxy = Plan::new(host).script(script).start();
+        let lobby = proxy.room("lobby");
+        // Kamailio's tm keeps nothing of what was appended.
+        let appended = (host.family == Family::OpenSips).then_some("X-Script");
+        let expected: Vec<_> = ["Allow", "Accept"].into_iter().chain(appended).collect();
+        let expected = &expected;
+        thread::scope(|scope| {
+            for name in ["alice", "bob", "carol", "dave"] {
+                let (proxy, lobby) = (&proxy, &lobby);
+                scope.spawn(move || {
+                    let agent = Agent::new(name, proxy.sip, Transport::Udp);
+                    for number in 0..EACH {
+                        let answer = agent.exchange(&agent.draft("OPTIONS", lobby));
+                        assert_eq!(answer.code, 200);
+                        for name in expected {
+                            let there = answer.headers.first(name).is_some();
+                            assert!(there, "{number}: {name}: {answer:?}");
+                        }
+                    }
+                });
+            }
+        });
         proxy.stop();
     });
 }

@@ -21,6 +21,7 @@ pub type CoreStatus = unsafe extern "C" fn() -> c_int;
 
 pub type LoadTm = unsafe extern "C" fn(*mut opensips_tm) -> c_int;
 pub type NewTransaction = unsafe extern "C" fn(*mut Message) -> c_int;
+pub type CompleteCopy = unsafe extern "C" fn(*mut Message, *mut Message) -> c_int;
 pub type Reply = unsafe extern "C" fn(*mut Message, c_uint, *const opensips_text) -> c_int;
 pub type ReplyWithBody = unsafe extern "C" fn(
     *mut Transaction,

@@ -1,7 +1,7 @@
 //! The host's transaction layer: replies to its server transactions, requests of ours, and
 //! what becomes of them.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::{mem, ptr};
 
 use super::abi::{
@@ -13,6 +13,7 @@ use super::{MODULE, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
+use crate::host::symbols::{self, MissingSymbol};
 use crate::host::{api, logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
@@ -23,6 +24,7 @@ use crate::wire::sip::Method;
 pub(super) struct Tm {
     register_callback: abi::RegisterCallback,
     new_transaction: abi::NewTransaction,
+    complete_copy: abi::CompleteCopy,
     reply: abi::Reply,
     reply_with_body: abi::ReplyWithBody,
     look_up_ids: abi::LookUpIds,
@@ -41,6 +43,8 @@ pub(super) enum TmError {
     Missing,
     #[error("tm does not give its functions")]
     Refused,
+    #[error(transparent)]
+    Other(#[from] MissingSymbol),
 }
 
 /// A function tm put into its table.
@@ -54,6 +58,9 @@ unsafe fn function<F: Copy>(slot: *mut c_void) -> Result<F, TmError> {
     // SAFETY: the caller promises the type, which is as large as an address.
     Ok(unsafe { mem::transmute_copy::<*mut c_void, F>(&slot) })
 }
+
+/// What tm calls at a script's end, where nobody has before; not in its table.
+const COMPLETE_COPY: &CStr = c"update_cloned_msg_from_msg";
 
 /// What became of a request in a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +98,10 @@ impl Tm {
         // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; the
         // slots hold functions of the types in `abi`, in every supported series.
         unsafe {
+            let complete_copy = symbols::beside(load, COMPLETE_COPY);
+            if complete_copy.is_null() {
+                return Err(MissingSymbol(COMPLETE_COPY).into());
+            }
             let load: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
             if load(&mut table) < 0 {
                 return Err(TmError::Refused);
@@ -98,6 +109,7 @@ impl Tm {
             Ok(Self {
                 register_callback: function::<abi::RegisterCallback>(table.register_callback)?,
                 new_transaction: function::<abi::NewTransaction>(table.new_transaction)?,
+                complete_copy: function::<abi::CompleteCopy>(complete_copy)?,
                 reply: function::<abi::Reply>(table.reply)?,
                 reply_with_body: function::<abi::ReplyWithBody>(table.reply_with_body)?,
                 look_up_ids: function::<abi::LookUpIds>(table.look_up_ids)?,
@@ -116,6 +128,10 @@ impl Tm {
     /// Makes the transaction of the request the script is working on, and keeps it beyond
     /// the end of the script.
     ///
+    /// tm's copy of the request gets now what the script has done to it, as for appended
+    /// headers of the reply. At the script's end it would get it while the conference process
+    /// builds an answer from the same copy: headers and body are lost, or the proxy aborts.
+    ///
     /// # Safety
     /// In a worker, on its main thread, with the message it is working on.
     pub(super) unsafe fn create(&self, message: *mut abi::Message) -> Created {
@@ -130,6 +146,7 @@ impl Tm {
                     if cell.is_null() || cell as usize == usize::MAX {
                         return Created::None;
                     }
+                    (self.complete_copy)((*cell).request, message);
                     (self.set_kept_reason)(abi::FORWARDED);
                     Created::New(ids(cell))
                 }
