@@ -32,7 +32,7 @@ impl Targets {
             .collect();
         named.sort_by_key(|contact| std::cmp::Reverse(thousandths(contact)));
         let mut at = self.tried;
-        for contact in named {
+        for contact in named.into_iter().take(MAX_TARGETS) {
             if !self.known.contains(&contact.uri) {
                 self.known.insert(at, contact.uri);
                 at += 1;
@@ -55,10 +55,9 @@ fn leads_on(target: &str, room: &RoomUri) -> bool {
         .is_ok_and(|uri| uri.scheme != "tel" && uri.address_of_record() != room.as_str())
 }
 
-/// The preference (RFC 3261 §20.10), 1 where none is given.
+/// The preference (RFC 3261 §20.10), from 0 to 1000, which it is where none is given.
 fn thousandths(contact: &NameAddr) -> u16 {
     let q = contact.params.value("q").and_then(|q| q.parse().ok());
     let q: f32 = q.unwrap_or(1.0);
-    // Not below 0 nor above 1: a cast saturates, and nothing else may be said.
     (q.clamp(0.0, 1.0) * 1000.0) as u16
 }

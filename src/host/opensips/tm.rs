@@ -136,7 +136,7 @@ impl Tm {
     /// In a worker, on its main thread, with the message it is working on.
     pub(super) unsafe fn create(&self, message: *mut abi::Message) -> Created {
         // SAFETY: the caller promises the message; a positive result means that tm has a
-        // current transaction.
+        // current transaction, with a copy of the message that no other process changes yet.
         unsafe {
             match (self.new_transaction)(message) {
                 0 => Created::Absorbed,
