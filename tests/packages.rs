@@ -9,27 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use harness::agent::unique;
 use harness::host::found;
 use harness::plan::{Plan, root};
-
-/// A folder that goes when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = env::temp_dir().join(format!("msrp-conference-package-{}", unique()));
-        fs::create_dir_all(&folder).expect("temporary folder");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left in a temporary folder does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Runs a program and expects it to succeed.
 fn run(program: impl AsRef<Path>, arguments: &[&str]) -> String {
@@ -60,8 +41,8 @@ fn unpacked(folder: &Path) -> (String, PathBuf) {
 
 #[test]
 fn the_package_runs() {
-    let folder = Folder::new();
-    let (package, tree) = unpacked(&folder.0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (package, tree) = unpacked(folder.path());
     let fields = run("dpkg-deb", &["-f", &package]);
     for field in [
         "Package: msrp-conference",
@@ -107,12 +88,12 @@ fn it_installs_runs_and_goes() {
     if !Path::new("/usr/sbin/kamailio").is_file() {
         return eprintln!("Debian's Kamailio is not installed");
     }
-    let folder = Folder::new();
-    let (package, _) = unpacked(&folder.0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (package, _) = unpacked(folder.path());
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     let (_, rest) = readme.split_once("in ten lines").expect("the ten lines");
     let lines = rest.split("```").nth(1).expect("a block");
-    let configuration = folder.0.join("chat.cfg");
+    let configuration = folder.path().join("chat.cfg");
     fs::write(&configuration, lines).expect("a file");
     let output = Command::new(root().join("tests/install.sh"))
         .arg(&package)

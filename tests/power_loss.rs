@@ -210,13 +210,6 @@ fn take_note_of_everything() {
     });
 }
 
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("msrp-power-{}-{name}", std::process::id()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).expect("a folder");
-    path
-}
-
 fn config(folder: &Path, durability: Durability) -> Config {
     Config {
         path: folder.join("state.sqlite"),
@@ -258,9 +251,13 @@ fn found(folder: &Path) -> HashMap<String, usize> {
 }
 
 /// Loses power after every few commits; gives how many promised batches were missing at most.
-fn lose_power(durability: Durability, name: &str) -> usize {
+fn lose_power(durability: Durability) -> usize {
     take_note_of_everything();
-    let (working, lost) = (folder(name), folder(&format!("{name}-lost")));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (working, lost) = (folder.path().join("working"), folder.path().join("lost"));
+    for folder in [&working, &lost] {
+        fs::create_dir(folder).expect("a folder");
+    }
     let (log, _lines) = unbounded();
     let mut opened =
         store::open(config(&working, durability), log, Arc::new(|| {})).expect("it opens");
@@ -292,7 +289,6 @@ fn lose_power(durability: Durability, name: &str) -> usize {
         }
     }
     opened.store.stop();
-    let _ = (fs::remove_dir_all(working), fs::remove_dir_all(lost));
     worst
 }
 
@@ -323,12 +319,12 @@ fn restore(folder: &Path, image: &[(String, Vec<u8>)]) {
 
 #[test]
 fn db_sync_full_keeps_every_promise_when_power_is_lost() {
-    assert_eq!(lose_power(Durability::Full, "full"), 0);
+    assert_eq!(lose_power(Durability::Full), 0);
 }
 
 /// `normal` may forget the last commits, and only whole ones. That it does forget some shows
 /// that this test would see it.
 #[test]
 fn db_sync_normal_may_lose_the_last_commits_and_never_the_file() {
-    assert!(lose_power(Durability::Normal, "normal") > 0);
+    assert!(lose_power(Durability::Normal) > 0);
 }

@@ -27,10 +27,9 @@ fn main() {
     let rounds = std::env::var("ROUNDS").ok();
     let rounds = rounds.and_then(|text| text.parse().ok()).unwrap_or(3);
     println!("milliseconds of a restart, median of {rounds}");
-    let folder = std::env::temp_dir().join(format!("msrp-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
     let all = (0..rounds).map(|round| {
-        let file = folder.join(format!("crowd{round}.sqlite"));
+        let file = folder.path().join(format!("crowd{round}.sqlite"));
         let times = crowd::restart(&file, CROWD);
         (times.restored, times.reconciled)
     });
@@ -39,12 +38,11 @@ fn main() {
     println!("{people} participants in {rooms} rooms");
     print("  restored", restored);
     print("  restored and reconciled", reconciled);
-    let file = folder.join("idle.sqlite");
+    let file = folder.path().join("idle.sqlite");
     fill(&file);
     println!("{IDLE_ROOMS} idle rooms");
     let starts = (0..rounds).map(|_| start(&file));
     print("  opened, one of them found", starts.collect());
-    let _ = std::fs::remove_dir_all(folder);
 }
 
 fn print(what: &str, mut times: Vec<Duration>) {

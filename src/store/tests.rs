@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 use super::file::File;
 use super::lock::Lock;
@@ -23,31 +24,19 @@ use crate::focus::{About, Lifetime, Pattern, Role, RoomEntry};
 use crate::time::Moment;
 
 /// A folder of its own for every test; gone with it.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
     fn new() -> Self {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("msrp-store-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
+        Self(tempfile::tempdir().expect("a folder"))
     }
 
     fn config(&self) -> Config {
         Config {
-            path: self.0.join("state.sqlite"),
+            path: self.0.path().join("state.sqlite"),
             durability: Durability::Normal,
             on_error: OnError::Refuse,
         }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -513,7 +502,7 @@ fn unusable_files_are_named_and_left_alone() {
         assert_eq!(before, after, "{said}: the file is left alone");
         // Moved away: it is made anew, with everything.
         let path = folder.config().path;
-        fs::rename(&path, folder.0.join("moved")).expect("moved");
+        fs::rename(&path, folder.0.path().join("moved")).expect("moved");
         for beside in ["-wal", "-shm"] {
             let mut name = path.clone().into_os_string();
             name.push(beside);
@@ -540,12 +529,12 @@ fn full(path: &Path) {
 fn a_folder_that_cannot_be_made_is_named() {
     let folder = Folder::new();
     let config = Config {
-        path: folder.0.join("not/there/state.sqlite"),
+        path: folder.0.path().join("not/there/state.sqlite"),
         ..folder.config()
     };
     assert!(refusal(&config).contains("no such folder"));
     let one = Config {
-        path: folder.0.join("made/state.sqlite"),
+        path: folder.0.path().join("made/state.sqlite"),
         ..folder.config()
     };
     let (store, _) = opened(one);

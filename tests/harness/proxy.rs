@@ -1,6 +1,5 @@
 //! One running proxy with the module in it.
 
-use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -56,8 +55,11 @@ pub struct Proxy {
 
 impl Proxy {
     pub(super) fn spawn(plan: Plan) -> Self {
-        let folder = env::temp_dir().join(format!("msrp-conference-{}", unique()));
-        fs::create_dir_all(&folder).expect("temporary folder");
+        // Not gone with its owner: what failed is looked into.
+        let folder = tempfile::Builder::new()
+            .prefix("msrp-conference-")
+            .tempdir();
+        let folder = folder.expect("temporary folder").keep();
         let file = plan.module.clone().unwrap_or_else(module);
         std::os::unix::fs::symlink(file, folder.join("msrp_conference.so")).expect("link");
         let configuration = folder.join("proxy.cfg");

@@ -4,7 +4,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use super::agent::unique;
 use super::plan::{free_port, root};
 use super::proxy::tail;
 
@@ -16,8 +15,7 @@ pub fn run(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32) {
 
 /// The same with more arguments.
 pub fn run_with(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32, more: &[&str]) {
-    let folder = std::env::temp_dir().join(format!("msrp-conference-sipp-{}", unique()));
-    fs::create_dir_all(&folder).expect("temporary folder");
+    let folder = tempfile::tempdir().expect("temporary folder");
     let file = root().join("tests/sipp").join(format!("{scenario}.xml"));
     let output = Command::new("sipp")
         .arg(proxy.to_string())
@@ -48,7 +46,7 @@ pub fn run_with(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32, more: 
         .output()
         .expect("sipp (Debian package sip-tester)");
     let screen = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = fs::read_dir(&folder)
+    let errors = fs::read_dir(folder.path())
         .expect("folder")
         .flatten()
         .map(|entry| entry.path());
@@ -56,7 +54,6 @@ pub fn run_with(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32, more: 
         .filter(|path| path.to_string_lossy().ends_with("_errors.log"))
         .map(|path| fs::read_to_string(path).unwrap_or_default())
         .collect();
-    let _ = fs::remove_dir_all(&folder);
     assert!(
         output.status.success(),
         "{scenario}: {}\n{}\n{}",

@@ -58,7 +58,7 @@ fn two_proxies_do_not_share_a_database() {
 fn a_folder_that_is_not_there_is_named() {
     on_every_host(|host| {
         let folder = Folder::new();
-        let path = folder.0.join("not/there/state.sqlite");
+        let path = folder.0.path().join("not/there/state.sqlite");
         let proxy = Plan::new(host).parameter("db_path", path.display()).start();
         let said = proxy.log();
         assert!(said.contains("no such folder"), "{said}");

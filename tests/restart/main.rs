@@ -10,32 +10,22 @@ mod history;
 mod kill;
 mod orderly;
 
-use std::fs;
 use std::path::PathBuf;
 
-use harness::agent::unique;
 use harness::host::Host;
 use harness::plan::Plan;
+use tempfile::TempDir;
 
 /// A folder that outlives its proxies, and goes with the test.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
     fn new() -> Self {
-        let name = format!("msrp-restart-{}-{}", std::process::id(), unique());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
+        Self(tempfile::tempdir().expect("a folder"))
     }
 
     fn database(&self) -> PathBuf {
-        self.0.join("state.sqlite")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        self.0.path().join("state.sqlite")
     }
 }
 
@@ -43,7 +33,7 @@ impl Drop for Folder {
 fn plan(host: &Host, folder: &Folder) -> Plan {
     Plan::new(host)
         .example("persistent")
-        .state_in(&folder.0)
+        .state_in(folder.0.path())
         .parameter("notify_interval_ms", 100)
         .parameter("rejoin_grace", 3)
 }

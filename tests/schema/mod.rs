@@ -8,7 +8,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// `Err` holds what `xmllint` said.
 pub fn validate(xml: &str) -> Result<(), String> {
@@ -22,20 +21,14 @@ pub fn validate(xml: &str) -> Result<(), String> {
 
 /// The same for many documents at once.
 pub fn validate_all<'a>(documents: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
-    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
-    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-    let name = format!("conference-info-{}-{number}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
-    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut files = Vec::new();
     for (number, xml) in documents.into_iter().enumerate() {
-        let file = folder.join(format!("{number}.xml"));
+        let file = folder.path().join(format!("{number}.xml"));
         std::fs::write(&file, xml).map_err(|error| error.to_string())?;
         files.push(file);
     }
-    let result = lint_files(&files);
-    let _ = std::fs::remove_dir_all(&folder);
-    result
+    lint_files(&files)
 }
 
 fn lint_files(files: &[PathBuf]) -> Result<(), String> {

@@ -223,7 +223,7 @@ fn another_run_of_the_switch_has_nobody() {
 
 /// Another focus does this while the switch lives on where it does not find it.
 fn out_of_reach(folder: &Folder, focus: Focus, then: impl FnOnce(&Focus)) -> Focus {
-    let hidden = folder.0.join("hidden");
+    let hidden = folder.path().join("hidden");
     std::fs::rename(folder.socket(), &hidden).unwrap();
     focus.stop();
     let focus = Focus::start(&folder.socket());

@@ -30,9 +30,9 @@ fn flow4_what_is_said_while_nobody_drives_is_in_the_history_whoever_dies() {
         let program = Program::start(&folder, &[]);
         let port = program.msrp.port();
         let plan = plan(host, &folder, port)
-            .state_in(&folder.0)
+            .state_in(folder.path())
             .parameter("room", format!("{DEN};history=10"));
-        let database = folder.0.join("state.sqlite");
+        let database = folder.path().join("state.sqlite");
         let proxy = start(plan.clone());
         let mut alice = join(&proxy, "alice").stays();
         let mut bob = join(&proxy, "bob").stays();

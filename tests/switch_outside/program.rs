@@ -44,7 +44,7 @@ impl Program {
 
     /// Waits until it says to systemd that it is ready.
     pub(crate) fn start_at(folder: &Folder, port: u16, options: &[&str]) -> Self {
-        let notify = folder.0.join("notify");
+        let notify = folder.path().join("notify");
         let _ = fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).expect("a socket");
         fs::set_permissions(&notify, fs::Permissions::from_mode(0o777)).unwrap();
@@ -275,7 +275,7 @@ fn privileges_are_dropped_and_the_socket_is_given_away() {
 #[test]
 fn the_log_has_levels_the_journal_understands() {
     let folder = Folder::new();
-    let path = folder.0.join("journal");
+    let path = folder.path().join("journal");
     let journal = fs::File::create(&path).unwrap();
     let file = journal.metadata().unwrap();
     let status = command(&folder, "msrp:nowhere")

@@ -19,7 +19,7 @@ pub(crate) fn plan(host: &host::Host, folder: &Folder, msrp: u16) -> Plan {
 /// With a database, told to be quick.
 fn quick(host: &host::Host, folder: &Folder, program: &Program) -> Plan {
     plan(host, folder, program.msrp.port())
-        .state_in(&folder.0)
+        .state_in(folder.path())
         .parameter("notify_interval_ms", 100)
         .parameter("rejoin_grace", 1)
 }

@@ -29,7 +29,7 @@ fn g67_a_nickname_is_kept_by_the_switch_when_the_proxy_is_killed() {
     on_every_host(|host| {
         let folder = Folder::new();
         let program = Program::start(&folder, &[]);
-        let plan = plan(host, &folder, program.msrp.port()).state_in(&folder.0);
+        let plan = plan(host, &folder, program.msrp.port()).state_in(folder.path());
         let proxy = start(plan.clone());
         let bob = alice_leaves_bob(&proxy);
         proxy.kill_all();
@@ -64,7 +64,7 @@ fn g67_a_nickname_is_kept_by_the_store_when_both_are_killed() {
         let folder = Folder::new();
         let program = Program::start(&folder, &[]);
         let port = program.msrp.port();
-        let plan = plan(host, &folder, port).state_in(&folder.0);
+        let plan = plan(host, &folder, port).state_in(folder.path());
         let proxy = start(plan.clone());
         let mut bob = alice_leaves_bob(&proxy);
         drop(program);

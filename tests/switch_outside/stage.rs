@@ -13,30 +13,25 @@ use msrp_conference::control::{Notice, Order, SessionId, Stand, Standing, Switch
 use msrp_conference::log::Line;
 use msrp_conference::net::{Config, Listen, Pool, Totals, Transport};
 use msrp_conference::remote::{Link, Options, serve};
+use tempfile::TempDir;
 
 use crate::harness::PATIENCE;
-use crate::harness::agent::unique;
 use crate::member::{Member, admit, room};
 
 /// A folder that goes with it.
-pub(crate) struct Folder(pub(crate) PathBuf);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        let name = format!("msrp-switch-{}-{}", std::process::id(), unique());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.0.join("control")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        self.path().join("control")
     }
 }
 
