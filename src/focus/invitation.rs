@@ -453,12 +453,11 @@ impl Invitation {
         let Course::Dialing { targets, .. } = &mut self.course else {
             return false;
         };
-        let next = targets.advance();
-        let goes_on = next.is_some();
-        if let Some(target) = next {
-            self.dialog.remote_target = target;
-        }
-        goes_on
+        let Some(next) = targets.advance() else {
+            return false;
+        };
+        self.dialog.remote_target = next;
+        true
     }
 }
 

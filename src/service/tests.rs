@@ -288,14 +288,19 @@ fn what_lets_the_switch_promise_waits_for_the_store_as_a_200_does() {
     assert_eq!(bench.service.switch.orders, [close, kept]);
 }
 
+/// So many are gone of a history, and none came.
+fn gone_of(room: &RoomUri, gone: u64) -> HistoryChange {
+    HistoryChange {
+        room: room.clone(),
+        messages: Vec::new(),
+        gone,
+    }
+}
+
 #[test]
 fn a_history_is_kept_without_anybody_waiting_but_the_switch() {
     let room = RoomUri::new("sip:lobby@127.0.0.1");
-    let change = HistoryChange {
-        room: room.clone(),
-        messages: Vec::new(),
-        gone: 3,
-    };
+    let change = gone_of(&room, 3);
     let done = Order::Remembered {
         room,
         up_to: 4,
@@ -410,11 +415,7 @@ fn the_end_tells_the_focus_first_and_stops_the_switch_last() {
 #[test]
 fn what_was_said_in_the_last_moment_is_kept_before_the_store_closes() {
     let room = RoomUri::new("sip:lobby@127.0.0.1");
-    let change = HistoryChange {
-        room: room.clone(),
-        messages: Vec::new(),
-        gone: 0,
-    };
+    let change = gone_of(&room, 0);
     let done = Order::Forget { room: room.clone() };
     let mut bench = Bench::new([vec![], vec![Output::Remember(change, done)]]);
     bench.service.stop(NOW, &mut bench.host);

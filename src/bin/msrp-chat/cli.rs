@@ -228,7 +228,7 @@ pub(crate) struct LoadArguments {
     /// Messages a second, of all participants together
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
     pub(crate) rate: f64,
-    /// Octets of text in a message
+    /// Octets of text in a message; some thirty at least, for what is measured by
     #[arg(long, value_name = "OCTETS", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) size: u32,

@@ -101,8 +101,8 @@ impl Member<'_> {
     }
 
     fn speak(&self, participant: &mut Participant) {
-        let micros = self.run.clock.now().since_epoch().as_micros();
-        let text = format!("{} {micros} ", self.run.mark);
+        let at = self.run.clock.now().saturating_since(self.run.began);
+        let text = format!("{} {} ", self.run.mark, at.as_micros());
         let fill = self.run.size.saturating_sub(text.len());
         if participant.say(&(text + &"x".repeat(fill))) {
             self.run.figures.borrow_mut().said(self.room);
@@ -113,8 +113,8 @@ impl Member<'_> {
         let now = self.run.clock.now();
         match news {
             News::Message(message) => {
-                if let Some(sent) = sent_at(&self.run.mark, &message) {
-                    let latency = now.saturating_since(sent);
+                if let Some(sent) = sent_after(&self.run.mark, &message) {
+                    let latency = now.saturating_since(self.run.began + sent);
                     self.run.figures.borrow_mut().heard(latency);
                 }
             }
@@ -168,9 +168,9 @@ impl Member<'_> {
     }
 }
 
-/// When a message of this run was said, by its clock; nothing of what others say meanwhile, or
-/// said before and is in the room's history.
-fn sent_at(mark: &str, message: &Received) -> Option<Moment> {
+/// How long after the beginning of this run a message of it was said; nothing of what others
+/// say meanwhile, or said before and is in the room's history.
+fn sent_after(mark: &str, message: &Received) -> Option<Duration> {
     let text = text_of(message);
     let micros = text
         .strip_prefix(mark)?
@@ -178,5 +178,5 @@ fn sent_at(mark: &str, message: &Received) -> Option<Moment> {
         .next()?
         .parse()
         .ok()?;
-    Some(Moment::from_epoch(Duration::from_micros(micros)))
+    Some(Duration::from_micros(micros))
 }

@@ -105,11 +105,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
         talk_for: arguments.talk_for,
         pause: Duration::from_secs_f64(members / arguments.rate),
         size: arguments.size as usize,
-        mark: format!(
-            "load-{:x}-{:x}",
-            std::process::id(),
-            began.since_epoch().as_micros()
-        ),
+        mark: format!("load-{:x}", began.since_epoch().as_micros()),
     });
     let local = LocalSet::new();
     let members: Vec<_> = (0..arguments.participants)
