@@ -4,6 +4,7 @@
 mod harness;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -281,7 +282,13 @@ fn c21_small_messages_pass_a_large_one_at_once() {
         let (mut hears, mut says) = (carol.reader, carol.writer);
         let takes = thread::spawn(move || hears.until(|it| it.has_whole(OCTETS)));
         // Who closes with something unread cuts off what he said last.
-        let sends = thread::spawn(move || (alice.writer.say(OCTETS), alice.reader));
+        // However slow this machine is, the large one does not end before the small ones are
+        // there.
+        let (go, held) = mpsc::channel::<()>();
+        let hold = move || {
+            let _ = held.recv();
+        };
+        let sends = thread::spawn(move || (alice.writer.say_held(OCTETS, hold), alice.reader));
         bob.until(|it| !it.messages.is_empty());
         let mut worst = Duration::ZERO;
         for number in 1..=SMALL {
@@ -291,6 +298,7 @@ fn c21_small_messages_pass_a_large_one_at_once() {
             worst = worst.max(said.elapsed());
             assert!(!bob.messages[0].whole, "the large one is still under way");
         }
+        drop(go);
         assert!(worst < Duration::from_secs(1), "{worst:?}");
         bob.until(|it| it.messages[0].whole);
         let (sent, _alice) = sends.join().expect("the sender");

@@ -66,6 +66,11 @@ impl Writer {
 
     /// A SEND of `octets` of text, in one chunk of the length announced; says what arrives.
     pub fn say(&mut self, octets: usize) -> Sum {
+        self.say_held(octets, || ())
+    }
+
+    /// The same; calls `hold` in front of the last piece.
+    pub fn say_held(&mut self, octets: usize, hold: impl Fn()) -> Sum {
         let front = format!(
             "From: <{}>\r\nTo: <{}>\r\n\r\nContent-Type: text/plain\r\n\r\n",
             self.agent.address(),
@@ -86,6 +91,9 @@ impl Writer {
         let mut left = octets;
         while left > 0 {
             let part = &piece[..left.min(piece.len())];
+            if part.len() == left {
+                hold();
+            }
             self.write(part);
             sum.add(part);
             left -= part.len();
