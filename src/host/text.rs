@@ -102,6 +102,15 @@ pub(crate) fn protocol(transport: &str) -> u16 {
     u16::try_from(number).unwrap_or(1)
 }
 
+/// What the host's `pv_printf` made of pseudo-variables; nothing where it could not.
+pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> String {
+    let length = usize::try_from(length).unwrap_or(0);
+    match result {
+        0.. => evaluated(buffer.get(..length).unwrap_or_default()),
+        _ => String::new(),
+    }
+}
+
 /// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
     let text = lossy(octets);

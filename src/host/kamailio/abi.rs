@@ -30,6 +30,8 @@ pub type RpcVariadic = unsafe extern "C" fn(*mut c_void, *const c_char, ...) -> 
 pub type LookUpRoute = unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int;
 pub type RunRoute = unsafe extern "C" fn(*mut c_void, *mut Message, *mut c_void) -> c_int;
 pub type EmptyMessage = unsafe extern "C" fn() -> *mut Message;
+pub type ScriptCallbacks = unsafe extern "C" fn(*mut Message, c_int) -> c_int;
+pub type ResetEnvironment = unsafe extern "C" fn();
 pub type ScriptLanguage = unsafe extern "C" fn() -> *mut c_void;
 pub type RunFunction = unsafe extern "C" fn(
     *mut c_void,
@@ -79,6 +81,12 @@ pub const KEMI_TEXT: c_int = 2;
 pub const RETURNS_ARRAY: c_uint = 1;
 /// `kamailio_variable.kind`: none that the host itself knows.
 pub const OWN_VARIABLE: c_int = 1000;
+/// Kinds of routes: the request route and what it calls; a failure route, as which a suspended
+/// script is resumed.
+pub const PLAIN_ROUTE: c_int = 1;
+pub const FAILURE_ROUTE: c_int = 2;
+/// Callbacks around a script: those of requests.
+pub const REQUEST_CALLBACKS: c_int = 1;
 /// The kind of route that events run.
 pub const EVENT_ROUTE: c_int = 513;
 /// Ranks of processes.

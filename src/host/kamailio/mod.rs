@@ -38,7 +38,7 @@ struct Module {
 static MODULE: OnceLock<Module> = OnceLock::new();
 
 host_symbols! {
-    /// Functions of the core.
+    /// Functions and variables of the core.
     struct Core {
         find_module: abi::FindModule = c"find_module_by_name",
         find_socket: abi::FindSocket = c"grep_sock_info",
@@ -50,5 +50,6 @@ host_symbols! {
         fork_basic_timer: abi::ForkBasicTimer = c"fork_basic_utimer",
         register_counters: abi::RegisterCounters = c"counter_register_array",
         add_kemi: abi::AddKemi = c"sr_kemi_modules_add",
+        route_kind: *mut i32 = c"route_type",
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::{
     self, kamailio_dialog, kamailio_event, kamailio_message_prefix, kamailio_reply_lump,
@@ -15,7 +16,8 @@ use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
-use crate::host::{api, logging as log, text};
+use crate::host::worker::{Created, Transaction};
+use crate::host::{api, fds, logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
@@ -45,19 +47,6 @@ pub(super) enum TmError {
     Missing,
     #[error("tm: {0}")]
     Symbol(MissingSymbol),
-}
-
-/// What became of a request in a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Created {
-    /// A transaction of its own.
-    New(TransactionId),
-    /// tm has dealt with it: a retransmission, or the ACK of an answer of ours.
-    Absorbed,
-    /// An ACK that belongs to no transaction.
-    None,
-    /// tm could not.
-    Failed(c_int),
 }
 
 /// Room for a copy of a message; the largest is 2,024 octets.
@@ -90,35 +79,67 @@ impl Tm {
         }
     }
 
-    /// Makes the transaction of the request the script is working on, and keeps it beyond
-    /// the end of the script: a blind branch also has tm answer 408 should we stay mute.
+    /// The transaction of the request the script is working on: the script's own, if it has
+    /// made one (by `t_newtran()`, or before `t_suspend()`), else a new one.
     ///
     /// # Safety
-    /// In a worker, on its main thread, with the message it is working on.
-    pub(super) unsafe fn create(&self, message: *mut abi::Message) -> Created {
+    /// In a worker, on its main thread, with a request that it is working on.
+    pub(super) unsafe fn create(&self, series: &Series, message: *mut abi::Message) -> Created {
+        /// A request was found where this series keeps it: looked at once a process.
+        static SEEN: AtomicBool = AtomicBool::new(false);
         // SAFETY: the caller promises the message; a positive result means that tm has a
         // current transaction.
         unsafe {
-            match (self.new_transaction)(message) {
-                0 => Created::Absorbed,
-                failed if failed < 0 => Created::Failed(failed),
-                _ => match self.current() {
-                    Some(cell) => Created::New(ids(cell)),
-                    None => Created::None,
-                },
+            if let Some(cell) = self.current() {
+                return match keeps(series, cell, message) {
+                    true => Created::Transaction(Transaction::current(ids(cell))),
+                    // The script has found the transaction of which this is a retransmission.
+                    false => Created::Absorbed,
+                };
+            }
+            let made = (self.new_transaction)(message);
+            match self.current() {
+                Some(cell) if made > 0 => {
+                    let transaction = Transaction::current(ids(cell));
+                    if !SEEN.load(Ordering::Relaxed) && !keeps(series, cell, message) {
+                        return Created::Misplaced(transaction);
+                    }
+                    SEEN.store(true, Ordering::Relaxed);
+                    Created::Transaction(transaction)
+                }
+                _ if made < 0 => Created::Failed(made),
+                _ => Created::Absorbed,
             }
         }
     }
 
-    /// Keeps the transaction just created beyond the end of the script.
+    /// Keeps the transaction beyond the end of the script, by a blind branch that also has tm
+    /// answer 408 should we stay mute; and has a CANCEL for an INVITE reported, whoever
+    /// answers it.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
     pub(super) unsafe fn keep(&self, message: *mut abi::Message, invite: bool) -> bool {
-        // SAFETY: the caller promises a current transaction.
+        // SAFETY: the caller promises a current transaction. The callback needs no argument.
         unsafe {
+            let Some(cell) = self.current() else {
+                return false;
+            };
             if invite {
-                self.answer(message, 100, c"Trying");
+                let none = ptr::null_mut();
+                let watch = self.register_callback;
+                if watch(
+                    message,
+                    cell.cast(),
+                    abi::CANCELLED,
+                    cancel_came,
+                    none,
+                    none,
+                ) <= 0
+                {
+                    return false;
+                }
+                self.answer(message, 100, c"Trying", "");
             }
             (self.add_blind_branch)() >= 0
         }
@@ -129,43 +150,34 @@ impl Tm {
     /// # Safety
     /// As for [`Tm::create`].
     pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
-        // SAFETY: the caller promises the message.
+        // SAFETY: the caller promises the message; tm makes no transaction of an ACK.
         unsafe { (self.new_transaction)(message) };
     }
 
-    /// Answers the request the script is working on, without a body.
+    /// Answers the request the script is working on without a body, with these header lines.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn answer(&self, message: *mut abi::Message, code: u16, reason: &CStr) {
-        // SAFETY: the caller promises the message and its transaction.
-        unsafe {
-            if let Some(cell) = self.current() {
-                (self.reply)(cell.cast(), message, code.into(), reason.as_ptr());
-            }
-        }
-    }
-
-    /// The same with these header lines.
-    ///
-    /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn refuse(
+    pub(super) unsafe fn answer(
         &self,
         message: *mut abi::Message,
         code: u16,
         reason: &CStr,
         headers: &str,
     ) {
-        // SAFETY: the caller promises the message, which is this process' own; the lump and
-        // its text live through the call, and the message has its own lumps back after it.
+        // SAFETY: the caller promises the message, which is this process' own, and its
+        // transaction; the lump and its text live through the call, and the message has its own
+        // lumps back after it.
         unsafe {
+            let Some(cell) = self.current() else { return };
             let own = message.cast::<kamailio_message_prefix>();
             let before = (*own).reply_lumps;
             let mut header = lump(headers.as_bytes(), abi::HEADER_LUMP);
-            header.next = before.cast();
-            (*own).reply_lumps = (&raw mut header).cast();
-            self.answer(message, code, reason);
+            if !headers.is_empty() {
+                header.next = before.cast();
+                (*own).reply_lumps = (&raw mut header).cast();
+            }
+            (self.reply)(cell.cast(), message, code.into(), reason.as_ptr());
             (*own).reply_lumps = before;
         }
     }
@@ -173,31 +185,12 @@ impl Tm {
     /// The transaction a CANCEL means.
     ///
     /// # Safety
-    /// As for [`Tm::create`], before it.
+    /// As for [`Tm::create`], after it.
     pub(super) unsafe fn cancelled(&self, message: *mut abi::Message) -> Option<TransactionId> {
         let (mut hash, mut label): (c_uint, c_uint) = (0, 0);
         // SAFETY: the caller promises the message.
         let found = unsafe { (self.cancelled_ids)(message, &mut hash, &mut label) };
         (found > 0).then_some(TransactionId { hash, label })
-    }
-
-    /// Has a CANCEL for this INVITE reported, whoever answers it.
-    ///
-    /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn watch_cancel(&self, message: *mut abi::Message) {
-        // SAFETY: the caller promises the message; null stands for its transaction. The
-        // callback needs no argument.
-        unsafe {
-            (self.register_callback)(
-                message,
-                ptr::null_mut(),
-                abi::CANCELLED,
-                cancel_came,
-                ptr::null_mut(),
-                ptr::null_mut(),
-            );
-        }
     }
 
     /// The To-tag tm will put into every answer to this request that lacks one.
@@ -212,25 +205,6 @@ impl Tm {
                 return None;
             }
             Some(text::lossy(text::octets(tag.s, tag.len)))
-        }
-    }
-
-    /// The request of the current transaction as tm keeps it.
-    ///
-    /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn kept_request(
-        &self,
-        series: &Series,
-    ) -> Option<*const kamailio_message_prefix> {
-        // SAFETY: the caller promises a current transaction of this series.
-        unsafe {
-            let cell = self.current()?.cast::<u8>();
-            let request = cell
-                .add(series.transaction_request)
-                .cast::<*const kamailio_message_prefix>()
-                .read();
-            (!request.is_null()).then_some(request)
         }
     }
 
@@ -398,6 +372,38 @@ fn lump(octets: &[u8], flags: c_int) -> kamailio_reply_lump {
         flags,
         ..kamailio_reply_lump::default()
     }
+}
+
+/// Whether the transaction holds this request where this series keeps it: the replies of the
+/// conference process rest on that. Of a message that tm made again of its copy, to resume a
+/// script with it, the number is one less.
+///
+/// # Safety
+/// `message` is a request the host works on.
+unsafe fn keeps(
+    series: &Series,
+    cell: *const kamailio_transaction_prefix,
+    message: *mut abi::Message,
+) -> bool {
+    let mut address = [0; size_of::<usize>()];
+    let mut kept = [0u8; size_of::<kamailio_message_prefix>()];
+    if !fds::peek(cell as usize + series.transaction_request, &mut address)
+        || !fds::peek(usize::from_ne_bytes(address), &mut kept)
+    {
+        return false;
+    }
+    // SAFETY: the caller promises the message; a pointer from the wrong place was not
+    // followed, and any octets are a prefix.
+    let (own, kept) = unsafe {
+        (
+            &*message.cast::<kamailio_message_prefix>(),
+            kept.as_ptr()
+                .cast::<kamailio_message_prefix>()
+                .read_unaligned(),
+        )
+    };
+    let same = kept.id == own.id || kept.id == own.id.wrapping_add(1);
+    same && kept.process == own.process && kept.length == own.length && kept.kind == own.kind
 }
 
 /// # Safety

@@ -17,6 +17,8 @@ pub type ParseFormat = unsafe extern "C" fn(*const opensips_text, *mut *mut c_vo
 pub type PrintFormat =
     unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_char, *mut c_int) -> c_int;
 pub type HandleJob = unsafe extern "C" fn(c_int);
+pub type PushContext = unsafe extern "C" fn() -> c_int;
+pub type PopContext = unsafe extern "C" fn() -> c_int;
 pub type CoreStatus = unsafe extern "C" fn() -> c_int;
 
 pub type LoadTm = unsafe extern "C" fn(*mut opensips_tm) -> c_int;
@@ -105,6 +107,8 @@ pub const PROCESS_NEEDS_SCRIPT: c_uint = 4;
 pub const PROCESS_IS_PREPARED: c_uint = 1;
 /// `opensips_message_prefix.kind`: a request.
 pub const REQUEST: c_int = 1;
+/// tm's number for it.
+pub const OUT_OF_MEMORY: c_int = -2;
 /// The core's status while it shuts down.
 pub const TERMINATING: c_int = -2;
 /// `opensips_dialog.state`: confirmed.

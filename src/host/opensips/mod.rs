@@ -1,6 +1,7 @@
 //! OpenSIPS 3.4.2+, 3.5, 3.6, 4.0.
 
 mod abi;
+mod context;
 mod events;
 mod exports;
 mod logging;
@@ -44,6 +45,9 @@ host_symbols! {
         parse_format: abi::ParseFormat = c"pv_parse_format",
         print_format: abi::PrintFormat = c"pv_printf",
         handle_job: abi::HandleJob = c"ipc_handle_job",
+        push_context: abi::PushContext = c"push_new_global_context",
+        pop_context: abi::PopContext = c"pop_pushed_global_context",
+        route_kind: *mut i32 = c"route_type",
         core_status: abi::CoreStatus = c"sr_get_core_status",
         processes: *mut *mut u8 = c"pt",
         process_number: *mut i32 = c"process_no",

@@ -1,20 +1,23 @@
 //! The host's transaction layer: replies to its server transactions, requests of ours, and
 //! what becomes of them.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
 use super::abi::{
-    self, opensips_dialog, opensips_event, opensips_sequence, opensips_text, opensips_tm,
-    opensips_transaction_prefix,
+    self, opensips_dialog, opensips_event, opensips_message_prefix, opensips_sequence,
+    opensips_text, opensips_tm, opensips_transaction_prefix,
 };
-use super::events::Events;
-use super::{MODULE, logging};
+use super::context::Context;
+use super::series::Series;
+use super::{MODULE, Module, logging, worker};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
 use crate::host::symbols::{self, MissingSymbol};
-use crate::host::{api, logging as log, text};
+use crate::host::worker::{Created, Transaction};
+use crate::host::{api, fds, logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
@@ -61,19 +64,6 @@ unsafe fn function<F: Copy>(slot: *mut c_void) -> Result<F, TmError> {
 
 /// What tm calls at a script's end, where nobody has before; not in its table.
 const COMPLETE_COPY: &CStr = c"update_cloned_msg_from_msg";
-
-/// What became of a request in a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Created {
-    /// A transaction of its own.
-    New(TransactionId),
-    /// tm has dealt with it: a retransmission, or the ACK of an answer of ours.
-    Absorbed,
-    /// An ACK that belongs to no transaction.
-    None,
-    /// tm could not.
-    Failed(c_int),
-}
 
 /// Text for a call: the host reads it and keeps nothing.
 fn borrowed(octets: &[u8]) -> opensips_text {
@@ -125,32 +115,72 @@ impl Tm {
         }
     }
 
-    /// Makes the transaction of the request the script is working on, and keeps it beyond
-    /// the end of the script.
+    /// The transaction of the request the script is working on: the script's own, if it has
+    /// made one (by `t_newtran()`, or before `async()`), else a new one.
+    ///
+    /// # Safety
+    /// In a worker, on its main thread, with a request of this series that it is working on.
+    pub(super) unsafe fn create(&self, series: &Series, message: *mut abi::Message) -> Created {
+        /// A copy was found where this series keeps it: looked at once a process.
+        static SEEN: AtomicBool = AtomicBool::new(false);
+        // SAFETY: the caller promises the message; a positive result means that tm has a
+        // current transaction.
+        unsafe {
+            if let Some(cell) = self.current() {
+                return match is_copied_from(series, (*cell).request, message) {
+                    true => Created::Transaction(Transaction::current(ids(cell))),
+                    // The script has found the transaction of which this is a retransmission.
+                    false => Created::Absorbed,
+                };
+            }
+            let made = (self.new_transaction)(message);
+            match self.current() {
+                Some(cell) if made > 0 => {
+                    let transaction = Transaction::current(ids(cell));
+                    let copy = (*cell).request;
+                    if !SEEN.load(Ordering::Relaxed) && !is_copied_from(series, copy, message) {
+                        return Created::Misplaced(transaction);
+                    }
+                    SEEN.store(true, Ordering::Relaxed);
+                    Created::Transaction(transaction)
+                }
+                _ if made < 0 => Created::Failed(made),
+                _ => Created::Absorbed,
+            }
+        }
+    }
+
+    /// Keeps the transaction beyond the end of the script, and has a CANCEL for an INVITE
+    /// reported, whoever answers it.
     ///
     /// tm's copy of the request gets now what the script has done to it, as for appended
     /// headers of the reply. At the script's end it would get it while the conference process
     /// builds an answer from the same copy: headers and body are lost, or the proxy aborts.
     ///
     /// # Safety
-    /// In a worker, on its main thread, with the message it is working on.
-    pub(super) unsafe fn create(&self, message: *mut abi::Message) -> Created {
-        // SAFETY: the caller promises the message; a positive result means that tm has a
-        // current transaction, with a copy of the message that no other process changes yet.
+    /// As for [`Tm::create`], after it.
+    pub(super) unsafe fn keep(&self, message: *mut abi::Message, invite: bool) -> bool {
+        // SAFETY: the caller promises a current transaction, with a copy of the message that
+        // no other process changes yet. The callback needs no argument.
         unsafe {
-            match (self.new_transaction)(message) {
-                0 => Created::Absorbed,
-                failed if failed < 0 => Created::Failed(failed),
-                _ => {
-                    let cell = (self.current_transaction)();
-                    if cell.is_null() || cell as usize == usize::MAX {
-                        return Created::None;
-                    }
-                    (self.complete_copy)((*cell).request, message);
-                    (self.set_kept_reason)(abi::FORWARDED);
-                    Created::New(ids(cell))
-                }
+            let Some(cell) = self.current() else {
+                return false;
+            };
+            if (self.complete_copy)((*cell).request, message) < 0 {
+                return false;
             }
+            (self.set_kept_reason)(abi::FORWARDED);
+            let none = ptr::null_mut();
+            let watch = self.register_callback;
+            !invite
+                || watch(
+                    message,
+                    cell.cast(),
+                    abi::CANCELLED,
+                    cancel_came,
+                    none,
+                    none,
+                ) > 0
         }
     }
 
@@ -159,7 +189,7 @@ impl Tm {
     /// # Safety
     /// As for [`Tm::create`].
     pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
-        // SAFETY: the caller promises the message.
+        // SAFETY: the caller promises the message; tm makes no transaction of an ACK.
         unsafe { (self.new_transaction)(message) };
     }
 
@@ -167,69 +197,45 @@ impl Tm {
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn answer(&self, message: *mut abi::Message, code: u16, reason: &str) {
-        // SAFETY: the caller promises the message; the text lives through the call.
-        unsafe { (self.reply)(message, code.into(), &borrowed(reason.as_bytes())) };
-    }
-
-    /// Answers the request the script is working on, with these header lines.
-    ///
-    /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn refuse(&self, code: u16, reason: &str, headers: &str) {
-        // SAFETY: a current transaction is one tm works on; the texts live through the call,
+    pub(super) unsafe fn answer(
+        &self,
+        message: *mut abi::Message,
+        code: u16,
+        reason: &CStr,
+        headers: &str,
+    ) {
+        let (code, reason, none) = (code.into(), borrowed(reason.to_bytes()), borrowed(b""));
+        // SAFETY: the caller promises a current transaction; the texts live through the call,
         // and empty ones count as absent.
         unsafe {
-            let cell = (self.current_transaction)();
-            if cell.is_null() || cell as usize == usize::MAX {
-                return;
-            }
-            (self.reply_with_body)(
-                cell.cast(),
-                code.into(),
-                &borrowed(reason.as_bytes()),
-                &borrowed(b""),
-                &borrowed(headers.as_bytes()),
-                &borrowed(b""),
-            );
+            match self.current() {
+                Some(cell) if !headers.is_empty() => {
+                    let headers = borrowed(headers.as_bytes());
+                    (self.reply_with_body)(cell.cast(), code, &reason, &none, &headers, &none)
+                }
+                _ => (self.reply)(message, code, &reason),
+            };
         }
     }
 
-    /// The transaction a CANCEL means.
+    /// The transaction a CANCEL means. tm reads Call-ID and CSeq without a look whether they
+    /// are there.
     ///
     /// # Safety
-    /// As for [`Tm::create`], before it.
+    /// As for [`Tm::create`], after it.
     pub(super) unsafe fn cancelled(&self, message: *mut abi::Message) -> Option<TransactionId> {
         // tm remembers the result and releases its reference itself after the script; a
         // release here would be one too many, and the transaction never freed.
-        // SAFETY: the caller promises the message; a result is referenced until the script
-        // ends.
-        unsafe {
-            let cell = (self.look_up_cancelled)(message);
-            if cell.is_null() || cell as usize == usize::MAX {
-                return None;
-            }
-            Some(ids(cell))
-        }
+        // SAFETY: the caller promises a message whose headers tm has checked; a result is
+        // referenced until the script ends.
+        unsafe { existing((self.look_up_cancelled)(message)).map(|cell| ids(cell)) }
     }
 
-    /// Has a CANCEL for this INVITE reported, whoever answers it.
-    ///
     /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn watch_cancel(&self, message: *mut abi::Message) {
-        // SAFETY: the caller promises the message; null stands for its transaction. The
-        // callback needs no argument.
-        unsafe {
-            (self.register_callback)(
-                message,
-                ptr::null_mut(),
-                abi::CANCELLED,
-                cancel_came,
-                ptr::null_mut(),
-                ptr::null_mut(),
-            );
-        }
+    /// On the main thread of one of the host's processes.
+    unsafe fn current(&self) -> Option<*mut opensips_transaction_prefix> {
+        // SAFETY: reads a variable of tm.
+        unsafe { existing((self.current_transaction)()) }
     }
 
     /// # Safety
@@ -328,6 +334,33 @@ impl Tm {
     }
 }
 
+/// tm says "none" in two ways.
+fn existing(cell: *mut opensips_transaction_prefix) -> Option<*mut opensips_transaction_prefix> {
+    (!cell.is_null() && cell as usize != usize::MAX).then_some(cell)
+}
+
+/// Whether tm's copy of a request is one of this message. The two have one number; a message
+/// that tm made again of its copy, to resume a script with it, has the copy's own buffer.
+///
+/// # Safety
+/// `message` is one of this series that the host works on.
+unsafe fn is_copied_from(series: &Series, copy: *mut c_void, message: *mut abi::Message) -> bool {
+    // SAFETY: the caller promises the message; an address from the wrong place is not
+    // followed.
+    unsafe {
+        let mut number = [0; size_of::<c_uint>()];
+        let mut start = [0; size_of::<usize>()];
+        if !fds::peek(copy as usize, &mut number)
+            || !fds::peek(copy as usize + series.message_buffer, &mut start)
+        {
+            return false;
+        }
+        let own = (*message.cast::<opensips_message_prefix>()).id;
+        c_uint::from_ne_bytes(number) == own
+            || usize::from_ne_bytes(start) == worker::buffer(series, message).0 as usize
+    }
+}
+
 /// # Safety
 /// `cell` is a transaction somebody holds a reference to.
 unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
@@ -341,33 +374,23 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
 }
 
 /// The proxy for the service; exists in the conference process alone.
-pub(super) struct OpenSips {
-    tm: Tm,
-    core_status: abi::CoreStatus,
-    find_socket: abi::FindSocket,
-    events: Events,
-}
+pub(super) struct OpenSips(pub(super) &'static Module);
 
 impl OpenSips {
-    pub(super) fn new(
-        tm: Tm,
-        core_status: abi::CoreStatus,
-        find_socket: abi::FindSocket,
-        events: Events,
-    ) -> Self {
-        Self {
-            tm,
-            core_status,
-            find_socket,
-            events,
-        }
+    /// Calls tm, or whatever else may run callbacks of other modules, with a context of the
+    /// call's own; `None` when the host has no memory for one.
+    fn call<R>(&self, body: impl FnOnce(&Module) -> R) -> Option<R> {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: the service runs on the conference process' main thread.
+        let _context = unsafe { Context::push(&self.0.core) }?;
+        Some(body(self.0))
     }
 
     /// While the host shuts down its TCP process is gone or going, and a request for one of
     /// its connections would wait until the host's SIGKILL. Peers see their connection close.
     fn connections_are_gone(&self, transport: &str) -> bool {
         // SAFETY: reads a variable of the host.
-        transport != "udp" && unsafe { (self.core_status)() } == abi::TERMINATING
+        transport != "udp" && unsafe { (self.0.core.core_status)() } == abi::TERMINATING
     }
 }
 
@@ -378,17 +401,16 @@ impl Host for OpenSips {
         let protocol = text::protocol(&socket.transport);
         // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
         // made before the fork and never freed.
-        unsafe { (self.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
+        unsafe { (self.0.core.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: the service runs on the conference process' main thread.
-        unsafe { self.tm.reply_to(transaction, reply) }
+        // SAFETY: on the main thread, with a context.
+        self.call(|module| unsafe { module.tm.reply_to(transaction, reply) })
+            .unwrap_or(Err(NotReplied::Refused))
     }
 
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        debug_assert!(log::on_main_thread());
         // tm has acknowledged every 2xx to an INVITE of ours by itself.
         if request.method == Method::Ack {
             return Ok(());
@@ -396,27 +418,29 @@ impl Host for OpenSips {
         if self.connections_are_gone(&request.socket.transport) {
             return Err(NotSent::Stopping);
         }
-        // SAFETY: as above.
-        unsafe { self.tm.send(request) }
+        // SAFETY: on the main thread, with a context.
+        self.call(|module| unsafe { module.tm.send(request) })
+            .unwrap_or(Err(NotSent::Refused(abi::OUT_OF_MEMORY)))
     }
 
     fn cancel(&mut self, transaction: TransactionId) {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: as above.
-        unsafe { self.tm.cancel(transaction) };
+        // SAFETY: on the main thread, with a context.
+        self.call(|module| unsafe { module.tm.cancel(transaction) });
     }
 
     fn listens(&mut self) -> bool {
-        // SAFETY: as above.
-        let subscribed = unsafe { self.events.listen_for_messages() };
+        // SAFETY: the service runs on the conference process' main thread.
+        let subscribed = unsafe { self.0.events.listen_for_messages() };
         api::listens_for_messages() || subscribed
     }
 
     fn event(&mut self, event: &Event) {
-        debug_assert!(log::on_main_thread());
-        api::tell(event);
-        // SAFETY: as above; the service tells events between host calls.
-        unsafe { self.events.tell(event) };
+        self.call(|module| {
+            api::tell(event);
+            // SAFETY: on the main thread, with a context; the service tells events between
+            // host calls.
+            unsafe { module.events.tell(event) };
+        });
     }
 
     fn log(&mut self, line: &Line) {
