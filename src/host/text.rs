@@ -102,9 +102,10 @@ pub(crate) fn protocol(transport: &str) -> u16 {
     u16::try_from(number).unwrap_or(1)
 }
 
-/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`.
+/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`. Octets
+/// that are no UTF-8 are nothing, too: replaced, they would make one user of several.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
-    let text = lossy(octets);
+    let text = std::str::from_utf8(octets).unwrap_or_default();
     if text.contains("<null>") {
         String::new()
     } else {
@@ -142,6 +143,7 @@ mod tests {
     #[test]
     fn a_missing_value_is_nobody() {
         assert_eq!(evaluated(b"sip:<null>@example.com"), "");
+        assert_eq!(evaluated(b"sip:\xe5lice@example.com"), "");
         assert_eq!(evaluated(b" sip:a@b "), "sip:a@b");
     }
 }
