@@ -15,6 +15,7 @@ mod connections;
 mod dialling;
 mod dialogs;
 mod dissected;
+mod identity;
 mod join;
 mod malformed;
 mod msrp;
