@@ -23,6 +23,7 @@ mod parameters;
 mod plain_text;
 mod refer;
 mod refusals;
+mod registration;
 mod resilience;
 mod subscribe;
 mod tls;
