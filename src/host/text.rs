@@ -111,9 +111,10 @@ pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> String {
     }
 }
 
-/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`.
+/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`. Octets
+/// that are no UTF-8 are nothing, too: replaced, they would make one user of several.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
-    let text = lossy(octets);
+    let text = std::str::from_utf8(octets).unwrap_or_default();
     if text.contains("<null>") {
         String::new()
     } else {
@@ -151,6 +152,7 @@ mod tests {
     #[test]
     fn a_missing_value_is_nobody() {
         assert_eq!(evaluated(b"sip:<null>@example.com"), "");
+        assert_eq!(evaluated(b"sip:\xe5lice@example.com"), "");
         assert_eq!(evaluated(b" sip:a@b "), "sip:a@b");
     }
 }

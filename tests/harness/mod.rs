@@ -17,6 +17,7 @@ pub mod invited;
 pub mod large;
 pub mod mailbox;
 pub mod msrp;
+pub mod page;
 pub mod participant;
 pub mod plan;
 pub mod proxy;
