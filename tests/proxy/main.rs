@@ -25,6 +25,7 @@ mod refusals;
 mod resilience;
 mod subscribe;
 mod tls;
+mod unacknowledged;
 
 use std::io::Write;
 
