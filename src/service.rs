@@ -47,11 +47,16 @@ const NOT_SENT: u16 = 503;
 
 /// The proxy, as the service sees it.
 pub trait Host {
-    /// Answers a server transaction.
+    /// Answers a server transaction. With `until_ack` the host repeats the answer until the
+    /// ACK or [`Host::release`], for 64*T1 at most, and keeps the transaction as long.
     ///
     /// # Errors
     /// The transaction is gone, or already has a final answer.
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied>;
+
+    /// A 2xx to this INVITE need not be repeated any more; called at most once for each that
+    /// was taken with `until_ack`.
+    fn release(&mut self, _transaction: TransactionId) {}
 
     /// Sends a request; its outcome comes back through the bridge.
     ///
@@ -479,6 +484,10 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 }
                 Output::Event(event) => self.event(event, host),
                 Output::Log(line) => host.log(&line),
+                Output::Release(transaction) => host.release(transaction),
+                Output::Withdraw(transaction) => self.held.retain(
+                    |(_, held)| !matches!(held, Output::Reply(of, _) if *of == transaction),
+                ),
                 // Who is refused is promised nothing.
                 Output::Reply(transaction, reply) if reply.code >= 300 => {
                     self.reply(transaction, &reply, host);
@@ -534,7 +543,12 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             Output::Send(request) => self.send(&request, host),
             Output::Cancel(request) => self.cancel(request, host),
             Output::Order(order) => self.switch.order(order),
-            Output::Store(_) | Output::Remember(..) | Output::Event(_) | Output::Log(_) => {}
+            Output::Store(_)
+            | Output::Remember(..)
+            | Output::Event(_)
+            | Output::Log(_)
+            | Output::Release(_)
+            | Output::Withdraw(_) => {}
         }
     }
 
@@ -603,10 +617,17 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         }
     }
 
-    /// A reply the host refuses was overtaken by a final answer that the host made itself
-    /// (a CANCEL the script relayed): the focus must know that its 2xx never left.
+    /// The focus must know whether its 2xx has left: one that the host refuses was overtaken
+    /// by a final answer that the host made itself (a CANCEL the script relayed).
     fn reply(&mut self, transaction: TransactionId, reply: &Reply, host: &mut dyn Host) {
-        if let Err(error) = host.reply(transaction, reply) {
+        let replied = host.reply(transaction, reply);
+        if (200..300).contains(&reply.code) {
+            self.caused.push_back(match replied {
+                Ok(()) => Input::Answered(transaction),
+                Err(_) => Input::Unanswered(transaction),
+            });
+        }
+        if let Err(error) = replied {
             let TransactionId { hash, label } = transaction;
             host.log(&Line::new(
                 Level::Debug,
@@ -615,9 +636,6 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                     reply.code
                 ),
             ));
-            if (200..300).contains(&reply.code) {
-                self.caused.push_back(Input::Unanswered(transaction));
-            }
         }
     }
 

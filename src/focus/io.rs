@@ -88,8 +88,10 @@ pub enum Input {
         /// Status code.
         code: u16,
     },
-    /// The host gave this transaction another final answer than our 2xx: the peer has not
-    /// been told that it is in.
+    /// The host took our 2xx to this transaction: it has left.
+    Answered(TransactionId),
+    /// The host did not take it, most likely because it gave another final answer itself:
+    /// the peer has not been told what the 2xx says.
     Unanswered(TransactionId),
     /// The outcome of a request of ours.
     Outcome {
@@ -129,6 +131,9 @@ pub struct Reply {
     pub body: Bytes,
     /// Our To-tag, where the host takes one.
     pub to_tag: Option<String>,
+    /// A 2xx to INVITE: the host repeats it for 64*T1 (RFC 3261 §13.3.1.4) unless there is
+    /// an ACK, or [`Output::Release`], before.
+    pub until_ack: bool,
 }
 
 /// A request of ours, all fields decided; the host adds Via, Max-Forwards, Content-Length
@@ -175,6 +180,10 @@ pub enum Output {
     Remember(HistoryChange, Order),
     /// Answer a server transaction.
     Reply(TransactionId, Reply),
+    /// Forget the 2xx to this transaction, which has not left yet: a refusal follows.
+    Withdraw(TransactionId),
+    /// The 2xx to this INVITE need not be repeated any more.
+    Release(TransactionId),
     /// Send a request. An ACK has no outcome; it is of a 2xx to an INVITE of ours.
     Send(Box<OutgoingRequest>),
     /// CANCEL an INVITE of ours that has no outcome yet; its outcome still comes.

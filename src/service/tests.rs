@@ -1,5 +1,7 @@
 //! The wiring, with a scripted focus, a switch that remembers, and a host that can fail.
 
+mod races;
+
 use std::slice;
 
 use super::*;
@@ -114,6 +116,7 @@ struct FakeHost {
     replies: Vec<(TransactionId, u16)>,
     sent: Vec<RequestId>,
     cancelled: Vec<TransactionId>,
+    released: Vec<TransactionId>,
     lines: Vec<Line>,
     refuse_replies: Option<NotReplied>,
     refuse_requests: bool,
@@ -123,6 +126,9 @@ impl Host for FakeHost {
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         self.replies.push((transaction, reply.code));
         self.refuse_replies.map_or(Ok(()), Err)
+    }
+    fn release(&mut self, transaction: TransactionId) {
+        self.released.push(transaction);
     }
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
         if self.refuse_requests {
@@ -188,6 +194,7 @@ impl Bench {
         let names = self.service.core.inputs.iter().map(|input| match input {
             Input::Request(_) => "request".to_owned(),
             Input::Cancel(id) => format!("cancel {}:{}", id.hash, id.label),
+            Input::Answered(id) => format!("answered {}:{}", id.hash, id.label),
             Input::Unanswered(id) => format!("unanswered {}:{}", id.hash, id.label),
             Input::Progress { request, code } => format!("progress {} {code}", request.0),
             Input::Outcome {
@@ -213,6 +220,7 @@ fn reply(code: u16) -> Output {
             headers: Headers::new(),
             body: Bytes::new(),
             to_tag: None,
+            until_ack: false,
         },
     )
 }
@@ -261,7 +269,7 @@ fn outputs_reach_host_and_switch_in_order() {
         Output::Log(Line::new(Level::Info, "said")),
     ]]);
     bench.accept(Frame::Cancel(ID));
-    assert_eq!(bench.inputs(), "cancel 7:9");
+    assert_eq!(bench.inputs(), "cancel 7:9, answered 7:9");
     assert_eq!(bench.service.switch.orders, [close]);
     assert_eq!(bench.host.replies, [(ID, 200)]);
     assert_eq!(bench.host.sent, [RequestId(1)]);
@@ -307,7 +315,7 @@ fn a_history_is_kept_without_anybody_waiting_but_the_switch() {
         octets: 5,
     };
     let remember = || Output::Remember(change.clone(), done.clone());
-    let mut bench = Bench::new([vec![remember(), reply(200)], vec![remember()]]);
+    let mut bench = Bench::new([vec![remember(), reply(200)], vec![], vec![remember()]]);
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.host.replies, [(ID, 200)], "the 200 does not wait");
     assert_eq!(bench.service.switch.orders, []);
@@ -347,11 +355,38 @@ fn a_success_the_host_refuses_was_never_told() {
 }
 
 #[test]
+fn a_success_that_still_waits_can_be_taken_back() {
+    let mut bench = Bench::new([
+        vec![Output::Store(vec![change()]), reply(200), request(1)],
+        vec![Output::Withdraw(ID), reply(487)],
+    ]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.replies, [], "it waits for the store");
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.replies, [(ID, 487)]);
+    bench.service.ledger.settled = 1;
+    bench.turn(NOW);
+    assert_eq!(bench.host.replies, [(ID, 487)], "one final answer");
+    assert_eq!(bench.host.sent, [RequestId(1)], "all else goes out");
+    assert_eq!(bench.inputs(), "cancel 7:9, cancel 7:9");
+}
+
+#[test]
+fn an_answer_is_released_at_once() {
+    let mut bench = Bench::new([vec![Output::Store(vec![change()]), Output::Release(ID)]]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.released, [ID]);
+}
+
+#[test]
 fn a_request_that_was_not_sent_ends_after_the_outputs_under_way() {
     let mut bench = Bench::new([vec![request(1), reply(200)]]);
     bench.host.refuse_requests = true;
     bench.accept(Frame::Cancel(ID));
-    assert_eq!(bench.inputs(), "cancel 7:9, outcome 1 503 false");
+    assert_eq!(
+        bench.inputs(),
+        "cancel 7:9, outcome 1 503 false, answered 7:9"
+    );
     assert_eq!(bench.host.replies, [(ID, 200)]);
 }
 

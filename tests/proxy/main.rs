@@ -27,6 +27,7 @@ mod registration;
 mod resilience;
 mod subscribe;
 mod tls;
+mod unacknowledged;
 
 use std::io::Write;
 

@@ -255,6 +255,7 @@ fn f19_a_merged_request_482() {
     scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     phone.to_tag = None;
     phone.cseq -= 1;
+    phone.via = "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKfork";
     let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     assert_eq!(code, Some(482));
 }

@@ -297,24 +297,6 @@ fn contact_leads_back_over_the_transport_it_came_by() {
     );
 }
 
-#[test]
-fn f16_a_2xx_that_lost_against_a_cancel_leaves_nothing() {
-    let mut scenario = Scenario::new();
-    let mut phone = scenario.phone("alice");
-    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
-    scenario.transcript();
-    scenario.feed(Input::Unanswered(transaction));
-    assert_eq!(scenario.transcript(), "! expel alice\n! close lobby");
-    assert_eq!(scenario.focus.counts(), Counts::default());
-    assert_eq!(scenario.focus.deadline(), None);
-    // In a re-INVITE the participant stays.
-    let mut phone = scenario.join("alice", ROOM);
-    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
-    scenario.feed(Input::Unanswered(transaction));
-    scenario.pass(100);
-    assert_eq!(scenario.focus.counts().participants, 1);
-}
-
 fn body_of(reply: &Reply) -> String {
     String::from_utf8_lossy(&reply.body).into_owned()
 }

@@ -54,6 +54,7 @@ pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
 pub type CancelledIds = unsafe extern "C" fn(*mut Message, *mut c_uint, *mut c_uint) -> c_int;
 pub type ReplyToTag = unsafe extern "C" fn(*mut Message, *mut kamailio_text) -> c_int;
 pub type SendRequest = unsafe extern "C" fn(*mut kamailio_request) -> c_int;
+pub type SetTimeouts = unsafe extern "C" fn(*mut Message, c_uint, c_uint) -> c_int;
 pub type CancelBranches = unsafe extern "C" fn(*mut Transaction, c_int) -> c_int;
 pub type RegisterCallback = unsafe extern "C" fn(
     *mut Message,

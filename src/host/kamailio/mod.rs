@@ -7,6 +7,7 @@ mod logging;
 mod management;
 mod parameters;
 mod process;
+mod repeat;
 mod series;
 mod statistics;
 mod tm;

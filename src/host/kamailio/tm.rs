@@ -1,6 +1,7 @@
 //! The host's transaction layer: replies to its server transactions, requests of ours, and
 //! what becomes of them.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,7 @@ host_symbols! {
         release_reference: abi::ReleaseReference = c"unref_cell",
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
+        set_timeouts: abi::SetTimeouts = c"t_set_fr",
     }
 }
 
@@ -225,14 +227,17 @@ impl Tm {
         reply: &Reply,
     ) -> Result<(), NotReplied> {
         let mut cell = ptr::null_mut();
-        // SAFETY: a found transaction is referenced for us until we release it. It becomes
-        // this process' current one, which must not outlive the reference.
+        // SAFETY: a found transaction is referenced for us until we release it, here or in
+        // `release_kept`. It becomes this process' current one, which must not outlive the
+        // reference.
         unsafe {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
             }
             let done = self.reply_with_copy(series, cell, reply);
-            (self.release_reference)(cell);
+            if done.is_err() || !reply.until_ack {
+                (self.release_reference)(cell);
+            }
             (self.set_current_transaction)(abi::NO_TRANSACTION, abi::UNDEFINED_BRANCH);
             done
         }
@@ -280,6 +285,9 @@ impl Tm {
                 next = &raw mut header;
             }
             (*message).reply_lumps = next.cast();
+            if reply.until_ack {
+                self.repeat_until_ack(message.cast());
+            }
             let done = (self.reply)(cell, message.cast(), reply.code.into(), reason.as_ptr());
             if done < 0 {
                 return Err(NotReplied::Refused);
@@ -424,6 +432,8 @@ pub(super) struct Kamailio {
     series: &'static Series,
     find_socket: abi::FindSocket,
     listeners: Listeners,
+    /// Transactions of which a reference is kept.
+    kept: HashSet<TransactionId>,
 }
 
 impl Kamailio {
@@ -438,6 +448,7 @@ impl Kamailio {
             series,
             find_socket,
             listeners,
+            kept: HashSet::new(),
         }
     }
 }
@@ -455,7 +466,19 @@ impl Host for Kamailio {
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
-        unsafe { self.tm.reply_to(self.series, transaction, reply) }
+        unsafe { self.tm.reply_to(self.series, transaction, reply)? };
+        if reply.until_ack {
+            self.kept.insert(transaction);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, transaction: TransactionId) {
+        debug_assert!(log::on_main_thread());
+        if self.kept.remove(&transaction) {
+            // SAFETY: as above; `reply` has kept a reference, and nobody has given it back.
+            unsafe { self.tm.release_kept(transaction) };
+        }
     }
 
     fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {

@@ -47,6 +47,9 @@ pub type CurrentTransaction = unsafe extern "C" fn() -> *mut opensips_transactio
 pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
 pub type LookUpCancelled = unsafe extern "C" fn(*mut Message) -> *mut opensips_transaction_prefix;
 pub type CancelTransaction = unsafe extern "C" fn(*mut Transaction, *const opensips_text) -> c_int;
+pub type SetCurrentTransaction = unsafe extern "C" fn(*mut Transaction);
+pub type SetVariable =
+    unsafe extern "C" fn(*mut Message, *mut c_void, c_int, *mut opensips_variable_value) -> c_int;
 pub type SetKeptReason = unsafe extern "C" fn(c_int);
 pub type RegisterCallback = unsafe extern "C" fn(
     *mut Message,
@@ -84,6 +87,10 @@ pub const JSON_TEXT: c_int = 16;
 /// What the value of an event's detail is.
 pub const EVENT_NUMBER: c_int = 1;
 pub const EVENT_TEXT: c_int = 2;
+/// `opensips_variable_value.flags`: its number counts.
+pub const NUMBER: c_int = 8;
+/// No current transaction.
+pub const NO_TRANSACTION: *mut Transaction = usize::MAX as *mut Transaction;
 /// `opensips_variable.kind`; the host adds to it what it takes for itself.
 pub const OWN_VARIABLE: c_int = 1000;
 /// `opensips_exports.kind`: an ordinary module.

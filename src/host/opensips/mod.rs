@@ -8,6 +8,7 @@ mod logging;
 mod management;
 mod parameters;
 mod process;
+mod repeat;
 mod series;
 mod statistics;
 mod tm;

@@ -10,6 +10,7 @@ use super::abi::{
     opensips_text, opensips_tm, opensips_transaction_prefix,
 };
 use super::context::Context;
+use super::repeat::Repeat;
 use super::series::Series;
 use super::{MODULE, Module, logging, worker};
 use crate::bridge::Frame;
@@ -37,6 +38,7 @@ pub(super) struct Tm {
     look_up_cancelled: abi::LookUpCancelled,
     set_kept_reason: abi::SetKeptReason,
     cancel_transaction: abi::CancelTransaction,
+    repeat: Repeat,
 }
 
 /// tm cannot be used.
@@ -92,6 +94,7 @@ impl Tm {
             if complete_copy.is_null() {
                 return Err(MissingSymbol(COMPLETE_COPY).into());
             }
+            let repeat = Repeat::of_tm(load)?;
             let load: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
             if load(&mut table) < 0 {
                 return Err(TmError::Refused);
@@ -111,6 +114,7 @@ impl Tm {
                 look_up_cancelled: function::<abi::LookUpCancelled>(table.look_up_cancelled)?,
                 set_kept_reason: function::<abi::SetKeptReason>(table.set_kept_reason)?,
                 cancel_transaction: function::<abi::CancelTransaction>(table.cancel_transaction)?,
+                repeat,
             })
         }
     }
@@ -249,6 +253,9 @@ impl Tm {
         unsafe {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
+            }
+            if reply.until_ack {
+                self.repeat.until_ack(cell.cast());
             }
             let done = (self.reply_with_body)(
                 cell,
