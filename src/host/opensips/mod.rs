@@ -7,6 +7,7 @@ mod logging;
 mod management;
 mod parameters;
 mod process;
+mod send;
 mod series;
 mod statistics;
 mod tm;
@@ -27,6 +28,7 @@ struct Module {
     series: &'static series::Series,
     core: Core,
     tm: tm::Tm,
+    sending: send::Sending,
     settings: Settings,
     bridge: Bridge,
     answers: management::Answers,

@@ -34,12 +34,7 @@ pub(super) unsafe extern "C" fn run(_number: c_int) {
 fn serve(module: &'static Module) {
     let pipe = pipe(module);
     let started = Conference::start(
-        OpenSips::new(
-            module.tm,
-            module.core.core_status,
-            module.core.find_socket,
-            module.events,
-        ),
+        OpenSips::new(module),
         &module.settings,
         &module.bridge,
         pipe,

@@ -4,19 +4,18 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::{mem, ptr};
 
-use super::abi::{
-    self, opensips_dialog, opensips_event, opensips_sequence, opensips_text, opensips_tm,
-    opensips_transaction_prefix,
-};
+use super::abi::{self, opensips_event, opensips_text, opensips_tm, opensips_transaction_prefix};
 use super::events::Events;
-use super::{MODULE, logging};
-use crate::bridge::Frame;
+use super::send::{Errand, Sending};
+use super::{MODULE, Module, logging};
+use crate::bridge::{Bridge, Frame};
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
 use crate::host::symbols::{self, MissingSymbol};
-use crate::host::{api, logging as log, text};
+use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
-use crate::service::{Host, NotReplied, NotSent};
+use crate::resolve::{Hop, Transport};
+use crate::service::{Departure, Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
 
 /// tm's functions, copied out of its table.
@@ -28,7 +27,7 @@ pub(super) struct Tm {
     reply: abi::Reply,
     reply_with_body: abi::ReplyWithBody,
     look_up_ids: abi::LookUpIds,
-    request_within: abi::RequestWithin,
+    pub(super) request_within: abi::RequestWithin,
     current_transaction: abi::CurrentTransaction,
     release_reference: abi::ReleaseReference,
     look_up_cancelled: abi::LookUpCancelled,
@@ -76,7 +75,7 @@ pub(super) enum Created {
 }
 
 /// Text for a call: the host reads it and keeps nothing.
-fn borrowed(octets: &[u8]) -> opensips_text {
+pub(super) fn borrowed(octets: &[u8]) -> opensips_text {
     opensips_text {
         s: octets.as_ptr().cast_mut().cast(),
         len: c_int::try_from(octets.len()).unwrap_or(0),
@@ -262,58 +261,6 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        let headers = text::request_lines(&request.routes, &request.headers);
-        let socket = request.socket.handle as *mut c_void;
-        let outside = request.remote_tag.is_empty();
-        let mut dialog = opensips_dialog {
-            call_id: borrowed(request.call_id.as_bytes()),
-            remote_tag: borrowed(request.remote_tag.as_bytes()),
-            local_tag: borrowed(request.local_tag.as_bytes()),
-            // tm counts up before it sends.
-            local_sequence: opensips_sequence {
-                value: request.cseq.wrapping_sub(1),
-                is_set: 1,
-            },
-            local_uri: borrowed(request.local_uri.as_bytes()),
-            remote_uri: borrowed(request.remote_uri.as_bytes()),
-            remote_target: borrowed(request.request_uri.as_bytes()),
-            state: abi::CONFIRMED,
-            // A new party may be reached by another transport than the one its inviter
-            // came by: the socket is then a wish, and inside a dialog an order.
-            send_socket: if outside { ptr::null_mut() } else { socket },
-            preferred_socket: if outside { socket } else { ptr::null_mut() },
-            ..opensips_dialog::default()
-        };
-        if request.method == Method::Invite {
-            dialog.transaction_flags = abi::PASS_PROVISIONAL;
-        }
-        if let Some(next_hop) = &request.next_hop {
-            dialog.outbound_proxy = borrowed(next_hop.as_bytes());
-        }
-        // SAFETY: dialog and texts live through the call and tm keeps none of them; the
-        // socket is one of the host's, made before the fork; the callback's argument is a
-        // number.
-        let sent = unsafe {
-            (self.request_within)(
-                &borrowed(request.method.as_str().as_bytes()),
-                &borrowed(headers.as_bytes()),
-                &borrowed(&request.body),
-                &mut dialog,
-                finished,
-                request.id.0 as *mut c_void,
-                ptr::null_mut(),
-            )
-        };
-        if sent > 0 {
-            Ok(())
-        } else {
-            Err(NotSent::Refused(sent))
-        }
-    }
-
-    /// # Safety
-    /// On the conference process' main thread.
     unsafe fn cancel(&self, id: TransactionId) {
         let mut cell = ptr::null_mut();
         // SAFETY: a found transaction is referenced for us until we release it; null stands
@@ -346,28 +293,27 @@ pub(super) struct OpenSips {
     core_status: abi::CoreStatus,
     find_socket: abi::FindSocket,
     events: Events,
+    sending: Sending,
+    bridge: &'static Bridge,
 }
 
 impl OpenSips {
-    pub(super) fn new(
-        tm: Tm,
-        core_status: abi::CoreStatus,
-        find_socket: abi::FindSocket,
-        events: Events,
-    ) -> Self {
+    pub(super) fn new(module: &'static Module) -> Self {
         Self {
-            tm,
-            core_status,
-            find_socket,
-            events,
+            tm: module.tm,
+            core_status: module.core.core_status,
+            find_socket: module.core.find_socket,
+            events: module.events,
+            sending: module.sending,
+            bridge: &module.bridge,
         }
     }
 
     /// While the host shuts down its TCP process is gone or going, and a request for one of
     /// its connections would wait until the host's SIGKILL. Peers see their connection close.
-    fn connections_are_gone(&self, transport: &str) -> bool {
+    fn connections_are_gone(&self, transport: Transport) -> bool {
         // SAFETY: reads a variable of the host.
-        transport != "udp" && unsafe { (self.core_status)() } == abi::TERMINATING
+        transport.is_stream() && unsafe { (self.core_status)() } == abi::TERMINATING
     }
 }
 
@@ -387,17 +333,46 @@ impl Host for OpenSips {
         unsafe { self.tm.reply_to(transaction, reply) }
     }
 
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
         debug_assert!(log::on_main_thread());
         // tm has acknowledged every 2xx to an INVITE of ours by itself.
         if request.method == Method::Ack {
-            return Ok(());
+            return Ok(Departure::Sent);
         }
-        if self.connections_are_gone(&request.socket.transport) {
+        if self.connections_are_gone(to.transport) {
             return Err(NotSent::Stopping);
         }
+        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
+        let errand = Errand::new(request, to, attempt, socket);
+        // SAFETY: the service runs on the conference process' main thread.
+        unsafe {
+            if to.transport.is_stream() {
+                return self.sending.have_sent(&self.tm, self.bridge, &errand);
+            }
+            self.sending.send(&self.tm, &errand)?;
+        }
+        Ok(Departure::Sent)
+    }
+
+    fn hands_over(&mut self, to: &Hop) -> bool {
+        to.transport.is_stream()
+    }
+
+    fn connected(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
         // SAFETY: as above.
-        unsafe { self.tm.send(request) }
+        unsafe { self.sending.connected(to) }
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.sending.has_socket(to) }
     }
 
     fn cancel(&mut self, transaction: TransactionId) {
@@ -441,7 +416,7 @@ unsafe extern "C" fn cancel_came(
 }
 
 /// tm calls this in whichever process got the response, or the time-out.
-unsafe extern "C" fn finished(
+pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
     what: *mut opensips_event,
@@ -501,7 +476,7 @@ unsafe fn response(what: &opensips_event) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(octets)
 }
 
-fn hand_over(frame: &Frame) {
+pub(super) fn hand_over(frame: &Frame) {
     let Some(module) = MODULE.get() else { return };
     if let Err(error) = module.bridge.send(frame) {
         log::warning_in_a_flood(format_args!("not handed over: {error}"));
