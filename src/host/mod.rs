@@ -16,6 +16,7 @@ mod opensips;
 mod options;
 mod release;
 mod setters;
+mod sockets;
 mod start;
 mod symbols;
 mod text;

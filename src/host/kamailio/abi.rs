@@ -13,6 +13,17 @@ pub type Transaction = c_void;
 
 pub type FindModule = unsafe extern "C" fn(*const c_char) -> *mut kamailio_module_prefix;
 pub type FindSocket = unsafe extern "C" fn(*mut kamailio_text, u16, u16) -> *mut c_void;
+/// Id, the peer's address and port, our address and port, protocol (newer releases).
+pub type FindConnection = unsafe extern "C" fn(
+    c_int,
+    *mut kamailio_address,
+    c_int,
+    *mut kamailio_address,
+    c_int,
+    c_int,
+) -> c_int;
+pub type DefaultSocket =
+    unsafe extern "C" fn(*mut c_void, *mut c_void, c_int, *mut c_int) -> *mut c_void;
 pub type LoadedModules = unsafe extern "C" fn() -> *mut kamailio_module_prefix;
 pub type ParseFormat = unsafe extern "C" fn(*mut kamailio_text, *mut *mut c_void) -> c_int;
 pub type PrintFormat =
@@ -97,6 +108,8 @@ pub const RANK_RPC: c_int = -2;
 pub const REQUEST: i16 = 1;
 /// `kamailio_dialog.state`: confirmed.
 pub const CONFIRMED: c_int = 2;
+/// A connection of any transport.
+pub const ANY_PROTOCOL: c_int = 0;
 /// No transaction, no branch.
 pub const NO_TRANSACTION: *mut Transaction = usize::MAX as *mut Transaction;
 pub const UNDEFINED_BRANCH: c_int = -1;

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use super::abi::{self, kamailio_command, kamailio_exports, kamailio_kemi, kamailio_text};
 use super::series::{SERIES, Series};
 use super::{
-    Core, Format, MODULE, Module, events, logging, management, parameters, process, statistics, tm,
-    variables, worker,
+    Core, Format, MODULE, Module, events, logging, management, parameters, process, send,
+    statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
@@ -234,6 +234,10 @@ unsafe extern "C" fn destroy() {
 fn prepare() -> Option<Module> {
     let series = series()?;
     let core = *CORE.get()?;
+    // SAFETY: the types in Sending are those of every supported series.
+    let sending = unsafe { send::Sending::load(symbols::of_core) }
+        .map_err(log::error)
+        .ok()?;
     let (settings, bridge) = start::settings_and_bridge()?;
     // SAFETY: init runs on the main thread after tm was loaded.
     let tm = unsafe { tm::Tm::of_host(core.find_module) }
@@ -267,6 +271,7 @@ fn prepare() -> Option<Module> {
         series,
         core,
         tm,
+        sending,
         settings,
         bridge,
         identity,

@@ -8,6 +8,7 @@ mod management;
 mod parameters;
 mod process;
 mod repeat;
+mod send;
 mod series;
 mod statistics;
 mod tm;
@@ -28,6 +29,7 @@ struct Module {
     series: &'static series::Series,
     core: Core,
     tm: tm::Tm,
+    sending: send::Sending,
     settings: Settings,
     bridge: Bridge,
     identity: Format,

@@ -2,26 +2,25 @@
 //! what becomes of them.
 
 use std::collections::HashSet;
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_uint};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::{
-    self, kamailio_dialog, kamailio_event, kamailio_message_prefix, kamailio_reply_lump,
-    kamailio_request, kamailio_sequence, kamailio_text, kamailio_transaction_prefix,
+    self, kamailio_event, kamailio_message_prefix, kamailio_reply_lump, kamailio_text,
+    kamailio_transaction_prefix,
 };
-use super::events::Listeners;
 use super::series::Series;
-use super::{MODULE, logging};
+use super::{MODULE, Module, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, fds, logging as log, text};
+use crate::host::{api, fds, logging as log, sockets, text};
 use crate::log::Line;
-use crate::service::{Host, NotReplied, NotSent};
-use crate::wire::sip::Method;
+use crate::resolve::Hop;
+use crate::service::{Departure, Host, NotReplied, NotSent};
 
 host_symbols! {
     /// tm's functions by name; its table of them shifted between series.
@@ -56,7 +55,7 @@ pub(super) enum TmError {
 struct MessageCopy([u8; 4096]);
 
 /// Text for a call: the host reads it and keeps nothing.
-fn borrowed(octets: &[u8]) -> kamailio_text {
+pub(super) fn borrowed(octets: &[u8]) -> kamailio_text {
     kamailio_text {
         s: octets.as_ptr().cast_mut().cast(),
         len: c_int::try_from(octets.len()).unwrap_or(0),
@@ -298,67 +297,6 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        let headers = text::request_lines(&request.routes, &request.headers);
-        let mut dialog = kamailio_dialog {
-            call_id: borrowed(request.call_id.as_bytes()),
-            remote_tag: borrowed(request.remote_tag.as_bytes()),
-            local_tag: borrowed(request.local_tag.as_bytes()),
-            local_sequence: kamailio_sequence {
-                value: request.cseq,
-                is_set: 1,
-            },
-            local_uri: borrowed(request.local_uri.as_bytes()),
-            remote_uri: borrowed(request.remote_uri.as_bytes()),
-            remote_target: borrowed(request.request_uri.as_bytes()),
-            state: abi::CONFIRMED,
-            send_socket: request.socket.handle as *mut c_void,
-            ..kamailio_dialog::default()
-        };
-        // This host finds a WebSocket in TLS by its address, and knows no `wss` in URIs.
-        let next_hop = request
-            .next_hop
-            .as_ref()
-            .map(|uri| uri.replace(";transport=wss", ";transport=ws"));
-        if let Some(next_hop) = &next_hop {
-            dialog.destination_uri = borrowed(next_hop.as_bytes());
-        }
-        let mut method = borrowed(request.method.as_str().as_bytes());
-        let mut headers = borrowed(headers.as_bytes());
-        let mut body = borrowed(&request.body);
-        // tm answers the 2xx of every fork with the ACK of the first. One of ours is sent once,
-        // without a transaction.
-        let (events, callback) = match request.method {
-            Method::Ack => (0, ptr::null_mut()),
-            Method::Invite => (
-                abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE,
-                finished as *mut c_void,
-            ),
-            _ => (abi::LOCAL_COMPLETED, finished as *mut c_void),
-        };
-        let mut wanted = kamailio_request {
-            method: &mut method,
-            headers: &mut headers,
-            body: &mut body,
-            dialog: &mut dialog,
-            events,
-            callback,
-            argument: request.id.0 as *mut c_void,
-            ..kamailio_request::default()
-        };
-        // SAFETY: record, dialog and texts live through the call and tm keeps none of them;
-        // the socket is one of the host's, made before the fork; the callback's argument is
-        // a number.
-        let sent = unsafe { (self.send_request)(&mut wanted) };
-        if sent < 0 {
-            Err(NotSent::Refused(sent))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// # Safety
-    /// On the conference process' main thread.
     unsafe fn cancel(&self, id: TransactionId) {
         let mut cell = ptr::null_mut();
         // SAFETY: a found transaction is referenced for us until we release it. The CANCEL
@@ -428,26 +366,15 @@ unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
 
 /// The proxy for the service; exists in the conference process alone.
 pub(super) struct Kamailio {
-    tm: Tm,
-    series: &'static Series,
-    find_socket: abi::FindSocket,
-    listeners: Listeners,
+    module: &'static Module,
     /// Transactions of which a reference is kept.
     kept: HashSet<TransactionId>,
 }
 
 impl Kamailio {
-    pub(super) fn new(
-        tm: Tm,
-        series: &'static Series,
-        find_socket: abi::FindSocket,
-        listeners: Listeners,
-    ) -> Self {
+    pub(super) fn new(module: &'static Module) -> Self {
         Self {
-            tm,
-            series,
-            find_socket,
-            listeners,
+            module,
             kept: HashSet::new(),
         }
     }
@@ -460,13 +387,17 @@ impl Host for Kamailio {
         let protocol = text::protocol(&socket.transport);
         // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
         // made before the fork and never freed.
-        unsafe { (self.find_socket)(&raw mut host, socket.port, protocol) as u64 }
+        unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
-        unsafe { self.tm.reply_to(self.series, transaction, reply)? };
+        unsafe {
+            self.module
+                .tm
+                .reply_to(self.module.series, transaction, reply)?
+        };
         if reply.until_ack {
             self.kept.insert(transaction);
         }
@@ -477,31 +408,50 @@ impl Host for Kamailio {
         debug_assert!(log::on_main_thread());
         if self.kept.remove(&transaction) {
             // SAFETY: as above; `reply` has kept a reference, and nobody has given it back.
-            unsafe { self.tm.release_kept(transaction) };
+            unsafe { self.module.tm.release_kept(transaction) };
         }
     }
 
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
+        debug_assert!(log::on_main_thread());
+        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
+        // SAFETY: as above.
+        unsafe { self.module.tm.send(request, to, attempt, socket)? };
+        Ok(Departure::Sent)
+    }
+
+    fn connected(&mut self, to: &Hop) -> bool {
         debug_assert!(log::on_main_thread());
         // SAFETY: as above.
-        unsafe { self.tm.send(request) }
+        unsafe { self.module.sending.connected(to) }
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.module.sending.has_socket(to) }
     }
 
     fn cancel(&mut self, transaction: TransactionId) {
         debug_assert!(log::on_main_thread());
         // SAFETY: as above.
-        unsafe { self.tm.cancel(transaction) };
+        unsafe { self.module.tm.cancel(transaction) };
     }
 
     fn listens(&mut self) -> bool {
-        api::listens_for_messages() || self.listeners.listen_for_messages()
+        api::listens_for_messages() || self.module.listeners.listen_for_messages()
     }
 
     fn event(&mut self, event: &Event) {
         debug_assert!(log::on_main_thread());
         api::tell(event);
         // SAFETY: as above; the service tells events between host calls.
-        unsafe { self.listeners.tell(event) };
+        unsafe { self.module.listeners.tell(event) };
     }
 
     fn log(&mut self, line: &Line) {
@@ -526,7 +476,7 @@ unsafe extern "C" fn cancel_came(
 }
 
 /// tm calls this in whichever process got the response, or the time-out.
-unsafe extern "C" fn finished(
+pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
     what: *mut kamailio_event,

@@ -61,6 +61,23 @@ pub type RegisterCallback = unsafe extern "C" fn(
 ) -> c_int;
 pub type Callback = unsafe extern "C" fn(*mut Transaction, c_int, *mut opensips_event);
 
+pub type Job = unsafe extern "C" fn(c_int, *mut c_void);
+pub type DispatchJob = unsafe extern "C" fn(Job, *mut c_void) -> c_int;
+/// Id, address, port, protocol, no more about it, the connection; then, up to 3.6, room for a
+/// file; then a socket. 4.0 has no file and takes our null for one as the socket.
+pub type FindConnection = unsafe extern "C" fn(
+    c_uint,
+    *mut opensips_address,
+    c_int,
+    c_int,
+    *mut c_void,
+    *mut *mut c_void,
+    *mut c_int,
+    *const c_void,
+) -> c_int;
+pub type ReleaseConnection = unsafe extern "C" fn(*mut c_void, c_int);
+pub type DefaultSocket = unsafe extern "C" fn(*mut Message, *const c_void, c_int) -> *const c_void;
+
 pub type ManagementCommand =
     unsafe extern "C" fn(*const opensips_arguments, *mut c_void) -> *mut c_void;
 pub type BeginAnswer = unsafe extern "C" fn(*mut *mut c_void) -> *mut c_void;
@@ -114,7 +131,7 @@ pub const PROCESS_NEEDS_SCRIPT: c_uint = 4;
 pub const PROCESS_IS_PREPARED: c_uint = 1;
 /// `opensips_message_prefix.kind`: a request.
 pub const REQUEST: c_int = 1;
-/// tm's number for it.
+/// tm's number for "out of memory".
 pub const OUT_OF_MEMORY: c_int = -2;
 /// The core's status while it shuts down.
 pub const TERMINATING: c_int = -2;

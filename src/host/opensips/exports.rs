@@ -10,8 +10,8 @@ use super::abi::{
 };
 use super::series::{SERIES, Series};
 use super::{
-    Core, Format, MODULE, Module, events, logging, management, parameters, process, statistics, tm,
-    variables, worker,
+    Core, Format, MODULE, Module, events, logging, management, parameters, process, send,
+    statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
@@ -182,6 +182,10 @@ fn prepare() -> Option<Module> {
     let core = unsafe { Core::load(symbols::of_core) }
         .map_err(log::error)
         .ok()?;
+    // SAFETY: the same holds for these.
+    let sending = unsafe { send::Sending::load(symbols::of_core) }
+        .map_err(log::error)
+        .ok()?;
     let (settings, bridge) = start::settings_and_bridge()?;
     // SAFETY: init runs on the main thread after tm was loaded.
     let tm = unsafe { tm::Tm::load(core.find_export) }
@@ -194,6 +198,7 @@ fn prepare() -> Option<Module> {
         series,
         core,
         tm,
+        sending,
         settings,
         bridge,
         answers,

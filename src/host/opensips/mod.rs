@@ -9,6 +9,7 @@ mod management;
 mod parameters;
 mod process;
 mod repeat;
+mod send;
 mod series;
 mod statistics;
 mod tm;
@@ -29,6 +30,7 @@ struct Module {
     series: &'static series::Series,
     core: Core,
     tm: tm::Tm,
+    sending: send::Sending,
     settings: Settings,
     bridge: Bridge,
     answers: management::Answers,

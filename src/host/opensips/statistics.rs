@@ -9,9 +9,10 @@ use crate::statistics::{self, ALL, COUNT};
 type Reader = unsafe extern "C" fn(*mut c_void) -> c_ulong;
 
 /// The host passes no argument of ours, so each number has a function of its own.
-const READERS: [Reader; 15] = [
+const READERS: [Reader; 18] = [
     read::<0>, read::<1>, read::<2>, read::<3>, read::<4>, read::<5>, read::<6>, read::<7>,
-    read::<8>, read::<9>, read::<10>, read::<11>, read::<12>, read::<13>, read::<14>,
+    read::<8>, read::<9>, read::<10>, read::<11>, read::<12>, read::<13>, read::<14>, read::<15>,
+    read::<16>, read::<17>,
 ];
 
 const _: () = assert!(COUNT == READERS.len());

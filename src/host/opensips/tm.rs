@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
 use super::abi::{
-    self, opensips_dialog, opensips_event, opensips_message_prefix, opensips_sequence,
-    opensips_text, opensips_tm, opensips_transaction_prefix,
+    self, opensips_event, opensips_message_prefix, opensips_text, opensips_tm,
+    opensips_transaction_prefix,
 };
 use super::context::Context;
 use super::repeat::Repeat;
+use super::send::Errand;
 use super::series::Series;
 use super::{MODULE, Module, logging, worker};
 use crate::bridge::Frame;
@@ -18,9 +19,10 @@ use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, Transaction
 use crate::host::guard::guard;
 use crate::host::symbols::{self, MissingSymbol};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, fds, logging as log, text};
+use crate::host::{api, fds, logging as log, sockets, text};
 use crate::log::Line;
-use crate::service::{Host, NotReplied, NotSent};
+use crate::resolve::{Hop, Transport};
+use crate::service::{Departure, Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
 
 /// tm's functions, copied out of its table.
@@ -32,7 +34,7 @@ pub(super) struct Tm {
     reply: abi::Reply,
     reply_with_body: abi::ReplyWithBody,
     look_up_ids: abi::LookUpIds,
-    request_within: abi::RequestWithin,
+    pub(super) request_within: abi::RequestWithin,
     current_transaction: abi::CurrentTransaction,
     release_reference: abi::ReleaseReference,
     look_up_cancelled: abi::LookUpCancelled,
@@ -68,7 +70,7 @@ unsafe fn function<F: Copy>(slot: *mut c_void) -> Result<F, TmError> {
 const COMPLETE_COPY: &CStr = c"update_cloned_msg_from_msg";
 
 /// Text for a call: the host reads it and keeps nothing.
-fn borrowed(octets: &[u8]) -> opensips_text {
+pub(super) fn borrowed(octets: &[u8]) -> opensips_text {
     opensips_text {
         s: octets.as_ptr().cast_mut().cast(),
         len: c_int::try_from(octets.len()).unwrap_or(0),
@@ -275,58 +277,6 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        let headers = text::request_lines(&request.routes, &request.headers);
-        let socket = request.socket.handle as *mut c_void;
-        let outside = request.remote_tag.is_empty();
-        let mut dialog = opensips_dialog {
-            call_id: borrowed(request.call_id.as_bytes()),
-            remote_tag: borrowed(request.remote_tag.as_bytes()),
-            local_tag: borrowed(request.local_tag.as_bytes()),
-            // tm counts up before it sends.
-            local_sequence: opensips_sequence {
-                value: request.cseq.wrapping_sub(1),
-                is_set: 1,
-            },
-            local_uri: borrowed(request.local_uri.as_bytes()),
-            remote_uri: borrowed(request.remote_uri.as_bytes()),
-            remote_target: borrowed(request.request_uri.as_bytes()),
-            state: abi::CONFIRMED,
-            // A new party may be reached by another transport than the one its inviter
-            // came by: the socket is then a wish, and inside a dialog an order.
-            send_socket: if outside { ptr::null_mut() } else { socket },
-            preferred_socket: if outside { socket } else { ptr::null_mut() },
-            ..opensips_dialog::default()
-        };
-        if request.method == Method::Invite {
-            dialog.transaction_flags = abi::PASS_PROVISIONAL;
-        }
-        if let Some(next_hop) = &request.next_hop {
-            dialog.outbound_proxy = borrowed(next_hop.as_bytes());
-        }
-        // SAFETY: dialog and texts live through the call and tm keeps none of them; the
-        // socket is one of the host's, made before the fork; the callback's argument is a
-        // number.
-        let sent = unsafe {
-            (self.request_within)(
-                &borrowed(request.method.as_str().as_bytes()),
-                &borrowed(headers.as_bytes()),
-                &borrowed(&request.body),
-                &mut dialog,
-                finished,
-                request.id.0 as *mut c_void,
-                ptr::null_mut(),
-            )
-        };
-        if sent > 0 {
-            Ok(())
-        } else {
-            Err(NotSent::Refused(sent))
-        }
-    }
-
-    /// # Safety
-    /// On the conference process' main thread.
     unsafe fn cancel(&self, id: TransactionId) {
         let mut cell = ptr::null_mut();
         // SAFETY: a found transaction is referenced for us until we release it; null stands
@@ -386,7 +336,7 @@ pub(super) struct OpenSips(pub(super) &'static Module);
 impl OpenSips {
     /// Calls tm, or whatever else may run callbacks of other modules, with a context of the
     /// call's own; `None` when the host has no memory for one.
-    fn call<R>(&self, body: impl FnOnce(&Module) -> R) -> Option<R> {
+    fn call<R>(&self, body: impl FnOnce(&'static Module) -> R) -> Option<R> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
         let _context = unsafe { Context::push(&self.0.core) }?;
@@ -395,9 +345,9 @@ impl OpenSips {
 
     /// While the host shuts down its TCP process is gone or going, and a request for one of
     /// its connections would wait until the host's SIGKILL. Peers see their connection close.
-    fn connections_are_gone(&self, transport: &str) -> bool {
+    fn connections_are_gone(&self, transport: Transport) -> bool {
         // SAFETY: reads a variable of the host.
-        transport != "udp" && unsafe { (self.0.core.core_status)() } == abi::TERMINATING
+        transport.is_stream() && unsafe { (self.0.core.core_status)() } == abi::TERMINATING
     }
 }
 
@@ -417,17 +367,45 @@ impl Host for OpenSips {
             .unwrap_or(Err(NotReplied::Refused))
     }
 
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
         // tm has acknowledged every 2xx to an INVITE of ours by itself.
         if request.method == Method::Ack {
-            return Ok(());
+            return Ok(Departure::Sent);
         }
-        if self.connections_are_gone(&request.socket.transport) {
+        if self.connections_are_gone(to.transport) {
             return Err(NotSent::Stopping);
         }
-        // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.send(request) })
-            .unwrap_or(Err(NotSent::Refused(abi::OUT_OF_MEMORY)))
+        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
+        let errand = Errand::new(request, to, attempt, socket);
+        // SAFETY: the service runs on the conference process' main thread.
+        unsafe {
+            if to.transport.is_stream() {
+                return errand.hand_over(self.0);
+            }
+            errand.send(self.0)?;
+        }
+        Ok(Departure::Sent)
+    }
+
+    fn hands_over(&mut self, to: &Hop) -> bool {
+        to.transport.is_stream()
+    }
+
+    fn connected(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.0.sending.connected(to) }
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.0.sending.has_socket(to) }
     }
 
     fn cancel(&mut self, transaction: TransactionId) {
@@ -472,7 +450,7 @@ unsafe extern "C" fn cancel_came(
 }
 
 /// tm calls this in whichever process got the response, or the time-out.
-unsafe extern "C" fn finished(
+pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
     what: *mut opensips_event,
@@ -532,7 +510,7 @@ unsafe fn response(what: &opensips_event) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(octets)
 }
 
-fn hand_over(frame: &Frame) {
+pub(super) fn hand_over(frame: &Frame) {
     let Some(module) = MODULE.get() else { return };
     if let Err(error) = module.bridge.send(frame) {
         log::warning_in_a_flood(format_args!("not handed over: {error}"));
