@@ -16,6 +16,7 @@ mod dialling;
 mod dialogs;
 mod dissected;
 mod join;
+mod layout;
 mod malformed;
 mod msrp;
 mod parameters;

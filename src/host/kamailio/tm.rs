@@ -10,7 +10,7 @@ use super::abi::{
 };
 use super::events::Listeners;
 use super::series::Series;
-use super::{MODULE, logging};
+use super::{MODULE, layout, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
@@ -35,6 +35,10 @@ host_symbols! {
         release_reference: abi::ReleaseReference = c"unref_cell",
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
+        /// For the checks of the layout alone.
+        make_dialog: abi::MakeDialog = c"new_dlg_uac",
+        set_dialog_target: abi::SetDialogTarget = c"set_dlg_target",
+        release_dialog: abi::ReleaseDialog = c"free_dlg",
     }
 }
 
@@ -60,7 +64,8 @@ pub(super) enum Created {
     Failed(c_int),
 }
 
-/// Room for a copy of a message; the largest is 2,024 octets.
+/// Room for a copy of a message and what follows it in tm's; the largest message of any series
+/// has 2,024 octets.
 #[repr(C, align(16))]
 struct MessageCopy([u8; 4096]);
 
@@ -215,28 +220,11 @@ impl Tm {
         }
     }
 
-    /// The request of the current transaction as tm keeps it.
+    /// The transaction this process works on.
     ///
     /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn kept_request(
-        &self,
-        series: &Series,
-    ) -> Option<*const kamailio_message_prefix> {
-        // SAFETY: the caller promises a current transaction of this series.
-        unsafe {
-            let cell = self.current()?.cast::<u8>();
-            let request = cell
-                .add(series.transaction_request)
-                .cast::<*const kamailio_message_prefix>()
-                .read();
-            (!request.is_null()).then_some(request)
-        }
-    }
-
-    /// # Safety
     /// On the main thread of one of the host's processes.
-    unsafe fn current(&self) -> Option<*mut kamailio_transaction_prefix> {
+    pub(super) unsafe fn current(&self) -> Option<*mut kamailio_transaction_prefix> {
         // SAFETY: reads a variable of tm.
         let cell = unsafe { (self.current_transaction)() };
         (!cell.is_null() && cell as usize != usize::MAX).then_some(cell)
@@ -280,7 +268,7 @@ impl Tm {
         let headers = text::header_lines(&reply.headers);
         let mut copy = MessageCopy([0; 4096]);
         // SAFETY: the request and the end of its memory lie in the transaction at the
-        // series' place; the copy's size is checked against both. The lumps, the texts in
+        // series' place; the copy ends where either of them does. The lumps, the texts in
         // them and the copy live through the call, and tm keeps none of them.
         unsafe {
             let [start, end] = cell
@@ -289,10 +277,10 @@ impl Tm {
                 .cast::<[*const u8; 2]>()
                 .read();
             let kept = (end as usize).saturating_sub(start as usize);
-            if start.is_null() || kept < series.message_size || series.message_size > copy.0.len() {
+            if start.is_null() || kept < size_of::<kamailio_message_prefix>() {
                 return Err(NotReplied::Gone);
             }
-            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), series.message_size);
+            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), kept.min(copy.0.len()));
             let message = copy.0.as_mut_ptr().cast::<kamailio_message_prefix>();
             let mut next = (*message).reply_lumps.cast::<kamailio_reply_lump>();
             let mut body = lump(&reply.body, abi::BODY_LUMP);
@@ -509,6 +497,9 @@ unsafe extern "C" fn finished(
             let Some(what) = what.as_ref() else { return };
             if what.argument.is_null() || cell.is_null() {
                 return;
+            }
+            if let Err(error) = layout::event(what) {
+                return log::error(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {

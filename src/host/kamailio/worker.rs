@@ -3,20 +3,18 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{ptr, slice};
 
 use super::abi::{
     self, kamailio_message_prefix, kamailio_reception, kamailio_socket_prefix, kamailio_text,
 };
 use super::tm::Created;
-use super::{Format, MODULE, Module};
+use super::{Format, MODULE, Module, layout};
 use crate::bridge::{Frame, SendError};
 use crate::focus::{Arrival, Socket, TransactionId};
 use crate::host::guard::guard;
-use crate::host::{
-    IDENTITY_OCTETS, LEADING_OCTETS, TAKEN, fds, logging as log, options, refused, text,
-};
+use crate::host::layout::LayoutError;
+use crate::host::{IDENTITY_OCTETS, LEADING_OCTETS, TAKEN, logging as log, options, refused, text};
 
 /// `msrp_conference_handle([options])`; the argument is what the fixup made of it.
 pub(super) unsafe extern "C" fn handle(
@@ -86,9 +84,12 @@ unsafe fn take(module: &Module, message: *mut abi::Message, argument: &str) -> c
         if (*message.cast::<kamailio_message_prefix>()).kind != abi::REQUEST {
             return refused::NOT_OURS;
         }
-        let Some(request) = Request::read(module, message) else {
-            module.tm.absorb(message);
-            return distrust(module, message);
+        let request = match Request::read(module, message) {
+            Ok(request) => request,
+            Err(error) => {
+                module.tm.absorb(message);
+                return distrust(module, message, &error);
+            }
         };
         let identity = match options.identity {
             Some(identity) => identity,
@@ -132,8 +133,10 @@ unsafe fn hand_over(
                 return refused::without_transaction(code);
             }
         }
-        if !keeps_request(module, message) {
-            return distrust(module, message);
+        if let Some(transaction) = module.tm.current()
+            && let Err(error) = layout::kept_request(module.series, message, transaction)
+        {
+            return distrust(module, message, &error);
         }
         if invite {
             module.tm.watch_cancel(message);
@@ -158,33 +161,6 @@ unsafe fn hand_over(
         }
     }
     TAKEN
-}
-
-/// Whether the transaction holds its request where this series keeps it: the replies of the
-/// conference process rest on that. Looked at once a process.
-///
-/// # Safety
-/// As for [`take`], with a current transaction.
-unsafe fn keeps_request(module: &Module, message: *mut abi::Message) -> bool {
-    static SEEN: AtomicBool = AtomicBool::new(false);
-    if SEEN.load(Ordering::Relaxed) {
-        return true;
-    }
-    // SAFETY: the caller's promise. A pointer from the wrong place is not followed.
-    let right = unsafe {
-        let own = &*message.cast::<kamailio_message_prefix>();
-        let mut kept = [0u8; size_of::<kamailio_message_prefix>()];
-        let found = module.tm.kept_request(module.series);
-        found.is_some_and(|address| fds::peek(address as usize, &mut kept)) && {
-            let kept = kept
-                .as_ptr()
-                .cast::<kamailio_message_prefix>()
-                .read_unaligned();
-            kept.id == own.id && kept.length == own.length && kept.kind == own.kind
-        }
-    };
-    SEEN.store(right, Ordering::Relaxed);
-    right
 }
 
 /// An ACK may carry an answer, so it goes over before tm absorbs it.
@@ -234,14 +210,8 @@ fn tell_cancelled(module: &Module, id: TransactionId) {
 ///
 /// # Safety
 /// As for [`take`].
-unsafe fn distrust(module: &Module, message: *mut abi::Message) -> c_int {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        log::error(
-            "this host's messages are not laid out as in the releases this module was measured \
-             on: every request is answered 503",
-        );
-    }
+unsafe fn distrust(module: &Module, message: *mut abi::Message, error: &LayoutError) -> c_int {
+    error.say_once();
     // SAFETY: tm works with its own idea of the message.
     unsafe { module.tm.answer(message, 503, c"Service Unavailable") };
     TAKEN
@@ -280,12 +250,13 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads it; `None` when the layout is not what it should be: the method must lie at the
-    /// start of the buffer, behind nothing but line ends.
+    /// Reads it, unless the layout is not what it should be: the method must lie at the start of
+    /// the buffer, behind nothing but line ends.
     ///
     /// # Safety
     /// `message` is one the host works on.
-    unsafe fn read(module: &Module, message: *mut abi::Message) -> Option<Self> {
+    unsafe fn read(module: &Module, message: *mut abi::Message) -> Result<Self, LayoutError> {
+        let elsewhere = || LayoutError::new("the buffer of a message", "its method is not in it");
         // SAFETY: the prefix is the same in every series; buffer and method are checked
         // against each other before anything is read through them.
         unsafe {
@@ -293,25 +264,26 @@ impl<'a> Request<'a> {
             let start = prefix.buffer as usize;
             let length = prefix.length as usize;
             let method = prefix.method.s as usize;
-            let before = method.checked_sub(start)?;
-            let line = usize::try_from(prefix.first_line_length).ok()?;
-            let method_length = usize::try_from(prefix.method.len).ok()?;
+            let before = method.wrapping_sub(start);
+            let line = usize::try_from(prefix.first_line_length).unwrap_or(0);
+            let method_length = usize::try_from(prefix.method.len).unwrap_or(0);
             if before > LEADING_OCTETS || line == 0 || before + line > length {
-                return None;
+                return Err(elsewhere());
             }
             let whole = slice::from_raw_parts(start as *const u8, length);
             let (leading, octets) = whole.split_at(before);
             if leading.iter().any(|octet| !matches!(octet, b'\r' | b'\n')) {
-                return None;
+                return Err(elsewhere());
             }
-            let method = octets.get(..method_length)?;
+            let method = octets.get(..method_length).ok_or_else(elsewhere)?;
             let reception = &prefix.reception;
+            layout::reception(reception)?;
             let uri = if prefix.new_uri.s.is_null() || prefix.new_uri.len <= 0 {
                 &prefix.uri
             } else {
                 &prefix.new_uri
             };
-            Some(Self {
+            Ok(Self {
                 octets,
                 method,
                 uri: text::lossy(text::octets(uri.s, uri.len)),
@@ -331,9 +303,11 @@ unsafe fn read_socket(
     module: &Module,
     message: *mut abi::Message,
     reception: &kamailio_reception,
-) -> Option<Socket> {
+) -> Result<Socket, LayoutError> {
     // SAFETY: the host's sockets live as long as it.
-    let socket = unsafe { reception.socket.cast::<kamailio_socket_prefix>().as_ref()? };
+    let socket = unsafe { reception.socket.cast::<kamailio_socket_prefix>().as_ref() };
+    let socket =
+        socket.ok_or_else(|| LayoutError::new("the socket of a message", "there is none"))?;
     // SAFETY: the caller's promise; the socket's texts live as long as it.
     let (advertised, address) = unsafe {
         (
@@ -348,7 +322,7 @@ unsafe fn read_socket(
         .and_then(|text| text.split_once(' '))
         .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
         .unwrap_or((address, socket.port));
-    Some(Socket {
+    Ok(Socket {
         handle: ptr::from_ref(socket) as u64,
         transport: text::transport(reception.protocol.into()).to_owned(),
         host: text::uri_host(host),

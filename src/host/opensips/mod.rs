@@ -3,6 +3,7 @@
 mod abi;
 mod events;
 mod exports;
+mod layout;
 mod logging;
 mod management;
 mod parameters;
@@ -32,6 +33,8 @@ struct Module {
     answers: management::Answers,
     events: events::Events,
     identity: Format,
+    /// Where a request came from, for the check of the layout.
+    reception: Format,
 }
 
 static MODULE: OnceLock<Module> = OnceLock::new();
@@ -44,6 +47,7 @@ host_symbols! {
         parse_format: abi::ParseFormat = c"pv_parse_format",
         print_format: abi::PrintFormat = c"pv_printf",
         handle_job: abi::HandleJob = c"ipc_handle_job",
+        send_job: abi::SendJob = c"ipc_send_rpc",
         core_status: abi::CoreStatus = c"sr_get_core_status",
         processes: *mut *mut u8 = c"pt",
         process_number: *mut i32 = c"process_no",

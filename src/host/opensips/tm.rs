@@ -9,58 +9,59 @@ use super::abi::{
     opensips_transaction_prefix,
 };
 use super::events::Events;
-use super::{MODULE, logging};
+use super::{MODULE, layout, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
-use crate::host::symbols::{self, MissingSymbol};
+use crate::host::layout::LayoutError;
+use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::{api, logging as log, text};
 use crate::log::Line;
 use crate::service::{Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
 
-/// tm's functions, copied out of its table.
-#[derive(Clone, Copy)]
-pub(super) struct Tm {
-    register_callback: abi::RegisterCallback,
-    new_transaction: abi::NewTransaction,
-    complete_copy: abi::CompleteCopy,
-    reply: abi::Reply,
-    reply_with_body: abi::ReplyWithBody,
-    look_up_ids: abi::LookUpIds,
-    request_within: abi::RequestWithin,
-    current_transaction: abi::CurrentTransaction,
-    release_reference: abi::ReleaseReference,
-    look_up_cancelled: abi::LookUpCancelled,
-    set_kept_reason: abi::SetKeptReason,
-    cancel_transaction: abi::CancelTransaction,
+host_symbols! {
+    /// tm's functions by name: its table of them grows and shifts, and holds wrappers that want
+    /// more of their caller than the functions do.
+    struct Tm {
+        register_callback: abi::RegisterCallback = c"register_tmcb",
+        new_transaction: abi::NewTransaction = c"t_newtran",
+        complete_copy: abi::CompleteCopy = c"update_cloned_msg_from_msg",
+        reply: abi::Reply = c"t_reply",
+        reply_with_body: abi::ReplyWithBody = c"t_reply_with_body",
+        look_up_ids: abi::LookUpIds = c"t_lookup_ident",
+        request_within: abi::RequestWithin = c"req_within",
+        current_transaction: abi::CurrentTransaction = c"get_t",
+        release_reference: abi::ReleaseReference = c"t_unref_cell",
+        look_up_cancelled: abi::LookUpCancelled = c"t_lookupOriginalT",
+        set_kept_reason: abi::SetKeptReason = c"set_kr",
+        /// The one that only its table gives.
+        cancel_transaction: abi::CancelTransaction = c"t_cancel_trans",
+        /// For the checks of the layout alone.
+        make_dialog: abi::MakeDialog = c"new_auto_dlg_uac",
+        release_dialog: abi::ReleaseDialog = c"free_dlg",
+    }
 }
 
 /// tm cannot be used.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum TmError {
     #[error("the module tm must be loaded before msrp_conference")]
     Missing,
     #[error("tm does not give its functions")]
     Refused,
+    #[error("tm: {0}")]
+    Symbol(#[from] MissingSymbol),
     #[error(transparent)]
-    Other(#[from] MissingSymbol),
+    Layout(#[from] LayoutError),
 }
 
-/// A function tm put into its table.
-///
-/// # Safety
-/// A non-null `slot` holds a function of the type `F`.
-unsafe fn function<F: Copy>(slot: *mut c_void) -> Result<F, TmError> {
-    if slot.is_null() {
-        return Err(TmError::Refused);
-    }
-    // SAFETY: the caller promises the type, which is as large as an address.
-    Ok(unsafe { mem::transmute_copy::<*mut c_void, F>(&slot) })
-}
+/// What tm's function for a new transaction does with the request: not all of it is copied at
+/// once.
+const COPIED_LATER: c_int = 0;
 
-/// What tm calls at a script's end, where nobody has before; not in its table.
-const COMPLETE_COPY: &CStr = c"update_cloned_msg_from_msg";
+/// What tm exports by its table alone.
+const IN_ITS_TABLE: &CStr = c"t_cancel_trans";
 
 /// What became of a request in a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub(super) enum Created {
     Absorbed,
     /// An ACK that belongs to no transaction.
     None,
+    /// A transaction whose request is not where it was measured.
+    Misplaced,
     /// tm could not.
     Failed(c_int),
 }
@@ -84,45 +87,31 @@ fn borrowed(octets: &[u8]) -> opensips_text {
 }
 
 impl Tm {
-    /// Asks tm for its functions.
+    /// Looks tm's functions up.
     ///
     /// # Safety
     /// On the main thread, after tm was loaded; `find` is the host's `find_export`.
-    pub(super) unsafe fn load(find: abi::FindExport) -> Result<Self, TmError> {
+    pub(super) unsafe fn of_host(find: abi::FindExport) -> Result<Self, TmError> {
         // SAFETY: the host compares a C string.
         let load = unsafe { find(c"load_tm".as_ptr(), 0) };
         if load.is_null() {
             return Err(TmError::Missing);
         }
         let mut table = opensips_tm::default();
-        // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; the
-        // slots hold functions of the types in `abi`, in every supported series.
-        unsafe {
-            let complete_copy = symbols::beside(load, COMPLETE_COPY);
-            if complete_copy.is_null() {
-                return Err(MissingSymbol(COMPLETE_COPY).into());
-            }
-            let load: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
-            if load(&mut table) < 0 {
+        // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; tm
+        // stays loaded; the types in Tm are those of every supported series.
+        let tm = unsafe {
+            let fill: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
+            if fill(&mut table) < 0 {
                 return Err(TmError::Refused);
             }
-            Ok(Self {
-                register_callback: function::<abi::RegisterCallback>(table.register_callback)?,
-                new_transaction: function::<abi::NewTransaction>(table.new_transaction)?,
-                complete_copy: function::<abi::CompleteCopy>(complete_copy)?,
-                reply: function::<abi::Reply>(table.reply)?,
-                reply_with_body: function::<abi::ReplyWithBody>(table.reply_with_body)?,
-                look_up_ids: function::<abi::LookUpIds>(table.look_up_ids)?,
-                request_within: function::<abi::RequestWithin>(table.request_within)?,
-                current_transaction: function::<abi::CurrentTransaction>(
-                    table.current_transaction,
-                )?,
-                release_reference: function::<abi::ReleaseReference>(table.release_reference)?,
-                look_up_cancelled: function::<abi::LookUpCancelled>(table.look_up_cancelled)?,
-                set_kept_reason: function::<abi::SetKeptReason>(table.set_kept_reason)?,
-                cancel_transaction: function::<abi::CancelTransaction>(table.cancel_transaction)?,
-            })
-        }
+            Self::load(|name: &'static CStr| match name == IN_ITS_TABLE {
+                true => table.cancel_transaction,
+                false => symbols::beside(load, name),
+            })?
+        };
+        layout::tm_slots(&table, &tm)?;
+        Ok(tm)
     }
 
     /// Makes the transaction of the request the script is working on, and keeps it beyond
@@ -138,13 +127,16 @@ impl Tm {
         // SAFETY: the caller promises the message; a positive result means that tm has a
         // current transaction, with a copy of the message that no other process changes yet.
         unsafe {
-            match (self.new_transaction)(message) {
+            match (self.new_transaction)(message, COPIED_LATER) {
                 0 => Created::Absorbed,
                 failed if failed < 0 => Created::Failed(failed),
                 _ => {
-                    let cell = (self.current_transaction)();
-                    if cell.is_null() || cell as usize == usize::MAX {
+                    let Some(cell) = self.current() else {
                         return Created::None;
+                    };
+                    if let Err(error) = layout::kept_request(message, cell) {
+                        error.say_once();
+                        return Created::Misplaced;
                     }
                     (self.complete_copy)((*cell).request, message);
                     (self.set_kept_reason)(abi::FORWARDED);
@@ -160,7 +152,7 @@ impl Tm {
     /// As for [`Tm::create`].
     pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
         // SAFETY: the caller promises the message.
-        unsafe { (self.new_transaction)(message) };
+        unsafe { (self.new_transaction)(message, COPIED_LATER) };
     }
 
     /// Answers the request the script is working on, without a body.
@@ -168,8 +160,14 @@ impl Tm {
     /// # Safety
     /// As for [`Tm::create`], after it.
     pub(super) unsafe fn answer(&self, message: *mut abi::Message, code: u16, reason: &str) {
-        // SAFETY: the caller promises the message; the text lives through the call.
-        unsafe { (self.reply)(message, code.into(), &borrowed(reason.as_bytes())) };
+        // SAFETY: the caller promises the message and its transaction; the text lives through
+        // the call.
+        unsafe {
+            if let Some(cell) = self.current() {
+                let reason = borrowed(reason.as_bytes());
+                (self.reply)(cell.cast(), message, code.into(), &reason);
+            }
+        }
     }
 
     /// Answers the request the script is working on, with these header lines.
@@ -180,10 +178,9 @@ impl Tm {
         // SAFETY: a current transaction is one tm works on; the texts live through the call,
         // and empty ones count as absent.
         unsafe {
-            let cell = (self.current_transaction)();
-            if cell.is_null() || cell as usize == usize::MAX {
+            let Some(cell) = self.current() else {
                 return;
-            }
+            };
             (self.reply_with_body)(
                 cell.cast(),
                 code.into(),
@@ -230,6 +227,16 @@ impl Tm {
                 ptr::null_mut(),
             );
         }
+    }
+
+    /// The transaction this process works on.
+    ///
+    /// # Safety
+    /// On the main thread of one of the host's processes.
+    pub(super) unsafe fn current(&self) -> Option<*mut opensips_transaction_prefix> {
+        // SAFETY: reads a variable of tm.
+        let cell = unsafe { (self.current_transaction)() };
+        (!cell.is_null() && cell as usize != usize::MAX).then_some(cell)
     }
 
     /// # Safety
@@ -453,6 +460,9 @@ unsafe extern "C" fn finished(
             let Some(what) = what.as_ref() else { return };
             if what.argument.is_null() || cell.is_null() {
                 return;
+            }
+            if let Err(error) = layout::event(what) {
+                return log::error(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {

@@ -4,15 +4,15 @@
 use std::ffi::{c_char, c_int};
 use std::net::SocketAddr;
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::{self, opensips_message_prefix, opensips_reception, opensips_text};
 use super::series::Series;
 use super::tm::Created;
-use super::{MODULE, Module};
+use super::{Format, MODULE, Module, layout};
 use crate::bridge::{Frame, SendError};
 use crate::focus::{Arrival, Socket, TransactionId};
 use crate::host::guard::guard;
+use crate::host::layout::LayoutError;
 use crate::host::{IDENTITY_OCTETS, LEADING_OCTETS, TAKEN, logging as log, options, refused, text};
 
 /// `msrp_conference_handle([options])`.
@@ -51,8 +51,9 @@ unsafe fn take(module: &Module, message: *mut abi::Message, argument: &str) -> c
         if (*message.cast::<opensips_message_prefix>()).kind != abi::REQUEST {
             return refused::NOT_OURS;
         }
-        let Some(request) = Request::read(module.series, message) else {
-            return distrust(module, message);
+        let request = match Request::read(module, message) {
+            Ok(request) => request,
+            Err(error) => return distrust(module, message, &error),
         };
         let identity = match options.identity {
             Some(identity) => identity,
@@ -92,6 +93,7 @@ unsafe fn hand_over(
             Created::New(id) => arrival.transaction = Some(id),
             Created::Absorbed => return TAKEN,
             Created::None => return refused::MALFORMED,
+            Created::Misplaced => return unavailable(module, message),
             Created::Failed(code) => {
                 return refused::without_transaction(code);
             }
@@ -161,20 +163,22 @@ fn tell_cancelled(module: &Module, id: TransactionId) {
 ///
 /// # Safety
 /// As for [`take`].
-unsafe fn distrust(module: &Module, message: *mut abi::Message) -> c_int {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        log::error(
-            "this host's messages are not laid out as in the releases this module was measured \
-             on: every request is answered 503",
-        );
-    }
+unsafe fn distrust(module: &Module, message: *mut abi::Message, error: &LayoutError) -> c_int {
+    error.say_once();
     // SAFETY: tm works with its own idea of the message.
     unsafe {
-        if let Created::New(_) = module.tm.create(message) {
-            module.tm.answer(message, 503, "Service Unavailable");
+        match module.tm.create(message) {
+            Created::New(_) | Created::Misplaced => unavailable(module, message),
+            _ => TAKEN,
         }
     }
+}
+
+/// # Safety
+/// As for [`take`], with a transaction.
+unsafe fn unavailable(module: &Module, message: *mut abi::Message) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { module.tm.answer(message, 503, "Service Unavailable") };
     TAKEN
 }
 
@@ -183,22 +187,29 @@ unsafe fn distrust(module: &Module, message: *mut abi::Message) -> c_int {
 /// # Safety
 /// As for [`take`].
 unsafe fn evaluate(module: &Module, message: *mut abi::Message) -> String {
-    let mut buffer = [0u8; IDENTITY_OCTETS];
+    // SAFETY: the caller's promise.
+    text::evaluated(&unsafe { print(module, module.identity, message) })
+}
+
+/// What the host's parser makes of pseudo-variables.
+///
+/// # Safety
+/// As for [`take`].
+unsafe fn print(module: &Module, format: Format, message: *mut abi::Message) -> Vec<u8> {
+    let mut buffer = vec![0u8; IDENTITY_OCTETS];
     let mut length = buffer.len() as c_int;
     // SAFETY: the host writes at most `length` octets and stores how many.
     let printed = unsafe {
         (module.core.print_format)(
             message,
-            module.identity.0,
+            format.0,
             buffer.as_mut_ptr().cast::<c_char>(),
             &mut length,
         )
     };
-    if printed < 0 {
-        return String::new();
-    }
-    let length = usize::try_from(length).unwrap_or(0);
-    text::evaluated(buffer.get(..length).unwrap_or_default())
+    let length = if printed < 0 { 0 } else { length };
+    buffer.truncate(usize::try_from(length).unwrap_or(0));
+    buffer
 }
 
 /// A request as it lies in the host's memory.
@@ -211,13 +222,15 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads it; `None` when the layout is not what it should be: the method must lie at the
-    /// start of the buffer, behind nothing but line ends.
+    /// Reads it, unless the layout is not what it should be: the method must lie at the start of
+    /// the buffer, behind nothing but line ends.
     ///
     /// # Safety
     /// `message` is one the host works on.
-    unsafe fn read(series: &Series, message: *mut abi::Message) -> Option<Self> {
+    unsafe fn read(module: &Module, message: *mut abi::Message) -> Result<Self, LayoutError> {
+        let series = module.series;
         let base = message.cast::<u8>();
+        let elsewhere = || LayoutError::new("the buffer of a message", "its method is not in it");
         // SAFETY: the prefix is the same in every series; the other offsets are checked by
         // what they must agree with before anything is read through them.
         unsafe {
@@ -225,28 +238,31 @@ impl<'a> Request<'a> {
             let start = base.add(series.message_buffer).cast::<*const u8>().read() as usize;
             let length = base.add(series.message_length).cast::<u32>().read() as usize;
             let method = prefix.method.s as usize;
-            let before = method.checked_sub(start)?;
-            let line = usize::try_from(prefix.first_line_length).ok()?;
-            let method_length = usize::try_from(prefix.method.len).ok()?;
+            let before = method.wrapping_sub(start);
+            let line = usize::try_from(prefix.first_line_length).unwrap_or(0);
+            let method_length = usize::try_from(prefix.method.len).unwrap_or(0);
             if before > LEADING_OCTETS || line == 0 || before + line > length {
-                return None;
+                return Err(elsewhere());
             }
             let whole = slice::from_raw_parts(start as *const u8, length);
             let (leading, octets) = whole.split_at(before);
             if leading.iter().any(|octet| !matches!(octet, b'\r' | b'\n')) {
-                return None;
+                return Err(elsewhere());
             }
-            let method = octets.get(..method_length)?;
+            let method = octets.get(..method_length).ok_or_else(elsewhere)?;
             let reception = &*base
                 .add(series.message_reception)
                 .cast::<opensips_reception>();
+            layout::reception(series, reception, || {
+                text::lossy(&print(module, module.reception, message))
+            })?;
             let new_uri = &*base.add(series.message_new_uri).cast::<opensips_text>();
             let uri = if new_uri.s.is_null() || new_uri.len <= 0 {
                 &prefix.uri
             } else {
                 new_uri
             };
-            Some(Self {
+            Ok(Self {
                 octets,
                 method,
                 uri: text::lossy(text::octets(uri.s, uri.len)),
@@ -262,10 +278,13 @@ impl<'a> Request<'a> {
 
 /// # Safety
 /// `reception` is that of a message the host works on.
-unsafe fn read_socket(series: &Series, reception: &opensips_reception) -> Option<Socket> {
+unsafe fn read_socket(
+    series: &Series,
+    reception: &opensips_reception,
+) -> Result<Socket, LayoutError> {
     let socket = reception.socket.cast::<u8>();
     if socket.is_null() {
-        return None;
+        return Err(LayoutError::new("the socket of a message", "there is none"));
     }
     // SAFETY: the host's sockets live as long as it; the offsets are those of this series.
     let (advertised, advertised_port, address, port) = unsafe {
@@ -280,7 +299,7 @@ unsafe fn read_socket(series: &Series, reception: &opensips_reception) -> Option
             socket.add(series.socket_port).cast::<u16>().read(),
         )
     };
-    Some(Socket {
+    Ok(Socket {
         handle: socket as u64,
         transport: text::transport(reception.protocol).to_owned(),
         host: text::uri_host(if advertised.is_empty() {
