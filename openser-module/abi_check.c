@@ -91,7 +91,9 @@
 #include "evi/evi_modules.h"
 #include "mi/item.h"
 #include "net/net_tcp.h"
+#include "forward.h"
 #include "statistics.h"
+#include "undeclared.h"
 #include "../include/opensips.h"
 
 /* const since 3.5. */
@@ -139,6 +141,7 @@ WHOLE(opensips_variable_value, pv_value_t);
 NUMBER(NOTHING, 1, PV_VAL_NULL);
 NUMBER(TEXTUAL, 4, PV_VAL_STR);
 NUMBER(NUMERIC, 8, PV_VAL_INT);
+NUMBER(NUMBER, 8, PV_VAL_INT);
 NUMBER(COUNTS_AS_NUMBER, 16, PV_TYPE_INT);
 ABOVE(OWN_VARIABLE, 1000, PVT_EXTRA);
 NUMBER(EVENT_NUMBER, 1, EVI_INT_VAL);
@@ -273,7 +276,7 @@ NUMBER(CANCELLED, 1 << 11, TMCB_TRANS_CANCELLED);
 NUMBER(PASS_PROVISIONAL, 64, T_PASS_PROVISIONAL_FLAG);
 NUMBER(FORWARDED, 1, REQ_FWDED);
 NUMBER(FAKED_RESPONSE, -1, (long)FAKED_REPLY);
-NUMBER(undefined, -1, (long)T_UNDEFINED);
+NUMBER(NO_TRANSACTION, -1, (long)T_UNDEFINED);
 NUMBER(OUT_OF_MEMORY, -2, E_OUT_OF_MEM);
 NUMBER(script, -10, E_SCRIPT);
 
@@ -299,23 +302,28 @@ FUNCTION(ParseFormat, pv_parse_format, int, (const str *, pv_elem_p *));
 FUNCTION(PrintFormat, pv_printf, int, (struct sip_msg *, pv_elem_p, char *, int *));
 FUNCTION(NumberValue, pv_get_uintval, int,
         (struct sip_msg *, pv_param_t *, pv_value_t *, unsigned int));
+VARIABLE(route_type, int);
 FUNCTION(HandleJob, ipc_handle_job, void, (int));
 FUNCTION(SendJob, ipc_send_rpc, int, (int, ipc_rpc_f *, void *));
 TYPE(Job, ipc_rpc_f, void, (int, void *));
-FUNCTION(-, ipc_dispatch_rpc, int, (ipc_rpc_f *, void *));
+FUNCTION(DispatchJob, ipc_dispatch_rpc, int, (ipc_rpc_f *, void *));
+VARIABLE(ipc_shared_fd_read, int);
 EITHER(CoreStatus, sr_get_core_status, int, (void), enum sr_core_states, (void));
 FUNCTION(MakeMessage, get_dummy_sip_msg, struct sip_msg *, (void));
 FUNCTION(ReleaseMessage, release_dummy_sip_msg, void, (struct sip_msg *));
 FUNCTION(SetRequestUri, set_ruri, int, (struct sip_msg *, str *));
-FUNCTION(-, push_new_global_context, int, (void));
-FUNCTION(-, pop_pushed_global_context, int, (void));
-/* 4.0 gives no file. */
-EITHER(-, tcp_conn_get,
+FUNCTION(PushContext, push_new_global_context, int, (void));
+FUNCTION(PopContext, pop_pushed_global_context, int, (void));
+/* 4.0 gives no file: it takes the null there for one in the socket's place. */
+EITHER(FindConnection, tcp_conn_get,
         int, (unsigned int, struct ip_addr *, int, enum sip_protos, void *,
                 struct tcp_connection **, int *, SOCKET *),
         int, (unsigned int, struct ip_addr *, int, enum sip_protos, void *,
                 struct tcp_connection **, SOCKET *));
-FUNCTION(-, tcp_conn_release, void, (struct tcp_connection *, int));
+FUNCTION(ReleaseConnection, tcp_conn_release, void, (struct tcp_connection *, int));
+EITHER(DefaultSocket, get_send_socket,
+        SOCKET *, (struct sip_msg *, union sockaddr_union *, int),
+        SOCKET *, (struct sip_msg *, const union sockaddr_union *, int));
 VARIABLE(pt, struct process_table *);
 VARIABLE(process_no, int);
 
@@ -365,6 +373,9 @@ FUNCTION(LookUpIds, t_lookup_ident, int, (struct cell **, unsigned int, unsigned
 FUNCTION(RequestWithin, req_within, int,
         (str *, str *, str *, dlg_t *, transaction_cb, void *, release_tmcb_param));
 FUNCTION(CurrentTransaction, get_t, struct cell *, (void));
+FUNCTION(SetCurrentTransaction, set_t, void, (struct cell *));
+FUNCTION(SetVariable, pv_set_tm_fr_timeout, int,
+        (struct sip_msg *, pv_param_t *, int, pv_value_t *));
 FUNCTION(ReleaseReference, t_unref_cell, void, (struct cell *));
 FUNCTION(LookUpCancelled, t_lookupOriginalT, struct cell *, (struct sip_msg *));
 SLOT(CancelTransaction, struct tm_binds, t_cancel_trans, int, (struct cell *, str *));
@@ -446,6 +457,8 @@ int main(void)
 #include "core/script_cb.h"
 #include "core/tcp_conn.h"
 #include "core/timer_proc.h"
+#include "core/forward.h"
+#include "undeclared.h"
 #include "../include/kamailio.h"
 
 SAME(kamailio_rpc, fault, rpc_t, fault);
@@ -508,6 +521,8 @@ SAME(kamailio_command, release, cmd_export_t, free_fixup);
 SAME(kamailio_command, routes, cmd_export_t, flags);
 WHOLE(kamailio_command, cmd_export_t);
 NUMBER(REQUEST_ROUTE, 1, REQUEST_ROUTE);
+NUMBER(PLAIN_ROUTE, 1, REQUEST_ROUTE);
+NUMBER(FAILURE_ROUTE, 2, FAILURE_ROUTE);
 NUMBER(NOT_IN_SCRIPTS, -1, NO_SCRIPT);
 
 SAME(kamailio_parameter, name, param_export_t, name);
@@ -659,12 +674,17 @@ FUNCTION(RegisterCounters, counter_register_array, int, (const char *, counter_d
 FUNCTION(AddKemi, sr_kemi_modules_add, int, (sr_kemi_t *));
 FUNCTION(AddLump, add_lump_rpl2, struct lump_rpl **, (struct sip_msg *, char *, int, int));
 FUNCTION(ReleaseLumps, del_nonshm_lump_rpl, void, (struct lump_rpl **));
-FUNCTION(-, ksr_msg_env_reset, void, (void));
-FUNCTION(-, exec_pre_script_cb, int, (struct sip_msg *, enum script_cb_type));
-FUNCTION(-, exec_post_script_cb, int, (struct sip_msg *, enum script_cb_type));
-/* Its counterpart tcpconn_put is a macro that counts down in the connection. */
-FUNCTION(-, tcpconn_get, struct tcp_connection *,
-        (int, struct ip_addr *, int, union sockaddr_union *, ticks_t));
+FUNCTION(ResetEnvironment, ksr_msg_env_reset, void, (void));
+FUNCTION(ScriptCallbacks, exec_pre_script_cb, int, (struct sip_msg *, enum script_cb_type));
+FUNCTION(ScriptCallbacks, exec_post_script_cb, int, (struct sip_msg *, enum script_cb_type));
+NUMBER(REQUEST_CALLBACKS, 1, REQUEST_CB_TYPE);
+/* 5.6 asks for no protocol. */
+EITHER(FindConnection, tcpconn_exists,
+        int, (int, ip_addr_t *, int, ip_addr_t *, int, sip_protos_t),
+        int, (int, ip_addr_t *, int, ip_addr_t *, int));
+NUMBER(ANY_PROTOCOL, 0, PROTO_NONE);
+FUNCTION(DefaultSocket, get_send_socket2, struct socket_info *,
+        (struct socket_info *, union sockaddr_union *, int, enum ss_mismatch *));
 
 FUNCTION(DebugLevel, get_debug_level, int, (char *, int));
 FUNCTION(DebugLevel, get_debug_facility, int, (char *, int));
@@ -709,6 +729,7 @@ FUNCTION(CancelledIds, t_get_canceled_ident, int,
         (struct sip_msg *, unsigned int *, unsigned int *));
 FUNCTION(ReplyToTag, t_get_reply_totag, int, (struct sip_msg *, str *));
 FUNCTION(SendRequest, t_uac, int, (uac_req_t *));
+FUNCTION(SetTimeouts, t_set_fr, int, (struct sip_msg *, unsigned int, unsigned int));
 FUNCTION(CancelBranches, cancel_all_uacs, int, (struct cell *, int));
 FUNCTION(RegisterCallback, register_tmcb, int,
         (struct sip_msg *, struct cell *, int, transaction_cb, void *, release_tmcb_param));

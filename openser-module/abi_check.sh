@@ -15,8 +15,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 case $host in
-    opensips) root=$tree define=-DOF_OPENSIPS options=$tree/version.h ;;
-    kamailio) root=$tree/src define=-DOF_KAMAILIO options=$tree/src/core/ver_defs.h ;;
+    opensips)
+        root=$tree define=-DOF_OPENSIPS options=$tree/version.h
+        source=modules/tm/tm.c undeclared=pv_set_tm_fr_timeout ;;
+    kamailio)
+        root=$tree/src define=-DOF_KAMAILIO options=$tree/src/core/ver_defs.h
+        source=core/tcp_main.c undeclared=tcpconn_exists ;;
     *) echo "abi_check.sh [flags] opensips|kamailio SOURCE-TREE" >&2; exit 2 ;;
 esac
 
@@ -28,9 +32,13 @@ fi
 flags=$(printf '%s\n' "$line" | sed 's/ -c dlg\.c .*//' | grep -o -e " -D[A-Za-z_0-9]*\(='[^']*'\|=[^ ']*\)\{0,1\}" | tr '\n' ' ')
 eval "set -- $flags"
 
+# What no header declares is taken from its definition.
+sed -n "/^int $undeclared(/{:more; /[;{]/!{N; b more}; s/[;{].*/;/p; q}" "$root/$source" \
+    > "$work/undeclared.h"
+
 # What the tree says, compiled with these options more.
 measure() {
-    ${CC:-cc} -w "$@" $turned "$define" -pthread -I"$root" -I"$here" \
+    ${CC:-cc} -w "$@" $turned "$define" -pthread -I"$root" -I"$here" -I"$work" \
         -o "$work/abi_check" "$here/abi_check.c" && "$work/abi_check" > "$work/said"
 }
 turned=

@@ -38,6 +38,13 @@ pub enum Frame {
         /// The response as received; empty when tm made the code up.
         response: Bytes,
     },
+    /// A worker was handed a request of ours to send.
+    Sent {
+        /// Which.
+        request: RequestId,
+        /// 0 when it has sent it, else why not: tm's own number.
+        error: i32,
+    },
 }
 
 /// Why octets are no frame, or a frame does not become octets.
@@ -142,6 +149,10 @@ pub(super) mod tests {
                     code,
                     response: response.into(),
                 }),
+            any::<(u64, i32)>().prop_map(|(id, error)| Frame::Sent {
+                request: RequestId(id),
+                error,
+            }),
         ]
     }
 

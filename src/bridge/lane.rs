@@ -1,4 +1,4 @@
-//! The two socket pairs under the frames.
+//! The socket pairs under frames and errands.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -29,11 +29,15 @@ pub enum SendError {
     System(io::Error),
 }
 
-/// All lanes, both ends: every process inherits all six sockets.
+/// Largest errand in octets; few systems give an unprivileged process room for one more.
+pub const MAX_ERRAND: usize = 256 * 1024;
+
+/// All lanes, both ends: every process inherits all eight sockets.
 #[derive(Debug)]
 pub struct Bridge {
     requests: Lane,
     events: Lane,
+    errands: Lane,
     questions: Questions,
 }
 
@@ -49,6 +53,7 @@ impl Bridge {
         Ok(Self {
             requests: Lane::new()?,
             events: Lane::new()?,
+            errands: Lane::new()?,
             questions: Questions::new()?,
         })
     }
@@ -57,7 +62,10 @@ impl Bridge {
     pub fn send(&self, frame: &Frame) -> Result<(), SendError> {
         let lane = match frame {
             Frame::Request(_) => &self.requests,
-            Frame::Cancel(_) | Frame::Progress { .. } | Frame::Outcome { .. } => &self.events,
+            Frame::Cancel(_)
+            | Frame::Progress { .. }
+            | Frame::Outcome { .. }
+            | Frame::Sent { .. } => &self.events,
         };
         lane.send(&frame.encode()?)
     }
@@ -73,8 +81,24 @@ impl Bridge {
     }
 
     /// The files whose send buffer bounds a lane: the host gives each [`LANE_OCTETS`].
-    pub fn sending(&self) -> [RawFd; 2] {
-        [self.events.near.as_raw_fd(), self.requests.near.as_raw_fd()]
+    pub fn sending(&self) -> [RawFd; 3] {
+        [&self.events, &self.requests, &self.errands].map(|lane| lane.near.as_raw_fd())
+    }
+
+    /// Leaves something for any worker to do; never blocks. Conference process only.
+    pub fn send_errand(&self, octets: &[u8]) -> Result<(), SendError> {
+        if octets.len() > MAX_ERRAND {
+            return Err(FrameError::TooLong.into());
+        }
+        self.errands.send(octets)
+    }
+
+    /// The next errand, `None` when none waits. Workers only; each errand is given once.
+    pub fn errand(&self) -> Option<Vec<u8>> {
+        let mut octets = vec![0; MAX_ERRAND];
+        let length = self.errands.receive(&mut octets)?;
+        octets.truncate(length);
+        Some(octets)
     }
 
     /// The files that become readable when a frame waits.
@@ -176,6 +200,22 @@ mod tests {
             assert_eq!(bridge.receive(&mut buffer), Some(Ok(outcome(id))));
         }
         assert!(bridge.receive(&mut buffer).is_none());
+    }
+
+    #[test]
+    fn each_errand_is_fetched_once_in_order_and_none_is_too_long() {
+        let bridge = Bridge::new().expect("socketpair");
+        assert_eq!(bridge.errand(), None);
+        for errand in [b"first".to_vec(), vec![7; 100_000]] {
+            bridge.send_errand(&errand).expect("room");
+        }
+        assert_eq!(bridge.errand(), Some(b"first".to_vec()));
+        assert_eq!(bridge.errand().map(|octets| octets.len()), Some(100_000));
+        assert_eq!(bridge.errand(), None);
+        let long = bridge.send_errand(&vec![0; MAX_ERRAND + 1]);
+        assert!(matches!(long, Err(SendError::Frame(FrameError::TooLong))));
+        let full = (0..10_000).find_map(|_| bridge.send_errand(&[0; 10_000]).err());
+        assert!(matches!(full, Some(SendError::Full)), "a lane is bounded");
     }
 
     #[test]

@@ -184,7 +184,6 @@ impl Focus {
             dialed_out: true,
             invitation: Some(id),
             referred_by: Some(invitation.referred_by.clone()),
-            confirmed: true,
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room, user, role, dialog, media)
         };

@@ -46,6 +46,7 @@ impl Focus {
             conference.watchers.add(id, &subscription.user);
         }
         self.subscriptions.insert(id, subscription);
+        self.granted.insert(incoming.transaction, id);
         self.grant(now, incoming, id, &event, expires);
         Ok(())
     }

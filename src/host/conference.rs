@@ -21,6 +21,7 @@ use crate::log::{Level, Line};
 use crate::net::Pool;
 use crate::parameters::{Settings, SwitchPlace};
 use crate::remote::Link;
+use crate::resolve::{Hop, Resolver, System, Transport};
 use crate::service::{Host, STOP_GRACE, Service, Switch};
 use crate::statistics;
 use crate::store::{self, Store};
@@ -50,6 +51,9 @@ pub(crate) enum StartError {
     /// There is no thread for the switch outside.
     #[error("cannot start the thread that drives the switch: {0}")]
     Link(#[source] io::Error),
+    /// There is no thread for look-ups.
+    #[error("cannot start the thread that resolves names: {0}")]
+    Resolver(#[source] io::Error),
 }
 
 /// What ended a wait.
@@ -110,9 +114,11 @@ impl<H: Host> Conference<H> {
             store
         });
         let switch = start_switch(settings, &waker, notices_in, lines_in)?;
+        let mut service = Service::new(focus, switch, store, notices, statistics::global());
+        service.resolve_with(Box::new(start_resolver(&mut host, &waker)?));
         Ok(Self {
             host,
-            service: Service::new(focus, switch, store, notices, statistics::global()),
+            service,
             lines,
             clock,
             bridge,
@@ -251,6 +257,25 @@ fn open_store(
     let waker = waker.clone();
     let opened = store::open(config, lines.clone(), Arc::new(move || waker.wake()))?;
     Ok(Some((opened.store, opened.rooms, opened.records)))
+}
+
+/// Look-ups of SIP names, for the transports the host has a socket of.
+fn start_resolver(host: &mut impl Host, waker: &Waker) -> Result<Resolver, StartError> {
+    let mut has = |transport: Transport| {
+        let anywhere = ["0.0.0.0:5060", "[::]:5060"].map(|it| it.parse().ok());
+        let mut hops = anywhere.into_iter().flatten();
+        hops.any(|address| host.has_socket(&Hop { address, transport }))
+    };
+    // For datagrams a multi-homed host would look for a route to nowhere.
+    let mut supported = vec![Transport::Udp];
+    supported.extend(
+        [Transport::Tcp, Transport::Tls]
+            .into_iter()
+            .filter(|it| has(*it)),
+    );
+    let waker = waker.clone();
+    let wake = Arc::new(move || waker.wake());
+    Resolver::start(System::default(), supported, wake).map_err(StartError::Resolver)
 }
 
 /// The switch in this process, or the link to the one outside.

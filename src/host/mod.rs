@@ -29,10 +29,12 @@ mod opensips;
 mod options;
 mod release;
 mod setters;
+mod sockets;
 mod start;
 mod symbols;
 mod text;
 mod variables;
+mod worker;
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};
@@ -51,30 +53,16 @@ mod refused {
 
     /// Not for this module: a response.
     pub(super) const NOT_OURS: c_int = -1;
-    /// The request, or the argument in the script, is malformed.
+    /// The request is malformed.
     pub(super) const MALFORMED: c_int = -2;
-    /// A bug of this module, or the host has no memory left.
+    /// Asked for where it cannot be done, the argument in the script is malformed, or the host
+    /// has no memory left. The log says which.
     pub(super) const BROKEN: c_int = -3;
 
     /// The headers of a 503 that a worker gives (RFC 3261 §20.33, §20.43).
     pub(super) const BUSY: &str = "Retry-After: 10\r\n\
         Warning: 399 msrp_conference \"the conference process does not keep up\"\r\n";
-
-    /// tm's number for "out of memory", in both hosts.
-    const OUT_OF_MEMORY: c_int = -2;
-
-    /// When tm makes no transaction; it has logged why.
-    pub(super) fn without_transaction(code: c_int) -> c_int {
-        if code == OUT_OF_MEMORY {
-            BROKEN
-        } else {
-            MALFORMED
-        }
-    }
 }
-
-/// Line ends a client may send before a request (RFC 3261 §7.5; keep-alives are longer).
-const LEADING_OCTETS: usize = 64;
 
 /// Longest identity; a URI in a From header is far shorter.
 const IDENTITY_OCTETS: usize = 1024;

@@ -126,10 +126,13 @@ pub const TABLE: &[Parameter] = &[
         ..text("advertise", "", "HOST or HOST:PORT, IPv6 in brackets")
     },
     Parameter {
-        doc: "Pseudo-variables that say who the caller is; the host evaluates them for every \
-              request. Use what the host has authenticated: the default believes the From \
-              header, which anybody can write.",
-        example: "\"sip:$au@$fd\"",
+        doc: "Pseudo-variables that hold the caller's address; the host evaluates them for every \
+              request. A value that is no `sip:`, `sips:` or `tel:` URI makes the \
+              caller nobody (403). The default trusts the From header, which anybody can write, \
+              and `$au` and `$ar` repeat credentials that need not be those that were checked. \
+              Use a variable that the script sets after it has authenticated the caller against \
+              a fixed realm, as the examples and guides do.",
+        example: "\"$avp(caller)\"",
         ..text("identity", "$fu", "text with the host's pseudo-variables")
     },
     Parameter {

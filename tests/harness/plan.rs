@@ -210,8 +210,6 @@ impl Plan {
                     self.management(folder, &text),
                     folder.display()
                 );
-            } else if bare.starts_with("mpath") && self.host.modules.is_some() {
-                // Written once, in front.
             } else {
                 out += line;
                 out.push('\n');
@@ -297,13 +295,22 @@ impl Plan {
         format!("{}{settings}{}", &text[..at], &text[at..])
     }
 
+    /// The module folder, in front of the modules: this host's in place of the text's. Kamailio
+    /// has one compiled in; OpenSIPS has none, so that a text without `mpath` fails here as it
+    /// fails for whoever pastes it.
     fn with_module_path(&self, text: &str) -> String {
-        let Some(modules) = &self.host.modules else {
-            return text.into();
+        let names_it = |line: &&str| line.trim_start().starts_with("mpath");
+        let own = self.host.modules.as_ref();
+        let own = own.map(|folder| format!("mpath=\"{}/\"", folder.display()));
+        let line = match (text.lines().find(names_it), own) {
+            (Some(theirs), own) => own.unwrap_or_else(|| theirs.to_owned()),
+            (None, Some(own)) if self.host.family == Family::Kamailio => own,
+            (None, _) => return text.into(),
         };
-        let line = format!("mpath=\"{}/\"\n", modules.display());
-        let at = text.find("loadmodule").expect("the example loads modules");
-        format!("{}{line}{}", &text[..at], &text[at..])
+        let rest = text.lines().filter(|line| !names_it(line));
+        let rest: String = rest.flat_map(|line| [line, "\n"]).collect();
+        let at = rest.find("loadmodule").expect("the example loads modules");
+        format!("{}{line}\n{}", &rest[..at], &rest[at..])
     }
 }
 

@@ -15,6 +15,7 @@ mod connections;
 mod dialling;
 mod dialogs;
 mod dissected;
+mod identity;
 mod join;
 mod layout;
 mod malformed;
@@ -23,9 +24,11 @@ mod parameters;
 mod plain_text;
 mod refer;
 mod refusals;
+mod registration;
 mod resilience;
 mod subscribe;
 mod tls;
+mod unacknowledged;
 
 use std::io::Write;
 

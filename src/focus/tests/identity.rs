@@ -255,6 +255,7 @@ fn f19_a_merged_request_482() {
     scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     phone.to_tag = None;
     phone.cseq -= 1;
+    phone.via = "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKfork";
     let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     assert_eq!(code, Some(482));
 }
@@ -284,7 +285,7 @@ fn requests_go_back_over_the_connection_they_came_by() {
         ),
         ("tcp", "203.0.113.9:40000", Some(via_proxy), None),
     ];
-    for (transport, source, via, next_hop) in cases {
+    for (transport, source, via, flow) in cases {
         let mut scenario = Scenario::new();
         let mut phone = scenario.phone("alice");
         phone.transport = transport;
@@ -293,8 +294,9 @@ fn requests_go_back_over_the_connection_they_came_by() {
         scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
         scenario.pass(33);
         let bye = scenario.sent.pop_back().expect("a BYE");
-        assert_eq!(bye.next_hop.as_deref(), next_hop, "{transport} {source}");
-        assert_eq!(bye.request_uri, "sip:alice@192.0.2.7:5060");
+        assert_eq!(bye.flow.as_deref(), flow, "{transport} {source}");
+        assert_eq!(bye.next_hop, "sip:alice@192.0.2.7:5060");
+        assert_eq!(bye.request_uri, bye.next_hop);
     }
 }
 

@@ -22,6 +22,17 @@ pub type Transaction = c_void;
 
 pub type FindModule = unsafe extern "C" fn(*const c_char) -> *mut kamailio_module_prefix;
 pub type FindSocket = unsafe extern "C" fn(*mut kamailio_text, u16, u16) -> *mut c_void;
+/// Id, the peer's address and port, our address and port, protocol (newer releases).
+pub type FindConnection = unsafe extern "C" fn(
+    c_int,
+    *mut kamailio_address,
+    c_int,
+    *mut kamailio_address,
+    c_int,
+    c_int,
+) -> c_int;
+pub type DefaultSocket =
+    unsafe extern "C" fn(*mut c_void, *mut c_void, c_int, *mut c_int) -> *mut c_void;
 pub type LoadedModules = unsafe extern "C" fn() -> *mut kamailio_module_prefix;
 pub type ParseFormat = unsafe extern "C" fn(*mut kamailio_text, *mut *mut c_void) -> c_int;
 pub type PrintFormat =
@@ -39,6 +50,8 @@ pub type RpcVariadic = unsafe extern "C" fn(*mut c_void, *const c_char, ...) -> 
 pub type LookUpRoute = unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int;
 pub type RunRoute = unsafe extern "C" fn(*mut c_void, *mut Message, *mut c_void) -> c_int;
 pub type EmptyMessage = unsafe extern "C" fn() -> *mut Message;
+pub type ScriptCallbacks = unsafe extern "C" fn(*mut Message, c_int) -> c_int;
+pub type ResetEnvironment = unsafe extern "C" fn();
 pub type ScriptLanguage = unsafe extern "C" fn() -> *mut c_void;
 pub type RunFunction = unsafe extern "C" fn(
     *mut c_void,
@@ -91,6 +104,7 @@ pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
 pub type CancelledIds = unsafe extern "C" fn(*mut Message, *mut c_uint, *mut c_uint) -> c_int;
 pub type ReplyToTag = unsafe extern "C" fn(*mut Message, *mut kamailio_text) -> c_int;
 pub type SendRequest = unsafe extern "C" fn(*mut kamailio_request) -> c_int;
+pub type SetTimeouts = unsafe extern "C" fn(*mut Message, c_uint, c_uint) -> c_int;
 pub type CancelBranches = unsafe extern "C" fn(*mut Transaction, c_int) -> c_int;
 pub type RegisterCallback = unsafe extern "C" fn(
     *mut Message,
@@ -130,6 +144,12 @@ pub const KEMI_TEXT: c_int = 2;
 pub const RETURNS_ARRAY: c_uint = 1;
 /// `kamailio_variable.kind`: none that the host itself knows.
 pub const OWN_VARIABLE: c_int = 1000;
+/// Kinds of routes: the request route and what it calls; a failure route, as which a suspended
+/// script is resumed.
+pub const PLAIN_ROUTE: c_int = 1;
+pub const FAILURE_ROUTE: c_int = 2;
+/// Callbacks around a script: those of requests.
+pub const REQUEST_CALLBACKS: c_int = 1;
 /// The kind of route that events run.
 pub const EVENT_ROUTE: c_int = 513;
 /// Ranks of processes.
@@ -141,6 +161,8 @@ pub const REQUEST: i16 = 1;
 pub const RESPONSE: i16 = 2;
 /// `kamailio_dialog.state`: confirmed.
 pub const CONFIRMED: c_int = 2;
+/// A connection of any transport.
+pub const ANY_PROTOCOL: c_int = 0;
 /// No transaction, no branch.
 pub const NO_TRANSACTION: *mut Transaction = usize::MAX as *mut Transaction;
 pub const UNDEFINED_BRANCH: c_int = -1;

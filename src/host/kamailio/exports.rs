@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use super::abi::{self, kamailio_command, kamailio_exports, kamailio_kemi, kamailio_text};
 use super::series::{FLAGS, SERIES, Series};
 use super::{
-    Core, Format, MODULE, Module, events, layout, logging, management, parameters, process,
+    Core, Format, MODULE, Module, events, layout, logging, management, parameters, process, send,
     statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
@@ -227,6 +227,10 @@ fn prepare() -> Option<Module> {
     let series = known_series()?;
     let core = *CORE.get()?;
     memory::may_peek().map_err(log::error).ok()?;
+    // SAFETY: the types in Sending are those of every supported series.
+    let sending = unsafe { send::Sending::load(symbols::of_core) }
+        .map_err(log::error)
+        .ok()?;
     let (settings, bridge) = start::settings_and_bridge()?;
     // SAFETY: init runs on the main thread after tm was loaded.
     let tm = unsafe { tm::Tm::of_host(core.find_module) }
@@ -264,6 +268,7 @@ fn prepare() -> Option<Module> {
         series,
         core,
         tm,
+        sending,
         settings,
         bridge,
         identity,

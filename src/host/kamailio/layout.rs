@@ -222,35 +222,37 @@ pub(super) fn reception(reception: &kamailio_reception) -> Result<(), LayoutErro
     Ok(())
 }
 
-/// Whether a transaction holds its request where we take it from: the replies of the conference
-/// process rest on that. Looked at with the first transaction of each process.
+/// Whether a transaction holds this request where we take it from: the replies of the conference
+/// process rest on that. Of a message that tm made again of its copy, to resume a script with it,
+/// the number is one less.
 ///
 /// # Safety
-/// In a worker, with the message its script works on and the transaction tm made of it.
+/// In a worker, with the message its script works on and a transaction of tm's.
 pub(super) unsafe fn kept_request(
     series: &Series,
     message: *const abi::Message,
     transaction: *const kamailio_transaction_prefix,
 ) -> Result<(), LayoutError> {
     const WHAT: &str = "the request of a transaction";
-    static SEEN: AtomicBool = AtomicBool::new(false);
-    if SEEN.load(Ordering::Relaxed) {
-        return Ok(());
-    }
+    let place = transaction as usize + series.transaction_request;
     // SAFETY: any octets are what is looked at here; the message is the caller's promise.
     unsafe {
-        let place = transaction as usize + series.transaction_request;
         let [start, end]: [usize; 2] = see(WHAT, place)?;
         let kept: kamailio_message_prefix = see(WHAT, start)?;
         let own = &*message.cast::<kamailio_message_prefix>();
-        let marks = |it: &kamailio_message_prefix| (it.id, it.length, it.kind);
-        same(WHAT, marks(&kept), marks(own))?;
-        let length = end.wrapping_sub(start);
-        let has_room = (size_of::<kamailio_message_prefix>()..1 << 20).contains(&length);
-        same("the end of a transaction's request", has_room, true)?;
+        let number = if kept.id == own.id.wrapping_add(1) {
+            kept.id
+        } else {
+            own.id
+        };
+        same(
+            WHAT,
+            (kept.id, kept.process, kept.length, kept.kind),
+            (number, own.process, own.length, own.kind),
+        )?;
+        let has_room = end.wrapping_sub(start) >= size_of::<kamailio_message_prefix>();
+        same("the end of a transaction's request", has_room, true)
     }
-    SEEN.store(true, Ordering::Relaxed);
-    Ok(())
 }
 
 /// Whether tm's record of an event is what we take it for.

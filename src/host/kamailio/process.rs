@@ -64,12 +64,7 @@ unsafe extern "C" fn round(_ticks: c_uint, _argument: *mut c_void) {
 fn start() -> Option<Conference<Kamailio>> {
     let module = MODULE.get()?;
     let parent = MAIN_PROCESS.load(Ordering::Relaxed);
-    let host = Kamailio::new(
-        module.tm,
-        module.series,
-        module.core.find_socket,
-        module.listeners,
-    );
+    let host = Kamailio::new(module);
     match Conference::start(host, &module.settings, &module.bridge, -1, parent) {
         Ok(conference) => {
             log::notice("conference process started");

@@ -33,6 +33,8 @@ pub type ReleaseMessage = unsafe extern "C" fn(*mut Message);
 pub type SetRequestUri = unsafe extern "C" fn(*mut Message, *const opensips_text) -> c_int;
 pub type NumberValue =
     unsafe extern "C" fn(*mut Message, *mut c_void, *mut opensips_variable_value, c_uint) -> c_int;
+pub type PushContext = unsafe extern "C" fn() -> c_int;
+pub type PopContext = unsafe extern "C" fn() -> c_int;
 pub type CoreStatus = unsafe extern "C" fn() -> c_int;
 
 pub type LoadTm = unsafe extern "C" fn(*mut opensips_tm) -> c_int;
@@ -63,6 +65,9 @@ pub type CurrentTransaction = unsafe extern "C" fn() -> *mut opensips_transactio
 pub type ReleaseReference = unsafe extern "C" fn(*mut Transaction);
 pub type LookUpCancelled = unsafe extern "C" fn(*mut Message) -> *mut opensips_transaction_prefix;
 pub type CancelTransaction = unsafe extern "C" fn(*mut Transaction, *const opensips_text) -> c_int;
+pub type SetCurrentTransaction = unsafe extern "C" fn(*mut Transaction);
+pub type SetVariable =
+    unsafe extern "C" fn(*mut Message, *mut c_void, c_int, *mut opensips_variable_value) -> c_int;
 pub type SetKeptReason = unsafe extern "C" fn(c_int);
 pub type RegisterCallback = unsafe extern "C" fn(
     *mut Message,
@@ -99,6 +104,23 @@ pub type GetVariable = unsafe extern "C" fn(
     *const opensips_variable_parameter_prefix,
     *mut opensips_variable_value,
 ) -> c_int;
+
+pub type DispatchJob = unsafe extern "C" fn(Job, *mut c_void) -> c_int;
+/// Id, address, port, protocol, no more about it, the connection; then, up to 3.6, room for a
+/// file; then a socket. 4.0 has no file and takes our null for one as the socket.
+pub type FindConnection = unsafe extern "C" fn(
+    c_uint,
+    *mut opensips_address,
+    c_int,
+    c_int,
+    *mut c_void,
+    *mut *mut c_void,
+    *mut c_int,
+    *const c_void,
+) -> c_int;
+pub type ReleaseConnection = unsafe extern "C" fn(*mut c_void, c_int);
+pub type DefaultSocket = unsafe extern "C" fn(*mut Message, *const c_void, c_int) -> *const c_void;
+
 pub type ManagementCommand =
     unsafe extern "C" fn(*const opensips_arguments, *mut c_void) -> *mut c_void;
 pub type BeginAnswer = unsafe extern "C" fn(*mut *mut c_void) -> *mut c_void;
@@ -125,6 +147,10 @@ pub const JSON_TEXT: c_int = 16;
 /// What the value of an event's detail is.
 pub const EVENT_NUMBER: c_int = 1;
 pub const EVENT_TEXT: c_int = 2;
+/// `opensips_variable_value.flags`: its number counts.
+pub const NUMBER: c_int = 8;
+/// No current transaction.
+pub const NO_TRANSACTION: *mut Transaction = usize::MAX as *mut Transaction;
 /// `opensips_variable.kind`; the host adds to it what it takes for itself.
 pub const OWN_VARIABLE: c_int = 1000;
 /// `opensips_exports.kind`: an ordinary module.
@@ -150,6 +176,8 @@ pub const PROCESS_IS_PREPARED: c_uint = 1;
 pub const REQUEST: c_int = 1;
 /// The same for a response.
 pub const RESPONSE: c_int = 2;
+/// tm's number for "out of memory".
+pub const OUT_OF_MEMORY: c_int = -2;
 /// The core's status while it shuts down.
 pub const TERMINATING: c_int = -2;
 /// `opensips_dialog.state`: confirmed.

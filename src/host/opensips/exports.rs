@@ -10,7 +10,7 @@ use super::abi::{
 };
 use super::series::{FLAGS, SERIES, Series};
 use super::{
-    Core, Format, MODULE, Module, events, layout, logging, management, parameters, process,
+    Core, Format, MODULE, Module, events, layout, logging, management, parameters, process, send,
     statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
@@ -166,6 +166,10 @@ fn prepare() -> Option<Module> {
     let core = unsafe { Core::load(symbols::of_core) }
         .map_err(log::error)
         .ok()?;
+    // SAFETY: the same holds for these.
+    let sending = unsafe { send::Sending::load(symbols::of_core) }
+        .map_err(log::error)
+        .ok()?;
     let (settings, bridge) = start::settings_and_bridge()?;
     // SAFETY: init runs on the main thread after tm was loaded.
     let tm = unsafe { tm::Tm::of_host(core.find_export) }
@@ -189,6 +193,7 @@ fn prepare() -> Option<Module> {
         series,
         core,
         tm,
+        sending,
         settings,
         bridge,
         answers,

@@ -12,7 +12,6 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Core;
 use super::abi::{
     self, opensips_command, opensips_dialog, opensips_event, opensips_exports,
     opensips_management_prefix, opensips_message_prefix, opensips_parameter, opensips_reception,
@@ -21,6 +20,7 @@ use super::abi::{
 };
 use super::series::Series;
 use super::tm::Tm;
+use super::{Core, worker};
 use crate::host::layout::{LayoutError, row, same, see, see_c_text, see_text};
 use crate::host::symbols::{self, host_symbols};
 use crate::host::{fds, text};
@@ -355,31 +355,27 @@ fn reception_words(
     ])
 }
 
-/// Whether a transaction holds its request where we take it from. Looked at with the first
-/// transaction of each process.
+/// Whether a transaction holds this request where we take it from. The two have one number; a
+/// message that tm made again of its copy, to resume a script with it, has the copy's own buffer.
 ///
 /// # Safety
-/// In a worker, with the message its script works on and the transaction tm made of it.
+/// In a worker, with the message its script works on and a transaction of tm's.
 pub(super) unsafe fn kept_request(
-    message: *const abi::Message,
+    series: &Series,
+    message: *mut abi::Message,
     transaction: *const opensips_transaction_prefix,
 ) -> Result<(), LayoutError> {
     const WHAT: &str = "the request of a transaction";
-    static SEEN: AtomicBool = AtomicBool::new(false);
-    if SEEN.load(Ordering::Relaxed) {
-        return Ok(());
-    }
     // SAFETY: any octets are what is looked at here; the message is the caller's promise.
     unsafe {
         let transaction: opensips_transaction_prefix = see(WHAT, transaction as usize)?;
-        let kept: opensips_message_prefix = see(WHAT, transaction.request as usize)?;
+        let copy = transaction.request as usize;
+        let kept: opensips_message_prefix = see(WHAT, copy)?;
+        let start: *const u8 = see(WHAT, copy + series.message_buffer)?;
         let own = &*message.cast::<opensips_message_prefix>();
-        let marks =
-            |it: &opensips_message_prefix| (it.id, it.kind, it.first_line_length, it.method_code);
-        same(WHAT, marks(&kept), marks(own))?;
+        let is_its = kept.id == own.id || start == worker::buffer(series, message).0;
+        same(WHAT, (is_its, kept.kind), (true, own.kind))
     }
-    SEEN.store(true, Ordering::Relaxed);
-    Ok(())
 }
 
 /// Whether tm's record of an event is what we take it for.

@@ -36,12 +36,7 @@ fn serve(module: &'static Module) {
         Err(error) => return log::error(error),
     };
     let started = Conference::start(
-        OpenSips::new(
-            module.tm,
-            module.core.core_status,
-            module.core.find_socket,
-            module.events,
-        ),
+        OpenSips(module),
         &module.settings,
         &module.bridge,
         pipe,
