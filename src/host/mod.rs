@@ -5,13 +5,26 @@
 //! host's layout. In a process that is no host (a test, `msrp-chat`) it does nothing.
 //! `opensips` and `kamailio` have the same files, so that a diff teaches the difference.
 
+#[cfg(not(all(
+    target_arch = "x86_64",
+    target_os = "linux",
+    target_pointer_width = "64"
+)))]
+compile_error!(
+    "msrp_conference is for x86-64 Linux alone: it is compiled without the proxies' headers, and \
+     what it knows of their memory (include/, src/host/*/series.rs) was measured there"
+);
+
 pub mod api;
 mod conference;
 mod fds;
 mod guard;
 mod kamailio;
+mod layout;
 mod logging;
 mod management;
+mod memory;
+mod numbered;
 mod opensips;
 mod options;
 mod release;

@@ -115,11 +115,11 @@ pub(crate) fn protocol(transport: &str) -> u16 {
 }
 
 /// What the host's `pv_printf` made of pseudo-variables; nothing where it could not.
-pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> String {
+pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> &[u8] {
     let length = usize::try_from(length).unwrap_or(0);
     match result {
-        0.. => evaluated(buffer.get(..length).unwrap_or_default()),
-        _ => String::new(),
+        0.. => buffer.get(..length).unwrap_or_default(),
+        _ => &[],
     }
 }
 

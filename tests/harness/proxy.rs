@@ -17,7 +17,7 @@ use super::PATIENCE;
 use super::agent::unique;
 use super::host::{Family, Host};
 use super::mailbox::Mailbox;
-use super::plan::{Plan, command, module};
+use super::plan::{self, Plan, command, module};
 
 /// How long one try at a starting proxy may take.
 const ONE_TRY: Duration = Duration::from_millis(200);
@@ -65,6 +65,9 @@ impl Proxy {
         let configuration = folder.join("proxy.cfg");
         fs::write(&configuration, plan.configuration(&folder)).expect("configuration");
         let mut command = command(&plan.host, &configuration, &folder);
+        if let Some(system_call) = plan.forbidden {
+            plan::forbid(&mut command, system_call);
+        }
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", plan.host.name));

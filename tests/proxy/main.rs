@@ -17,6 +17,7 @@ mod dialogs;
 mod dissected;
 mod identity;
 mod join;
+mod layout;
 mod malformed;
 mod msrp;
 mod parameters;

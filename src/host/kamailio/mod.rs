@@ -3,6 +3,7 @@
 mod abi;
 mod events;
 mod exports;
+mod layout;
 mod logging;
 mod management;
 mod parameters;
@@ -34,6 +35,7 @@ struct Module {
     bridge: Bridge,
     identity: Format,
     listeners: events::Listeners,
+    values: variables::Values,
     /// Address and port a socket advertises, where the module pv can say.
     advertised: Option<Format>,
 }

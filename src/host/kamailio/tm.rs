@@ -11,13 +11,13 @@ use super::abi::{
     kamailio_transaction_prefix,
 };
 use super::series::Series;
-use super::{MODULE, Module, logging};
+use super::{MODULE, Module, layout, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, fds, logging as log, sockets, text};
+use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
 use crate::resolve::Hop;
 use crate::service::{Departure, Host, NotReplied, NotSent};
@@ -38,6 +38,10 @@ host_symbols! {
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
         set_timeouts: abi::SetTimeouts = c"t_set_fr",
+        /// For the checks of the layout alone.
+        make_dialog: abi::MakeDialog = c"new_dlg_uac",
+        set_dialog_target: abi::SetDialogTarget = c"set_dlg_target",
+        release_dialog: abi::ReleaseDialog = c"free_dlg",
     }
 }
 
@@ -50,7 +54,8 @@ pub(super) enum TmError {
     Symbol(MissingSymbol),
 }
 
-/// Room for a copy of a message; the largest is 2,024 octets.
+/// Room for a copy of a message and what follows it in tm's; the largest message of any series
+/// has 2,024 octets.
 #[repr(C, align(16))]
 struct MessageCopy([u8; 4096]);
 
@@ -92,17 +97,20 @@ impl Tm {
         // current transaction.
         unsafe {
             if let Some(cell) = self.current() {
-                return match keeps(series, cell, message) {
-                    true => Created::Transaction(Transaction::current(ids(cell))),
+                return match layout::kept_request(series, message, cell) {
+                    Ok(()) => Created::Transaction(Transaction::current(ids(cell))),
                     // The script has found the transaction of which this is a retransmission.
-                    false => Created::Absorbed,
+                    Err(_) => Created::Absorbed,
                 };
             }
             let made = (self.new_transaction)(message);
             match self.current() {
                 Some(cell) if made > 0 => {
                     let transaction = Transaction::current(ids(cell));
-                    if !SEEN.load(Ordering::Relaxed) && !keeps(series, cell, message) {
+                    if !SEEN.load(Ordering::Relaxed)
+                        && let Err(error) = layout::kept_request(series, message, cell)
+                    {
+                        error.say_once();
                         return Created::Misplaced(transaction);
                     }
                     SEEN.store(true, Ordering::Relaxed);
@@ -258,7 +266,7 @@ impl Tm {
         let headers = text::header_lines(&reply.headers);
         let mut copy = MessageCopy([0; 4096]);
         // SAFETY: the request and the end of its memory lie in the transaction at the
-        // series' place; the copy's size is checked against both. The lumps, the texts in
+        // series' place; the copy ends where either of them does. The lumps, the texts in
         // them and the copy live through the call, and tm keeps none of them.
         unsafe {
             let [start, end] = cell
@@ -267,10 +275,10 @@ impl Tm {
                 .cast::<[*const u8; 2]>()
                 .read();
             let kept = (end as usize).saturating_sub(start as usize);
-            if start.is_null() || kept < series.message_size || series.message_size > copy.0.len() {
+            if start.is_null() || kept < size_of::<kamailio_message_prefix>() {
                 return Err(NotReplied::Gone);
             }
-            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), series.message_size);
+            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), kept.min(copy.0.len()));
             let message = copy.0.as_mut_ptr().cast::<kamailio_message_prefix>();
             let mut next = (*message).reply_lumps.cast::<kamailio_reply_lump>();
             let mut body = lump(&reply.body, abi::BODY_LUMP);
@@ -318,38 +326,6 @@ fn lump(octets: &[u8], flags: c_int) -> kamailio_reply_lump {
         flags,
         ..kamailio_reply_lump::default()
     }
-}
-
-/// Whether the transaction holds this request where this series keeps it: the replies of the
-/// conference process rest on that. Of a message that tm made again of its copy, to resume a
-/// script with it, the number is one less.
-///
-/// # Safety
-/// `message` is a request the host works on.
-unsafe fn keeps(
-    series: &Series,
-    cell: *const kamailio_transaction_prefix,
-    message: *mut abi::Message,
-) -> bool {
-    let mut address = [0; size_of::<usize>()];
-    let mut kept = [0u8; size_of::<kamailio_message_prefix>()];
-    if !fds::peek(cell as usize + series.transaction_request, &mut address)
-        || !fds::peek(usize::from_ne_bytes(address), &mut kept)
-    {
-        return false;
-    }
-    // SAFETY: the caller promises the message; a pointer from the wrong place was not
-    // followed, and any octets are a prefix.
-    let (own, kept) = unsafe {
-        (
-            &*message.cast::<kamailio_message_prefix>(),
-            kept.as_ptr()
-                .cast::<kamailio_message_prefix>()
-                .read_unaligned(),
-        )
-    };
-    let same = kept.id == own.id || kept.id == own.id.wrapping_add(1);
-    same && kept.process == own.process && kept.length == own.length && kept.kind == own.kind
 }
 
 /// # Safety
@@ -488,6 +464,9 @@ pub(super) unsafe extern "C" fn finished(
             let Some(what) = what.as_ref() else { return };
             if what.argument.is_null() || cell.is_null() {
                 return;
+            }
+            if let Err(error) = layout::event(what) {
+                return log::error(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {

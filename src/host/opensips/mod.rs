@@ -4,6 +4,7 @@ mod abi;
 mod context;
 mod events;
 mod exports;
+mod layout;
 mod logging;
 mod management;
 mod parameters;
@@ -36,6 +37,8 @@ struct Module {
     answers: management::Answers,
     events: events::Events,
     identity: Format,
+    /// Where a request came from, for the check of the layout.
+    reception: Format,
 }
 
 static MODULE: OnceLock<Module> = OnceLock::new();
@@ -48,6 +51,7 @@ host_symbols! {
         parse_format: abi::ParseFormat = c"pv_parse_format",
         print_format: abi::PrintFormat = c"pv_printf",
         handle_job: abi::HandleJob = c"ipc_handle_job",
+        send_job: abi::SendJob = c"ipc_send_rpc",
         push_context: abi::PushContext = c"push_new_global_context",
         pop_context: abi::PopContext = c"pop_pushed_global_context",
         route_kind: *mut i32 = c"route_type",

@@ -1,11 +1,10 @@
 //! The conference process: registered with the host, which forks it.
 
 use std::ffi::c_int;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::tm::OpenSips;
-use super::{MODULE, Module, abi};
+use super::{MODULE, Module, abi, layout};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::guard;
 use crate::host::{api, leave, logging as log};
@@ -32,7 +31,10 @@ pub(super) unsafe extern "C" fn run(_number: c_int) {
 }
 
 fn serve(module: &'static Module) {
-    let pipe = pipe(module);
+    let pipe = match layout::own_pipe(&module.core, module.series) {
+        Ok(pipe) => pipe,
+        Err(error) => return log::error(error),
+    };
     let started = Conference::start(
         OpenSips(module),
         &module.settings,
@@ -62,18 +64,5 @@ fn serve(module: &'static Module) {
                 leave(0);
             }
         }
-    }
-}
-
-/// The reading end of this process' pipe.
-fn pipe(module: &Module) -> RawFd {
-    // SAFETY: the process table has a record for every process, this one's number is set
-    // before the host calls us, and the offsets are those of this series.
-    unsafe {
-        let number = usize::try_from(*module.core.process_number).unwrap_or(0);
-        (*module.core.processes)
-            .add(number * module.series.process_size + module.series.process_pipe)
-            .cast::<RawFd>()
-            .read()
     }
 }

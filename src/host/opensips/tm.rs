@@ -1,73 +1,71 @@
 //! The host's transaction layer: replies to its server transactions, requests of ours, and
 //! what becomes of them.
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
-use super::abi::{
-    self, opensips_event, opensips_message_prefix, opensips_text, opensips_tm,
-    opensips_transaction_prefix,
-};
+use super::abi::{self, opensips_event, opensips_text, opensips_tm, opensips_transaction_prefix};
 use super::context::Context;
-use super::repeat::Repeat;
 use super::send::Errand;
 use super::series::Series;
-use super::{MODULE, Module, logging, worker};
+use super::{MODULE, Module, layout, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
-use crate::host::symbols::{self, MissingSymbol};
+use crate::host::layout::LayoutError;
+use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, fds, logging as log, sockets, text};
+use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
 use crate::resolve::{Hop, Transport};
 use crate::service::{Departure, Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
 
-/// tm's functions, copied out of its table.
-#[derive(Clone, Copy)]
-pub(super) struct Tm {
-    register_callback: abi::RegisterCallback,
-    new_transaction: abi::NewTransaction,
-    complete_copy: abi::CompleteCopy,
-    reply: abi::Reply,
-    reply_with_body: abi::ReplyWithBody,
-    look_up_ids: abi::LookUpIds,
-    pub(super) request_within: abi::RequestWithin,
-    current_transaction: abi::CurrentTransaction,
-    release_reference: abi::ReleaseReference,
-    look_up_cancelled: abi::LookUpCancelled,
-    set_kept_reason: abi::SetKeptReason,
-    cancel_transaction: abi::CancelTransaction,
-    repeat: Repeat,
+host_symbols! {
+    /// tm's functions by name: its table of them grows and shifts, and holds wrappers that want
+    /// more of their caller than the functions do.
+    struct Tm {
+        register_callback: abi::RegisterCallback = c"register_tmcb",
+        new_transaction: abi::NewTransaction = c"t_newtran",
+        complete_copy: abi::CompleteCopy = c"update_cloned_msg_from_msg",
+        reply: abi::Reply = c"t_reply",
+        reply_with_body: abi::ReplyWithBody = c"t_reply_with_body",
+        look_up_ids: abi::LookUpIds = c"t_lookup_ident",
+        request_within: abi::RequestWithin = c"req_within",
+        current_transaction: abi::CurrentTransaction = c"get_t",
+        set_current_transaction: abi::SetCurrentTransaction = c"set_t",
+        release_reference: abi::ReleaseReference = c"t_unref_cell",
+        look_up_cancelled: abi::LookUpCancelled = c"t_lookupOriginalT",
+        set_kept_reason: abi::SetKeptReason = c"set_kr",
+        set_final_timeout: abi::SetVariable = c"pv_set_tm_fr_timeout",
+        /// The one that only its table gives.
+        cancel_transaction: abi::CancelTransaction = c"t_cancel_trans",
+        /// For the checks of the layout alone.
+        make_dialog: abi::MakeDialog = c"new_auto_dlg_uac",
+        release_dialog: abi::ReleaseDialog = c"free_dlg",
+    }
 }
 
 /// tm cannot be used.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum TmError {
     #[error("the module tm must be loaded before msrp_conference")]
     Missing,
     #[error("tm does not give its functions")]
     Refused,
+    #[error("tm: {0}")]
+    Symbol(#[from] MissingSymbol),
     #[error(transparent)]
-    Other(#[from] MissingSymbol),
+    Layout(#[from] LayoutError),
 }
 
-/// A function tm put into its table.
-///
-/// # Safety
-/// A non-null `slot` holds a function of the type `F`.
-unsafe fn function<F: Copy>(slot: *mut c_void) -> Result<F, TmError> {
-    if slot.is_null() {
-        return Err(TmError::Refused);
-    }
-    // SAFETY: the caller promises the type, which is as large as an address.
-    Ok(unsafe { mem::transmute_copy::<*mut c_void, F>(&slot) })
-}
+/// What tm's function for a new transaction does with the request: not all of it is copied at
+/// once.
+const COPIED_LATER: c_int = 0;
 
-/// What tm calls at a script's end, where nobody has before; not in its table.
-const COMPLETE_COPY: &CStr = c"update_cloned_msg_from_msg";
+/// What tm exports by its table alone.
+const IN_ITS_TABLE: &CStr = c"t_cancel_trans";
 
 /// Text for a call: the host reads it and keeps nothing.
 pub(super) fn borrowed(octets: &[u8]) -> opensips_text {
@@ -78,47 +76,31 @@ pub(super) fn borrowed(octets: &[u8]) -> opensips_text {
 }
 
 impl Tm {
-    /// Asks tm for its functions.
+    /// Looks tm's functions up.
     ///
     /// # Safety
     /// On the main thread, after tm was loaded; `find` is the host's `find_export`.
-    pub(super) unsafe fn load(find: abi::FindExport) -> Result<Self, TmError> {
+    pub(super) unsafe fn of_host(find: abi::FindExport) -> Result<Self, TmError> {
         // SAFETY: the host compares a C string.
         let load = unsafe { find(c"load_tm".as_ptr(), 0) };
         if load.is_null() {
             return Err(TmError::Missing);
         }
         let mut table = opensips_tm::default();
-        // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; the
-        // slots hold functions of the types in `abi`, in every supported series.
-        unsafe {
-            let complete_copy = symbols::beside(load, COMPLETE_COPY);
-            if complete_copy.is_null() {
-                return Err(MissingSymbol(COMPLETE_COPY).into());
-            }
-            let repeat = Repeat::of_tm(load)?;
-            let load: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
-            if load(&mut table) < 0 {
+        // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; tm
+        // stays loaded; the types in Tm are those of every supported series.
+        let tm = unsafe {
+            let fill: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
+            if fill(&mut table) < 0 {
                 return Err(TmError::Refused);
             }
-            Ok(Self {
-                register_callback: function::<abi::RegisterCallback>(table.register_callback)?,
-                new_transaction: function::<abi::NewTransaction>(table.new_transaction)?,
-                complete_copy: function::<abi::CompleteCopy>(complete_copy)?,
-                reply: function::<abi::Reply>(table.reply)?,
-                reply_with_body: function::<abi::ReplyWithBody>(table.reply_with_body)?,
-                look_up_ids: function::<abi::LookUpIds>(table.look_up_ids)?,
-                request_within: function::<abi::RequestWithin>(table.request_within)?,
-                current_transaction: function::<abi::CurrentTransaction>(
-                    table.current_transaction,
-                )?,
-                release_reference: function::<abi::ReleaseReference>(table.release_reference)?,
-                look_up_cancelled: function::<abi::LookUpCancelled>(table.look_up_cancelled)?,
-                set_kept_reason: function::<abi::SetKeptReason>(table.set_kept_reason)?,
-                cancel_transaction: function::<abi::CancelTransaction>(table.cancel_transaction)?,
-                repeat,
-            })
-        }
+            Self::load(|name: &'static CStr| match name == IN_ITS_TABLE {
+                true => table.cancel_transaction,
+                false => symbols::beside(load, name),
+            })?
+        };
+        layout::tm_slots(&table, &tm)?;
+        Ok(tm)
     }
 
     /// The transaction of the request the script is working on: the script's own, if it has
@@ -133,18 +115,20 @@ impl Tm {
         // current transaction.
         unsafe {
             if let Some(cell) = self.current() {
-                return match is_copied_from(series, (*cell).request, message) {
-                    true => Created::Transaction(Transaction::current(ids(cell))),
+                return match layout::kept_request(series, message, cell) {
+                    Ok(()) => Created::Transaction(Transaction::current(ids(cell))),
                     // The script has found the transaction of which this is a retransmission.
-                    false => Created::Absorbed,
+                    Err(_) => Created::Absorbed,
                 };
             }
-            let made = (self.new_transaction)(message);
+            let made = (self.new_transaction)(message, COPIED_LATER);
             match self.current() {
                 Some(cell) if made > 0 => {
                     let transaction = Transaction::current(ids(cell));
-                    let copy = (*cell).request;
-                    if !SEEN.load(Ordering::Relaxed) && !is_copied_from(series, copy, message) {
+                    if !SEEN.load(Ordering::Relaxed)
+                        && let Err(error) = layout::kept_request(series, message, cell)
+                    {
+                        error.say_once();
                         return Created::Misplaced(transaction);
                     }
                     SEEN.store(true, Ordering::Relaxed);
@@ -196,7 +180,7 @@ impl Tm {
     /// As for [`Tm::create`].
     pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
         // SAFETY: the caller promises the message; tm makes no transaction of an ACK.
-        unsafe { (self.new_transaction)(message) };
+        unsafe { (self.new_transaction)(message, COPIED_LATER) };
     }
 
     /// Answers the request the script is working on, without a body.
@@ -214,12 +198,13 @@ impl Tm {
         // SAFETY: the caller promises a current transaction; the texts live through the call,
         // and empty ones count as absent.
         unsafe {
-            match self.current() {
-                Some(cell) if !headers.is_empty() => {
+            let Some(cell) = self.current() else { return };
+            match headers.is_empty() {
+                true => (self.reply)(cell.cast(), message, code, &reason),
+                false => {
                     let headers = borrowed(headers.as_bytes());
                     (self.reply_with_body)(cell.cast(), code, &reason, &none, &headers, &none)
                 }
-                _ => (self.reply)(message, code, &reason),
             };
         }
     }
@@ -257,7 +242,7 @@ impl Tm {
                 return Err(NotReplied::Gone);
             }
             if reply.until_ack {
-                self.repeat.until_ack(cell.cast());
+                self.repeat_until_ack(cell.cast());
             }
             let done = (self.reply_with_body)(
                 cell,
@@ -294,28 +279,6 @@ impl Tm {
 /// tm says "none" in two ways.
 fn existing(cell: *mut opensips_transaction_prefix) -> Option<*mut opensips_transaction_prefix> {
     (!cell.is_null() && cell as usize != usize::MAX).then_some(cell)
-}
-
-/// Whether tm's copy of a request is one of this message. The two have one number; a message
-/// that tm made again of its copy, to resume a script with it, has the copy's own buffer.
-///
-/// # Safety
-/// `message` is one of this series that the host works on.
-unsafe fn is_copied_from(series: &Series, copy: *mut c_void, message: *mut abi::Message) -> bool {
-    // SAFETY: the caller promises the message; an address from the wrong place is not
-    // followed.
-    unsafe {
-        let mut number = [0; size_of::<c_uint>()];
-        let mut start = [0; size_of::<usize>()];
-        if !fds::peek(copy as usize, &mut number)
-            || !fds::peek(copy as usize + series.message_buffer, &mut start)
-        {
-            return false;
-        }
-        let own = (*message.cast::<opensips_message_prefix>()).id;
-        c_uint::from_ne_bytes(number) == own
-            || usize::from_ne_bytes(start) == worker::buffer(series, message).0 as usize
-    }
 }
 
 /// # Safety
@@ -462,6 +425,9 @@ pub(super) unsafe extern "C" fn finished(
             let Some(what) = what.as_ref() else { return };
             if what.argument.is_null() || cell.is_null() {
                 return;
+            }
+            if let Err(error) = layout::event(what) {
+                return log::error(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {

@@ -119,8 +119,8 @@ impl Primitives for Fake {
         })
     }
 
-    fn envelope(&self, _: &Message<'_>) -> Option<Envelope> {
-        Some(envelope())
+    fn envelope(&self, _: &Message<'_>) -> Result<Envelope, LayoutError> {
+        Ok(envelope())
     }
 
     fn identity(&self, _: &Message<'_>) -> String {
