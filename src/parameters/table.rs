@@ -177,7 +177,8 @@ pub const TABLE: &[Parameter] = &[
         ..number("max_conferences", "100000", "", (1, 10_000_000))
     },
     Parameter {
-        doc: "Most participants of one room. One more is refused with 486.",
+        doc: "Most participants of one room. One more is refused with 486. Parties that are \
+              invited hold no place: who answers when the room is full gets BYE.",
         example: "200",
         ..number("max_participants", "1000", "", (1, 100_000))
     },
