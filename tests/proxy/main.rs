@@ -18,6 +18,7 @@ mod dissected;
 mod join;
 mod malformed;
 mod msrp;
+mod names;
 mod parameters;
 mod plain_text;
 mod refer;
