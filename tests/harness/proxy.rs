@@ -64,7 +64,7 @@ impl Proxy {
         std::os::unix::fs::symlink(file, folder.join("msrp_conference.so")).expect("link");
         let configuration = folder.join("proxy.cfg");
         fs::write(&configuration, plan.configuration(&folder)).expect("configuration");
-        let mut command = command(&plan.host, &configuration, &folder);
+        let mut command = command(&plan, &configuration, &folder);
         if let Some(system_call) = plan.forbidden {
             plan::forbid(&mut command, system_call);
         }

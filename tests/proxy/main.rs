@@ -20,6 +20,7 @@ mod join;
 mod layout;
 mod malformed;
 mod msrp;
+mod names;
 mod parameters;
 mod plain_text;
 mod refer;
