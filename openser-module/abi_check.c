@@ -29,6 +29,11 @@
 #define NUMBER(ours, theirs) \
     _Static_assert((ours) == (theirs), #theirs " is not " #ours)
 
+/* A function of theirs has this prototype. */
+#define IS(function, ...) __builtin_types_compatible_p(__typeof__(function), __VA_ARGS__)
+#define PROTOTYPE(function, ...) \
+    _Static_assert(IS(function, __VA_ARGS__), #function " has another prototype")
+
 #define ROW(name, value) printf("%s %zu\n", name, (size_t)(value))
 
 #ifdef OF_OPENSIPS
@@ -40,6 +45,9 @@
 #include "mod_fix.h"
 #include "mi/mi.h"
 #include "evi/evi_params.h"
+#include "context.h"
+#include "forward.h"
+#include "net/net_tcp.h"
 #include "socket_info.h"
 #include "status_report.h"
 #include "parser/msg_parser.h"
@@ -48,6 +56,29 @@
 #include "modules/tm/h_table.h"
 #include "modules/tm/t_hooks.h"
 #include "../include/opensips.h"
+
+/* What src/host/opensips/send.rs calls. */
+PROTOTYPE(push_new_global_context, int(void));
+PROTOTYPE(pop_pushed_global_context, int(void));
+PROTOTYPE(ipc_dispatch_rpc, int(void (*)(int, void *), void *));
+PROTOTYPE(ipc_shared_fd_read, int);
+PROTOTYPE(tcp_conn_release, void(struct tcp_connection *, int));
+_Static_assert(sizeof(enum sip_protos) == sizeof(int), "a protocol is no int");
+_Static_assert(
+        IS(get_send_socket, const struct socket_info *(struct sip_msg *,
+                const union sockaddr_union *, int))
+        || IS(get_send_socket, struct socket_info *(struct sip_msg *,
+                union sockaddr_union *, int)),
+        "get_send_socket has another prototype");
+#define CONNECTION unsigned int, struct ip_addr *, int, enum sip_protos, void *, \
+        struct tcp_connection **
+_Static_assert(
+        IS(tcp_conn_get, int(CONNECTION, int *, const struct socket_info *))
+        || IS(tcp_conn_get, int(CONNECTION, int *, struct socket_info *))
+        || IS(tcp_conn_get, int(CONNECTION, const struct socket_info *)),
+        "tcp_conn_get has another prototype");
+/* Shorter than ours: the core reads it. */
+_Static_assert(sizeof(union sockaddr_union) <= 128, "an address is longer than sockaddr_storage");
 
 SAME(opensips_management_prefix, name, mi_export_t, name);
 SAME(opensips_management_prefix, help, mi_export_t, help);
@@ -264,6 +295,7 @@ int main(void)
 #include "core/sr_module.h"
 #include "core/counters.h"
 #include "core/dprint.h"
+#include "core/forward.h"
 #include "core/ip_addr.h"
 #include "core/kemi.h"
 #include "core/pvar.h"
@@ -277,6 +309,12 @@ int main(void)
 #include "modules/tm/t_hooks.h"
 #include "modules/tm/uac.h"
 #include "../include/kamailio.h"
+
+/* What src/host/kamailio/send.rs calls; no header declares tcpconn_exists. */
+PROTOTYPE(get_send_socket2, struct socket_info *(struct socket_info *, union sockaddr_union *,
+        int, enum ss_mismatch *));
+_Static_assert(sizeof(enum ss_mismatch) == sizeof(int), "a mismatch is no int");
+_Static_assert(sizeof(union sockaddr_union) <= 128, "an address is longer than sockaddr_storage");
 
 SAME(kamailio_rpc, fault, rpc_t, fault);
 SAME(kamailio_rpc, send, rpc_t, send);
