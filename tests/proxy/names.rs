@@ -10,14 +10,14 @@ use tempfile::TempDir;
 
 use super::harness::agent::{Agent, Transport, unique};
 use super::harness::dns::{NameServer, Zone};
-use super::harness::draft::Draft;
+use super::harness::draft::{Dialog, Draft};
 use super::harness::host::{Family, Host};
 use super::harness::invited::Invited;
 use super::harness::participant::{Participant, Subscription, client_path, invite, subscribe};
 use super::harness::plan::{Plan, free_port};
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, alone, on_every_host};
-use super::refer::{last_report, refer};
+use super::refer::{last_report, refer, with_list};
 
 /// What others may wait while something hangs: 50 ms are promised; a machine that runs the
 /// whole suite beside it takes its time.
@@ -191,6 +191,38 @@ fn names_that_resolve_are_reached() {
         let asked = machine.server.asked();
         let times = |question: &str| asked.iter().filter(|it| *it == question).count();
         assert_eq!(times("SRV _sip._udp.carol.test"), 1, "{asked:?}");
+        proxy.stop();
+    });
+}
+
+#[test]
+fn a_list_may_name_fifty_domains() {
+    on_every_host(|host| {
+        let port = free_port();
+        let mut zone = Zone::new().host("a.test", "127.0.0.1");
+        for number in 0..50 {
+            zone = zone.srv(&format!("_sip._udp.h{number}.test"), 1, port, "a.test");
+        }
+        let Some(machine) = Machine::with(Some(zone)) else {
+            return;
+        };
+        let proxy = machine.plan(host).start();
+        let everybody = Agent::at("everybody", proxy.sip, port);
+        everybody.answer("INVITE", Some(486));
+        let uris: Vec<_> = (0..50).map(|n| format!("sip:u{n}@h{n}.test")).collect();
+        let alice = Agent::new("alice", proxy.sip, Transport::Udp);
+        let draft = alice.draft("INVITE", &proxy.room("lobby"));
+        let draft = draft.body("multipart/mixed;boundary=b1", with_list(&uris));
+        let answer = alice.exchange(&draft);
+        assert_eq!(answer.code, 200);
+        alice.send(&Dialog::new(&draft, &answer).ack(&alice));
+        for uri in &uris {
+            let invited = everybody.timed_request(PATIENCE, |request| {
+                request.method.as_str() == "INVITE" && request.uri == *uri
+            });
+            assert!(invited.is_some(), "{uri} is not invited");
+        }
+        assert_eq!(proxy.statistic("look_ups_failed"), 0);
         proxy.stop();
     });
 }
