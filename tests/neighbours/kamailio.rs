@@ -1,0 +1,160 @@
+//! Beside Kamailio's modules, and scripts as they are written for it.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::harness::host::{Family, Host};
+use super::harness::on_every_host;
+use super::story::{Neighbour, has_records};
+
+const NOBODY: Neighbour = Neighbour::none(Family::Kamailio);
+
+fn dialog() -> Neighbour {
+    Neighbour {
+        modules: &["rr", "dialog"],
+        script: "dlg_manage();\n",
+        ..NOBODY
+    }
+}
+
+fn dialog_of_invites() -> Neighbour {
+    Neighbour {
+        script: "if (is_method(\"INVITE\")) { dlg_manage(); }\n",
+        ..dialog()
+    }
+}
+
+fn acc() -> Neighbour {
+    Neighbour {
+        modules: &["rr", "acc"],
+        lines: "modparam(\"acc\", \"log_flag\", 1)\n".into(),
+        script: "if (is_method(\"INVITE|BYE\")) { setflag(1); }\n",
+        ..NOBODY
+    }
+}
+
+fn record_route() -> Neighbour {
+    Neighbour {
+        modules: &["rr"],
+        script: "if (has_totag()) { loose_route(); }\n\
+                 else if (is_method(\"INVITE|SUBSCRIBE|REFER\")) { record_route(); }\n",
+        ..NOBODY
+    }
+}
+
+fn topoh() -> Neighbour {
+    Neighbour {
+        modules: &["rr", "topoh"],
+        lines: "modparam(\"topoh\", \"mask_key\", \"a secret\")\n\
+                modparam(\"topoh\", \"mask_ip\", \"192.0.2.1\")\n"
+            .into(),
+        ..record_route()
+    }
+}
+
+/// topos, with its tables in this folder.
+fn topos(folder: &Path) -> Neighbour {
+    let file = folder.join("topos.sqlite");
+    let file = file.display();
+    Neighbour {
+        modules: &["db_sqlite", "rr", "topos"],
+        lines: format!(
+            "modparam(\"topos\", \"db_url\", \"sqlite://{file}\")\n\
+             modparam(\"db_sqlite\", \"db_set_journal_mode\", \"{file}=WAL;\")\n"
+        ),
+        ..record_route()
+    }
+}
+
+/// The tables that topos wants, as the host's own files make them.
+fn tables(host: &Host) -> Option<TempDir> {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let database = Connection::open(folder.path().join("topos.sqlite")).expect("a database");
+    for name in ["standard", "topos"] {
+        let file = host.share().join(format!("db_sqlite/{name}-create.sql"));
+        database.execute_batch(&fs::read_to_string(file).ok()?).expect("tables");
+    }
+    Some(folder)
+}
+
+fn asynchronous() -> Neighbour {
+    Neighbour {
+        settings: "async_workers=2\n",
+        modules: &["async"],
+        script: "if (uri == myself && $rU != $null && !is_method(\"ACK|CANCEL\")) {\n\
+                 async_task_route(\"ROOM\");\n exit;\n }\n",
+        routes: "route[ROOM] {\n msrp_conference_handle();\n exit;\n }\n",
+        ..NOBODY
+    }
+}
+
+fn own_transaction() -> Neighbour {
+    Neighbour {
+        script: "if ($rU != $null && !is_method(\"ACK\")) { t_newtran(); }\n",
+        ..NOBODY
+    }
+}
+
+fn called_twice() -> Neighbour {
+    Neighbour {
+        script: "if ($rU != $null) { msrp_conference_handle(); }\n",
+        ..NOBODY
+    }
+}
+
+/// All that requests and refreshes of the room's own pass.
+pub(crate) fn all() -> Vec<Neighbour> {
+    vec![dialog(), acc(), record_route(), topoh(), asynchronous()]
+}
+
+#[test]
+fn a_room_works_beside_a_dialog_for_every_request() {
+    dialog().leaves_nothing();
+}
+
+#[test]
+fn a_room_works_beside_a_dialog_for_every_invite() {
+    dialog_of_invites().works_but(|_| {});
+}
+
+#[test]
+fn a_room_works_beside_accounting() {
+    on_every_host(|host| acc().leaves_nothing_on(host, has_records));
+}
+
+#[test]
+fn a_room_works_behind_record_route() {
+    record_route().leaves_nothing();
+}
+
+#[test]
+fn a_room_works_behind_topoh() {
+    topoh().leaves_nothing();
+}
+
+#[test]
+fn a_room_works_behind_topos() {
+    on_every_host(|host| {
+        if host.family == Family::Kamailio && let Some(folder) = tables(host) {
+            topos(folder.path()).leaves_nothing_on(host, |_| {});
+        }
+    });
+}
+
+#[test]
+fn a_room_takes_requests_from_the_route_that_resumes_them() {
+    asynchronous().leaves_nothing();
+}
+
+#[test]
+fn a_room_takes_requests_whose_transaction_the_script_made() {
+    own_transaction().leaves_nothing();
+}
+
+#[test]
+fn a_script_may_hand_a_request_over_twice() {
+    called_twice().leaves_nothing();
+}
