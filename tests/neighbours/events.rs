@@ -3,8 +3,6 @@
 
 use std::fs;
 
-use tempfile::TempDir;
-
 use super::harness::agent::{Agent, Transport};
 use super::harness::draft::Dialog;
 use super::harness::host::{Family, Host};
@@ -12,7 +10,7 @@ use super::harness::participant::{client_path, invite};
 use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
-use super::story::{at_rest, holds_no_more};
+use super::story::{at_rest, folder, holds_no_more};
 
 const JOINS: usize = 500;
 
@@ -46,7 +44,10 @@ end
 fn routes(host: &Host) -> String {
     let (names, body) = match host.family {
         Family::Kamailio => (["msrp-conference:join", "msrp-conference:leave"], KAMAILIO),
-        Family::OpenSips => (["E_MSRP_CONFERENCE_JOIN", "E_MSRP_CONFERENCE_LEAVE"], OPENSIPS),
+        Family::OpenSips => (
+            ["E_MSRP_CONFERENCE_JOIN", "E_MSRP_CONFERENCE_LEAVE"],
+            OPENSIPS,
+        ),
     };
     let route = |name| format!("event_route[{name}] {{{body}");
     names.map(route).concat()
@@ -104,7 +105,7 @@ fn event_functions_of_another_language_leave_nothing_behind() {
         if host.family != Family::Kamailio || !host.has_modules(&["app_lua"]) {
             return;
         }
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let folder = folder();
         let file = folder.path().join("script.lua");
         fs::write(&file, LUA).expect("the script");
         let plan = Plan::new(host)

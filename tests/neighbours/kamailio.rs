@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::harness::host::{Family, Host};
 use super::harness::on_every_host;
-use super::story::{Neighbour, has_records};
+use super::story::{Neighbour, folder, has_records};
 
 const NOBODY: Neighbour = Neighbour::none(Family::Kamailio);
 
@@ -61,21 +61,23 @@ fn topos(folder: &Path) -> Neighbour {
     let file = file.display();
     Neighbour {
         modules: &["db_sqlite", "rr", "topos"],
-        lines: format!(
-            "modparam(\"topos\", \"db_url\", \"sqlite://{file}\")\n\
-             modparam(\"db_sqlite\", \"db_set_journal_mode\", \"{file}=WAL;\")\n"
-        ),
+        lines: format!("modparam(\"topos\", \"db_url\", \"sqlite:///{file}\")\n"),
         ..record_route()
     }
 }
 
 /// The tables that topos wants, as the host's own files make them.
 fn tables(host: &Host) -> Option<TempDir> {
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let folder = folder();
     let database = Connection::open(folder.path().join("topos.sqlite")).expect("a database");
+    // One writes while others read.
+    let mode = database.pragma_update(None, "journal_mode", "WAL");
+    mode.expect("the journal's mode");
     for name in ["standard", "topos"] {
         let file = host.share().join(format!("db_sqlite/{name}-create.sql"));
-        database.execute_batch(&fs::read_to_string(file).ok()?).expect("tables");
+        database
+            .execute_batch(&fs::read_to_string(file).ok()?)
+            .expect("tables");
     }
     Some(folder)
 }
@@ -138,7 +140,9 @@ fn a_room_works_behind_topoh() {
 #[test]
 fn a_room_works_behind_topos() {
     on_every_host(|host| {
-        if host.family == Family::Kamailio && let Some(folder) = tables(host) {
+        if host.family == Family::Kamailio
+            && let Some(folder) = tables(host)
+        {
             topos(folder.path()).leaves_nothing_on(host, |_| {});
         }
     });

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use msrp_conference::wire::sip::{Message, Response};
 
+use super::harness::PATIENCE;
 use super::harness::agent::{Agent, Received, Transport};
 use super::harness::alone;
 use super::harness::draft::{Dialog, Draft};
@@ -14,8 +15,7 @@ use super::harness::host::Host;
 use super::harness::participant::{client_path, invite};
 use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
-use super::harness::PATIENCE;
-use super::story::{at_rest, holds_no_more};
+use super::story::{at_rest, folder, holds_no_more};
 
 /// INVITEs in a run; `CANCEL_RACES` says another number.
 const PAIRS: usize = 600;
@@ -23,7 +23,7 @@ const PAIRS: usize = 600;
 const BETWEEN: Duration = Duration::from_micros(3_333);
 /// How long after the provisional response a CANCEL leaves: from at once to after the answer.
 const DELAYS: u32 = 16;
-const DELAY: Duration = Duration::from_micros(250);
+const DELAY: Duration = Duration::from_micros(100);
 
 /// A call that is to be cancelled.
 struct Call {
@@ -108,7 +108,11 @@ impl Callers<'_> {
             100..200 => {}
             200..300 => call.answered(self.agent, response),
             code => {
-                assert!(call.dialog.is_none(), "{code} after a 200: {}", call.draft.header("Call-ID"));
+                assert!(
+                    call.dialog.is_none(),
+                    "{code} after a 200: {}",
+                    call.draft.header("Call-ID")
+                );
                 call.code = Some(code);
                 let to = response.headers.first("To").unwrap_or_default();
                 self.agent.send(&call.draft.ack_of_refusal(to));
@@ -138,7 +142,11 @@ impl Callers<'_> {
 impl Call {
     /// A 200 gets its ACK each time, and one BYE.
     fn answered(&mut self, agent: &Agent, response: &Response) {
-        assert!(self.code.is_none_or(|code| code == 200), "200 after {:?}", self.code);
+        assert!(
+            self.code.is_none_or(|code| code == 200),
+            "200 after {:?}",
+            self.code
+        );
         let is_new = self.dialog.is_none();
         let dialog = self
             .dialog
@@ -173,17 +181,26 @@ fn run(proxy: &Proxy, pairs: usize) {
     }
     let (open, outcomes) = (callers.unfinished(), callers.outcomes());
     assert_eq!(open, 0, "calls without an end; {outcomes:?}");
-    let here = || {
-        ["conferences", "participants", "sessions"].map(|name| proxy.statistic(name))
-    };
+    let here = || ["conferences", "participants", "sessions"].map(|name| proxy.statistic(name));
     let gone = wait_until(Duration::from_secs(1), || here() == [0; 3]);
     eprintln!("{}: {outcomes:?}", proxy.host.name);
-    assert!(gone, "{:?} stay a second after {:?}; {outcomes:?}", here(), callers.last.elapsed());
-    assert!(outcomes.keys().all(|code| [200, 487].contains(code)), "{outcomes:?}");
+    assert!(
+        gone,
+        "{:?} stay a second after {:?}; {outcomes:?}",
+        here(),
+        callers.last.elapsed()
+    );
+    assert!(
+        outcomes.keys().all(|code| [200, 487].contains(code)),
+        "{outcomes:?}"
+    );
 }
 
 fn race(host: &Host, script: &str) {
-    let proxy = Plan::new(host).script(script).start();
+    // An answer waits for its commit.
+    let state = folder();
+    let plan = Plan::new(host).state_in(state.path());
+    let proxy = plan.script(script).start();
     run(&proxy, 60);
     let before = at_rest(&proxy);
     let wanted = env::var("CANCEL_RACES").ok();

@@ -52,7 +52,9 @@ fn join(proxy: &Proxy, user: &str, allow: Option<&str>) -> Participant {
     let own = client_path();
     agent.describe(offer(&own));
     let draft = invite(&agent, &proxy.room("team"), &own);
-    let draft = allow.into_iter().fold(draft, |draft, it| draft.set("Allow", it));
+    let draft = allow
+        .into_iter()
+        .fold(draft, |draft, it| draft.set("Allow", it));
     let room = proxy.room("team");
     Participant::enter(agent, room, &draft, own, || Link::connect(proxy.msrp))
 }

@@ -1,11 +1,11 @@
 //! OpenSIPS' sockets_mgm: sockets come and go while rooms live.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::json;
-use tempfile::TempDir;
 
 use super::harness::agent::{Agent, Transport};
 use super::harness::host::Family;
@@ -13,60 +13,79 @@ use super::harness::participant::{Participant, Subscription};
 use super::harness::plan::{Plan, free_port};
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
+use super::story::folder;
 
-/// The table of sockets, in text.
-fn write(folder: &Path, sockets: &[SocketAddr]) {
-    let version = "table_name(string) table_version(int) \nsockets:1\n";
-    fs::write(folder.join("version"), version).expect("the versions");
-    let mut table = "id(int,auto) socket(string) advertised(string,null) tag(string,null) \
-                     flags(string,null) tos(string,null) \n"
-        .to_owned();
-    for (number, socket) in sockets.iter().enumerate() {
-        let socket = socket.to_string().replace(':', "\\:");
-        table += &format!("{}:udp\\:{socket}::::\n", number + 1);
-    }
-    fs::write(folder.join("sockets"), table).expect("the sockets");
+/// The tables that sockets_mgm wants.
+fn tables(file: &Path) -> Connection {
+    let database = Connection::open(file).expect("a database");
+    let made = database.execute_batch(
+        "CREATE TABLE version (table_name TEXT, table_version INTEGER);
+         INSERT INTO version VALUES ('sockets', 1);
+         CREATE TABLE sockets (id INTEGER PRIMARY KEY, socket TEXT, advertised TEXT, tag TEXT,
+                               flags TEXT, tos TEXT);",
+    );
+    made.expect("tables");
+    database
 }
 
-/// Reloads them and waits until the proxy has this many.
-fn reload(proxy: &Proxy, many: usize) {
+/// Reloads them; the conference process has then heard of so many changes.
+fn reload(proxy: &Proxy, changes: usize) {
+    let conference = format!("[{}]", proxy.conference_process());
     proxy.call("sockets_reload", json!([]));
-    let list = || proxy.call("sockets_list", json!([]));
-    let count = || list().as_array().map_or(0, Vec::len);
-    assert!(wait_until(PATIENCE, || count() == many), "{}", list());
+    let heard = || {
+        let log = proxy.log();
+        let is_it = |line: &&str| line.contains(&conference) && line.contains("Reloading process");
+        log.lines().filter(is_it).count()
+    };
+    assert!(wait_until(PATIENCE, || heard() == changes), "{}", heard());
+}
+
+/// Whether somebody answers there.
+fn is_open(door: &Agent, room: &str) -> bool {
+    let options = door.draft("OPTIONS", room);
+    door.send(&options);
+    let patience = Duration::from_millis(300);
+    door.response(&options, patience, |code| code == 200)
+        .is_some()
 }
 
 #[test]
 fn nothing_is_written_to_a_socket_that_went_away() {
     on_every_host(|host| {
-        let modules = ["db_text", "sockets_mgm"];
+        let modules = ["db_sqlite", "sockets_mgm"];
         if host.family != Family::OpenSips || !host.has_modules(&modules) {
             return;
         }
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let folder = folder();
         let door = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        write(folder.path(), &[]);
+        let file = folder.path().join("sockets.sqlite");
+        let database = tables(&file);
         let proxy = Plan::new(host)
             .parameter("notify_interval_ms", 100)
             .lines(&format!(
-                "loadmodule \"db_text.so\"\nmodparam(\"db_text\", \"db_mode\", 1)\n\
-                 loadmodule \"sockets_mgm.so\"\nmodparam(\"sockets_mgm\", \"processes\", 2)\n\
-                 modparam(\"sockets_mgm\", \"db_url\", \"text://{}\")\n",
-                folder.path().display()
+                "loadmodule \"db_sqlite.so\"\nloadmodule \"sockets_mgm.so\"\n\
+                 modparam(\"sockets_mgm\", \"processes\", 2)\n\
+                 modparam(\"sockets_mgm\", \"db_url\", \"sqlite://{}\")\n",
+                file.display()
             ))
             .start();
-        write(folder.path(), &[door]);
+        let row = format!("INSERT INTO sockets (socket) VALUES ('udp:{door}')");
+        database.execute_batch(&row).expect("a row");
         reload(&proxy, 1);
+        let alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
         let watcher = Agent::new("watcher", door, Transport::Udp);
-        let mut watch = Subscription::start(&watcher, &proxy.room("team"), 600);
+        let room = proxy.room("team");
+        assert!(wait_until(PATIENCE, || is_open(&watcher, &room)));
+        let mut watch = Subscription::start(&watcher, &room, 600);
         let truth = |users: &[&str]| {
             let uri = |user: &&str| format!("sip:{user}@127.0.0.1");
             users.iter().map(uri).collect()
         };
-        let alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
         watch.follow(&watcher, &truth(&["alice"]));
-        write(folder.path(), &[]);
-        reload(&proxy, 0);
+        database
+            .execute_batch("DELETE FROM sockets")
+            .expect("no row");
+        reload(&proxy, 2);
         // The number that the socket had is now a connection's.
         let bob = Participant::join(&proxy, "bob", Transport::Udp, "team");
         let carol = Participant::join(&proxy, "carol", Transport::Udp, "team");

@@ -1,6 +1,7 @@
 //! A room's day, as a client sees it: who comes, what is said, who is called in, who leaves.
 
 use msrp_conference::wire::conference_info::State;
+use tempfile::TempDir;
 
 use super::harness::agent::{Agent, Transport};
 use super::harness::host::{Family, Host};
@@ -233,8 +234,19 @@ pub(crate) fn holds_no_more(proxy: &Proxy, before: u64) {
 pub(crate) fn has_records(proxy: &Proxy) {
     let log = proxy.log();
     for method in ["INVITE", "BYE"] {
-        let record = ["ACC: transaction answered", &format!("method={method}"), "code=200"];
+        let record = [
+            "ACC: transaction answered",
+            &format!("method={method}"),
+            "code=200",
+        ];
         let is_it = |line: &str| record.iter().all(|part| line.contains(part));
         assert!(log.lines().any(is_it), "no record of {method}: {log}");
     }
+}
+
+/// A folder that goes with its owner. Not in one called `tmp`: the harness has another there.
+pub(crate) fn folder() -> TempDir {
+    let program = std::env::current_exe().expect("own path");
+    let beside = program.parent().expect("a folder");
+    TempDir::new_in(beside).expect("a folder")
 }

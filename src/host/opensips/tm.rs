@@ -268,9 +268,9 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
+    unsafe fn send(&self, request: &OutgoingRequest, socket: u64) -> Result<(), NotSent> {
         let headers = text::request_lines(&request.routes, &request.headers);
-        let socket = request.socket.handle as *mut c_void;
+        let socket = socket as *mut c_void;
         let outside = request.remote_tag.is_empty();
         let mut dialog = opensips_dialog {
             call_id: borrowed(request.call_id.as_bytes()),
@@ -298,8 +298,7 @@ impl Tm {
             dialog.outbound_proxy = borrowed(next_hop.as_bytes());
         }
         // SAFETY: dialog and texts live through the call and tm keeps none of them; the
-        // socket is one of the host's, made before the fork; the callback's argument is a
-        // number.
+        // socket is one the host has, or null; the callback's argument is a number.
         let sent = unsafe {
             (self.request_within)(
                 &borrowed(request.method.as_str().as_bytes()),
@@ -386,6 +385,29 @@ impl OpenSips {
         Some(body(self.0))
     }
 
+    /// The host's own name of a socket it still has, else 0, for one of its choice: sockets_mgm
+    /// closes sockets, and their numbers may be those of MSRP connections by now.
+    fn present(&mut self, socket: &Socket) -> u64 {
+        let found = self.find_socket(socket);
+        if found == socket.handle || socket.handle == 0 {
+            return found;
+        }
+        // It is gone, or another one is advertised alike.
+        let record = socket.handle as *const u8;
+        // SAFETY: a handle of this run names a socket the host has or had.
+        let it = unsafe { worker::addresses(self.0.series, record) };
+        let bound = Socket {
+            host: it.bound.0,
+            port: it.bound.1,
+            ..socket.clone()
+        };
+        let same = it.advertised == (socket.host.clone(), socket.port);
+        match same && self.find_socket(&bound) == socket.handle {
+            true => socket.handle,
+            false => found,
+        }
+    }
+
     /// While the host shuts down its TCP process is gone or going, and a request for one of
     /// its connections would wait until the host's SIGKILL. Peers see their connection close.
     fn connections_are_gone(&self, transport: &str) -> bool {
@@ -399,8 +421,7 @@ impl Host for OpenSips {
         debug_assert!(log::on_main_thread());
         let host = borrowed(socket.host.as_bytes());
         let protocol = text::protocol(&socket.transport);
-        // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
-        // made before the fork and never freed.
+        // SAFETY: the core compares the text with its sockets' and keeps nothing.
         unsafe { (self.0.core.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
     }
 
@@ -418,8 +439,9 @@ impl Host for OpenSips {
         if self.connections_are_gone(&request.socket.transport) {
             return Err(NotSent::Stopping);
         }
+        let socket = self.present(&request.socket);
         // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.send(request) })
+        self.call(|module| unsafe { module.tm.send(request, socket) })
             .unwrap_or(Err(NotSent::Refused(abi::OUT_OF_MEMORY)))
     }
 
