@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::harness::host::Family;
 use super::harness::on_every_host;
+use super::harness::page::block;
 use super::harness::proxy::Proxy;
 use super::story::{Neighbour, has_records};
 
@@ -13,8 +14,18 @@ fn dialog() -> Neighbour {
     Neighbour {
         modules: &["rr", "dialog"],
         script: "if (is_method(\"INVITE\") && !has_totag()) { create_dialog(); }\n\
-                 if (has_totag()) { match_dialog(); }\n",
+                 if (has_totag()) { match_dialog(); }\n"
+            .into(),
         ..NOBODY
+    }
+}
+
+/// The guide's way: rooms, who are at this address, get no dialog.
+fn dialog_of_others() -> Neighbour {
+    let lines = block("docs/opensips.md", "make no dialogs for rooms");
+    Neighbour {
+        script: lines.replace("conf.example.com", "127.0.0.1"),
+        ..dialog()
     }
 }
 
@@ -22,7 +33,8 @@ fn cdr() -> Neighbour {
     Neighbour {
         modules: &["rr", "dialog", "acc"],
         script: "if (is_method(\"INVITE\") && !has_totag()) {\n\
-                 create_dialog();\n do_accounting(\"log\", \"cdr\");\n }\n",
+                 create_dialog();\n do_accounting(\"log\", \"cdr\");\n }\n"
+            .into(),
         ..NOBODY
     }
 }
@@ -30,7 +42,7 @@ fn cdr() -> Neighbour {
 fn acc() -> Neighbour {
     Neighbour {
         modules: &["acc"],
-        script: "if (is_method(\"INVITE|BYE\")) { do_accounting(\"log\"); }\n",
+        script: "if (is_method(\"INVITE|BYE\")) { do_accounting(\"log\"); }\n".into(),
         ..NOBODY
     }
 }
@@ -39,7 +51,8 @@ fn record_route() -> Neighbour {
     Neighbour {
         modules: &["rr"],
         script: "if (has_totag()) { loose_route(); }\n\
-                 else if (is_method(\"INVITE|SUBSCRIBE|REFER\")) { record_route(); }\n",
+                 else if (is_method(\"INVITE|SUBSCRIBE|REFER\")) { record_route(); }\n"
+            .into(),
         ..NOBODY
     }
 }
@@ -48,7 +61,8 @@ fn topology_hiding() -> Neighbour {
     Neighbour {
         modules: &["rr", "dialog", "topology_hiding"],
         script: "if (has_totag()) { topology_hiding_match(); }\n\
-                 else if (is_method(\"INVITE|SUBSCRIBE\")) { topology_hiding(); }\n",
+                 else if (is_method(\"INVITE|SUBSCRIBE\")) { topology_hiding(); }\n"
+            .into(),
         ..NOBODY
     }
 }
@@ -56,7 +70,8 @@ fn topology_hiding() -> Neighbour {
 fn topology_hiding_with_dialog() -> Neighbour {
     Neighbour {
         script: "if (has_totag()) { topology_hiding_match(); }\n\
-                 else if (is_method(\"INVITE\")) { create_dialog(); topology_hiding(); }\n",
+                 else if (is_method(\"INVITE\")) { create_dialog(); topology_hiding(); }\n"
+            .into(),
         ..topology_hiding()
     }
 }
@@ -65,7 +80,8 @@ fn asynchronous() -> Neighbour {
     Neighbour {
         modules: &["cfgutils"],
         script: "if (is_myself(\"$rd\") && $rU != NULL && !is_method(\"ACK|CANCEL\")) {\n\
-                 async(usleep(1000), ROOM);\n exit;\n }\n",
+                 async(usleep(1000), ROOM);\n exit;\n }\n"
+            .into(),
         routes: "route[ROOM] {\n msrp_conference_handle();\n exit;\n }\n",
         ..NOBODY
     }
@@ -73,14 +89,14 @@ fn asynchronous() -> Neighbour {
 
 fn own_transaction() -> Neighbour {
     Neighbour {
-        script: "if ($rU != NULL && !is_method(\"ACK\")) { t_newtran(); }\n",
+        script: "if ($rU != NULL && !is_method(\"ACK\")) { t_newtran(); }\n".into(),
         ..NOBODY
     }
 }
 
 fn called_twice() -> Neighbour {
     Neighbour {
-        script: "if ($rU != NULL) { msrp_conference_handle(); }\n",
+        script: "if ($rU != NULL) { msrp_conference_handle(); }\n".into(),
         ..NOBODY
     }
 }
@@ -107,6 +123,11 @@ fn keeps_its_dialogs(proxy: &Proxy) {
 #[test]
 fn a_room_works_beside_a_dialog_for_every_invite() {
     dialog().works_but(keeps_its_dialogs);
+}
+
+#[test]
+fn with_the_guides_lines_rooms_have_no_dialog() {
+    dialog_of_others().leaves_nothing();
 }
 
 #[test]

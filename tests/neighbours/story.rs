@@ -23,7 +23,7 @@ pub(crate) struct Neighbour {
     /// Their parameters.
     pub(crate) lines: String,
     /// Statements first in the request route.
-    pub(crate) script: &'static str,
+    pub(crate) script: String,
     /// Further routes.
     pub(crate) routes: &'static str,
 }
@@ -36,7 +36,7 @@ impl Neighbour {
             settings: "",
             modules: &[],
             lines: String::new(),
-            script: "",
+            script: String::new(),
             routes: "",
         }
     }
@@ -53,7 +53,7 @@ impl Neighbour {
         plan.parameter("notify_interval_ms", 100)
             .settings(self.settings)
             .lines(&(modules + &self.lines))
-            .script(self.script)
+            .script(&self.script)
             .routes(self.routes)
     }
 
