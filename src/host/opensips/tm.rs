@@ -9,7 +9,7 @@ use super::abi::{self, opensips_event, opensips_text, opensips_tm, opensips_tran
 use super::context::Context;
 use super::send::Errand;
 use super::series::Series;
-use super::{MODULE, Module, layout, logging};
+use super::{MODULE, Module, layout, logging, worker};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
@@ -306,6 +306,29 @@ impl OpenSips {
         Some(body(self.0))
     }
 
+    /// The host's own name of a socket it still has, else 0, for one of its choice: sockets_mgm
+    /// closes sockets, and their numbers may be those of MSRP connections by now.
+    fn present(&mut self, socket: &Socket) -> u64 {
+        let found = self.find_socket(socket);
+        if found == socket.handle || socket.handle == 0 {
+            return found;
+        }
+        // It is gone, or another one is advertised alike.
+        let record = socket.handle as *const u8;
+        // SAFETY: a handle of this run names a socket the host has or had.
+        let it = unsafe { worker::addresses(self.0.series, record) };
+        let bound = Socket {
+            host: it.bound.0,
+            port: it.bound.1,
+            ..socket.clone()
+        };
+        let same = it.advertised == (socket.host.clone(), socket.port);
+        match same && self.find_socket(&bound) == socket.handle {
+            true => socket.handle,
+            false => found,
+        }
+    }
+
     /// While the host shuts down its TCP process is gone or going, and a request for one of
     /// its connections would wait until the host's SIGKILL. Peers see their connection close.
     fn connections_are_gone(&self, transport: Transport) -> bool {
@@ -319,8 +342,7 @@ impl Host for OpenSips {
         debug_assert!(log::on_main_thread());
         let host = borrowed(socket.host.as_bytes());
         let protocol = text::protocol(&socket.transport);
-        // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
-        // made before the fork and never freed.
+        // SAFETY: the core compares the text with its sockets' and keeps nothing.
         unsafe { (self.0.core.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
     }
 
@@ -343,7 +365,11 @@ impl Host for OpenSips {
         if self.connections_are_gone(to.transport) {
             return Err(NotSent::Stopping);
         }
-        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
+        let wish = Socket {
+            handle: self.present(&request.socket),
+            ..request.socket.clone()
+        };
+        let socket = sockets::towards(&wish, to, |socket| self.find_socket(socket));
         let errand = Errand::new(request, to, attempt, socket);
         // SAFETY: the service runs on the conference process' main thread.
         unsafe {
