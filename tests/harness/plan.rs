@@ -40,6 +40,8 @@ pub struct Plan {
     pub(super) module: Option<PathBuf>,
     /// The system call that fails.
     pub(super) forbidden: Option<libc::c_long>,
+    /// User and group that it runs as when root starts it.
+    pub(super) runs_as: Option<(String, String)>,
     pub(super) sip: u16,
     pub msrp: u16,
     /// Where the `monitored` and `browser` examples take HTTP.
@@ -62,6 +64,7 @@ impl Plan {
             text: None,
             module: None,
             forbidden: None,
+            runs_as: None,
             sip,
             msrp,
             http: free_port(),
@@ -98,6 +101,13 @@ impl Plan {
     #[must_use]
     pub fn forbid(mut self, system_call: libc::c_long) -> Self {
         self.forbidden = Some(system_call);
+        self
+    }
+
+    /// Started by root, and told to run as this user and group. Its folder is theirs.
+    #[must_use]
+    pub fn runs_as(mut self, user: &str, group: &str) -> Self {
+        self.runs_as = Some((user.into(), group.into()));
         self
     }
 
@@ -315,8 +325,12 @@ impl Plan {
 }
 
 /// The command that runs a configuration, in the foreground and logging to stderr.
-pub(super) fn command(host: &Host, configuration: &Path, folder: &Path) -> Command {
+pub(super) fn command(plan: &Plan, configuration: &Path, folder: &Path) -> Command {
+    let host = &plan.host;
     let mut command = Command::new(&host.program);
+    if let Some((user, group)) = &plan.runs_as {
+        command.args(["-u", user, "-g", group]);
+    }
     match host.family {
         Family::Kamailio => command.args(["-DD", "-E", "-Y"]).arg(folder),
         Family::OpenSips => command.arg("-F"),

@@ -260,7 +260,12 @@ fn out_of_order_cseq_500() {
 
 #[test]
 fn callers_without_identity_403() {
-    for nobody in ["", "alice", "sip:alice:secret@example.com", "sip:alice@h?To=x"] {
+    for nobody in [
+        "",
+        "alice",
+        "sip:alice:secret@example.com",
+        "sip:alice@h?To=x",
+    ] {
         let mut scenario = Scenario::new();
         let mut phone = scenario.phone("alice");
         phone.identity = Some(nobody);
