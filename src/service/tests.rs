@@ -168,7 +168,7 @@ impl Host for FakeHost {
         to.transport != resolve::Transport::Tls
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn cancel(&mut self, transaction: TransactionId, _transport: resolve::Transport) {
         self.cancelled.push(transaction);
     }
 

@@ -42,6 +42,8 @@ pub struct Plan {
     pub(super) forbidden: Option<libc::c_long>,
     /// What `/etc/resolv.conf` says to it.
     resolv_conf: Option<PathBuf>,
+    /// User and group that it runs as when root starts it.
+    pub(super) runs_as: Option<(String, String)>,
     pub(super) sip: u16,
     pub msrp: u16,
     /// Where the `monitored` and `browser` examples take HTTP.
@@ -65,6 +67,7 @@ impl Plan {
             module: None,
             forbidden: None,
             resolv_conf: None,
+            runs_as: None,
             sip,
             msrp,
             http: free_port(),
@@ -109,6 +112,13 @@ impl Plan {
     #[must_use]
     pub fn resolving_by(mut self, file: &Path) -> Self {
         self.resolv_conf = Some(file.to_owned());
+        self
+    }
+
+    /// Started by root, and told to run as this user and group. Its folder is theirs.
+    #[must_use]
+    pub fn runs_as(mut self, user: &str, group: &str) -> Self {
+        self.runs_as = Some((user.into(), group.into()));
         self
     }
 
@@ -338,6 +348,9 @@ pub(super) fn command(plan: &Plan, configuration: &Path, folder: &Path) -> Comma
         }
         None => Command::new(&host.program),
     };
+    if let Some((user, group)) = &plan.runs_as {
+        command.args(["-u", user, "-g", group]);
+    }
     match host.family {
         Family::Kamailio => command.args(["-DD", "-E", "-Y"]).arg(folder),
         Family::OpenSips => command.arg("-F"),

@@ -27,6 +27,7 @@ mod refer;
 mod refusals;
 mod registration;
 mod resilience;
+mod starting;
 mod subscribe;
 mod tls;
 mod unacknowledged;

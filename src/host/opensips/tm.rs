@@ -5,7 +5,10 @@ use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
-use super::abi::{self, opensips_event, opensips_text, opensips_tm, opensips_transaction_prefix};
+use super::abi::{
+    self, opensips_event, opensips_reception, opensips_text, opensips_tm,
+    opensips_transaction_prefix,
+};
 use super::context::Context;
 use super::send::Errand;
 use super::series::Series;
@@ -231,7 +234,12 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn reply_to(&self, id: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+    unsafe fn reply_to(
+        &self,
+        id: TransactionId,
+        reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
+    ) -> Result<(), NotReplied> {
         let headers = text::header_lines(&reply.headers);
         let tag = reply.to_tag.as_deref().unwrap_or_default();
         let mut cell = ptr::null_mut();
@@ -240,6 +248,10 @@ impl Tm {
         unsafe {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
+            }
+            if transport(cell.cast()).is_some_and(gone) {
+                (self.release_reference)(cell);
+                return Err(NotReplied::Stopping);
             }
             if reply.until_ack {
                 self.repeat_until_ack(cell.cast());
@@ -290,6 +302,26 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
             hash: (*cell).hash,
             label: (*cell).label,
         }
+    }
+}
+
+/// What the request of a transaction came by.
+///
+/// # Safety
+/// As for [`ids`].
+unsafe fn transport(cell: *const opensips_transaction_prefix) -> Option<Transport> {
+    let series = MODULE.get()?.series;
+    // SAFETY: the caller promises the transaction, which keeps its request; the offset is that
+    // of this series.
+    unsafe {
+        let request = (*cell).request.cast::<u8>().cast_const();
+        if request.is_null() {
+            return None;
+        }
+        let reception = request
+            .add(series.message_reception)
+            .cast::<opensips_reception>();
+        Transport::named(text::transport((*reception).protocol))
     }
 }
 
@@ -347,8 +379,9 @@ impl Host for OpenSips {
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        let gone = |transport| self.connections_are_gone(transport);
         // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.reply_to(transaction, reply) })
+        self.call(|module| unsafe { module.tm.reply_to(transaction, reply, gone) })
             .unwrap_or(Err(NotReplied::Refused))
     }
 
@@ -397,7 +430,10 @@ impl Host for OpenSips {
         unsafe { self.0.sending.has_socket(to) }
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
+        if self.connections_are_gone(transport) {
+            return;
+        }
         // SAFETY: on the main thread, with a context.
         self.call(|module| unsafe { module.tm.cancel(transaction) });
     }
