@@ -198,6 +198,23 @@ fn every_symbol_has_the_type_that_is_compared() {
     }
 }
 
+#[test]
+fn what_each_host_function_needs_when_it_is_called_stands_beside_it() {
+    let called = regex(r#"(?m)^\s*\w+:\s*abi::(\w+)\s*=\s*c"(\w+)",$"#);
+    for host in HOSTS {
+        let types = read(&root().join("src/host").join(host).join("abi.rs"));
+        for found in called.captures_iter(&sources(host)) {
+            let (kind, name) = (&found[1], &found[2]);
+            let said =
+                format!(r"(?m)^/// (?:\w.*\n/// )*Needs: .*\n(?:/// .*\n)*pub type {kind}\b");
+            assert!(
+                regex(&said).is_match(&types),
+                "{host}: what does {name} need?"
+            );
+        }
+    }
+}
+
 /// The value of a constant: numbers, shifts, alternatives.
 fn value(text: &str) -> i64 {
     let text = text.split(" as ").next().unwrap_or(text).trim();
