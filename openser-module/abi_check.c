@@ -324,6 +324,8 @@ FUNCTION(ReleaseConnection, tcp_conn_release, void, (struct tcp_connection *, in
 EITHER(DefaultSocket, get_send_socket,
         SOCKET *, (struct sip_msg *, union sockaddr_union *, int),
         SOCKET *, (struct sip_msg *, const union sockaddr_union *, int));
+/* The core reads one of our addresses, a sockaddr_storage. */
+_Static_assert(sizeof(union sockaddr_union) <= 128, "an address is longer than sockaddr_storage");
 VARIABLE(pt, struct process_table *);
 VARIABLE(process_no, int);
 
@@ -685,6 +687,8 @@ EITHER(FindConnection, tcpconn_exists,
 NUMBER(ANY_PROTOCOL, 0, PROTO_NONE);
 FUNCTION(DefaultSocket, get_send_socket2, struct socket_info *,
         (struct socket_info *, union sockaddr_union *, int, enum ss_mismatch *));
+/* The core reads one of our addresses, a sockaddr_storage. */
+_Static_assert(sizeof(union sockaddr_union) <= 128, "an address is longer than sockaddr_storage");
 
 FUNCTION(DebugLevel, get_debug_level, int, (char *, int));
 FUNCTION(DebugLevel, get_debug_facility, int, (char *, int));

@@ -5,6 +5,7 @@
 //! parts, `resolve` finds where requests go, `net` moves octets, `focus` and `switch` are pure state machines, `wire` knows
 //! formats. `ARCHITECTURE.md` has the map.
 
+mod access;
 pub mod bridge;
 pub mod control;
 pub mod entropy;

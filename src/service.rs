@@ -86,11 +86,15 @@ pub trait Host {
     /// Whether the host has a socket to send there from.
     fn has_socket(&mut self, to: &Hop) -> bool;
 
-    /// CANCELs an INVITE of ours that has had a provisional response; its outcome still comes.
-    fn cancel(&mut self, transaction: TransactionId);
+    /// CANCELs an INVITE of ours, sent by this transport, that has had a provisional response;
+    /// its outcome still comes.
+    fn cancel(&mut self, transaction: TransactionId, transport: resolve::Transport);
 
     /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
     fn find_socket(&mut self, socket: &Socket) -> u64;
+
+    /// The proxy stops: what it no longer has connections for is not sent.
+    fn stopping(&mut self) {}
 
     /// Whether anybody listens for messages: only then are they told.
     fn listens(&mut self) -> bool {
@@ -113,6 +117,9 @@ pub enum NotReplied {
     /// It refused, most likely because the transaction has a final answer.
     #[error("the host refused the reply")]
     Refused,
+    /// It is stopping and has closed the connection.
+    #[error("the host is stopping")]
+    Stopping,
 }
 
 /// How a request left.

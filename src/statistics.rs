@@ -46,7 +46,7 @@ macro_rules! statistics {
 
 statistics! {
     Conferences Gauge "conferences" "Conferences at present.",
-    Participants Gauge "participants" "Participants at present, over all conferences.",
+    Participants Gauge "participants" "Participants at present, over all conferences; the invited do not count.",
     Subscriptions Gauge "subscriptions" "Subscriptions to the conference event package at present.",
     Sessions Gauge "sessions" "MSRP sessions at present, bound or not.",
     MessagesIn Counter "messages_in" "Messages received from participants.",

@@ -76,7 +76,7 @@ pub(super) struct Conference {
     pub(super) left: BTreeSet<UserUri>,
     /// Who made it by joining first; nobody made a configured room.
     pub(super) creator: Option<UserUri>,
-    /// Who is in, by address of record.
+    /// Who is in or invited, by address of record; the invited have no endpoints.
     pub(super) participants: Tracked<UserUri, Participant>,
     /// Parties on their way in.
     pub(super) invitations: BTreeMap<InvitationId, Invitation>,
@@ -322,10 +322,10 @@ impl Conference {
         }
     }
 
-    /// Whether one more user fits in; a further device of a participant always does.
+    /// Whether one more user fits in; a further device of a participant always does. The
+    /// invited hold no place.
     pub(super) fn has_place_for(&self, user: &UserUri) -> bool {
-        self.participants.contains_key(user)
-            || self.participants.len() + self.joining < self.policy.max_participants
+        self.has(user) || self.present() + self.joining < self.policy.max_participants
     }
 
     /// Whether somebody is in with at least one device.
@@ -337,8 +337,12 @@ impl Conference {
 
     /// How many users are in.
     pub(super) fn present(&self) -> usize {
-        let is_in = |participant: &&Participant| !participant.endpoints.is_empty();
-        self.participants.values().filter(is_in).count()
+        let invited: BTreeSet<_> = self.invitations.values().map(|it| &it.user).collect();
+        let waits = |user: &&&UserUri| {
+            let user = self.participants.get(**user);
+            user.is_some_and(|it| it.endpoints.is_empty())
+        };
+        self.participants.len() - invited.iter().filter(waits).count()
     }
 
     /// Takes a user out whose last endpoint or invitation has gone.
@@ -397,7 +401,7 @@ impl Conference {
     /// Whether it is a crowd, at this limit. It takes an eighth less to be none again, so
     /// that nobody is told everything at every coming and going around the limit.
     pub(super) fn count_crowd(&mut self, limit: usize) {
-        let count = self.participants.len();
+        let count = self.present();
         let crowded = match self.crowded {
             true => count > limit - limit / 8,
             false => count > limit,

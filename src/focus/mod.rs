@@ -116,7 +116,7 @@ const SESSION_ID_LENGTH: usize = 32;
 pub struct Counts {
     /// Running conferences.
     pub conferences: usize,
-    /// Users in all rosters.
+    /// Users who are in, over all conferences; the invited are not.
     pub participants: usize,
     /// Subscriptions.
     pub subscriptions: usize,
@@ -389,11 +389,7 @@ impl Focus {
     pub fn counts(&self) -> Counts {
         Counts {
             conferences: self.conferences.len(),
-            participants: self
-                .conferences
-                .values()
-                .map(|conference| conference.participants.len())
-                .sum(),
+            participants: self.conferences.values().map(Conference::present).sum(),
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
             requests: self.requests.len(),

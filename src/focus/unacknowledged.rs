@@ -15,7 +15,7 @@ use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sip::Request;
 
-/// 2xx without ACK that the host repeats over 64*T1. Each costs it a transaction, some 10 kB
+/// 2xx without ACK that the host repeats over 64*T1. Each costs it a transaction, some 20 kB
 /// of shared memory, for that long; further ones are repeated as long as the host repeats
 /// any answer.
 pub(super) const MAX_REPEATED: usize = 1_000;

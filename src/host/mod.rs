@@ -33,6 +33,7 @@ mod sockets;
 mod start;
 mod symbols;
 mod text;
+mod user;
 mod variables;
 mod worker;
 
@@ -77,10 +78,17 @@ unsafe impl Send for Format {}
 // SAFETY: as above.
 unsafe impl Sync for Format {}
 
-/// Leaves this process at once: the host's own exit code is for its main process.
-fn leave(status: c_int) -> ! {
+/// Leaves this process at once, as it was told to: the host's own exit code is for its main
+/// process.
+fn leave() -> ! {
     // SAFETY: _exit has no precondition.
-    unsafe { libc::_exit(status) }
+    unsafe { libc::_exit(0) }
+}
+
+/// Leaves this process because it cannot work: the host stops, and its main process must not
+/// end with success.
+fn give_up() -> ! {
+    fds::abort()
 }
 
 /// Room for either host's table of exports; OpenSIPS' is the larger, 184 octets.

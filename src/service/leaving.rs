@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::NotSent;
 use crate::focus::{OutgoingRequest, RequestId};
-use crate::resolve::{Failure, Hop, TargetError};
+use crate::resolve::{Failure, Hop, TargetError, Transport};
 use crate::time::Moment;
 
 /// No place is tried so long after the first: whoever waits for the outcome waits no longer.
@@ -76,6 +76,8 @@ pub(super) struct Leaving {
     pub(super) attempt: u8,
     /// When it was sent first.
     pub(super) first: Option<Moment>,
+    /// What it was sent by last.
+    pub(super) transport: Transport,
     /// It shall not be sent again.
     pub(super) withdrawn: bool,
     /// Why the last place failed.
@@ -91,6 +93,7 @@ impl Leaving {
             unlocated: true,
             attempt: 0,
             first: None,
+            transport: Transport::Udp,
             withdrawn: false,
             why: None,
         }

@@ -12,7 +12,7 @@ use super::{Departure, Host, Names, NotSent};
 use crate::entropy::Entropy;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
 use crate::log::{Level, Line};
-use crate::resolve::{Failure, Hop, Located, Locator, LookedUp, Target};
+use crate::resolve::{Failure, Hop, Located, Locator, LookedUp, Target, Transport};
 use crate::time::Moment;
 use crate::wire::sip::Method;
 
@@ -80,7 +80,7 @@ pub(super) struct Outgoing {
     last: HashMap<String, RequestId>,
     /// INVITEs of ours without outcome. A provisional response may be overtaken by the final
     /// one, which another worker took: it changes nothing then.
-    ringing: HashMap<RequestId, Ringing>,
+    ringing: HashMap<RequestId, (Ringing, Transport)>,
     over: VecDeque<(RequestId, u16)>,
     swept: Moment,
     logged: Moment,
@@ -136,8 +136,8 @@ impl Outgoing {
             return;
         }
         match self.ringing.get_mut(&id) {
-            Some(Ringing::At(transaction)) => host.cancel(*transaction),
-            Some(ringing) => *ringing = Ringing::Unwanted,
+            Some((Ringing::At(transaction), transport)) => host.cancel(*transaction, *transport),
+            Some((ringing, _)) => *ringing = Ringing::Unwanted,
             None => {}
         }
     }
@@ -158,10 +158,10 @@ impl Outgoing {
             Some(sent) => sent.give_up(),
             None => {}
         }
-        if let Some(ringing) = self.ringing.get_mut(&id)
+        if let Some((ringing, transport)) = self.ringing.get_mut(&id)
             && std::mem::replace(ringing, Ringing::At(transaction)) == Ringing::Unwanted
         {
-            host.cancel(transaction);
+            host.cancel(transaction, *transport);
         }
         Some(id)
     }
@@ -400,6 +400,7 @@ impl Outgoing {
             return Ok(self.stand_in_line(leaving, !connected));
         }
         leaving.first.get_or_insert(now);
+        leaving.transport = hop.transport;
         let id = leaving.attempt_id();
         match host.send(&leaving.request, &hop, id) {
             Ok(Departure::Sent) => {
@@ -441,7 +442,8 @@ impl Outgoing {
     fn hand_over(&mut self, now: Moment, leaving: &mut Leaving, connects: bool) {
         leaving.stage = Stage::Handed;
         if leaving.request.method == Method::Invite {
-            self.ringing.insert(leaving.id(), Ringing::Sent);
+            let sent = (Ringing::Sent, leaving.transport);
+            self.ringing.insert(leaving.id(), sent);
         }
         let handed = Handed {
             call: leaving.request.call_id.clone(),
@@ -474,7 +476,8 @@ impl Outgoing {
         let (id, call) = (leaving.id(), leaving.request.call_id.clone());
         self.waiting.remove(&id);
         if leaving.request.method == Method::Invite {
-            self.ringing.entry(id).or_insert(Ringing::Sent);
+            let sent = (Ringing::Sent, leaving.transport);
+            self.ringing.entry(id).or_insert(sent);
         }
         let earlier = self.last.remove(&call);
         if let Some(earlier) = earlier.and_then(|earlier| self.sent.get_mut(&earlier)) {

@@ -168,7 +168,7 @@ impl Host for FakeHost {
         to.transport != resolve::Transport::Tls
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn cancel(&mut self, transaction: TransactionId, _transport: resolve::Transport) {
         self.cancelled.push(transaction);
     }
 
@@ -418,7 +418,7 @@ fn a_request_that_was_not_sent_ends_after_the_outputs_under_way() {
     bench.accept(Frame::Cancel(ID));
     assert_eq!(
         bench.inputs(),
-        "cancel 7:9, outcome 1 503 false, answered 7:9"
+        "cancel 7:9, answered 7:9, outcome 1 503 false"
     );
     assert_eq!(bench.host.replies, [(ID, 200)]);
 }

@@ -40,6 +40,10 @@ pub struct Plan {
     pub(super) module: Option<PathBuf>,
     /// The system call that fails.
     pub(super) forbidden: Option<libc::c_long>,
+    /// What `/etc/resolv.conf` says to it.
+    resolv_conf: Option<PathBuf>,
+    /// User and group that it runs as when root starts it.
+    pub(super) runs_as: Option<(String, String)>,
     pub(super) sip: u16,
     pub msrp: u16,
     /// Where the `monitored` and `browser` examples take HTTP.
@@ -62,6 +66,8 @@ impl Plan {
             text: None,
             module: None,
             forbidden: None,
+            resolv_conf: None,
+            runs_as: None,
             sip,
             msrp,
             http: free_port(),
@@ -98,6 +104,21 @@ impl Plan {
     #[must_use]
     pub fn forbid(mut self, system_call: libc::c_long) -> Self {
         self.forbidden = Some(system_call);
+        self
+    }
+
+    /// With this file in the place of `/etc/resolv.conf`, for it alone: in a mount namespace of
+    /// its own, which only root may make.
+    #[must_use]
+    pub fn resolving_by(mut self, file: &Path) -> Self {
+        self.resolv_conf = Some(file.to_owned());
+        self
+    }
+
+    /// Started by root, and told to run as this user and group. Its folder is theirs.
+    #[must_use]
+    pub fn runs_as(mut self, user: &str, group: &str) -> Self {
+        self.runs_as = Some((user.into(), group.into()));
         self
     }
 
@@ -315,8 +336,21 @@ impl Plan {
 }
 
 /// The command that runs a configuration, in the foreground and logging to stderr.
-pub(super) fn command(host: &Host, configuration: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(&host.program);
+pub(super) fn command(plan: &Plan, configuration: &Path, folder: &Path) -> Command {
+    let host = &plan.host;
+    let mut command = match &plan.resolv_conf {
+        Some(file) => {
+            let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+            let mut shell = Command::new("unshare");
+            shell.args(["--mount", "sh", "-c", script]).arg(file);
+            shell.arg(&host.program);
+            shell
+        }
+        None => Command::new(&host.program),
+    };
+    if let Some((user, group)) = &plan.runs_as {
+        command.args(["-u", user, "-g", group]);
+    }
     match host.family {
         Family::Kamailio => command.args(["-DD", "-E", "-Y"]).arg(folder),
         Family::OpenSips => command.arg("-F"),

@@ -301,6 +301,31 @@ fn requests_go_back_over_the_connection_they_came_by() {
 }
 
 #[test]
+fn requests_are_sent_on_behalf_of_who_caused_them() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    let target = "<sip:carol@far.example.com;transport=tcp>";
+    let refer = [("Refer-To", target)];
+    let mut outside = scenario.phone("alice");
+    scenario.request(&mut outside, "REFER", ROOM, &refer, "");
+    let sent = |scenario: &Scenario, method: &str| {
+        let all = scenario.sent.iter();
+        let one = all.rev().find(|request| request.method.as_str() == method);
+        one.expect("a request").clone()
+    };
+    let invite = sent(&scenario, "INVITE");
+    assert_eq!(invite.next_hop, "sip:carol@far.example.com;transport=tcp");
+    assert_eq!(invite.principal, "sip:alice@example.com", "who invites");
+    // Whoever says to be somebody else in From is charged for it all the same.
+    let mut mallory = scenario.phone("mallory");
+    mallory.identity = Some("sip:account@example.com");
+    scenario.request(&mut mallory, "INVITE", ROOM, &[], &offer("mallory"));
+    scenario.pass(33);
+    let bye = sent(&scenario, "BYE");
+    assert_eq!(bye.principal, "sip:account@example.com");
+}
+
+#[test]
 fn e14_hold_shows_in_the_roster() {
     let mut scenario = Scenario::new();
     let mut alice = scenario.join("alice", ROOM);

@@ -653,7 +653,8 @@ impl Scenario {
     }
 }
 
-/// `alice bob-` : who stands in a document; `-` disconnected, `x` deleted.
+/// `alice=+ bob=-`: who stands in a document; `-` disconnected, `x` deleted; of the invited `?`
+/// dialing-out, `!` alerting, `p` pending, `d` dialing-in.
 pub(super) fn users(document: &info::Document) -> String {
     let Some(users) = &document.users else {
         return String::new();
@@ -676,6 +677,8 @@ fn user_line(user: &info::User) -> String {
             (_, Some(info::EndpointStatus::Disconnected)) => '-',
             (_, Some(info::EndpointStatus::DialingOut)) => '?',
             (_, Some(info::EndpointStatus::Alerting)) => '!',
+            (_, Some(info::EndpointStatus::Pending)) => 'p',
+            (_, Some(info::EndpointStatus::DialingIn)) => 'd',
             _ => '+',
         })
         .collect();

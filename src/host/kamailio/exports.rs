@@ -15,6 +15,7 @@ use super::{
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
 use crate::host::release::{self, Build, Version};
+use crate::host::user::FurtherGroups;
 use crate::host::{api, memory, module_flags, module_version, start, symbols, text};
 
 /// Set once, right after the module was loaded: the functions the host's fixups need before
@@ -231,7 +232,7 @@ fn prepare() -> Option<Module> {
     let sending = unsafe { send::Sending::load(symbols::of_core) }
         .map_err(log::error)
         .ok()?;
-    let (settings, bridge) = start::settings_and_bridge()?;
+    let (settings, bridge) = start::settings_and_bridge(FurtherGroups::OfTheUser)?;
     // SAFETY: init runs on the main thread after tm was loaded.
     let tm = unsafe { tm::Tm::of_host(core.find_module) }
         .map_err(log::error)

@@ -19,7 +19,7 @@ use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
 use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
-use crate::resolve::Hop;
+use crate::resolve::{Hop, Transport};
 use crate::service::{Departure, Host, NotReplied, NotSent};
 
 host_symbols! {
@@ -232,6 +232,7 @@ impl Tm {
         series: &Series,
         id: TransactionId,
         reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
     ) -> Result<(), NotReplied> {
         let mut cell = ptr::null_mut();
         // SAFETY: a found transaction is referenced for us until we release it, here or in
@@ -241,7 +242,7 @@ impl Tm {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
             }
-            let done = self.reply_with_copy(series, cell, reply);
+            let done = self.reply_with_copy(series, cell, reply, gone);
             if done.is_err() || !reply.until_ack {
                 (self.release_reference)(cell);
             }
@@ -261,6 +262,7 @@ impl Tm {
         series: &Series,
         cell: *mut abi::Transaction,
         reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
     ) -> Result<(), NotReplied> {
         let reason = c_string(reply.reason.as_str());
         let headers = text::header_lines(&reply.headers);
@@ -280,6 +282,10 @@ impl Tm {
             }
             ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), kept.min(copy.0.len()));
             let message = copy.0.as_mut_ptr().cast::<kamailio_message_prefix>();
+            let transport = text::transport((*message).reception.protocol.into());
+            if Transport::named(transport).is_some_and(gone) {
+                return Err(NotReplied::Stopping);
+            }
             let mut next = (*message).reply_lumps.cast::<kamailio_reply_lump>();
             let mut body = lump(&reply.body, abi::BODY_LUMP);
             if !reply.body.is_empty() {
@@ -345,6 +351,7 @@ pub(super) struct Kamailio {
     module: &'static Module,
     /// Transactions of which a reference is kept.
     kept: HashSet<TransactionId>,
+    stopping: bool,
 }
 
 impl Kamailio {
@@ -352,7 +359,14 @@ impl Kamailio {
         Self {
             module,
             kept: HashSet::new(),
+            stopping: false,
         }
+    }
+
+    /// The host's TCP process ends at once when the host stops: what goes to it then is lost,
+    /// with a line in the log for each. Peers see their connection close.
+    fn connections_are_gone(&self, transport: Transport) -> bool {
+        self.stopping && transport.is_stream()
     }
 }
 
@@ -370,9 +384,10 @@ impl Host for Kamailio {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
         unsafe {
+            let gone = |transport| self.connections_are_gone(transport);
             self.module
                 .tm
-                .reply_to(self.module.series, transaction, reply)?
+                .reply_to(self.module.series, transaction, reply, gone)?
         };
         if reply.until_ack {
             self.kept.insert(transaction);
@@ -395,6 +410,9 @@ impl Host for Kamailio {
         attempt: RequestId,
     ) -> Result<Departure, NotSent> {
         debug_assert!(log::on_main_thread());
+        if self.connections_are_gone(to.transport) {
+            return Err(NotSent::Stopping);
+        }
         let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
         // SAFETY: as above.
         unsafe { self.module.tm.send(request, to, attempt, socket)? };
@@ -413,10 +431,17 @@ impl Host for Kamailio {
         unsafe { self.module.sending.has_socket(to) }
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
         debug_assert!(log::on_main_thread());
+        if self.connections_are_gone(transport) {
+            return;
+        }
         // SAFETY: as above.
         unsafe { self.module.tm.cancel(transaction) };
+    }
+
+    fn stopping(&mut self) {
+        self.stopping = true;
     }
 
     fn listens(&mut self) -> bool {

@@ -16,6 +16,7 @@ use super::{
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
 use crate::host::release::{self, Build, Version};
+use crate::host::user::FurtherGroups;
 use crate::host::{PROCESS_NAME, api, memory, start, symbols, text};
 
 /// Whether the process is OpenSIPS: its built-in transports are modules of this format.
@@ -170,7 +171,7 @@ fn prepare() -> Option<Module> {
     let sending = unsafe { send::Sending::load(symbols::of_core) }
         .map_err(log::error)
         .ok()?;
-    let (settings, bridge) = start::settings_and_bridge()?;
+    let (settings, bridge) = start::settings_and_bridge(FurtherGroups::Kept)?;
     // SAFETY: init runs on the main thread after tm was loaded.
     let tm = unsafe { tm::Tm::of_host(core.find_export) }
         .map_err(log::error)

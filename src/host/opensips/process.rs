@@ -7,7 +7,7 @@ use super::tm::OpenSips;
 use super::{MODULE, Module, abi, layout};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::guard;
-use crate::host::{api, leave, logging as log};
+use crate::host::{api, give_up, leave, logging as log};
 
 /// The process that forks ours; the host may have gone into the background since `init`.
 static MAIN_PROCESS: AtomicI32 = AtomicI32::new(0);
@@ -27,7 +27,7 @@ pub(super) unsafe extern "C" fn run(_number: c_int) {
             serve(module);
         }
     });
-    leave(1);
+    give_up();
 }
 
 fn serve(module: &'static Module) {
@@ -48,20 +48,24 @@ fn serve(module: &'static Module) {
     };
     log::notice("conference process started");
     loop {
-        match guard(Turn::Again, || conference.turn()) {
+        match conference.turn() {
             Turn::Again => {}
             Turn::HostPipe => {
                 // The host ends its processes by a job that calls exit(): farewells first.
                 // SAFETY: reads a variable of the host.
                 if unsafe { (module.core.core_status)() } == abi::TERMINATING {
-                    guard((), || conference.stop());
+                    conference.stop();
                 }
                 // SAFETY: the pipe is this process' own and readable; main thread.
                 unsafe { (module.core.handle_job)(pipe) };
             }
             Turn::End => {
-                guard((), || conference.stop());
-                leave(0);
+                conference.stop();
+                leave();
+            }
+            Turn::Broken => {
+                conference.stop();
+                give_up();
             }
         }
     }

@@ -5,11 +5,14 @@ use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
-use super::abi::{self, opensips_event, opensips_text, opensips_tm, opensips_transaction_prefix};
+use super::abi::{
+    self, opensips_event, opensips_reception, opensips_text, opensips_tm,
+    opensips_transaction_prefix,
+};
 use super::context::Context;
 use super::send::Errand;
 use super::series::Series;
-use super::{MODULE, Module, layout, logging};
+use super::{MODULE, Module, layout, logging, worker};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
@@ -231,7 +234,12 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn reply_to(&self, id: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+    unsafe fn reply_to(
+        &self,
+        id: TransactionId,
+        reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
+    ) -> Result<(), NotReplied> {
         let headers = text::header_lines(&reply.headers);
         let tag = reply.to_tag.as_deref().unwrap_or_default();
         let mut cell = ptr::null_mut();
@@ -240,6 +248,10 @@ impl Tm {
         unsafe {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
+            }
+            if transport(cell.cast()).is_some_and(gone) {
+                (self.release_reference)(cell);
+                return Err(NotReplied::Stopping);
             }
             if reply.until_ack {
                 self.repeat_until_ack(cell.cast());
@@ -293,6 +305,26 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
     }
 }
 
+/// What the request of a transaction came by.
+///
+/// # Safety
+/// As for [`ids`].
+unsafe fn transport(cell: *const opensips_transaction_prefix) -> Option<Transport> {
+    let series = MODULE.get()?.series;
+    // SAFETY: the caller promises the transaction, which keeps its request; the offset is that
+    // of this series.
+    unsafe {
+        let request = (*cell).request.cast::<u8>().cast_const();
+        if request.is_null() {
+            return None;
+        }
+        let reception = request
+            .add(series.message_reception)
+            .cast::<opensips_reception>();
+        Transport::named(text::transport((*reception).protocol))
+    }
+}
+
 /// The proxy for the service; exists in the conference process alone.
 pub(super) struct OpenSips(pub(super) &'static Module);
 
@@ -304,6 +336,29 @@ impl OpenSips {
         // SAFETY: the service runs on the conference process' main thread.
         let _context = unsafe { Context::push(&self.0.core) }?;
         Some(body(self.0))
+    }
+
+    /// The host's own name of a socket it still has, else 0, for one of its choice: sockets_mgm
+    /// closes sockets, and their numbers may be those of MSRP connections by now.
+    fn present(&mut self, socket: &Socket) -> u64 {
+        let found = self.find_socket(socket);
+        if found == socket.handle || socket.handle == 0 {
+            return found;
+        }
+        // It is gone, or another one is advertised alike.
+        let record = socket.handle as *const u8;
+        // SAFETY: a handle of this run names a socket the host has or had.
+        let it = unsafe { worker::addresses(self.0.series, record) };
+        let bound = Socket {
+            host: it.bound.0,
+            port: it.bound.1,
+            ..socket.clone()
+        };
+        let same = it.advertised == (socket.host.clone(), socket.port);
+        match same && self.find_socket(&bound) == socket.handle {
+            true => socket.handle,
+            false => found,
+        }
     }
 
     /// While the host shuts down its TCP process is gone or going, and a request for one of
@@ -319,14 +374,14 @@ impl Host for OpenSips {
         debug_assert!(log::on_main_thread());
         let host = borrowed(socket.host.as_bytes());
         let protocol = text::protocol(&socket.transport);
-        // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
-        // made before the fork and never freed.
+        // SAFETY: the core compares the text with its sockets' and keeps nothing.
         unsafe { (self.0.core.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        let gone = |transport| self.connections_are_gone(transport);
         // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.reply_to(transaction, reply) })
+        self.call(|module| unsafe { module.tm.reply_to(transaction, reply, gone) })
             .unwrap_or(Err(NotReplied::Refused))
     }
 
@@ -343,7 +398,11 @@ impl Host for OpenSips {
         if self.connections_are_gone(to.transport) {
             return Err(NotSent::Stopping);
         }
-        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
+        let wish = Socket {
+            handle: self.present(&request.socket),
+            ..request.socket.clone()
+        };
+        let socket = sockets::towards(&wish, to, |socket| self.find_socket(socket));
         let errand = Errand::new(request, to, attempt, socket);
         // SAFETY: the service runs on the conference process' main thread.
         unsafe {
@@ -371,7 +430,10 @@ impl Host for OpenSips {
         unsafe { self.0.sending.has_socket(to) }
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
+        if self.connections_are_gone(transport) {
+            return;
+        }
         // SAFETY: on the main thread, with a context.
         self.call(|module| unsafe { module.tm.cancel(transaction) });
     }

@@ -175,8 +175,28 @@ unsafe fn read_socket(
     if socket.is_null() {
         return Err(LayoutError::new("the socket of a message", "there is none"));
     }
-    // SAFETY: the host's sockets live as long as it; the offsets are those of this series.
-    let (advertised, advertised_port, address, port) = unsafe {
+    // SAFETY: the host's socket, as the caller promises.
+    let (host, port) = unsafe { addresses(series, socket) }.advertised;
+    Ok(Socket {
+        handle: socket as u64,
+        transport: text::transport(reception.protocol).to_owned(),
+        host,
+        port,
+    })
+}
+
+/// Where a socket is, and where it says it is.
+pub(super) struct Addresses {
+    pub(super) bound: (String, u16),
+    pub(super) advertised: (String, u16),
+}
+
+/// # Safety
+/// `socket` is one of the host's, or was one: the record stays, and so does the private memory
+/// its texts lie in.
+pub(super) unsafe fn addresses(series: &Series, socket: *const u8) -> Addresses {
+    // SAFETY: the caller's promise; the offsets are those of this series.
+    let (name, name_port, address, port) = unsafe {
         let at = |offset| {
             let counted = &*socket.add(offset).cast::<opensips_text>();
             text::lossy(text::octets(counted.s, counted.len))
@@ -188,14 +208,12 @@ unsafe fn read_socket(
             socket.add(series.socket_port).cast::<u16>().read(),
         )
     };
-    Ok(Socket {
-        handle: socket as u64,
-        transport: text::transport(reception.protocol).to_owned(),
-        host: text::uri_host(if advertised.is_empty() {
-            address
-        } else {
-            advertised
-        }),
-        port: advertised_port.parse().unwrap_or(port),
-    })
+    let advertised = if name.is_empty() { &address } else { &name };
+    Addresses {
+        advertised: (
+            text::uri_host(advertised.clone()),
+            name_port.parse().unwrap_or(port),
+        ),
+        bound: (address, port),
+    }
 }

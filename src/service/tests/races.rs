@@ -88,7 +88,7 @@ impl Host for Tm {
     fn has_socket(&mut self, _to: &Hop) -> bool {
         true
     }
-    fn cancel(&mut self, _transaction: TransactionId) {}
+    fn cancel(&mut self, _transaction: TransactionId, _transport: resolve::Transport) {}
     fn find_socket(&mut self, _socket: &Socket) -> u64 {
         0
     }
