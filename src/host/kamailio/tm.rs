@@ -491,7 +491,7 @@ pub(super) unsafe extern "C" fn finished(
                 return;
             }
             if let Err(error) = layout::event(what) {
-                return log::error(error);
+                return log::warning_in_a_flood(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {
