@@ -47,6 +47,7 @@
 #include "modules/tm/dlg.h"
 #include "modules/tm/h_table.h"
 #include "modules/tm/t_hooks.h"
+#include "modules/tm/t_lookup.h"
 #include "../include/opensips.h"
 
 SAME(opensips_management_prefix, name, mi_export_t, name);
@@ -231,6 +232,11 @@ SAME(opensips_tm, release_reference, struct tm_binds, unref_cell);
 SAME(opensips_tm, look_up_cancelled, struct tm_binds, t_lookup_original_t);
 SAME(opensips_tm, cancel_transaction, struct tm_binds, t_cancel_trans);
 SAME(opensips_tm, set_kept_reason, struct tm_binds, t_setkr);
+/* Functions of tm by name; that of $T_fr_timeout stands in no header. */
+_Static_assert(__builtin_types_compatible_p(__typeof__(set_t), void(struct cell *)), "set_t");
+_Static_assert(
+    __builtin_types_compatible_p(pv_setf_t, int (*)(struct sip_msg *, pv_param_t *, int, pv_value_t *)),
+    "pv_setf_t");
 _Static_assert(sizeof(struct tm_binds) <= sizeof(struct opensips_tm), "tm's table is longer");
 
 int main(void)
@@ -276,7 +282,13 @@ int main(void)
 #include "modules/tm/h_table.h"
 #include "modules/tm/t_hooks.h"
 #include "modules/tm/uac.h"
+#include "modules/tm/t_lookup.h"
 #include "../include/kamailio.h"
+
+/* A function of tm by name. */
+_Static_assert(
+    __builtin_types_compatible_p(__typeof__(t_set_fr), int(struct sip_msg *, unsigned int, unsigned int)),
+    "t_set_fr");
 
 SAME(kamailio_rpc, fault, rpc_t, fault);
 SAME(kamailio_rpc, send, rpc_t, send);
