@@ -212,6 +212,7 @@ impl Focus {
             remote_target: target.to_owned(),
             route_set: Vec::new(),
             flow: None,
+            principal: inviter.user.to_string(),
             local_cseq: 0,
             remote_cseq: 0,
             socket: inviter.socket.clone(),

@@ -148,9 +148,15 @@ pub struct OutgoingRequest {
     pub request_uri: String,
     /// Route header values, top first; empty without a route set.
     pub routes: Vec<String>,
-    /// Where to send instead of the Request-URI, a SIP URI: the first loose route, or the
-    /// connection of a peer (with `transport=wss` where that is a WebSocket in TLS).
-    pub next_hop: Option<String>,
+    /// Where to send, a SIP URI: the first route, else the Request-URI (RFC 3261 §8.1.2).
+    pub next_hop: String,
+    /// Where the peer was last heard from, a SIP URI with an address: its connection, which is
+    /// a shortcut while it lives (with `transport=wss` where that is a WebSocket in TLS), or
+    /// the way through the NAT before it.
+    pub flow: Option<String>,
+    /// On whose behalf, an address of record: the identity that opened the dialog, the user
+    /// who invited, the party that was dialled and answered.
+    pub principal: String,
     /// Call-ID.
     pub call_id: String,
     /// CSeq number.

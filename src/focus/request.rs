@@ -272,14 +272,18 @@ fn room_uri(text: &str) -> Verdict<RoomUri> {
     Ok(RoomUri::new(uri.address_of_record()))
 }
 
-/// The caller, as the host names it.
+/// The caller, as the host names it. A user part with a password, or header fields behind the
+/// URI, come from pieces that were put together wrongly: such a text is nobody.
 pub(super) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
-    let uri: Uri = arrival
-        .identity
-        .trim()
-        .parse()
-        .map_err(|_| Refusal::new(403).because("the caller has no identity"))?;
-    Ok(UserUri::new(uri.address_of_record()))
+    let uri = arrival.identity.trim().parse::<Uri>().ok();
+    let plain = |uri: &Uri| {
+        let password = uri.scheme != "tel" && uri.user.as_ref().is_some_and(|it| it.contains(':'));
+        !password && uri.headers.is_none()
+    };
+    match uri.filter(plain) {
+        Some(uri) => Ok(UserUri::new(uri.address_of_record())),
+        None => Err(Refusal::new(403).because("the caller has no identity")),
+    }
 }
 
 /// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with

@@ -5,21 +5,37 @@
 //! host's layout. In a process that is no host (a test, `msrp-chat`) it does nothing.
 //! `opensips` and `kamailio` have the same files, so that a diff teaches the difference.
 
+#[cfg(not(all(
+    target_arch = "x86_64",
+    target_os = "linux",
+    target_pointer_width = "64"
+)))]
+compile_error!(
+    "msrp_conference is for x86-64 Linux alone: it is compiled without the proxies' headers, and \
+     what it knows of their memory (include/, src/host/*/series.rs) was measured there"
+);
+
 pub mod api;
 mod conference;
 mod fds;
 mod guard;
 mod kamailio;
+mod layout;
 mod logging;
 mod management;
+mod memory;
+mod numbered;
 mod opensips;
 mod options;
 mod release;
 mod setters;
+mod sockets;
 mod start;
 mod symbols;
 mod text;
+mod user;
 mod variables;
+mod worker;
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};
@@ -38,30 +54,16 @@ mod refused {
 
     /// Not for this module: a response.
     pub(super) const NOT_OURS: c_int = -1;
-    /// The request, or the argument in the script, is malformed.
+    /// The request is malformed.
     pub(super) const MALFORMED: c_int = -2;
-    /// A bug of this module, or the host has no memory left.
+    /// Asked for where it cannot be done, the argument in the script is malformed, or the host
+    /// has no memory left. The log says which.
     pub(super) const BROKEN: c_int = -3;
 
     /// The headers of a 503 that a worker gives (RFC 3261 §20.33, §20.43).
     pub(super) const BUSY: &str = "Retry-After: 10\r\n\
         Warning: 399 msrp_conference \"the conference process does not keep up\"\r\n";
-
-    /// tm's number for "out of memory", in both hosts.
-    const OUT_OF_MEMORY: c_int = -2;
-
-    /// When tm makes no transaction; it has logged why.
-    pub(super) fn without_transaction(code: c_int) -> c_int {
-        if code == OUT_OF_MEMORY {
-            BROKEN
-        } else {
-            MALFORMED
-        }
-    }
 }
-
-/// Line ends a client may send before a request (RFC 3261 §7.5; keep-alives are longer).
-const LEADING_OCTETS: usize = 64;
 
 /// Longest identity; a URI in a From header is far shorter.
 const IDENTITY_OCTETS: usize = 1024;
@@ -76,10 +78,17 @@ unsafe impl Send for Format {}
 // SAFETY: as above.
 unsafe impl Sync for Format {}
 
-/// Leaves this process at once: the host's own exit code is for its main process.
-fn leave(status: c_int) -> ! {
+/// Leaves this process at once, as it was told to: the host's own exit code is for its main
+/// process.
+fn leave() -> ! {
     // SAFETY: _exit has no precondition.
-    unsafe { libc::_exit(status) }
+    unsafe { libc::_exit(0) }
+}
+
+/// Leaves this process because it cannot work: the host stops, and its main process must not
+/// end with success.
+fn give_up() -> ! {
+    fds::abort()
 }
 
 /// Room for either host's table of exports; OpenSIPS' is the larger, 184 octets.

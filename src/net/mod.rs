@@ -20,7 +20,7 @@ mod totals;
 
 use std::hash::{Hash, Hasher};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -60,6 +60,9 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// …so many times before the operating system gives it up.
 const KEEPALIVE_TRIES: u32 = 4;
+/// Connections the operating system completes ahead of the acceptor, if `net.core.somaxconn`
+/// allows as many: after a restart everybody comes back at once.
+const BACKLOG: i32 = 4096;
 
 /// What the operator decided about the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +124,9 @@ pub enum StartError {
     /// A TLS listener without a certificate.
     #[error("a TLS listener needs a certificate")]
     NoCertificate,
+    /// A listener cannot be served.
+    #[error("cannot serve a listener: {0}")]
+    Listener(#[source] io::Error),
     /// A thread or its event queue could not be made.
     #[error("cannot start a switch thread: {0}")]
     Thread(#[source] io::Error),
@@ -145,12 +151,69 @@ pub struct Totals {
     pub panics: u64,
 }
 
+/// Listening sockets that no pool serves yet. They may be bound in one process, as root, and
+/// served in one it forks, as somebody else: connections wait meanwhile.
+#[derive(Debug)]
+pub struct Listeners(Vec<(Transport, std::net::TcpListener)>);
+
+impl Listeners {
+    /// Binds every address (`SO_REUSEADDR`: connections in TIME_WAIT do not hinder a restart;
+    /// close-on-exec) and listens.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound.
+    pub fn bind(listen: &[Listen]) -> Result<Self, StartError> {
+        let bound = listen
+            .iter()
+            .map(|it| Ok((it.transport, bind(it.address)?)));
+        bound.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The real addresses, in the order of the configuration.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.0.iter().map(|(_, it)| it.local_addr()).collect()
+    }
+
+    fn has_tls(&self) -> bool {
+        self.0.iter().any(|(it, _)| *it == Transport::Tls)
+    }
+
+    /// For the acceptor's runtime, which must be entered; these stay as they are.
+    fn register(&self) -> io::Result<Vec<(Transport, TcpListener)>> {
+        let register = |(transport, listener): &(Transport, std::net::TcpListener)| {
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener.try_clone()?)?;
+            Ok((*transport, listener))
+        };
+        self.0.iter().map(register).collect()
+    }
+
+    /// Refuses connections from now on, whatever other process still holds these sockets.
+    fn refuse(&self) {
+        for (_, listener) in &self.0 {
+            let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listen = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    listen().map_err(|source| StartError::Bind { address, source })
+}
+
 /// The running switch.
 pub struct Pool {
     threads: Vec<Mailbox>,
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
     addresses: Vec<SocketAddr>,
+    listeners: Listeners,
     stop_accepting: Arc<Notify>,
     tls: Arc<Tls>,
     tell: Tell,
@@ -159,36 +222,36 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Binds the listeners (`SO_REUSEADDR`) and starts the threads. `wake` is called, from any
-    /// switch thread, after notices or log lines were sent.
+    /// Binds the listeners and serves them: [`Listeners::bind`], then [`Pool::serve`].
     ///
     /// # Errors
-    /// The first address that cannot be bound, or a thread that cannot be started.
+    /// As for these two.
     pub fn start(
         config: Config,
         notices: Sender<Notice>,
         log: Sender<log::Line>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Pool, StartError> {
+        let listeners = Listeners::bind(&config.listen)?;
+        Self::serve(config, listeners, notices, log, wake)
+    }
+
+    /// Starts the threads, which serve the listeners. `wake` is called, from any switch thread,
+    /// after notices or log lines were sent.
+    ///
+    /// # Errors
+    /// The certificate files cannot be used, or a thread cannot be started.
+    pub fn serve(
+        config: Config,
+        listeners: Listeners,
+        notices: Sender<Notice>,
+        log: Sender<log::Line>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Pool, StartError> {
         let tls = Arc::new(Tls::new(config.tls.clone())?);
-        if tls.material().server.is_none()
-            && config
-                .listen
-                .iter()
-                .any(|it| it.transport == Transport::Tls)
-        {
+        if tls.material().server.is_none() && listeners.has_tls() {
             return Err(StartError::NoCertificate);
         }
-        let listeners = config
-            .listen
-            .iter()
-            .map(bind)
-            .collect::<Result<Vec<_>, _>>()?;
-        let addresses = listeners
-            .iter()
-            .zip(&config.listen)
-            .map(|(listener, entry)| listener.local_addr().unwrap_or(entry.address))
-            .collect();
         let (threads, letters): (Vec<_>, Vec<_>) =
             (0..config.threads.max(1)).map(|_| Mailbox::new()).unzip();
         let tell = Tell { notices, log, wake };
@@ -196,7 +259,8 @@ impl Pool {
             threads,
             register: Register::default(),
             totals: Vec::new(),
-            addresses,
+            addresses: listeners.addresses().map_err(StartError::Listener)?,
+            listeners,
             stop_accepting: Arc::default(),
             tls: Arc::clone(&tls),
             tell: tell.clone(),
@@ -213,8 +277,7 @@ impl Pool {
             pool.drivers
                 .push(start_driver(parts, pool.threads[number].ready())?);
         }
-        let transports = config.listen.iter().map(|entry| entry.transport);
-        pool.start_acceptor(transports.zip(listeners).collect(), tell, tls)?;
+        pool.start_acceptor(tell, tls)?;
         Ok(pool)
     }
 
@@ -314,23 +377,11 @@ impl Pool {
         }
     }
 
-    fn start_acceptor(
-        &mut self,
-        listeners: Vec<(Transport, std::net::TcpListener)>,
-        tell: Tell,
-        tls: Arc<Tls>,
-    ) -> Result<(), StartError> {
+    fn start_acceptor(&mut self, tell: Tell, tls: Arc<Tls>) -> Result<(), StartError> {
         let runtime = runtime()?;
         let listeners = {
             let _inside = runtime.enter();
-            listeners
-                .into_iter()
-                .map(|(transport, listener)| {
-                    listener.set_nonblocking(true)?;
-                    Ok((transport, TcpListener::from_std(listener)?))
-                })
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(StartError::Thread)?
+            self.listeners.register().map_err(StartError::Listener)?
         };
         let acceptor = Arc::new(Acceptor {
             threads: self.threads.clone(),
@@ -353,6 +404,7 @@ impl Drop for Pool {
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
+        self.listeners.refuse();
         for thread in &self.threads {
             thread.send(Letter::Stop);
         }
@@ -402,23 +454,4 @@ fn tune(stream: &TcpStream) {
         .with_interval(KEEPALIVE_EVERY)
         .with_retries(KEEPALIVE_TRIES);
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
-}
-
-/// Tries to bind every listener and lets go again: for the host's start-up check.
-///
-/// # Errors
-/// The first address that cannot be bound.
-pub fn probe(listen: &[Listen]) -> Result<(), StartError> {
-    for entry in listen {
-        bind(entry)?;
-    }
-    Ok(())
-}
-
-/// The standard library sets `SO_REUSEADDR`, so connections in TIME_WAIT hinder no restart.
-fn bind(listen: &Listen) -> Result<std::net::TcpListener, StartError> {
-    std::net::TcpListener::bind(listen.address).map_err(|source| StartError::Bind {
-        address: listen.address,
-        source,
-    })
 }

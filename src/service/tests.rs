@@ -14,7 +14,7 @@ use crossbeam_channel::{Sender, unbounded};
 
 /// Notes every input; gives the outputs the test put up for it.
 #[derive(Default)]
-struct Script {
+pub(super) struct Script {
     inputs: Vec<Input>,
     /// Outputs, in batches: one batch an input.
     batches: VecDeque<Vec<Output>>,
@@ -56,7 +56,7 @@ impl Core for Script {
 }
 
 #[derive(Default)]
-struct Orders {
+pub(super) struct Orders {
     orders: Vec<Order>,
     totals: Totals,
     stopped: bool,
@@ -76,7 +76,7 @@ impl Switch for Orders {
 
 /// A store whose commits the test makes.
 #[derive(Default)]
-struct Book {
+pub(super) struct Book {
     given: Ticket,
     settled: Ticket,
     lost: bool,
@@ -112,14 +112,22 @@ fn change() -> Change {
 }
 
 #[derive(Default)]
-struct FakeHost {
+pub(super) struct FakeHost {
     replies: Vec<(TransactionId, u16)>,
     sent: Vec<RequestId>,
-    cancelled: Vec<TransactionId>,
+    pub(super) cancelled: Vec<TransactionId>,
     released: Vec<TransactionId>,
-    lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
     refuse_replies: Option<NotReplied>,
     refuse_requests: bool,
+    /// Everything sent, and where.
+    pub(super) departed: Vec<(RequestId, String)>,
+    /// Places that refuse what is sent there.
+    pub(super) down: Vec<&'static str>,
+    /// Connections that live.
+    pub(super) connections: Vec<&'static str>,
+    /// What needs a connection goes to workers.
+    pub(super) has_workers: bool,
 }
 
 impl Host for FakeHost {
@@ -130,14 +138,37 @@ impl Host for FakeHost {
     fn release(&mut self, transaction: TransactionId) {
         self.released.push(transaction);
     }
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        if self.refuse_requests {
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
+        let place = to.to_string();
+        if self.refuse_requests || self.down.iter().any(|it| place.contains(it)) {
             return Err(NotSent::Refused(-5));
         }
         self.sent.push(request.id);
-        Ok(())
+        self.departed.push((attempt, place));
+        match self.hands_over(to) {
+            true => Ok(Departure::Handed),
+            false => Ok(Departure::Sent),
+        }
     }
-    fn cancel(&mut self, transaction: TransactionId) {
+
+    fn hands_over(&mut self, to: &Hop) -> bool {
+        self.has_workers && to.transport.is_stream()
+    }
+
+    fn connected(&mut self, to: &Hop) -> bool {
+        self.connections.contains(&to.to_string().as_str())
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        to.transport != resolve::Transport::Tls
+    }
+
+    fn cancel(&mut self, transaction: TransactionId, _transport: resolve::Transport) {
         self.cancelled.push(transaction);
     }
 
@@ -150,18 +181,18 @@ impl Host for FakeHost {
     }
 }
 
-struct Bench {
-    service: Service<Script, Orders, Book>,
+pub(super) struct Bench {
+    pub(super) service: Service<Script, Orders, Book>,
     notices: Sender<Notice>,
-    host: FakeHost,
-    statistics: &'static Statistics,
+    pub(super) host: FakeHost,
+    pub(super) statistics: &'static Statistics,
 }
 
-const ID: TransactionId = TransactionId { hash: 7, label: 9 };
-const NOW: Moment = Moment::from_epoch(Duration::from_secs(1000));
+pub(super) const ID: TransactionId = TransactionId { hash: 7, label: 9 };
+pub(super) const NOW: Moment = Moment::from_epoch(Duration::from_secs(1000));
 
 impl Bench {
-    fn new(batches: impl IntoIterator<Item = Vec<Output>>) -> Self {
+    pub(super) fn new(batches: impl IntoIterator<Item = Vec<Output>>) -> Self {
         let (notices, receiver) = unbounded();
         let statistics: &'static Statistics = Box::leak(Box::default());
         let script = Script {
@@ -182,15 +213,15 @@ impl Bench {
         }
     }
 
-    fn accept(&mut self, frame: Frame) {
+    pub(super) fn accept(&mut self, frame: Frame) {
         self.service.accept(NOW, frame, &mut self.host);
     }
 
-    fn turn(&mut self, now: Moment) {
+    pub(super) fn turn(&mut self, now: Moment) {
         self.service.turn(now, &mut self.host);
     }
 
-    fn inputs(&self) -> String {
+    pub(super) fn inputs(&self) -> String {
         let names = self.service.core.inputs.iter().map(|input| match input {
             Input::Request(_) => "request".to_owned(),
             Input::Cancel(id) => format!("cancel {}:{}", id.hash, id.label),
@@ -225,13 +256,15 @@ fn reply(code: u16) -> Output {
     )
 }
 
-fn request(id: u64) -> Output {
+pub(super) fn request(id: u64) -> Output {
     Output::Send(Box::new(OutgoingRequest {
         id: RequestId(id),
         method: Method::Notify,
         request_uri: "sip:a@127.0.0.1".into(),
         routes: Vec::new(),
-        next_hop: None,
+        next_hop: "sip:a@127.0.0.1".into(),
+        flow: None,
+        principal: "sip:a@127.0.0.1".into(),
         call_id: "c".into(),
         cseq: 1,
         local_uri: "sip:lobby@127.0.0.1".into(),
@@ -385,7 +418,7 @@ fn a_request_that_was_not_sent_ends_after_the_outputs_under_way() {
     bench.accept(Frame::Cancel(ID));
     assert_eq!(
         bench.inputs(),
-        "cancel 7:9, outcome 1 503 false, answered 7:9"
+        "cancel 7:9, answered 7:9, outcome 1 503 false"
     );
     assert_eq!(bench.host.replies, [(ID, 200)]);
 }
@@ -512,7 +545,7 @@ fn an_invite_is_cancelled_once_it_has_rung() {
     });
     bench.accept(ringing());
     bench.accept(other());
-    assert!(bench.host.cancelled.is_empty() && bench.service.ringing.is_empty());
+    assert!(bench.host.cancelled.is_empty() && bench.service.outgoing.is_empty());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::control::RoomUri;
 use crate::focus::conference::{Conference, Endpoint, EndpointId, Identity, Media, Participant};
-use crate::focus::dialog::{Dialog, DialogKey};
+use crate::focus::dialog::{Dialog, DialogKey, address_of_record};
 use crate::focus::policy::Policy;
 use crate::focus::publication::PublicationId;
 use crate::focus::rates::Rates;
@@ -326,6 +326,7 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
         port: record.port,
     };
     socket.handle = find(&socket);
+    let principal = address_of_record(&record.remote_uri);
     Dialog {
         key: DialogKey {
             call_id: record.call_id,
@@ -338,6 +339,7 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
         route_set: record.route_set,
         // Connections ended with the proxy that held them; a way through a NAT may stand.
         flow: record.flow.filter(|_| socket.transport == "udp"),
+        principal,
         local_cseq: record.local_cseq,
         remote_cseq: record.remote_cseq,
         socket,

@@ -268,7 +268,8 @@ fn record_routes_become_the_route_set() {
         bye.routes,
         ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]
     );
-    assert_eq!(bye.next_hop.as_deref(), Some("sip:p2.example.com;lr"));
+    assert_eq!(bye.next_hop, "sip:p2.example.com;lr");
+    assert_eq!(bye.flow, None);
 }
 
 #[test]
@@ -281,6 +282,7 @@ fn strict_routers_get_what_they_expect() {
     let bye = scenario.sent.pop_back().expect("a BYE");
     assert_eq!(bye.request_uri, "sip:old.example.com");
     assert_eq!(bye.routes, ["<sip:alice@192.0.2.7:5060>"]);
+    assert_eq!(bye.next_hop, "sip:old.example.com", "it goes there first");
 }
 
 #[test]

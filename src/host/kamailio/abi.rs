@@ -1,18 +1,38 @@
 //! The C border to Kamailio: structures from `include/kamailio.h`, function types, numbers.
 //! Names with the prefix `kamailio_` lie in the host's memory.
 
-#![allow(non_camel_case_types, missing_docs, unreachable_pub, dead_code)]
-#![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
+//! Every function type here has a row in `openser-module/abi_check.c`, which compares it with
+//! the host's own prototype; `tests/abi.rs` compares the two.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+// Only the files beside this one see it.
+#![allow(unreachable_pub)]
 
-include!(concat!(env!("OUT_DIR"), "/kamailio.rs"));
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+
+pub use declarations::*;
+
+/// What bindgen writes: C's names, fields that nobody here reads, zeros for defaults.
+#[allow(non_camel_case_types, dead_code, clippy::undocumented_unsafe_blocks)]
+mod declarations {
+    include!(concat!(env!("OUT_DIR"), "/kamailio.rs"));
+}
 
 pub type Message = c_void;
 pub type Transaction = c_void;
 
 pub type FindModule = unsafe extern "C" fn(*const c_char) -> *mut kamailio_module_prefix;
 pub type FindSocket = unsafe extern "C" fn(*mut kamailio_text, u16, u16) -> *mut c_void;
+/// Id, the peer's address and port, our address and port, protocol (newer releases).
+pub type FindConnection = unsafe extern "C" fn(
+    c_int,
+    *mut kamailio_address,
+    c_int,
+    *mut kamailio_address,
+    c_int,
+    c_int,
+) -> c_int;
+pub type DefaultSocket =
+    unsafe extern "C" fn(*mut c_void, *mut c_void, c_int, *mut c_int) -> *mut c_void;
 pub type LoadedModules = unsafe extern "C" fn() -> *mut kamailio_module_prefix;
 pub type ParseFormat = unsafe extern "C" fn(*mut kamailio_text, *mut *mut c_void) -> c_int;
 pub type PrintFormat =
@@ -30,6 +50,8 @@ pub type RpcVariadic = unsafe extern "C" fn(*mut c_void, *const c_char, ...) -> 
 pub type LookUpRoute = unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int;
 pub type RunRoute = unsafe extern "C" fn(*mut c_void, *mut Message, *mut c_void) -> c_int;
 pub type EmptyMessage = unsafe extern "C" fn() -> *mut Message;
+pub type ScriptCallbacks = unsafe extern "C" fn(*mut Message, c_int) -> c_int;
+pub type ResetEnvironment = unsafe extern "C" fn();
 pub type ScriptLanguage = unsafe extern "C" fn() -> *mut c_void;
 pub type RunFunction = unsafe extern "C" fn(
     *mut c_void,
@@ -40,6 +62,36 @@ pub type RunFunction = unsafe extern "C" fn(
     *mut kamailio_text,
 ) -> c_int;
 pub type AddKemi = unsafe extern "C" fn(*mut kamailio_kemi) -> c_int;
+pub type NoValue = unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_void) -> c_int;
+pub type TextValue =
+    unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_void, *mut kamailio_text) -> c_int;
+/// The number is an int in 5.6: it takes the lower half of what we pass.
+pub type NumberValue = unsafe extern "C" fn(
+    *mut Message,
+    *mut c_void,
+    *mut c_void,
+    c_long,
+    *mut kamailio_text,
+) -> c_int;
+pub type AddLump =
+    unsafe extern "C" fn(*mut Message, *mut c_char, c_int, c_int) -> *mut *mut c_void;
+pub type ReleaseLumps = unsafe extern "C" fn(*mut *mut c_void);
+
+// What the host calls.
+pub type Init = unsafe extern "C" fn() -> c_int;
+pub type InitChild = unsafe extern "C" fn(c_int) -> c_int;
+pub type Destroy = unsafe extern "C" fn();
+pub type ScriptFunction = unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_void) -> c_int;
+pub type SetParameter = unsafe extern "C" fn(c_uint, *mut c_void) -> c_int;
+/// Its first argument is a structure of two octets, by value.
+pub type ReadCounter = unsafe extern "C" fn(u16, *mut c_void) -> c_long;
+pub type ParseVariable =
+    unsafe extern "C" fn(*mut kamailio_variable_use_prefix, *const kamailio_text) -> c_int;
+pub type GetVariable = unsafe extern "C" fn(
+    *mut Message,
+    *const kamailio_variable_parameter_prefix,
+    *mut c_void,
+) -> c_int;
 
 pub type NewTransaction = unsafe extern "C" fn(*mut Message) -> c_int;
 pub type CurrentTransaction = unsafe extern "C" fn() -> *mut kamailio_transaction_prefix;
@@ -63,6 +115,18 @@ pub type RegisterCallback = unsafe extern "C" fn(
     *mut c_void,
 ) -> c_int;
 pub type Callback = unsafe extern "C" fn(*mut Transaction, c_int, *mut kamailio_event);
+/// Call-ID, local tag, CSeq, From, To, and the place for the result.
+pub type MakeDialog = unsafe extern "C" fn(
+    *mut kamailio_text,
+    *mut kamailio_text,
+    c_uint,
+    *mut kamailio_text,
+    *mut kamailio_text,
+    *mut *mut kamailio_dialog,
+) -> c_int;
+pub type SetDialogTarget =
+    unsafe extern "C" fn(*mut kamailio_dialog, *mut kamailio_text, *mut kamailio_text) -> c_int;
+pub type ReleaseDialog = unsafe extern "C" fn(*mut kamailio_dialog);
 
 /// `kamailio_parameter.kind`.
 pub const TEXT: c_uint = 1;
@@ -80,6 +144,12 @@ pub const KEMI_TEXT: c_int = 2;
 pub const RETURNS_ARRAY: c_uint = 1;
 /// `kamailio_variable.kind`: none that the host itself knows.
 pub const OWN_VARIABLE: c_int = 1000;
+/// Kinds of routes: the request route and what it calls; a failure route, as which a suspended
+/// script is resumed.
+pub const PLAIN_ROUTE: c_int = 1;
+pub const FAILURE_ROUTE: c_int = 2;
+/// Callbacks around a script: those of requests.
+pub const REQUEST_CALLBACKS: c_int = 1;
 /// The kind of route that events run.
 pub const EVENT_ROUTE: c_int = 513;
 /// Ranks of processes.
@@ -87,8 +157,12 @@ pub const RANK_MAIN: c_int = 0;
 pub const RANK_RPC: c_int = -2;
 /// `kamailio_message_prefix.kind`: a request.
 pub const REQUEST: i16 = 1;
+/// The same for a response.
+pub const RESPONSE: i16 = 2;
 /// `kamailio_dialog.state`: confirmed.
 pub const CONFIRMED: c_int = 2;
+/// A connection of any transport.
+pub const ANY_PROTOCOL: c_int = 0;
 /// No transaction, no branch.
 pub const NO_TRANSACTION: *mut Transaction = usize::MAX as *mut Transaction;
 pub const UNDEFINED_BRANCH: c_int = -1;

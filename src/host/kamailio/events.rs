@@ -20,6 +20,9 @@ host_symbols! {
         run: abi::RunRoute = c"run_top_route",
         empty_message: abi::EmptyMessage = c"faked_msg_get_next",
         kind: *mut c_int = c"route_type",
+        before: abi::ScriptCallbacks = c"exec_pre_script_cb",
+        after: abi::ScriptCallbacks = c"exec_post_script_cb",
+        reset: abi::ResetEnvironment = c"ksr_msg_env_reset",
         language: abi::ScriptLanguage = c"sr_kemi_eng_get",
         run_function: abi::RunFunction = c"sr_kemi_ctx_route",
     }
@@ -101,7 +104,7 @@ impl Listeners {
             if actions.is_null() || message.is_null() {
                 return;
             }
-            self.as_event(|| {
+            self.as_event(message, || {
                 (self.functions.run)(actions, message, run.0.as_mut_ptr().cast());
             });
         }
@@ -125,7 +128,7 @@ impl Listeners {
                 log::warning_in_a_flood("event_callback: no script language is loaded");
                 return;
             }
-            self.as_event(|| {
+            self.as_event(message, || {
                 let run: *mut c_void = run.0.as_mut_ptr().cast();
                 let kind = abi::EVENT_ROUTE;
                 let run_function = self.functions.run_function;
@@ -137,13 +140,24 @@ impl Listeners {
         }
     }
 
+    /// Runs a script as a worker does with a message: callbacks of other modules before and
+    /// after it, and nothing of it is left for the next (AVPs and their like lie in shared
+    /// memory, and nobody else gives them back in this process).
+    ///
     /// # Safety
     /// As for [`Self::tell`].
-    unsafe fn as_event(&self, run: impl FnOnce()) {
-        // SAFETY: a variable of this process.
-        let before = unsafe { self.functions.kind.replace(abi::EVENT_ROUTE) };
-        run();
-        // SAFETY: as above.
-        unsafe { self.functions.kind.write(before) };
+    unsafe fn as_event(&self, message: *mut abi::Message, run: impl FnOnce()) {
+        let functions = &self.functions;
+        // SAFETY: as the caller promises; the kind is a variable of this process.
+        unsafe {
+            let kind = *functions.kind;
+            if (functions.before)(message, abi::REQUEST_CALLBACKS) > 0 {
+                functions.kind.write(abi::EVENT_ROUTE);
+                run();
+                (functions.after)(message, abi::REQUEST_CALLBACKS);
+            }
+            functions.kind.write(kind);
+            (functions.reset)();
+        }
     }
 }

@@ -3,11 +3,13 @@
 mod abi;
 mod events;
 mod exports;
+mod layout;
 mod logging;
 mod management;
 mod parameters;
 mod process;
 mod repeat;
+mod send;
 mod series;
 mod statistics;
 mod tm;
@@ -28,10 +30,12 @@ struct Module {
     series: &'static series::Series,
     core: Core,
     tm: tm::Tm,
+    sending: send::Sending,
     settings: Settings,
     bridge: Bridge,
     identity: Format,
     listeners: events::Listeners,
+    values: variables::Values,
     /// Address and port a socket advertises, where the module pv can say.
     advertised: Option<Format>,
 }
@@ -39,7 +43,7 @@ struct Module {
 static MODULE: OnceLock<Module> = OnceLock::new();
 
 host_symbols! {
-    /// Functions of the core.
+    /// Functions and variables of the core.
     struct Core {
         find_module: abi::FindModule = c"find_module_by_name",
         find_socket: abi::FindSocket = c"grep_sock_info",
@@ -51,5 +55,6 @@ host_symbols! {
         fork_basic_timer: abi::ForkBasicTimer = c"fork_basic_utimer",
         register_counters: abi::RegisterCounters = c"counter_register_array",
         add_kemi: abi::AddKemi = c"sr_kemi_modules_add",
+        route_kind: *mut i32 = c"route_type",
     }
 }

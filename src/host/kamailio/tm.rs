@@ -2,24 +2,25 @@
 //! what becomes of them.
 
 use std::collections::HashSet;
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_uint};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::{
-    self, kamailio_dialog, kamailio_event, kamailio_message_prefix, kamailio_reply_lump,
-    kamailio_request, kamailio_sequence, kamailio_text, kamailio_transaction_prefix,
+    self, kamailio_event, kamailio_message_prefix, kamailio_reply_lump, kamailio_text,
+    kamailio_transaction_prefix,
 };
-use super::events::Listeners;
 use super::series::Series;
-use super::{MODULE, logging};
+use super::{MODULE, Module, layout, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
-use crate::host::{api, logging as log, text};
+use crate::host::worker::{Created, Transaction};
+use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
-use crate::service::{Host, NotReplied, NotSent};
-use crate::wire::sip::Method;
+use crate::resolve::{Hop, Transport};
+use crate::service::{Departure, Host, NotReplied, NotSent};
 
 host_symbols! {
     /// tm's functions by name; its table of them shifted between series.
@@ -37,6 +38,10 @@ host_symbols! {
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
         set_timeouts: abi::SetTimeouts = c"t_set_fr",
+        /// For the checks of the layout alone.
+        make_dialog: abi::MakeDialog = c"new_dlg_uac",
+        set_dialog_target: abi::SetDialogTarget = c"set_dlg_target",
+        release_dialog: abi::ReleaseDialog = c"free_dlg",
     }
 }
 
@@ -49,25 +54,13 @@ pub(super) enum TmError {
     Symbol(MissingSymbol),
 }
 
-/// What became of a request in a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Created {
-    /// A transaction of its own.
-    New(TransactionId),
-    /// tm has dealt with it: a retransmission, or the ACK of an answer of ours.
-    Absorbed,
-    /// An ACK that belongs to no transaction.
-    None,
-    /// tm could not.
-    Failed(c_int),
-}
-
-/// Room for a copy of a message; the largest is 2,024 octets.
+/// Room for a copy of a message and what follows it in tm's; the largest message of any series
+/// has 2,024 octets.
 #[repr(C, align(16))]
 struct MessageCopy([u8; 4096]);
 
 /// Text for a call: the host reads it and keeps nothing.
-fn borrowed(octets: &[u8]) -> kamailio_text {
+pub(super) fn borrowed(octets: &[u8]) -> kamailio_text {
     kamailio_text {
         s: octets.as_ptr().cast_mut().cast(),
         len: c_int::try_from(octets.len()).unwrap_or(0),
@@ -92,35 +85,70 @@ impl Tm {
         }
     }
 
-    /// Makes the transaction of the request the script is working on, and keeps it beyond
-    /// the end of the script: a blind branch also has tm answer 408 should we stay mute.
+    /// The transaction of the request the script is working on: the script's own, if it has
+    /// made one (by `t_newtran()`, or before `t_suspend()`), else a new one.
     ///
     /// # Safety
-    /// In a worker, on its main thread, with the message it is working on.
-    pub(super) unsafe fn create(&self, message: *mut abi::Message) -> Created {
+    /// In a worker, on its main thread, with a request that it is working on.
+    pub(super) unsafe fn create(&self, series: &Series, message: *mut abi::Message) -> Created {
+        /// A request was found where this series keeps it: looked at once a process.
+        static SEEN: AtomicBool = AtomicBool::new(false);
         // SAFETY: the caller promises the message; a positive result means that tm has a
         // current transaction.
         unsafe {
-            match (self.new_transaction)(message) {
-                0 => Created::Absorbed,
-                failed if failed < 0 => Created::Failed(failed),
-                _ => match self.current() {
-                    Some(cell) => Created::New(ids(cell)),
-                    None => Created::None,
-                },
+            if let Some(cell) = self.current() {
+                return match layout::kept_request(series, message, cell) {
+                    Ok(()) => Created::Transaction(Transaction::current(ids(cell))),
+                    // The script has found the transaction of which this is a retransmission.
+                    Err(_) => Created::Absorbed,
+                };
+            }
+            let made = (self.new_transaction)(message);
+            match self.current() {
+                Some(cell) if made > 0 => {
+                    let transaction = Transaction::current(ids(cell));
+                    if !SEEN.load(Ordering::Relaxed)
+                        && let Err(error) = layout::kept_request(series, message, cell)
+                    {
+                        error.say_once();
+                        return Created::Misplaced(transaction);
+                    }
+                    SEEN.store(true, Ordering::Relaxed);
+                    Created::Transaction(transaction)
+                }
+                _ if made < 0 => Created::Failed(made),
+                _ => Created::Absorbed,
             }
         }
     }
 
-    /// Keeps the transaction just created beyond the end of the script.
+    /// Keeps the transaction beyond the end of the script, by a blind branch that also has tm
+    /// answer 408 should we stay mute; and has a CANCEL for an INVITE reported, whoever
+    /// answers it.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
     pub(super) unsafe fn keep(&self, message: *mut abi::Message, invite: bool) -> bool {
-        // SAFETY: the caller promises a current transaction.
+        // SAFETY: the caller promises a current transaction. The callback needs no argument.
         unsafe {
+            let Some(cell) = self.current() else {
+                return false;
+            };
             if invite {
-                self.answer(message, 100, c"Trying");
+                let none = ptr::null_mut();
+                let watch = self.register_callback;
+                if watch(
+                    message,
+                    cell.cast(),
+                    abi::CANCELLED,
+                    cancel_came,
+                    none,
+                    none,
+                ) <= 0
+                {
+                    return false;
+                }
+                self.answer(message, 100, c"Trying", "");
             }
             (self.add_blind_branch)() >= 0
         }
@@ -131,43 +159,34 @@ impl Tm {
     /// # Safety
     /// As for [`Tm::create`].
     pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
-        // SAFETY: the caller promises the message.
+        // SAFETY: the caller promises the message; tm makes no transaction of an ACK.
         unsafe { (self.new_transaction)(message) };
     }
 
-    /// Answers the request the script is working on, without a body.
+    /// Answers the request the script is working on without a body, with these header lines.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn answer(&self, message: *mut abi::Message, code: u16, reason: &CStr) {
-        // SAFETY: the caller promises the message and its transaction.
-        unsafe {
-            if let Some(cell) = self.current() {
-                (self.reply)(cell.cast(), message, code.into(), reason.as_ptr());
-            }
-        }
-    }
-
-    /// The same with these header lines.
-    ///
-    /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn refuse(
+    pub(super) unsafe fn answer(
         &self,
         message: *mut abi::Message,
         code: u16,
         reason: &CStr,
         headers: &str,
     ) {
-        // SAFETY: the caller promises the message, which is this process' own; the lump and
-        // its text live through the call, and the message has its own lumps back after it.
+        // SAFETY: the caller promises the message, which is this process' own, and its
+        // transaction; the lump and its text live through the call, and the message has its own
+        // lumps back after it.
         unsafe {
+            let Some(cell) = self.current() else { return };
             let own = message.cast::<kamailio_message_prefix>();
             let before = (*own).reply_lumps;
             let mut header = lump(headers.as_bytes(), abi::HEADER_LUMP);
-            header.next = before.cast();
-            (*own).reply_lumps = (&raw mut header).cast();
-            self.answer(message, code, reason);
+            if !headers.is_empty() {
+                header.next = before.cast();
+                (*own).reply_lumps = (&raw mut header).cast();
+            }
+            (self.reply)(cell.cast(), message, code.into(), reason.as_ptr());
             (*own).reply_lumps = before;
         }
     }
@@ -175,31 +194,12 @@ impl Tm {
     /// The transaction a CANCEL means.
     ///
     /// # Safety
-    /// As for [`Tm::create`], before it.
+    /// As for [`Tm::create`], after it.
     pub(super) unsafe fn cancelled(&self, message: *mut abi::Message) -> Option<TransactionId> {
         let (mut hash, mut label): (c_uint, c_uint) = (0, 0);
         // SAFETY: the caller promises the message.
         let found = unsafe { (self.cancelled_ids)(message, &mut hash, &mut label) };
         (found > 0).then_some(TransactionId { hash, label })
-    }
-
-    /// Has a CANCEL for this INVITE reported, whoever answers it.
-    ///
-    /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn watch_cancel(&self, message: *mut abi::Message) {
-        // SAFETY: the caller promises the message; null stands for its transaction. The
-        // callback needs no argument.
-        unsafe {
-            (self.register_callback)(
-                message,
-                ptr::null_mut(),
-                abi::CANCELLED,
-                cancel_came,
-                ptr::null_mut(),
-                ptr::null_mut(),
-            );
-        }
     }
 
     /// The To-tag tm will put into every answer to this request that lacks one.
@@ -214,25 +214,6 @@ impl Tm {
                 return None;
             }
             Some(text::lossy(text::octets(tag.s, tag.len)))
-        }
-    }
-
-    /// The request of the current transaction as tm keeps it.
-    ///
-    /// # Safety
-    /// As for [`Tm::create`], after it.
-    pub(super) unsafe fn kept_request(
-        &self,
-        series: &Series,
-    ) -> Option<*const kamailio_message_prefix> {
-        // SAFETY: the caller promises a current transaction of this series.
-        unsafe {
-            let cell = self.current()?.cast::<u8>();
-            let request = cell
-                .add(series.transaction_request)
-                .cast::<*const kamailio_message_prefix>()
-                .read();
-            (!request.is_null()).then_some(request)
         }
     }
 
@@ -251,6 +232,7 @@ impl Tm {
         series: &Series,
         id: TransactionId,
         reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
     ) -> Result<(), NotReplied> {
         let mut cell = ptr::null_mut();
         // SAFETY: a found transaction is referenced for us until we release it, here or in
@@ -260,7 +242,7 @@ impl Tm {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
             }
-            let done = self.reply_with_copy(series, cell, reply);
+            let done = self.reply_with_copy(series, cell, reply, gone);
             if done.is_err() || !reply.until_ack {
                 (self.release_reference)(cell);
             }
@@ -280,12 +262,13 @@ impl Tm {
         series: &Series,
         cell: *mut abi::Transaction,
         reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
     ) -> Result<(), NotReplied> {
         let reason = c_string(reply.reason.as_str());
         let headers = text::header_lines(&reply.headers);
         let mut copy = MessageCopy([0; 4096]);
         // SAFETY: the request and the end of its memory lie in the transaction at the
-        // series' place; the copy's size is checked against both. The lumps, the texts in
+        // series' place; the copy ends where either of them does. The lumps, the texts in
         // them and the copy live through the call, and tm keeps none of them.
         unsafe {
             let [start, end] = cell
@@ -294,11 +277,15 @@ impl Tm {
                 .cast::<[*const u8; 2]>()
                 .read();
             let kept = (end as usize).saturating_sub(start as usize);
-            if start.is_null() || kept < series.message_size || series.message_size > copy.0.len() {
+            if start.is_null() || kept < size_of::<kamailio_message_prefix>() {
                 return Err(NotReplied::Gone);
             }
-            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), series.message_size);
+            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), kept.min(copy.0.len()));
             let message = copy.0.as_mut_ptr().cast::<kamailio_message_prefix>();
+            let transport = text::transport((*message).reception.protocol.into());
+            if Transport::named(transport).is_some_and(gone) {
+                return Err(NotReplied::Stopping);
+            }
             let mut next = (*message).reply_lumps.cast::<kamailio_reply_lump>();
             let mut body = lump(&reply.body, abi::BODY_LUMP);
             if !reply.body.is_empty() {
@@ -320,67 +307,6 @@ impl Tm {
             }
         }
         Ok(())
-    }
-
-    /// # Safety
-    /// On the conference process' main thread.
-    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        let headers = text::request_lines(&request.routes, &request.headers);
-        let mut dialog = kamailio_dialog {
-            call_id: borrowed(request.call_id.as_bytes()),
-            remote_tag: borrowed(request.remote_tag.as_bytes()),
-            local_tag: borrowed(request.local_tag.as_bytes()),
-            local_sequence: kamailio_sequence {
-                value: request.cseq,
-                is_set: 1,
-            },
-            local_uri: borrowed(request.local_uri.as_bytes()),
-            remote_uri: borrowed(request.remote_uri.as_bytes()),
-            remote_target: borrowed(request.request_uri.as_bytes()),
-            state: abi::CONFIRMED,
-            send_socket: request.socket.handle as *mut c_void,
-            ..kamailio_dialog::default()
-        };
-        // This host finds a WebSocket in TLS by its address, and knows no `wss` in URIs.
-        let next_hop = request
-            .next_hop
-            .as_ref()
-            .map(|uri| uri.replace(";transport=wss", ";transport=ws"));
-        if let Some(next_hop) = &next_hop {
-            dialog.destination_uri = borrowed(next_hop.as_bytes());
-        }
-        let mut method = borrowed(request.method.as_str().as_bytes());
-        let mut headers = borrowed(headers.as_bytes());
-        let mut body = borrowed(&request.body);
-        // tm answers the 2xx of every fork with the ACK of the first. One of ours is sent once,
-        // without a transaction.
-        let (events, callback) = match request.method {
-            Method::Ack => (0, ptr::null_mut()),
-            Method::Invite => (
-                abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE,
-                finished as *mut c_void,
-            ),
-            _ => (abi::LOCAL_COMPLETED, finished as *mut c_void),
-        };
-        let mut wanted = kamailio_request {
-            method: &mut method,
-            headers: &mut headers,
-            body: &mut body,
-            dialog: &mut dialog,
-            events,
-            callback,
-            argument: request.id.0 as *mut c_void,
-            ..kamailio_request::default()
-        };
-        // SAFETY: record, dialog and texts live through the call and tm keeps none of them;
-        // the socket is one of the host's, made before the fork; the callback's argument is
-        // a number.
-        let sent = unsafe { (self.send_request)(&mut wanted) };
-        if sent < 0 {
-            Err(NotSent::Refused(sent))
-        } else {
-            Ok(())
-        }
     }
 
     /// # Safety
@@ -422,28 +348,25 @@ unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
 
 /// The proxy for the service; exists in the conference process alone.
 pub(super) struct Kamailio {
-    tm: Tm,
-    series: &'static Series,
-    find_socket: abi::FindSocket,
-    listeners: Listeners,
+    module: &'static Module,
     /// Transactions of which a reference is kept.
     kept: HashSet<TransactionId>,
+    stopping: bool,
 }
 
 impl Kamailio {
-    pub(super) fn new(
-        tm: Tm,
-        series: &'static Series,
-        find_socket: abi::FindSocket,
-        listeners: Listeners,
-    ) -> Self {
+    pub(super) fn new(module: &'static Module) -> Self {
         Self {
-            tm,
-            series,
-            find_socket,
-            listeners,
+            module,
             kept: HashSet::new(),
+            stopping: false,
         }
+    }
+
+    /// The host's TCP process ends at once when the host stops: what goes to it then is lost,
+    /// with a line in the log for each. Peers see their connection close.
+    fn connections_are_gone(&self, transport: Transport) -> bool {
+        self.stopping && transport.is_stream()
     }
 }
 
@@ -454,13 +377,18 @@ impl Host for Kamailio {
         let protocol = text::protocol(&socket.transport);
         // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
         // made before the fork and never freed.
-        unsafe { (self.find_socket)(&raw mut host, socket.port, protocol) as u64 }
+        unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
-        unsafe { self.tm.reply_to(self.series, transaction, reply)? };
+        unsafe {
+            let gone = |transport| self.connections_are_gone(transport);
+            self.module
+                .tm
+                .reply_to(self.module.series, transaction, reply, gone)?
+        };
         if reply.until_ack {
             self.kept.insert(transaction);
         }
@@ -471,31 +399,60 @@ impl Host for Kamailio {
         debug_assert!(log::on_main_thread());
         if self.kept.remove(&transaction) {
             // SAFETY: as above; `reply` has kept a reference, and nobody has given it back.
-            unsafe { self.tm.release_kept(transaction) };
+            unsafe { self.module.tm.release_kept(transaction) };
         }
     }
 
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
         debug_assert!(log::on_main_thread());
+        if self.connections_are_gone(to.transport) {
+            return Err(NotSent::Stopping);
+        }
+        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
         // SAFETY: as above.
-        unsafe { self.tm.send(request) }
+        unsafe { self.module.tm.send(request, to, attempt, socket)? };
+        Ok(Departure::Sent)
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn connected(&mut self, to: &Hop) -> bool {
         debug_assert!(log::on_main_thread());
         // SAFETY: as above.
-        unsafe { self.tm.cancel(transaction) };
+        unsafe { self.module.sending.connected(to) }
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.module.sending.has_socket(to) }
+    }
+
+    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
+        debug_assert!(log::on_main_thread());
+        if self.connections_are_gone(transport) {
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { self.module.tm.cancel(transaction) };
+    }
+
+    fn stopping(&mut self) {
+        self.stopping = true;
     }
 
     fn listens(&mut self) -> bool {
-        api::listens_for_messages() || self.listeners.listen_for_messages()
+        api::listens_for_messages() || self.module.listeners.listen_for_messages()
     }
 
     fn event(&mut self, event: &Event) {
         debug_assert!(log::on_main_thread());
         api::tell(event);
         // SAFETY: as above; the service tells events between host calls.
-        unsafe { self.listeners.tell(event) };
+        unsafe { self.module.listeners.tell(event) };
     }
 
     fn log(&mut self, line: &Line) {
@@ -520,7 +477,7 @@ unsafe extern "C" fn cancel_came(
 }
 
 /// tm calls this in whichever process got the response, or the time-out.
-unsafe extern "C" fn finished(
+pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
     what: *mut kamailio_event,
@@ -532,6 +489,9 @@ unsafe extern "C" fn finished(
             let Some(what) = what.as_ref() else { return };
             if what.argument.is_null() || cell.is_null() {
                 return;
+            }
+            if let Err(error) = layout::event(what) {
+                return log::error(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {

@@ -1,22 +1,19 @@
-//! The script function, in the host's worker processes: make the transaction, hand the
-//! request over, never wait.
+//! The script function in a worker: what Kamailio gives to `host::worker`.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::{ptr, slice};
+use std::ptr;
 
 use super::abi::{
     self, kamailio_message_prefix, kamailio_reception, kamailio_socket_prefix, kamailio_text,
 };
-use super::tm::Created;
-use super::{Format, MODULE, Module};
-use crate::bridge::{Frame, SendError};
-use crate::focus::{Arrival, Socket, TransactionId};
+use super::{Format, MODULE, Module, layout};
+use crate::bridge::Bridge;
+use crate::focus::{Socket, TransactionId};
 use crate::host::guard::guard;
-use crate::host::{
-    IDENTITY_OCTETS, LEADING_OCTETS, TAKEN, fds, logging as log, options, refused, text,
-};
+use crate::host::layout::LayoutError;
+use crate::host::worker::{self, Created, Envelope, Message, Place, Primitives, Transaction};
+use crate::host::{IDENTITY_OCTETS, logging as log, refused, text};
 
 /// `msrp_conference_handle([options])`; the argument is what the fixup made of it.
 pub(super) unsafe extern "C" fn handle(
@@ -24,24 +21,17 @@ pub(super) unsafe extern "C" fn handle(
     argument: *mut c_void,
     _unused: *mut c_void,
 ) -> c_int {
-    guard(refused::BROKEN, || {
-        let Some(module) = MODULE.get() else {
-            return refused::BROKEN;
-        };
-        // SAFETY: the host passes the message its script works on, and what its own fixup
-        // made, or null; both live through the call, on this process' main thread.
-        unsafe {
-            let mut text = kamailio_text::default();
-            if !argument.is_null() && (module.core.argument)(&mut text, message, argument) < 0 {
-                log::error("msrp_conference_handle: the host cannot evaluate the argument");
-                return refused::MALFORMED;
-            }
-            take(
-                module,
-                message,
-                &text::lossy(text::octets(text.s, text.len)),
-            )
+    // SAFETY: the host passes the message its script works on, and what its own fixup made, or
+    // null; both live through the call, on this process' main thread.
+    run(|module| unsafe {
+        let mut text = kamailio_text::default();
+        if !argument.is_null() && (module.core.argument)(&mut text, message, argument) < 0 {
+            log::warning_in_a_flood(
+                "msrp_conference_handle: the host cannot evaluate the argument",
+            );
+            return None;
         }
+        Some((Message::new(message)?, text))
     })
 }
 
@@ -56,299 +46,159 @@ pub(super) unsafe extern "C" fn handle_kemi_options(
     message: *mut abi::Message,
     argument: *const kamailio_text,
 ) -> c_int {
-    guard(refused::BROKEN, || {
-        let Some(module) = MODULE.get() else {
-            return refused::BROKEN;
-        };
-        // SAFETY: as for `handle`; the argument is counted text or null.
-        unsafe {
-            let argument = match argument.as_ref() {
-                Some(argument) => text::lossy(text::octets(argument.s, argument.len)),
-                None => String::new(),
-            };
-            take(module, message, &argument)
-        }
+    // SAFETY: as for `handle`; the argument is counted text or null.
+    run(|_| unsafe {
+        let argument = argument.as_ref().copied().unwrap_or_default();
+        Some((Message::new(message)?, argument))
     })
 }
 
-/// # Safety
-/// In a worker, on its main thread, with the message its script works on.
-unsafe fn take(module: &Module, message: *mut abi::Message, argument: &str) -> c_int {
-    let options = match options::parse(argument) {
-        Ok(options) => options,
-        Err(error) => {
-            log::error(format_args!("msrp_conference_handle: {error}"));
-            return refused::MALFORMED;
-        }
-    };
-    // SAFETY: the caller promises the message.
-    unsafe {
-        if (*message.cast::<kamailio_message_prefix>()).kind != abi::REQUEST {
-            return refused::NOT_OURS;
-        }
-        let Some(request) = Request::read(module, message) else {
-            module.tm.absorb(message);
-            return distrust(module, message);
+fn run<'m>(call: impl FnOnce(&Module) -> Option<(Message<'m>, kamailio_text)>) -> c_int {
+    guard(refused::BROKEN, || {
+        let called = MODULE
+            .get()
+            .and_then(|module| Some((module, call(module)?)));
+        let Some((module, (message, argument))) = called else {
+            return refused::BROKEN;
         };
-        let identity = match options.identity {
-            Some(identity) => identity,
-            None => evaluate(module, module.identity, message),
-        };
-        let arrival = Arrival {
-            transaction: None,
-            to_tag: None,
-            message: bytes::Bytes::copy_from_slice(request.octets),
-            request_uri: request.uri,
-            source: request.source,
-            socket: request.socket,
-            identity,
-            options: options.script,
-        };
-        match request.method {
-            b"CANCEL" => cancel(module, message),
-            b"ACK" => acknowledge(module, message, arrival),
-            method => hand_over(module, message, arrival, method == b"INVITE"),
-        }
+        // SAFETY: text of the host's, which lives through the call.
+        let argument = text::lossy(unsafe { text::octets(argument.s, argument.len) });
+        worker::handle(module, &message, &argument)
+    })
+}
+
+impl Primitives for Module {
+    fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    /// A script that `t_continue()` resumes runs as a failure route.
+    fn answers_here(&self) -> bool {
+        // SAFETY: a variable of this process.
+        let kind = unsafe { *self.core.route_kind };
+        kind == abi::PLAIN_ROUTE || kind == abi::FAILURE_ROUTE
+    }
+
+    fn place(&self, message: &Message<'_>) -> Option<Place> {
+        // SAFETY: the prefix of a message is the same in every series.
+        let prefix = unsafe { prefix(message) };
+        (prefix.kind == abi::REQUEST).then_some(Place {
+            buffer: prefix.buffer.cast_const().cast(),
+            length: prefix.length as usize,
+            method: prefix.method.s.cast_const().cast(),
+            method_length: prefix.method.len,
+            line_length: prefix.first_line_length,
+        })
+    }
+
+    fn envelope(&self, message: &Message<'_>) -> Result<Envelope, LayoutError> {
+        // SAFETY: the message buffer was found in its place.
+        let prefix = unsafe { prefix(message) };
+        let is_new = !prefix.new_uri.s.is_null() && prefix.new_uri.len > 0;
+        let uri = if is_new { &prefix.new_uri } else { &prefix.uri };
+        let reception = &prefix.reception;
+        layout::reception(reception)?;
+        Ok(Envelope {
+            // SAFETY: text of the host's, which lives through the call.
+            uri: text::lossy(unsafe { text::octets(uri.s, uri.len) }),
+            source: SocketAddr::new(
+                text::address(reception.source.family, reception.source.octets),
+                reception.source_port,
+            ),
+            // SAFETY: the reception is this message's.
+            socket: unsafe { read_socket(self, message, reception)? },
+        })
+    }
+
+    fn identity(&self, message: &Message<'_>) -> String {
+        evaluate(self, self.identity, message)
+    }
+
+    fn create(&self, message: &Message<'_>) -> Created {
+        // SAFETY: a request that a route works on, as `handle` has looked.
+        unsafe { self.tm.create(self.series, message.address()) }
+    }
+
+    fn keep(&self, message: &Message<'_>, _: &Transaction, invite: bool) -> bool {
+        // SAFETY: the message has a current transaction.
+        unsafe { self.tm.keep(message.address(), invite) }
+    }
+
+    fn reply_tag(&self, message: &Message<'_>, _: &Transaction) -> Option<String> {
+        // SAFETY: the message has a current transaction.
+        unsafe { self.tm.reply_tag(message.address()) }
+    }
+
+    fn answer(
+        &self,
+        message: &Message<'_>,
+        _: &Transaction,
+        code: u16,
+        reason: &CStr,
+        headers: &str,
+    ) {
+        // SAFETY: the message has a current transaction.
+        unsafe { self.tm.answer(message.address(), code, reason, headers) };
+    }
+
+    fn cancelled(&self, message: &Message<'_>, _: &Transaction) -> Option<TransactionId> {
+        // SAFETY: the message has a transaction, and with it headers that tm has checked.
+        unsafe { self.tm.cancelled(message.address()) }
+    }
+
+    fn absorb(&self, message: &Message<'_>) {
+        // SAFETY: a message that a route works on.
+        unsafe { self.tm.absorb(message.address()) };
     }
 }
 
-/// Transaction first, so that retransmissions end here; then the hand-over.
-///
 /// # Safety
-/// As for [`take`].
-unsafe fn hand_over(
-    module: &Module,
-    message: *mut abi::Message,
-    mut arrival: Arrival,
-    invite: bool,
-) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match module.tm.create(message) {
-            Created::New(id) => arrival.transaction = Some(id),
-            Created::Absorbed => return TAKEN,
-            Created::None => return refused::MALFORMED,
-            Created::Failed(code) => {
-                return refused::without_transaction(code);
-            }
-        }
-        if !keeps_request(module, message) {
-            return distrust(module, message);
-        }
-        if invite {
-            module.tm.watch_cancel(message);
-        }
-        if !module.tm.keep(message, invite) {
-            module.tm.answer(message, 500, c"Server Internal Error");
-            return TAKEN;
-        }
-        arrival.to_tag = module.tm.reply_tag(message);
-        match module.bridge.send(&Frame::Request(Box::new(arrival))) {
-            Ok(()) => {}
-            Err(SendError::Frame(error)) => {
-                log::warning_in_a_flood(error);
-                module.tm.answer(message, 513, c"Message Too Large");
-            }
-            Err(error) => {
-                log::warning_in_a_flood(error);
-                module
-                    .tm
-                    .refuse(message, 503, c"Service Unavailable", refused::BUSY);
-            }
-        }
-    }
-    TAKEN
-}
-
-/// Whether the transaction holds its request where this series keeps it: the replies of the
-/// conference process rest on that. Looked at once a process.
-///
-/// # Safety
-/// As for [`take`], with a current transaction.
-unsafe fn keeps_request(module: &Module, message: *mut abi::Message) -> bool {
-    static SEEN: AtomicBool = AtomicBool::new(false);
-    if SEEN.load(Ordering::Relaxed) {
-        return true;
-    }
-    // SAFETY: the caller's promise. A pointer from the wrong place is not followed.
-    let right = unsafe {
-        let own = &*message.cast::<kamailio_message_prefix>();
-        let mut kept = [0u8; size_of::<kamailio_message_prefix>()];
-        let found = module.tm.kept_request(module.series);
-        found.is_some_and(|address| fds::peek(address as usize, &mut kept)) && {
-            let kept = kept
-                .as_ptr()
-                .cast::<kamailio_message_prefix>()
-                .read_unaligned();
-            kept.id == own.id && kept.length == own.length && kept.kind == own.kind
-        }
-    };
-    SEEN.store(right, Ordering::Relaxed);
-    right
-}
-
-/// An ACK may carry an answer, so it goes over before tm absorbs it.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn acknowledge(module: &Module, message: *mut abi::Message, arrival: Arrival) -> c_int {
-    if let Err(error) = module.bridge.send(&Frame::Request(Box::new(arrival))) {
-        log::warning_in_a_flood(format_args!("an ACK was lost: {error}"));
-    }
-    // SAFETY: the caller's promise.
-    unsafe { module.tm.absorb(message) };
-    TAKEN
-}
-
-/// The CANCEL is answered here; what it means for the INVITE the focus decides.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn cancel(module: &Module, message: *mut abi::Message) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let meant = module.tm.cancelled(message);
-        let Created::New(_) = module.tm.create(message) else {
-            return TAKEN;
-        };
-        match meant {
-            Some(id) => {
-                tell_cancelled(module, id);
-                module.tm.answer(message, 200, c"canceling");
-            }
-            None => module
-                .tm
-                .answer(message, 481, c"Call/Transaction Does Not Exist"),
-        }
-    }
-    TAKEN
-}
-
-fn tell_cancelled(module: &Module, id: TransactionId) {
-    if let Err(error) = module.bridge.send(&Frame::Cancel(id)) {
-        log::warning_in_a_flood(format_args!("a CANCEL was lost: {error}"));
-    }
-}
-
-/// The message is not where this series keeps it: nothing of it is touched.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn distrust(module: &Module, message: *mut abi::Message) -> c_int {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        log::error(
-            "this host's messages are not laid out as in the releases this module was measured \
-             on: every request is answered 503",
-        );
-    }
-    // SAFETY: tm works with its own idea of the message.
-    unsafe { module.tm.answer(message, 503, c"Service Unavailable") };
-    TAKEN
+/// The prefix is the same in every series; what it points to is the host's word.
+unsafe fn prefix<'m>(message: &'m Message<'_>) -> &'m kamailio_message_prefix {
+    // SAFETY: the message lives as long as its borrow.
+    unsafe { &*message.address().cast::<kamailio_message_prefix>() }
 }
 
 /// What the host's parser makes of pseudo-variables.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn evaluate(module: &Module, format: Format, message: *mut abi::Message) -> String {
+fn evaluate(module: &Module, format: Format, message: &Message<'_>) -> String {
     let mut buffer = [0u8; IDENTITY_OCTETS];
     let mut length = buffer.len() as c_int;
     // SAFETY: the host writes at most `length` octets and stores how many.
     let printed = unsafe {
         (module.core.print_format)(
-            message,
+            message.address(),
             format.0,
             buffer.as_mut_ptr().cast::<c_char>(),
             &mut length,
         )
     };
-    if printed < 0 {
-        return String::new();
-    }
-    let length = usize::try_from(length).unwrap_or(0);
-    text::evaluated(buffer.get(..length).unwrap_or_default())
-}
-
-/// A request as it lies in the host's memory.
-struct Request<'a> {
-    octets: &'a [u8],
-    method: &'a [u8],
-    uri: String,
-    source: SocketAddr,
-    socket: Socket,
-}
-
-impl<'a> Request<'a> {
-    /// Reads it; `None` when the layout is not what it should be: the method must lie at the
-    /// start of the buffer, behind nothing but line ends.
-    ///
-    /// # Safety
-    /// `message` is one the host works on.
-    unsafe fn read(module: &Module, message: *mut abi::Message) -> Option<Self> {
-        // SAFETY: the prefix is the same in every series; buffer and method are checked
-        // against each other before anything is read through them.
-        unsafe {
-            let prefix = &*message.cast::<kamailio_message_prefix>();
-            let start = prefix.buffer as usize;
-            let length = prefix.length as usize;
-            let method = prefix.method.s as usize;
-            let before = method.checked_sub(start)?;
-            let line = usize::try_from(prefix.first_line_length).ok()?;
-            let method_length = usize::try_from(prefix.method.len).ok()?;
-            if before > LEADING_OCTETS || line == 0 || before + line > length {
-                return None;
-            }
-            let whole = slice::from_raw_parts(start as *const u8, length);
-            let (leading, octets) = whole.split_at(before);
-            if leading.iter().any(|octet| !matches!(octet, b'\r' | b'\n')) {
-                return None;
-            }
-            let method = octets.get(..method_length)?;
-            let reception = &prefix.reception;
-            let uri = if prefix.new_uri.s.is_null() || prefix.new_uri.len <= 0 {
-                &prefix.uri
-            } else {
-                &prefix.new_uri
-            };
-            Some(Self {
-                octets,
-                method,
-                uri: text::lossy(text::octets(uri.s, uri.len)),
-                source: SocketAddr::new(
-                    text::address(reception.source.family, reception.source.octets),
-                    reception.source_port,
-                ),
-                socket: read_socket(module, message, reception)?,
-            })
-        }
-    }
+    text::evaluated(text::printed(&buffer, printed, length))
 }
 
 /// # Safety
 /// `reception` is that of `message`, which the host works on.
 unsafe fn read_socket(
     module: &Module,
-    message: *mut abi::Message,
+    message: &Message<'_>,
     reception: &kamailio_reception,
-) -> Option<Socket> {
-    // SAFETY: the host's sockets live as long as it.
-    let socket = unsafe { reception.socket.cast::<kamailio_socket_prefix>().as_ref()? };
-    // SAFETY: the caller's promise; the socket's texts live as long as it.
-    let (advertised, address) = unsafe {
-        (
-            module
-                .advertised
-                .map(|format| evaluate(module, format, message)),
-            text::lossy(text::octets(socket.address_text.s, socket.address_text.len)),
-        )
+) -> Result<Socket, LayoutError> {
+    let none = || LayoutError::new("the socket of a message", "there is none");
+    // SAFETY: the host's sockets live as long as it, and so do their texts.
+    let (socket, address) = unsafe {
+        let socket = reception.socket.cast::<kamailio_socket_prefix>().as_ref();
+        let socket = socket.ok_or_else(none)?;
+        let address = text::octets(socket.address_text.s, socket.address_text.len);
+        (socket, text::lossy(address))
     };
+    let advertised = module
+        .advertised
+        .map(|format| evaluate(module, format, message));
     let (host, port) = advertised
         .as_deref()
         .and_then(|text| text.split_once(' '))
         .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
         .unwrap_or((address, socket.port));
-    Some(Socket {
+    Ok(Socket {
         handle: ptr::from_ref(socket) as u64,
         transport: text::transport(reception.protocol.into()).to_owned(),
         host: text::uri_host(host),

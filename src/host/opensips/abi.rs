@@ -1,12 +1,21 @@
 //! The C border to OpenSIPS: structures from `include/opensips.h`, function types, numbers.
 //! Names with the prefix `opensips_` lie in the host's memory.
 
-#![allow(non_camel_case_types, missing_docs, unreachable_pub, dead_code)]
-#![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
+//! Every function type here has a row in `openser-module/abi_check.c`, which compares it with
+//! the host's own prototype; `tests/abi.rs` compares the two.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+// Only the files beside this one see it.
+#![allow(unreachable_pub)]
 
-include!(concat!(env!("OUT_DIR"), "/opensips.rs"));
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+
+pub use declarations::*;
+
+/// What bindgen writes: C's names, fields that nobody here reads, zeros for defaults.
+#[allow(non_camel_case_types, dead_code, clippy::undocumented_unsafe_blocks)]
+mod declarations {
+    include!(concat!(env!("OUT_DIR"), "/opensips.rs"));
+}
 
 pub type Message = c_void;
 pub type Transaction = c_void;
@@ -17,12 +26,23 @@ pub type ParseFormat = unsafe extern "C" fn(*const opensips_text, *mut *mut c_vo
 pub type PrintFormat =
     unsafe extern "C" fn(*mut Message, *mut c_void, *mut c_char, *mut c_int) -> c_int;
 pub type HandleJob = unsafe extern "C" fn(c_int);
+pub type Job = unsafe extern "C" fn(c_int, *mut c_void);
+pub type SendJob = unsafe extern "C" fn(c_int, Job, *mut c_void) -> c_int;
+pub type MakeMessage = unsafe extern "C" fn() -> *mut Message;
+pub type ReleaseMessage = unsafe extern "C" fn(*mut Message);
+pub type SetRequestUri = unsafe extern "C" fn(*mut Message, *const opensips_text) -> c_int;
+pub type NumberValue =
+    unsafe extern "C" fn(*mut Message, *mut c_void, *mut opensips_variable_value, c_uint) -> c_int;
+pub type PushContext = unsafe extern "C" fn() -> c_int;
+pub type PopContext = unsafe extern "C" fn() -> c_int;
 pub type CoreStatus = unsafe extern "C" fn() -> c_int;
 
 pub type LoadTm = unsafe extern "C" fn(*mut opensips_tm) -> c_int;
-pub type NewTransaction = unsafe extern "C" fn(*mut Message) -> c_int;
+/// The second argument: whether the request is copied whole at once.
+pub type NewTransaction = unsafe extern "C" fn(*mut Message, c_int) -> c_int;
 pub type CompleteCopy = unsafe extern "C" fn(*mut Message, *mut Message) -> c_int;
-pub type Reply = unsafe extern "C" fn(*mut Message, c_uint, *const opensips_text) -> c_int;
+pub type Reply =
+    unsafe extern "C" fn(*mut Transaction, *mut Message, c_uint, *const opensips_text) -> c_int;
 pub type ReplyWithBody = unsafe extern "C" fn(
     *mut Transaction,
     c_uint,
@@ -58,6 +78,48 @@ pub type RegisterCallback = unsafe extern "C" fn(
     *mut c_void,
 ) -> c_int;
 pub type Callback = unsafe extern "C" fn(*mut Transaction, c_int, *mut opensips_event);
+/// From, To, Request-URI, Call-ID, a socket, and the place for the result.
+pub type MakeDialog = unsafe extern "C" fn(
+    *const opensips_text,
+    *const opensips_text,
+    *const opensips_text,
+    *const opensips_text,
+    *const c_void,
+    *mut *mut opensips_dialog,
+) -> c_int;
+pub type ReleaseDialog = unsafe extern "C" fn(*mut opensips_dialog);
+
+// What the host calls.
+pub type Init = unsafe extern "C" fn() -> c_int;
+pub type Destroy = unsafe extern "C" fn();
+pub type ScriptFunction = unsafe extern "C" fn(*mut Message, *const opensips_text) -> c_int;
+pub type SetParameter = unsafe extern "C" fn(c_uint, *mut c_void) -> c_int;
+pub type BeforeFork = unsafe extern "C" fn() -> c_int;
+pub type RunProcess = unsafe extern "C" fn(c_int);
+pub type ReadStatistic = unsafe extern "C" fn(*mut c_void) -> c_ulong;
+pub type ParseVariable =
+    unsafe extern "C" fn(*mut opensips_variable_use_prefix, *const opensips_text) -> c_int;
+pub type GetVariable = unsafe extern "C" fn(
+    *mut Message,
+    *const opensips_variable_parameter_prefix,
+    *mut opensips_variable_value,
+) -> c_int;
+
+pub type DispatchJob = unsafe extern "C" fn(Job, *mut c_void) -> c_int;
+/// Id, address, port, protocol, no more about it, the connection; then, up to 3.6, room for a
+/// file; then a socket. 4.0 has no file and takes our null for one as the socket.
+pub type FindConnection = unsafe extern "C" fn(
+    c_uint,
+    *mut opensips_address,
+    c_int,
+    c_int,
+    *mut c_void,
+    *mut *mut c_void,
+    *mut c_int,
+    *const c_void,
+) -> c_int;
+pub type ReleaseConnection = unsafe extern "C" fn(*mut c_void, c_int);
+pub type DefaultSocket = unsafe extern "C" fn(*mut Message, *const c_void, c_int) -> *const c_void;
 
 pub type ManagementCommand =
     unsafe extern "C" fn(*const opensips_arguments, *mut c_void) -> *mut c_void;
@@ -112,6 +174,10 @@ pub const PROCESS_NEEDS_SCRIPT: c_uint = 4;
 pub const PROCESS_IS_PREPARED: c_uint = 1;
 /// `opensips_message_prefix.kind`: a request.
 pub const REQUEST: c_int = 1;
+/// The same for a response.
+pub const RESPONSE: c_int = 2;
+/// tm's number for "out of memory".
+pub const OUT_OF_MEMORY: c_int = -2;
 /// The core's status while it shuts down.
 pub const TERMINATING: c_int = -2;
 /// `opensips_dialog.state`: confirmed.
@@ -120,9 +186,8 @@ pub const CONFIRMED: c_int = 2;
 pub const FORWARDED: c_int = 1;
 /// `opensips_dialog.transaction_flags`: provisional responses are reported too.
 pub const PASS_PROVISIONAL: c_uint = 64;
-/// Event: a request of ours ended; it got a response, provisional or not.
+/// Event: a request of ours got a response, provisional or not, or ended without.
 pub const LOCAL_COMPLETED: c_int = 1 << 8;
-pub const LOCAL_RESPONSE: c_int = 1 << 9;
 /// Event: a CANCEL for the transaction came.
 pub const CANCELLED: c_int = 1 << 11;
 /// In place of a response: tm made the code up.

@@ -2,39 +2,22 @@
 //! it as long as its time for final answers lasts (`fr_timeout`), which scripts may set for one
 //! transaction (`$T_fr_timeout`); so do we, and leave tm's own setting alone.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::ptr;
 
 use super::abi::{self, opensips_transaction_prefix, opensips_variable_value};
-use crate::host::symbols::{self, MissingSymbol, host_symbols};
+use super::tm::Tm;
 
 /// 64*T1 in seconds. tm forgets the transaction after it, and INVITEs that come again until
 /// then get the same answer.
 const SECONDS: c_int = 32;
 
-host_symbols! {
-    /// Functions of tm that are not in its table.
-    struct Repeat {
-        set_current_transaction: abi::SetCurrentTransaction = c"set_t",
-        set_final_timeout: abi::SetVariable = c"pv_set_tm_fr_timeout",
-    }
-}
-
-impl Repeat {
-    /// Looks them up.
-    ///
-    /// # Safety
-    /// `tm` lies in tm, which stays loaded.
-    pub(super) unsafe fn of_tm(tm: *const c_void) -> Result<Self, MissingSymbol> {
-        // SAFETY: the caller promises tm; the types are those of every supported series.
-        unsafe { Self::load(|name| symbols::beside(tm, name)) }
-    }
-
+impl Tm {
     /// Has tm repeat the final answer that follows until the ACK.
     ///
     /// # Safety
     /// On the conference process' main thread, with a transaction that is referenced for us.
-    pub(super) unsafe fn until_ack(&self, cell: *mut opensips_transaction_prefix) {
+    pub(super) unsafe fn repeat_until_ack(&self, cell: *mut opensips_transaction_prefix) {
         let mut seconds = opensips_variable_value {
             integer: SECONDS,
             flags: abi::NUMBER,

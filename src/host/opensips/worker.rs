@@ -1,19 +1,17 @@
-//! The script function, in the host's worker processes: make the transaction, hand the
-//! request over, never wait.
+//! The script function in a worker: what OpenSIPS gives to `host::worker`.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::net::SocketAddr;
-use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::{self, opensips_message_prefix, opensips_reception, opensips_text};
 use super::series::Series;
-use super::tm::Created;
-use super::{MODULE, Module};
-use crate::bridge::{Frame, SendError};
-use crate::focus::{Arrival, Socket, TransactionId};
+use super::{Format, MODULE, Module, layout};
+use crate::bridge::Bridge;
+use crate::focus::{Socket, TransactionId};
 use crate::host::guard::guard;
-use crate::host::{IDENTITY_OCTETS, LEADING_OCTETS, TAKEN, logging as log, options, refused, text};
+use crate::host::layout::LayoutError;
+use crate::host::worker::{self, Created, Envelope, Message, Place, Primitives, Transaction};
+use crate::host::{IDENTITY_OCTETS, refused, text};
 
 /// `msrp_conference_handle([options])`.
 pub(super) unsafe extern "C" fn handle(
@@ -26,249 +24,179 @@ pub(super) unsafe extern "C" fn handle(
         };
         // SAFETY: the host passes the message its script works on, and the expanded argument
         // or null; both live through the call, on this process' main thread.
-        unsafe {
-            let argument = match argument.as_ref() {
-                Some(argument) => text::lossy(text::octets(argument.s, argument.len)),
-                None => String::new(),
+        let (message, argument) = unsafe {
+            let Some(message) = Message::new(message) else {
+                return refused::BROKEN;
             };
-            take(module, message, &argument)
-        }
+            let argument = argument.as_ref();
+            let octets = argument.map_or(&b""[..], |it| text::octets(it.s, it.len));
+            (message, text::lossy(octets))
+        };
+        worker::handle(module, &message, &argument)
     })
 }
 
-/// # Safety
-/// In a worker, on its main thread, with the message its script works on.
-unsafe fn take(module: &Module, message: *mut abi::Message, argument: &str) -> c_int {
-    let options = match options::parse(argument) {
-        Ok(options) => options,
-        Err(error) => {
-            log::error(format_args!("msrp_conference_handle: {error}"));
-            return refused::MALFORMED;
-        }
-    };
-    // SAFETY: the caller promises the message.
-    unsafe {
-        if (*message.cast::<opensips_message_prefix>()).kind != abi::REQUEST {
-            return refused::NOT_OURS;
-        }
-        let Some(request) = Request::read(module.series, message) else {
-            return distrust(module, message);
-        };
-        let identity = match options.identity {
-            Some(identity) => identity,
-            None => evaluate(module, message),
-        };
-        let arrival = Arrival {
-            transaction: None,
-            to_tag: None,
-            message: bytes::Bytes::copy_from_slice(request.octets),
-            request_uri: request.uri,
-            source: request.source,
-            socket: request.socket,
-            identity,
-            options: options.script,
-        };
-        match request.method {
-            b"CANCEL" => cancel(module, message),
-            b"ACK" => acknowledge(module, message, arrival),
-            method => hand_over(module, message, arrival, method == b"INVITE"),
-        }
+impl Primitives for Module {
+    fn bridge(&self) -> &Bridge {
+        &self.bridge
     }
-}
 
-/// Transaction first, so that retransmissions end here; then the hand-over.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn hand_over(
-    module: &Module,
-    message: *mut abi::Message,
-    mut arrival: Arrival,
-    invite: bool,
-) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match module.tm.create(message) {
-            Created::New(id) => arrival.transaction = Some(id),
-            Created::Absorbed => return TAKEN,
-            Created::None => return refused::MALFORMED,
-            Created::Failed(code) => {
-                return refused::without_transaction(code);
-            }
-        }
-        if invite {
-            module.tm.watch_cancel(message);
-        }
-        match module.bridge.send(&Frame::Request(Box::new(arrival))) {
-            Ok(()) => {}
-            Err(SendError::Frame(error)) => {
-                log::warning_in_a_flood(error);
-                module.tm.answer(message, 513, "Message Too Large");
-            }
-            Err(error) => {
-                log::warning_in_a_flood(error);
-                module.tm.refuse(503, "Service Unavailable", refused::BUSY);
-            }
-        }
+    /// tm holds its lock on the replies in a failure route, and an answer would wait for it
+    /// for ever; other routes work on no request of a peer.
+    fn answers_here(&self) -> bool {
+        // SAFETY: a variable of this process.
+        unsafe { *self.core.route_kind == abi::REQUEST_ROUTE }
     }
-    TAKEN
-}
 
-/// An ACK may carry an answer, so it goes over before tm absorbs it.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn acknowledge(module: &Module, message: *mut abi::Message, arrival: Arrival) -> c_int {
-    if let Err(error) = module.bridge.send(&Frame::Request(Box::new(arrival))) {
-        log::warning_in_a_flood(format_args!("an ACK was lost: {error}"));
-    }
-    // SAFETY: the caller's promise.
-    unsafe { module.tm.absorb(message) };
-    TAKEN
-}
-
-/// The CANCEL is answered here; what it means for the INVITE the focus decides.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn cancel(module: &Module, message: *mut abi::Message) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let meant = module.tm.cancelled(message);
-        let Created::New(_) = module.tm.create(message) else {
-            return TAKEN;
-        };
-        match meant {
-            Some(id) => {
-                tell_cancelled(module, id);
-                module.tm.answer(message, 200, "canceling");
-            }
-            None => module
-                .tm
-                .answer(message, 481, "Call/Transaction Does Not Exist"),
-        }
-    }
-    TAKEN
-}
-
-fn tell_cancelled(module: &Module, id: TransactionId) {
-    if let Err(error) = module.bridge.send(&Frame::Cancel(id)) {
-        log::warning_in_a_flood(format_args!("a CANCEL was lost: {error}"));
-    }
-}
-
-/// The message is not where this series keeps it: nothing of it is touched.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn distrust(module: &Module, message: *mut abi::Message) -> c_int {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        log::error(
-            "this host's messages are not laid out as in the releases this module was measured \
-             on: every request is answered 503",
-        );
-    }
-    // SAFETY: tm works with its own idea of the message.
-    unsafe {
-        if let Created::New(_) = module.tm.create(message) {
-            module.tm.answer(message, 503, "Service Unavailable");
-        }
-    }
-    TAKEN
-}
-
-/// What the host's parser says about the caller.
-///
-/// # Safety
-/// As for [`take`].
-unsafe fn evaluate(module: &Module, message: *mut abi::Message) -> String {
-    let mut buffer = [0u8; IDENTITY_OCTETS];
-    let mut length = buffer.len() as c_int;
-    // SAFETY: the host writes at most `length` octets and stores how many.
-    let printed = unsafe {
-        (module.core.print_format)(
-            message,
-            module.identity.0,
-            buffer.as_mut_ptr().cast::<c_char>(),
-            &mut length,
-        )
-    };
-    if printed < 0 {
-        return String::new();
-    }
-    let length = usize::try_from(length).unwrap_or(0);
-    text::evaluated(buffer.get(..length).unwrap_or_default())
-}
-
-/// A request as it lies in the host's memory.
-struct Request<'a> {
-    octets: &'a [u8],
-    method: &'a [u8],
-    uri: String,
-    source: SocketAddr,
-    socket: Socket,
-}
-
-impl<'a> Request<'a> {
-    /// Reads it; `None` when the layout is not what it should be: the method must lie at the
-    /// start of the buffer, behind nothing but line ends.
-    ///
-    /// # Safety
-    /// `message` is one the host works on.
-    unsafe fn read(series: &Series, message: *mut abi::Message) -> Option<Self> {
-        let base = message.cast::<u8>();
-        // SAFETY: the prefix is the same in every series; the other offsets are checked by
-        // what they must agree with before anything is read through them.
+    fn place(&self, message: &Message<'_>) -> Option<Place> {
+        // SAFETY: the prefix of a message is the same in every series; the other two offsets
+        // are checked by what they must agree with before anything is read through them.
         unsafe {
-            let prefix = &*message.cast::<opensips_message_prefix>();
-            let start = base.add(series.message_buffer).cast::<*const u8>().read() as usize;
-            let length = base.add(series.message_length).cast::<u32>().read() as usize;
-            let method = prefix.method.s as usize;
-            let before = method.checked_sub(start)?;
-            let line = usize::try_from(prefix.first_line_length).ok()?;
-            let method_length = usize::try_from(prefix.method.len).ok()?;
-            if before > LEADING_OCTETS || line == 0 || before + line > length {
-                return None;
-            }
-            let whole = slice::from_raw_parts(start as *const u8, length);
-            let (leading, octets) = whole.split_at(before);
-            if leading.iter().any(|octet| !matches!(octet, b'\r' | b'\n')) {
-                return None;
-            }
-            let method = octets.get(..method_length)?;
+            let prefix = &*message.address().cast::<opensips_message_prefix>();
+            let (buffer, length) = buffer(self.series, message.address());
+            (prefix.kind == abi::REQUEST).then_some(Place {
+                buffer,
+                length,
+                method: prefix.method.s.cast_const().cast(),
+                method_length: prefix.method.len,
+                line_length: prefix.first_line_length,
+            })
+        }
+    }
+
+    fn envelope(&self, message: &Message<'_>) -> Result<Envelope, LayoutError> {
+        let base = message.address().cast::<u8>();
+        // SAFETY: the offsets are those of this series, whose message buffer was found in its
+        // place.
+        unsafe {
+            let prefix = &*base.cast::<opensips_message_prefix>();
+            let new_uri = &*base
+                .add(self.series.message_new_uri)
+                .cast::<opensips_text>();
+            let is_new = !new_uri.s.is_null() && new_uri.len > 0;
+            let uri = if is_new { new_uri } else { &prefix.uri };
             let reception = &*base
-                .add(series.message_reception)
+                .add(self.series.message_reception)
                 .cast::<opensips_reception>();
-            let new_uri = &*base.add(series.message_new_uri).cast::<opensips_text>();
-            let uri = if new_uri.s.is_null() || new_uri.len <= 0 {
-                &prefix.uri
-            } else {
-                new_uri
-            };
-            Some(Self {
-                octets,
-                method,
+            layout::reception(self.series, reception, || {
+                text::lossy(&print(self, self.reception, message))
+            })?;
+            Ok(Envelope {
                 uri: text::lossy(text::octets(uri.s, uri.len)),
                 source: SocketAddr::new(
                     text::address(reception.source.family, reception.source.octets),
                     reception.source_port,
                 ),
-                socket: read_socket(series, reception)?,
+                socket: read_socket(self.series, reception)?,
             })
         }
+    }
+
+    fn identity(&self, message: &Message<'_>) -> String {
+        text::evaluated(&print(self, self.identity, message))
+    }
+
+    fn create(&self, message: &Message<'_>) -> Created {
+        // SAFETY: a request that a route works on, as `handle` has looked.
+        unsafe { self.tm.create(self.series, message.address()) }
+    }
+
+    fn keep(&self, message: &Message<'_>, _: &Transaction, invite: bool) -> bool {
+        // SAFETY: the message has a current transaction.
+        unsafe { self.tm.keep(message.address(), invite) }
+    }
+
+    /// The tag of an answer is the focus' own.
+    fn reply_tag(&self, _: &Message<'_>, _: &Transaction) -> Option<String> {
+        None
+    }
+
+    fn answer(
+        &self,
+        message: &Message<'_>,
+        _: &Transaction,
+        code: u16,
+        reason: &CStr,
+        headers: &str,
+    ) {
+        // SAFETY: the message has a current transaction.
+        unsafe { self.tm.answer(message.address(), code, reason, headers) };
+    }
+
+    fn cancelled(&self, message: &Message<'_>, _: &Transaction) -> Option<TransactionId> {
+        // SAFETY: the message has a transaction, and with it headers that tm has checked.
+        unsafe { self.tm.cancelled(message.address()) }
+    }
+
+    fn absorb(&self, message: &Message<'_>) {
+        // SAFETY: a message that a route works on.
+        unsafe { self.tm.absorb(message.address()) };
+    }
+}
+
+/// What the host's parser makes of pseudo-variables.
+fn print(module: &Module, format: Format, message: &Message<'_>) -> Vec<u8> {
+    let mut buffer = [0u8; IDENTITY_OCTETS];
+    let mut length = buffer.len() as c_int;
+    // SAFETY: the host writes at most `length` octets and stores how many.
+    let printed = unsafe {
+        (module.core.print_format)(
+            message.address(),
+            format.0,
+            buffer.as_mut_ptr().cast::<c_char>(),
+            &mut length,
+        )
+    };
+    text::printed(&buffer, printed, length).to_vec()
+}
+
+/// Where a message lies as it was received, and its length.
+///
+/// # Safety
+/// `message` is one of this series' own.
+pub(super) unsafe fn buffer(series: &Series, message: *mut abi::Message) -> (*const u8, usize) {
+    let base = message.cast::<u8>();
+    // SAFETY: the caller's promise.
+    unsafe {
+        (
+            base.add(series.message_buffer).cast::<*const u8>().read(),
+            base.add(series.message_length).cast::<u32>().read() as usize,
+        )
     }
 }
 
 /// # Safety
 /// `reception` is that of a message the host works on.
-unsafe fn read_socket(series: &Series, reception: &opensips_reception) -> Option<Socket> {
+unsafe fn read_socket(
+    series: &Series,
+    reception: &opensips_reception,
+) -> Result<Socket, LayoutError> {
     let socket = reception.socket.cast::<u8>();
     if socket.is_null() {
-        return None;
+        return Err(LayoutError::new("the socket of a message", "there is none"));
     }
-    // SAFETY: the host's sockets live as long as it; the offsets are those of this series.
-    let (advertised, advertised_port, address, port) = unsafe {
+    // SAFETY: the host's socket, as the caller promises.
+    let (host, port) = unsafe { addresses(series, socket) }.advertised;
+    Ok(Socket {
+        handle: socket as u64,
+        transport: text::transport(reception.protocol).to_owned(),
+        host,
+        port,
+    })
+}
+
+/// Where a socket is, and where it says it is.
+pub(super) struct Addresses {
+    pub(super) bound: (String, u16),
+    pub(super) advertised: (String, u16),
+}
+
+/// # Safety
+/// `socket` is one of the host's, or was one: the record stays, and so does the private memory
+/// its texts lie in.
+pub(super) unsafe fn addresses(series: &Series, socket: *const u8) -> Addresses {
+    // SAFETY: the caller's promise; the offsets are those of this series.
+    let (name, name_port, address, port) = unsafe {
         let at = |offset| {
             let counted = &*socket.add(offset).cast::<opensips_text>();
             text::lossy(text::octets(counted.s, counted.len))
@@ -280,14 +208,12 @@ unsafe fn read_socket(series: &Series, reception: &opensips_reception) -> Option
             socket.add(series.socket_port).cast::<u16>().read(),
         )
     };
-    Some(Socket {
-        handle: socket as u64,
-        transport: text::transport(reception.protocol).to_owned(),
-        host: text::uri_host(if advertised.is_empty() {
-            address
-        } else {
-            advertised
-        }),
-        port: advertised_port.parse().unwrap_or(port),
-    })
+    let advertised = if name.is_empty() { &address } else { &name };
+    Addresses {
+        advertised: (
+            text::uri_host(advertised.clone()),
+            name_port.parse().unwrap_or(port),
+        ),
+        bound: (address, port),
+    }
 }

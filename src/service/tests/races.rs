@@ -73,11 +73,22 @@ impl Host for Tm {
     fn release(&mut self, transaction: TransactionId) {
         assert!(self.kept.remove(&transaction.label), "released once");
     }
-    fn send(&mut self, _request: &OutgoingRequest) -> Result<(), NotSent> {
+    fn send(
+        &mut self,
+        _request: &OutgoingRequest,
+        _to: &Hop,
+        _attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
         // Nobody is there to answer: no outcome is waited for.
         Err(NotSent::Stopping)
     }
-    fn cancel(&mut self, _transaction: TransactionId) {}
+    fn connected(&mut self, _to: &Hop) -> bool {
+        true
+    }
+    fn has_socket(&mut self, _to: &Hop) -> bool {
+        true
+    }
+    fn cancel(&mut self, _transaction: TransactionId, _transport: resolve::Transport) {}
     fn find_socket(&mut self, _socket: &Socket) -> u64 {
         0
     }
