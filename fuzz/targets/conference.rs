@@ -11,6 +11,7 @@
 //! | `close N` | connection N breaks |
 //! | `answer CODE` | all requests of the focus have this outcome |
 //! | `cancel` | the last request is cancelled |
+//! | `host takes`, `host refuses`, `host holds` | what the host does with answers of success, those it holds included |
 //! | `wait SECONDS` | time passes |
 //! | `crash focus`, `crash switch`, `crash` | one or both begin anew with what is kept |
 
@@ -38,6 +39,14 @@ const MOST_STEPS: usize = 64;
 /// Longer than anything waits once everybody has been told.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
+/// What the host does with a 2xx.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    Takes,
+    Refuses,
+    Holds,
+}
+
 struct World {
     now: Moment,
     focus: Focus,
@@ -47,6 +56,10 @@ struct World {
     connections: HashMap<char, ConnectionId>,
     decoders: HashMap<ConnectionId, (Decoder, Vec<u8>)>,
     pending: Vec<RequestId>,
+    /// What the host does with a 2xx.
+    host: Taking,
+    /// Those it holds.
+    held: Vec<TransactionId>,
     last: u32,
     tag: String,
     path: String,
@@ -82,6 +95,8 @@ impl World {
             connections: HashMap::new(),
             decoders: HashMap::new(),
             pending: Vec::new(),
+            host: Taking::Takes,
+            held: Vec::new(),
             last: 0,
             tag: String::new(),
             path: String::new(),
@@ -112,6 +127,7 @@ impl World {
             }
             "answer" => self.answer(word.parse().unwrap_or(200)),
             "cancel" => self.feed(Input::Cancel(self.transaction())),
+            "host" => self.let_host(word),
             "wait" => self.wait(Duration::from_secs(word.parse::<u16>().unwrap_or(1).into())),
             "crash" => self.crash(word),
             _ => {}
@@ -173,6 +189,26 @@ impl World {
         self.switch.received(now, id, &octets);
     }
 
+    fn let_host(&mut self, word: &str) {
+        self.host = match word {
+            "refuses" => Taking::Refuses,
+            "holds" => Taking::Holds,
+            _ => Taking::Takes,
+        };
+        for transaction in std::mem::take(&mut self.held) {
+            self.reply(transaction);
+        }
+    }
+
+    /// A 2xx comes to the host.
+    fn reply(&mut self, transaction: TransactionId) {
+        match self.host {
+            Taking::Takes => self.feed(Input::Answered(transaction)),
+            Taking::Refuses => self.feed(Input::Unanswered(transaction)),
+            Taking::Holds => self.held.push(transaction),
+        }
+    }
+
     fn answer(&mut self, code: u16) {
         for request in std::mem::take(&mut self.pending) {
             self.feed(Input::Outcome {
@@ -209,6 +245,7 @@ impl World {
             let seed = Box::new(Seeded(self.last.into()));
             self.focus = Focus::new(config(), seed);
             self.pending.clear();
+            self.held.clear();
             let records = self.kept.values().cloned().collect();
             self.focus.restore(self.now, records, &mut |_| 1);
             self.switch.unclaim(self.now, Duration::from_secs(60));
@@ -217,7 +254,7 @@ impl World {
     }
 
     fn feed(&mut self, input: Input) {
-        let mut left = Vec::new();
+        let mut granted = Vec::new();
         self.focus.handle(self.now, input);
         while let Some(output) = self.focus.poll() {
             match output {
@@ -225,7 +262,7 @@ impl World {
                 Output::Remember(_, order) | Output::Order(order) => self.order(order),
                 Output::Reply(transaction, reply) => {
                     if reply.code < 300 {
-                        left.push(Input::Answered(transaction));
+                        granted.push(transaction);
                     }
                     self.tag = reply.to_tag.unwrap_or_default();
                     self.note_path(&reply.body);
@@ -236,14 +273,14 @@ impl World {
                         self.pending.push(request.id);
                     }
                 }
-                Output::Cancel(_)
-                | Output::Event(_)
-                | Output::Log(_)
-                | Output::Release(_)
-                | Output::Withdraw(_) => {}
+                Output::Cancel(_) | Output::Event(_) | Output::Log(_) | Output::Release(_) => {}
+                Output::Withdraw(transaction) => {
+                    self.held.retain(|held| *held != transaction);
+                    granted.retain(|granted| *granted != transaction);
+                }
             }
         }
-        left.into_iter().for_each(|input| self.feed(input));
+        granted.into_iter().for_each(|granted| self.reply(granted));
     }
 
     fn keep(&mut self, change: Change) {
