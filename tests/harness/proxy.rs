@@ -329,7 +329,7 @@ impl Proxy {
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// A file in its folder: what its configuration has in `/tmp/`.
+    /// A file in its folder: what its configuration has for `/tmp/` and [`FOLDER`](super::plan::FOLDER).
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
