@@ -12,7 +12,7 @@ use std::process::Command;
 use harness::host::{Family, Host};
 use harness::on_every_host;
 use harness::page::block;
-use harness::plan::{Plan, root};
+use harness::plan::{Plan, exchanged, root};
 use msrp_conference::parameters::TABLE;
 
 /// README.md and everything in docs/.
@@ -47,6 +47,29 @@ fn runs(host: &Host, text: &str) {
         .expect("msrp-chat");
     assert!(output.status.success(), "{output:?}\n{}", proxy.log());
     proxy.stop();
+}
+
+/// Or a clone below the temporary folder, and a port with another's digits, would be mangled.
+#[test]
+fn examples_are_changed_where_their_own_ports_and_folders_stand() {
+    let places = [
+        ("5060", "12855".to_owned()),
+        ("2855", "20001".to_owned()),
+        ("/tmp/", "/tmp/5060/".to_owned()),
+    ];
+    for (line, changed) in [
+        ("socket=udp:127.0.0.1:5060", "socket=udp:127.0.0.1:12855"),
+        ("\"msrp:[::1]:2855\"", "\"msrp:[::1]:20001\""),
+        (
+            "\"unix:/tmp/kamailio_ctl\"",
+            "\"unix:/tmp/5060/kamailio_ctl\"",
+        ),
+        ("\"/srv/tmp/a.so\"", "\"/srv/tmp/a.so\""),
+        ("\"/home/5060/a-2855.so\"", "\"/home/5060/a-2855.so\""),
+        ("port 50601, 15060", "port 50601, 15060"),
+    ] {
+        assert_eq!(exchanged(line, &places), changed);
+    }
 }
 
 #[test]

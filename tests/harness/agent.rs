@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -96,6 +96,7 @@ pub struct Agent {
     wire: Arc<Wire>,
     answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
     description: Arc<Mutex<Option<String>>>,
+    lenient: Arc<AtomicBool>,
     /// What its Contact and its Via name instead of where it is.
     reached_at: Option<String>,
 }
@@ -135,12 +136,14 @@ impl Agent {
         let inbox = Arc::new(Mailbox::new());
         let answers = Arc::new(Mutex::new(HashMap::new()));
         let description = Arc::new(Mutex::new(None));
+        let lenient = Arc::new(AtomicBool::new(false));
         let wire = Arc::new(wire);
         let mut reader = Reader {
             wire: Arc::clone(&wire),
             inbox: Arc::clone(&inbox),
             answers: Arc::clone(&answers),
             description: Arc::clone(&description),
+            lenient: Arc::clone(&lenient),
             contact: String::new(),
             answered: HashMap::new(),
         };
@@ -152,6 +155,7 @@ impl Agent {
             wire,
             answers,
             description,
+            lenient,
             reached_at: None,
         };
         reader.contact = new.contact();
@@ -169,6 +173,12 @@ impl Agent {
     /// Answers requests of this method with this code from now on; `None`: with silence.
     pub fn answer(&self, method: &str, code: Option<u16>) {
         self.answers.lock().unwrap().insert(method.into(), code);
+    }
+
+    /// Passes over what it cannot read, from now on: what a proxy's own ACK makes of a 2xx that
+    /// has no Contact.
+    pub fn be_lenient(&self) {
+        self.lenient.store(true, Ordering::Relaxed);
     }
 
     /// Answers INVITEs that get a 200 with this description.
@@ -375,6 +385,7 @@ struct Reader {
     inbox: Arc<Mailbox<Received>>,
     answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
     description: Arc<Mutex<Option<String>>>,
+    lenient: Arc<AtomicBool>,
     contact: String,
     /// Answers given, by branch and method: a retransmission gets the same again.
     answered: HashMap<String, Vec<u8>>,
@@ -434,6 +445,7 @@ impl Reader {
         }
         let message = match Message::parse(octets) {
             Ok(message) => message,
+            Err(_) if self.lenient.load(Ordering::Relaxed) => return,
             Err(error) => panic!(
                 "the proxy sent {error}: {:?}",
                 String::from_utf8_lossy(octets)

@@ -11,6 +11,7 @@
 
 pub mod admission;
 pub mod agent;
+pub mod bystanders;
 pub mod dns;
 pub mod draft;
 pub mod host;

@@ -23,6 +23,9 @@ use super::proxy::Proxy;
 /// more than a proxy's 32 MB default under the load tests.
 const SHARED_MEMORY: &str = "256";
 
+/// In lines a test adds: the folder of the proxy that is started.
+pub const FOLDER: &str = "@FOLDER@";
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -158,7 +161,7 @@ impl Plan {
     }
 
     /// With these lines (other modules and their parameters) behind those of the module;
-    /// `/tmp/` stands for the folder of this proxy.
+    /// [`FOLDER`] stands for the folder of this proxy.
     #[must_use]
     pub fn lines(mut self, lines: &str) -> Self {
         self.lines += lines;
@@ -209,16 +212,7 @@ impl Plan {
             fs::read_to_string(&example)
                 .unwrap_or_else(|error| panic!("{}: {error}", example.display()))
         });
-        let text = text
-            .replace("5060", &self.sip.to_string())
-            .replace("2855", &self.msrp.to_string())
-            .replace("9494", &self.http.to_string())
-            .replace("8080", &self.http.to_string())
-            .replace("/tmp/", &format!("{}/", folder.display()))
-            .replace(
-                "/var/lib/msrp_conference/",
-                &format!("{}/", self.state(folder).display()),
-            );
+        let text = self.placed(&text, folder);
         let mut out = match self.host.family {
             Family::OpenSips => "stderror_enabled=yes\nsyslog_enabled=no\n".to_owned(),
             Family::Kamailio => String::new(),
@@ -247,6 +241,21 @@ impl Plan {
         out += &self.routes;
         let out = self.with_settings(&self.with_parameters(&out, folder));
         self.with_module_path(&out)
+    }
+
+    /// An example with its ports and folders exchanged for those of this proxy.
+    fn placed(&self, text: &str, folder: &Path) -> String {
+        let (sip, msrp, http) = (self.sip, self.msrp, self.http);
+        let (folder, state) = (folder.display(), self.state(folder).display());
+        let places = [
+            ("5060", sip.to_string()),
+            ("2855", msrp.to_string()),
+            ("9494", http.to_string()),
+            ("8080", http.to_string()),
+            ("/tmp/", format!("{folder}/")),
+            ("/var/lib/msrp_conference/", format!("{state}/")),
+        ];
+        exchanged(text, &places)
     }
 
     /// The management interface the harness speaks: JSON-RPC over a Unix datagram socket.
@@ -287,10 +296,8 @@ impl Plan {
             .iter()
             .rposition(ours)
             .expect("the example loads the module");
-        let folder_lines = self
-            .lines
-            .replace("/tmp/", &format!("{}/", folder.display()));
-        lines.insert(last + 1, folder_lines);
+        let own_folder = folder.display().to_string();
+        lines.insert(last + 1, self.lines.replace(FOLDER, &own_folder));
         let own = self.state(folder).join("state.sqlite");
         let own = ("db_path".to_owned(), own.display().to_string());
         let names_one = text.contains("\"db_path\"") && self.state.is_none();
@@ -333,6 +340,31 @@ impl Plan {
         let at = rest.find("loadmodule").expect("the example loads modules");
         format!("{}{line}\n{}", &rest[..at], &rest[at..])
     }
+}
+
+/// The text with these words, where they stand alone, exchanged: a number within a longer one or
+/// within a path stays, so does a folder within a longer path, and so does what was put in.
+pub fn exchanged(text: &str, words: &[(&str, String)]) -> String {
+    let part = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    let begins = |at: usize| !text[..at].ends_with(part);
+    let ends = |word: &str, at: usize| word.ends_with('/') || !text[at..].starts_with(part);
+    let (mut out, mut at) = (String::new(), 0);
+    while let Some(next) = text[at..].chars().next() {
+        let fits = |(word, _): &&(&str, String)| {
+            text[at..].starts_with(word) && begins(at) && ends(word, at + word.len())
+        };
+        match words.iter().find(fits) {
+            Some((word, instead)) => {
+                out += instead;
+                at += word.len();
+            }
+            None => {
+                out.push(next);
+                at += next.len_utf8();
+            }
+        }
+    }
+    out
 }
 
 /// The command that runs a configuration, in the foreground and logging to stderr.

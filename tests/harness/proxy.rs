@@ -23,8 +23,8 @@ use super::plan::{self, Plan, command, module};
 /// How long one try at a starting proxy may take.
 const ONE_TRY: Duration = Duration::from_millis(200);
 
-/// What neither host may ever write. Kamailio complains so in `receive_fd` at every stop, and in
-/// `local_timer_run` at a start on a busy machine.
+/// What neither host may ever write. Kamailio complains so in `receive_fd` at every stop, in
+/// `local_timer_run` at a start on a busy machine, and of responses with a code below 100.
 const ALARMS: [&str; 5] = [
     "CRITICAL",
     "BUG",
@@ -32,7 +32,7 @@ const ALARMS: [&str; 5] = [
     "segfault",
     "core was generated",
 ];
-const HOSTS_OWN_NOISE: [&str; 2] = ["pass_fd.c", "local_timer.c"];
+const HOSTS_OWN_NOISE: [&str; 3] = ["pass_fd.c", "local_timer.c", "whether to relay"];
 
 /// A running proxy. Dropped, it is killed with all its processes.
 pub struct Proxy {
@@ -109,8 +109,8 @@ impl Proxy {
     /// whoever serves the MSRP port does. The TCP processes start last; Kamailio loses a SIGTERM that comes before.
     pub(super) fn await_readiness(&self) {
         let ready = wait_until(PATIENCE, || {
-            let (host, stopped) = (&self.host.name, self.ended.count(|_| true) > 0);
-            assert!(!stopped, "{host} stopped at once:\n{}", self.log());
+            let host = &self.host.name;
+            assert!(self.lives(), "{host} stopped at once:\n{}", self.log());
             self.answers_by_udp().is_ok()
                 && self.answers_by_tcp().is_ok()
                 && self.minds_msrp().is_ok()
@@ -186,6 +186,11 @@ impl Proxy {
     pub fn restart(mut self) -> Proxy {
         self.over = true;
         self.plan.clone().start()
+    }
+
+    /// Whether its main process has not ended.
+    pub fn lives(&self) -> bool {
+        self.ended.count(|_| true) == 0
     }
 
     /// Waits for its main process to end.
@@ -344,7 +349,7 @@ impl Proxy {
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// A file in its folder: what its configuration has in `/tmp/`.
+    /// A file in its folder: what its configuration has for `/tmp/` and [`FOLDER`](super::plan::FOLDER).
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

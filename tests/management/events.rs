@@ -199,11 +199,8 @@ function ksr_msrp_conference_event(name) {
         if host.family != Family::Kamailio || !modules.join("app_jsdt.so").exists() {
             return;
         }
-        // Not in a folder called tmp: that is another one for each proxy.
-        let name = format!("kemi-{}.js", crate::harness::agent::unique());
-        let file = std::env::current_exe()
-            .expect("own path")
-            .with_file_name(name);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("kemi.js");
         std::fs::write(&file, SCRIPT).expect("the script");
         let proxy = Plan::new(host)
             .parameter("event_callback", "ksr_msrp_conference_event")
@@ -221,6 +218,5 @@ function ksr_msrp_conference_event(name) {
             assert!(heard, "no {line:?} in {}", proxy.log());
         }
         proxy.stop();
-        let _ = std::fs::remove_file(file);
     });
 }

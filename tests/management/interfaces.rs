@@ -13,7 +13,7 @@ use crate::harness::agent::{Transport, unique};
 use crate::harness::host::{Family, Host};
 use crate::harness::on_every_host;
 use crate::harness::participant::Participant;
-use crate::harness::plan::{Plan, free_port};
+use crate::harness::plan::{FOLDER, Plan, free_port};
 use crate::harness::proxy::Proxy;
 use crate::{name, order};
 
@@ -147,8 +147,8 @@ fn json_rpc_over_fifo_and_http() {
             .lines(&format!(
                 "listen=tcp:127.0.0.1:{port}\nloadmodule \"xhttp.so\"\n\
                  modparam(\"jsonrpcs\", \"transport\", 7)\n\
-                 modparam(\"jsonrpcs\", \"fifo_name\", \"/tmp/rpc_fifo\")\n\
-                 modparam(\"jsonrpcs\", \"fifo_reply_dir\", \"/tmp/\")\n\
+                 modparam(\"jsonrpcs\", \"fifo_name\", \"{FOLDER}/rpc_fifo\")\n\
+                 modparam(\"jsonrpcs\", \"fifo_reply_dir\", \"{FOLDER}/\")\n\
                  tcp_accept_no_cl=yes\n"
             ))
             .routes("event_route[xhttp:request] { jsonrpc_dispatch(); }")
@@ -171,7 +171,8 @@ fn json_rpc_over_fifo_and_http() {
             .modules
             .as_ref()
             .is_some_and(|it| it.join("httpd.so").exists());
-        let mut plan = Plan::new(host).lines("modparam(\"mi_fifo\", \"reply_dir\", \"/tmp/\")\n");
+        let reply_dir = format!("modparam(\"mi_fifo\", \"reply_dir\", \"{FOLDER}/\")\n");
+        let mut plan = Plan::new(host).lines(&reply_dir);
         if httpd {
             plan = plan.lines(&format!(
                 "loadmodule \"httpd.so\"\nloadmodule \"mi_http.so\"\n\

@@ -5,15 +5,15 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use super::harness::agent::{Agent, Transport};
+use super::harness::bystanders::Bystanders;
 use super::harness::draft::Draft;
 use super::harness::host::{Family, Host};
-use super::harness::participant::{Participant, client_path, invite, offer};
+use super::harness::participant::{client_path, invite, offer};
 use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 use super::refer::with_list;
 
-/// A proxy, somebody well behaved in a room of it, and somebody else.
 /// Kamailio 5.7 and later take no SIP message above 32 KiB by themselves; earlier ones do not
 /// know the setting.
 const LARGE_MESSAGES: &str = "\
@@ -29,38 +29,18 @@ fn plan(host: &Host) -> Plan {
     }
 }
 
-fn stage(host: &Host) -> (Proxy, Participant, Participant, Agent) {
+/// A proxy, people well behaved in a room of it, and somebody else.
+fn stage(host: &Host) -> (Proxy, Bystanders, Agent) {
     let proxy = plan(host).start();
-    let alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
-    let bob = Participant::join(&proxy, "bob", Transport::Tcp, "team");
+    let bystanders = Bystanders::join(&proxy, "team");
     let mallory = Agent::new("mallory", proxy.sip, Transport::Udp);
-    (proxy, alice, bob, mallory)
-}
-
-/// Nothing of it is left, and the others talk on.
-fn unharmed(proxy: Proxy, alice: &Participant, bob: &Participant) {
-    let words = alice.say("still there?");
-    bob.hears(&words);
-    let counts = || {
-        (
-            proxy.statistic("conferences"),
-            proxy.statistic("participants"),
-        )
-    };
-    assert!(
-        wait_until(PATIENCE, || counts() == (1, 2)),
-        "{:?}",
-        counts()
-    );
-    assert_eq!(proxy.statistic("panics"), 0);
-    assert!(wait_until(PATIENCE * 2, || proxy.transactions() == 0));
-    proxy.stop();
+    (proxy, bystanders, mallory)
 }
 
 #[test]
 fn bodies_without_an_end_and_lists_that_never_end() {
     on_every_host(|host| {
-        let (proxy, alice, bob, mallory) = stage(host);
+        let (proxy, bystanders, mallory) = stage(host);
         let room = proxy.room("trap");
         let ask = |content_type: &str, body: &str| {
             let draft = mallory.draft("INVITE", &room).body(content_type, body);
@@ -131,14 +111,14 @@ fn bodies_without_an_end_and_lists_that_never_end() {
             .collect();
         let many = format!("{open}<list>{entries}</list></resource-lists>");
         assert_eq!(ask(multipart, &list(&many)), 403, "max_list_size");
-        unharmed(proxy, &alice, &bob);
+        bystanders.unharmed(proxy);
     });
 }
 
 #[test]
 fn l10_lists_that_lead_in_circles_are_passed_over() {
     on_every_host(|host| {
-        let (proxy, alice, bob, mallory) = stage(host);
+        let (proxy, bystanders, mallory) = stage(host);
         // Whoever fetched this would connect to the test.
         let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         trap.set_nonblocking(true).expect("non-blocking");
@@ -161,7 +141,7 @@ fn l10_lists_that_lead_in_circles_are_passed_over() {
         assert_eq!(mallory.exchange(&dialog.request(&mallory, "BYE")).code, 200);
         assert!(trap.accept().is_err(), "it was fetched");
         assert!(wait_until(PATIENCE, || proxy.statistic("conferences") == 1));
-        unharmed(proxy, &alice, &bob);
+        bystanders.unharmed(proxy);
     });
 }
 
@@ -209,7 +189,7 @@ fn code_of(proxy: &Proxy, draft: &Draft) -> u16 {
 #[test]
 fn headers_that_make_no_sense() {
     on_every_host(|host| {
-        let (proxy, mut alice, bob, mallory) = stage(host);
+        let (proxy, mut bystanders, mallory) = stage(host);
         let room = proxy.room("nonsense");
         let draft = || invite(&mallory, &room, &client_path());
         let refused = |what: &str, draft: Draft| {
@@ -261,6 +241,7 @@ fn headers_that_make_no_sense() {
             assert_eq!(mallory.exchange(&dialog.request(&mallory, "BYE")).code, 200);
         }
         // Inside a dialog too.
+        let alice = &mut bystanders.alice;
         alice.dialog.cseq = 0x7FFF_FFFE;
         let last = alice.dialog.request(&alice.agent, "OPTIONS");
         assert_eq!(alice.agent.exchange(&last).code, 200);
@@ -269,14 +250,14 @@ fn headers_that_make_no_sense() {
         let code = alice.agent.exchange(&over.set("Via", via)).code;
         assert_eq!(code, 400);
         assert!(wait_until(PATIENCE, || proxy.statistic("conferences") == 1));
-        unharmed(proxy, &alice, &bob);
+        bystanders.unharmed(proxy);
     });
 }
 
 #[test]
 fn a_megabyte_of_tag() {
     on_every_host(|host| {
-        let (proxy, alice, bob, _) = stage(host);
+        let (proxy, bystanders, _) = stage(host);
         let huge = "t".repeat(1 << 20);
         let mallory = Agent::new("mallory", proxy.sip, Transport::Tcp);
         let from = format!("<sip:mallory@127.0.0.1>;tag={huge}");
@@ -286,6 +267,6 @@ fn a_megabyte_of_tag() {
         let answer = mallory.response(&draft, Duration::from_secs(3), |code| code >= 200);
         let code = answer.map_or(400, |answer| answer.code);
         assert!([400, 413, 513].contains(&code), "{code}");
-        unharmed(proxy, &alice, &bob);
+        bystanders.unharmed(proxy);
     });
 }
