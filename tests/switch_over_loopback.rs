@@ -14,7 +14,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{LossCause, Notice, Order, RoomUri, SessionId};
 use msrp_conference::net::{Config, Listen, Pool, StartError, Totals, Transport, probe};
-use msrp_conference::wire::msrp::{Decoder, Event, FailureReport};
+use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag};
 
 use admission::{admission, peer_uri};
 
@@ -104,6 +104,7 @@ struct Client {
     decoder: Decoder,
     codes: Vec<u16>,
     copies: std::collections::VecDeque<Copy>,
+    large: Option<Copy>,
 }
 
 impl Client {
@@ -117,6 +118,7 @@ impl Client {
             decoder: Decoder::new(),
             codes: Vec::new(),
             copies: Default::default(),
+            large: None,
         }
     }
 
@@ -205,12 +207,18 @@ impl Client {
                     }
                 }
                 Event::Response(response) => self.codes.push(response.code),
-                // A large copy in pieces: wait until it is whole.
-                Event::Begin(_) => {
-                    used -= decoded.used;
-                    self.decoder = Decoder::new();
-                    break;
+                // A large copy in pieces; a probe is small.
+                Event::Begin(request) => {
+                    self.large = Some(Copy {
+                        to: request.to_path.as_str().to_owned(),
+                        body: Vec::new(),
+                    });
                 }
+                Event::Body(octets) => {
+                    let large = self.large.as_mut().expect("its head came first");
+                    large.body.extend_from_slice(octets);
+                }
+                Event::End(Flag::Last) => self.copies.extend(self.large.take()),
                 other => panic!("unexpected {other:?}"),
             }
         }

@@ -84,6 +84,7 @@ impl Acceptor {
             let Ok(place) = Arc::clone(&places.waiting).try_acquire_owned() else {
                 continue;
             };
+            super::tune(&stream);
             let acceptor = Arc::clone(&self);
             let handshakes = Arc::clone(&places.handshakes);
             tokio::spawn(async move {
@@ -140,7 +141,6 @@ impl Acceptor {
                 break thread;
             }
         };
-        super::tune(&greeted.stream);
         octets.shrink_to_fit();
         let Greeted {
             stream,

@@ -54,8 +54,6 @@ pub(super) struct Socket {
     pub(super) stream: TcpStream,
     /// The TLS over it.
     records: Option<Box<Records>>,
-    /// A large message is under way: little of it is handed over at a time.
-    narrow: bool,
     pub(super) security: Security,
     pub(super) peer: Option<SocketAddr>,
     /// Where it leads, if we have made it.
@@ -92,7 +90,6 @@ impl Socket {
             target: None,
             stream,
             records,
-            narrow: false,
             security,
             waker: Waker::from(Arc::clone(&wakeup)),
             wakeup,
@@ -125,7 +122,6 @@ impl Socket {
 
     /// Writes as much as the operating system takes; wakes the driver when it takes more.
     pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
-        self.widen_or_narrow(batch.is_open());
         if self.records.is_some() {
             return self.put_records(batch);
         }
@@ -143,25 +139,13 @@ impl Socket {
                     many.get(..count).unwrap_or_default()
                 }
             };
-            let written = outlet::poll_write(&mut self.stream, &mut context, slices, self.narrow);
-            match written {
+            match outlet::poll_write(&self.stream, &mut context, slices) {
                 Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
                 Poll::Ready(Ok(count)) => batch.advance(count),
                 Poll::Pending => return Written::Blocked,
             }
         }
         Written::All
-    }
-
-    /// Takes note whether a batch ends within a large message.
-    fn widen_or_narrow(&mut self, narrow: bool) {
-        if self.narrow != narrow {
-            self.narrow = narrow;
-            outlet::set_narrow(&self.stream, narrow);
-            if let Some(records) = &mut self.records {
-                records.set_narrow(narrow);
-            }
-        }
     }
 
     /// The same through TLS; an empty batch writes what is left of earlier ones.

@@ -242,7 +242,12 @@ impl Driver {
             let octets = match socket.poll_read(&mut scratch, &mut buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled(),
-                Poll::Ready(_) => {
+                Poll::Ready(Ok(())) => {
+                    let now = self.now;
+                    self.guard(Some(id), |switch| switch.ended(now, id));
+                    break;
+                }
+                Poll::Ready(Err(_)) => {
                     self.close(id);
                     break;
                 }
@@ -309,7 +314,7 @@ impl Driver {
                     if let Some(socket) = self.socket(id) {
                         socket.rest = Some(rest);
                     }
-                    self.parts.switch.blocked(id, true);
+                    self.parts.switch.blocked(self.now, id, true);
                 }
             }
             self.batch = batch;
@@ -360,12 +365,16 @@ impl Driver {
         match written {
             Written::Failed => self.close(id),
             Written::Blocked => {
+                let some = rest.0.len() < before;
                 if let Some(socket) = self.socket(id) {
                     socket.rest = Some(rest);
                 }
+                if some {
+                    self.parts.switch.blocked(self.now, id, true);
+                }
             }
             Written::All if rest.1 == After::Close => self.finish(id),
-            Written::All => self.parts.switch.blocked(id, false),
+            Written::All => self.parts.switch.blocked(self.now, id, false),
         }
     }
 

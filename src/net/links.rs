@@ -98,7 +98,7 @@ impl Driver {
         link.unwritten = link.unwritten.saturating_sub(octets);
         let (id, free) = (link.id, link.unwritten <= LINK_WINDOW);
         if free {
-            self.parts.switch.blocked(id, false);
+            self.parts.switch.blocked(self.now, id, false);
         }
     }
 
@@ -123,7 +123,7 @@ impl Driver {
             .link_of(id)
             .is_some_and(|link| link.unwritten > LINK_WINDOW);
         if full {
-            self.parts.switch.blocked(id, true);
+            self.parts.switch.blocked(self.now, id, true);
         }
         full
     }

@@ -55,9 +55,9 @@ pub use tls::{TlsError, TlsFiles};
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
 /// A connection that says nothing for so long is asked whether it still stands…
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// …every so often…
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// …so many times before the operating system gives it up.
 const KEEPALIVE_TRIES: u32 = 4;
 
@@ -393,15 +393,18 @@ fn runtime() -> Result<Runtime, StartError> {
         .map_err(StartError::Thread)
 }
 
-/// Small messages must not wait for acknowledgements, and a peer that vanished without a
-/// word is found out.
+/// Small messages must not wait for acknowledgements nor behind megabytes, and a peer that
+/// vanished without a word is found out, whether something is on its way to it or not.
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
+    outlet::bound(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_EVERY)
         .with_retries(KEEPALIVE_TRIES);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_user_timeout(Some(switch::SILENCE));
 }
 
 /// Tries to bind every listener and lets go again: for the host's start-up check.

@@ -21,6 +21,10 @@ pub enum Security {
     Tls(Arc<[Fingerprint]>),
 }
 
+/// Responses and reports that may wait for a peer: while there are more, nothing of what it
+/// sends is read (one read adds little more than its own size).
+pub(super) const MAX_REPLIES: usize = 64 * 1024;
+
 /// A transport that may carry many sessions.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
@@ -44,10 +48,14 @@ pub(super) struct Connection {
     pub(super) bound: bool,
     /// Octets read before the first session was bound.
     pub(super) unbound_octets: usize,
-    /// When something last came, while it is watched for silence.
-    pub(super) heard: Option<Moment>,
-    /// A timer looks at it.
-    pub(super) watched: bool,
+    /// When it must be closed: it has bound no session, or is closing.
+    pub(super) close_by: Option<Moment>,
+    /// When its peer was last heard, took something, or began to owe something.
+    pub(super) heard: Moment,
+    /// When a timer looks whether its peer is silent.
+    pub(super) look_at: Option<Moment>,
+    /// It was asked whether it is there, and has said nothing since.
+    pub(super) asked: bool,
     /// It takes nothing at the moment.
     pub(super) blocked: bool,
     /// Other instances with sessions on it.
@@ -70,6 +78,16 @@ impl Connection {
     /// Nothing lives on it.
     pub(super) fn is_idle(&self) -> bool {
         self.sessions.is_empty() && self.links.is_empty()
+    }
+
+    /// Nothing is to be read from it.
+    pub(super) fn is_paused(&self) -> bool {
+        self.pauses > 0 || self.closing || self.replies.len() > MAX_REPLIES
+    }
+
+    /// Its peer has begun a request that has not ended.
+    pub(super) fn has_begun(&self) -> bool {
+        self.incoming.is_some() || !self.unread.is_empty()
     }
 
     /// Octets held of a SEND whose end has not come.

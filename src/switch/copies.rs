@@ -14,14 +14,12 @@ use super::batch::Batch;
 use super::ids::SessionKey;
 use super::notice;
 use super::plain::{self, Text};
-use super::session::{Probe, Session};
+use super::session::Session;
 
-/// RFC 4975 §7.1.1: a request without response for so long has failed.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between the answer to a probe and the next one. RFC 7701 §6.3 leaves the report model of
 /// the copies to the switch: most ask to hear of failures only (`partial`), which saves a
 /// response a delivery; one now and then asks for its 200, so that a peer which takes
-/// everything and does nothing is found out within 45 s of traffic.
+/// everything and does nothing is found out (see `liveness`).
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 /// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
 const INTERRUPTIBLE_ABOVE: usize = 2048;
@@ -36,8 +34,8 @@ pub(super) struct Drained {
     pub(super) copies: u64,
     /// The batch is full and there is more.
     pub(super) more: bool,
-    /// A probe was sent: its response is due then.
-    pub(super) probe_due: Option<Moment>,
+    /// A probe was sent.
+    pub(super) probed: bool,
 }
 
 /// Writes copies of everything the session has still to get, until the batch holds `limit`.
@@ -140,10 +138,8 @@ fn write(
     let (number, id) = fresh_id(session, entry);
     let probe = session.probe.is_none() && session.next_probe <= now;
     if probe {
-        let due = now + RESPONSE_TIMEOUT;
-        session.probe = Some(Probe { number, due });
-        session.next_probe = due + PROBE_INTERVAL;
-        drained.probe_due = Some(due);
+        session.probe = Some(number);
+        drained.probed = true;
     }
     let (written, body, media) = match text.filter(|_| session.plain_text) {
         Some(text) => (&text.headers, &text.body, plain::WRITTEN),
@@ -192,7 +188,7 @@ pub(super) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<
 
 /// The response to a transaction came: `true` when it answers the probe.
 pub(super) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
-    let matches = session.probe.is_some_and(|probe| probe.number == number);
+    let matches = session.probe == Some(number);
     if matches {
         session.probe = None;
         session.next_probe = now + PROBE_INTERVAL;

@@ -2,10 +2,8 @@
 //! empty SEND that binds it.
 
 use super::Switch;
-use super::copies::RESPONSE_TIMEOUT;
 use super::ids::{ConnectionId, SessionKey};
-use super::session::{Probe, Session};
-use super::timers::Timer;
+use super::session::Session;
 use crate::control::{Dial, LossCause, Notice, SessionId};
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
@@ -61,14 +59,12 @@ impl Switch {
             return self.close_if_idle(now, id);
         }
         connection.bound = true;
+        connection.close_by = None;
         connection.sessions.push(key);
         session.connection = Some(id);
         let (number, transaction) = session.ids.next_id();
-        let due = now + RESPONSE_TIMEOUT;
         session.greeting = Some(number);
-        session.probe = Some(Probe { number, due });
         empty_send(&mut connection.replies, session, &transaction);
-        self.timers.arm(due, Timer::Response(key));
         self.watch(now, id);
         self.mark_dirty(id);
     }

@@ -18,10 +18,10 @@ mod dial;
 mod directory;
 mod feed;
 mod history;
-mod idle;
 mod ids;
 mod imdn;
 mod incoming;
+mod liveness;
 mod news;
 mod nickname;
 mod notice;
@@ -56,6 +56,7 @@ pub use connection::Security;
 pub use dial::Wanted;
 pub use directory::{Alone, Directory, Foreign, Owner};
 pub use ids::ConnectionId;
+pub use liveness::SILENCE;
 pub use transmit::After;
 
 use connection::Connection;
@@ -248,12 +249,13 @@ impl Switch {
 
     /// A connection has come, secured like this; its octets follow.
     pub fn opened_over(&mut self, now: Moment, security: Security) -> ConnectionId {
+        let due = now + UNBOUND_TIMEOUT;
         let id = self.connections.insert(Connection {
             security,
+            close_by: Some(due),
             ..Connection::default()
         });
-        self.timers
-            .arm(now + UNBOUND_TIMEOUT, Timer::Connection(id));
+        self.timers.arm(due, Timer::Connection(id));
         id
     }
 
@@ -272,6 +274,26 @@ impl Switch {
         }
     }
 
+    /// The peer will send nothing more, but may still read: it gets what waits for it, then
+    /// the connection closes.
+    pub fn ended(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        for owner in std::mem::take(&mut connection.links) {
+            self.foreign.push_back(Foreign::Closed {
+                connection: id,
+                owner,
+            });
+        }
+        for key in connection.sessions.clone() {
+            self.end_copies(key);
+            self.flush_into_replies(now, key);
+        }
+        self.lose_sessions_of(now, id, LossCause::Disconnected);
+        self.close_if_idle(now, id);
+    }
+
     /// The next notice for the focus.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
@@ -288,9 +310,10 @@ impl Switch {
         self.closes.pop_front()
     }
 
-    /// Whether a connection is not to be read for now: its sender waits for slow receivers.
+    /// Whether a connection is not to be read for now: its sender waits for slow receivers,
+    /// does not read what it is answered, or is not heard any more.
     pub fn paused(&self, id: ConnectionId) -> bool {
-        self.connections.get(id).is_some_and(|it| it.pauses > 0)
+        self.connections.get(id).is_some_and(Connection::is_paused)
     }
 
     /// The next connection that may be read again.
@@ -302,7 +325,7 @@ impl Switch {
     fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.pauses = connection.pauses.saturating_sub(1);
-            if connection.pauses == 0 {
+            if !connection.is_paused() {
                 self.resumes.push_back(id);
             }
         }
@@ -353,9 +376,8 @@ impl Switch {
         while let Some(timer) = self.timers.pop(now) {
             match timer {
                 Timer::Connection(id) => self.connection_due(now, id),
-                Timer::Idle(id) => self.idle_due(now, id),
+                Timer::Silence(id) => self.silence_due(now, id),
                 Timer::Bind(key) => self.bind_due(now, key),
-                Timer::Response(key) => self.response_due(now, key),
                 Timer::Chunk(key) => self.chunk_due(now, key),
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
@@ -580,8 +602,10 @@ impl Switch {
             return;
         };
         if connection.is_idle() && !connection.closing {
+            let due = now + CLOSE_GRACE;
             connection.closing = true;
-            self.timers.arm(now + CLOSE_GRACE, Timer::Connection(id));
+            connection.close_by = Some(due);
+            self.timers.arm(due, Timer::Connection(id));
             self.mark_dirty(id);
         }
     }
@@ -609,7 +633,7 @@ impl Switch {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
-        if connection.closing || !connection.bound {
+        if connection.close_by.is_some_and(|due| due <= now) {
             self.lose_sessions_of(now, id, LossCause::Disconnected);
             self.closes.push_back(id);
         }
@@ -619,32 +643,10 @@ impl Switch {
         let unbound = self
             .sessions
             .get(key)
-            .is_some_and(|session| session.connection.is_none() && session.bind_by <= now);
+            .is_some_and(|session| !session.is_bound() && session.bind_by <= now);
         if unbound {
             self.end(now, key, Some(LossCause::NeverBound));
         }
-    }
-
-    /// C48: no response in time. A connection that takes nothing right now is a slow reader,
-    /// which the outbox bound deals with.
-    fn response_due(&mut self, now: Moment, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let Some(probe) = session.probe.as_mut().filter(|probe| probe.due <= now) else {
-            return;
-        };
-        let connection = session.connection.and_then(|id| self.connections.get(id));
-        if connection.is_some_and(|connection| connection.blocked) {
-            probe.due = now + copies::RESPONSE_TIMEOUT;
-            self.timers.arm(probe.due, Timer::Response(key));
-            return;
-        }
-        let cause = match session.greeting {
-            Some(_) => LossCause::NeverBound,
-            None => LossCause::Undeliverable,
-        };
-        self.end(now, key, Some(cause));
     }
 
     fn chunk_due(&mut self, now: Moment, key: SessionKey) {

@@ -32,7 +32,7 @@ impl Switch {
         if connection.closing {
             return;
         }
-        connection.heard = Some(now);
+        connection.lives(now);
         if !connection.bound {
             connection.unbound_octets += octets.len();
         }
@@ -64,8 +64,11 @@ impl Switch {
         };
         connection.unread = unread;
         let excess = !connection.bound && connection.unbound_octets > UNBOUND_OCTETS;
+        let begun = connection.has_begun();
         if failed || excess {
             self.protocol_error(now, id);
+        } else if begun {
+            self.owe(now, id);
         }
     }
 
@@ -378,6 +381,7 @@ impl Switch {
         session.connection = Some(id);
         session.next_probe = now;
         connection.bound = true;
+        connection.close_by = None;
         connection.sessions.reserve_exact(1);
         connection.sessions.push(key);
         self.notices.push_back(Notice::Bound {
@@ -394,6 +398,7 @@ impl Switch {
             return;
         };
         connection.bound = true;
+        connection.close_by = None;
         if !connection.links.contains(&owner) {
             connection.links.push(owner);
         }

@@ -19,16 +19,6 @@ use super::plain::TEXT_PLAIN;
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "@anonymous.invalid";
 
-/// A copy that asks for a response while the others do not: the peer still lives when it
-/// comes, and everything written before it has arrived.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    /// Number of its transaction.
-    pub(super) number: u64,
-    /// When the response is overdue (RFC 4975 §7.1.1: 30 s).
-    pub(super) due: Moment,
-}
-
 /// An admitted endpoint.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -66,7 +56,9 @@ pub(super) struct Session {
     pub(super) position: Position,
     /// The room's history, as far as it has not been given to it; comes before the backlog.
     pub(super) past: VecDeque<Arc<Entry>>,
-    pub(super) probe: Option<Probe>,
+    /// Number of the copy that asks for a response while the others do not: the peer still
+    /// lives when it comes, and everything written before it has arrived.
+    pub(super) probe: Option<u64>,
     /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
     pub(super) greeting: Option<u64>,
     /// Where it was last connected to by us.
@@ -197,6 +189,11 @@ impl Session {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(message.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// It is bound to a connection, and knows it.
+    pub(super) fn is_bound(&self) -> bool {
+        self.connection.is_some() && self.greeting.is_none()
     }
 
     /// Whether a connection is what was agreed on: msrps over TLS only (C69).

@@ -14,10 +14,8 @@ pub(super) enum Timer {
     Connection(ConnectionId),
     /// A session must have been bound by now (`bind_timeout`).
     Bind(SessionKey),
-    /// The response to a session's probe must have come by now (RFC 4975 §7.1.1).
-    Response(SessionKey),
-    /// Something must have come on a connection by now (`idle_timeout`).
-    Idle(ConnectionId),
+    /// Something must have been heard on a connection by now, if its peer owes something.
+    Silence(ConnectionId),
     /// The next chunk of a message must have come by now (RFC 7701 §6.1).
     Chunk(SessionKey),
     /// Sessions that no focus has claimed end.

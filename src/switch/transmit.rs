@@ -6,7 +6,6 @@ use super::Switch;
 use super::batch::Batch;
 use super::copies::{self, Drained};
 use super::ids::{ConnectionId, RoomKey, SessionKey};
-use super::timers::Timer;
 
 /// What one write takes at most: enough that its fixed cost no longer counts, little enough
 /// to stay in the cache and to be a small part of an outbox.
@@ -109,7 +108,11 @@ impl Switch {
             return false;
         };
         if !connection.replies.is_empty() {
+            let paused = connection.is_paused();
             batch.push(&std::mem::take(&mut connection.replies));
+            if paused && !connection.is_paused() {
+                self.resumes.push_back(id);
+            }
         }
         let count = connection.sessions.len();
         // C22: several sessions on one connection take turns.
@@ -127,12 +130,14 @@ impl Switch {
         more
     }
 
-    /// The connection takes nothing at the moment, or something again.
-    pub fn blocked(&mut self, id: ConnectionId, blocked: bool) {
+    /// The connection took something, and takes nothing more at the moment or all there is.
+    pub fn blocked(&mut self, now: Moment, id: ConnectionId, blocked: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
+            connection.lives(now);
             connection.blocked = blocked;
-            if !blocked {
-                self.mark_dirty(id);
+            match blocked {
+                true => self.owe(now, id),
+                false => self.mark_dirty(id),
             }
         }
     }
@@ -180,8 +185,11 @@ impl Switch {
             batch,
         );
         self.counters.messages_out += drained.copies;
-        if let Some(due) = drained.probe_due {
-            self.timers.arm(due, Timer::Response(key));
+        let on = session.connection;
+        if drained.probed
+            && let Some(id) = on
+        {
+            self.owe(now, id);
         }
         drained
     }

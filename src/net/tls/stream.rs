@@ -21,43 +21,31 @@ use crate::wire::fingerprint::{self, Fingerprint};
 /// what was waiting for its end comes out with it.
 const READ_OCTETS: usize = 44 * 1024;
 
-/// Octets encrypted at most before they are written: of rustls' own choice, and while little
-/// may wait.
-const WIDE_OCTETS: usize = 64 * 1024;
-const NARROW_OCTETS: usize = 16 * 1024;
+/// Octets encrypted at most before they are written: two records.
+const UNWRITTEN: usize = 32 * 1024;
 
 /// The TLS state of one connection.
 pub(crate) struct Records {
     connection: Connection,
-    /// Little may wait to be sent (see [`outlet`]).
-    narrow: bool,
 }
 
 impl Records {
     /// For a connection that was accepted.
     pub(crate) fn accept(config: Arc<ServerConfig>) -> Option<Self> {
         let connection = ServerConnection::new(config).ok()?;
-        Some(Self {
-            connection: connection.into(),
-            narrow: false,
-        })
+        Some(Self::new(connection.into()))
     }
 
     /// For a connection we made; `name` goes out as SNI if it is a host name, and is what
     /// the certificate must name (RFC 4975 §14.2, C69).
     pub(crate) fn connect(config: Arc<ClientConfig>, name: &str) -> Option<Self> {
         let connection = ClientConnection::new(config, server_name(name)?).ok()?;
-        Some(Self {
-            connection: connection.into(),
-            narrow: false,
-        })
+        Some(Self::new(connection.into()))
     }
 
-    /// Whether little may wait to be sent.
-    pub(crate) fn set_narrow(&mut self, narrow: bool) {
-        self.narrow = narrow;
-        let most = if narrow { NARROW_OCTETS } else { WIDE_OCTETS };
-        self.connection.set_buffer_limit(Some(most));
+    fn new(mut connection: Connection) -> Self {
+        connection.set_buffer_limit(Some(UNWRITTEN));
+        Self { connection }
     }
 
     /// What the peer's certificate could be announced by; empty when it showed none.
@@ -192,11 +180,7 @@ impl Records {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.connection.wants_write() {
-            let mut socket = Socket {
-                stream,
-                context,
-                narrow: self.narrow,
-            };
+            let mut socket = Socket { stream, context };
             match self.connection.write_tls(&mut socket) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {}
@@ -218,7 +202,6 @@ impl Records {
 struct Socket<'a, 'b> {
     stream: &'a mut TcpStream,
     context: &'a mut Context<'b>,
-    narrow: bool,
 }
 
 impl Write for Socket<'_, '_> {
@@ -227,7 +210,7 @@ impl Write for Socket<'_, '_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match outlet::poll_write(self.stream, self.context, slices, self.narrow) {
+        match outlet::poll_write(self.stream, self.context, slices) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -186,7 +186,7 @@ fn many_newcomers_at_once_cost_nobody_a_message() {
         );
     }
     assert_eq!(stage.texts(slow).len(), 4);
-    stage.switch.blocked(slow, true);
+    stage.switch.blocked(stage.now, slow, true);
     let names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
     for name in &names {
         stage.admit(facts(name, 100));
@@ -198,7 +198,7 @@ fn many_newcomers_at_once_cost_nobody_a_message() {
         assert_eq!(texts.len(), 5);
         assert!(texts[0].starts_with('0') && texts[4] == "last");
     }
-    stage.switch.blocked(slow, false);
+    stage.switch.blocked(stage.now, slow, false);
     assert_eq!(stage.texts(slow), ["last"]);
     assert_eq!(stage.switch.counters().drops_slow_reader, 0);
 }

@@ -6,6 +6,7 @@ mod congestion;
 mod history;
 mod imdn;
 mod lifecycle;
+mod liveness;
 mod model;
 mod news;
 mod nicknames;

@@ -257,7 +257,7 @@ fn g31_message_ids_towards_receivers_are_ours() {
 fn g50_the_switch_answers_and_reports_before_any_receiver_does() {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     let wanted = send(
         "alice",
         "tid12345",
