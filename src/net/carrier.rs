@@ -62,6 +62,8 @@ pub(super) struct Socket {
     pub(super) waker: Waker,
     /// What the operating system did not take yet, and what follows.
     pub(super) rest: Option<Box<(Batch, After)>>,
+    /// It stands among those that may have something to read.
+    pub(super) readable: bool,
     /// Octets on their way to other threads.
     pub(super) linked: usize,
     /// Octets from other threads that wait to be written.
@@ -94,6 +96,7 @@ impl Socket {
             waker: Waker::from(Arc::clone(&wakeup)),
             wakeup,
             rest: None,
+            readable: false,
             linked: 0,
             unwritten: Vec::new(),
         }

@@ -54,6 +54,9 @@ pub use tls::{TlsError, TlsFiles};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
+/// Turns of a switch thread between two looks for events. (With one, each wait would cost an
+/// additional system call.)
+const TURNS: u32 = 2;
 /// A connection that says nothing for so long is asked whether it still stands…
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// …every so often…
@@ -389,6 +392,7 @@ fn runtime() -> Result<Runtime, StartError> {
         .enable_io()
         .enable_time()
         .max_blocking_threads(RESOLVERS)
+        .event_interval(TURNS)
         .build()
         .map_err(StartError::Thread)
 }

@@ -8,7 +8,7 @@ use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
 use super::Owner;
-use super::ids::{SessionKey, StreamKey};
+use super::ids::{RoomKey, SessionKey, StreamKey};
 use super::incoming::Incoming;
 
 /// How a connection is secured, as far as its sessions care.
@@ -68,6 +68,8 @@ pub(super) struct Connection {
     pub(super) last_stream: Option<(SessionKey, StreamKey)>,
     /// Large messages for whose receivers it must wait: nothing is read meanwhile.
     pub(super) pauses: u32,
+    /// The room in which it last said something.
+    pub(super) said_in: Option<RoomKey>,
     /// Answers to it that wait until something is kept.
     pub(super) promises: usize,
     /// Only whole SENDs may be written: others write between what we write.

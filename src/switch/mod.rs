@@ -38,6 +38,7 @@ mod session;
 mod stream;
 mod timers;
 mod transmit;
+mod turns;
 mod vacated;
 mod window;
 
@@ -66,6 +67,7 @@ use room::Room;
 use session::Session;
 use stream::Stream;
 use timers::{Timer, Timers};
+use turns::Turns;
 use vacated::{Left, Vacated};
 
 /// How long a connection may stay without a session.
@@ -160,10 +162,7 @@ pub struct Switch {
     resumes: VecDeque<ConnectionId>,
     /// Large messages of which somebody got something.
     touched: Vec<StreamKey>,
-    dirty_rooms: Vec<RoomKey>,
-    dirty_connections: VecDeque<ConnectionId>,
-    /// A room holds enough new octets that its members should be written to.
-    pressed: bool,
+    turns: Turns,
     /// Octets of messages that are not whole yet.
     held: usize,
     stopping: bool,
@@ -200,9 +199,7 @@ impl Switch {
             closes: VecDeque::new(),
             resumes: VecDeque::new(),
             touched: Vec::new(),
-            dirty_rooms: Vec::new(),
-            dirty_connections: VecDeque::new(),
-            pressed: false,
+            turns: Turns::default(),
             held: 0,
             stopping: false,
             orphans_end: None,
@@ -556,6 +553,10 @@ impl Switch {
         };
         room.members.retain(|member| *member != key);
         room.backlog.pass_all(session.position);
+        self.members_moved(session.room);
+        let Some(room) = self.rooms.get_mut(session.room) else {
+            return;
+        };
         if room.members.is_empty() {
             self.tell_count(session.room);
         }
@@ -568,6 +569,7 @@ impl Switch {
             self.by_room.remove(&room.uri);
             if let Some(mut room) = self.rooms.remove(session.room) {
                 self.histories.changed(room.history.octets(), 0);
+                self.ends_spread(&room.spread);
                 self.tell_all_history(&room.uri, &mut room.history);
                 let left = Left {
                     nicknames: room.nicknames,

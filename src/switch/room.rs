@@ -8,6 +8,7 @@ use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 use super::backlog::Backlog;
 use super::history::History;
 use super::ids::{ConnectionId, SessionKey};
+use super::turns::Spread;
 use crate::time::Moment;
 
 /// How many of the last messages of a room are known again when they come a second time: what
@@ -28,14 +29,12 @@ pub(super) struct Room {
     pub(super) policy: RoomPolicy,
     pub(super) members: Vec<SessionKey>,
     pub(super) backlog: Backlog,
-    /// It stands in the list of rooms with something new.
-    pub(super) dirty: bool,
+    /// How far what is new has got.
+    pub(super) spread: Spread,
     /// Messages the focus has not been told of.
     pub(super) uncounted: u64,
     /// It was told of some a moment ago.
     pub(super) counting: bool,
-    /// Octets appended since the members were last looked at.
-    pub(super) fresh_octets: usize,
     pub(super) nicknames: HashMap<UserUri, Nickname>,
     pub(super) history: History,
     /// What the last notifications of the anonymous said.
@@ -80,10 +79,9 @@ impl Room {
             policy,
             members: Vec::new(),
             backlog: Backlog::default(),
-            dirty: false,
+            spread: Spread::default(),
             uncounted: 0,
             counting: false,
-            fresh_octets: 0,
             nicknames: HashMap::new(),
             history: History::default(),
             notified: VecDeque::new(),

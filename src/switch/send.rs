@@ -338,6 +338,7 @@ impl Switch {
                 self.add_to_history(now, room_key, &entry);
             }
             self.append(now, room_key, entry);
+            self.said_in(key, room_key);
         }
         Ok(addressed.addresses)
     }
@@ -444,14 +445,21 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        room.fresh_octets += entry.body.len();
-        self.pressed |= room.fresh_octets > self.config.outbox_bytes / 4;
+        let octets = entry.body.len();
         room.backlog.push(entry, room.members.len());
-        if !std::mem::replace(&mut room.dirty, true) {
-            self.dirty_rooms.push(key);
-        }
-        if room.backlog.octets() > self.config.outbox_bytes {
+        let full = room.backlog.octets() > self.config.outbox_bytes;
+        self.spread(key, octets);
+        if full {
             self.shed(now, key);
+        }
+    }
+
+    /// A session has something on its way to its room.
+    pub(super) fn said_in(&mut self, key: SessionKey, room: RoomKey) {
+        let session = self.sessions.get(key);
+        let connection = session.and_then(|session| session.connection);
+        if let Some(connection) = connection.and_then(|id| self.connections.get_mut(id)) {
+            connection.said_in = Some(room);
         }
     }
 

@@ -27,6 +27,9 @@ use super::{SlowReader, Switch};
 /// How long a sender waits for his slowest receiver at a time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Receivers that are looked for one by one.
+const FEW: usize = 8;
+
 /// A large message of which somebody has still to get something.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -169,15 +172,26 @@ impl Switch {
         let Some(stream) = self.streams.get(key) else {
             return;
         };
-        let receivers = stream.receivers.clone();
+        let (room, from) = (stream.room, stream.from);
         let waiting = stream.window.octets();
-        for receiver in receivers {
-            self.mark_session_dirty(receiver);
-        }
+        self.mark_receivers(key);
+        self.said_in(from, room);
         self.touch(key);
-        self.pressed |= waiting > outbox / 4;
         if waiting > outbox / 2 {
             self.pause(now, key);
+        }
+    }
+
+    /// Its receivers have something to write: all of a room in turns with other rooms.
+    fn mark_receivers(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        if stream.receivers.len() > FEW {
+            return self.spread(stream.room, 0);
+        }
+        for receiver in stream.receivers.clone() {
+            self.mark_session_dirty(receiver);
         }
     }
 
@@ -195,9 +209,7 @@ impl Switch {
             return false;
         }
         let (room, from, fingerprint) = (stream.room, stream.from, stream.fingerprint);
-        for receiver in stream.receivers.clone() {
-            self.mark_session_dirty(receiver);
-        }
+        self.mark_receivers(key);
         self.release(key);
         self.touch(key);
         let on = self.sessions.get(from).and_then(|it| it.connection);

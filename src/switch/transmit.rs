@@ -1,11 +1,11 @@
-//! Output: which connections have something to write, and what.
+//! Output: what a connection writes when it is its turn.
 
 use crate::time::Moment;
 
 use super::Switch;
 use super::batch::Batch;
 use super::copies::{self, Drained};
-use super::ids::{ConnectionId, RoomKey, SessionKey};
+use super::ids::{ConnectionId, SessionKey};
 
 /// What one write takes at most: enough that its fixed cost no longer counts, little enough
 /// to stay in the cache and to be a small part of an outbox.
@@ -23,31 +23,6 @@ pub enum After {
 }
 
 impl Switch {
-    /// Whether so much is queued that it should be written before more is read.
-    pub fn pressed(&self) -> bool {
-        self.pressed
-    }
-
-    /// The next connection that has something to write and can.
-    pub fn poll_dirty(&mut self) -> Option<ConnectionId> {
-        while let Some(key) = self.dirty_rooms.pop() {
-            self.spread(key);
-        }
-        self.pressed = false;
-        while let Some(id) = self.dirty_connections.pop_front() {
-            let Some(connection) = self.connections.get_mut(id) else {
-                continue;
-            };
-            connection.dirty = false;
-            if !connection.blocked {
-                return Some(id);
-            }
-        }
-        // What was written is written: nothing more of it is taken back.
-        self.tidy_streams();
-        None
-    }
-
     /// Fills `batch` with what the connection is to write next.
     pub fn transmit(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> After {
         let open = self.connections.get(id).is_some_and(|it| it.open.is_some());
@@ -142,14 +117,6 @@ impl Switch {
         }
     }
 
-    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id)
-            && !std::mem::replace(&mut connection.dirty, true)
-        {
-            self.dirty_connections.push_back(id);
-        }
-    }
-
     /// What is queued for a session that ends goes out before its connection closes.
     pub(super) fn flush_into_replies(&mut self, now: Moment, key: SessionKey) {
         let session = self.sessions.get(key);
@@ -192,27 +159,6 @@ impl Switch {
             self.owe(now, id);
         }
         drained
-    }
-
-    /// Marks everybody in a room with something new.
-    fn spread(&mut self, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else {
-            return;
-        };
-        room.dirty = false;
-        room.fresh_octets = 0;
-        for member in &room.members {
-            let session = self.sessions.get(*member);
-            let Some(id) = session.and_then(|session| session.connection) else {
-                continue;
-            };
-            let Some(connection) = self.connections.get_mut(id) else {
-                continue;
-            };
-            if !std::mem::replace(&mut connection.dirty, true) {
-                self.dirty_connections.push_back(id);
-            }
-        }
     }
 }
 

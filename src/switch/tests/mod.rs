@@ -17,6 +17,7 @@ mod requests;
 mod rooms;
 mod streams;
 mod transactions;
+mod turns;
 
 use std::collections::HashMap;
 use std::time::Duration;
