@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{LossCause, Notice, Order, RoomUri, SessionId};
@@ -461,4 +461,82 @@ fn addresses_in_use_are_named_and_free_again_after_stop() {
     rig.pool.stop();
     alice.closed();
     probe(&[taken]).expect("free again");
+}
+
+#[test]
+fn strangers_keep_nobody_out_and_the_oldest_goes() {
+    let rig = Rig::start(2);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.unwrap_or(u64::MAX);
+    // Of one address, half of a quarter of the descriptors; both ends are ours here.
+    let most = (limit / 4).min(4096) / 2;
+    let mut first = TcpStream::connect(rig.address).unwrap();
+    let line = "MSRP aaaaaaa1 SEND\r\nTo-Path: msrp://x:1/zz;tcp\r\n";
+    let strangers: Vec<_> = (0..most)
+        .map(|number| {
+            let mut stream = TcpStream::connect(rig.address).expect("it listens");
+            if number % 2 == 0 {
+                stream.write_all(line.as_bytes()).expect("it reads");
+            }
+            stream
+        })
+        .collect();
+    first.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(matches!(first.read(&mut [0; 1]), Ok(0) | Err(_)), "closed");
+    let started = Instant::now();
+    let mut alice = rig.join(LOBBY, "alice");
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let last = strangers.last().unwrap();
+    last.set_nonblocking(true).unwrap();
+    let error = (&*last).read(&mut [0; 1]).expect_err("nothing was sent");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "it may stay");
+    // A member is none of them, however many come.
+    let more: Vec<_> = (0..most + 100)
+        .map(|_| TcpStream::connect(rig.address))
+        .collect();
+    assert_eq!(alice.try_bind("alice"), 200);
+    drop(more);
+}
+
+#[test]
+fn a_connection_that_names_no_session_is_answered_and_closed() {
+    let rig = Rig::start(2);
+    let mut unknown = Client::connect(rig.address);
+    assert_eq!(unknown.try_bind("nobody"), 481);
+    unknown.closed();
+}
+
+#[test]
+fn who_shuts_down_his_side_still_gets_the_answer() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    alice.say("alice", LOBBY, "tid12345", "bye");
+    alice.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(alice.code(), 200);
+    alice.closed();
+}
+
+#[test]
+fn who_reads_no_answers_is_not_read_for_ever() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let mut bob = rig.join(LOBBY, "bob");
+    let head = alice.head("alice", "k0000001");
+    let request = format!("{head}Byte-Range: 1-0/0\r\n-------k0000001$\r\n");
+    let requests = request.repeat(1000);
+    alice.stream.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    let mut idle = 0;
+    // Until it takes nothing more for a while: the sockets' buffers, and little besides.
+    while idle < 50 {
+        match alice.stream.write(requests.as_bytes()) {
+            Ok(count) => (written, idle) = (written + count, 0),
+            Err(_) => {
+                idle += 1;
+                assert_eq!(bob.try_bind("bob"), 200, "nobody else waits");
+            }
+        }
+        assert!(written < 64 << 20, "it is read on and on");
+    }
+    assert!(rig.pool.totals().bytes_in < 16 << 20);
 }

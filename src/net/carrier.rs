@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::dial::Target;
 use super::mailbox::{Ready, Wakeup};
 use super::outlet;
+use super::strangers::Permit;
 use super::tls::Records;
 use crate::switch::{After, Batch, ConnectionId, Owner, Security};
 
@@ -62,6 +63,8 @@ pub(super) struct Socket {
     pub(super) waker: Waker,
     /// What the operating system did not take yet, and what follows.
     pub(super) rest: Option<Box<(Batch, After)>>,
+    /// Until it has bound a session.
+    pub(super) permit: Option<Permit>,
     /// It stands among those that may have something to read.
     pub(super) readable: bool,
     /// Octets on their way to other threads.
@@ -83,6 +86,7 @@ impl Socket {
         stream: TcpStream,
         records: Option<Box<Records>>,
         security: Security,
+        permit: Option<Permit>,
         ready: Arc<Ready>,
     ) -> Self {
         let wakeup = Wakeup::new(id, ready);
@@ -96,6 +100,7 @@ impl Socket {
             waker: Waker::from(Arc::clone(&wakeup)),
             wakeup,
             rest: None,
+            permit,
             readable: false,
             linked: 0,
             unwritten: Vec::new(),
@@ -113,6 +118,12 @@ impl Socket {
             None => Pin::new(&mut self.stream).poll_read(&mut context, buffer),
             Some(records) => records.poll_read(&mut self.stream, &mut context, scratch, buffer),
         }
+    }
+
+    /// It has no session, and others need its place.
+    pub(super) fn must_go(&self) -> bool {
+        let permit = self.permit.as_ref();
+        permit.is_some_and(|permit| permit.is_evicted(&self.waker))
     }
 
     /// Ends our side of the stream.

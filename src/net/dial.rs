@@ -297,6 +297,7 @@ fn accepted(
         stream: stream.into_std().map_err(DialError::Connect)?,
         records,
         security,
+        permit: None,
     })
 }
 

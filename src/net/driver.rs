@@ -180,6 +180,7 @@ impl Driver {
                     self.bytes_in += octets.len() as u64;
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.received(now, id, &octets));
+                    self.acquainted(id);
                 }
             }
             Letter::Dialled(wanted, result) => self.dialled(*wanted, result),
@@ -223,10 +224,12 @@ impl Driver {
             stream,
             records,
             security,
+            permit,
         } = accepted;
         let stream = TcpStream::from_std(stream).ok()?;
         let id = self.parts.switch.opened_over(self.now, security.clone());
-        let socket = Socket::new(id, stream, records, security, Arc::clone(&self.ready));
+        let ready = Arc::clone(&self.ready);
+        let socket = Socket::new(id, stream, records, security, permit, ready);
         socket.waker.wake_by_ref();
         self.place(id, Carrier::Socket(socket));
         Some(id)
@@ -261,6 +264,9 @@ impl Driver {
             return;
         };
         socket.wakeup.looked_at();
+        if socket.must_go() {
+            return self.close(id);
+        }
         let known = std::mem::replace(&mut socket.readable, true);
         if socket.rest.is_some() {
             self.resume(id);
@@ -306,10 +312,21 @@ impl Driver {
             let now = self.now;
             self.guard(Some(id), |switch| switch.received(now, id, octets));
         };
+        self.acquainted(id);
         self.bytes_in += total as u64;
         self.input = input;
         self.scratch = scratch;
         more
+    }
+
+    /// A connection that has bound a session is nobody's stranger.
+    fn acquainted(&mut self, id: ConnectionId) {
+        let bound = self.parts.switch.is_bound(id);
+        if let Some(socket) = self.socket(id)
+            && bound
+        {
+            socket.permit = None;
+        }
     }
 
     /// Writes what can be written, and passes on what the switch has to tell.
@@ -465,12 +482,22 @@ impl Driver {
     fn finish(&mut self, id: ConnectionId) {
         let carrier = self.take_carrier(id);
         if let Some(Carrier::Socket(mut socket)) = carrier {
-            tokio::spawn(async move {
+            let permit = socket.permit.take();
+            let linger = async move {
                 let _ = tokio::time::timeout(LINGER, socket.shut_down()).await;
                 let mut octets = [0; 1024];
                 let rest =
                     async { while matches!(socket.stream.read(&mut octets).await, Ok(1..)) {} };
                 let _ = tokio::time::timeout(LINGER, rest).await;
+            };
+            tokio::spawn(async move {
+                match permit {
+                    None => linger.await,
+                    Some(permit) => tokio::select! {
+                        () = linger => {}
+                        () = permit.evicted() => {}
+                    },
+                }
             });
         }
         self.closed(id);

@@ -7,6 +7,7 @@
 mod acceptor;
 mod active;
 mod carrier;
+mod descriptors;
 mod dial;
 mod driver;
 mod links;
@@ -14,6 +15,7 @@ mod local;
 mod mailbox;
 mod outlet;
 mod register;
+mod strangers;
 mod tell;
 mod tls;
 mod totals;
@@ -28,10 +30,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 pub use crate::control::{Listen, Transport};
 use crate::control::{Notice, Order};
@@ -39,12 +41,14 @@ use crate::switch::{self, Switch};
 use crate::time::Clock;
 use crate::{entropy, log};
 
-use acceptor::Acceptor;
+use acceptor::{Acceptor, Complaints, MAX_HANDSHAKES};
+use descriptors::Descriptors;
 use dial::Dialer;
 use driver::{Driver, Parts};
 pub use local::address_towards;
 use mailbox::{Letter, Mailbox, Ready};
 use register::{Others, Register};
+use strangers::Strangers;
 use tell::Tell;
 use tls::Tls;
 use totals::ThreadTotals;
@@ -54,6 +58,9 @@ pub use tls::{TlsError, TlsFiles};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
+/// Connections that may wait to be accepted, of each listener: after a restart all come back
+/// at once.
+const ACCEPT_QUEUE: i32 = 4096;
 /// Turns of a switch thread between two looks for events. (With one, each wait would cost an
 /// additional system call.)
 const TURNS: u32 = 2;
@@ -154,10 +161,10 @@ pub struct Pool {
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
     addresses: Vec<SocketAddr>,
-    stop_accepting: Arc<Notify>,
+    stop_accepting: watch::Sender<bool>,
     tls: Arc<Tls>,
     tell: Tell,
-    acceptor: Option<JoinHandle<()>>,
+    acceptors: Vec<JoinHandle<()>>,
     drivers: Vec<JoinHandle<()>>,
 }
 
@@ -200,10 +207,10 @@ impl Pool {
             register: Register::default(),
             totals: Vec::new(),
             addresses,
-            stop_accepting: Arc::default(),
+            stop_accepting: watch::Sender::new(false),
             tls: Arc::clone(&tls),
             tell: tell.clone(),
-            acceptor: None,
+            acceptors: Vec::new(),
             drivers: Vec::new(),
         };
         let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
@@ -217,7 +224,7 @@ impl Pool {
                 .push(start_driver(parts, pool.threads[number].ready())?);
         }
         let transports = config.listen.iter().map(|entry| entry.transport);
-        pool.start_acceptor(transports.zip(listeners).collect(), tell, tls)?;
+        pool.start_acceptors(transports.zip(listeners).collect(), tell, tls)?;
         Ok(pool)
     }
 
@@ -317,11 +324,52 @@ impl Pool {
         }
     }
 
-    fn start_acceptor(
+    /// One thread for plain connections and the certificate, and as many as there are switch
+    /// threads for TLS.
+    fn start_acceptors(
         &mut self,
         listeners: Vec<(Transport, std::net::TcpListener)>,
         tell: Tell,
         tls: Arc<Tls>,
+    ) -> Result<(), StartError> {
+        let descriptors = Descriptors::read();
+        tell.log(log::Level::Info, descriptors.describe());
+        let acceptor = Arc::new(Acceptor {
+            threads: self.threads.clone(),
+            register: self.register.clone(),
+            tell,
+            tls,
+            next: AtomicUsize::new(0),
+            descriptors,
+            strangers: Strangers::new(descriptors.strangers()),
+            handshakes: Strangers::new(MAX_HANDSHAKES.min(descriptors.strangers())),
+            complaints: Complaints::default(),
+        });
+        let (plain, secure): (Vec<_>, Vec<_>) = listeners
+            .into_iter()
+            .partition(|(transport, _)| *transport == Transport::Tcp);
+        let of_tls = if secure.is_empty() {
+            0
+        } else {
+            self.threads.len()
+        };
+        for number in 0..of_tls {
+            let listeners = secure
+                .iter()
+                .map(|(transport, listener)| Ok((*transport, listener.try_clone()?)))
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(StartError::Thread)?;
+            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, listeners, false)?;
+        }
+        self.start_acceptor("msrp-accept".to_owned(), &acceptor, plain, true)
+    }
+
+    fn start_acceptor(
+        &mut self,
+        name: String,
+        acceptor: &Arc<Acceptor>,
+        listeners: Vec<(Transport, std::net::TcpListener)>,
+        watches: bool,
     ) -> Result<(), StartError> {
         let runtime = runtime()?;
         let listeners = {
@@ -335,16 +383,17 @@ impl Pool {
                 .collect::<io::Result<Vec<_>>>()
                 .map_err(StartError::Thread)?
         };
-        let acceptor = Arc::new(Acceptor {
-            threads: self.threads.clone(),
-            register: self.register.clone(),
-            tell,
-            tls,
-            next: AtomicUsize::new(0),
-        });
-        let stop = Arc::clone(&self.stop_accepting);
-        let run = move || runtime.block_on(acceptor.run(listeners, stop));
-        self.acceptor = Some(spawn("msrp-accept".to_owned(), run)?);
+        let acceptor = Arc::clone(acceptor);
+        let stop = self.stop_accepting.subscribe();
+        let run = move || {
+            runtime.block_on(async move {
+                if watches {
+                    tokio::spawn(Arc::clone(&acceptor).watch_certificate());
+                }
+                acceptor.run(listeners, stop).await;
+            });
+        };
+        self.acceptors.push(spawn(name, run)?);
         Ok(())
     }
 }
@@ -352,8 +401,8 @@ impl Pool {
 impl Drop for Pool {
     /// A pool that only started in part stops the same way.
     fn drop(&mut self) {
-        self.stop_accepting.notify_one();
-        if let Some(acceptor) = self.acceptor.take() {
+        self.stop_accepting.send_replace(true);
+        for acceptor in self.acceptors.drain(..) {
             let _ = acceptor.join();
         }
         for thread in &self.threads {
@@ -422,10 +471,22 @@ pub fn probe(listen: &[Listen]) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The standard library sets `SO_REUSEADDR`, so connections in TIME_WAIT hinder no restart.
 fn bind(listen: &Listen) -> Result<std::net::TcpListener, StartError> {
-    std::net::TcpListener::bind(listen.address).map_err(|source| StartError::Bind {
+    listener(listen.address).map_err(|source| StartError::Bind {
         address: listen.address,
         source,
     })
+}
+
+fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Connections in TIME_WAIT hinder no restart.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(ACCEPT_QUEUE)?;
+    Ok(socket.into())
 }

@@ -307,6 +307,11 @@ impl Switch {
         self.closes.pop_front()
     }
 
+    /// Whether a session was bound to a connection, here or elsewhere.
+    pub fn is_bound(&self, id: ConnectionId) -> bool {
+        self.connections.get(id).is_some_and(|it| it.bound)
+    }
+
     /// Whether a connection is not to be read for now: its sender waits for slow receivers,
     /// does not read what it is answered, or is not heard any more.
     pub fn paused(&self, id: ConnectionId) -> bool {

@@ -136,7 +136,7 @@ impl Switch {
         let key = match self.target(id, request.to_path) {
             Target::Here(key) => key,
             Target::Elsewhere(owner) => return self.pass_on(id, owner, raw),
-            Target::Refused(code) => return self.reply(id, &facts, code),
+            Target::Refused(code) => return self.turn_away(now, id, &facts, code),
             Target::Imposter => return self.protocol_error(now, id),
         };
         match request.method {
@@ -165,7 +165,7 @@ impl Switch {
                 Incoming::Elsewhere(owner)
             }
             Target::Refused(code) => {
-                self.reply(id, &facts, code);
+                self.turn_away(now, id, &facts, code);
                 Incoming::Skip
             }
             Target::Imposter => return self.protocol_error(now, id),
@@ -391,6 +391,16 @@ impl Switch {
         self.welcome(key);
         self.watch(now, id);
         self.mark_dirty(id);
+    }
+
+    /// Answers a request for which there is no session. A connection that has none either
+    /// closes: a session is known here before its URI is known to anybody.
+    fn turn_away(&mut self, now: Moment, id: ConnectionId, facts: &Facts<'_>, code: Code) {
+        self.reply(id, facts, code);
+        let unbound = self.connections.get(id).is_some_and(|it| !it.bound);
+        if unbound && code == Code::NoSession {
+            self.close_if_idle(now, id);
+        }
     }
 
     fn pass_on(&mut self, id: ConnectionId, owner: Owner, raw: &[u8]) {
