@@ -56,8 +56,8 @@ pub(super) struct Connection {
     pub(super) look_at: Option<Moment>,
     /// It was asked whether it is there, and has said nothing since.
     pub(super) asked: bool,
-    /// It takes nothing at the moment.
-    pub(super) blocked: bool,
+    /// Since when it takes nothing.
+    pub(super) blocked: Option<Moment>,
     /// Other instances with sessions on it.
     pub(super) links: Vec<Owner>,
     /// The SEND of which the end-line is not written yet: nothing else may be before it is.
@@ -85,6 +85,11 @@ impl Connection {
     /// Nothing is to be read from it.
     pub(super) fn is_paused(&self) -> bool {
         self.pauses > 0 || self.closing || self.replies.len() > MAX_REPLIES
+    }
+
+    /// Somebody who speaks may still be behind it.
+    pub(super) fn lives_on(&self) -> bool {
+        !self.closing && !self.is_idle()
     }
 
     /// Its peer has begun a request that has not ended.

@@ -92,7 +92,7 @@ impl Switch {
     fn owed(&self, id: ConnectionId) -> Option<LossCause> {
         let connection = self.connections.get(id)?;
         let probed = |key| self.sessions.get(key).is_some_and(|it| it.probe.is_some());
-        if connection.blocked {
+        if connection.blocked.is_some() {
             Some(LossCause::TooSlow)
         } else if connection.asked || connection.has_begun() {
             Some(LossCause::Disconnected)

@@ -277,13 +277,9 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        for owner in std::mem::take(&mut connection.links) {
-            self.foreign.push_back(Foreign::Closed {
-                connection: id,
-                owner,
-            });
-        }
-        for key in connection.sessions.clone() {
+        let sessions = connection.sessions.clone();
+        self.end_links(id);
+        for key in sessions {
             self.end_copies(key);
             self.flush_into_replies(now, key);
         }
@@ -636,6 +632,26 @@ impl Switch {
         self.closes.push_back(id);
     }
 
+    /// The peer sent what cannot be followed: it is answered, and the connection closes.
+    fn give_up(&mut self, now: Moment, id: ConnectionId) {
+        self.counters.garbage += 1;
+        self.end_links(id);
+        self.lose_sessions_of(now, id, LossCause::ProtocolError);
+        self.close_if_idle(now, id);
+    }
+
+    fn end_links(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        for owner in std::mem::take(&mut connection.links) {
+            self.foreign.push_back(Foreign::Closed {
+                connection: id,
+                owner,
+            });
+        }
+    }
+
     fn connection_due(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get(id) else {
             return;
@@ -665,8 +681,11 @@ impl Switch {
         let after = session.assemblies.octets();
         self.held = (self.held + after).saturating_sub(before);
         session.assemblies.timed = again.is_some();
-        for stream in expired.iter().filter_map(|message| message.stream()) {
-            self.abort_stream(stream);
+        for message in expired {
+            if let Some(stream) = message.stream() {
+                self.abort_stream(stream);
+            }
+            self.report_expired(key, &message);
         }
         if let Some(due) = again {
             self.timers.arm(due, Timer::Chunk(key));

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::control::{LossCause, Notice};
 use crate::time::Moment;
 use crate::wire::msrp::{
-    DecodeError, Event, FailureReport, Flag, Method, Path, Request, Response, TransactionId,
+    DecodeError, Event, FailureReport, Flag, HeadError, Method, Path, Request, Response,
+    TransactionId,
 };
 
 use super::connection::Security;
@@ -118,6 +119,10 @@ impl Switch {
             Event::Response(response) => self.response(now, id, &response, raw),
             Event::Malformed(request) => {
                 self.reply_with(id, |out| replies::respond_malformed(out, &request));
+                if request.error == HeadError::StartLine {
+                    // Whose transaction ends where cannot be known.
+                    self.give_up(now, id);
+                }
             }
             Event::Skipped => {}
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 
@@ -14,6 +15,8 @@ use crate::time::Moment;
 /// How many of the last messages of a room are known again when they come a second time: what
 /// a client may have had on the way when its connection broke.
 const REMEMBERED: usize = 128;
+/// How long after it came first.
+const REPEATED_WITHIN: Duration = Duration::from_secs(60);
 /// How many notifications of anonymous members are remembered: of the last messages of a room
 /// that asks for every kind.
 const NOTIFIED: usize = 256;
@@ -39,8 +42,8 @@ pub(super) struct Room {
     pub(super) history: History,
     /// What the last notifications of the anonymous said.
     notified: VecDeque<u64>,
-    /// Fingerprints of the last messages, and where they came.
-    seen: VecDeque<(u64, ConnectionId)>,
+    /// Fingerprints of the last messages, where and when they came.
+    seen: VecDeque<(u64, ConnectionId, Moment)>,
 }
 
 /// A nickname in use.
@@ -130,12 +133,20 @@ impl Room {
         })
     }
 
-    /// Whether it came before on another connection: on the same one nothing comes twice, TCP
-    /// sees to that, and what does is meant.
-    pub(super) fn is_repeated(&mut self, fingerprint: u64, on: Option<ConnectionId>) -> bool {
-        let mut seen = self.seen.iter_mut();
-        match seen.find(|(known, _)| *known == fingerprint) {
-            Some((_, connection)) if Some(*connection) != on => {
+    /// Whether it came a moment ago on a connection that is gone: on one that `lives` nothing
+    /// comes twice, TCP sees to that, and what does is meant.
+    pub(super) fn is_repeated(
+        &mut self,
+        now: Moment,
+        fingerprint: u64,
+        on: Option<ConnectionId>,
+        lives: impl Fn(ConnectionId) -> bool,
+    ) -> bool {
+        let recent = |at: &Moment| *at + REPEATED_WITHIN > now;
+        let mut seen = self.seen.iter_mut().rev();
+        let seen = seen.find(|(known, _, at)| *known == fingerprint && recent(at));
+        match seen {
+            Some((_, connection, _)) if !lives(*connection) => {
                 *connection = on.unwrap_or(*connection);
                 true
             }
@@ -156,11 +167,11 @@ impl Room {
     }
 
     /// Takes note of a message that has come whole.
-    pub(super) fn note(&mut self, fingerprint: u64, on: Option<ConnectionId>) {
+    pub(super) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<ConnectionId>) {
         let Some(connection) = on else { return };
         if self.seen.len() >= REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back((fingerprint, connection));
+        self.seen.push_back((fingerprint, connection, now));
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::control::{Admission, Dial, Peer, RoomUri, SessionId, UserUri};
 use crate::entropy::Entropy;
 use crate::time::Moment;
+use crate::wire::cpim::Message;
 use crate::wire::fingerprint::{self, Fingerprint};
+use crate::wire::media_type;
 use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
 
 use super::assembly::Assemblies;
@@ -14,7 +16,8 @@ use super::backlog::{Backlog, Entry, Position};
 use super::connection::Security;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::outgoing::Copy;
-use super::plain::TEXT_PLAIN;
+use super::plain::{self, TEXT_PLAIN};
+use super::replies::Code;
 
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "@anonymous.invalid";
@@ -142,8 +145,10 @@ impl Session {
         self.max_size = peer.max_size.unwrap_or(u64::MAX);
         // Whose answer has not come yet may well know rooms.
         self.chatroom = peer.chatroom || peer.path.is_empty();
-        // What is private is marked for who reads plain text.
-        self.private_messages = peer.private_messages || peer.plain_text;
+        // What is private is marked for who reads plain text. RFC 7701 §8: a client that says
+        // nothing of chat rooms may well show who a message is for.
+        let silent = !peer.chatroom && self.wrapped_types.accept(b"text/plain");
+        self.private_messages = peer.private_messages || peer.plain_text || silent;
         self.plain_text = peer.plain_text;
         self.one_send = peer.one_send;
         self.sends = peer.sends;
@@ -189,6 +194,11 @@ impl Session {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(message.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether anything may go out to it: it is known where to, and it knows us.
+    pub(super) fn is_ready(&self) -> bool {
+        self.greeting.is_none() && !self.path.is_empty()
     }
 
     /// It is bound to a connection, and knows it.
@@ -243,6 +253,21 @@ impl Session {
     /// Whether the peer can be given this content.
     pub(super) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
         self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
+    }
+
+    /// Why the peer cannot be given a message of so many octets.
+    pub(super) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
+        if !self.receives {
+            Some(Code::Forbidden)
+        } else if octets > self.max_size {
+            Some(Code::TooLarge)
+        } else if !self.wrapped_types.accept(message.content_type.as_bytes())
+            || (self.plain_text && !plain::is_text(message))
+        {
+            Some(Code::UnsupportedMedia)
+        } else {
+            None
+        }
     }
 
     /// Whether the peer can be given a message.
@@ -365,12 +390,4 @@ impl WrappedTypes {
             None => entry.eq_ignore_ascii_case(written),
         })
     }
-}
-
-/// `type/subtype` without parameters.
-pub(super) fn media_type(content_type: &str) -> &str {
-    content_type
-        .split_once(';')
-        .map_or(content_type, |(media, _)| media)
-        .trim()
 }

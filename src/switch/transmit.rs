@@ -60,6 +60,9 @@ impl Switch {
             let session = self.sessions.get_mut(key);
             session.is_some_and(|session| {
                 let room = self.rooms.get_mut(session.room);
+                if !session.is_ready() {
+                    return false;
+                }
                 session.lost > 0
                     || session.notice.is_some()
                     || !session.past.is_empty()
@@ -73,7 +76,8 @@ impl Switch {
         connection.is_some_and(|connection| {
             let mut sessions = connection.sessions.iter();
             let session = |key: &SessionKey| self.sessions.get(*key);
-            sessions.any(|key| session(key).is_some_and(|it| !it.copies.is_empty()))
+            sessions
+                .any(|key| session(key).is_some_and(|it| it.is_ready() && !it.copies.is_empty()))
         })
     }
 
@@ -109,7 +113,7 @@ impl Switch {
     pub fn blocked(&mut self, now: Moment, id: ConnectionId, blocked: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.lives(now);
-            connection.blocked = blocked;
+            connection.blocked = blocked.then_some(now);
             match blocked {
                 true => self.owe(now, id),
                 false => self.mark_dirty(id),
@@ -135,7 +139,7 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return Drained::default();
         };
-        if session.greeting.is_some() {
+        if !session.is_ready() {
             return Drained::default();
         }
         let Some(room) = self.rooms.get_mut(session.room) else {

@@ -103,7 +103,7 @@ impl Switch {
                 continue;
             };
             connection.dirty = false;
-            if !connection.blocked {
+            if connection.blocked.is_none() {
                 return Some(id);
             }
         }

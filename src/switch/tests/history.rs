@@ -230,7 +230,9 @@ fn kept_is_what_is_said_to_the_room_and_nothing_else() {
 #[test]
 fn a_message_that_is_sent_again_is_kept_once() {
     let (mut stage, alice) = room_of_three();
+    stage.enter(facts("carol", 3));
     stage.say(alice, "alice", "once");
+    stage.switch.closed(stage.now, alice);
     let replacement = Admission {
         newcomer: false,
         ..facts("alice-2", 3)

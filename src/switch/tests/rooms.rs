@@ -157,9 +157,105 @@ fn p11_a_disposition_notification_reaches_a_member_without_private_messages() {
     let bob = stage.enter(unable);
     let body = cpim_to("alice", "sip:bob@example.com", "<imdn/>")
         .replace("text/plain", "message/imdn+xml");
+    // What is only called so is a private message.
+    stage.give(alice, send("alice", "tid12344", &[], &body));
+    assert_eq!(stage.codes(alice), [428]);
+    let body = body.replace(
+        "imdn+xml\r\n",
+        "imdn+xml\r\nContent-Disposition: Notification; handling=optional\r\n",
+    );
     stage.give(alice, send("alice", "tid12345", &[], &body));
     assert_eq!(stage.codes(alice), [200]);
     assert_eq!(stage.texts(bob), ["<imdn/>"]);
+}
+
+#[test]
+fn g42_who_says_nothing_of_chat_rooms_gets_private_messages() {
+    let psst = send(
+        "alice",
+        "tid12345",
+        &[],
+        &cpim_to("alice", "sip:bob@example.com", "psst"),
+    );
+    let cases: [(bool, &[&str], u16); 3] = [
+        (false, &["text/plain"], 200),
+        (false, &["text/html"], 428),
+        (true, &["text/plain"], 428),
+    ];
+    for (chatroom, types, code) in cases {
+        let mut stage = Stage::new();
+        let alice = stage.join("alice");
+        let mut facts = admission(LOBBY, "bob");
+        facts.peer.private_messages = false;
+        facts.peer.chatroom = chatroom;
+        facts.peer.accept_wrapped_types = types.iter().map(|it| (*it).to_owned()).collect();
+        stage.admit(facts);
+        let bob = stage.switch.opened(stage.now);
+        stage.give(bob, empty_send("bob", "bindtid1"));
+        // He may be welcomed.
+        stage.raw(bob);
+        stage.give(alice, &psst);
+        assert_eq!(stage.codes(alice), [code], "{chatroom} {types:?}");
+        assert_eq!(stage.texts(bob).len(), usize::from(code == 200));
+    }
+}
+
+#[test]
+fn a_private_message_that_cannot_be_given_is_refused() {
+    type Change = fn(&mut Peer);
+    let cases: [(Change, u16); 4] = [
+        (|peer| peer.receives = false, 403),
+        (|peer| peer.max_size = Some(20), 413),
+        (
+            |peer| peer.accept_wrapped_types = vec!["text/html".into()],
+            415,
+        ),
+        (|_| {}, 200),
+    ];
+    let psst = cpim_to("alice", "sip:bob@example.com", "psst");
+    let psst = send("alice", "tid12345", &["Success-Report: yes"], &psst);
+    for (change, code) in cases {
+        let mut stage = Stage::new();
+        let alice = stage.join("alice");
+        let mut facts = admission(LOBBY, "bob");
+        change(&mut facts.peer);
+        let bob = stage.enter(facts);
+        stage.give(alice, &psst);
+        let got = stage.got(alice);
+        assert!(got[0].line.ends_with(&code.to_string()), "{}", got[0].line);
+        assert_eq!(got.len(), 1 + usize::from(code == 200), "a report");
+        // Another device of hers that can.
+        stage.join("bob-2");
+        stage.give(alice, &psst);
+        assert!(stage.got(alice)[0].line.ends_with("200"));
+        stage.raw(bob);
+    }
+}
+
+#[test]
+fn nothing_goes_out_before_it_is_known_where_to() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let mut unanswered = admission(LOBBY, "bob");
+    let path = std::mem::take(&mut unanswered.peer.path);
+    let bob = stage.enter(unanswered.clone());
+    stage.give(alice, send("alice", "tid12341", &[], &cpim("alice", "one")));
+    let large = cpim("alice", &"x".repeat(100_000));
+    stage.give(alice, send("alice", "tid12342", &[], &large));
+    stage.give(alice, send("alice", "tid12343", &[], &cpim("alice", "two")));
+    assert!(stage.raw(bob).is_empty());
+    stage.give(bob, empty_send("bob", "tid12344"));
+    assert_eq!(stage.codes(bob), [200], "to where it came from");
+    unanswered.peer.path = path;
+    let order = Order::Amend(Box::new(unanswered));
+    stage.switch.order(stage.now, order);
+    let chunks = stage.chunks(bob);
+    let to = peer_uri("bob");
+    assert!(chunks.iter().all(|it| it.header("To-Path") == to));
+    let got = streams::messages(&chunks);
+    assert_eq!(got.len(), 3);
+    assert!(got[0].0.ends_with(b"one"));
+    assert!(got.contains(&(large.into_bytes(), Some('$'))));
 }
 
 #[test]
