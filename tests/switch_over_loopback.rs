@@ -83,7 +83,7 @@ fn loopback() -> Listen {
 }
 
 /// A copy as a client sees it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Copy {
     to: String,
     body: Vec<u8>,
@@ -93,6 +93,11 @@ impl Copy {
     fn text(&self) -> &str {
         let body = std::str::from_utf8(&self.body).expect("UTF-8");
         body.split("\r\n\r\n").nth(2).expect("a CPIM message")
+    }
+
+    /// The first word.
+    fn mark(&self) -> String {
+        self.text().split(' ').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -104,7 +109,9 @@ struct Client {
     decoder: Decoder,
     codes: Vec<u16>,
     copies: std::collections::VecDeque<Copy>,
-    large: Option<Copy>,
+    /// Copies of which the end has not come, by Message-ID.
+    begun: HashMap<String, Copy>,
+    current: String,
 }
 
 impl Client {
@@ -118,7 +125,8 @@ impl Client {
             decoder: Decoder::new(),
             codes: Vec::new(),
             copies: Default::default(),
-            large: None,
+            begun: HashMap::new(),
+            current: String::new(),
         }
     }
 
@@ -146,14 +154,18 @@ impl Client {
     }
 
     fn say(&mut self, name: &str, room: &str, tid: &str, text: &str) {
+        let octets = self.said(name, room, tid, text);
+        self.write(octets.as_bytes());
+    }
+
+    fn said(&self, name: &str, room: &str, tid: &str, text: &str) -> String {
         let body = format!(
             "From: <sip:{name}@example.com>\r\nTo: <{room}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}"
         );
         let (head, length) = (self.head(name, tid), body.len());
-        let octets = format!(
+        format!(
             "{head}Byte-Range: 1-{length}/{length}\r\nContent-Type: message/cpim\r\n\r\n{body}\r\n-------{tid}$\r\n"
-        );
-        self.write(octets.as_bytes());
+        )
     }
 
     /// The next response's code.
@@ -193,32 +205,39 @@ impl Client {
         while let Some(decoded) = self.decoder.decode(&self.unread[used..]).expect("MSRP") {
             used += decoded.used;
             match decoded.event {
-                Event::Message { request, body, .. } => {
+                Event::Message {
+                    request,
+                    body,
+                    flag,
+                } => {
                     let (to, from) = (request.to_path.as_str(), request.from_path.as_str());
-                    self.copies.push_back(Copy {
-                        to: to.to_owned(),
-                        body: body.unwrap_or_default().to_vec(),
-                    });
                     if request.failure_report == FailureReport::Yes {
                         let tid = request.transaction;
                         answers += &format!(
                             "MSRP {tid} 200 OK\r\nTo-Path: {from}\r\nFrom-Path: {to}\r\n-------{tid}$\r\n"
                         );
                     }
+                    self.current = request.message_id.unwrap_or_default().to_owned();
+                    let copy = self.begun.entry(self.current.clone()).or_default();
+                    to.clone_into(&mut copy.to);
+                    copy.body.extend_from_slice(body.unwrap_or_default());
+                    if flag == Flag::Last {
+                        self.copies.extend(self.begun.remove(&self.current));
+                    }
                 }
                 Event::Response(response) => self.codes.push(response.code),
                 // A large copy in pieces; a probe is small.
                 Event::Begin(request) => {
-                    self.large = Some(Copy {
-                        to: request.to_path.as_str().to_owned(),
-                        body: Vec::new(),
-                    });
+                    self.current = request.message_id.unwrap_or_default().to_owned();
+                    let copy = self.begun.entry(self.current.clone()).or_default();
+                    request.to_path.as_str().clone_into(&mut copy.to);
                 }
                 Event::Body(octets) => {
-                    let large = self.large.as_mut().expect("its head came first");
-                    large.body.extend_from_slice(octets);
+                    let copy = self.begun.entry(self.current.clone()).or_default();
+                    copy.body.extend_from_slice(octets);
                 }
-                Event::End(Flag::Last) => self.copies.extend(self.large.take()),
+                Event::End(Flag::Last) => self.copies.extend(self.begun.remove(&self.current)),
+                Event::End(Flag::More) => {}
                 other => panic!("unexpected {other:?}"),
             }
         }
@@ -539,4 +558,69 @@ fn who_reads_no_answers_is_not_read_for_ever() {
         assert!(written < 64 << 20, "it is read on and on");
     }
     assert!(rig.pool.totals().bytes_in < 16 << 20);
+}
+
+/// Connections of relays: each with sessions on several threads, all of them in one room.
+#[test]
+fn c64_bursts_over_shared_connections_reach_everybody_once_and_in_one_order() {
+    const SENDERS: usize = 16;
+    const BURSTS: usize = 3;
+    const EACH: usize = 150;
+    let rig = Rig::start(8);
+    let text = "x".repeat(400);
+    let together = Arc::new(Barrier::new(SENDERS));
+    let clients: Vec<_> = (0..SENDERS)
+        .map(|number| {
+            let home = format!("home{number}");
+            let mut client = rig.join(&format!("sip:{home}@example.com"), &home);
+            let name = format!("user{number}");
+            rig.admit(LOBBY, &name);
+            client.bind(&name);
+            rig.notice();
+            client
+        })
+        .collect();
+    let mut reader = rig.join(LOBBY, "reader");
+    let threads: Vec<_> = clients
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut client)| {
+            let (together, text) = (Arc::clone(&together), text.clone());
+            thread::spawn(move || {
+                let name = format!("user{number}");
+                let mut heard = Vec::new();
+                for burst in 0..BURSTS {
+                    together.wait();
+                    let mut writer = client.stream.try_clone().expect("clone");
+                    let octets: String = (0..EACH)
+                        .map(|turn| {
+                            let said = format!("{number}.{burst}.{turn} {text}");
+                            client.said(&name, LOBBY, &format!("t{burst}x{turn:06}"), &said)
+                        })
+                        .collect();
+                    let writer = thread::spawn(move || writer.write_all(octets.as_bytes()));
+                    for _ in 0..(SENDERS - 1) * EACH {
+                        heard.push(client.copy().mark());
+                    }
+                    writer.join().unwrap().expect("the switch reads");
+                }
+                (name, heard)
+            })
+        })
+        .collect();
+    let all: Vec<String> = (0..SENDERS * BURSTS * EACH)
+        .map(|_| reader.copy().mark())
+        .collect();
+    let mut sorted = all.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(sorted.len(), all.len(), "none twice, none missing");
+    for thread in threads {
+        let (name, heard) = thread.join().expect("somebody who got everything");
+        let number = name.trim_start_matches("user");
+        let own = format!("{number}.");
+        let others: Vec<_> = all.iter().filter(|it| !it.starts_with(&own)).collect();
+        assert!(heard.iter().eq(others), "{name}: another order");
+    }
+    assert_eq!(rig.pool.totals().drops_slow_reader, 0);
 }

@@ -1,5 +1,6 @@
 //! What carries a connection of the switch: a socket, or another thread's connection.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -34,6 +35,8 @@ pub(super) struct Link {
     pub(super) connection: ConnectionId,
     /// Octets from there for which its reading waits.
     pub(super) unacknowledged: usize,
+    /// Octets from there that wait as their sender waits for receivers here.
+    pub(super) waiting: VecDeque<Vec<u8>>,
     /// Octets sent there that are not yet written.
     pub(super) unwritten: usize,
 }
@@ -45,6 +48,7 @@ impl Link {
             origin,
             connection,
             unacknowledged: 0,
+            waiting: VecDeque::new(),
             unwritten: 0,
         }
     }

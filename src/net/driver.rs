@@ -69,6 +69,8 @@ pub(super) struct Driver {
     taken: Vec<ConnectionId>,
     /// Connections that may have something to read, in their order.
     readable: VecDeque<ConnectionId>,
+    /// Connections of other threads of which octets wait to be dealt with.
+    pub(super) behind: Vec<ConnectionId>,
     /// The last turn ended before everything was written.
     unwritten: bool,
     input: Box<[u8]>,
@@ -98,6 +100,7 @@ impl Driver {
             dialled: HashMap::new(),
             taken: Vec::new(),
             readable: VecDeque::new(),
+            behind: Vec::new(),
             unwritten: false,
             input: Box::default(),
             scratch: Box::default(),
@@ -123,11 +126,15 @@ impl Driver {
             self.woken(id);
         }
         self.taken = taken;
+        for id in std::mem::take(&mut self.behind) {
+            self.catch_up(id);
+        }
         let letters = self.take_letters();
         self.read_some();
         self.flush();
         self.keep_time(context);
-        if letters || self.unwritten || !self.readable.is_empty() {
+        let behind = !self.behind.is_empty();
+        if letters || behind || self.unwritten || !self.readable.is_empty() {
             context.waker().wake_by_ref();
         }
     }
@@ -190,8 +197,7 @@ impl Driver {
                 security,
                 octets,
             } => {
-                self.link(origin, connection, security, &octets);
-                self.acknowledge(origin, connection, octets.len());
+                self.link(origin, connection, security, octets);
             }
             Letter::Taken { connection, octets } => self.taken(connection, octets),
             Letter::LinkClosed { origin, connection } => {
@@ -356,7 +362,10 @@ impl Driver {
         while let Some(id) = self.parts.switch.poll_resume() {
             match self.socket(id) {
                 Some(socket) => socket.waker.wake_by_ref(),
-                None => self.catch_up(id),
+                None => {
+                    self.catch_up(id);
+                    self.unwritten = true;
+                }
             }
         }
         while let Some(foreign) = self.parts.switch.poll_foreign() {
@@ -531,6 +540,9 @@ impl Driver {
         if let Some(Carrier::Link(link)) = &carrier {
             let (origin, connection) = (link.origin, link.connection);
             self.links.remove(&(origin, connection));
+            // Nobody here will deal with them any more: the origin is not to wait.
+            let octets = link.unacknowledged;
+            self.send(origin, Letter::Taken { connection, octets });
             let owner = Owner(self.parts.number);
             self.send(origin, Letter::Unlink { owner, connection });
         }
@@ -554,6 +566,7 @@ impl Driver {
             Ok(result) => Some(result),
             Err(_) => {
                 self.panicked();
+                self.parts.switch.look_at_all();
                 if let Some(id) = id {
                     self.close(id);
                 }
@@ -572,6 +585,7 @@ impl Driver {
 
     /// What was to be looked at in a turn that broke off is lost: look everywhere.
     fn look_at_all(&mut self) {
+        self.parts.switch.look_at_all();
         self.readable.clear();
         for carrier in self.carriers.iter_mut().flatten() {
             if let Carrier::Socket(socket) = carrier {

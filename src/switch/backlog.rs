@@ -136,6 +136,16 @@ impl Backlog {
         self.octets
     }
 
+    /// Octets ever pushed.
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Octets ever pushed that everybody has passed.
+    pub(super) fn passed(&self) -> u64 {
+        self.pushed - self.octets as u64
+    }
+
     /// Appends a message that `members` members must pass.
     pub(super) fn push(&mut self, mut entry: Entry, members: usize) {
         entry.waiting = u32::try_from(members).unwrap_or(u32::MAX);

@@ -1,6 +1,8 @@
 //! The active side (RFC 4975 §5.4): sessions that wait for a connection of ours, and the
 //! empty SEND that binds it.
 
+use std::time::Duration;
+
 use super::Switch;
 use super::ids::{ConnectionId, SessionKey};
 use super::session::Session;
@@ -18,6 +20,8 @@ pub struct Wanted {
     pub target: Dial,
     /// What the peer's certificate is announced by.
     pub fingerprints: Vec<Fingerprint>,
+    /// How long it may take to come, the peer's port to open, and so on.
+    pub within: Duration,
 }
 
 impl Switch {
@@ -27,7 +31,7 @@ impl Switch {
     }
 
     /// Asks for a connection if the session is to have one from us and has none.
-    pub(super) fn want(&mut self, key: SessionKey, target: Option<&Dial>) {
+    pub(super) fn want(&mut self, now: Moment, key: SessionKey, target: Option<&Dial>) {
         let (Some(session), Some(target)) = (self.sessions.get_mut(key), target) else {
             return;
         };
@@ -39,6 +43,7 @@ impl Switch {
             session: session.id.clone(),
             target: target.clone(),
             fingerprints: session.fingerprints().to_vec(),
+            within: session.bind_by.saturating_since(now),
         });
     }
 

@@ -11,6 +11,7 @@
 
 mod assembly;
 mod backlog;
+mod backpressure;
 mod batch;
 mod connection;
 mod copies;
@@ -337,18 +338,10 @@ impl Switch {
         }
     }
 
-    /// Another instance has octets for a connection here: whole messages.
+    /// Another instance has octets for a connection here: whole messages, of which it counts
+    /// what is not written yet.
     pub fn link(&mut self, id: ConnectionId, octets: &[u8]) {
-        let limit = self.config.outbox_bytes;
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        if connection.replies.len() + octets.len() > limit {
-            self.counters.drops_slow_reader += 1;
-            return;
-        }
-        connection.replies.extend_from_slice(octets);
-        self.mark_dirty(id);
+        self.reply_with(id, |replies| replies.extend_from_slice(octets));
     }
 
     /// Another instance has no session on the connection any more.
@@ -379,6 +372,7 @@ impl Switch {
                 Timer::Chunk(key) => self.chunk_due(now, key),
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
+                Timer::Held(key) => self.held_due(now, key),
                 Timer::Pause(key) => self.pause_due(now, key),
                 Timer::Count(key) => self.count_due(now, key),
                 Timer::History(key) => self.history_due(now, key),
@@ -458,7 +452,7 @@ impl Switch {
             self.give_back_nickname(key, nickname);
         }
         self.timers.arm(bind_by, Timer::Bind(key));
-        self.want(key, admission.peer.dial.as_ref());
+        self.want(now, key, admission.peer.dial.as_ref());
     }
 
     fn amend(&mut self, now: Moment, admission: &Admission) {
@@ -482,7 +476,7 @@ impl Switch {
                         self.protocol_error(now, id);
                     }
                 }
-                _ => self.want(key, admission.peer.dial.as_ref()),
+                _ => self.want(now, key, admission.peer.dial.as_ref()),
             }
             if let Some(id) = bound.filter(|_| unnamed) {
                 self.welcome(key);
@@ -505,7 +499,7 @@ impl Switch {
         if let Some(id) = before {
             self.detach(now, id, key);
         }
-        self.want(key, admission.peer.dial.as_ref());
+        self.want(now, key, admission.peer.dial.as_ref());
     }
 
     /// Ends a session in good order: what is queued for it is still written.
@@ -554,7 +548,9 @@ impl Switch {
         };
         room.members.retain(|member| *member != key);
         room.backlog.pass_all(session.position);
+        room.held.stragglers -= usize::from(session.straggles);
         self.members_moved(session.room);
+        self.release_speakers(session.room);
         let Some(room) = self.rooms.get_mut(session.room) else {
             return;
         };
@@ -571,6 +567,7 @@ impl Switch {
             if let Some(mut room) = self.rooms.remove(session.room) {
                 self.histories.changed(room.history.octets(), 0);
                 self.ends_spread(&room.spread);
+                self.ends_held(std::mem::take(&mut room.held));
                 self.tell_all_history(&room.uri, &mut room.history);
                 let left = Left {
                     nicknames: room.nicknames,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 
 use super::backlog::Backlog;
+use super::backpressure::Held;
 use super::history::History;
 use super::ids::{ConnectionId, SessionKey};
 use super::turns::Spread;
@@ -32,6 +33,8 @@ pub(super) struct Room {
     pub(super) policy: RoomPolicy,
     pub(super) members: Vec<SessionKey>,
     pub(super) backlog: Backlog,
+    /// Who waits until others have caught up.
+    pub(super) held: Held,
     /// How far what is new has got.
     pub(super) spread: Spread,
     /// Messages the focus has not been told of.
@@ -82,6 +85,7 @@ impl Room {
             policy,
             members: Vec::new(),
             backlog: Backlog::default(),
+            held: Held::default(),
             spread: Spread::default(),
             uncounted: 0,
             counting: false,

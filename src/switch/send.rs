@@ -380,6 +380,7 @@ impl Switch {
             }
             self.append(now, room_key, entry);
             self.said_in(key, room_key);
+            self.hold_speaker(now, key, room_key);
         }
         Ok(addressed.addresses)
     }

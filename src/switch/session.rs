@@ -57,6 +57,8 @@ pub(super) struct Session {
     /// The connection it is bound to.
     pub(super) connection: Option<ConnectionId>,
     pub(super) position: Position,
+    /// It is too far behind for anybody to wait for it.
+    pub(super) straggles: bool,
     /// The room's history, as far as it has not been given to it; comes before the backlog.
     pub(super) past: VecDeque<Arc<Entry>>,
     /// Number of the copy that asks for a response while the others do not: the peer still
@@ -114,6 +116,7 @@ impl Session {
             claimed: true,
             connection: None,
             position,
+            straggles: false,
             past: VecDeque::new(),
             probe: None,
             greeting: None,

@@ -208,6 +208,7 @@ impl Switch {
         self.mark_receivers(key);
         self.said_in(from, room);
         self.touch(key);
+        self.turns.pressed_by_stream |= waiting > outbox / 4;
         if waiting > outbox / 2 {
             self.pause(now, key);
         }

@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Orphans,
     /// What waits for the end of a SEND that may not be interrupted has waited long enough.
     HeldUp(ConnectionId),
+    /// The pace of the slowest for whom speakers of a room wait is looked at.
+    Held(RoomKey),
     /// The sender of a large message has waited long enough for its receivers.
     Pause(StreamKey),
     /// The messages of a room since the last time are told.

@@ -135,7 +135,13 @@ impl Switch {
         self.mark_dirty(id);
     }
 
-    fn drain(&mut self, now: Moment, key: SessionKey, limit: usize, batch: &mut Batch) -> Drained {
+    pub(super) fn drain(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Drained {
         let Some(session) = self.sessions.get_mut(key) else {
             return Drained::default();
         };
@@ -156,12 +162,18 @@ impl Switch {
             batch,
         );
         self.counters.messages_out += drained.copies;
+        let caught_up = session.position == room.backlog.end();
+        if caught_up && std::mem::take(&mut session.straggles) {
+            room.held.stragglers -= 1;
+        }
+        let room = session.room;
         let on = session.connection;
         if drained.probed
             && let Some(id) = on
         {
             self.owe(now, id);
         }
+        self.release_speakers(room);
         drained
     }
 }

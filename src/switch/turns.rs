@@ -22,6 +22,8 @@ pub(super) struct Turns {
     room_was_last: bool,
     /// Rooms in which so much is new that nothing more should be read for them.
     pressed: usize,
+    /// Much of a large message has not been written to anybody.
+    pub(super) pressed_by_stream: bool,
 }
 
 /// How far a room's news have got.
@@ -40,15 +42,19 @@ impl Switch {
     /// Whether so much is new in some room that it should be written before anything is
     /// taken from other threads.
     pub fn pressed(&self) -> bool {
-        self.turns.pressed > 0
+        self.turns.pressed > 0 || self.turns.pressed_by_stream
     }
 
-    /// Whether what was last read from a connection is still on its way to its room: more is
-    /// read once it is there, so that nobody's outbox overflows because others wrote first.
+    /// Whether what was last read from a connection is on its way to some of its room and not
+    /// yet to all, or is much: more is read once it is there, so that nobody's outbox overflows
+    /// because others had their turn first.
     pub fn holds_back(&self, id: ConnectionId) -> bool {
         let said_in = self.connections.get(id).and_then(|it| it.said_in);
         let room = said_in.and_then(|room| self.rooms.get(room));
-        room.is_some_and(|room| room.spread.next.is_some())
+        room.is_some_and(|room| {
+            let spread = &room.spread;
+            spread.pressed || spread.next.is_some_and(|next| next > 0)
+        })
     }
 
     /// Something is new in a room, so many octets of it.
@@ -91,6 +97,23 @@ impl Switch {
         }
     }
 
+    /// A panic may have interrupted anything: everybody has a turn.
+    pub fn look_at_all(&mut self) {
+        self.turns = Turns::default();
+        for key in self.rooms.keys() {
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.spread = Spread::default();
+            }
+            self.spread(key, 0);
+        }
+        for id in self.connections.keys() {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.dirty = false;
+            }
+            self.mark_dirty(id);
+        }
+    }
+
     /// There is more to write for a connection than went out with one write.
     pub fn goes_on(&mut self, id: ConnectionId) {
         self.mark_dirty(id);
@@ -114,6 +137,7 @@ impl Switch {
     /// What [`Self::transmit`] gave so far is written, as far as it will be for now: nothing
     /// more of it is taken back.
     pub fn written(&mut self) {
+        self.turns.pressed_by_stream = false;
         self.tidy_streams();
     }
 

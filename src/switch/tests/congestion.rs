@@ -214,3 +214,64 @@ fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
     );
     assert_eq!((stage.switch.streams.len(), stage.switch.held), (0, 0));
 }
+
+/// What bob reads at a time, of what a speaker says as fast as she is read.
+fn flood(pace: usize, rounds: usize) -> (Stage, ConnectionId, Vec<String>, Vec<String>) {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.switch.blocked(stage.now, bob, true);
+    let (mut said, mut read) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        for _ in 0..100 {
+            if stage.switch.paused(alice) {
+                break;
+            }
+            let text = format!("{:08}{}", said.len(), "x".repeat(2_000));
+            let words = send("alice", "tid12345", &[], &cpim("alice", &text));
+            stage.give(alice, words);
+            said.push(text);
+        }
+        stage.raw(alice);
+        if pace == 0 {
+            stage.pass(Duration::from_millis(500));
+            continue;
+        }
+        // One write of his.
+        stage.switch.blocked(stage.now, bob, false);
+        let key = stage.switch.by_session["bob"];
+        let mut batch = Batch::default();
+        stage.switch.drain(stage.now, key, pace, &mut batch);
+        stage.written.entry(bob).or_default().extend(batch.to_vec());
+        stage.switch.blocked(stage.now, bob, true);
+        read.extend(stage.texts(bob));
+        stage.pass(Duration::from_millis(500));
+    }
+    (stage, bob, said, read)
+}
+
+#[test]
+fn who_reads_fast_enough_loses_nothing_of_a_flood() {
+    let outbox = config().outbox_bytes;
+    let (mut stage, bob, said, mut read) = flood(outbox / 8, 50);
+    assert!(read.len() > 100);
+    assert_eq!(stage.switch.counters().drops_slow_reader, 0);
+    stage.switch.blocked(stage.now, bob, false);
+    read.extend(stage.texts(bob));
+    assert_eq!(read, said);
+}
+
+#[test]
+fn who_reads_nothing_holds_a_flood_up_for_a_moment_only() {
+    let (mut stage, bob, said, read) = flood(0, 10);
+    assert!(read.is_empty());
+    assert!(said.len() > 5 * 100, "{}", said.len());
+    let lost = stage.switch.counters().drops_slow_reader;
+    // As before, what an outbox holds is not lost.
+    stage.switch.blocked(stage.now, bob, false);
+    let read = stage.texts(bob);
+    assert_eq!(read.len() as u64 - 1 + lost, said.len() as u64);
+    assert!(read.len() * 2_000 > config().outbox_bytes / 2);
+    // He has caught up: he is waited for again.
+    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    assert_eq!(room.held.stragglers, 0);
+}

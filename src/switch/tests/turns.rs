@@ -78,3 +78,18 @@ fn what_is_new_is_written_before_more_is_taken_from_others() {
     }
     assert!(!stage.switch.pressed(), "the room is gone");
 }
+
+#[test]
+fn after_a_panic_everybody_has_a_turn() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let text = send("alice", "tid12345", &[], &cpim("alice", "hi"));
+    stage.switch.received(stage.now, alice, text.as_bytes());
+    // It was lost who has something to write.
+    stage.switch.turns = Default::default();
+    stage.pump();
+    assert!(stage.raw(bob).is_empty());
+    stage.switch.look_at_all();
+    assert_eq!(stage.codes(alice), [200]);
+    assert_eq!(stage.texts(bob), ["hi"]);
+}
