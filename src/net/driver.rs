@@ -131,7 +131,10 @@ impl Driver {
         }
         let letters = self.take_letters();
         self.read_some();
+        let now = self.now;
+        let expelling = self.guard(None, |switch| switch.go_on(now));
         self.flush();
+        self.unwritten |= expelling.unwrap_or(false);
         self.keep_time(context);
         let behind = !self.behind.is_empty();
         if letters || behind || self.unwritten || !self.readable.is_empty() {

@@ -78,7 +78,7 @@ impl Switch {
             room.held.look_from = pushed + step;
         }
         let backlog = &room.backlog;
-        let waited_for = room.members.iter().filter_map(|key| {
+        let waited_for = room.members.all().iter().filter_map(|key| {
             let session = self.sessions.get(*key)?;
             (!session.straggles).then(|| backlog.waiting(session.position))
         });
@@ -141,7 +141,7 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        for key in &room.members {
+        for key in room.members.all() {
             if let Some(session) = self.sessions.get_mut(*key)
                 && !session.straggles
                 && room.backlog.waiting(session.position) > octets

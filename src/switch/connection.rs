@@ -44,6 +44,8 @@ pub(super) struct Connection {
     pub(super) dirty: bool,
     /// Nothing more is read; it closes once everything is written.
     pub(super) closing: bool,
+    /// Its peer sends nothing more.
+    pub(super) deaf: bool,
     /// A session was bound to it, here or on another thread.
     pub(super) bound: bool,
     /// Octets read before the first session was bound.
@@ -84,7 +86,7 @@ impl Connection {
 
     /// Nothing is to be read from it.
     pub(super) fn is_paused(&self) -> bool {
-        self.pauses > 0 || self.closing || self.replies.len() > MAX_REPLIES
+        self.pauses > 0 || self.closing || self.deaf || self.replies.len() > MAX_REPLIES
     }
 
     /// Somebody who speaks may still be behind it.

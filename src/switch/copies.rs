@@ -1,6 +1,5 @@
 //! Copies of a room's messages for one receiver: the path every delivery takes.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,38 +52,31 @@ pub(super) fn drain(
         let text = entry.text.as_deref();
         write(session, &entry, text, now, batch, &mut drained);
     }
-    while let Some(entry) = session.past.front() {
-        if batch.len() >= limit {
-            drained.more = true;
-            return drained;
-        }
-        let entry = Arc::clone(entry);
-        session.past.pop_front();
-        write_past(session, &entry, now, batch, &mut drained);
-        if session.past.is_empty() {
-            session.past = VecDeque::new();
-        }
-    }
     // P21: old news of who is typing are the first to be dropped.
     let congested = backlog.waiting(session.position) > congested_above;
-    while session.position < backlog.end() {
+    loop {
+        let own = session.own.front();
+        let own = own.is_some_and(|(at, _)| *at <= session.position);
+        if !own && session.position >= backlog.end() {
+            break;
+        }
         if batch.len() >= limit {
             drained.more = true;
             break;
+        }
+        if own {
+            if let Some(entry) = session.pop_own() {
+                write_own(session, &entry, now, batch, &mut drained);
+            }
+            continue;
         }
         if let Some(entry) = backlog.get(session.position)
             && entry.is_for(key)
             && !(congested && entry.composing)
             && session.takes_entry(entry)
         {
-            write(
-                session,
-                entry,
-                entry.text.as_deref(),
-                now,
-                batch,
-                &mut drained,
-            );
+            let text = entry.text.as_deref();
+            write(session, entry, text, now, batch, &mut drained);
         }
         backlog.pass(session.position);
         session.position = session.position.next();
@@ -97,7 +89,7 @@ pub(super) fn drain(
 pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlog) -> bool {
     while session.position < backlog.end() {
         let entry = backlog.get(session.position);
-        let for_it = |entry: &Entry| entry.is_for(key) && session.takes_entry(entry);
+        let for_it = |entry: &Arc<Entry>| entry.is_for(key) && session.takes_entry(entry);
         if entry.is_some_and(for_it) {
             return true;
         }
@@ -108,8 +100,8 @@ pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlo
     false
 }
 
-/// Writes a message of the room's history, if the session takes such.
-fn write_past(
+/// Writes a message of the room's history or a private one, if the session takes such.
+fn write_own(
     session: &mut Session,
     entry: &Entry,
     now: Moment,
@@ -119,8 +111,8 @@ fn write_past(
     if !session.takes(entry.body.len() as u64, entry.wrapped_type()) {
         return;
     }
-    if !session.plain_text {
-        write(session, entry, None, now, batch, drained);
+    if !session.plain_text || entry.text.is_some() {
+        write(session, entry, entry.text.as_deref(), now, batch, drained);
     } else if let Some(text) = plain::text_of_past(&entry.body) {
         write(session, entry, Some(&text), now, batch, drained);
     }

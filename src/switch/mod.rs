@@ -23,6 +23,7 @@ mod ids;
 mod imdn;
 mod incoming;
 mod liveness;
+mod members;
 mod news;
 mod nickname;
 mod notice;
@@ -77,6 +78,8 @@ const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
 const UNBOUND_OCTETS: usize = 64 * 1024;
 /// How long a connection that is to close may take to write what is queued.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// Sessions that leave together, before others have their turn.
+const EXPELLED_AT_ONCE: usize = 256;
 /// Octets of messages that are not whole yet, in one instance; above it chunks are answered
 /// 413. A dozen of the largest messages at a time, whatever the number of sessions.
 const HELD_OCTETS: usize = 128 * 1024 * 1024;
@@ -166,6 +169,12 @@ pub struct Switch {
     turns: Turns,
     /// Octets of messages that are not whole yet.
     held: usize,
+    /// Sessions that are in no room any more.
+    leaving: usize,
+    /// Sessions that are to leave.
+    expelled: VecDeque<SessionKey>,
+    /// Of those that left, whom everything was written to.
+    left: Vec<SessionKey>,
     stopping: bool,
     /// When sessions that no focus has claimed end.
     orphans_end: Option<Moment>,
@@ -202,6 +211,9 @@ impl Switch {
             touched: Vec::new(),
             turns: Turns::default(),
             held: 0,
+            leaving: 0,
+            expelled: VecDeque::new(),
+            left: Vec::new(),
             stopping: false,
             orphans_end: None,
             listening: news::Listening::default(),
@@ -220,7 +232,7 @@ impl Switch {
                     self.expel(now, key);
                 }
             }
-            Order::Close { room } => self.close_room(now, &room),
+            Order::Close { room } => self.close_room(&room),
             Order::Say { room, text } => self.say(now, &room, &text),
             Order::Listen(on) => self.listen(on),
             Order::Hold { room, nicknames } => self.hold_nicknames(now, room, &nicknames),
@@ -281,10 +293,18 @@ impl Switch {
         let sessions = connection.sessions.clone();
         self.end_links(id);
         for key in sessions {
-            self.end_copies(key);
-            self.flush_into_replies(now, key);
+            if let Some(session) = self.sessions.get(key).filter(|it| !it.leaving) {
+                self.notices.push_back(Notice::Lost {
+                    room: session.room_uri.clone(),
+                    session: session.id.clone(),
+                    cause: LossCause::Disconnected,
+                });
+            }
+            self.expel(now, key);
         }
-        self.lose_sessions_of(now, id, LossCause::Disconnected);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.deaf = true;
+        }
         self.close_if_idle(now, id);
     }
 
@@ -372,6 +392,7 @@ impl Switch {
                 Timer::Chunk(key) => self.chunk_due(now, key),
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
+                Timer::Leave(key) => self.leave_due(now, key),
                 Timer::Held(key) => self.held_due(now, key),
                 Timer::Pause(key) => self.pause_due(now, key),
                 Timer::Count(key) => self.count_due(now, key),
@@ -382,7 +403,7 @@ impl Switch {
 
     /// Sessions admitted and not ended.
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() - self.leaving
     }
 
     /// What was done so far.
@@ -394,7 +415,7 @@ impl Switch {
         let (room, session) = (admission.room.clone(), admission.session.clone());
         let refusal = if self.stopping {
             Some(Refusal::Stopping)
-        } else if self.sessions.len() >= self.config.max_sessions {
+        } else if self.sessions() >= self.config.max_sessions {
             Some(Refusal::Full)
         } else {
             None
@@ -441,12 +462,16 @@ impl Switch {
         if admission.newcomer {
             let most = room.policy.history;
             let before = room.history.octets();
-            session.past = room.history.for_newcomer(most, history_octets);
+            for entry in room.history.for_newcomer(most, history_octets) {
+                session.push_own(position, entry);
+            }
             self.histories.changed(before, room.history.octets());
         }
         let bind_by = session.bind_by;
         let key = self.sessions.insert(session);
-        room.members.push(key);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.place = room.members.enter(key, &session.user, &session.uris);
+        }
         self.by_session.insert(admission.session.clone(), key);
         if let Some(nickname) = &admission.nickname {
             self.give_back_nickname(key, nickname);
@@ -467,6 +492,10 @@ impl Switch {
             room.policy = admission.policy.clone();
         }
         let (unnamed, bound) = (session.to_path().is_empty(), session.connection);
+        if let Some(room) = self.rooms.get_mut(session.room) {
+            room.members.unname(key, &session.user, &session.uris);
+            room.members.name(key, &admission.user, &admission.uris);
+        }
         if !session.amend(admission) {
             let connection = session.connection.and_then(|id| self.connections.get(id));
             match connection {
@@ -502,38 +531,68 @@ impl Switch {
         self.want(now, key, admission.peer.dial.as_ref());
     }
 
-    /// Ends a session in good order: what is queued for it is still written.
+    /// Ends a session in good order: it is in its room no more, and what is queued for it is
+    /// still written.
     fn expel(&mut self, now: Moment, key: SessionKey) {
         self.end_copies(key);
-        self.flush_into_replies(now, key);
-        self.end(now, key, None);
+        let Some(session) = self.sessions.get_mut(key).filter(|it| !it.leaving) else {
+            return;
+        };
+        if session.connection.is_none() || !session.is_ready() {
+            return self.end(now, key, None);
+        }
+        if let Some(room) = self.rooms.get_mut(session.room) {
+            session.take_backlog(key, &mut room.backlog);
+        }
+        self.part(now, key);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.leaving = true;
+            self.leaving += 1;
+            self.timers.arm(now + CLOSE_GRACE, Timer::Leave(key));
+        }
+        self.mark_session_dirty(key);
     }
 
-    fn close_room(&mut self, now: Moment, uri: &RoomUri) {
-        let room = self.by_room.get(uri).and_then(|&key| self.rooms.get(key));
-        let members = room.map(|room| room.members.clone()).unwrap_or_default();
-        for key in members {
-            self.expel(now, key);
+    fn leave_due(&mut self, now: Moment, key: SessionKey) {
+        if self.sessions.get(key).is_some_and(|it| it.leaving) {
+            self.end(now, key, None);
         }
+    }
+
+    /// Everybody who is in a room leaves it. A room may have thousands: see [`Self::go_on`].
+    fn close_room(&mut self, uri: &RoomUri) {
+        let room = self.by_room.get(uri).and_then(|&key| self.rooms.get(key));
+        if let Some(room) = room {
+            self.expelled.extend(room.members.all());
+        }
+    }
+
+    /// Goes on with what takes long; whether there is more.
+    pub fn go_on(&mut self, now: Moment) -> bool {
+        for _ in 0..EXPELLED_AT_ONCE {
+            match self.expelled.pop_front() {
+                Some(key) => self.expel(now, key),
+                None => return false,
+            }
+        }
+        !self.expelled.is_empty()
     }
 
     /// Forgets a session; with a cause, the focus is told.
     fn end(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
         self.end_copies(key);
+        let leaving = self.sessions.get(key).is_some_and(|it| it.leaving);
+        if !leaving {
+            self.part(now, key);
+        }
         let Some(session) = self.sessions.remove(key) else {
             return;
         };
-        for stream in session.assemblies.streams() {
-            self.abort_stream(stream);
-        }
-        self.held = self.held.saturating_sub(session.assemblies.octets());
-        self.by_session.remove(&session.id);
-        self.directory.forget(&session.id);
+        self.leaving -= usize::from(leaving);
         if let Some(id) = session.connection {
             self.detach(now, id, key);
         }
-        self.leave_room(now, &session, key);
-        if let Some(cause) = cause {
+        if let Some(cause) = cause.filter(|_| !leaving) {
             self.notices.push_back(Notice::Lost {
                 room: session.room_uri,
                 session: session.id,
@@ -542,29 +601,54 @@ impl Switch {
         }
     }
 
-    fn leave_room(&mut self, now: Moment, session: &Session, key: SessionKey) {
-        let Some(room) = self.rooms.get_mut(session.room) else {
+    /// A session says nothing more, and is in its room no more.
+    fn part(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        room.members.retain(|member| *member != key);
-        room.backlog.pass_all(session.position);
-        room.held.stragglers -= usize::from(session.straggles);
-        self.members_moved(session.room);
-        self.release_speakers(session.room);
-        let Some(room) = self.rooms.get_mut(session.room) else {
-            return;
-        };
-        if room.members.is_empty() {
-            self.tell_count(session.room);
+        let said = std::mem::take(&mut session.assemblies);
+        let id = session.id.clone();
+        for stream in said.streams() {
+            self.abort_stream(stream);
         }
+        self.held = self.held.saturating_sub(said.octets());
+        self.by_session.remove(&id);
+        self.directory.forget(&id);
+        self.leave_room(now, key);
+    }
+
+    fn leave_room(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
         let Some(room) = self.rooms.get_mut(session.room) else {
             return;
         };
+        let straggles = std::mem::take(&mut session.straggles);
+        let (user, room_key, place) = (session.user.clone(), session.room, session.place);
+        room.backlog.pass_all(session.position);
+        session.position = room.backlog.end();
+        room.held.stragglers -= usize::from(straggles);
+        let moved = room.members.leave(place, key, &user, &session.uris);
+        if let Some(moved) = moved.and_then(|key| self.sessions.get_mut(key)) {
+            moved.place = place;
+        }
+        self.members_moved(room_key);
+        self.release_speakers(room_key);
+        let Some(room) = self.rooms.get_mut(room_key) else {
+            return;
+        };
         if room.members.is_empty() {
-            room.quarantine(now, &session.user);
+            self.tell_count(room_key);
+        }
+        let Some(room) = self.rooms.get_mut(room_key) else {
+            return;
+        };
+        if room.members.is_empty() {
+            room.quarantine(now, &user);
             room.free_nicknames(now);
             self.by_room.remove(&room.uri);
-            if let Some(mut room) = self.rooms.remove(session.room) {
+            if let Some(mut room) = self.rooms.remove(room_key) {
                 self.histories.changed(room.history.octets(), 0);
                 self.ends_spread(&room.spread);
                 self.ends_held(std::mem::take(&mut room.held));
@@ -577,14 +661,8 @@ impl Switch {
             }
             return;
         }
-        let sessions = &self.sessions;
-        let stays = |member: &SessionKey| {
-            sessions
-                .get(*member)
-                .is_some_and(|other| other.user == session.user)
-        };
-        if !room.members.iter().any(stays) {
-            room.quarantine(now, &session.user);
+        if !room.members.has(&user) {
+            room.quarantine(now, &user);
         }
     }
 

@@ -13,6 +13,7 @@ use super::connection::Security;
 use super::ids::{ConnectionId, SessionKey};
 use super::incoming::{Facts, Incoming, Sending};
 use super::replies::{self, Code};
+use super::session::Session;
 use super::{Foreign, HELD_OCTETS, Owner, Switch, UNBOUND_OCTETS, copies};
 
 /// Whose a message is.
@@ -340,7 +341,8 @@ impl Switch {
         };
         if let Some(&key) = connection.sessions.first() {
             let session = self.sessions.get(key);
-            if session.is_some_and(|session| *session.own_uri == *path.as_str()) {
+            let named = |it: &Session| !it.leaving && *it.own_uri == *path.as_str();
+            if session.is_some_and(named) {
                 return Target::Here(key);
             }
         }

@@ -9,7 +9,8 @@ use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 use super::backlog::Backlog;
 use super::backpressure::Held;
 use super::history::History;
-use super::ids::{ConnectionId, SessionKey};
+use super::ids::ConnectionId;
+use super::members::Members;
 use super::turns::Spread;
 use crate::time::Moment;
 
@@ -31,7 +32,7 @@ const TOLD_BY: usize = 512;
 pub(super) struct Room {
     pub(super) uri: RoomUri,
     pub(super) policy: RoomPolicy,
-    pub(super) members: Vec<SessionKey>,
+    pub(super) members: Members,
     pub(super) backlog: Backlog,
     /// Who waits until others have caught up.
     pub(super) held: Held,
@@ -83,7 +84,7 @@ impl Room {
         Self {
             uri,
             policy,
-            members: Vec::new(),
+            members: Members::default(),
             backlog: Backlog::default(),
             held: Held::default(),
             spread: Spread::default(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -378,9 +379,7 @@ impl Switch {
             if keeps {
                 self.add_to_history(now, room_key, &entry);
             }
-            self.append(now, room_key, entry);
-            self.said_in(key, room_key);
-            self.hold_speaker(now, key, room_key);
+            self.pass_on_to(now, key, room_key, Arc::new(entry));
         }
         Ok(addressed.addresses)
     }
@@ -394,7 +393,7 @@ impl Switch {
         body: &[u8],
     ) -> Option<Box<Text>> {
         let room = self.rooms.get(room).filter(|it| it.policy.plain_text)?;
-        if !addressed.is_text || !self.some_read_plain_text(&room.members) {
+        if !addressed.is_text || !self.some_read_plain_text(room.members.all()) {
             return None;
         }
         let opening = self.opening(key, addressed.is_private());
@@ -465,13 +464,10 @@ impl Switch {
         let mut refused = Code::NoPrivateMessages;
         let mut able = false;
         let mut sessions = Vec::new();
-        for &member in &room.members {
+        for &member in room.members.called(&to) {
             let Some(session) = self.sessions.get(member) else {
                 continue;
             };
-            if !session.answers_to(&to) {
-                continue;
-            }
             known = true;
             if !session.private_messages && !notification {
                 continue;
@@ -491,8 +487,40 @@ impl Switch {
         }
     }
 
+    /// Puts a message where its receivers find it: a private one into their own queues, so
+    /// that it costs nobody else anything.
+    fn pass_on_to(&mut self, now: Moment, key: SessionKey, room_key: RoomKey, entry: Arc<Entry>) {
+        let Audience::Sessions(sessions) = &entry.audience else {
+            self.append(now, room_key, entry);
+            self.said_in(key, room_key);
+            return self.hold_speaker(now, key, room_key);
+        };
+        let Some(room) = self.rooms.get(room_key) else {
+            return;
+        };
+        let (end, outbox) = (room.backlog.end(), self.config.outbox_bytes);
+        for &member in sessions {
+            let Some(session) = self.sessions.get_mut(member) else {
+                continue;
+            };
+            if !session.takes_entry(&entry) {
+                continue;
+            }
+            session.push_own(end, Arc::clone(&entry));
+            let mut lost = 0;
+            while session.own_octets > outbox && session.own.len() > 1 {
+                session.pop_own();
+                lost += 1;
+            }
+            self.mark_session_dirty(member);
+            if lost > 0 {
+                self.lost_by_slowness(now, member, lost);
+            }
+        }
+    }
+
     /// Puts a message into a room's backlog.
-    pub(super) fn append(&mut self, now: Moment, key: RoomKey, entry: Entry) {
+    pub(super) fn append(&mut self, now: Moment, key: RoomKey, entry: Arc<Entry>) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
@@ -523,7 +551,7 @@ impl Switch {
         let keep = self.config.outbox_bytes - self.config.outbox_bytes / 4;
         let from = room.backlog.position_within(keep);
         let mut losers = Vec::new();
-        for &member in &room.members {
+        for &member in room.members.all() {
             let Some(session) = self.sessions.get_mut(member) else {
                 continue;
             };

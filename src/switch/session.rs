@@ -31,7 +31,7 @@ pub(super) struct Session {
     pub(super) user: UserUri,
     /// The name to show, empty when unknown.
     pub(super) display: Box<str>,
-    uris: Box<[UserUri]>,
+    pub(super) uris: Box<[UserUri]>,
     /// The URI we gave it, octet for octet as in our SDP.
     pub(super) own_uri: Box<str>,
     path: Box<[String]>,
@@ -59,8 +59,15 @@ pub(super) struct Session {
     pub(super) position: Position,
     /// It is too far behind for anybody to wait for it.
     pub(super) straggles: bool,
-    /// The room's history, as far as it has not been given to it; comes before the backlog.
-    pub(super) past: VecDeque<Arc<Entry>>,
+    /// What is for it alone: the room's history, private messages; each comes before what
+    /// stands in the backlog at its position.
+    pub(super) own: VecDeque<(Position, Arc<Entry>)>,
+    /// Octets of these.
+    pub(super) own_octets: usize,
+    /// Where it stands among the members of its room.
+    pub(super) place: usize,
+    /// It is in its room no more: what is its own still goes out.
+    pub(super) leaving: bool,
     /// Number of the copy that asks for a response while the others do not: the peer still
     /// lives when it comes, and everything written before it has arrived.
     pub(super) probe: Option<u64>,
@@ -117,7 +124,10 @@ impl Session {
             connection: None,
             position,
             straggles: false,
-            past: VecDeque::new(),
+            own: VecDeque::new(),
+            own_octets: 0,
+            place: 0,
+            leaving: false,
             probe: None,
             greeting: None,
             dialled: None,
@@ -322,6 +332,46 @@ impl Session {
             let bare = uri.split_once(':').map_or(uri, |(_, bare)| bare);
             text.eq_ignore_ascii_case(uri) || text.eq_ignore_ascii_case(bare)
         })
+    }
+
+    /// Puts a message into its own queue, after what stands in the backlog at present.
+    pub(super) fn push_own(&mut self, position: Position, entry: Arc<Entry>) {
+        self.own_octets += entry.cost();
+        self.own.push_back((position, entry));
+    }
+
+    pub(super) fn pop_own(&mut self) -> Option<Arc<Entry>> {
+        let (_, entry) = self.own.pop_front()?;
+        self.own_octets -= entry.cost();
+        if self.own.is_empty() {
+            self.own = VecDeque::new();
+        }
+        Some(entry)
+    }
+
+    /// Takes what the backlog holds for it into its own queue, in order.
+    pub(super) fn take_backlog(&mut self, key: SessionKey, backlog: &mut Backlog) {
+        let before = std::mem::take(&mut self.own);
+        self.own_octets = 0;
+        let mut before = before.into_iter().peekable();
+        let mut position = self.position;
+        while position < backlog.end() {
+            while let Some((_, entry)) = before.next_if(|(at, _)| *at <= position) {
+                self.push_own(position, entry);
+            }
+            if let Some(entry) = backlog.get(position)
+                && entry.is_for(key)
+                && self.takes_entry(entry)
+            {
+                self.push_own(position, Arc::clone(entry));
+            }
+            position = position.next();
+        }
+        for (_, entry) in before {
+            self.push_own(position, entry);
+        }
+        backlog.pass_all(self.position);
+        self.position = backlog.end();
     }
 
     /// Whether a canonical URI is one of this user's.

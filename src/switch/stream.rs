@@ -90,7 +90,7 @@ impl Switch {
         let again = room.is_repeated(now, fingerprint, on, lives);
         let wrapped_type = front.get(addressed.wrapped_type.clone());
         let wrapped_type = wrapped_type.unwrap_or_default();
-        let members = room.members.iter().copied().filter(|member| {
+        let members = room.members.all().iter().copied().filter(|member| {
             let receiver = self.sessions.get(*member);
             receiver.is_some_and(|receiver| {
                 // C61: nothing waits so long for who is not there yet.

@@ -16,6 +16,8 @@ pub(super) enum Timer {
     Bind(SessionKey),
     /// Something must have been heard on a connection by now, if its peer owes something.
     Silence(ConnectionId),
+    /// A session that left its room must have been written to by now.
+    Leave(SessionKey),
     /// The next chunk of a message must have come by now (RFC 7701 §6.1).
     Chunk(SessionKey),
     /// Sessions that no focus has claimed end.

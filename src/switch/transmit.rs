@@ -3,6 +3,7 @@
 use crate::time::Moment;
 
 use super::Switch;
+use super::backlog::Backlog;
 use super::batch::Batch;
 use super::copies::{self, Drained};
 use super::ids::{ConnectionId, SessionKey};
@@ -37,6 +38,9 @@ impl Switch {
         };
         let small = connection.open.is_none() && self.write_small(now, id, batch);
         let streams = self.has_copies(id) && self.write_streams(id, batch);
+        for key in std::mem::take(&mut self.left) {
+            self.end(now, key, None);
+        }
         let ended = open && self.open(id).is_none();
         if ended {
             self.let_go(id);
@@ -65,7 +69,7 @@ impl Switch {
                 }
                 session.lost > 0
                     || session.notice.is_some()
-                    || !session.past.is_empty()
+                    || !session.own.is_empty()
                     || room.is_some_and(|it| copies::waits(session, key, &mut it.backlog))
             })
         })
@@ -121,20 +125,6 @@ impl Switch {
         }
     }
 
-    /// What is queued for a session that ends goes out before its connection closes.
-    pub(super) fn flush_into_replies(&mut self, now: Moment, key: SessionKey) {
-        let session = self.sessions.get(key);
-        let Some(id) = session.and_then(|session| session.connection) else {
-            return;
-        };
-        let mut batch = Batch::default();
-        self.drain(now, key, usize::MAX, &mut batch);
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.replies.extend_from_slice(&batch.to_vec());
-        }
-        self.mark_dirty(id);
-    }
-
     pub(super) fn drain(
         &mut self,
         now: Moment,
@@ -148,25 +138,28 @@ impl Switch {
         if !session.is_ready() {
             return Drained::default();
         }
-        let Some(room) = self.rooms.get_mut(session.room) else {
-            return Drained::default();
+        let mut nothing = Backlog::default();
+        let room = self
+            .rooms
+            .get_mut(session.room)
+            .filter(|_| !session.leaving);
+        let (backlog, held) = match room {
+            Some(room) => (&mut room.backlog, Some(&mut room.held)),
+            None => (&mut nothing, None),
         };
         let congested_above = congestion(self.config.outbox_bytes);
-        let drained = copies::drain(
-            session,
-            key,
-            &mut room.backlog,
-            now,
-            limit,
-            congested_above,
-            batch,
-        );
+        let drained = copies::drain(session, key, backlog, now, limit, congested_above, batch);
         self.counters.messages_out += drained.copies;
-        let caught_up = session.position == room.backlog.end();
-        if caught_up && std::mem::take(&mut session.straggles) {
-            room.held.stragglers -= 1;
+        if let Some(held) = held
+            && session.position == backlog.end()
+            && std::mem::take(&mut session.straggles)
+        {
+            held.stragglers -= 1;
         }
         let room = session.room;
+        if session.leaving && session.own.is_empty() {
+            self.left.push(key);
+        }
         let on = session.connection;
         if drained.probed
             && let Some(id) = on

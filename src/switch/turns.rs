@@ -175,7 +175,7 @@ impl Switch {
             self.turns.pressed -= usize::from(std::mem::take(&mut room.spread.pressed));
         }
         let to = (from + MEMBERS).min(room.members.len());
-        for member in room.members.get(from..to).unwrap_or_default() {
+        for member in room.members.all().get(from..to).unwrap_or_default() {
             let session = self.sessions.get(*member);
             let connection = session.and_then(|session| session.connection);
             if let Some(id) = connection

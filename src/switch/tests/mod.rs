@@ -282,6 +282,7 @@ impl Stage {
     }
 
     pub(super) fn pump(&mut self) {
+        while self.switch.go_on(self.now) {}
         self.hear();
         let mut batch = Batch::default();
         while let Some(id) = self.switch.poll_dirty() {

@@ -294,3 +294,117 @@ fn an_idle_connection_owns_no_buffers() {
         assert!(connection.incoming.is_none());
     }
 }
+
+#[test]
+fn a_private_message_costs_nobody_else_anything_and_keeps_its_place() {
+    let mut stage = Stage::new();
+    let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
+    for id in [bob, carol] {
+        stage.switch.blocked(stage.now, id, true);
+    }
+    let private = |tid: &str, text: &str| {
+        let body = cpim_to("alice", "sip:bob@example.com", text);
+        send("alice", tid, &[], &body)
+    };
+    stage.give(alice, private("tid12341", "p1"));
+    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    assert_eq!(room.backlog.octets(), 0);
+    for (tid, text) in [("tid12342", "one"), ("tid12343", "two")] {
+        stage.give(alice, send("alice", tid, &[], &cpim("alice", text)));
+        stage.give(
+            alice,
+            private(&tid.replace("tid", "pri"), &format!("after {text}")),
+        );
+    }
+    for id in [bob, carol] {
+        stage.switch.blocked(stage.now, id, false);
+    }
+    assert_eq!(
+        stage.texts(bob),
+        ["p1", "one", "after one", "two", "after two"]
+    );
+    assert_eq!(stage.texts(carol), ["one", "two"]);
+}
+
+#[test]
+fn private_messages_to_who_reads_nothing_are_bounded() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.switch.blocked(stage.now, bob, true);
+    for number in 0..100 {
+        let text = format!("{number:03}{}", "x".repeat(10_000));
+        let body = cpim_to("alice", "sip:bob@example.com", &text);
+        stage.give(alice, send("alice", "tid12345", &[], &body));
+        let session = stage.switch.sessions.get(stage.switch.by_session["bob"]);
+        assert!(session.unwrap().own_octets <= config().outbox_bytes);
+    }
+    stage.switch.blocked(stage.now, bob, false);
+    let mut got = stage.texts(bob);
+    let lost = 100 - (got.len() - 1);
+    assert!(
+        got.remove(0)
+            .starts_with(&format!("{lost} messages were not delivered"))
+    );
+    assert!(got[0].starts_with(&format!("{lost:03}")), "the oldest go");
+    assert_eq!(stage.switch.counters().drops_slow_reader, lost as u64);
+}
+
+#[test]
+fn who_must_leave_gets_what_waits_without_a_copy_of_it() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let slow: Vec<_> = (0..20)
+        .map(|number| stage.join(&format!("user{number}")))
+        .collect();
+    for id in &slow {
+        stage.switch.blocked(stage.now, *id, true);
+    }
+    for number in 0..10 {
+        let text = format!("{number}{}", "x".repeat(10_000));
+        stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", &text)));
+    }
+    let room = RoomUri::new(LOBBY);
+    stage.switch.order(stage.now, Order::Close { room });
+    stage.pump();
+    assert_eq!(stage.switch.sessions(), 0);
+    for id in &slow {
+        let connection = stage.switch.connections.get(*id).unwrap();
+        assert_eq!(connection.replies.len(), 0);
+        let session = stage.switch.sessions.get(connection.sessions[0]).unwrap();
+        assert_eq!(std::sync::Arc::strong_count(&session.own[0].1), 20);
+    }
+    // Meanwhile it is over for them, and the room may begin anew.
+    stage.give(slow[0], empty_send("user0", "tid12346"));
+    let again = stage.join("user0");
+    assert_eq!(stage.switch.sessions(), 1);
+    for id in &slow[..19] {
+        stage.switch.blocked(stage.now, *id, false);
+        assert_eq!(stage.texts(*id).len(), 10);
+    }
+    assert_eq!(stage.finished.len(), 20, "with alice");
+    stage.pass(Duration::from_secs(5));
+    assert_eq!(stage.cut, [], "his grace begins when he has left");
+    stage.pass(Duration::from_secs(5));
+    assert_eq!(stage.cut, [slow[19]]);
+    assert_eq!(stage.lost(), []);
+    stage.give(again, empty_send("user0", "tid12347"));
+    assert_eq!(stage.codes(again), [200]);
+}
+
+#[test]
+fn a_room_of_thousands_ends_in_turns() {
+    let mut stage = Stage::new();
+    for number in 0..1_000 {
+        stage.admit(admission(LOBBY, &format!("user{number}")));
+    }
+    let room = RoomUri::new(LOBBY);
+    stage.switch.order(stage.now, Order::Close { room });
+    assert!(stage.switch.go_on(stage.now));
+    let left = stage.switch.sessions();
+    assert!(left > 0 && left < 1_000, "{left}");
+    // Who comes now comes into a room that goes on.
+    stage.admit(admission(LOBBY, "later"));
+    while stage.switch.go_on(stage.now) {}
+    assert_eq!(stage.switch.sessions(), 1);
+    assert!(stage.switch.by_session.contains_key("later"));
+}
