@@ -9,12 +9,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{LossCause, Notice, Order, RoomUri, SessionId};
 use msrp_conference::net::{Config, Listen, Listeners, Pool, StartError, Totals, Transport};
-use msrp_conference::wire::msrp::{Decoder, Event, FailureReport};
+use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag};
 
 use admission::{admission, peer_uri};
 
@@ -88,7 +88,7 @@ fn loopback() -> Listen {
 }
 
 /// A copy as a client sees it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Copy {
     to: String,
     body: Vec<u8>,
@@ -98,6 +98,11 @@ impl Copy {
     fn text(&self) -> &str {
         let body = std::str::from_utf8(&self.body).expect("UTF-8");
         body.split("\r\n\r\n").nth(2).expect("a CPIM message")
+    }
+
+    /// The first word.
+    fn mark(&self) -> String {
+        self.text().split(' ').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -109,6 +114,9 @@ struct Client {
     decoder: Decoder,
     codes: Vec<u16>,
     copies: std::collections::VecDeque<Copy>,
+    /// Copies of which the end has not come, by Message-ID.
+    begun: HashMap<String, Copy>,
+    current: String,
 }
 
 impl Client {
@@ -122,6 +130,8 @@ impl Client {
             decoder: Decoder::new(),
             codes: Vec::new(),
             copies: Default::default(),
+            begun: HashMap::new(),
+            current: String::new(),
         }
     }
 
@@ -149,14 +159,18 @@ impl Client {
     }
 
     fn say(&mut self, name: &str, room: &str, tid: &str, text: &str) {
+        let octets = self.said(name, room, tid, text);
+        self.write(octets.as_bytes());
+    }
+
+    fn said(&self, name: &str, room: &str, tid: &str, text: &str) -> String {
         let body = format!(
             "From: <sip:{name}@example.com>\r\nTo: <{room}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}"
         );
         let (head, length) = (self.head(name, tid), body.len());
-        let octets = format!(
+        format!(
             "{head}Byte-Range: 1-{length}/{length}\r\nContent-Type: message/cpim\r\n\r\n{body}\r\n-------{tid}$\r\n"
-        );
-        self.write(octets.as_bytes());
+        )
     }
 
     /// The next response's code.
@@ -196,26 +210,39 @@ impl Client {
         while let Some(decoded) = self.decoder.decode(&self.unread[used..]).expect("MSRP") {
             used += decoded.used;
             match decoded.event {
-                Event::Message { request, body, .. } => {
+                Event::Message {
+                    request,
+                    body,
+                    flag,
+                } => {
                     let (to, from) = (request.to_path.as_str(), request.from_path.as_str());
-                    self.copies.push_back(Copy {
-                        to: to.to_owned(),
-                        body: body.unwrap_or_default().to_vec(),
-                    });
                     if request.failure_report == FailureReport::Yes {
                         let tid = request.transaction;
                         answers += &format!(
                             "MSRP {tid} 200 OK\r\nTo-Path: {from}\r\nFrom-Path: {to}\r\n-------{tid}$\r\n"
                         );
                     }
+                    self.current = request.message_id.unwrap_or_default().to_owned();
+                    let copy = self.begun.entry(self.current.clone()).or_default();
+                    to.clone_into(&mut copy.to);
+                    copy.body.extend_from_slice(body.unwrap_or_default());
+                    if flag == Flag::Last {
+                        self.copies.extend(self.begun.remove(&self.current));
+                    }
                 }
                 Event::Response(response) => self.codes.push(response.code),
-                // A large copy in pieces: wait until it is whole.
-                Event::Begin(_) => {
-                    used -= decoded.used;
-                    self.decoder = Decoder::new();
-                    break;
+                // A large copy in pieces; a probe is small.
+                Event::Begin(request) => {
+                    self.current = request.message_id.unwrap_or_default().to_owned();
+                    let copy = self.begun.entry(self.current.clone()).or_default();
+                    request.to_path.as_str().clone_into(&mut copy.to);
                 }
+                Event::Body(octets) => {
+                    let copy = self.begun.entry(self.current.clone()).or_default();
+                    copy.body.extend_from_slice(octets);
+                }
+                Event::End(Flag::Last) => self.copies.extend(self.begun.remove(&self.current)),
+                Event::End(Flag::More) => {}
                 other => panic!("unexpected {other:?}"),
             }
         }
@@ -471,4 +498,147 @@ fn addresses_in_use_are_named_and_free_again_after_stop() {
     rig.pool.stop();
     alice.closed();
     Listeners::bind(&[taken]).expect("free again");
+}
+
+#[test]
+fn strangers_keep_nobody_out_and_the_oldest_goes() {
+    let rig = Rig::start(2);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.unwrap_or(u64::MAX);
+    // Of one address, half of a quarter of the descriptors; both ends are ours here.
+    let most = (limit / 4).min(4096) / 2;
+    let mut first = TcpStream::connect(rig.address).unwrap();
+    let line = "MSRP aaaaaaa1 SEND\r\nTo-Path: msrp://x:1/zz;tcp\r\n";
+    let strangers: Vec<_> = (0..most)
+        .map(|number| {
+            let mut stream = TcpStream::connect(rig.address).expect("it listens");
+            if number % 2 == 0 {
+                stream.write_all(line.as_bytes()).expect("it reads");
+            }
+            stream
+        })
+        .collect();
+    first.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(matches!(first.read(&mut [0; 1]), Ok(0) | Err(_)), "closed");
+    let started = Instant::now();
+    let mut alice = rig.join(LOBBY, "alice");
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let last = strangers.last().unwrap();
+    last.set_nonblocking(true).unwrap();
+    let error = (&*last).read(&mut [0; 1]).expect_err("nothing was sent");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "it may stay");
+    // A member is none of them, however many come.
+    let more: Vec<_> = (0..most + 100)
+        .map(|_| TcpStream::connect(rig.address))
+        .collect();
+    assert_eq!(alice.try_bind("alice"), 200);
+    drop(more);
+}
+
+#[test]
+fn a_connection_that_names_no_session_is_answered_and_closed() {
+    let rig = Rig::start(2);
+    let mut unknown = Client::connect(rig.address);
+    assert_eq!(unknown.try_bind("nobody"), 481);
+    unknown.closed();
+}
+
+#[test]
+fn who_shuts_down_his_side_still_gets_the_answer() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    alice.say("alice", LOBBY, "tid12345", "bye");
+    alice.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(alice.code(), 200);
+    alice.closed();
+}
+
+#[test]
+fn who_reads_no_answers_is_not_read_for_ever() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let mut bob = rig.join(LOBBY, "bob");
+    let head = alice.head("alice", "k0000001");
+    let request = format!("{head}Byte-Range: 1-0/0\r\n-------k0000001$\r\n");
+    let requests = request.repeat(1000);
+    alice.stream.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    let mut idle = 0;
+    // Until it takes nothing more for a while: the sockets' buffers, and little besides.
+    while idle < 50 {
+        match alice.stream.write(requests.as_bytes()) {
+            Ok(count) => (written, idle) = (written + count, 0),
+            Err(_) => {
+                idle += 1;
+                assert_eq!(bob.try_bind("bob"), 200, "nobody else waits");
+            }
+        }
+        assert!(written < 64 << 20, "it is read on and on");
+    }
+    assert!(rig.pool.totals().bytes_in < 16 << 20);
+}
+
+/// Connections of relays: each with sessions on several threads, all of them in one room.
+#[test]
+fn c64_bursts_over_shared_connections_reach_everybody_once_and_in_one_order() {
+    const SENDERS: usize = 16;
+    const BURSTS: usize = 3;
+    const EACH: usize = 150;
+    let rig = Rig::start(8);
+    let text = "x".repeat(400);
+    let together = Arc::new(Barrier::new(SENDERS));
+    let clients: Vec<_> = (0..SENDERS)
+        .map(|number| {
+            let home = format!("home{number}");
+            let mut client = rig.join(&format!("sip:{home}@example.com"), &home);
+            let name = format!("user{number}");
+            rig.admit(LOBBY, &name);
+            client.bind(&name);
+            rig.notice();
+            client
+        })
+        .collect();
+    let mut reader = rig.join(LOBBY, "reader");
+    let threads: Vec<_> = clients
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut client)| {
+            let (together, text) = (Arc::clone(&together), text.clone());
+            thread::spawn(move || {
+                let name = format!("user{number}");
+                let mut heard = Vec::new();
+                for burst in 0..BURSTS {
+                    together.wait();
+                    let mut writer = client.stream.try_clone().expect("clone");
+                    let octets: String = (0..EACH)
+                        .map(|turn| {
+                            let said = format!("{number}.{burst}.{turn} {text}");
+                            client.said(&name, LOBBY, &format!("t{burst}x{turn:06}"), &said)
+                        })
+                        .collect();
+                    let writer = thread::spawn(move || writer.write_all(octets.as_bytes()));
+                    for _ in 0..(SENDERS - 1) * EACH {
+                        heard.push(client.copy().mark());
+                    }
+                    writer.join().unwrap().expect("the switch reads");
+                }
+                (name, heard)
+            })
+        })
+        .collect();
+    let all: Vec<String> = (0..SENDERS * BURSTS * EACH)
+        .map(|_| reader.copy().mark())
+        .collect();
+    let mut sorted = all.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(sorted.len(), all.len(), "none twice, none missing");
+    for thread in threads {
+        let (name, heard) = thread.join().expect("somebody who got everything");
+        let number = name.trim_start_matches("user");
+        let own = format!("{number}.");
+        let others: Vec<_> = all.iter().filter(|it| !it.starts_with(&own)).collect();
+        assert!(heard.iter().eq(others), "{name}: another order");
+    }
+    assert_eq!(rig.pool.totals().drops_slow_reader, 0);
 }

@@ -1,37 +1,41 @@
 //! Takes connections, carries TLS handshakes to their end, reads until the first request
 //! names a session, and hands the connection to the thread that has it. What is no MSRP or
 //! names no session goes to any thread: the switch there knows what to answer.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+//!
+//! Plain connections are taken by one thread, those of TLS by as many as there are switch
+//! threads: a flood of handshakes costs their processor time and no chat.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Transport;
+use super::descriptors::Descriptors;
 use super::mailbox::{Accepted, Letter, Mailbox};
 use super::register::Register;
+use super::strangers::{Permit, Strangers};
 use super::tell::Tell;
-use super::tls::{Records, Tls};
+use super::tls::{self, Records, Tls};
 use crate::control::Notice;
 use crate::log;
 use crate::switch::Security;
 use crate::wire::msrp::UriRef;
 
-/// Connections that have not named a session; more are closed unread.
-const MAX_WAITING: usize = 16 * 1024;
-/// How long a connection may take to name one.
+/// How long a connection may take to name a session.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(32);
 /// How long a TLS handshake may take: a few round trips of a bad network.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// TLS handshakes at a time. Each may hold 64 KiB of the peer's certificates.
-const MAX_HANDSHAKES: usize = 1024;
+/// TLS handshakes at a time, counted once the ClientHello is there. Each may hold 64 KiB of
+/// the peer's certificates.
+pub(super) const MAX_HANDSHAKES: usize = 1024;
 /// How often the certificate files are looked at.
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(1);
 /// Ciphertext read at once before the first request is whole.
@@ -39,15 +43,20 @@ const SCRATCH: usize = 4096;
 /// The To-Path is the first header (RFC 4975 §9): a longer start is not waited for.
 const FIRST_LINES: usize = 4096;
 /// A pause after the operating system had no descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What the acceptor shares with its tasks.
+/// What the threads that accept share with their tasks.
 pub(super) struct Acceptor {
     pub(super) threads: Vec<Mailbox>,
     pub(super) register: Register,
     pub(super) tell: Tell,
     pub(super) tls: Arc<Tls>,
     pub(super) next: AtomicUsize,
+    pub(super) descriptors: Descriptors,
+    pub(super) strangers: Arc<Strangers>,
+    /// Of them, those whose handshake is under way.
+    pub(super) handshakes: Arc<Strangers>,
+    pub(super) complaints: Complaints,
 }
 
 impl Acceptor {
@@ -55,62 +64,77 @@ impl Acceptor {
     pub(super) async fn run(
         self: Arc<Self>,
         listeners: Vec<(Transport, TcpListener)>,
-        stop: Arc<Notify>,
+        mut stop: watch::Receiver<bool>,
     ) {
-        let places = Places {
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
-        };
         let mut tasks = JoinSet::new();
         for (transport, listener) in listeners {
-            tasks.spawn(Arc::clone(&self).accept(transport, listener, places.clone()));
+            tasks.spawn(Arc::clone(&self).accept(transport, listener));
         }
-        tasks.spawn(Arc::clone(&self).watch_certificate());
-        stop.notified().await;
+        // An error: the pool is gone.
+        let _ = stop.wait_for(|stop| *stop).await;
         tasks.shutdown().await;
     }
 
-    async fn accept(self: Arc<Self>, transport: Transport, listener: TcpListener, places: Places) {
+    async fn accept(self: Arc<Self>, transport: Transport, listener: TcpListener) {
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    let text = format!("cannot accept an MSRP connection: {error}");
-                    self.tell.log(log::Level::Warning, text);
+                    let what = "cannot accept an MSRP connection";
+                    self.complain(log::Level::Warning, what, &error);
+                    self.strangers.evict_oldest();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places.waiting).try_acquire_owned() else {
+            let permit = self.strangers.admit(peer.ip());
+            if self.descriptors.is_reserved(stream.as_raw_fd()) {
+                let what = "an MSRP connection was closed";
+                let why = "all descriptors but the reserved ones are in use (RLIMIT_NOFILE)";
+                self.complain(log::Level::Warning, what, &why);
+                self.strangers.evict_oldest();
                 continue;
-            };
+            }
+            super::tune(&stream);
             let acceptor = Arc::clone(&self);
-            let handshakes = Arc::clone(&places.handshakes);
             tokio::spawn(async move {
                 let greeting = async {
-                    match transport {
-                        Transport::Tcp => acceptor.greet(Greeted::plain(stream)).await,
-                        Transport::Tls => {
-                            if let Some(greeted) = acceptor.secure(stream, &handshakes).await {
-                                acceptor.greet(greeted).await;
-                            }
-                        }
-                    }
+                    let greeted = match transport {
+                        Transport::Tcp => Some(Greeted::plain(stream)),
+                        Transport::Tls => acceptor.secure(stream).await,
+                    };
+                    acceptor.greet(greeted?).await
                 };
-                let _ = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, greeting).await;
-                drop(place);
+                let greeted = tokio::select! {
+                    greeted = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, greeting) => greeted,
+                    () = permit.evicted() => return,
+                };
+                if let Ok(Some((greeted, octets, thread))) = greeted {
+                    acceptor.hand_over(greeted, octets, thread, permit);
+                }
             });
         }
     }
 
     /// The TLS handshake. Whoever does not manage it costs his connection and a line of log.
-    async fn secure(&self, mut stream: TcpStream, handshakes: &Semaphore) -> Option<Greeted> {
-        let _place = handshakes.acquire().await.ok()?;
-        let mut records = Box::new(Records::accept(self.tls.material().server.clone()?)?);
-        let handshake = records.shake_hands(&mut stream);
-        let result = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await;
+    async fn secure(&self, mut stream: TcpStream) -> Option<Greeted> {
+        let peer = stream.peer_addr().ok()?;
+        // Of who says nothing, only the socket is kept.
+        let hello = tls::Hello::read(&mut stream).await;
+        let place = self.handshakes.admit(peer.ip());
+        let handshake = async {
+            let config = self.tls.material().server.clone();
+            let config = config.ok_or(io::ErrorKind::NotFound)?;
+            let mut records = Box::new(Records::accept(hello?, config)?);
+            records.shake_hands(&mut stream).await?;
+            Ok::<_, io::Error>(records)
+        };
+        let result = tokio::select! {
+            result = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake) => result,
+            () = place.evicted() => return None,
+        };
         let problem = match result {
-            Ok(Ok(())) => {
+            Ok(Ok(records)) => {
                 let security = Security::Tls(records.peer().into());
                 return Some(Greeted {
                     stream,
@@ -122,26 +146,38 @@ impl Acceptor {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it took too long".to_owned(),
         };
-        if let Ok(peer) = stream.peer_addr() {
-            let text = format!("no TLS handshake with {peer}: {problem}");
-            self.tell.log(log::Level::Debug, text);
-        }
+        let what = format!("no TLS handshake with {peer}");
+        self.complain(log::Level::Debug, &what, &problem);
         None
     }
 
-    async fn greet(&self, mut greeted: Greeted) {
+    /// Says that something went wrong, not more than a few times a second.
+    fn complain(&self, level: log::Level, what: &str, why: &dyn std::fmt::Display) {
+        if let Some(more) = self.complaints.one_more() {
+            let more = match more {
+                0 => String::new(),
+                more => format!(" (and {more} connections before it)"),
+            };
+            self.tell.log(level, format!("{what}: {why}{more}"));
+        }
+    }
+
+    /// Reads until it is known which thread has the session.
+    async fn greet(&self, mut greeted: Greeted) -> Option<(Greeted, Vec<u8>, usize)> {
         let mut octets = Vec::new();
-        let thread = loop {
+        loop {
             match greeted.read(&mut octets).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) | Err(_) => return None,
                 Ok(_) => {}
             }
             if let Some(thread) = self.thread_of(&octets) {
-                break thread;
+                octets.shrink_to_fit();
+                return Some((greeted, octets, thread));
             }
-        };
-        super::tune(&greeted.stream);
-        octets.shrink_to_fit();
+        }
+    }
+
+    fn hand_over(&self, greeted: Greeted, octets: Vec<u8>, thread: usize, permit: Permit) {
         let Greeted {
             stream,
             records,
@@ -153,6 +189,7 @@ impl Acceptor {
                 stream,
                 records,
                 security,
+                permit: Some(permit),
             };
             mailbox.send(Letter::Connection(Box::new(accepted), octets));
         }
@@ -161,7 +198,7 @@ impl Acceptor {
     /// Certificate files are read again when they change. Three `stat` calls a second cost
     /// nothing that can be measured, need no thread, and keep the fingerprint in our SDP
     /// true whether or not somebody connects.
-    async fn watch_certificate(self: Arc<Self>) {
+    pub(super) async fn watch_certificate(self: Arc<Self>) {
         loop {
             tokio::time::sleep(CERTIFICATE_CHECK).await;
             match self.tls.refresh() {
@@ -193,11 +230,31 @@ impl Acceptor {
     }
 }
 
-/// What bounds the connections that belong to nobody yet.
-#[derive(Clone)]
-struct Places {
-    waiting: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
+/// What went wrong with connections nobody knows is said a few times a second at most: a line
+/// wakes the thread of the focus.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    state: Mutex<Option<(Instant, u32)>>,
+    unsaid: AtomicU64,
+}
+
+impl Complaints {
+    const A_SECOND: u32 = 5;
+
+    /// How many were not said since the last one that was; `None`: nor is this one.
+    fn one_more(&self) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let (since, said) = state
+            .filter(|(since, _)| now.duration_since(*since) < Duration::from_secs(1))
+            .unwrap_or((now, 0));
+        *state = Some((since, said + 1));
+        if said >= Self::A_SECOND {
+            self.unsaid.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.unsaid.swap(0, Ordering::Relaxed))
+    }
 }
 
 /// A connection that has not named its session.
@@ -287,6 +344,14 @@ mod tests {
         for end in line_end..request.len() {
             assert_eq!(session(&request[..end]), First::Session("s111"), "{end}");
         }
+    }
+
+    #[test]
+    fn a_flood_of_failures_is_a_few_lines() {
+        let complaints = Complaints::default();
+        let said = (0..1000).filter(|_| complaints.one_more().is_some());
+        // One second may end meanwhile.
+        assert!(said.count() <= 2 * Complaints::A_SECOND as usize);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::dial::{DialError, Target};
 use super::driver::Driver;
 use super::mailbox::{Accepted, Letter};
 use crate::log;
-use crate::switch::{ConnectionId, Wanted};
+use crate::switch::{ConnectionId, Security, Wanted};
+use crate::wire::fingerprint;
 
 impl Driver {
     /// Connects, unless a connection to the same peer stands (RFC 4975 §5.4, C64). The work
@@ -28,9 +29,17 @@ impl Driver {
     /// A connection that may serve this session too.
     fn shared(&mut self, wanted: &Wanted) -> Option<ConnectionId> {
         let &id = self.dialled.get(&Target::of(&wanted.target))?;
-        let peer = self.socket(id)?.peer?;
+        let socket = self.socket(id)?;
+        let (peer, security) = (socket.peer?, &socket.security);
+        // What another was told of the certificate does not vouch for this one.
+        let known = match security {
+            Security::Tls(shown) if !wanted.fingerprints.is_empty() => {
+                fingerprint::matches(&wanted.fingerprints, shown)
+            }
+            _ => true,
+        };
         let permitted = self.parts.dialer.permits(&wanted.target, peer);
-        permitted.then_some(id)
+        (permitted && known).then_some(id)
     }
 
     pub(super) fn dialled(&mut self, wanted: Wanted, result: Result<Box<Accepted>, DialError>) {

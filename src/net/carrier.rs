@@ -1,5 +1,6 @@
 //! What carries a connection of the switch: a socket, or another thread's connection.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 use super::dial::Target;
 use super::mailbox::{Ready, Wakeup};
 use super::outlet;
+use super::strangers::Permit;
 use super::tls::Records;
 use crate::switch::{After, Batch, ConnectionId, Owner, Security};
 
@@ -33,6 +35,8 @@ pub(super) struct Link {
     pub(super) connection: ConnectionId,
     /// Octets from there for which its reading waits.
     pub(super) unacknowledged: usize,
+    /// Octets from there that wait as their sender waits for receivers here.
+    pub(super) waiting: VecDeque<Vec<u8>>,
     /// Octets sent there that are not yet written.
     pub(super) unwritten: usize,
 }
@@ -44,6 +48,7 @@ impl Link {
             origin,
             connection,
             unacknowledged: 0,
+            waiting: VecDeque::new(),
             unwritten: 0,
         }
     }
@@ -54,8 +59,6 @@ pub(super) struct Socket {
     pub(super) stream: TcpStream,
     /// The TLS over it.
     records: Option<Box<Records>>,
-    /// A large message is under way: little of it is handed over at a time.
-    narrow: bool,
     pub(super) security: Security,
     pub(super) peer: Option<SocketAddr>,
     /// Where it leads, if we have made it.
@@ -64,6 +67,10 @@ pub(super) struct Socket {
     pub(super) waker: Waker,
     /// What the operating system did not take yet, and what follows.
     pub(super) rest: Option<Box<(Batch, After)>>,
+    /// Until it has bound a session.
+    pub(super) permit: Option<Permit>,
+    /// It stands among those that may have something to read.
+    pub(super) readable: bool,
     /// Octets on their way to other threads.
     pub(super) linked: usize,
     /// Octets from other threads that wait to be written.
@@ -83,6 +90,7 @@ impl Socket {
         stream: TcpStream,
         records: Option<Box<Records>>,
         security: Security,
+        permit: Option<Permit>,
         ready: Arc<Ready>,
     ) -> Self {
         let wakeup = Wakeup::new(id, ready);
@@ -92,11 +100,12 @@ impl Socket {
             target: None,
             stream,
             records,
-            narrow: false,
             security,
             waker: Waker::from(Arc::clone(&wakeup)),
             wakeup,
             rest: None,
+            permit,
+            readable: false,
             linked: 0,
             unwritten: Vec::new(),
         }
@@ -115,6 +124,12 @@ impl Socket {
         }
     }
 
+    /// It has no session, and others need its place.
+    pub(super) fn must_go(&self) -> bool {
+        let permit = self.permit.as_ref();
+        permit.is_some_and(|permit| permit.is_evicted(&self.waker))
+    }
+
     /// Ends our side of the stream.
     pub(super) async fn shut_down(&mut self) -> io::Result<()> {
         if let Some(records) = &mut self.records {
@@ -125,7 +140,6 @@ impl Socket {
 
     /// Writes as much as the operating system takes; wakes the driver when it takes more.
     pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
-        self.widen_or_narrow(batch.is_open());
         if self.records.is_some() {
             return self.put_records(batch);
         }
@@ -143,25 +157,13 @@ impl Socket {
                     many.get(..count).unwrap_or_default()
                 }
             };
-            let written = outlet::poll_write(&mut self.stream, &mut context, slices, self.narrow);
-            match written {
+            match outlet::poll_write(&self.stream, &mut context, slices) {
                 Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
                 Poll::Ready(Ok(count)) => batch.advance(count),
                 Poll::Pending => return Written::Blocked,
             }
         }
         Written::All
-    }
-
-    /// Takes note whether a batch ends within a large message.
-    fn widen_or_narrow(&mut self, narrow: bool) {
-        if self.narrow != narrow {
-            self.narrow = narrow;
-            outlet::set_narrow(&self.stream, narrow);
-            if let Some(records) = &mut self.records {
-                records.set_narrow(narrow);
-            }
-        }
     }
 
     /// The same through TLS; an empty batch writes what is left of earlier ones.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::mailbox::Accepted;
 use super::tls::{Records, Tls};
@@ -28,6 +28,10 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two attempts to reach a peer; each pause is twice the one before...
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// ...up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 4;
 /// Connections under way at a time, of all threads; more wait, within their bind_timeout.
@@ -183,7 +187,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 pub(super) struct Target {
     host: String,
     port: u16,
-    secure: bool,
+    /// The name its certificate vouches for, where it has one.
+    name: Option<String>,
 }
 
 impl Target {
@@ -191,7 +196,7 @@ impl Target {
         Self {
             host: dial.host.to_ascii_lowercase(),
             port: dial.port,
-            secure: dial.secure,
+            name: dial.secure.then(|| dial.name.to_ascii_lowercase()),
         }
     }
 }
@@ -242,9 +247,8 @@ impl Dialer {
 
     /// A connection to where the peer's description says.
     pub(super) async fn dial(&self, wanted: &Wanted) -> Result<Accepted, DialError> {
-        let _place = self.places.acquire().await;
         let target = &wanted.target;
-        let mut stream = self.connect(target).await?;
+        let mut stream = self.connect_within(wanted.within, target).await?;
         super::tune(&stream);
         if !target.secure {
             return accepted(stream, None, Security::Plain);
@@ -261,6 +265,28 @@ impl Dialer {
             .map_err(DialError::Handshake)?;
         let security = Security::Tls(records.peer().into());
         accepted(stream, Some(records), security)
+    }
+
+    /// A peer that has just answered may not listen yet, or be called again by its network:
+    /// tries until it is too late.
+    async fn connect_within(
+        &self,
+        within: Duration,
+        target: &Dial,
+    ) -> Result<TcpStream, DialError> {
+        let until = Instant::now() + within;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let place = self.places.acquire().await;
+            let result = self.connect(target).await;
+            drop(place);
+            let passing = matches!(result, Err(DialError::Connect(_)));
+            if !passing || Instant::now() + pause >= until {
+                return result;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
     }
 
     async fn connect(&self, target: &Dial) -> Result<TcpStream, DialError> {
@@ -297,6 +323,7 @@ fn accepted(
         stream: stream.into_std().map_err(DialError::Connect)?,
         records,
         security,
+        permit: None,
     })
 }
 

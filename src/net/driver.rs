@@ -1,10 +1,12 @@
 //! One switch thread: its switch, its connections, and the turn that serves them.
 //!
-//! A turn takes every letter and reads everything that is ready, then writes each connection
-//! that has something to write once. The driver is one task that polls all sockets itself:
-//! a task a connection would cost a wake-up a message and scatter the writes.
+//! A turn takes letters, reads from each connection that is ready, and writes each that has
+//! something to write once; it ends after [`READING`] and [`WRITING`], and the next one goes
+//! on where it stood, so that new events are seen every few milliseconds. The driver is one
+//! task that polls all sockets itself: a task a connection would cost a wake-up a message and
+//! scatter the writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -29,8 +31,11 @@ use crate::time::{Clock, Moment};
 
 /// What is read at once.
 const READ_OCTETS: usize = 64 * 1024;
-/// What one connection may read in a turn while others wait.
-const READ_SHARE: usize = 4 * READ_OCTETS;
+/// How long a turn reads, and how long it writes, when there is more to do.
+const READING: Duration = Duration::from_micros(500);
+const WRITING: Duration = Duration::from_micros(1000);
+/// Letters a turn takes.
+const LETTERS: usize = 256;
 /// How long a stopping thread waits for slow receivers.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// How often it looks whether they are done.
@@ -62,6 +67,12 @@ pub(super) struct Driver {
     /// Connections we have made, which others to the same peer may share (C64).
     pub(super) dialled: HashMap<Target, ConnectionId>,
     taken: Vec<ConnectionId>,
+    /// Connections that may have something to read, in their order.
+    readable: VecDeque<ConnectionId>,
+    /// Connections of other threads of which octets wait to be dealt with.
+    pub(super) behind: Vec<ConnectionId>,
+    /// The last turn ended before everything was written.
+    unwritten: bool,
     input: Box<[u8]>,
     /// Ciphertext on its way into `input`.
     scratch: Box<[u8]>,
@@ -88,6 +99,9 @@ impl Driver {
             links: HashMap::new(),
             dialled: HashMap::new(),
             taken: Vec::new(),
+            readable: VecDeque::new(),
+            behind: Vec::new(),
+            unwritten: false,
             input: Box::default(),
             scratch: Box::default(),
             batch: Batch::default(),
@@ -108,15 +122,57 @@ impl Driver {
         }
         let mut taken = std::mem::take(&mut self.taken);
         self.ready.take(&mut taken);
-        while let Ok(letter) = self.parts.letters.try_recv() {
-            self.open(letter);
-        }
         for id in taken.drain(..) {
-            self.serve(id);
+            self.woken(id);
         }
         self.taken = taken;
+        for id in std::mem::take(&mut self.behind) {
+            self.catch_up(id);
+        }
+        let letters = self.take_letters();
+        self.read_some();
+        let now = self.now;
+        let expelling = self.guard(None, |switch| switch.go_on(now));
         self.flush();
+        self.unwritten |= expelling.unwrap_or(false);
         self.keep_time(context);
+        let behind = !self.behind.is_empty();
+        if letters || behind || self.unwritten || !self.readable.is_empty() {
+            context.waker().wake_by_ref();
+        }
+    }
+
+    /// Carries out letters; whether there may be more.
+    fn take_letters(&mut self) -> bool {
+        for _ in 0..LETTERS {
+            // What is there is written first: a fast reader must lose nothing.
+            if self.parts.switch.pressed() {
+                return true;
+            }
+            match self.parts.letters.try_recv() {
+                Ok(letter) => self.open(letter),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads from those that are ready, each once.
+    fn read_some(&mut self) {
+        let until = self.now + READING;
+        for _ in 0..self.readable.len() {
+            let Some(id) = self.readable.pop_front() else {
+                return;
+            };
+            if self.parts.switch.holds_back(id) || self.read(id) {
+                self.readable.push_back(id);
+            } else if let Some(socket) = self.socket(id) {
+                socket.readable = false;
+            }
+            if self.clock.now() >= until {
+                return;
+            }
+        }
     }
 
     fn open(&mut self, letter: Letter) {
@@ -134,6 +190,7 @@ impl Driver {
                     self.bytes_in += octets.len() as u64;
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.received(now, id, &octets));
+                    self.acquainted(id);
                 }
             }
             Letter::Dialled(wanted, result) => self.dialled(*wanted, result),
@@ -143,8 +200,7 @@ impl Driver {
                 security,
                 octets,
             } => {
-                self.link(origin, connection, security, &octets);
-                self.acknowledge(origin, connection, octets.len());
+                self.link(origin, connection, security, octets);
             }
             Letter::Taken { connection, octets } => self.taken(connection, octets),
             Letter::LinkClosed { origin, connection } => {
@@ -177,10 +233,12 @@ impl Driver {
             stream,
             records,
             security,
+            permit,
         } = accepted;
         let stream = TcpStream::from_std(stream).ok()?;
         let id = self.parts.switch.opened_over(self.now, security.clone());
-        let socket = Socket::new(id, stream, records, security, Arc::clone(&self.ready));
+        let ready = Arc::clone(&self.ready);
+        let socket = Socket::new(id, stream, records, security, permit, ready);
         socket.waker.wake_by_ref();
         self.place(id, Carrier::Socket(socket));
         Some(id)
@@ -210,63 +268,92 @@ impl Driver {
     }
 
     /// A connection may be readable, writable or both.
-    fn serve(&mut self, id: ConnectionId) {
+    fn woken(&mut self, id: ConnectionId) {
         let Some(socket) = self.socket(id) else {
             return;
         };
         socket.wakeup.looked_at();
+        if socket.must_go() {
+            return self.close(id);
+        }
+        let known = std::mem::replace(&mut socket.readable, true);
         if socket.rest.is_some() {
             self.resume(id);
         }
-        self.read(id);
+        if !known {
+            self.readable.push_back(id);
+        }
     }
 
-    fn read(&mut self, id: ConnectionId) {
+    /// Reads what is there, at most a buffer full; whether there may be more.
+    fn read(&mut self, id: ConnectionId) -> bool {
         let mut total = 0;
         let mut input = std::mem::take(&mut self.input);
         let mut scratch = std::mem::take(&mut self.scratch);
-        while !self.parts.switch.paused(id)
-            && let Some(socket) = self.socket(id)
-        {
-            if socket.linked > LINK_WINDOW {
-                break;
+        let more = loop {
+            if total >= READ_OCTETS {
+                break true;
             }
-            if total >= READ_SHARE {
-                socket.waker.wake_by_ref();
-                break;
+            if self.parts.switch.paused(id) {
+                break false;
             }
+            let Some(socket) = self.socket(id).filter(|it| it.linked <= LINK_WINDOW) else {
+                break false;
+            };
             if scratch.is_empty() && socket.security != Security::Plain {
                 scratch = vec![0; READ_OCTETS].into();
             }
             let mut buffer = ReadBuf::new(&mut input);
             let octets = match socket.poll_read(&mut scratch, &mut buffer) {
-                Poll::Pending => break,
+                Poll::Pending => break false,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled(),
-                Poll::Ready(_) => {
+                Poll::Ready(Ok(())) => {
+                    let now = self.now;
+                    self.guard(Some(id), |switch| switch.ended(now, id));
+                    break false;
+                }
+                Poll::Ready(Err(_)) => {
                     self.close(id);
-                    break;
+                    break false;
                 }
             };
             total += octets.len();
             let now = self.now;
             self.guard(Some(id), |switch| switch.received(now, id, octets));
-            if self.parts.switch.pressed() {
-                self.flush();
-            }
-        }
+        };
+        self.acquainted(id);
         self.bytes_in += total as u64;
         self.input = input;
         self.scratch = scratch;
+        more
     }
 
-    /// Writes everything that can be written, and passes on what the switch has to tell.
+    /// A connection that has bound a session is nobody's stranger.
+    fn acquainted(&mut self, id: ConnectionId) {
+        let bound = self.parts.switch.is_bound(id);
+        if let Some(socket) = self.socket(id)
+            && bound
+        {
+            socket.permit = None;
+        }
+    }
+
+    /// Writes what can be written, and passes on what the switch has to tell.
     fn flush(&mut self) {
         while let Some(wanted) = self.parts.switch.poll_wanted() {
             self.dial(wanted);
         }
-        while let Some(id) = self.parts.switch.poll_dirty() {
-            self.write(id);
-        }
+        let until = self.clock.now() + WRITING;
+        self.unwritten = loop {
+            match self.parts.switch.poll_dirty() {
+                Some(id) => self.write(id),
+                None => break false,
+            }
+            if self.clock.now() >= until {
+                self.parts.switch.written();
+                break true;
+            }
+        };
         while let Some(id) = self.parts.switch.poll_close() {
             let peer = self.socket(id).and_then(|socket| socket.peer);
             if let Some(peer) = peer {
@@ -278,7 +365,10 @@ impl Driver {
         while let Some(id) = self.parts.switch.poll_resume() {
             match self.socket(id) {
                 Some(socket) => socket.waker.wake_by_ref(),
-                None => self.catch_up(id),
+                None => {
+                    self.catch_up(id);
+                    self.unwritten = true;
+                }
             }
         }
         while let Some(foreign) = self.parts.switch.poll_foreign() {
@@ -290,36 +380,35 @@ impl Driver {
     }
 
     fn write(&mut self, id: ConnectionId) {
-        loop {
-            let mut batch = std::mem::take(&mut self.batch);
-            batch.clear();
-            let now = self.now;
-            let after = self.guard(Some(id), |switch| switch.transmit(now, id, &mut batch));
-            let Some(after) = after else { return };
-            let before = batch.len();
-            let written = self.put(id, &mut batch);
-            self.bytes_out += (before - batch.len()) as u64;
-            match written {
-                Written::All => {}
-                Written::Failed => self.close(id),
-                Written::Blocked => {
-                    let octets = batch.take_back();
-                    self.parts.switch.taken_back(id, octets);
-                    let rest = Box::new((batch.remainder(), after));
-                    if let Some(socket) = self.socket(id) {
-                        socket.rest = Some(rest);
-                    }
-                    self.parts.switch.blocked(id, true);
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
+        let now = self.now;
+        let after = self.guard(Some(id), |switch| switch.transmit(now, id, &mut batch));
+        let Some(after) = after else { return };
+        let before = batch.len();
+        let written = self.put(id, &mut batch);
+        self.bytes_out += (before - batch.len()) as u64;
+        match written {
+            Written::All => {}
+            Written::Failed => self.close(id),
+            Written::Blocked => {
+                let octets = batch.take_back();
+                self.parts.switch.taken_back(id, octets);
+                let rest = Box::new((batch.remainder(), after));
+                if let Some(socket) = self.socket(id) {
+                    socket.rest = Some(rest);
                 }
+                self.parts.switch.blocked(self.now, id, true);
             }
-            self.batch = batch;
-            match (written, after) {
-                (Written::All, After::More) if self.link_is_full(id) => return,
-                (Written::All, After::More) => {}
-                (Written::All, After::Close) => return self.finish(id),
-                (Written::All, After::Idle) => return self.all_written(id),
-                _ => return,
-            }
+        }
+        self.batch = batch;
+        match (written, after) {
+            (Written::All, After::More) if self.link_is_full(id) => {}
+            // Others have their turn first.
+            (Written::All, After::More) => self.parts.switch.goes_on(id),
+            (Written::All, After::Close) => self.finish(id),
+            (Written::All, After::Idle) => self.all_written(id),
+            _ => {}
         }
     }
 
@@ -360,12 +449,16 @@ impl Driver {
         match written {
             Written::Failed => self.close(id),
             Written::Blocked => {
+                let some = rest.0.len() < before;
                 if let Some(socket) = self.socket(id) {
                     socket.rest = Some(rest);
                 }
+                if some {
+                    self.parts.switch.blocked(self.now, id, true);
+                }
             }
             Written::All if rest.1 == After::Close => self.finish(id),
-            Written::All => self.parts.switch.blocked(id, false),
+            Written::All => self.parts.switch.blocked(self.now, id, false),
         }
     }
 
@@ -401,12 +494,22 @@ impl Driver {
     fn finish(&mut self, id: ConnectionId) {
         let carrier = self.take_carrier(id);
         if let Some(Carrier::Socket(mut socket)) = carrier {
-            tokio::spawn(async move {
+            let permit = socket.permit.take();
+            let linger = async move {
                 let _ = tokio::time::timeout(LINGER, socket.shut_down()).await;
                 let mut octets = [0; 1024];
                 let rest =
                     async { while matches!(socket.stream.read(&mut octets).await, Ok(1..)) {} };
                 let _ = tokio::time::timeout(LINGER, rest).await;
+            };
+            tokio::spawn(async move {
+                match permit {
+                    None => linger.await,
+                    Some(permit) => tokio::select! {
+                        () = linger => {}
+                        () = permit.evicted() => {}
+                    },
+                }
             });
         }
         self.closed(id);
@@ -440,6 +543,9 @@ impl Driver {
         if let Some(Carrier::Link(link)) = &carrier {
             let (origin, connection) = (link.origin, link.connection);
             self.links.remove(&(origin, connection));
+            // Nobody here will deal with them any more: the origin is not to wait.
+            let octets = link.unacknowledged;
+            self.send(origin, Letter::Taken { connection, octets });
             let owner = Owner(self.parts.number);
             self.send(origin, Letter::Unlink { owner, connection });
         }
@@ -463,6 +569,7 @@ impl Driver {
             Ok(result) => Some(result),
             Err(_) => {
                 self.panicked();
+                self.parts.switch.look_at_all();
                 if let Some(id) = id {
                     self.close(id);
                 }
@@ -481,8 +588,11 @@ impl Driver {
 
     /// What was to be looked at in a turn that broke off is lost: look everywhere.
     fn look_at_all(&mut self) {
-        for carrier in self.carriers.iter().flatten() {
+        self.parts.switch.look_at_all();
+        self.readable.clear();
+        for carrier in self.carriers.iter_mut().flatten() {
             if let Carrier::Socket(socket) = carrier {
+                socket.readable = false;
                 socket.wakeup.looked_at();
                 socket.waker.wake_by_ref();
             }

@@ -16,7 +16,7 @@ impl Driver {
         origin: Owner,
         connection: ConnectionId,
         security: Security,
-        octets: &[u8],
+        octets: Vec<u8>,
     ) {
         let id = match self.links.get(&(origin, connection)) {
             Some(&id) => id,
@@ -28,26 +28,28 @@ impl Driver {
                 id
             }
         };
-        let now = self.now;
-        self.guard(Some(id), |switch| switch.received(now, id, octets));
-    }
-
-    /// Octets of another thread's connection are dealt with: its reading goes on, unless
-    /// their sender must wait here for slow receivers.
-    pub(super) fn acknowledge(&mut self, origin: Owner, connection: ConnectionId, octets: usize) {
-        let id = self.links.get(&(origin, connection)).copied();
-        if let Some(link) = id.and_then(|id| self.link_of(id)) {
-            link.unacknowledged += octets;
-            let id = link.id;
-            self.catch_up(id);
-        } else {
-            self.send(origin, Letter::Taken { connection, octets });
+        if let Some(link) = self.link_of(id) {
+            link.unacknowledged += octets.len();
+            link.waiting.push_back(octets);
         }
+        self.catch_up(id);
     }
 
+    /// Octets of another thread's connection are dealt with, and its reading goes on, unless
+    /// their sender must wait for receivers here.
     pub(super) fn catch_up(&mut self, id: ConnectionId) {
-        if self.parts.switch.paused(id) {
-            return;
+        loop {
+            if self.parts.switch.paused(id) {
+                return;
+            }
+            // What is there is written first: a fast reader must lose nothing.
+            if self.parts.switch.pressed() {
+                return self.behind.push(id);
+            }
+            let next = self.link_of(id).and_then(|link| link.waiting.pop_front());
+            let Some(octets) = next else { break };
+            let now = self.now;
+            self.guard(Some(id), |switch| switch.received(now, id, &octets));
         }
         let Some(link) = self.link_of(id) else {
             return;
@@ -98,7 +100,7 @@ impl Driver {
         link.unwritten = link.unwritten.saturating_sub(octets);
         let (id, free) = (link.id, link.unwritten <= LINK_WINDOW);
         if free {
-            self.parts.switch.blocked(id, false);
+            self.parts.switch.blocked(self.now, id, false);
         }
     }
 
@@ -123,7 +125,7 @@ impl Driver {
             .link_of(id)
             .is_some_and(|link| link.unwritten > LINK_WINDOW);
         if full {
-            self.parts.switch.blocked(id, true);
+            self.parts.switch.blocked(self.now, id, true);
         }
         full
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::dial::DialError;
+use super::strangers::Permit;
 use super::tls::Records;
 use crate::control;
 use crate::switch::{ConnectionId, Owner, Security, Wanted};
@@ -69,6 +70,8 @@ pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) records: Option<Box<Records>>,
     pub(super) security: Security,
+    /// Until it has bound a session.
+    pub(super) permit: Option<Permit>,
 }
 
 impl fmt::Debug for Accepted {

@@ -7,6 +7,7 @@
 mod acceptor;
 mod active;
 mod carrier;
+mod descriptors;
 mod dial;
 mod driver;
 mod links;
@@ -14,6 +15,7 @@ mod local;
 mod mailbox;
 mod outlet;
 mod register;
+mod strangers;
 mod tell;
 mod tls;
 mod totals;
@@ -31,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 pub use crate::control::{Listen, Transport};
 use crate::control::{Notice, Order};
@@ -39,12 +41,14 @@ use crate::switch::{self, Switch};
 use crate::time::Clock;
 use crate::{entropy, log};
 
-use acceptor::Acceptor;
+use acceptor::{Acceptor, Complaints, MAX_HANDSHAKES};
+use descriptors::Descriptors;
 use dial::Dialer;
 use driver::{Driver, Parts};
 pub use local::address_towards;
 use mailbox::{Letter, Mailbox, Ready};
 use register::{Others, Register};
+use strangers::Strangers;
 use tell::Tell;
 use tls::Tls;
 use totals::ThreadTotals;
@@ -54,15 +58,18 @@ pub use tls::{TlsError, TlsFiles};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
+/// Connections that may wait to be accepted, of each listener, if `net.core.somaxconn` allows as
+/// many: after a restart all come back at once.
+const ACCEPT_QUEUE: i32 = 4096;
+/// Turns of a switch thread between two looks for events. (With one, each wait would cost an
+/// additional system call.)
+const TURNS: u32 = 2;
 /// A connection that says nothing for so long is asked whether it still stands…
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// …every so often…
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// …so many times before the operating system gives it up.
 const KEEPALIVE_TRIES: u32 = 4;
-/// Connections the operating system completes ahead of the acceptor, if `net.core.somaxconn`
-/// allows as many: after a restart everybody comes back at once.
-const BACKLOG: i32 = 4096;
 
 /// What the operator decided about the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,14 +185,16 @@ impl Listeners {
         self.0.iter().any(|(it, _)| *it == Transport::Tls)
     }
 
-    /// For the acceptor's runtime, which must be entered; these stay as they are.
-    fn register(&self) -> io::Result<Vec<(Transport, TcpListener)>> {
+    /// Those of a transport for an acceptor's runtime, which must be entered; these stay as they
+    /// are.
+    fn register(&self, of: Transport) -> io::Result<Vec<(Transport, TcpListener)>> {
         let register = |(transport, listener): &(Transport, std::net::TcpListener)| {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener.try_clone()?)?;
             Ok((*transport, listener))
         };
-        self.0.iter().map(register).collect()
+        let these = self.0.iter().filter(|(transport, _)| *transport == of);
+        these.map(register).collect()
     }
 
     /// Refuses connections from now on, whatever other process still holds these sockets.
@@ -201,7 +210,7 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
+        socket.listen(ACCEPT_QUEUE)?;
         Ok(socket.into())
     };
     listen().map_err(|source| StartError::Bind { address, source })
@@ -214,10 +223,10 @@ pub struct Pool {
     totals: Vec<Arc<ThreadTotals>>,
     addresses: Vec<SocketAddr>,
     listeners: Listeners,
-    stop_accepting: Arc<Notify>,
+    stop_accepting: watch::Sender<bool>,
     tls: Arc<Tls>,
     tell: Tell,
-    acceptor: Option<JoinHandle<()>>,
+    acceptors: Vec<JoinHandle<()>>,
     drivers: Vec<JoinHandle<()>>,
 }
 
@@ -261,10 +270,10 @@ impl Pool {
             totals: Vec::new(),
             addresses: listeners.addresses().map_err(StartError::Listener)?,
             listeners,
-            stop_accepting: Arc::default(),
+            stop_accepting: watch::Sender::new(false),
             tls: Arc::clone(&tls),
             tell: tell.clone(),
-            acceptor: None,
+            acceptors: Vec::new(),
             drivers: Vec::new(),
         };
         let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
@@ -277,7 +286,7 @@ impl Pool {
             pool.drivers
                 .push(start_driver(parts, pool.threads[number].ready())?);
         }
-        pool.start_acceptor(tell, tls)?;
+        pool.start_acceptors(tell, tls)?;
         Ok(pool)
     }
 
@@ -377,22 +386,54 @@ impl Pool {
         }
     }
 
-    fn start_acceptor(&mut self, tell: Tell, tls: Arc<Tls>) -> Result<(), StartError> {
-        let runtime = runtime()?;
-        let listeners = {
-            let _inside = runtime.enter();
-            self.listeners.register().map_err(StartError::Listener)?
-        };
+    /// One thread for plain connections and the certificate, and as many as there are switch
+    /// threads for TLS.
+    fn start_acceptors(&mut self, tell: Tell, tls: Arc<Tls>) -> Result<(), StartError> {
+        let descriptors = Descriptors::read();
+        tell.log(log::Level::Info, descriptors.describe());
         let acceptor = Arc::new(Acceptor {
             threads: self.threads.clone(),
             register: self.register.clone(),
             tell,
             tls,
             next: AtomicUsize::new(0),
+            descriptors,
+            strangers: Strangers::new(descriptors.strangers()),
+            handshakes: Strangers::new(MAX_HANDSHAKES.min(descriptors.strangers())),
+            complaints: Complaints::default(),
         });
-        let stop = Arc::clone(&self.stop_accepting);
-        let run = move || runtime.block_on(acceptor.run(listeners, stop));
-        self.acceptor = Some(spawn("msrp-accept".to_owned(), run)?);
+        if self.listeners.has_tls() {
+            for number in 0..self.threads.len() {
+                self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, Transport::Tls)?;
+            }
+        }
+        self.start_acceptor("msrp-accept".to_owned(), &acceptor, Transport::Tcp)
+    }
+
+    fn start_acceptor(
+        &mut self,
+        name: String,
+        acceptor: &Arc<Acceptor>,
+        transport: Transport,
+    ) -> Result<(), StartError> {
+        let runtime = runtime()?;
+        let listeners = {
+            let _inside = runtime.enter();
+            self.listeners
+                .register(transport)
+                .map_err(StartError::Listener)?
+        };
+        let acceptor = Arc::clone(acceptor);
+        let stop = self.stop_accepting.subscribe();
+        let run = move || {
+            runtime.block_on(async move {
+                if transport == Transport::Tcp {
+                    tokio::spawn(Arc::clone(&acceptor).watch_certificate());
+                }
+                acceptor.run(listeners, stop).await;
+            });
+        };
+        self.acceptors.push(spawn(name, run)?);
         Ok(())
     }
 }
@@ -400,8 +441,8 @@ impl Pool {
 impl Drop for Pool {
     /// A pool that only started in part stops the same way.
     fn drop(&mut self) {
-        self.stop_accepting.notify_one();
-        if let Some(acceptor) = self.acceptor.take() {
+        self.stop_accepting.send_replace(true);
+        for acceptor in self.acceptors.drain(..) {
             let _ = acceptor.join();
         }
         self.listeners.refuse();
@@ -441,17 +482,21 @@ fn runtime() -> Result<Runtime, StartError> {
         .enable_io()
         .enable_time()
         .max_blocking_threads(RESOLVERS)
+        .event_interval(TURNS)
         .build()
         .map_err(StartError::Thread)
 }
 
-/// Small messages must not wait for acknowledgements, and a peer that vanished without a
-/// word is found out.
+/// Small messages must not wait for acknowledgements nor behind megabytes, and a peer that
+/// vanished without a word is found out, whether something is on its way to it or not.
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
+    outlet::bound(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_EVERY)
         .with_retries(KEEPALIVE_TRIES);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_user_timeout(Some(switch::SILENCE));
 }

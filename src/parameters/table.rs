@@ -216,7 +216,7 @@ pub const TABLE: &[Parameter] = &[
     Parameter {
         doc: "How long a participant's MSRP connection may be silent before it counts as \
               lost. After half of it the switch asks with an empty SEND, which every client \
-              answers. 0: nobody looks; what is left is the keep-alive of TCP (four minutes).",
+              answers. 0: nobody looks; what is left is the keep-alive of TCP (two minutes).",
         example: "120",
         ..number("idle_timeout", "0", "seconds", (0, 86_400))
     },

@@ -183,6 +183,11 @@ impl Pieces {
         self.total = usize::try_from(total).ok();
     }
 
+    /// The offset behind the last octet that has come.
+    pub(super) fn end(&self) -> u64 {
+        self.ranges.last().map_or(0, |(_, end)| *end as u64)
+    }
+
     pub(super) fn is_whole(&self) -> bool {
         match (self.total, &self.ranges[..]) {
             (Some(total), [(0, end)]) => *end >= total,

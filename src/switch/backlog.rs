@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -16,7 +17,7 @@ use super::plain::Text;
 /// The content type of RFC 3994.
 const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
 /// What an entry costs beside its body, counted so that a flood of tiny messages is bounded.
-const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>();
+const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>() + std::mem::size_of::<Slot>();
 
 /// A place in a room's backlog; grows for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +57,12 @@ pub(super) struct Entry {
     pub(super) hyphens: bool,
     /// It only says that somebody is typing (RFC 3994).
     pub(super) composing: bool,
+}
+
+/// A message in its place.
+#[derive(Debug)]
+struct Slot {
+    entry: Arc<Entry>,
     /// Octets that were pushed before it.
     before: u64,
     /// Members that have not passed it.
@@ -89,14 +96,12 @@ impl Entry {
         Self {
             text: None,
             composing,
-            before: 0,
             body,
             headers,
             wrapped_type,
             from,
             audience,
             hyphens,
-            waiting: 0,
         }
     }
 
@@ -109,7 +114,8 @@ impl Entry {
         self.audience.includes(self.from, session)
     }
 
-    fn cost(&self) -> usize {
+    /// Octets it holds, and what it costs beside.
+    pub(super) fn cost(&self) -> usize {
         let text = self.text.as_ref().map_or(0, |text| text.body.len());
         self.body.len() + text + ENTRY_OCTETS
     }
@@ -118,7 +124,7 @@ impl Entry {
 /// The messages of one room that somebody has still to get.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    entries: VecDeque<Entry>,
+    slots: VecDeque<Slot>,
     first: Position,
     octets: usize,
     /// Octets ever pushed.
@@ -128,7 +134,7 @@ pub(super) struct Backlog {
 impl Backlog {
     /// Where the next message will stand.
     pub(super) fn end(&self) -> Position {
-        Position(self.first.0 + self.entries.len() as u64)
+        Position(self.first.0 + self.slots.len() as u64)
     }
 
     /// Octets held, bodies and what they cost beside.
@@ -136,35 +142,53 @@ impl Backlog {
         self.octets
     }
 
-    /// Appends a message that `members` members must pass.
-    pub(super) fn push(&mut self, mut entry: Entry, members: usize) {
-        entry.waiting = u32::try_from(members).unwrap_or(u32::MAX);
-        if entry.waiting == 0 {
-            return;
-        }
-        self.octets += entry.cost();
-        entry.before = self.pushed;
-        self.pushed += entry.cost() as u64;
-        self.entries.push_back(entry);
+    /// Octets ever pushed.
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed
     }
 
-    pub(super) fn get(&self, position: Position) -> Option<&Entry> {
+    /// Octets ever pushed that everybody has passed.
+    pub(super) fn passed(&self) -> u64 {
+        self.pushed - self.octets as u64
+    }
+
+    /// Appends a message that `members` members must pass.
+    pub(super) fn push(&mut self, entry: Arc<Entry>, members: usize) {
+        let waiting = u32::try_from(members).unwrap_or(u32::MAX);
+        if waiting == 0 {
+            return;
+        }
+        let before = self.pushed;
+        self.octets += entry.cost();
+        self.pushed += entry.cost() as u64;
+        self.slots.push_back(Slot {
+            entry,
+            before,
+            waiting,
+        });
+    }
+
+    pub(super) fn get(&self, position: Position) -> Option<&Arc<Entry>> {
+        Some(&self.slot(position)?.entry)
+    }
+
+    fn slot(&self, position: Position) -> Option<&Slot> {
         let index = position.0.checked_sub(self.first.0)?;
-        self.entries.get(usize::try_from(index).ok()?)
+        self.slots.get(usize::try_from(index).ok()?)
     }
 
     /// Octets that wait for a member at `position`.
     pub(super) fn waiting(&self, position: Position) -> u64 {
-        self.get(position)
-            .map_or(0, |entry| self.pushed - entry.before)
+        self.slot(position)
+            .map_or(0, |slot| self.pushed - slot.before)
     }
 
     /// A member has passed the entry at `position`.
     pub(super) fn pass(&mut self, position: Position) {
         let index = position.0.checked_sub(self.first.0);
         let index = index.and_then(|index| usize::try_from(index).ok());
-        if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
-            entry.waiting = entry.waiting.saturating_sub(1);
+        if let Some(slot) = index.and_then(|index| self.slots.get_mut(index)) {
+            slot.waiting = slot.waiting.saturating_sub(1);
         }
     }
 
@@ -180,14 +204,14 @@ impl Backlog {
 
     /// Lets go of what everybody has passed.
     pub(super) fn trim(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.waiting == 0) {
-            if let Some(entry) = self.entries.pop_front() {
-                self.octets -= entry.cost();
+        while self.slots.front().is_some_and(|slot| slot.waiting == 0) {
+            if let Some(slot) = self.slots.pop_front() {
+                self.octets -= slot.entry.cost();
                 self.first = self.first.next();
             }
         }
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            self.entries = VecDeque::new();
+        if self.slots.is_empty() && self.slots.capacity() > 64 {
+            self.slots = VecDeque::new();
         }
     }
 
@@ -196,8 +220,8 @@ impl Backlog {
     pub(super) fn position_within(&self, octets: usize) -> Position {
         let mut held = 0;
         let mut position = self.end();
-        for entry in self.entries.iter().rev() {
-            held += entry.cost();
+        for slot in self.slots.iter().rev() {
+            held += slot.entry.cost();
             if held > octets && position < self.end() {
                 break;
             }

@@ -37,11 +37,6 @@ impl Batch {
         self.length == 0
     }
 
-    /// It ends within the body of a large message.
-    pub fn is_open(&self) -> bool {
-        self.open_body > 0
-    }
-
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.copied.clear();

@@ -8,7 +8,7 @@ use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
 use super::Owner;
-use super::ids::{SessionKey, StreamKey};
+use super::ids::{RoomKey, SessionKey, StreamKey};
 use super::incoming::Incoming;
 
 /// How a connection is secured, as far as its sessions care.
@@ -20,6 +20,10 @@ pub enum Security {
     /// By TLS. What the peer's certificate could be announced by; empty: it showed none.
     Tls(Arc<[Fingerprint]>),
 }
+
+/// Responses and reports that may wait for a peer: while there are more, nothing of what it
+/// sends is read (one read adds little more than its own size).
+pub(super) const MAX_REPLIES: usize = 64 * 1024;
 
 /// A transport that may carry many sessions.
 #[derive(Debug, Default)]
@@ -40,16 +44,22 @@ pub(super) struct Connection {
     pub(super) dirty: bool,
     /// Nothing more is read; it closes once everything is written.
     pub(super) closing: bool,
+    /// Its peer sends nothing more.
+    pub(super) deaf: bool,
     /// A session was bound to it, here or on another thread.
     pub(super) bound: bool,
     /// Octets read before the first session was bound.
     pub(super) unbound_octets: usize,
-    /// When something last came, while it is watched for silence.
-    pub(super) heard: Option<Moment>,
-    /// A timer looks at it.
-    pub(super) watched: bool,
-    /// It takes nothing at the moment.
-    pub(super) blocked: bool,
+    /// When it must be closed: it has bound no session, or is closing.
+    pub(super) close_by: Option<Moment>,
+    /// When its peer was last heard, took something, or began to owe something.
+    pub(super) heard: Moment,
+    /// When a timer looks whether its peer is silent.
+    pub(super) look_at: Option<Moment>,
+    /// It was asked whether it is there, and has said nothing since.
+    pub(super) asked: bool,
+    /// Since when it takes nothing.
+    pub(super) blocked: Option<Moment>,
     /// Other instances with sessions on it.
     pub(super) links: Vec<Owner>,
     /// The SEND of which the end-line is not written yet: nothing else may be before it is.
@@ -60,6 +70,8 @@ pub(super) struct Connection {
     pub(super) last_stream: Option<(SessionKey, StreamKey)>,
     /// Large messages for whose receivers it must wait: nothing is read meanwhile.
     pub(super) pauses: u32,
+    /// The room in which it last said something.
+    pub(super) said_in: Option<RoomKey>,
     /// Answers to it that wait until something is kept.
     pub(super) promises: usize,
     /// Only whole SENDs may be written: others write between what we write.
@@ -70,6 +82,21 @@ impl Connection {
     /// Nothing lives on it.
     pub(super) fn is_idle(&self) -> bool {
         self.sessions.is_empty() && self.links.is_empty()
+    }
+
+    /// Nothing is to be read from it.
+    pub(super) fn is_paused(&self) -> bool {
+        self.pauses > 0 || self.closing || self.deaf || self.replies.len() > MAX_REPLIES
+    }
+
+    /// Somebody who speaks may still be behind it.
+    pub(super) fn lives_on(&self) -> bool {
+        !self.closing && !self.is_idle()
+    }
+
+    /// Its peer has begun a request that has not ended.
+    pub(super) fn has_begun(&self) -> bool {
+        self.incoming.is_some() || !self.unread.is_empty()
     }
 
     /// Octets held of a SEND whose end has not come.

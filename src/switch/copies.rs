@@ -1,6 +1,5 @@
 //! Copies of a room's messages for one receiver: the path every delivery takes.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,12 @@ use super::batch::Batch;
 use super::ids::SessionKey;
 use super::notice;
 use super::plain::{self, Text};
-use super::session::{Probe, Session};
+use super::session::Session;
 
-/// RFC 4975 §7.1.1: a request without response for so long has failed.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between the answer to a probe and the next one. RFC 7701 §6.3 leaves the report model of
 /// the copies to the switch: most ask to hear of failures only (`partial`), which saves a
 /// response a delivery; one now and then asks for its 200, so that a peer which takes
-/// everything and does nothing is found out within 45 s of traffic.
+/// everything and does nothing is found out (see `liveness`).
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 /// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
 const INTERRUPTIBLE_ABOVE: usize = 2048;
@@ -36,8 +33,8 @@ pub(super) struct Drained {
     pub(super) copies: u64,
     /// The batch is full and there is more.
     pub(super) more: bool,
-    /// A probe was sent: its response is due then.
-    pub(super) probe_due: Option<Moment>,
+    /// A probe was sent.
+    pub(super) probed: bool,
 }
 
 /// Writes copies of everything the session has still to get, until the batch holds `limit`.
@@ -55,38 +52,31 @@ pub(super) fn drain(
         let text = entry.text.as_deref();
         write(session, &entry, text, now, batch, &mut drained);
     }
-    while let Some(entry) = session.past.front() {
-        if batch.len() >= limit {
-            drained.more = true;
-            return drained;
-        }
-        let entry = Arc::clone(entry);
-        session.past.pop_front();
-        write_past(session, &entry, now, batch, &mut drained);
-        if session.past.is_empty() {
-            session.past = VecDeque::new();
-        }
-    }
     // P21: old news of who is typing are the first to be dropped.
     let congested = backlog.waiting(session.position) > congested_above;
-    while session.position < backlog.end() {
+    loop {
+        let own = session.own.front();
+        let own = own.is_some_and(|(at, _)| *at <= session.position);
+        if !own && session.position >= backlog.end() {
+            break;
+        }
         if batch.len() >= limit {
             drained.more = true;
             break;
+        }
+        if own {
+            if let Some(entry) = session.pop_own() {
+                write_own(session, &entry, now, batch, &mut drained);
+            }
+            continue;
         }
         if let Some(entry) = backlog.get(session.position)
             && entry.is_for(key)
             && !(congested && entry.composing)
             && session.takes_entry(entry)
         {
-            write(
-                session,
-                entry,
-                entry.text.as_deref(),
-                now,
-                batch,
-                &mut drained,
-            );
+            let text = entry.text.as_deref();
+            write(session, entry, text, now, batch, &mut drained);
         }
         backlog.pass(session.position);
         session.position = session.position.next();
@@ -99,7 +89,7 @@ pub(super) fn drain(
 pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlog) -> bool {
     while session.position < backlog.end() {
         let entry = backlog.get(session.position);
-        let for_it = |entry: &Entry| entry.is_for(key) && session.takes_entry(entry);
+        let for_it = |entry: &Arc<Entry>| entry.is_for(key) && session.takes_entry(entry);
         if entry.is_some_and(for_it) {
             return true;
         }
@@ -110,8 +100,8 @@ pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlo
     false
 }
 
-/// Writes a message of the room's history, if the session takes such.
-fn write_past(
+/// Writes a message of the room's history or a private one, if the session takes such.
+fn write_own(
     session: &mut Session,
     entry: &Entry,
     now: Moment,
@@ -121,8 +111,8 @@ fn write_past(
     if !session.takes(entry.body.len() as u64, entry.wrapped_type()) {
         return;
     }
-    if !session.plain_text {
-        write(session, entry, None, now, batch, drained);
+    if !session.plain_text || entry.text.is_some() {
+        write(session, entry, entry.text.as_deref(), now, batch, drained);
     } else if let Some(text) = plain::text_of_past(&entry.body) {
         write(session, entry, Some(&text), now, batch, drained);
     }
@@ -140,10 +130,8 @@ fn write(
     let (number, id) = fresh_id(session, entry);
     let probe = session.probe.is_none() && session.next_probe <= now;
     if probe {
-        let due = now + RESPONSE_TIMEOUT;
-        session.probe = Some(Probe { number, due });
-        session.next_probe = due + PROBE_INTERVAL;
-        drained.probe_due = Some(due);
+        session.probe = Some(number);
+        drained.probed = true;
     }
     let (written, body, media) = match text.filter(|_| session.plain_text) {
         Some(text) => (&text.headers, &text.body, plain::WRITTEN),
@@ -192,7 +180,7 @@ pub(super) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<
 
 /// The response to a transaction came: `true` when it answers the probe.
 pub(super) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
-    let matches = session.probe.is_some_and(|probe| probe.number == number);
+    let matches = session.probe == Some(number);
     if matches {
         session.probe = None;
         session.next_probe = now + PROBE_INTERVAL;

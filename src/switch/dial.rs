@@ -1,11 +1,11 @@
 //! The active side (RFC 4975 §5.4): sessions that wait for a connection of ours, and the
 //! empty SEND that binds it.
 
+use std::time::Duration;
+
 use super::Switch;
-use super::copies::RESPONSE_TIMEOUT;
 use super::ids::{ConnectionId, SessionKey};
-use super::session::{Probe, Session};
-use super::timers::Timer;
+use super::session::Session;
 use crate::control::{Dial, LossCause, Notice, SessionId};
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
@@ -20,6 +20,8 @@ pub struct Wanted {
     pub target: Dial,
     /// What the peer's certificate is announced by.
     pub fingerprints: Vec<Fingerprint>,
+    /// How long it may take to come, the peer's port to open, and so on.
+    pub within: Duration,
 }
 
 impl Switch {
@@ -29,7 +31,7 @@ impl Switch {
     }
 
     /// Asks for a connection if the session is to have one from us and has none.
-    pub(super) fn want(&mut self, key: SessionKey, target: Option<&Dial>) {
+    pub(super) fn want(&mut self, now: Moment, key: SessionKey, target: Option<&Dial>) {
         let (Some(session), Some(target)) = (self.sessions.get_mut(key), target) else {
             return;
         };
@@ -41,6 +43,7 @@ impl Switch {
             session: session.id.clone(),
             target: target.clone(),
             fingerprints: session.fingerprints().to_vec(),
+            within: session.bind_by.saturating_since(now),
         });
     }
 
@@ -61,14 +64,12 @@ impl Switch {
             return self.close_if_idle(now, id);
         }
         connection.bound = true;
+        connection.close_by = None;
         connection.sessions.push(key);
         session.connection = Some(id);
         let (number, transaction) = session.ids.next_id();
-        let due = now + RESPONSE_TIMEOUT;
         session.greeting = Some(number);
-        session.probe = Some(Probe { number, due });
         empty_send(&mut connection.replies, session, &transaction);
-        self.timers.arm(due, Timer::Response(key));
         self.watch(now, id);
         self.mark_dirty(id);
     }

@@ -64,7 +64,7 @@ impl Switch {
         facts: &Facts<'_>,
     ) -> Result<u64, Code> {
         let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        let headers = plain::wrapping(session, facts.content_type.unwrap_or_default());
+        let headers = plain::wrapping(session, facts.content_type.unwrap_or_default(), now);
         let shift = headers.len() as u64;
         self.put(now, key, &facts.shifted(shift), 0, &headers)?;
         let session = self.sessions.get_mut(key);

@@ -20,7 +20,8 @@ use crate::wire::cpim::{self, Message};
 use super::Switch;
 use super::backlog::{Audience, Entry};
 use super::ids::{RoomKey, SessionKey};
-use super::send::{is_heartbeat, is_notification, range_of};
+use super::imdn::is_notification;
+use super::send::{is_heartbeat, range_of};
 use super::timers::Timer;
 
 /// Octets told and not yet in the store, of one instance: what SQLite writes in a few
@@ -204,7 +205,8 @@ impl Switch {
     pub(super) fn add_to_history(&mut self, now: Moment, key: RoomKey, entry: &Entry) {
         let most = self.history_octets();
         let media = entry.wrapped_type();
-        let passing = entry.composing || is_notification(media) || is_heartbeat(media);
+        let told = std::str::from_utf8(media).is_ok_and(is_notification);
+        let passing = entry.composing || told || is_heartbeat(media);
         if passing || entry.audience != Audience::Room {
             return;
         }

@@ -102,6 +102,13 @@ impl<K: Place, T> Table<K, T> {
         self.slab.iter_mut().map(|(_, (_, value))| value)
     }
 
+    pub(super) fn keys(&self) -> Vec<K> {
+        let places = self.slab.iter();
+        places
+            .map(|(slot, (generation, _))| K::new(slot as u32, *generation))
+            .collect()
+    }
+
     pub(super) fn remove(&mut self, key: K) -> Option<T> {
         self.get(key)?;
         self.slab.try_remove(key.slot()).map(|(_, value)| value)

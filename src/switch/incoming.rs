@@ -1,11 +1,11 @@
 //! A request on its way in: what of its head must be remembered until its end has come.
 
+use crate::wire::media_type;
 use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
 
 use super::Owner;
 use super::ids::SessionKey;
 use super::plain::TEXT_PLAIN;
-use super::session::media_type;
 
 /// A SEND with a body of which the end has not come.
 #[derive(Debug)]

@@ -11,6 +11,7 @@
 
 mod assembly;
 mod backlog;
+mod backpressure;
 mod batch;
 mod connection;
 mod copies;
@@ -18,10 +19,11 @@ mod dial;
 mod directory;
 mod feed;
 mod history;
-mod idle;
 mod ids;
 mod imdn;
 mod incoming;
+mod liveness;
+mod members;
 mod news;
 mod nickname;
 mod notice;
@@ -38,6 +40,7 @@ mod session;
 mod stream;
 mod timers;
 mod transmit;
+mod turns;
 mod vacated;
 mod window;
 
@@ -56,6 +59,7 @@ pub use connection::Security;
 pub use dial::Wanted;
 pub use directory::{Alone, Directory, Foreign, Owner};
 pub use ids::ConnectionId;
+pub use liveness::SILENCE;
 pub use transmit::After;
 
 use connection::Connection;
@@ -65,6 +69,7 @@ use room::Room;
 use session::Session;
 use stream::Stream;
 use timers::{Timer, Timers};
+use turns::Turns;
 use vacated::{Left, Vacated};
 
 /// How long a connection may stay without a session.
@@ -73,6 +78,8 @@ const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
 const UNBOUND_OCTETS: usize = 64 * 1024;
 /// How long a connection that is to close may take to write what is queued.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// Sessions that leave together, before others have their turn.
+const EXPELLED_AT_ONCE: usize = 256;
 /// Octets of messages that are not whole yet, in one instance; above it chunks are answered
 /// 413. A dozen of the largest messages at a time, whatever the number of sessions.
 const HELD_OCTETS: usize = 128 * 1024 * 1024;
@@ -159,12 +166,15 @@ pub struct Switch {
     resumes: VecDeque<ConnectionId>,
     /// Large messages of which somebody got something.
     touched: Vec<StreamKey>,
-    dirty_rooms: Vec<RoomKey>,
-    dirty_connections: VecDeque<ConnectionId>,
-    /// A room holds enough new octets that its members should be written to.
-    pressed: bool,
+    turns: Turns,
     /// Octets of messages that are not whole yet.
     held: usize,
+    /// Sessions that are in no room any more.
+    leaving: usize,
+    /// Sessions that are to leave.
+    expelled: VecDeque<SessionKey>,
+    /// Of those that left, whom everything was written to.
+    left: Vec<SessionKey>,
     stopping: bool,
     /// When sessions that no focus has claimed end.
     orphans_end: Option<Moment>,
@@ -199,10 +209,11 @@ impl Switch {
             closes: VecDeque::new(),
             resumes: VecDeque::new(),
             touched: Vec::new(),
-            dirty_rooms: Vec::new(),
-            dirty_connections: VecDeque::new(),
-            pressed: false,
+            turns: Turns::default(),
             held: 0,
+            leaving: 0,
+            expelled: VecDeque::new(),
+            left: Vec::new(),
             stopping: false,
             orphans_end: None,
             listening: news::Listening::default(),
@@ -221,7 +232,7 @@ impl Switch {
                     self.expel(now, key);
                 }
             }
-            Order::Close { room } => self.close_room(now, &room),
+            Order::Close { room } => self.close_room(&room),
             Order::Say { room, text } => self.say(now, &room, &text),
             Order::Listen(on) => self.listen(on),
             Order::Hold { room, nicknames } => self.hold_nicknames(now, room, &nicknames),
@@ -248,12 +259,13 @@ impl Switch {
 
     /// A connection has come, secured like this; its octets follow.
     pub fn opened_over(&mut self, now: Moment, security: Security) -> ConnectionId {
+        let due = now + UNBOUND_TIMEOUT;
         let id = self.connections.insert(Connection {
             security,
+            close_by: Some(due),
             ..Connection::default()
         });
-        self.timers
-            .arm(now + UNBOUND_TIMEOUT, Timer::Connection(id));
+        self.timers.arm(due, Timer::Connection(id));
         id
     }
 
@@ -272,6 +284,30 @@ impl Switch {
         }
     }
 
+    /// The peer will send nothing more, but may still read: it gets what waits for it, then
+    /// the connection closes.
+    pub fn ended(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let sessions = connection.sessions.clone();
+        self.end_links(id);
+        for key in sessions {
+            if let Some(session) = self.sessions.get(key).filter(|it| !it.leaving) {
+                self.notices.push_back(Notice::Lost {
+                    room: session.room_uri.clone(),
+                    session: session.id.clone(),
+                    cause: LossCause::Disconnected,
+                });
+            }
+            self.expel(now, key);
+        }
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.deaf = true;
+        }
+        self.close_if_idle(now, id);
+    }
+
     /// The next notice for the focus.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
@@ -288,9 +324,15 @@ impl Switch {
         self.closes.pop_front()
     }
 
-    /// Whether a connection is not to be read for now: its sender waits for slow receivers.
+    /// Whether a session was bound to a connection, here or elsewhere.
+    pub fn is_bound(&self, id: ConnectionId) -> bool {
+        self.connections.get(id).is_some_and(|it| it.bound)
+    }
+
+    /// Whether a connection is not to be read for now: its sender waits for slow receivers,
+    /// does not read what it is answered, or is not heard any more.
     pub fn paused(&self, id: ConnectionId) -> bool {
-        self.connections.get(id).is_some_and(|it| it.pauses > 0)
+        self.connections.get(id).is_some_and(Connection::is_paused)
     }
 
     /// The next connection that may be read again.
@@ -302,7 +344,7 @@ impl Switch {
     fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.pauses = connection.pauses.saturating_sub(1);
-            if connection.pauses == 0 {
+            if !connection.is_paused() {
                 self.resumes.push_back(id);
             }
         }
@@ -316,18 +358,10 @@ impl Switch {
         }
     }
 
-    /// Another instance has octets for a connection here: whole messages.
+    /// Another instance has octets for a connection here: whole messages, of which it counts
+    /// what is not written yet.
     pub fn link(&mut self, id: ConnectionId, octets: &[u8]) {
-        let limit = self.config.outbox_bytes;
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        if connection.replies.len() + octets.len() > limit {
-            self.counters.drops_slow_reader += 1;
-            return;
-        }
-        connection.replies.extend_from_slice(octets);
-        self.mark_dirty(id);
+        self.reply_with(id, |replies| replies.extend_from_slice(octets));
     }
 
     /// Another instance has no session on the connection any more.
@@ -353,12 +387,13 @@ impl Switch {
         while let Some(timer) = self.timers.pop(now) {
             match timer {
                 Timer::Connection(id) => self.connection_due(now, id),
-                Timer::Idle(id) => self.idle_due(now, id),
+                Timer::Silence(id) => self.silence_due(now, id),
                 Timer::Bind(key) => self.bind_due(now, key),
-                Timer::Response(key) => self.response_due(now, key),
                 Timer::Chunk(key) => self.chunk_due(now, key),
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
+                Timer::Leave(key) => self.leave_due(now, key),
+                Timer::Held(key) => self.held_due(now, key),
                 Timer::Pause(key) => self.pause_due(now, key),
                 Timer::Count(key) => self.count_due(now, key),
                 Timer::History(key) => self.history_due(now, key),
@@ -368,7 +403,7 @@ impl Switch {
 
     /// Sessions admitted and not ended.
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() - self.leaving
     }
 
     /// What was done so far.
@@ -380,7 +415,7 @@ impl Switch {
         let (room, session) = (admission.room.clone(), admission.session.clone());
         let refusal = if self.stopping {
             Some(Refusal::Stopping)
-        } else if self.sessions.len() >= self.config.max_sessions {
+        } else if self.sessions() >= self.config.max_sessions {
             Some(Refusal::Full)
         } else {
             None
@@ -427,18 +462,22 @@ impl Switch {
         if admission.newcomer {
             let most = room.policy.history;
             let before = room.history.octets();
-            session.past = room.history.for_newcomer(most, history_octets);
+            for entry in room.history.for_newcomer(most, history_octets) {
+                session.push_own(position, entry);
+            }
             self.histories.changed(before, room.history.octets());
         }
         let bind_by = session.bind_by;
         let key = self.sessions.insert(session);
-        room.members.push(key);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.place = room.members.enter(key, &session.user, &session.uris);
+        }
         self.by_session.insert(admission.session.clone(), key);
         if let Some(nickname) = &admission.nickname {
             self.give_back_nickname(key, nickname);
         }
         self.timers.arm(bind_by, Timer::Bind(key));
-        self.want(key, admission.peer.dial.as_ref());
+        self.want(now, key, admission.peer.dial.as_ref());
     }
 
     fn amend(&mut self, now: Moment, admission: &Admission) {
@@ -453,6 +492,10 @@ impl Switch {
             room.policy = admission.policy.clone();
         }
         let (unnamed, bound) = (session.to_path().is_empty(), session.connection);
+        if let Some(room) = self.rooms.get_mut(session.room) {
+            room.members.unname(key, &session.user, &session.uris);
+            room.members.name(key, &admission.user, &admission.uris);
+        }
         if !session.amend(admission) {
             let connection = session.connection.and_then(|id| self.connections.get(id));
             match connection {
@@ -462,7 +505,7 @@ impl Switch {
                         self.protocol_error(now, id);
                     }
                 }
-                _ => self.want(key, admission.peer.dial.as_ref()),
+                _ => self.want(now, key, admission.peer.dial.as_ref()),
             }
             if let Some(id) = bound.filter(|_| unnamed) {
                 self.welcome(key);
@@ -485,41 +528,71 @@ impl Switch {
         if let Some(id) = before {
             self.detach(now, id, key);
         }
-        self.want(key, admission.peer.dial.as_ref());
+        self.want(now, key, admission.peer.dial.as_ref());
     }
 
-    /// Ends a session in good order: what is queued for it is still written.
+    /// Ends a session in good order: it is in its room no more, and what is queued for it is
+    /// still written.
     fn expel(&mut self, now: Moment, key: SessionKey) {
         self.end_copies(key);
-        self.flush_into_replies(now, key);
-        self.end(now, key, None);
+        let Some(session) = self.sessions.get_mut(key).filter(|it| !it.leaving) else {
+            return;
+        };
+        if session.connection.is_none() || !session.is_ready() {
+            return self.end(now, key, None);
+        }
+        if let Some(room) = self.rooms.get_mut(session.room) {
+            session.take_backlog(key, &mut room.backlog);
+        }
+        self.part(now, key);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.leaving = true;
+            self.leaving += 1;
+            self.timers.arm(now + CLOSE_GRACE, Timer::Leave(key));
+        }
+        self.mark_session_dirty(key);
     }
 
-    fn close_room(&mut self, now: Moment, uri: &RoomUri) {
-        let room = self.by_room.get(uri).and_then(|&key| self.rooms.get(key));
-        let members = room.map(|room| room.members.clone()).unwrap_or_default();
-        for key in members {
-            self.expel(now, key);
+    fn leave_due(&mut self, now: Moment, key: SessionKey) {
+        if self.sessions.get(key).is_some_and(|it| it.leaving) {
+            self.end(now, key, None);
         }
+    }
+
+    /// Everybody who is in a room leaves it. A room may have thousands: see [`Self::go_on`].
+    fn close_room(&mut self, uri: &RoomUri) {
+        let room = self.by_room.get(uri).and_then(|&key| self.rooms.get(key));
+        if let Some(room) = room {
+            self.expelled.extend(room.members.all());
+        }
+    }
+
+    /// Goes on with what takes long; whether there is more.
+    pub fn go_on(&mut self, now: Moment) -> bool {
+        for _ in 0..EXPELLED_AT_ONCE {
+            match self.expelled.pop_front() {
+                Some(key) => self.expel(now, key),
+                None => return false,
+            }
+        }
+        !self.expelled.is_empty()
     }
 
     /// Forgets a session; with a cause, the focus is told.
     fn end(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
         self.end_copies(key);
+        let leaving = self.sessions.get(key).is_some_and(|it| it.leaving);
+        if !leaving {
+            self.part(now, key);
+        }
         let Some(session) = self.sessions.remove(key) else {
             return;
         };
-        for stream in session.assemblies.streams() {
-            self.abort_stream(stream);
-        }
-        self.held = self.held.saturating_sub(session.assemblies.octets());
-        self.by_session.remove(&session.id);
-        self.directory.forget(&session.id);
+        self.leaving -= usize::from(leaving);
         if let Some(id) = session.connection {
             self.detach(now, id, key);
         }
-        self.leave_room(now, &session, key);
-        if let Some(cause) = cause {
+        if let Some(cause) = cause.filter(|_| !leaving) {
             self.notices.push_back(Notice::Lost {
                 room: session.room_uri,
                 session: session.id,
@@ -528,24 +601,57 @@ impl Switch {
         }
     }
 
-    fn leave_room(&mut self, now: Moment, session: &Session, key: SessionKey) {
-        let Some(room) = self.rooms.get_mut(session.room) else {
+    /// A session says nothing more, and is in its room no more.
+    fn part(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        room.members.retain(|member| *member != key);
-        room.backlog.pass_all(session.position);
-        if room.members.is_empty() {
-            self.tell_count(session.room);
+        let said = std::mem::take(&mut session.assemblies);
+        let id = session.id.clone();
+        for stream in said.streams() {
+            self.abort_stream(stream);
         }
+        self.held = self.held.saturating_sub(said.octets());
+        self.by_session.remove(&id);
+        self.directory.forget(&id);
+        self.leave_room(now, key);
+    }
+
+    fn leave_room(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
         let Some(room) = self.rooms.get_mut(session.room) else {
             return;
         };
+        let straggles = std::mem::take(&mut session.straggles);
+        let (user, room_key, place) = (session.user.clone(), session.room, session.place);
+        room.backlog.pass_all(session.position);
+        session.position = room.backlog.end();
+        room.held.stragglers -= usize::from(straggles);
+        let moved = room.members.leave(place, key, &user, &session.uris);
+        if let Some(moved) = moved.and_then(|key| self.sessions.get_mut(key)) {
+            moved.place = place;
+        }
+        self.members_moved(room_key);
+        self.release_speakers(room_key);
+        let Some(room) = self.rooms.get_mut(room_key) else {
+            return;
+        };
         if room.members.is_empty() {
-            room.quarantine(now, &session.user);
+            self.tell_count(room_key);
+        }
+        let Some(room) = self.rooms.get_mut(room_key) else {
+            return;
+        };
+        if room.members.is_empty() {
+            room.quarantine(now, &user);
             room.free_nicknames(now);
             self.by_room.remove(&room.uri);
-            if let Some(mut room) = self.rooms.remove(session.room) {
+            if let Some(mut room) = self.rooms.remove(room_key) {
                 self.histories.changed(room.history.octets(), 0);
+                self.ends_spread(&room.spread);
+                self.ends_held(std::mem::take(&mut room.held));
                 self.tell_all_history(&room.uri, &mut room.history);
                 let left = Left {
                     nicknames: room.nicknames,
@@ -555,14 +661,8 @@ impl Switch {
             }
             return;
         }
-        let sessions = &self.sessions;
-        let stays = |member: &SessionKey| {
-            sessions
-                .get(*member)
-                .is_some_and(|other| other.user == session.user)
-        };
-        if !room.members.iter().any(stays) {
-            room.quarantine(now, &session.user);
+        if !room.members.has(&user) {
+            room.quarantine(now, &user);
         }
     }
 
@@ -580,8 +680,10 @@ impl Switch {
             return;
         };
         if connection.is_idle() && !connection.closing {
+            let due = now + CLOSE_GRACE;
             connection.closing = true;
-            self.timers.arm(now + CLOSE_GRACE, Timer::Connection(id));
+            connection.close_by = Some(due);
+            self.timers.arm(due, Timer::Connection(id));
             self.mark_dirty(id);
         }
     }
@@ -605,11 +707,31 @@ impl Switch {
         self.closes.push_back(id);
     }
 
+    /// The peer sent what cannot be followed: it is answered, and the connection closes.
+    fn give_up(&mut self, now: Moment, id: ConnectionId) {
+        self.counters.garbage += 1;
+        self.end_links(id);
+        self.lose_sessions_of(now, id, LossCause::ProtocolError);
+        self.close_if_idle(now, id);
+    }
+
+    fn end_links(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        for owner in std::mem::take(&mut connection.links) {
+            self.foreign.push_back(Foreign::Closed {
+                connection: id,
+                owner,
+            });
+        }
+    }
+
     fn connection_due(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
-        if connection.closing || !connection.bound {
+        if connection.close_by.is_some_and(|due| due <= now) {
             self.lose_sessions_of(now, id, LossCause::Disconnected);
             self.closes.push_back(id);
         }
@@ -619,32 +741,10 @@ impl Switch {
         let unbound = self
             .sessions
             .get(key)
-            .is_some_and(|session| session.connection.is_none() && session.bind_by <= now);
+            .is_some_and(|session| !session.is_bound() && session.bind_by <= now);
         if unbound {
             self.end(now, key, Some(LossCause::NeverBound));
         }
-    }
-
-    /// C48: no response in time. A connection that takes nothing right now is a slow reader,
-    /// which the outbox bound deals with.
-    fn response_due(&mut self, now: Moment, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let Some(probe) = session.probe.as_mut().filter(|probe| probe.due <= now) else {
-            return;
-        };
-        let connection = session.connection.and_then(|id| self.connections.get(id));
-        if connection.is_some_and(|connection| connection.blocked) {
-            probe.due = now + copies::RESPONSE_TIMEOUT;
-            self.timers.arm(probe.due, Timer::Response(key));
-            return;
-        }
-        let cause = match session.greeting {
-            Some(_) => LossCause::NeverBound,
-            None => LossCause::Undeliverable,
-        };
-        self.end(now, key, Some(cause));
     }
 
     fn chunk_due(&mut self, now: Moment, key: SessionKey) {
@@ -656,8 +756,11 @@ impl Switch {
         let after = session.assemblies.octets();
         self.held = (self.held + after).saturating_sub(before);
         session.assemblies.timed = again.is_some();
-        for stream in expired.iter().filter_map(|message| message.stream()) {
-            self.abort_stream(stream);
+        for message in expired {
+            if let Some(stream) = message.stream() {
+                self.abort_stream(stream);
+            }
+            self.report_expired(key, &message);
         }
         if let Some(due) = again {
             self.timers.arm(due, Timer::Chunk(key));

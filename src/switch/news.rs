@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::control::{Notice, Said};
 use crate::time::Moment;
+use crate::wire::media_type;
 
 use super::Switch;
 use super::backlog::Audience;
 use super::ids::{RoomKey, SessionKey};
-use super::session::media_type;
 use super::timers::Timer;
 
 /// A room's messages are counted together for so long; the first one is told at once.

@@ -153,7 +153,7 @@ impl Switch {
             return true;
         }
         // Nobody else's address will do either.
-        room.members.iter().any(|member| {
+        room.members.all().iter().any(|member| {
             let other = self.sessions.get(*member);
             other.is_some_and(|other| other.user != session.user && other.is_called(compared))
         })

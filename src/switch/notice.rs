@@ -3,6 +3,8 @@
 //! It carries the status headers of AG Projects' clients, which would otherwise show and store
 //! it as something somebody said; others ignore them (RFC 3862 §4.7).
 
+use std::sync::Arc;
+
 use crate::control::RoomUri;
 use crate::time::Moment;
 use crate::wire::cpim::{Composition, compose};
@@ -26,19 +28,12 @@ impl Switch {
         let Some(room) = self.rooms.get(session.room) else {
             return;
         };
-        let mut users = Vec::new();
-        for member in &room.members {
-            let Some(other) = self.sessions.get(*member) else {
-                continue;
-            };
-            if other.user != session.user && !users.contains(&&other.user) {
-                users.push(&other.user);
-            }
-        }
-        let names: Vec<&str> = users.iter().take(NAMED).map(|it| it.as_str()).collect();
+        let others = room.members.users().len() - usize::from(room.members.has(&session.user));
+        let users = room.members.users().filter(|user| **user != session.user);
+        let names: Vec<&str> = users.take(NAMED).map(|it| it.as_str()).collect();
         let name = room.uri.as_str();
         let mut text = format!("This is the chat room {name}. ");
-        text += &match (users.len(), names.join(", ")) {
+        text += &match (others, names.join(", ")) {
             (0, _) => "Nobody else is here.".to_owned(),
             (all, names) if all <= NAMED => format!("Here are: {names}"),
             (all, names) => format!("Here are: {names} and {} more", all - NAMED),
@@ -55,14 +50,18 @@ impl Switch {
         let Some(&key) = self.by_room.get(uri) else {
             return;
         };
-        let Some(&first) = self.rooms.get(key).and_then(|room| room.members.first()) else {
+        let Some(&first) = self
+            .rooms
+            .get(key)
+            .and_then(|room| room.members.all().first())
+        else {
             return;
         };
         let body = body(uri, text, now);
         let wrapped_type = type_in(&body);
         let mut entry = Entry::new(body.into(), wrapped_type, first, Audience::Everybody);
         entry.text = Some(Box::new(Text::new("", text.as_bytes())));
-        self.append(now, key, entry);
+        self.append(now, key, Arc::new(entry));
     }
 }
 

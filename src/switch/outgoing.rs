@@ -213,6 +213,7 @@ impl Switch {
             .sessions
             .iter()
             .filter_map(|key| Some((*key, self.sessions.get(*key)?)))
+            .filter(|(_, session)| session.is_ready())
             .flat_map(|(key, session)| {
                 let least = self.least(session);
                 let copies = session.copies.iter().map(move |copy| (key, copy));
@@ -316,10 +317,15 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if let Some(copy) = session.copy_mut(stream) {
-            copy.aborted = true;
-            self.mark_session_dirty(key);
+        let Some(copy) = session.copy_mut(stream) else {
+            return;
+        };
+        copy.aborted = true;
+        if !copy.has_begun() {
+            // There is nothing to be told of.
+            session.take_copy(stream);
         }
+        self.mark_session_dirty(key);
     }
 
     /// A failure response or report about transaction or message `number`: if that is of a

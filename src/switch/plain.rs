@@ -4,13 +4,15 @@
 
 use bytes::Bytes;
 
+use crate::time::Moment;
 use crate::wire::cpim::{Composition, Message, compose};
+use crate::wire::media_type;
 use crate::wire::msrp::FailureReport;
 
 use super::Switch;
 use super::copies;
 use super::ids::SessionKey;
-use super::session::{Session, media_type};
+use super::session::Session;
 
 /// What these clients send, and what they get.
 pub(super) const TEXT_PLAIN: &str = "text/plain";
@@ -38,13 +40,13 @@ impl Text {
     }
 }
 
-/// The CPIM headers for what a session says in plain text. The same for every chunk and when
-/// it is sent again, so there is no DateTime (C24, C32).
-pub(super) fn wrapping(session: &Session, content_type: &str) -> Vec<u8> {
+/// The CPIM headers for what a session says in plain text, from now on: a message has them
+/// once, whatever its chunks.
+pub(super) fn wrapping(session: &Session, content_type: &str, now: Moment) -> Vec<u8> {
     compose(&Composition {
         from: (&session.display, session.user.as_str()),
         to: ("", session.room_uri.as_str()),
-        date_time: None,
+        date_time: Some(now),
         headers: &[],
         content_type,
         content: b"",

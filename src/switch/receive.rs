@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use crate::control::{LossCause, Notice};
 use crate::time::Moment;
 use crate::wire::msrp::{
-    DecodeError, Event, FailureReport, Flag, Method, Path, Request, Response, TransactionId,
+    DecodeError, Event, FailureReport, Flag, HeadError, Method, Path, Request, Response,
+    TransactionId,
 };
 
 use super::connection::Security;
 use super::ids::{ConnectionId, SessionKey};
 use super::incoming::{Facts, Incoming, Sending};
 use super::replies::{self, Code};
+use super::session::Session;
 use super::{Foreign, HELD_OCTETS, Owner, Switch, UNBOUND_OCTETS, copies};
 
 /// Whose a message is.
@@ -32,7 +34,7 @@ impl Switch {
         if connection.closing {
             return;
         }
-        connection.heard = Some(now);
+        connection.lives(now);
         if !connection.bound {
             connection.unbound_octets += octets.len();
         }
@@ -64,8 +66,11 @@ impl Switch {
         };
         connection.unread = unread;
         let excess = !connection.bound && connection.unbound_octets > UNBOUND_OCTETS;
+        let begun = connection.has_begun();
         if failed || excess {
             self.protocol_error(now, id);
+        } else if begun {
+            self.owe(now, id);
         }
     }
 
@@ -115,6 +120,10 @@ impl Switch {
             Event::Response(response) => self.response(now, id, &response, raw),
             Event::Malformed(request) => {
                 self.reply_with(id, |out| replies::respond_malformed(out, &request));
+                if request.error == HeadError::StartLine {
+                    // Whose transaction ends where cannot be known.
+                    self.give_up(now, id);
+                }
             }
             Event::Skipped => {}
         }
@@ -133,7 +142,7 @@ impl Switch {
         let key = match self.target(id, request.to_path) {
             Target::Here(key) => key,
             Target::Elsewhere(owner) => return self.pass_on(id, owner, raw),
-            Target::Refused(code) => return self.reply(id, &facts, code),
+            Target::Refused(code) => return self.turn_away(now, id, &facts, code),
             Target::Imposter => return self.protocol_error(now, id),
         };
         match request.method {
@@ -162,7 +171,7 @@ impl Switch {
                 Incoming::Elsewhere(owner)
             }
             Target::Refused(code) => {
-                self.reply(id, &facts, code);
+                self.turn_away(now, id, &facts, code);
                 Incoming::Skip
             }
             Target::Imposter => return self.protocol_error(now, id),
@@ -332,7 +341,8 @@ impl Switch {
         };
         if let Some(&key) = connection.sessions.first() {
             let session = self.sessions.get(key);
-            if session.is_some_and(|session| *session.own_uri == *path.as_str()) {
+            let named = |it: &Session| !it.leaving && *it.own_uri == *path.as_str();
+            if session.is_some_and(named) {
                 return Target::Here(key);
             }
         }
@@ -378,6 +388,7 @@ impl Switch {
         session.connection = Some(id);
         session.next_probe = now;
         connection.bound = true;
+        connection.close_by = None;
         connection.sessions.reserve_exact(1);
         connection.sessions.push(key);
         self.notices.push_back(Notice::Bound {
@@ -389,11 +400,22 @@ impl Switch {
         self.mark_dirty(id);
     }
 
+    /// Answers a request for which there is no session. A connection that has none either
+    /// closes: a session is known here before its URI is known to anybody.
+    fn turn_away(&mut self, now: Moment, id: ConnectionId, facts: &Facts<'_>, code: Code) {
+        self.reply(id, facts, code);
+        let unbound = self.connections.get(id).is_some_and(|it| !it.bound);
+        if unbound && code == Code::NoSession {
+            self.close_if_idle(now, id);
+        }
+    }
+
     fn pass_on(&mut self, id: ConnectionId, owner: Owner, raw: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
         connection.bound = true;
+        connection.close_by = None;
         if !connection.links.contains(&owner) {
             connection.links.push(owner);
         }

@@ -39,7 +39,7 @@ impl Switch {
         if last {
             let key = self.by_room.get(&room);
             let members = key.and_then(|&key| self.rooms.get(key));
-            let members = members.map(|room| room.members.clone());
+            let members = members.map(|room| room.members.all().to_vec());
             self.end_orphans(now, members.unwrap_or_default());
             self.retell_history(now, &room);
         }

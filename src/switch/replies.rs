@@ -87,6 +87,28 @@ pub(super) fn respond_malformed(out: &mut Vec<u8>, request: &Malformed<'_>) {
     HeadWriter::response(out, &request.transaction, number, comment, back, own).end(Flag::Last);
 }
 
+/// Writes that a message did not come to its end in time (§7.1.2, §10.4).
+pub(super) fn report_expired(
+    out: &mut Vec<u8>,
+    request: &Facts<'_>,
+    transaction: &TransactionId,
+    octets: u64,
+) {
+    let Some(message_id) = request.message_id else {
+        return;
+    };
+    let (to_path, from_path) = (request.from_path, request.to_path);
+    HeadWriter::request(out, transaction, Method::Report, to_path, from_path)
+        .message_id(message_id)
+        .byte_range(ByteRange::whole(octets))
+        .status(Status {
+            namespace: 0,
+            code: 408,
+            comment: "The Rest Did Not Come In Time",
+        })
+        .end(Flag::Last);
+}
+
 /// Writes the success report for a whole message (§7.1.2, C46). A private message's carries
 /// its CPIM From and To (RFC 7701 §6.2, G44).
 pub(super) fn report_success(

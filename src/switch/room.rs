@@ -2,17 +2,23 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 
 use super::backlog::Backlog;
+use super::backpressure::Held;
 use super::history::History;
-use super::ids::{ConnectionId, SessionKey};
+use super::ids::ConnectionId;
+use super::members::Members;
+use super::turns::Spread;
 use crate::time::Moment;
 
 /// How many of the last messages of a room are known again when they come a second time: what
 /// a client may have had on the way when its connection broke.
 const REMEMBERED: usize = 128;
+/// How long after it came first.
+const REPEATED_WITHIN: Duration = Duration::from_secs(60);
 /// How many notifications of anonymous members are remembered: of the last messages of a room
 /// that asks for every kind.
 const NOTIFIED: usize = 256;
@@ -26,22 +32,22 @@ const TOLD_BY: usize = 512;
 pub(super) struct Room {
     pub(super) uri: RoomUri,
     pub(super) policy: RoomPolicy,
-    pub(super) members: Vec<SessionKey>,
+    pub(super) members: Members,
     pub(super) backlog: Backlog,
-    /// It stands in the list of rooms with something new.
-    pub(super) dirty: bool,
+    /// Who waits until others have caught up.
+    pub(super) held: Held,
+    /// How far what is new has got.
+    pub(super) spread: Spread,
     /// Messages the focus has not been told of.
     pub(super) uncounted: u64,
     /// It was told of some a moment ago.
     pub(super) counting: bool,
-    /// Octets appended since the members were last looked at.
-    pub(super) fresh_octets: usize,
     pub(super) nicknames: HashMap<UserUri, Nickname>,
     pub(super) history: History,
     /// What the last notifications of the anonymous said.
     notified: VecDeque<u64>,
-    /// Fingerprints of the last messages, and where they came.
-    seen: VecDeque<(u64, ConnectionId)>,
+    /// Fingerprints of the last messages, where and when they came.
+    seen: VecDeque<(u64, ConnectionId, Moment)>,
 }
 
 /// A nickname in use.
@@ -78,12 +84,12 @@ impl Room {
         Self {
             uri,
             policy,
-            members: Vec::new(),
+            members: Members::default(),
             backlog: Backlog::default(),
-            dirty: false,
+            held: Held::default(),
+            spread: Spread::default(),
             uncounted: 0,
             counting: false,
-            fresh_octets: 0,
             nicknames: HashMap::new(),
             history: History::default(),
             notified: VecDeque::new(),
@@ -132,12 +138,20 @@ impl Room {
         })
     }
 
-    /// Whether it came before on another connection: on the same one nothing comes twice, TCP
-    /// sees to that, and what does is meant.
-    pub(super) fn is_repeated(&mut self, fingerprint: u64, on: Option<ConnectionId>) -> bool {
-        let mut seen = self.seen.iter_mut();
-        match seen.find(|(known, _)| *known == fingerprint) {
-            Some((_, connection)) if Some(*connection) != on => {
+    /// Whether it came a moment ago on a connection that is gone: on one that `lives` nothing
+    /// comes twice, TCP sees to that, and what does is meant.
+    pub(super) fn is_repeated(
+        &mut self,
+        now: Moment,
+        fingerprint: u64,
+        on: Option<ConnectionId>,
+        lives: impl Fn(ConnectionId) -> bool,
+    ) -> bool {
+        let recent = |at: &Moment| *at + REPEATED_WITHIN > now;
+        let mut seen = self.seen.iter_mut().rev();
+        let seen = seen.find(|(known, _, at)| *known == fingerprint && recent(at));
+        match seen {
+            Some((_, connection, _)) if !lives(*connection) => {
                 *connection = on.unwrap_or(*connection);
                 true
             }
@@ -158,11 +172,11 @@ impl Room {
     }
 
     /// Takes note of a message that has come whole.
-    pub(super) fn note(&mut self, fingerprint: u64, on: Option<ConnectionId>) {
+    pub(super) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<ConnectionId>) {
         let Some(connection) = on else { return };
         if self.seen.len() >= REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back((fingerprint, connection));
+        self.seen.push_back((fingerprint, connection, now));
     }
 }

@@ -2,23 +2,26 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::time::Moment;
 use crate::wire::cpim::{CpimError, Message};
-use crate::wire::msrp::Flag;
+use crate::wire::media_type;
+use crate::wire::msrp::{FailureReport, Flag};
 
 use super::Switch;
-use super::assembly::State;
+use super::assembly::{Assembly, State};
 use super::backlog::{Audience, Entry};
+use super::connection::Connection;
 use super::copies::MESSAGE_CPIM;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::imdn;
 use super::incoming::Facts;
 use super::plain::{self, Text};
 use super::replies::{self, Code};
-use super::session::{canonical, media_type};
+use super::session::canonical;
 use super::timers::Timer;
 
 /// Some clients send this every few seconds when they see a wildcard in accept-types.
@@ -33,6 +36,8 @@ pub(super) struct Addressed {
     pub(super) content: usize,
     /// The content can be shown to who reads plain text.
     pub(super) is_text: bool,
+    /// It is called a disposition notification.
+    pub(super) is_notification: bool,
     /// The member it is for, as its URI is compared; none: everybody.
     pub(super) to: Option<String>,
     /// CPIM From and To of a private message, for its report (G44).
@@ -59,7 +64,11 @@ impl Switch {
     ) {
         // G20: a SEND without a body binds or keeps alive; some write an empty one instead.
         let Some(body) = body.filter(|body| !is_keep_alive(facts, body)) else {
-            return self.reply(id, facts, Code::Ok);
+            return match self.has_begun(key, facts) {
+                // RFC 4975 §7.1: the end of a message under way needs no octets.
+                true => self.chunk_ends(now, id, key, facts, 0, flag),
+                false => self.reply(id, facts, Code::Ok),
+            };
         };
         if flag != Flag::Abort
             && let Err(code) = self.screen(key, facts)
@@ -68,7 +77,7 @@ impl Switch {
         }
         let small = body.len() <= self.config.forward_whole_below;
         if small && self.is_whole(key, facts, flag) {
-            let (body, shift) = self.wrapped(key, facts, body);
+            let (body, shift) = self.wrapped(now, key, facts, body);
             return self.take(now, id, key, facts, (facts, shift), body);
         }
         let end = facts.offset().saturating_add(body.len() as u64);
@@ -83,13 +92,15 @@ impl Switch {
     /// A whole message as message/cpim, and how many octets of it are not the sender's.
     fn wrapped<'a>(
         &self,
+        now: Moment,
         key: SessionKey,
         facts: &Facts<'_>,
         body: Cow<'a, [u8]>,
     ) -> (Cow<'a, [u8]>, u64) {
         match self.sessions.get(key) {
             Some(session) if facts.is_plain_text() => {
-                let mut octets = plain::wrapping(session, facts.content_type.unwrap_or_default());
+                let mut octets =
+                    plain::wrapping(session, facts.content_type.unwrap_or_default(), now);
                 let shift = octets.len() as u64;
                 octets.extend_from_slice(&body);
                 (Cow::Owned(octets), shift)
@@ -99,7 +110,7 @@ impl Switch {
     }
 
     /// The end of a chunk has come of which the octets are where they belong; `end` is the
-    /// offset behind the last.
+    /// offset behind the last, 0 if there were none.
     pub(super) fn chunk_ends(
         &mut self,
         now: Moment,
@@ -120,6 +131,7 @@ impl Switch {
         let last = flag == Flag::Last;
         let session = self.sessions.get_mut(key);
         let message = session.and_then(|it| it.assemblies.get_mut(facts.name()));
+        let none = end == 0;
         let end = end + message.as_ref().map_or(0, |message| message.shift);
         let stream = match message.map(|message| &mut message.state) {
             None => None,
@@ -129,7 +141,7 @@ impl Switch {
             }
             Some(State::Collecting(pieces)) => {
                 if last {
-                    pieces.ends_at(end);
+                    pieces.ends_at(if none { pieces.end() } else { end });
                 }
                 if pieces.is_whole() {
                     return self.take_collected(now, id, key, facts);
@@ -138,7 +150,7 @@ impl Switch {
             }
             Some(State::Heading(heading)) => {
                 if last {
-                    heading.total = Some(end);
+                    heading.total = Some(end.max(if none { heading.window.end() } else { 0 }));
                 }
                 if heading.is_whole() {
                     return self.refused(id, key, facts, Code::BadRequest, flag);
@@ -149,7 +161,7 @@ impl Switch {
         };
         self.reply(id, facts, Code::Ok);
         if let Some(stream) = stream
-            && self.flow_ends(stream, end, last)
+            && self.flow_ends(now, stream, end, last)
         {
             self.streamed(id, key, facts, stream);
         }
@@ -232,9 +244,13 @@ impl Switch {
 
     /// A message in one SEND.
     fn is_whole(&self, key: SessionKey, facts: &Facts<'_>, flag: Flag) -> bool {
+        flag == Flag::Last && facts.range.start <= 1 && !self.has_begun(key, facts)
+    }
+
+    /// Some of the message has come before.
+    fn has_begun(&self, key: SessionKey, facts: &Facts<'_>) -> bool {
         let session = self.sessions.get(key);
-        let started = session.is_some_and(|it| it.assemblies.get(facts.name()).is_some());
-        flag == Flag::Last && facts.range.start <= 1 && !started
+        session.is_some_and(|it| it.assemblies.get(facts.name()).is_some())
     }
 
     /// Starts the chunk timer of a session unless it runs (G28).
@@ -264,7 +280,7 @@ impl Switch {
         let result = if media.eq_ignore_ascii_case(HEARTBEAT) {
             Ok(None)
         } else {
-            self.deliver(now, key, first, octets, body)
+            self.deliver(now, key, first, shift, body)
         };
         let addresses = match result {
             Ok(addresses) => addresses,
@@ -295,6 +311,26 @@ impl Switch {
         });
     }
 
+    /// The rest of a message did not come within `chunk_timeout`: nobody got it, though its
+    /// chunks were answered 200.
+    pub(super) fn report_expired(&mut self, key: SessionKey, message: &Assembly) {
+        let facts = message.facts.view();
+        let known = matches!(message.state, State::Refused(_));
+        if known || facts.failure_report == FailureReport::No {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let (_, transaction) = session.ids.next_id();
+        let octets = facts.range.total.unwrap_or(0);
+        if let Some(id) = session.connection {
+            self.reply_with(id, |out| {
+                replies::report_expired(out, &facts, &transaction, octets);
+            });
+        }
+    }
+
     /// Puts a whole message into the room's backlog. Returns the CPIM addresses of a private
     /// message when a report must carry them.
     fn deliver(
@@ -302,30 +338,36 @@ impl Switch {
         now: Moment,
         key: SessionKey,
         first: &Facts<'_>,
-        octets: u64,
+        shift: u64,
         body: Cow<'_, [u8]>,
     ) -> Result<Option<Vec<u8>>, Code> {
-        let addressed = self.address(key, &body, first.success_report)?;
+        let addressed = self.address(key, &body, body.len() as u64, first.success_report)?;
+        let octets = (body.len() as u64).saturating_sub(shift);
         let session = self.sessions.get(key).ok_or(Code::NoSession)?;
         let room_key = session.room;
         let room = self.rooms.get_mut(room_key).ok_or(Code::NoSession)?;
         if octets > room.policy.max_message_size {
             return Err(Code::TooLarge);
         }
-        let fingerprint = room.fingerprint(&session.user, first.name(), &body);
+        // What is ours is another each time (DateTime).
+        let own = usize::try_from(shift)
+            .ok()
+            .and_then(|shift| body.get(shift..));
+        let fingerprint = room.fingerprint(&session.user, first.name(), own.unwrap_or_default());
         let keeps = room.policy.history > 0;
-        if !room.is_repeated(fingerprint, session.connection) {
-            room.note(fingerprint, session.connection);
+        let (on, connections) = (session.connection, &self.connections);
+        let lives = |id| connections.get(id).is_some_and(Connection::lives_on);
+        if !room.is_repeated(now, fingerprint, on, lives) {
             let mut body = body.into_owned();
-            let media = body.get(addressed.wrapped_type.clone());
-            if session.is_anonymous() && media.is_some_and(is_notification) {
-                imdn::conceal(&mut body);
-                // Who, and how many of them, the sender is not to learn.
-                let gist = imdn::gist(addressed.to.as_deref().unwrap_or_default(), &body);
-                if gist.is_some_and(|gist| room.is_notified(gist)) {
+            if session.is_anonymous() && addressed.is_notification {
+                // Who, and how many of them, the reader is not to learn.
+                let to = addressed.to.as_deref().unwrap_or_default();
+                let gist = conceal(to, &mut body).ok_or(Code::BadRequest)?;
+                if gist.0.is_some_and(|gist| room.is_notified(gist)) {
                     return Ok(addressed.addresses);
                 }
             }
+            room.note(now, fingerprint, on);
             let text = self.text_of(key, room_key, &addressed, &body);
             let body = Bytes::from(body);
             let mut entry = Entry::new(body, addressed.wrapped_type, key, addressed.audience);
@@ -337,7 +379,7 @@ impl Switch {
             if keeps {
                 self.add_to_history(now, room_key, &entry);
             }
-            self.append(now, room_key, entry);
+            self.pass_on_to(now, key, room_key, Arc::new(entry));
         }
         Ok(addressed.addresses)
     }
@@ -351,7 +393,7 @@ impl Switch {
         body: &[u8],
     ) -> Option<Box<Text>> {
         let room = self.rooms.get(room).filter(|it| it.policy.plain_text)?;
-        if !addressed.is_text || !self.some_read_plain_text(&room.members) {
+        if !addressed.is_text || !self.some_read_plain_text(room.members.all()) {
             return None;
         }
         let opening = self.opening(key, addressed.is_private());
@@ -359,12 +401,13 @@ impl Switch {
         Some(Box::new(Text::new(&opening, content)))
     }
 
-    /// Whom a message is for (RFC 7701 §6.1, §6.2); `octets` hold at least its CPIM headers.
-    /// With `report`, a report about it will be wanted.
+    /// Whom a message of `size` octets is for (RFC 7701 §6.1, §6.2); `octets` hold at least
+    /// its CPIM headers. With `report`, a report about it will be wanted.
     pub(super) fn address(
         &mut self,
         key: SessionKey,
         octets: &[u8],
+        size: u64,
         report: bool,
     ) -> Result<Addressed, Code> {
         let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
@@ -385,13 +428,14 @@ impl Switch {
         let audience = if to_room {
             Audience::Room
         } else {
-            self.recipients(key, room_key, &message)?
+            self.recipients(key, room_key, &message, size)?
         };
         Ok(Addressed {
             audience,
             wrapped_type: range_of(octets, message.content_type),
             content: message.content,
             is_text: plain::is_text(&message),
+            is_notification: imdn::is_notification(message.content_type),
             to: (!to_room).then(|| canonical(to.uri)),
             addresses: (report && !to_room).then(|| addresses(&message)),
         })
@@ -403,10 +447,11 @@ impl Switch {
         key: SessionKey,
         room_key: RoomKey,
         message: &Message<'_>,
+        size: u64,
     ) -> Result<Audience, Code> {
         let room = self.rooms.get(room_key).ok_or(Code::NoSession)?;
         // P11: a disposition notification is addressed to a member, but is no private message.
-        let notification = is_notification(message.content_type.as_bytes());
+        let notification = imdn::is_disposition(message);
         if !room.policy.private_messages && !notification {
             return Err(Code::Forbidden);
         }
@@ -415,43 +460,85 @@ impl Switch {
             .first()
             .map_or(String::new(), |to| canonical(to.uri));
         let mut known = false;
+        // Why it cannot be given to those who are able (RFC 4975 §7.1.3).
+        let mut refused = Code::NoPrivateMessages;
         let mut able = false;
         let mut sessions = Vec::new();
-        for &member in &room.members {
+        for &member in room.members.called(&to) {
             let Some(session) = self.sessions.get(member) else {
                 continue;
             };
-            if !session.answers_to(&to) {
+            known = true;
+            if !session.private_messages && !notification {
                 continue;
             }
-            known = true;
-            if session.private_messages || notification {
-                able = true;
-                if member != key {
-                    sessions.push(member);
-                }
+            match session.refuses(size, message) {
+                Some(code) => refused = code,
+                None => able = true,
+            }
+            if member != key {
+                sessions.push(member);
             }
         }
         match (known, able) {
             (false, _) => Err(Code::NotFound),
-            (true, false) => Err(Code::NoPrivateMessages),
+            (true, false) => Err(refused),
             (true, true) => Ok(Audience::Sessions(sessions.into())),
         }
     }
 
+    /// Puts a message where its receivers find it: a private one into their own queues, so
+    /// that it costs nobody else anything.
+    fn pass_on_to(&mut self, now: Moment, key: SessionKey, room_key: RoomKey, entry: Arc<Entry>) {
+        let Audience::Sessions(sessions) = &entry.audience else {
+            self.append(now, room_key, entry);
+            self.said_in(key, room_key);
+            return self.hold_speaker(now, key, room_key);
+        };
+        let Some(room) = self.rooms.get(room_key) else {
+            return;
+        };
+        let (end, outbox) = (room.backlog.end(), self.config.outbox_bytes);
+        for &member in sessions {
+            let Some(session) = self.sessions.get_mut(member) else {
+                continue;
+            };
+            if !session.takes_entry(&entry) {
+                continue;
+            }
+            session.push_own(end, Arc::clone(&entry));
+            let mut lost = 0;
+            while session.own_octets > outbox && session.own.len() > 1 {
+                session.pop_own();
+                lost += 1;
+            }
+            self.mark_session_dirty(member);
+            if lost > 0 {
+                self.lost_by_slowness(now, member, lost);
+            }
+        }
+    }
+
     /// Puts a message into a room's backlog.
-    pub(super) fn append(&mut self, now: Moment, key: RoomKey, entry: Entry) {
+    pub(super) fn append(&mut self, now: Moment, key: RoomKey, entry: Arc<Entry>) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        room.fresh_octets += entry.body.len();
-        self.pressed |= room.fresh_octets > self.config.outbox_bytes / 4;
+        let octets = entry.body.len();
         room.backlog.push(entry, room.members.len());
-        if !std::mem::replace(&mut room.dirty, true) {
-            self.dirty_rooms.push(key);
-        }
-        if room.backlog.octets() > self.config.outbox_bytes {
+        let full = room.backlog.octets() > self.config.outbox_bytes;
+        self.spread(key, octets);
+        if full {
             self.shed(now, key);
+        }
+    }
+
+    /// A session has something on its way to its room.
+    pub(super) fn said_in(&mut self, key: SessionKey, room: RoomKey) {
+        let session = self.sessions.get(key);
+        let connection = session.and_then(|session| session.connection);
+        if let Some(connection) = connection.and_then(|id| self.connections.get_mut(id)) {
+            connection.said_in = Some(room);
         }
     }
 
@@ -464,7 +551,7 @@ impl Switch {
         let keep = self.config.outbox_bytes - self.config.outbox_bytes / 4;
         let from = room.backlog.position_within(keep);
         let mut losers = Vec::new();
-        for &member in &room.members {
+        for &member in room.members.all() {
             let Some(session) = self.sessions.get_mut(member) else {
                 continue;
             };
@@ -480,10 +567,11 @@ impl Switch {
     }
 }
 
-/// Whether a wrapped content type is that of RFC 5438 §11.1.3.
-pub(super) fn is_notification(written: &[u8]) -> bool {
-    let written = std::str::from_utf8(written).unwrap_or_default();
-    media_type(written).eq_ignore_ascii_case("message/imdn+xml")
+/// Blanks out who received a message, in its notification by somebody anonymous.
+fn conceal(to: &str, octets: &mut [u8]) -> Option<imdn::Gist> {
+    let headers = octets.to_vec();
+    let message = Message::parse(&headers).ok().flatten()?;
+    imdn::conceal(to, &message, octets.get_mut(message.content..)?)
 }
 
 /// Whether a wrapped content type is that of a heartbeat.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::control::{Admission, Dial, Peer, RoomUri, SessionId, UserUri};
 use crate::entropy::Entropy;
 use crate::time::Moment;
+use crate::wire::cpim::Message;
 use crate::wire::fingerprint::{self, Fingerprint};
+use crate::wire::media_type;
 use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
 
 use super::assembly::Assemblies;
@@ -14,20 +16,11 @@ use super::backlog::{Backlog, Entry, Position};
 use super::connection::Security;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::outgoing::Copy;
-use super::plain::TEXT_PLAIN;
+use super::plain::{self, TEXT_PLAIN};
+use super::replies::Code;
 
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "@anonymous.invalid";
-
-/// A copy that asks for a response while the others do not: the peer still lives when it
-/// comes, and everything written before it has arrived.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    /// Number of its transaction.
-    pub(super) number: u64,
-    /// When the response is overdue (RFC 4975 §7.1.1: 30 s).
-    pub(super) due: Moment,
-}
 
 /// An admitted endpoint.
 #[derive(Debug)]
@@ -38,7 +31,7 @@ pub(super) struct Session {
     pub(super) user: UserUri,
     /// The name to show, empty when unknown.
     pub(super) display: Box<str>,
-    uris: Box<[UserUri]>,
+    pub(super) uris: Box<[UserUri]>,
     /// The URI we gave it, octet for octet as in our SDP.
     pub(super) own_uri: Box<str>,
     path: Box<[String]>,
@@ -64,9 +57,20 @@ pub(super) struct Session {
     /// The connection it is bound to.
     pub(super) connection: Option<ConnectionId>,
     pub(super) position: Position,
-    /// The room's history, as far as it has not been given to it; comes before the backlog.
-    pub(super) past: VecDeque<Arc<Entry>>,
-    pub(super) probe: Option<Probe>,
+    /// It is too far behind for anybody to wait for it.
+    pub(super) straggles: bool,
+    /// What is for it alone: the room's history, private messages; each comes before what
+    /// stands in the backlog at its position.
+    pub(super) own: VecDeque<(Position, Arc<Entry>)>,
+    /// Octets of these.
+    pub(super) own_octets: usize,
+    /// Where it stands among the members of its room.
+    pub(super) place: usize,
+    /// It is in its room no more: what is its own still goes out.
+    pub(super) leaving: bool,
+    /// Number of the copy that asks for a response while the others do not: the peer still
+    /// lives when it comes, and everything written before it has arrived.
+    pub(super) probe: Option<u64>,
     /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
     pub(super) greeting: Option<u64>,
     /// Where it was last connected to by us.
@@ -119,7 +123,11 @@ impl Session {
             claimed: true,
             connection: None,
             position,
-            past: VecDeque::new(),
+            straggles: false,
+            own: VecDeque::new(),
+            own_octets: 0,
+            place: 0,
+            leaving: false,
             probe: None,
             greeting: None,
             dialled: None,
@@ -150,8 +158,10 @@ impl Session {
         self.max_size = peer.max_size.unwrap_or(u64::MAX);
         // Whose answer has not come yet may well know rooms.
         self.chatroom = peer.chatroom || peer.path.is_empty();
-        // What is private is marked for who reads plain text.
-        self.private_messages = peer.private_messages || peer.plain_text;
+        // What is private is marked for who reads plain text. RFC 7701 §8: a client that says
+        // nothing of chat rooms may well show who a message is for.
+        let silent = !peer.chatroom && self.wrapped_types.accept(b"text/plain");
+        self.private_messages = peer.private_messages || peer.plain_text || silent;
         self.plain_text = peer.plain_text;
         self.one_send = peer.one_send;
         self.sends = peer.sends;
@@ -197,6 +207,16 @@ impl Session {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(message.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether anything may go out to it: it is known where to, and it knows us.
+    pub(super) fn is_ready(&self) -> bool {
+        self.greeting.is_none() && !self.path.is_empty()
+    }
+
+    /// It is bound to a connection, and knows it.
+    pub(super) fn is_bound(&self) -> bool {
+        self.connection.is_some() && self.greeting.is_none()
     }
 
     /// Whether a connection is what was agreed on: msrps over TLS only (C69).
@@ -248,6 +268,21 @@ impl Session {
         self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
     }
 
+    /// Why the peer cannot be given a message of so many octets.
+    pub(super) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
+        if !self.receives {
+            Some(Code::Forbidden)
+        } else if octets > self.max_size {
+            Some(Code::TooLarge)
+        } else if !self.wrapped_types.accept(message.content_type.as_bytes())
+            || (self.plain_text && !plain::is_text(message))
+        {
+            Some(Code::UnsupportedMedia)
+        } else {
+            None
+        }
+    }
+
     /// Whether the peer can be given a message.
     pub(super) fn takes_entry(&self, entry: &Entry) -> bool {
         self.takes(entry.body.len() as u64, entry.wrapped_type())
@@ -297,6 +332,46 @@ impl Session {
             let bare = uri.split_once(':').map_or(uri, |(_, bare)| bare);
             text.eq_ignore_ascii_case(uri) || text.eq_ignore_ascii_case(bare)
         })
+    }
+
+    /// Puts a message into its own queue, after what stands in the backlog at present.
+    pub(super) fn push_own(&mut self, position: Position, entry: Arc<Entry>) {
+        self.own_octets += entry.cost();
+        self.own.push_back((position, entry));
+    }
+
+    pub(super) fn pop_own(&mut self) -> Option<Arc<Entry>> {
+        let (_, entry) = self.own.pop_front()?;
+        self.own_octets -= entry.cost();
+        if self.own.is_empty() {
+            self.own = VecDeque::new();
+        }
+        Some(entry)
+    }
+
+    /// Takes what the backlog holds for it into its own queue, in order.
+    pub(super) fn take_backlog(&mut self, key: SessionKey, backlog: &mut Backlog) {
+        let before = std::mem::take(&mut self.own);
+        self.own_octets = 0;
+        let mut before = before.into_iter().peekable();
+        let mut position = self.position;
+        while position < backlog.end() {
+            while let Some((_, entry)) = before.next_if(|(at, _)| *at <= position) {
+                self.push_own(position, entry);
+            }
+            if let Some(entry) = backlog.get(position)
+                && entry.is_for(key)
+                && self.takes_entry(entry)
+            {
+                self.push_own(position, Arc::clone(entry));
+            }
+            position = position.next();
+        }
+        for (_, entry) in before {
+            self.push_own(position, entry);
+        }
+        backlog.pass_all(self.position);
+        self.position = backlog.end();
     }
 
     /// Whether a canonical URI is one of this user's.
@@ -368,12 +443,4 @@ impl WrappedTypes {
             None => entry.eq_ignore_ascii_case(written),
         })
     }
-}
-
-/// `type/subtype` without parameters.
-pub(super) fn media_type(content_type: &str) -> &str {
-    content_type
-        .split_once(';')
-        .map_or(content_type, |(media, _)| media)
-        .trim()
 }

@@ -16,6 +16,7 @@ use crate::time::Moment;
 use std::time::Duration;
 
 use super::assembly::{Assembly, State};
+use super::connection::Connection;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use super::incoming::Facts;
 use super::outgoing::Copy;
@@ -26,6 +27,9 @@ use super::{SlowReader, Switch};
 
 /// How long a sender waits for his slowest receiver at a time.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Receivers that are looked for one by one.
+const FEW: usize = 8;
 
 /// A large message of which somebody has still to get something.
 #[derive(Debug)]
@@ -59,19 +63,34 @@ impl Switch {
         facts: &Facts<'_>,
         front: &[u8],
     ) -> Result<StreamKey, Code> {
-        let addressed = self.address(key, front, facts.success_report)?;
-        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        let room = self.rooms.get_mut(session.room).ok_or(Code::NoSession)?;
-        let fingerprint = room.fingerprint(&session.user, facts.name(), front);
-        let again = room.is_repeated(fingerprint, session.connection);
-        let wrapped_type = front.get(addressed.wrapped_type.clone());
-        let wrapped_type = wrapped_type.unwrap_or_default();
         // Some clients announce the same range for whatever they send.
         let announced = facts
             .range
             .total
             .filter(|total| *total > front.len() as u64);
-        let members = room.members.iter().copied().filter(|member| {
+        let size = announced.unwrap_or(0);
+        let addressed = self.address(key, front, size, facts.success_report)?;
+        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
+        let room = self.rooms.get_mut(session.room).ok_or(Code::NoSession)?;
+        if addressed.is_notification && session.is_anonymous() {
+            // It cannot be read (RFC 5438 §14.2, P13), and is none.
+            return Err(Code::TooLarge);
+        }
+        let shift = session
+            .assemblies
+            .get(facts.name())
+            .map_or(0, |it| it.shift);
+        let own = usize::try_from(shift)
+            .ok()
+            .and_then(|shift| front.get(shift..));
+        let own = own.unwrap_or_default();
+        let fingerprint = room.fingerprint(&session.user, facts.name(), own);
+        let (on, connections) = (session.connection, &self.connections);
+        let lives = |id| connections.get(id).is_some_and(Connection::lives_on);
+        let again = room.is_repeated(now, fingerprint, on, lives);
+        let wrapped_type = front.get(addressed.wrapped_type.clone());
+        let wrapped_type = wrapped_type.unwrap_or_default();
+        let members = room.members.all().iter().copied().filter(|member| {
             let receiver = self.sessions.get(*member);
             receiver.is_some_and(|receiver| {
                 // C61: nothing waits so long for who is not there yet.
@@ -89,7 +108,7 @@ impl Switch {
             window: Window::default(),
             total: None,
             whole: false,
-            receivers: receivers.clone(),
+            receivers: Vec::new(),
             addresses,
             fingerprint,
             pause: None,
@@ -106,6 +125,10 @@ impl Switch {
             &addressed.audience,
         );
         for receiver in receivers {
+            if self.has_stalled(now, receiver) {
+                self.lost_by_slowness(now, receiver, 1);
+                continue;
+            }
             self.make_room(now, receiver);
             let plain = self.sessions.get(receiver).is_some_and(|it| it.plain_text);
             let opening = plain.then(|| self.opening(key, private));
@@ -113,9 +136,20 @@ impl Switch {
                 let (message, _) = session.ids.next_id();
                 let text = opening.map(|opening| (opening.into(), content));
                 session.put_copy(Copy::new(stream, message, announced, text));
+                if let Some(stream) = self.streams.get_mut(stream) {
+                    stream.receivers.push(receiver);
+                }
             }
         }
         Ok(stream)
+    }
+
+    /// A receiver that takes nothing has nobody wait for it again.
+    fn has_stalled(&self, now: Moment, receiver: SessionKey) -> bool {
+        let on = self.sessions.get(receiver).and_then(|it| it.connection);
+        let connection = on.and_then(|id| self.connections.get(id));
+        let blocked = connection.and_then(|connection| connection.blocked);
+        blocked.is_some_and(|since| since + PATIENCE <= now)
     }
 
     /// Who has not taken earlier large messages in time loses the oldest of them: an outbox
@@ -169,21 +203,33 @@ impl Switch {
         let Some(stream) = self.streams.get(key) else {
             return;
         };
-        let receivers = stream.receivers.clone();
+        let (room, from) = (stream.room, stream.from);
         let waiting = stream.window.octets();
-        for receiver in receivers {
-            self.mark_session_dirty(receiver);
-        }
+        self.mark_receivers(key);
+        self.said_in(from, room);
         self.touch(key);
-        self.pressed |= waiting > outbox / 4;
+        self.turns.pressed_by_stream |= waiting > outbox / 4;
         if waiting > outbox / 2 {
             self.pause(now, key);
         }
     }
 
+    /// Its receivers have something to write: all of a room in turns with other rooms.
+    fn mark_receivers(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        if stream.receivers.len() > FEW {
+            return self.spread(stream.room, 0);
+        }
+        for receiver in stream.receivers.clone() {
+            self.mark_session_dirty(receiver);
+        }
+    }
+
     /// The end of a chunk has come; the message reaches to `end`, if it is the last.
     /// `true`: the message is whole.
-    pub(super) fn flow_ends(&mut self, key: StreamKey, end: u64, last: bool) -> bool {
+    pub(super) fn flow_ends(&mut self, now: Moment, key: StreamKey, end: u64, last: bool) -> bool {
         let Some(stream) = self.streams.get_mut(key) else {
             return false;
         };
@@ -195,14 +241,12 @@ impl Switch {
             return false;
         }
         let (room, from, fingerprint) = (stream.room, stream.from, stream.fingerprint);
-        for receiver in stream.receivers.clone() {
-            self.mark_session_dirty(receiver);
-        }
+        self.mark_receivers(key);
         self.release(key);
         self.touch(key);
         let on = self.sessions.get(from).and_then(|it| it.connection);
         if let Some(room) = self.rooms.get_mut(room) {
-            room.note(fingerprint, on);
+            room.note(now, fingerprint, on);
         }
         true
     }
@@ -277,10 +321,10 @@ impl Switch {
             let least = sent.min().unwrap_or(stream.window.end());
             let before = stream.window.octets();
             stream.window.trim(least);
-            let waiting = stream.window.octets();
-            self.held = (self.held + waiting).saturating_sub(before);
+            self.held = (self.held + stream.window.octets()).saturating_sub(before);
+            let waiting = stream.window.end().saturating_sub(least);
             let over = stream.whole && stream.receivers.is_empty();
-            if over || waiting <= self.config.outbox_bytes / 4 {
+            if over || waiting <= self.config.outbox_bytes as u64 / 4 {
                 self.release(key);
             }
             if over && let Some(stream) = self.streams.remove(key) {
@@ -333,6 +377,7 @@ impl Switch {
                 self.lost_by_slowness(now, receiver, 1);
             }
         }
+        self.release(key);
         self.tidy_streams();
     }
 

@@ -14,16 +14,18 @@ pub(super) enum Timer {
     Connection(ConnectionId),
     /// A session must have been bound by now (`bind_timeout`).
     Bind(SessionKey),
-    /// The response to a session's probe must have come by now (RFC 4975 §7.1.1).
-    Response(SessionKey),
-    /// Something must have come on a connection by now (`idle_timeout`).
-    Idle(ConnectionId),
+    /// Something must have been heard on a connection by now, if its peer owes something.
+    Silence(ConnectionId),
+    /// A session that left its room must have been written to by now.
+    Leave(SessionKey),
     /// The next chunk of a message must have come by now (RFC 7701 §6.1).
     Chunk(SessionKey),
     /// Sessions that no focus has claimed end.
     Orphans,
     /// What waits for the end of a SEND that may not be interrupted has waited long enough.
     HeldUp(ConnectionId),
+    /// The pace of the slowest for whom speakers of a room wait is looked at.
+    Held(RoomKey),
     /// The sender of a large message has waited long enough for its receivers.
     Pause(StreamKey),
     /// The messages of a room since the last time are told.

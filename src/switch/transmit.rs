@@ -1,12 +1,12 @@
-//! Output: which connections have something to write, and what.
+//! Output: what a connection writes when it is its turn.
 
 use crate::time::Moment;
 
 use super::Switch;
+use super::backlog::Backlog;
 use super::batch::Batch;
 use super::copies::{self, Drained};
-use super::ids::{ConnectionId, RoomKey, SessionKey};
-use super::timers::Timer;
+use super::ids::{ConnectionId, SessionKey};
 
 /// What one write takes at most: enough that its fixed cost no longer counts, little enough
 /// to stay in the cache and to be a small part of an outbox.
@@ -24,31 +24,6 @@ pub enum After {
 }
 
 impl Switch {
-    /// Whether so much is queued that it should be written before more is read.
-    pub fn pressed(&self) -> bool {
-        self.pressed
-    }
-
-    /// The next connection that has something to write and can.
-    pub fn poll_dirty(&mut self) -> Option<ConnectionId> {
-        while let Some(key) = self.dirty_rooms.pop() {
-            self.spread(key);
-        }
-        self.pressed = false;
-        while let Some(id) = self.dirty_connections.pop_front() {
-            let Some(connection) = self.connections.get_mut(id) else {
-                continue;
-            };
-            connection.dirty = false;
-            if !connection.blocked {
-                return Some(id);
-            }
-        }
-        // What was written is written: nothing more of it is taken back.
-        self.tidy_streams();
-        None
-    }
-
     /// Fills `batch` with what the connection is to write next.
     pub fn transmit(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> After {
         let open = self.connections.get(id).is_some_and(|it| it.open.is_some());
@@ -63,6 +38,9 @@ impl Switch {
         };
         let small = connection.open.is_none() && self.write_small(now, id, batch);
         let streams = self.has_copies(id) && self.write_streams(id, batch);
+        for key in std::mem::take(&mut self.left) {
+            self.end(now, key, None);
+        }
         let ended = open && self.open(id).is_none();
         if ended {
             self.let_go(id);
@@ -86,9 +64,12 @@ impl Switch {
             let session = self.sessions.get_mut(key);
             session.is_some_and(|session| {
                 let room = self.rooms.get_mut(session.room);
+                if !session.is_ready() {
+                    return false;
+                }
                 session.lost > 0
                     || session.notice.is_some()
-                    || !session.past.is_empty()
+                    || !session.own.is_empty()
                     || room.is_some_and(|it| copies::waits(session, key, &mut it.backlog))
             })
         })
@@ -99,7 +80,8 @@ impl Switch {
         connection.is_some_and(|connection| {
             let mut sessions = connection.sessions.iter();
             let session = |key: &SessionKey| self.sessions.get(*key);
-            sessions.any(|key| session(key).is_some_and(|it| !it.copies.is_empty()))
+            sessions
+                .any(|key| session(key).is_some_and(|it| it.is_ready() && !it.copies.is_empty()))
         })
     }
 
@@ -109,7 +91,11 @@ impl Switch {
             return false;
         };
         if !connection.replies.is_empty() {
+            let paused = connection.is_paused();
             batch.push(&std::mem::take(&mut connection.replies));
+            if paused && !connection.is_paused() {
+                self.resumes.push_back(id);
+            }
         }
         let count = connection.sessions.len();
         // C22: several sessions on one connection take turns.
@@ -127,84 +113,61 @@ impl Switch {
         more
     }
 
-    /// The connection takes nothing at the moment, or something again.
-    pub fn blocked(&mut self, id: ConnectionId, blocked: bool) {
+    /// The connection took something, and takes nothing more at the moment or all there is.
+    pub fn blocked(&mut self, now: Moment, id: ConnectionId, blocked: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.blocked = blocked;
-            if !blocked {
-                self.mark_dirty(id);
+            connection.lives(now);
+            connection.blocked = blocked.then_some(now);
+            match blocked {
+                true => self.owe(now, id),
+                false => self.mark_dirty(id),
             }
         }
     }
 
-    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id)
-            && !std::mem::replace(&mut connection.dirty, true)
-        {
-            self.dirty_connections.push_back(id);
-        }
-    }
-
-    /// What is queued for a session that ends goes out before its connection closes.
-    pub(super) fn flush_into_replies(&mut self, now: Moment, key: SessionKey) {
-        let session = self.sessions.get(key);
-        let Some(id) = session.and_then(|session| session.connection) else {
-            return;
-        };
-        let mut batch = Batch::default();
-        self.drain(now, key, usize::MAX, &mut batch);
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.replies.extend_from_slice(&batch.to_vec());
-        }
-        self.mark_dirty(id);
-    }
-
-    fn drain(&mut self, now: Moment, key: SessionKey, limit: usize, batch: &mut Batch) -> Drained {
+    pub(super) fn drain(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Drained {
         let Some(session) = self.sessions.get_mut(key) else {
             return Drained::default();
         };
-        if session.greeting.is_some() {
+        if !session.is_ready() {
             return Drained::default();
         }
-        let Some(room) = self.rooms.get_mut(session.room) else {
-            return Drained::default();
+        let mut nothing = Backlog::default();
+        let room = self
+            .rooms
+            .get_mut(session.room)
+            .filter(|_| !session.leaving);
+        let (backlog, held) = match room {
+            Some(room) => (&mut room.backlog, Some(&mut room.held)),
+            None => (&mut nothing, None),
         };
         let congested_above = congestion(self.config.outbox_bytes);
-        let drained = copies::drain(
-            session,
-            key,
-            &mut room.backlog,
-            now,
-            limit,
-            congested_above,
-            batch,
-        );
+        let drained = copies::drain(session, key, backlog, now, limit, congested_above, batch);
         self.counters.messages_out += drained.copies;
-        if let Some(due) = drained.probe_due {
-            self.timers.arm(due, Timer::Response(key));
+        if let Some(held) = held
+            && session.position == backlog.end()
+            && std::mem::take(&mut session.straggles)
+        {
+            held.stragglers -= 1;
         }
+        let room = session.room;
+        if session.leaving && session.own.is_empty() {
+            self.left.push(key);
+        }
+        let on = session.connection;
+        if drained.probed
+            && let Some(id) = on
+        {
+            self.owe(now, id);
+        }
+        self.release_speakers(room);
         drained
-    }
-
-    /// Marks everybody in a room with something new.
-    fn spread(&mut self, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else {
-            return;
-        };
-        room.dirty = false;
-        room.fresh_octets = 0;
-        for member in &room.members {
-            let session = self.sessions.get(*member);
-            let Some(id) = session.and_then(|session| session.connection) else {
-                continue;
-            };
-            let Some(connection) = self.connections.get_mut(id) else {
-                continue;
-            };
-            if !std::mem::replace(&mut connection.dirty, true) {
-                self.dirty_connections.push_back(id);
-            }
-        }
     }
 }
 

@@ -9,3 +9,11 @@ pub mod resource_lists;
 pub mod sdp;
 pub mod sip;
 mod xml;
+
+/// `type/subtype` of a Content-Type, or the like, without its parameters.
+pub fn media_type(content_type: &str) -> &str {
+    content_type
+        .split_once(';')
+        .map_or(content_type, |(media, _)| media)
+        .trim()
+}

@@ -340,3 +340,26 @@ fn what_one_turn_writes_is_one_record() {
     }
     assert_eq!(bob.stream.sock.records - before, 1);
 }
+
+#[test]
+fn silent_connections_hold_no_handshake_up() {
+    let folder = Folder::new();
+    let rig = Rig::start("127.0.0.1", folder.files(&Certified::self_signed(&["a"])));
+    // More than handshakes may be under way; some begin and go on with nothing.
+    let silent: Vec<_> = (0..1_200)
+        .map(|number| {
+            let mut stream = client::plain(rig.tls).stream;
+            if number % 2 == 0 {
+                stream.write_all(&[0x16, 3, 1]).expect("it reads");
+            }
+            stream
+        })
+        .collect();
+    let started = std::time::Instant::now();
+    rig.expect("alice", Vec::new());
+    let mut alice = client::secure(rig.tls, &How::default()).expect("a handshake");
+    let to = rig.uri("alice");
+    assert_eq!(alice.bind(&to, &peer_uri("alice")).unwrap(), "200");
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    drop(silent);
+}

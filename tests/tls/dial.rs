@@ -1,6 +1,7 @@
 //! Peers that we connect to.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use msrp_conference::control::{Admission, Dial, LossCause, Setup};
 use msrp_conference::net::{DialPolicy, DialRule, TlsFiles};
@@ -85,10 +86,44 @@ fn a_peer_that_refuses_or_is_not_there_was_never_bound() {
     rig.admit(waiting(&rig, "bob", &listener, "127.0.0.1", false));
     drop(client::accept(&listener));
     assert_eq!(rig.lost("bob"), LossCause::Disconnected);
-    let carol = waiting(&rig, "carol", &listener, "127.0.0.1", false);
+    let mut carol = waiting(&rig, "carol", &listener, "127.0.0.1", false);
+    carol.policy.bind_timeout = Duration::from_secs(2);
     drop(listener);
     rig.admit(carol);
     assert_eq!(rig.lost("carol"), LossCause::NeverBound);
+}
+
+#[test]
+fn a_peer_whose_port_opens_late_is_reached() {
+    let rig = rig(None);
+    let listener = listener("127.0.0.1");
+    let address = listener.local_addr().unwrap();
+    let alice = waiting(&rig, "alice", &listener, "127.0.0.1", false);
+    drop(listener);
+    rig.admit(alice);
+    // Until the first attempt has surely failed; that nothing is told meanwhile is the point.
+    std::thread::sleep(Duration::from_millis(500));
+    let listener = TcpListener::bind(address).expect("free again");
+    client::accept(&listener).bound(200);
+    rig.bound("alice");
+}
+
+#[test]
+fn c64_c70_a_connection_is_not_shared_with_who_announced_another_certificate() {
+    let peer = Certified::self_signed(&["relay.example.com"]);
+    let (rig, listener) = (rig(None), listener("127.0.0.1"));
+    let known = waiting(&rig, "alice", &listener, "127.0.0.1", true);
+    rig.admit(with_fingerprint(known, peer.fingerprint()));
+    let (mut alice, _) = client::accept_secure(&listener, &peer, None).unwrap();
+    alice.bound(200);
+    rig.bound("alice");
+    let other = Certified::self_signed(&["other.example.com"]);
+    let unknown = waiting(&rig, "bob", &listener, "127.0.0.1", true);
+    rig.admit(with_fingerprint(unknown, other.fingerprint()));
+    // A connection of its own, on which the peer shows what was announced for it.
+    let (mut bob, _) = client::accept_secure(&listener, &other, None).unwrap();
+    bob.bound(200);
+    rig.bound("bob");
 }
 
 #[test]

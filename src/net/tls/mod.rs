@@ -16,7 +16,7 @@ use rustls::crypto::CryptoProvider;
 pub use files::{TlsError, TlsFiles};
 
 pub(super) use files::Tls;
-pub(super) use stream::Records;
+pub(super) use stream::{Hello, Records};
 
 /// The one provider of the process.
 fn provider() -> Arc<CryptoProvider> {

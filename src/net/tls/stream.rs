@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, ReadBuf};
+use rustls::server::{Accepted, Acceptor};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::files::server_name;
@@ -21,43 +22,34 @@ use crate::wire::fingerprint::{self, Fingerprint};
 /// what was waiting for its end comes out with it.
 const READ_OCTETS: usize = 44 * 1024;
 
-/// Octets encrypted at most before they are written: of rustls' own choice, and while little
-/// may wait.
-const WIDE_OCTETS: usize = 64 * 1024;
-const NARROW_OCTETS: usize = 16 * 1024;
+/// Octets encrypted at most before they are written: two records.
+const UNWRITTEN: usize = 32 * 1024;
 
 /// The TLS state of one connection.
 pub(crate) struct Records {
     connection: Connection,
-    /// Little may wait to be sent (see [`outlet`]).
-    narrow: bool,
 }
 
 impl Records {
-    /// For a connection that was accepted.
-    pub(crate) fn accept(config: Arc<ServerConfig>) -> Option<Self> {
-        let connection = ServerConnection::new(config).ok()?;
-        Some(Self {
-            connection: connection.into(),
-            narrow: false,
-        })
+    /// For a connection that was accepted and of which the ClientHello has come.
+    pub(crate) fn accept(hello: Hello, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let connection = hello.accepted.into_connection(config);
+        let connection = connection.map_err(|(error, _)| invalid(error))?;
+        let mut records = Self::new(connection.into());
+        records.take_all(&hello.rest)?;
+        Ok(records)
     }
 
     /// For a connection we made; `name` goes out as SNI if it is a host name, and is what
     /// the certificate must name (RFC 4975 §14.2, C69).
     pub(crate) fn connect(config: Arc<ClientConfig>, name: &str) -> Option<Self> {
         let connection = ClientConnection::new(config, server_name(name)?).ok()?;
-        Some(Self {
-            connection: connection.into(),
-            narrow: false,
-        })
+        Some(Self::new(connection.into()))
     }
 
-    /// Whether little may wait to be sent.
-    pub(crate) fn set_narrow(&mut self, narrow: bool) {
-        self.narrow = narrow;
-        let most = if narrow { NARROW_OCTETS } else { WIDE_OCTETS };
-        self.connection.set_buffer_limit(Some(most));
+    fn new(mut connection: Connection) -> Self {
+        connection.set_buffer_limit(Some(UNWRITTEN));
+        Self { connection }
     }
 
     /// What the peer's certificate could be announced by; empty when it showed none.
@@ -84,7 +76,7 @@ impl Records {
                 if input.filled().is_empty() {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
-                let taken = self.take(&mut input.filled());
+                let taken = self.take_all(input.filled());
                 if taken.is_err() {
                     // The alert says why; nobody waits for it.
                     let _ = self.poll_flush(stream, context);
@@ -139,13 +131,21 @@ impl Records {
         }
     }
 
+    /// Takes all of it in: rustls may want some at a time.
+    fn take_all(&mut self, mut octets: &[u8]) -> io::Result<()> {
+        while !octets.is_empty() {
+            self.take(&mut octets)?;
+        }
+        Ok(())
+    }
+
     /// Takes ciphertext in.
     fn take(&mut self, octets: &mut &[u8]) -> io::Result<()> {
         self.connection.read_tls(octets)?;
         self.connection
             .process_new_packets()
             .map(drop)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            .map_err(invalid)
     }
 
     /// Moves what was decrypted; whether there was something, or the stream has ended.
@@ -192,11 +192,7 @@ impl Records {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.connection.wants_write() {
-            let mut socket = Socket {
-                stream,
-                context,
-                narrow: self.narrow,
-            };
+            let mut socket = Socket { stream, context };
             match self.connection.write_tls(&mut socket) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {}
@@ -214,11 +210,54 @@ impl Records {
     }
 }
 
+/// What a client begins with.
+pub(crate) struct Hello {
+    accepted: Accepted,
+    /// What came after it.
+    rest: Vec<u8>,
+}
+
+impl Hello {
+    /// Reads until it is whole. Before anything has come, nothing is allocated.
+    pub(crate) async fn read(stream: &mut TcpStream) -> io::Result<Self> {
+        stream.readable().await?;
+        let mut acceptor = Acceptor::default();
+        let mut buffer = vec![0; 4096];
+        loop {
+            let count = stream.read(&mut buffer).await?;
+            let mut octets = buffer.get(..count).unwrap_or_default();
+            if octets.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            while !octets.is_empty() {
+                acceptor.read_tls(&mut octets)?;
+                match acceptor.accept() {
+                    Ok(None) => {}
+                    Ok(Some(accepted)) => {
+                        let rest = octets.to_vec();
+                        return Ok(Self { accepted, rest });
+                    }
+                    Err((error, mut alert)) => {
+                        // The alert says why; nobody waits for it.
+                        let mut octets = Vec::new();
+                        let _ = alert.write_all(&mut octets);
+                        let _ = stream.try_write(&octets);
+                        return Err(invalid(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
 /// A socket as rustls writes to it.
 struct Socket<'a, 'b> {
     stream: &'a mut TcpStream,
     context: &'a mut Context<'b>,
-    narrow: bool,
 }
 
 impl Write for Socket<'_, '_> {
@@ -227,7 +266,7 @@ impl Write for Socket<'_, '_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match outlet::poll_write(self.stream, self.context, slices, self.narrow) {
+        match outlet::poll_write(self.stream, self.context, slices) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -136,8 +136,54 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
             .assemblies
             .is_empty()
     );
+    // What was answered 200 is not delivered: that is said.
+    let report = stage.got(alice).remove(2);
+    assert!(report.line.ends_with("REPORT"), "{}", report.line);
+    assert_eq!(report.header("Message-ID"), Some("chunked1"));
+    assert!(report.header("Status").unwrap().starts_with("000 408 "));
     stage.give(alice, chunk("tid12343", 61, "*", &body[60..], '$'));
     assert!(stage.raw(bob).is_empty());
+    stage.pass(Duration::from_secs(540));
+    assert_eq!(stage.got(alice).len(), 2, "nor is its rest");
+}
+
+fn bodiless(tid: &str, flag: char) -> String {
+    let tail = format!("-------{tid}{flag}\r\n");
+    request("alice", tid, "SEND", &["Message-ID: chunked1"], &tail)
+}
+
+#[test]
+fn a_message_ends_without_octets_too() {
+    for size in [40, 100_000] {
+        let body = cpim("alice", &"x".repeat(size));
+        for (flag, arrives) in [('$', true), ('#', false)] {
+            let mut stage = Stage::new();
+            let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+            stage.give(alice, chunk("tid12341", 1, "*", &body, '+'));
+            stage.give(alice, bodiless("tid12342", flag));
+            assert_eq!(stage.codes(alice), [200, 200]);
+            let got = streams::messages(&stage.chunks(bob));
+            let whole = (body.clone().into_bytes(), Some('$'));
+            assert_eq!(got.contains(&whole), arrives, "{size} {flag}");
+            assert!(got.iter().all(|(_, end)| *end == Some(flag)));
+            assert_eq!((stage.switch.streams.len(), stage.switch.held), (0, 0));
+            stage.give(alice, bodiless("tid12343", '$'));
+            assert_eq!(stage.codes(alice), [200], "a keep-alive");
+        }
+    }
+}
+
+#[test]
+fn a_start_line_that_cannot_be_read_is_answered_and_the_end() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let broken = empty_send("alice", "ab").replace("MSRP ab SEND", "MSRP ab cd SEND");
+    stage.give(alice, broken + &empty_send("alice", "tid12345"));
+    assert_eq!(stage.codes(alice), [400]);
+    assert_eq!(stage.finished, [alice]);
+    let lost = ("alice".to_owned(), LossCause::ProtocolError);
+    assert_eq!(stage.lost(), [lost]);
+    assert_eq!(stage.switch.counters().garbage, 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ const COMPOSING: &str = "application/im-iscomposing+xml";
 fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
     let mut stage = Stage::new();
     let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     let rounds = 3 * config().outbox_bytes / 10_000;
     let mut texts = Vec::new();
     for round in 0..rounds {
@@ -19,7 +19,7 @@ fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
         assert!(room.backlog.octets() <= config().outbox_bytes);
     }
     assert_eq!(stage.texts(carol), texts);
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     let mut got = stage.texts(bob);
     let told = got.remove(0);
     assert!(!got.is_empty() && got.len() < texts.len());
@@ -67,7 +67,7 @@ fn g52_slow_reader_disconnect_ends_the_session() {
     };
     let mut stage = Stage::with(config, Box::new(Alone));
     let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     let texts = fill(&mut stage, alice, 2 * config.outbox_bytes);
     assert_eq!(stage.lost(), [("bob".to_owned(), LossCause::TooSlow)]);
     assert_eq!(stage.texts(carol), texts, "everybody else is undisturbed");
@@ -83,7 +83,7 @@ fn g52_a_large_message_with_disconnect_ends_the_session_that_lags() {
     };
     let mut stage = Stage::with(config, Box::new(Alone));
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     let body = cpim("alice", &"x".repeat(200_000));
     let text = send("alice", "tid12345", &[], &body);
     for piece in text.as_bytes().chunks(10_000) {
@@ -113,9 +113,9 @@ fn g52_a_large_message_with_disconnect_ends_the_session_that_lags() {
 fn g52_the_notice_is_a_status_for_clients_that_know_it() {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     fill(&mut stage, alice, 2 * config().outbox_bytes);
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     let notice = &stage.got(bob)[0];
     let text = notice.text();
     assert!(text.starts_with(&format!("From: <{LOBBY}>\r\nTo: <{LOBBY}>\r\nDateTime: ")));
@@ -132,12 +132,12 @@ fn g52_the_notice_is_a_status_for_clients_that_know_it() {
 fn p21_what_says_that_somebody_is_typing_is_dropped_first_and_is_no_loss() {
     let mut stage = Stage::new();
     let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     stage.give(carol, typing("carol", "typing01"));
     let texts = fill(&mut stage, alice, config().outbox_bytes / 10 * 9);
     stage.give(carol, typing("carol", "typing02"));
     assert_eq!(stage.switch.counters().drops_slow_reader, 0);
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     assert_eq!(stage.texts(bob), texts, "no notice either");
     stage.give(carol, typing("carol", "typing03"));
     assert_eq!(stage.texts(bob).len(), 1, "a fast reader gets it");
@@ -191,7 +191,7 @@ fn g10_who_does_not_know_chat_rooms_is_welcomed_with_a_roster() {
 fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
     let mut stage = Stage::new();
     let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     let mut sent = Vec::new();
     for number in 0..20u32 {
         let body = cpim("alice", &format!("{number:04}{}", "x".repeat(100_000)));
@@ -205,7 +205,7 @@ fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
     assert_eq!(stage.codes(alice), [200; 20]);
     let all: Vec<_> = sent.iter().map(|body| (body.clone(), Some('$'))).collect();
     assert_eq!(streams::messages(&stage.chunks(carol)), all);
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     let to_bob = streams::messages(&stage.chunks(bob));
     assert!(to_bob[0].0.ends_with(b"your connection is too slow."));
     assert!(
@@ -213,4 +213,65 @@ fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
         "the newest"
     );
     assert_eq!((stage.switch.streams.len(), stage.switch.held), (0, 0));
+}
+
+/// What bob reads at a time, of what a speaker says as fast as she is read.
+fn flood(pace: usize, rounds: usize) -> (Stage, ConnectionId, Vec<String>, Vec<String>) {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.switch.blocked(stage.now, bob, true);
+    let (mut said, mut read) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        for _ in 0..100 {
+            if stage.switch.paused(alice) {
+                break;
+            }
+            let text = format!("{:08}{}", said.len(), "x".repeat(2_000));
+            let words = send("alice", "tid12345", &[], &cpim("alice", &text));
+            stage.give(alice, words);
+            said.push(text);
+        }
+        stage.raw(alice);
+        if pace == 0 {
+            stage.pass(Duration::from_millis(500));
+            continue;
+        }
+        // One write of his.
+        stage.switch.blocked(stage.now, bob, false);
+        let key = stage.switch.by_session["bob"];
+        let mut batch = Batch::default();
+        stage.switch.drain(stage.now, key, pace, &mut batch);
+        stage.written.entry(bob).or_default().extend(batch.to_vec());
+        stage.switch.blocked(stage.now, bob, true);
+        read.extend(stage.texts(bob));
+        stage.pass(Duration::from_millis(500));
+    }
+    (stage, bob, said, read)
+}
+
+#[test]
+fn who_reads_fast_enough_loses_nothing_of_a_flood() {
+    let outbox = config().outbox_bytes;
+    let (mut stage, bob, said, mut read) = flood(outbox / 8, 50);
+    assert!(read.len() > 100);
+    assert_eq!(stage.switch.counters().drops_slow_reader, 0);
+    stage.switch.blocked(stage.now, bob, false);
+    read.extend(stage.texts(bob));
+    assert_eq!(read, said);
+}
+
+#[test]
+fn who_reads_nothing_holds_a_flood_up_for_a_moment_only() {
+    let (mut stage, bob, said, read) = flood(0, 10);
+    assert!(read.is_empty());
+    assert!(said.len() > 5 * 100, "{}", said.len());
+    let lost = stage.switch.counters().drops_slow_reader;
+    // As before, what an outbox holds is not lost.
+    stage.switch.blocked(stage.now, bob, false);
+    let read = stage.texts(bob);
+    assert_eq!(read.len() as u64 - 1 + lost, said.len() as u64);
+    assert!(read.len() * 2_000 > config().outbox_bytes / 2);
+    // He has caught up: he is waited for again.
+    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    assert_eq!(room.held.stragglers, 0);
 }

@@ -186,7 +186,7 @@ fn many_newcomers_at_once_cost_nobody_a_message() {
         );
     }
     assert_eq!(stage.texts(slow).len(), 4);
-    stage.switch.blocked(slow, true);
+    stage.switch.blocked(stage.now, slow, true);
     let names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
     for name in &names {
         stage.admit(facts(name, 100));
@@ -198,7 +198,7 @@ fn many_newcomers_at_once_cost_nobody_a_message() {
         assert_eq!(texts.len(), 5);
         assert!(texts[0].starts_with('0') && texts[4] == "last");
     }
-    stage.switch.blocked(slow, false);
+    stage.switch.blocked(stage.now, slow, false);
     assert_eq!(stage.texts(slow), ["last"]);
     assert_eq!(stage.switch.counters().drops_slow_reader, 0);
 }
@@ -230,7 +230,9 @@ fn kept_is_what_is_said_to_the_room_and_nothing_else() {
 #[test]
 fn a_message_that_is_sent_again_is_kept_once() {
     let (mut stage, alice) = room_of_three();
+    stage.enter(facts("carol", 3));
     stage.say(alice, "alice", "once");
+    stage.switch.closed(stage.now, alice);
     let replacement = Admission {
         newcomer: false,
         ..facts("alice-2", 3)

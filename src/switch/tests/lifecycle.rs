@@ -245,12 +245,34 @@ fn a_connection_that_binds_nothing_is_closed() {
 #[test]
 fn an_unbound_connection_may_not_send_much() {
     let mut stage = Stage::new();
+    stage.join("alice");
     let id = stage.switch.opened(stage.now);
     for _ in 0..1000 {
-        stage.give(id, empty_send("nobody", "tid12345"));
+        stage.give(id, empty_send("alice", "tid12345"));
     }
     assert_eq!(stage.cut, [id]);
     assert_eq!(stage.switch.counters().garbage, 1);
+}
+
+#[test]
+fn a_connection_that_names_no_session_is_answered_and_closed() {
+    for octets in [
+        empty_send("nobody", "tid12345"),
+        send("nobody", "tid12345", &[], &"x".repeat(100_000)),
+    ] {
+        let mut stage = Stage::new();
+        let id = stage.switch.opened(stage.now);
+        stage.give(id, octets);
+        assert_eq!(stage.codes(id), [481]);
+        assert_eq!(stage.finished, [id]);
+    }
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.give(alice, empty_send("nobody", "tid12345"));
+    assert_eq!(
+        (stage.codes(alice), &stage.finished[..]),
+        (vec![481], &[][..])
+    );
 }
 
 #[test]

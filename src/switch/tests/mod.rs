@@ -6,6 +6,7 @@ mod congestion;
 mod history;
 mod imdn;
 mod lifecycle;
+mod liveness;
 mod model;
 mod news;
 mod nicknames;
@@ -16,6 +17,7 @@ mod requests;
 mod rooms;
 mod streams;
 mod transactions;
+mod turns;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -280,6 +282,7 @@ impl Stage {
     }
 
     pub(super) fn pump(&mut self) {
+        while self.switch.go_on(self.now) {}
         self.hear();
         let mut batch = Batch::default();
         while let Some(id) = self.switch.poll_dirty() {

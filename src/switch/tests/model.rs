@@ -187,7 +187,7 @@ impl Model {
             return;
         };
         // What was blocked stays queued for the moment: everything small must come.
-        self.stage.switch.blocked(member.id, false);
+        self.stage.switch.blocked(self.stage.now, member.id, false);
         let order = Order::Expel {
             room: RoomUri::new(room_of(who)),
             session: SessionId::new(member.name.as_str()),
@@ -313,7 +313,9 @@ impl Model {
 
     fn block(&mut self, who: u8, blocked: bool) {
         if let Some(member) = self.members.get(&who) {
-            self.stage.switch.blocked(member.id, blocked);
+            self.stage
+                .switch
+                .blocked(self.stage.now, member.id, blocked);
         }
     }
 
@@ -389,7 +391,7 @@ impl Model {
 
     fn finish(mut self) {
         for member in self.members.values() {
-            self.stage.switch.blocked(member.id, false);
+            self.stage.switch.blocked(self.stage.now, member.id, false);
         }
         self.stage.pump();
         // What a SEND that stands open holds up does not wait for ever.

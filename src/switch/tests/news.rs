@@ -60,6 +60,7 @@ fn what_is_not_counted_yet_is_when_the_room_empties() {
     }
     let room = RoomUri::new(LOBBY);
     stage.switch.order(stage.now, Order::Close { room });
+    stage.pump();
     assert_eq!(counted(&mut stage), 4);
 }
 

@@ -53,7 +53,8 @@ fn what_they_send_is_wrapped_for_the_others() {
     );
     for member in [alice, bob] {
         let expected = "From: \"Paula \\\"P\\\"\" <sip:paula@example.com>\r\n\
-             To: <sip:lobby@example.com>\r\n\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nhello";
+             To: <sip:lobby@example.com>\r\nDateTime: 1970-01-01T00:16:40Z\r\n\r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\r\nhello";
         assert_eq!(bodies(&mut stage, member), [expected]);
     }
 }

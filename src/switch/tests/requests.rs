@@ -373,43 +373,13 @@ fn the_first_copy_asks_for_a_response_and_the_next_for_failures_only() {
     assert_eq!(got[1].header("Failure-Report"), Some("partial"));
 }
 
-fn answer(got: &Got, code: u16) -> String {
+pub(super) fn answer(got: &Got, code: u16) -> String {
     let (to, from) = (
         got.header("From-Path").unwrap(),
         got.header("To-Path").unwrap(),
     );
     let tid = got.tid();
     format!("MSRP {tid} {code} x\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\n-------{tid}$\r\n")
-}
-
-#[test]
-fn c48_no_response_in_30_s_ends_the_session() {
-    let mut stage = Stage::new();
-    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "hi")));
-    let got = stage.got(bob);
-    stage.pass(Duration::from_secs(29));
-    assert_eq!(stage.lost(), []);
-    stage.give(bob, answer(&got[0], 200));
-    stage.pass(Duration::from_secs(60));
-    assert_eq!(stage.lost(), []);
-    stage.give(alice, send("alice", "tid12346", &[], &cpim("alice", "hi")));
-    stage.pass(Duration::from_secs(30));
-    assert_eq!(stage.lost(), [("bob".to_owned(), LossCause::Undeliverable)]);
-    assert_eq!(stage.finished, [bob]);
-}
-
-#[test]
-fn c48_a_connection_that_takes_nothing_does_not_count_as_silent() {
-    let mut stage = Stage::new();
-    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "hi")));
-    stage.switch.blocked(bob, true);
-    stage.pass(Duration::from_secs(40));
-    assert_eq!(stage.lost(), []);
-    stage.switch.blocked(bob, false);
-    stage.pass(Duration::from_secs(40));
-    assert_eq!(stage.lost().len(), 1);
 }
 
 #[test]

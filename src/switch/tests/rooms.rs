@@ -157,9 +157,105 @@ fn p11_a_disposition_notification_reaches_a_member_without_private_messages() {
     let bob = stage.enter(unable);
     let body = cpim_to("alice", "sip:bob@example.com", "<imdn/>")
         .replace("text/plain", "message/imdn+xml");
+    // What is only called so is a private message.
+    stage.give(alice, send("alice", "tid12344", &[], &body));
+    assert_eq!(stage.codes(alice), [428]);
+    let body = body.replace(
+        "imdn+xml\r\n",
+        "imdn+xml\r\nContent-Disposition: Notification; handling=optional\r\n",
+    );
     stage.give(alice, send("alice", "tid12345", &[], &body));
     assert_eq!(stage.codes(alice), [200]);
     assert_eq!(stage.texts(bob), ["<imdn/>"]);
+}
+
+#[test]
+fn g42_who_says_nothing_of_chat_rooms_gets_private_messages() {
+    let psst = send(
+        "alice",
+        "tid12345",
+        &[],
+        &cpim_to("alice", "sip:bob@example.com", "psst"),
+    );
+    let cases: [(bool, &[&str], u16); 3] = [
+        (false, &["text/plain"], 200),
+        (false, &["text/html"], 428),
+        (true, &["text/plain"], 428),
+    ];
+    for (chatroom, types, code) in cases {
+        let mut stage = Stage::new();
+        let alice = stage.join("alice");
+        let mut facts = admission(LOBBY, "bob");
+        facts.peer.private_messages = false;
+        facts.peer.chatroom = chatroom;
+        facts.peer.accept_wrapped_types = types.iter().map(|it| (*it).to_owned()).collect();
+        stage.admit(facts);
+        let bob = stage.switch.opened(stage.now);
+        stage.give(bob, empty_send("bob", "bindtid1"));
+        // He may be welcomed.
+        stage.raw(bob);
+        stage.give(alice, &psst);
+        assert_eq!(stage.codes(alice), [code], "{chatroom} {types:?}");
+        assert_eq!(stage.texts(bob).len(), usize::from(code == 200));
+    }
+}
+
+#[test]
+fn a_private_message_that_cannot_be_given_is_refused() {
+    type Change = fn(&mut Peer);
+    let cases: [(Change, u16); 4] = [
+        (|peer| peer.receives = false, 403),
+        (|peer| peer.max_size = Some(20), 413),
+        (
+            |peer| peer.accept_wrapped_types = vec!["text/html".into()],
+            415,
+        ),
+        (|_| {}, 200),
+    ];
+    let psst = cpim_to("alice", "sip:bob@example.com", "psst");
+    let psst = send("alice", "tid12345", &["Success-Report: yes"], &psst);
+    for (change, code) in cases {
+        let mut stage = Stage::new();
+        let alice = stage.join("alice");
+        let mut facts = admission(LOBBY, "bob");
+        change(&mut facts.peer);
+        let bob = stage.enter(facts);
+        stage.give(alice, &psst);
+        let got = stage.got(alice);
+        assert!(got[0].line.ends_with(&code.to_string()), "{}", got[0].line);
+        assert_eq!(got.len(), 1 + usize::from(code == 200), "a report");
+        // Another device of hers that can.
+        stage.join("bob-2");
+        stage.give(alice, &psst);
+        assert!(stage.got(alice)[0].line.ends_with("200"));
+        stage.raw(bob);
+    }
+}
+
+#[test]
+fn nothing_goes_out_before_it_is_known_where_to() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let mut unanswered = admission(LOBBY, "bob");
+    let path = std::mem::take(&mut unanswered.peer.path);
+    let bob = stage.enter(unanswered.clone());
+    stage.give(alice, send("alice", "tid12341", &[], &cpim("alice", "one")));
+    let large = cpim("alice", &"x".repeat(100_000));
+    stage.give(alice, send("alice", "tid12342", &[], &large));
+    stage.give(alice, send("alice", "tid12343", &[], &cpim("alice", "two")));
+    assert!(stage.raw(bob).is_empty());
+    stage.give(bob, empty_send("bob", "tid12344"));
+    assert_eq!(stage.codes(bob), [200], "to where it came from");
+    unanswered.peer.path = path;
+    let order = Order::Amend(Box::new(unanswered));
+    stage.switch.order(stage.now, order);
+    let chunks = stage.chunks(bob);
+    let to = peer_uri("bob");
+    assert!(chunks.iter().all(|it| it.header("To-Path") == to));
+    let got = streams::messages(&chunks);
+    assert_eq!(got.len(), 3);
+    assert!(got[0].0.ends_with(b"one"));
+    assert!(got.contains(&(large.into_bytes(), Some('$'))));
 }
 
 #[test]
@@ -197,4 +293,118 @@ fn an_idle_connection_owns_no_buffers() {
         assert_eq!(connection.replies.capacity(), 0);
         assert!(connection.incoming.is_none());
     }
+}
+
+#[test]
+fn a_private_message_costs_nobody_else_anything_and_keeps_its_place() {
+    let mut stage = Stage::new();
+    let (alice, bob, carol) = (stage.join("alice"), stage.join("bob"), stage.join("carol"));
+    for id in [bob, carol] {
+        stage.switch.blocked(stage.now, id, true);
+    }
+    let private = |tid: &str, text: &str| {
+        let body = cpim_to("alice", "sip:bob@example.com", text);
+        send("alice", tid, &[], &body)
+    };
+    stage.give(alice, private("tid12341", "p1"));
+    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    assert_eq!(room.backlog.octets(), 0);
+    for (tid, text) in [("tid12342", "one"), ("tid12343", "two")] {
+        stage.give(alice, send("alice", tid, &[], &cpim("alice", text)));
+        stage.give(
+            alice,
+            private(&tid.replace("tid", "pri"), &format!("after {text}")),
+        );
+    }
+    for id in [bob, carol] {
+        stage.switch.blocked(stage.now, id, false);
+    }
+    assert_eq!(
+        stage.texts(bob),
+        ["p1", "one", "after one", "two", "after two"]
+    );
+    assert_eq!(stage.texts(carol), ["one", "two"]);
+}
+
+#[test]
+fn private_messages_to_who_reads_nothing_are_bounded() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.switch.blocked(stage.now, bob, true);
+    for number in 0..100 {
+        let text = format!("{number:03}{}", "x".repeat(10_000));
+        let body = cpim_to("alice", "sip:bob@example.com", &text);
+        stage.give(alice, send("alice", "tid12345", &[], &body));
+        let session = stage.switch.sessions.get(stage.switch.by_session["bob"]);
+        assert!(session.unwrap().own_octets <= config().outbox_bytes);
+    }
+    stage.switch.blocked(stage.now, bob, false);
+    let mut got = stage.texts(bob);
+    let lost = 100 - (got.len() - 1);
+    assert!(
+        got.remove(0)
+            .starts_with(&format!("{lost} messages were not delivered"))
+    );
+    assert!(got[0].starts_with(&format!("{lost:03}")), "the oldest go");
+    assert_eq!(stage.switch.counters().drops_slow_reader, lost as u64);
+}
+
+#[test]
+fn who_must_leave_gets_what_waits_without_a_copy_of_it() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let slow: Vec<_> = (0..20)
+        .map(|number| stage.join(&format!("user{number}")))
+        .collect();
+    for id in &slow {
+        stage.switch.blocked(stage.now, *id, true);
+    }
+    for number in 0..10 {
+        let text = format!("{number}{}", "x".repeat(10_000));
+        stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", &text)));
+    }
+    let room = RoomUri::new(LOBBY);
+    stage.switch.order(stage.now, Order::Close { room });
+    stage.pump();
+    assert_eq!(stage.switch.sessions(), 0);
+    for id in &slow {
+        let connection = stage.switch.connections.get(*id).unwrap();
+        assert_eq!(connection.replies.len(), 0);
+        let session = stage.switch.sessions.get(connection.sessions[0]).unwrap();
+        assert_eq!(std::sync::Arc::strong_count(&session.own[0].1), 20);
+    }
+    // Meanwhile it is over for them, and the room may begin anew.
+    stage.give(slow[0], empty_send("user0", "tid12346"));
+    let again = stage.join("user0");
+    assert_eq!(stage.switch.sessions(), 1);
+    for id in &slow[..19] {
+        stage.switch.blocked(stage.now, *id, false);
+        assert_eq!(stage.texts(*id).len(), 10);
+    }
+    assert_eq!(stage.finished.len(), 20, "with alice");
+    stage.pass(Duration::from_secs(5));
+    assert_eq!(stage.cut, [], "his grace begins when he has left");
+    stage.pass(Duration::from_secs(5));
+    assert_eq!(stage.cut, [slow[19]]);
+    assert_eq!(stage.lost(), []);
+    stage.give(again, empty_send("user0", "tid12347"));
+    assert_eq!(stage.codes(again), [200]);
+}
+
+#[test]
+fn a_room_of_thousands_ends_in_turns() {
+    let mut stage = Stage::new();
+    for number in 0..1_000 {
+        stage.admit(admission(LOBBY, &format!("user{number}")));
+    }
+    let room = RoomUri::new(LOBBY);
+    stage.switch.order(stage.now, Order::Close { room });
+    assert!(stage.switch.go_on(stage.now));
+    let left = stage.switch.sessions();
+    assert!(left > 0 && left < 1_000, "{left}");
+    // Who comes now comes into a room that goes on.
+    stage.admit(admission(LOBBY, "later"));
+    while stage.switch.go_on(stage.now) {}
+    assert_eq!(stage.switch.sessions(), 1);
+    assert!(stage.switch.by_session.contains_key("later"));
 }

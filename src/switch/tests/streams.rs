@@ -417,9 +417,9 @@ fn c21_a_small_message_of_the_room_passes_a_large_one() {
 fn c23_no_chunk_is_smaller_than_2048_octets_while_more_is_there() {
     let (mut stage, alice, bob, carol) = trio();
     let mut large = Large::new(200_000);
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     stage.give(alice, large.open(PIECE));
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     for round in 0..30 {
         stage.give(alice, large.part(1000));
         let tid = format!("tid123{round:02}");
@@ -446,12 +446,12 @@ fn c22_two_large_messages_take_turns() {
     let (alice, dave, bob) = (stage.join("alice"), stage.join("dave"), stage.join("bob"));
     let mut one = Large::new(800_000);
     let mut two = Large::of(cpim("dave", &pattern(800_000)));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     stage.give(alice, one.open(100_000));
     let head = two.open(100_000);
     let head = String::from_utf8(head).unwrap();
     stage.give(dave, head.replace("/alice", "/dave"));
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     let chunks = stage.chunks(bob);
     let ids: Vec<_> = chunks.iter().map(|it| it.header("Message-ID")).collect();
     assert!(
@@ -611,7 +611,7 @@ fn c46_g44_a_large_message_is_reported_once_and_whole() {
 #[test]
 fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     let (mut stage, alice, bob, carol) = trio();
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     let mut large = Large::new(600_000);
     stage.give(alice, large.open(PIECE));
     while !stage.switch.paused(alice) {
@@ -621,12 +621,12 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     assert!(large.sent < config().outbox_bytes);
     assert_eq!(stage.switch.poll_resume(), None);
     // He catches up in time.
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     stage.pump();
     assert!(!stage.switch.paused(alice));
     assert_eq!(stage.switch.poll_resume(), Some(alice));
     // He does not.
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     while !stage.switch.paused(alice) {
         stage.give(alice, large.part(PIECE));
     }
@@ -642,7 +642,7 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
         [(large.body.clone(), Some('$'))]
     );
     assert_eq!(stage.switch.counters().drops_slow_reader, 1);
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     let to_bob = messages(&stage.chunks(bob));
     assert_eq!(to_bob[0].1, Some('#'));
     assert!(large.body.starts_with(&to_bob[0].0));
@@ -653,9 +653,9 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
 fn what_the_socket_did_not_take_of_a_large_body_is_taken_back() {
     let (mut stage, alice, bob, carol) = trio();
     let mut large = Large::new(200_000);
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     stage.give(alice, large.open(50_000));
-    stage.switch.blocked(bob, false);
+    stage.switch.blocked(stage.now, bob, false);
     let mut batch = Batch::default();
     while stage.switch.poll_dirty() != Some(bob) {}
     stage.switch.transmit(stage.now, bob, &mut batch);
@@ -713,4 +713,89 @@ fn c32_a_large_message_that_comes_again_is_answered_and_not_passed_on() {
     stage.give(alice, large.close('$'));
     let chunks = stage.chunks(bob).len();
     assert_eq!(chunks, 2, "on the same connection it is meant");
+}
+
+#[test]
+fn a_large_message_flows_through_the_smallest_outbox() {
+    for outbox_bytes in [64 * 1024, 100_000, 200_000] {
+        let config = Config {
+            outbox_bytes,
+            ..config()
+        };
+        let mut stage = Stage::with(config, Box::new(Alone));
+        let [alice, bob] = ["alice", "bob"].map(|name| stage.join(name));
+        let mut large = Large::new(900_000);
+        stage.give(alice, large.open(64 * 1024));
+        while large.sent < large.body.len() {
+            assert!(!stage.switch.paused(alice), "{outbox_bytes}: he reads");
+            stage.give(alice, large.part(64 * 1024));
+        }
+        stage.give(alice, large.close('$'));
+        assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
+    }
+}
+
+#[test]
+fn a_pause_always_ends() {
+    let (mut stage, alice, bob, _) = trio();
+    stage.switch.blocked(stage.now, bob, true);
+    let mut large = Large::new(900_000);
+    stage.give(alice, large.open(PIECE));
+    while !stage.switch.paused(alice) {
+        stage.give(alice, large.part(PIECE));
+    }
+    // Octets beyond a gap are nobody's to take.
+    let key = stage.switch.by_session["alice"];
+    let session = stage.switch.sessions.get(key).unwrap();
+    let stream = session.assemblies.streams()[0];
+    let far = large.sent as u64 + 10;
+    let stream = stage.switch.streams.get_mut(stream).unwrap();
+    stream.window.write(far, &[0; 60_000], 1 << 20);
+    stage.pass(Duration::from_secs(2));
+    assert!(!stage.switch.paused(alice));
+}
+
+#[test]
+fn nobody_waits_again_for_who_takes_nothing() {
+    let (mut stage, alice, bob, carol) = trio();
+    stage.switch.blocked(stage.now, bob, true);
+    stage.pass(Duration::from_secs(10));
+    let mut large = Large::new(900_000);
+    stage.give(alice, large.open(PIECE));
+    while large.sent < large.body.len() {
+        assert!(!stage.switch.paused(alice));
+        stage.give(alice, large.part(PIECE));
+    }
+    stage.give(alice, large.close('$'));
+    assert_eq!(messages(&stage.chunks(carol)).len(), 1);
+    assert_eq!(stage.switch.counters().drops_slow_reader, 1);
+    stage.switch.blocked(stage.now, bob, false);
+    let told = messages(&stage.chunks(bob));
+    assert!(
+        told[0]
+            .0
+            .ends_with(b"1 message was not delivered: your connection is too slow.")
+    );
+    assert_eq!(told.len(), 1);
+}
+
+#[test]
+fn nothing_is_left_of_messages_to_those_who_were_disconnected() {
+    let config = Config {
+        slow_reader: SlowReader::Disconnect,
+        ..config()
+    };
+    let mut stage = Stage::with(config, Box::new(Alone));
+    let alice = stage.join("alice");
+    for round in 0..10 {
+        let bob = stage.join(&format!("bob-{round}"));
+        stage.switch.blocked(stage.now, bob, true);
+        for number in 0..3 {
+            let body = cpim("alice", &format!("{number}{}", "x".repeat(100_000)));
+            let text = send("alice", &format!("tid{round}{number:04}"), &[], &body);
+            stage.give(alice, &text);
+        }
+        assert_eq!(stage.lost().len(), 1, "{round}");
+        assert_eq!((stage.switch.streams.len(), stage.switch.held), (0, 0));
+    }
 }

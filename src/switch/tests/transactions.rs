@@ -257,7 +257,7 @@ fn g31_message_ids_towards_receivers_are_ours() {
 fn g50_the_switch_answers_and_reports_before_any_receiver_does() {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    stage.switch.blocked(bob, true);
+    stage.switch.blocked(stage.now, bob, true);
     let wanted = send(
         "alice",
         "tid12345",
@@ -266,4 +266,22 @@ fn g50_the_switch_answers_and_reports_before_any_receiver_does() {
     );
     stage.give(alice, wanted);
     assert_eq!(stage.got(alice).len(), 2);
+}
+
+#[test]
+fn c32_a_device_that_lives_and_words_of_long_ago_are_no_repetition() {
+    let mut stage = Stage::new();
+    let (phone, tablet) = (stage.join("alice-phone"), stage.join("alice-tablet"));
+    let bob = stage.join("bob");
+    let ok = |name: &str| send(name, "tid12345", &[], &cpim("alice", "ok"));
+    for _ in 0..3 {
+        stage.give(phone, ok("alice-phone"));
+        stage.give(tablet, ok("alice-tablet"));
+    }
+    assert_eq!(stage.texts(bob), ["ok"; 6]);
+    stage.switch.closed(stage.now, phone);
+    stage.pass(Duration::from_secs(61));
+    let phone = stage.join("alice-phone");
+    stage.give(phone, ok("alice-phone"));
+    assert_eq!(stage.texts(bob), ["ok"]);
 }

@@ -1,0 +1,154 @@
+//! Who says much waits for those who hear it: when half of an outbox waits for somebody in a
+//! room, whoever speaks there is not read for the moment. TCP slows the speakers down to
+//! their readers, which costs no memory and loses nothing.
+//!
+//! Nobody waits for a member that takes less than an eighth of an outbox a second, until it
+//! has caught up: it loses what an outbox does not hold (RFC 7701 §6.4).
+
+use std::time::Duration;
+
+use super::Switch;
+use super::ids::{ConnectionId, RoomKey, SessionKey};
+use super::timers::Timer;
+use crate::time::Moment;
+
+/// How often it is looked whether all have caught up, where that is not seen at once.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the pace of the slowest is measured: less would take a busy machine for a slow
+/// reader.
+const PACE_OVER: Duration = Duration::from_secs(2);
+
+/// The speakers of a room who wait.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    connections: Vec<ConnectionId>,
+    timed: bool,
+    /// Octets the slowest had passed when its pace was last looked at, and when that was.
+    passed: (u64, Moment),
+    /// Members nobody waits for.
+    pub(super) stragglers: usize,
+    /// When there are such, the others are looked at from so many octets on.
+    look_from: u64,
+}
+
+impl Switch {
+    /// Something was said in a room.
+    pub(super) fn hold_speaker(&mut self, now: Moment, key: SessionKey, room: RoomKey) {
+        let Some(id) = self.sessions.get(key).and_then(|it| it.connection) else {
+            return;
+        };
+        if !self.is_behind(room, self.config.outbox_bytes / 2) {
+            return;
+        }
+        let Some(known) = self.rooms.get_mut(room) else {
+            return;
+        };
+        if known.held.connections.contains(&id) {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        connection.pauses += 1;
+        known.held.connections.push(id);
+        if !std::mem::replace(&mut known.held.timed, true) {
+            known.held.passed = (known.backlog.passed(), now);
+            self.timers.arm(now + LOOK_EVERY, Timer::Held(room));
+        }
+    }
+
+    /// Whether more than so much waits for somebody who is waited for.
+    fn is_behind(&mut self, key: RoomKey, octets: usize) -> bool {
+        let step = self.config.outbox_bytes as u64 / 16;
+        let Some(room) = self.rooms.get_mut(key) else {
+            return false;
+        };
+        if room.backlog.octets() <= octets {
+            return false;
+        }
+        if room.held.stragglers == 0 {
+            return true;
+        }
+        // To look at everybody for every message would be dear.
+        let pushed = room.backlog.pushed();
+        if room.held.connections.is_empty() {
+            if pushed < room.held.look_from {
+                return false;
+            }
+            room.held.look_from = pushed + step;
+        }
+        let backlog = &room.backlog;
+        let waited_for = room.members.all().iter().filter_map(|key| {
+            let session = self.sessions.get(*key)?;
+            (!session.straggles).then(|| backlog.waiting(session.position))
+        });
+        waited_for.max().unwrap_or(0) > octets as u64
+    }
+
+    /// Some of a room were written to: its speakers may go on if all have caught up.
+    pub(super) fn release_speakers(&mut self, key: RoomKey) {
+        let quarter = self.config.outbox_bytes / 4;
+        let held = self.rooms.get(key);
+        // With stragglers that is looked at now and then only.
+        if held.is_some_and(|room| {
+            !room.held.connections.is_empty() && room.backlog.octets() <= quarter
+        }) {
+            self.let_speak(key);
+        }
+    }
+
+    fn let_speak(&mut self, key: RoomKey) {
+        let Some(room) = self.rooms.get_mut(key) else {
+            return;
+        };
+        for id in std::mem::take(&mut room.held.connections) {
+            self.resume(id);
+        }
+    }
+
+    /// The room is no more.
+    pub(super) fn ends_held(&mut self, held: Held) {
+        for id in held.connections {
+            self.resume(id);
+        }
+    }
+
+    pub(super) fn held_due(&mut self, now: Moment, key: RoomKey) {
+        let quarter = self.config.outbox_bytes / 4;
+        let Some(room) = self.rooms.get_mut(key) else {
+            return;
+        };
+        room.held.timed = !room.held.connections.is_empty();
+        if !room.held.timed {
+            return;
+        }
+        self.timers.arm(now + LOOK_EVERY, Timer::Held(key));
+        let passed = room.backlog.passed();
+        let (before, since) = room.held.passed;
+        if since + PACE_OVER <= now {
+            room.held.passed = (passed, now);
+            if passed - before < quarter as u64 {
+                self.leave_behind(key, quarter as u64);
+            }
+        }
+        if !self.is_behind(key, quarter) {
+            self.let_speak(key);
+        }
+    }
+
+    /// Nobody waits any more for those for whom more than so much waits.
+    fn leave_behind(&mut self, key: RoomKey, octets: u64) {
+        let Some(room) = self.rooms.get_mut(key) else {
+            return;
+        };
+        for key in room.members.all() {
+            if let Some(session) = self.sessions.get_mut(*key)
+                && !session.straggles
+                && room.backlog.waiting(session.position) > octets
+            {
+                session.straggles = true;
+                room.held.stragglers += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Who is in a room: everybody in their places, and by address. Nothing here costs more in a
+//! room of thousands than in a small one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::ids::SessionKey;
+use crate::control::UserUri;
+
+/// The sessions of one room.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    all: Vec<SessionKey>,
+    /// Sessions of each user, as the roster shows them.
+    users: BTreeMap<UserUri, u32>,
+    /// Sessions by each address of their users.
+    by_uri: HashMap<UserUri, Vec<SessionKey>>,
+}
+
+impl Members {
+    /// Puts a session in; its place is where it stands until another takes it.
+    pub(super) fn enter(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) -> usize {
+        self.all.push(key);
+        self.name(key, user, uris);
+        self.all.len() - 1
+    }
+
+    /// Takes a session out; the last one takes its place.
+    pub(super) fn leave(
+        &mut self,
+        place: usize,
+        key: SessionKey,
+        user: &UserUri,
+        uris: &[UserUri],
+    ) -> Option<SessionKey> {
+        if self.all.get(place) != Some(&key) {
+            return None;
+        }
+        self.unname(key, user, uris);
+        self.all.swap_remove(place);
+        self.all.get(place).copied()
+    }
+
+    /// A session is known by these addresses from now on.
+    pub(super) fn name(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
+        *self.users.entry(user.clone()).or_default() += 1;
+        for uri in uris {
+            self.by_uri.entry(uri.clone()).or_default().push(key);
+        }
+    }
+
+    /// A session is known by these addresses no more.
+    pub(super) fn unname(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
+        if let Some(sessions) = self.users.get_mut(user) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                self.users.remove(user);
+            }
+        }
+        for uri in uris {
+            if let Some(sessions) = self.by_uri.get_mut(uri) {
+                sessions.retain(|other| *other != key);
+                if sessions.is_empty() {
+                    self.by_uri.remove(uri);
+                }
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn all(&self) -> &[SessionKey] {
+        &self.all
+    }
+
+    /// The sessions of whoever has this address.
+    pub(super) fn called(&self, uri: &str) -> &[SessionKey] {
+        self.by_uri.get(uri).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn has(&self, user: &UserUri) -> bool {
+        self.users.contains_key(user)
+    }
+
+    /// The users, in the order of their addresses.
+    pub(super) fn users(&self) -> impl ExactSizeIterator<Item = &UserUri> {
+        self.users.keys()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ids::Table;
+    use super::*;
+
+    #[test]
+    fn who_leaves_is_found_no_more_and_nobody_else_is_lost() {
+        let mut table: Table<SessionKey, ()> = Table::default();
+        let mut members = Members::default();
+        let uri = |number: usize| UserUri::new(format!("sip:user{number}@x"));
+        let mut places = HashMap::new();
+        let keys: Vec<_> = (0..100)
+            .map(|number| {
+                let key = table.insert(());
+                let user = uri(number / 2);
+                let place = members.enter(key, &user, std::slice::from_ref(&user));
+                places.insert(key, place);
+                key
+            })
+            .collect();
+        assert_eq!((members.len(), members.users().len()), (100, 50));
+        for number in (0..100).step_by(3) {
+            let (key, user) = (keys[number], uri(number / 2));
+            let uris = std::slice::from_ref(&user);
+            if let Some(moved) = members.leave(places[&key], key, &user, uris) {
+                places.insert(moved, places[&key]);
+            }
+            assert!(!members.called(user.as_str()).contains(&key));
+        }
+        for (number, key) in keys.iter().enumerate() {
+            let stays = number % 3 != 0;
+            let user = uri(number / 2);
+            assert_eq!(members.called(user.as_str()).contains(key), stays);
+            assert_eq!(members.all().get(places[key]) == Some(key), stays);
+        }
+        assert!(members.has(&uri(1)) && !members.has(&uri(50)));
+    }
+}
