@@ -18,10 +18,9 @@ HOST ?= kamailio
 all: cargo
 	@.ci/deps build
 	$(CARGO) build --release --locked
-	@mkdir -p build
-	cp target/release/libmsrp_conference.so build/msrp_conference.so
-	cp target/release/msrp-switchd build/msrp-switchd
-	cp target/release/msrp-chat build/msrp-chat
+	@# A new file in the place of the old one: a running proxy has that mapped.
+	install -D -m 644 target/release/libmsrp_conference.so build/msrp_conference.so
+	install -m 755 target/release/msrp-switchd target/release/msrp-chat build
 
 deps: cargo
 	@.ci/deps

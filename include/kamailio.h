@@ -158,6 +158,7 @@ struct kamailio_dialog {
     void *route_set;
     unsigned char hooks[64];
     void *send_socket;
+    unsigned char unused[64]; /* zeros, should the host's be longer one day */
 };
 
 /* A request tm sends for us; the tail, which grew over time, stays zero. */

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  What is known of a room.
  */
@@ -126,4 +130,8 @@ struct msrp_conference_api {
  */
 typedef int (*load_msrp_conference_f)(struct msrp_conference_api *api);
 
-#endif  /* MSRP_CONFERENCE_H */
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -164,6 +164,7 @@ struct opensips_dialog {
     void *variables;
     void *created;
     void *created_argument;
+    unsigned char unused[64]; /* zeros, should the host's be longer one day */
 };
 
 /* What tm hands to a callback. */

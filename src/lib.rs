@@ -2,9 +2,10 @@
 //! in one shared object that OpenSIPS and Kamailio load.
 //!
 //! Dependencies point down only: `host` and `bridge` reach the proxy, `service` wires the
-//! parts, `net` moves octets, `focus` and `switch` are pure state machines, `wire` knows
+//! parts, `resolve` finds where requests go, `net` moves octets, `focus` and `switch` are pure state machines, `wire` knows
 //! formats. `ARCHITECTURE.md` has the map.
 
+mod access;
 pub mod bridge;
 pub mod control;
 pub mod entropy;
@@ -16,6 +17,7 @@ pub mod net;
 pub mod parameters;
 mod patience;
 pub mod remote;
+pub mod resolve;
 pub mod service;
 pub mod statistics;
 pub mod store;

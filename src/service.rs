@@ -2,7 +2,7 @@
 //! its outputs become host calls, orders and log lines. Ordered start and stop. No rule of
 //! any protocol is decided here.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crossbeam_channel::Receiver;
 
 use crate::bridge::{Frame, Question};
 use crate::control::{Notice, Order};
+use crate::entropy;
 use crate::focus::record::Change;
 use crate::focus::{
     self, Arrival, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
@@ -19,10 +20,17 @@ use crate::log::{Level, Line};
 use crate::management::{self, Answer, Fault};
 use crate::net::{self, Pool, Totals};
 use crate::remote::Link;
+use crate::resolve::{self, Hop, Resolver, Target};
 use crate::statistics::{Statistic, Statistics};
 use crate::store::{Store, Ticket};
 use crate::time::Moment;
-use crate::wire::sip::{Message, Method, Response};
+use crate::wire::sip::{Message, Response};
+use outgoing::Outgoing;
+
+mod leaving;
+mod outgoing;
+#[cfg(test)]
+mod outgoing_tests;
 
 /// Longest time a stop waits for outcomes of the last requests. Kamailio's main process kills
 /// late children; one second is well below its patience.
@@ -42,28 +50,51 @@ const TOLD: usize = 1_000;
 /// Messages told in one turn: a script may look at each.
 const TOLD_A_TURN: usize = 16;
 
-/// What a request of ours ends with when the host cannot even send it.
-const NOT_SENT: u16 = 503;
-
 /// The proxy, as the service sees it.
 pub trait Host {
-    /// Answers a server transaction.
+    /// Answers a server transaction. With `until_ack` the host repeats the answer until the
+    /// ACK or [`Host::release`], for 64*T1 at most, and keeps the transaction as long.
     ///
     /// # Errors
     /// The transaction is gone, or already has a final answer.
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied>;
 
-    /// Sends a request; its outcome comes back through the bridge.
+    /// A 2xx to this INVITE need not be repeated any more; called at most once for each that
+    /// was taken with `until_ack`.
+    fn release(&mut self, _transaction: TransactionId) {}
+
+    /// Sends a request to an address; its outcome comes back through the bridge under the id
+    /// of the `attempt`. Asks no name server, and waits for no connection.
     ///
     /// # Errors
     /// It was not sent and there will be no outcome.
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent>;
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent>;
 
-    /// CANCELs an INVITE of ours that has had a provisional response; its outcome still comes.
-    fn cancel(&mut self, transaction: TransactionId);
+    /// Whether a worker sends what goes there ([`Departure::Handed`]).
+    fn hands_over(&mut self, _to: &Hop) -> bool {
+        false
+    }
+
+    /// Whether a connection to that address lives, or is being made.
+    fn connected(&mut self, to: &Hop) -> bool;
+
+    /// Whether the host has a socket to send there from.
+    fn has_socket(&mut self, to: &Hop) -> bool;
+
+    /// CANCELs an INVITE of ours, sent by this transport, that has had a provisional response;
+    /// its outcome still comes.
+    fn cancel(&mut self, transaction: TransactionId, transport: resolve::Transport);
 
     /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
     fn find_socket(&mut self, socket: &Socket) -> u64;
+
+    /// The proxy stops: what it no longer has connections for is not sent.
+    fn stopping(&mut self) {}
 
     /// Whether anybody listens for messages: only then are they told.
     fn listens(&mut self) -> bool {
@@ -86,6 +117,18 @@ pub enum NotReplied {
     /// It refused, most likely because the transaction has a final answer.
     #[error("the host refused the reply")]
     Refused,
+    /// It is stopping and has closed the connection.
+    #[error("the host is stopping")]
+    Stopping,
+}
+
+/// How a request left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The host has it.
+    Sent,
+    /// A worker has it, and will say what became of it ([`Frame::Sent`]).
+    Handed,
 }
 
 /// The host did not send a request.
@@ -97,6 +140,30 @@ pub enum NotSent {
     /// It is stopping and has closed the connection.
     #[error("the host is stopping")]
     Stopping,
+    /// The host's script dropped it.
+    #[error("the script dropped it")]
+    Dropped,
+    /// Its workers have as many as they can take.
+    #[error("the host's workers do not keep up")]
+    Busy,
+}
+
+/// The name servers, as the service sees them.
+pub trait Names {
+    /// Asks where a name leads; never waits.
+    fn ask(&mut self, target: Target);
+    /// The next answer.
+    fn outcome(&mut self) -> Option<resolve::Outcome>;
+}
+
+impl Names for Resolver {
+    fn ask(&mut self, target: Target) {
+        Resolver::ask(self, target);
+    }
+
+    fn outcome(&mut self) -> Option<resolve::Outcome> {
+        Resolver::outcome(self)
+    }
 }
 
 /// The switch, as the service sees it.
@@ -280,17 +347,6 @@ impl Core for Focus {
     }
 }
 
-/// How far an INVITE of ours is from being cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ringing {
-    /// It was sent.
-    Sent,
-    /// It may be cancelled.
-    At(TransactionId),
-    /// It shall be, but no provisional response has come (RFC 3261 §9.1).
-    Unwanted,
-}
-
 /// Focus, switch and store, wired together.
 pub struct Service<C, S, L> {
     core: C,
@@ -309,9 +365,7 @@ pub struct Service<C, S, L> {
     /// Totals already added to the statistics.
     counted: Totals,
     counted_focus: focus::Totals,
-    /// INVITEs of ours without outcome. A provisional response may be overtaken by the final
-    /// one, which another worker took: it changes nothing then.
-    ringing: HashMap<RequestId, Ringing>,
+    outgoing: Outgoing,
     /// Inputs that host calls caused, until the outputs under way are done.
     caused: VecDeque<Input>,
     /// Answers to the operator that wait in the same way.
@@ -344,12 +398,17 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             roomed_at: Moment::from_epoch(Duration::ZERO),
             counted: Totals::default(),
             counted_focus: focus::Totals::default(),
-            ringing: HashMap::new(),
+            outgoing: Outgoing::new(Box::new(entropy::System)),
             caused: VecDeque::new(),
             answers: VecDeque::new(),
             told: VecDeque::new(),
             listening: false,
         }
+    }
+
+    /// Asks these where names lead; until then nothing but addresses is reached.
+    pub fn resolve_with(&mut self, names: Box<dyn Names>) {
+        self.outgoing.resolve_with(Some(names));
     }
 
     /// Takes what a worker handed over.
@@ -365,20 +424,34 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 code,
                 transaction,
             } => {
-                self.ringing(request, transaction, host);
-                Input::Progress { request, code }
+                let rings = self.outgoing.progress(now, request, transaction, host);
+                match rings {
+                    Some(request) => Input::Progress { request, code },
+                    None => return self.settle(now, host),
+                }
             }
             Frame::Outcome {
                 request,
                 code,
                 response,
             } => {
-                self.ringing.remove(&request);
-                Input::Outcome {
-                    request,
-                    code,
-                    response: parse_response(&response, request, host),
+                let end = (code, response.is_empty());
+                match self.outgoing.outcome(now, request, end, host) {
+                    Some(request) => Input::Outcome {
+                        request,
+                        code,
+                        response: parse_response(&response, request, host),
+                    },
+                    None => return self.settle(now, host),
                 }
+            }
+            Frame::Sent { request, error } => {
+                let done = match error {
+                    0 => Ok(()),
+                    error => Err(NotSent::Refused(error)),
+                };
+                self.outgoing.handed(now, request, done, host);
+                return self.settle(now, host);
             }
         };
         self.feed(now, input, host);
@@ -386,6 +459,8 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Takes what the switch said and what has become due.
     pub fn turn(&mut self, now: Moment, host: &mut dyn Host) {
+        self.outgoing.turn(now, host);
+        self.settle(now, host);
         self.release(now, host);
         if self.ledger.wants_everything() {
             let everything = self.core.snapshot();
@@ -417,7 +492,8 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// When [`Service::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Moment> {
         if self.notices.is_empty() && self.told.is_empty() {
-            self.core.deadline()
+            let deadlines = [self.core.deadline(), self.outgoing.deadline()];
+            deadlines.into_iter().flatten().min()
         } else {
             Some(Moment::from_epoch(Duration::ZERO))
         }
@@ -441,6 +517,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Stops switch and store. What the switch says of histories until its end is kept, too.
     pub fn finish(&mut self) {
+        self.outgoing.resolve_with(None);
         self.switch.stop();
         let last = self.notices.try_iter();
         for notice in last.filter(|notice| matches!(notice, Notice::Remember { .. })) {
@@ -460,14 +537,26 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     }
 
     fn settle(&mut self, now: Moment, host: &mut dyn Host) {
-        self.perform(host);
-        while let Some(input) = self.caused.pop_front() {
+        self.perform(now, host);
+        while let Some(input) = self.next_caused() {
             self.core.handle(now, input);
-            self.perform(host);
+            self.perform(now, host);
         }
     }
 
-    fn perform(&mut self, host: &mut dyn Host) {
+    fn next_caused(&mut self) -> Option<Input> {
+        let caused = self.caused.pop_front();
+        caused.or_else(|| {
+            let (request, code) = self.outgoing.poll()?;
+            Some(Input::Outcome {
+                request,
+                code,
+                response: None,
+            })
+        })
+    }
+
+    fn perform(&mut self, now: Moment, host: &mut dyn Host) {
         while let Some(output) = self.core.poll() {
             match output {
                 Output::Store(changes) => self.owed = self.ledger.write(changes),
@@ -479,12 +568,16 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 }
                 Output::Event(event) => self.event(event, host),
                 Output::Log(line) => host.log(&line),
+                Output::Release(transaction) => host.release(transaction),
+                Output::Withdraw(transaction) => self.held.retain(
+                    |(_, held)| !matches!(held, Output::Reply(of, _) if *of == transaction),
+                ),
                 // Who is refused is promised nothing.
                 Output::Reply(transaction, reply) if reply.code >= 300 => {
                     self.reply(transaction, &reply, host);
                 }
                 output if self.must_wait() => self.held.push_back((self.owed, output)),
-                output => self.tell(output, host),
+                output => self.tell(now, output, host),
             }
         }
     }
@@ -499,7 +592,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         let settled = self.ledger.settled();
         while self.held.front().is_some_and(|(owed, _)| *owed <= settled) {
             if let Some((_, output)) = self.held.pop_front() {
-                self.tell(output, host);
+                self.tell(now, output, host);
             }
         }
         self.tell_remembered();
@@ -512,7 +605,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 question.answer(&answer);
             }
         }
-        while let Some(input) = self.caused.pop_front() {
+        while let Some(input) = self.next_caused() {
             self.feed(now, input, host);
         }
     }
@@ -528,13 +621,18 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         }
     }
 
-    fn tell(&mut self, output: Output, host: &mut dyn Host) {
+    fn tell(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
         match output {
             Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
-            Output::Send(request) => self.send(&request, host),
-            Output::Cancel(request) => self.cancel(request, host),
+            Output::Send(request) => self.outgoing.send(now, request, host),
+            Output::Cancel(request) => self.outgoing.cancel(now, request, host),
             Output::Order(order) => self.switch.order(order),
-            Output::Store(_) | Output::Remember(..) | Output::Event(_) | Output::Log(_) => {}
+            Output::Store(_)
+            | Output::Remember(..)
+            | Output::Event(_)
+            | Output::Log(_)
+            | Output::Release(_)
+            | Output::Withdraw(_) => {}
         }
     }
 
@@ -603,10 +701,17 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         }
     }
 
-    /// A reply the host refuses was overtaken by a final answer that the host made itself
-    /// (a CANCEL the script relayed): the focus must know that its 2xx never left.
+    /// The focus must know whether its 2xx has left: one that the host refuses was overtaken
+    /// by a final answer that the host made itself (a CANCEL the script relayed).
     fn reply(&mut self, transaction: TransactionId, reply: &Reply, host: &mut dyn Host) {
-        if let Err(error) = host.reply(transaction, reply) {
+        let replied = host.reply(transaction, reply);
+        if (200..300).contains(&reply.code) {
+            self.caused.push_back(match replied {
+                Ok(()) => Input::Answered(transaction),
+                Err(_) => Input::Unanswered(transaction),
+            });
+        }
+        if let Err(error) = replied {
             let TransactionId { hash, label } = transaction;
             host.log(&Line::new(
                 Level::Debug,
@@ -615,47 +720,6 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                     reply.code
                 ),
             ));
-            if (200..300).contains(&reply.code) {
-                self.caused.push_back(Input::Unanswered(transaction));
-            }
-        }
-    }
-
-    fn send(&mut self, request: &OutgoingRequest, host: &mut dyn Host) {
-        if let Err(error) = host.send(request) {
-            let level = match error {
-                NotSent::Refused(_) => Level::Warning,
-                NotSent::Stopping => Level::Debug,
-            };
-            host.log(&Line::new(
-                level,
-                format_args!("{} to {}: {error}", request.method, request.request_uri),
-            ));
-            // For an ACK there is none that anybody waits for.
-            self.caused.push_back(Input::Outcome {
-                request: request.id,
-                code: NOT_SENT,
-                response: None,
-            });
-        } else if request.method == Method::Invite {
-            self.ringing.insert(request.id, Ringing::Sent);
-        }
-    }
-
-    fn cancel(&mut self, request: RequestId, host: &mut dyn Host) {
-        match self.ringing.get_mut(&request) {
-            Some(Ringing::At(transaction)) => host.cancel(*transaction),
-            Some(ringing) => *ringing = Ringing::Unwanted,
-            None => {}
-        }
-    }
-
-    fn ringing(&mut self, request: RequestId, transaction: TransactionId, host: &mut dyn Host) {
-        let Some(ringing) = self.ringing.get_mut(&request) else {
-            return;
-        };
-        if std::mem::replace(ringing, Ringing::At(transaction)) == Ringing::Unwanted {
-            host.cancel(transaction);
         }
     }
 
@@ -669,6 +733,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         set(Statistic::Participants, counts.participants);
         set(Statistic::Subscriptions, counts.subscriptions);
         self.statistics.set(Statistic::Sessions, totals.sessions);
+        let (look_ups, refused_and_failed) = self.outgoing.look_ups();
+        set(Statistic::LookUps, look_ups);
+        let [refused, failed] = refused_and_failed;
+        self.statistics.set(Statistic::LookUpsRefused, refused);
+        self.statistics.set(Statistic::LookUpsFailed, failed);
         let before = std::mem::replace(&mut self.counted, totals);
         for (which, now, before) in [
             (

@@ -46,7 +46,7 @@ macro_rules! statistics {
 
 statistics! {
     Conferences Gauge "conferences" "Conferences at present.",
-    Participants Gauge "participants" "Participants at present, over all conferences.",
+    Participants Gauge "participants" "Participants at present, over all conferences; the invited do not count.",
     Subscriptions Gauge "subscriptions" "Subscriptions to the conference event package at present.",
     Sessions Gauge "sessions" "MSRP sessions at present, bound or not.",
     MessagesIn Counter "messages_in" "Messages received from participants.",
@@ -59,6 +59,9 @@ statistics! {
     Losses Counter "losses" "Participants lost with their connection.",
     Refused Counter "refused" "Requests answered with an error: joins refused, subscriptions, and what came too late.",
     Notifies Counter "notifies" "NOTIFY requests sent.",
+    LookUps Gauge "look_ups" "Names being looked up, or waiting for it, before requests of ours can be sent there.",
+    LookUpsRefused Counter "look_ups_refused" "Look-ups refused because too many were under way.",
+    LookUpsFailed Counter "look_ups_failed" "Look-ups that found no address within 4 s.",
     Panics Counter "panics" "Panics caught; every one is a bug.",
 }
 
@@ -169,7 +172,8 @@ mod tests {
         assert_eq!(
             names.join(" "),
             "conferences participants subscriptions sessions messages_in messages_out \
-             bytes_in bytes_out drops_slow_reader joins leaves losses refused notifies panics"
+             bytes_in bytes_out drops_slow_reader joins leaves losses refused notifies look_ups \
+             look_ups_refused look_ups_failed panics"
         );
     }
 }

@@ -275,8 +275,50 @@ fn the_link_to_the_switch_knows_only_the_switchs_side() {
     );
 }
 
+/// Time, randomness and answers are arguments of everything but the thread that asks.
 #[test]
-fn only_net_runs_tokio() {
+fn the_resolver_knows_names_and_nothing_of_what_asks() {
+    forbid(
+        &["resolve"],
+        &[
+            "crate::focus",
+            "crate::switch",
+            "crate::net",
+            "crate::host",
+            "crate::bridge",
+            "crate::service",
+            "crate::control",
+            "crate::store",
+            "crate::remote",
+            "crate::management",
+        ],
+    );
+    forbid(
+        &[
+            "resolve/located",
+            "resolve/locator",
+            "resolve/plan",
+            "resolve/target",
+        ],
+        &[
+            "tokio",
+            "domain",
+            "Instant",
+            "SystemTime",
+            "thread",
+            "std::fs",
+        ],
+    );
+    forbid(
+        &[
+            "wire", "focus", "switch", "net", "remote", "store", "bridge",
+        ],
+        &["crate::resolve"],
+    );
+}
+
+#[test]
+fn only_net_and_the_resolver_run_tokio() {
     forbid(
         &[
             "host",

@@ -80,6 +80,42 @@ fn the_package_runs() {
     }
 }
 
+/// Written into, the file would change under a proxy that runs it, and crash it.
+#[test]
+fn make_leaves_what_a_running_proxy_has_mapped_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("target/release")).expect("a folder");
+    fs::create_dir_all(at("modules")).expect("a folder");
+    fs::create_dir_all(at(".ci")).expect("a folder");
+    fs::copy(root().join("Makefile"), at("Makefile")).expect("a copy");
+    std::os::unix::fs::symlink("/bin/true", at(".ci/deps")).expect("a link");
+    let make = |text: &str| {
+        for name in ["libmsrp_conference.so", "msrp-switchd", "msrp-chat"] {
+            fs::write(at("target/release").join(name), text).expect("a file");
+        }
+        let place = folder.path().to_str().expect("UTF-8");
+        let modules = format!("MODULES={}", at("modules").display());
+        for goal in ["all", "install"] {
+            run("make", &["-C", place, "CARGO=true", &modules, goal]);
+        }
+    };
+    let made = [
+        "build/msrp_conference.so",
+        "build/msrp-switchd",
+        "build/msrp-chat",
+        "modules/msrp_conference.so",
+    ];
+    make("old");
+    let mapped = made.map(|name| fs::File::open(at(name)).expect("made"));
+    make("new");
+    for (name, old) in made.into_iter().zip(mapped) {
+        let is = fs::read_to_string(at(name)).expect("made");
+        let was = std::io::read_to_string(old).expect("still there");
+        assert_eq!((is.as_str(), was.as_str()), ("new", "old"), "{name}");
+    }
+}
+
 /// What `tests/install.sh` says when the system does not let it.
 const NOT_ALLOWED: i32 = 77;
 

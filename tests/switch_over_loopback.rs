@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{LossCause, Notice, Order, RoomUri, SessionId};
-use msrp_conference::net::{Config, Listen, Pool, StartError, Totals, Transport, probe};
+use msrp_conference::net::{Config, Listen, Listeners, Pool, StartError, Totals, Transport};
 use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag};
 
 use admission::{admission, peer_uri};
@@ -30,14 +30,19 @@ struct Rig {
 
 impl Rig {
     fn start(threads: usize) -> Self {
+        let listeners = Listeners::bind(&[loopback()]).expect("a free port");
+        Self::serve(listeners, threads)
+    }
+
+    fn serve(listeners: Listeners, threads: usize) -> Self {
         let config = Config {
-            listen: vec![loopback()],
             threads,
             ..Config::default()
         };
         let (notices, received) = unbounded();
         let (log, _) = unbounded();
-        let pool = Pool::start(config, notices, log, Arc::new(|| ())).expect("the pool starts");
+        let pool = Pool::serve(config, listeners, notices, log, Arc::new(|| ()));
+        let pool = pool.expect("the pool starts");
         let address = pool.addresses()[0];
         Self {
             pool,
@@ -454,6 +459,19 @@ fn expel_closes_the_connection_after_what_is_queued() {
     assert_eq!(bob.copy().text(), "bye");
 }
 
+/// As between the proxy's `init` and its conference process.
+#[test]
+fn who_connects_before_the_listeners_are_served_is_served_then() {
+    let listeners = Listeners::bind(&[loopback()]).expect("a free port");
+    let address = listeners.addresses().expect("bound")[0];
+    let mut alice = Client::connect(address);
+    let rig = Rig::serve(listeners, 1);
+    assert_eq!(rig.address, address);
+    rig.admit(LOBBY, "alice");
+    alice.bind("alice");
+    assert!(matches!(rig.notice(), Notice::Bound { .. }));
+}
+
 #[test]
 fn addresses_in_use_are_named_and_free_again_after_stop() {
     let rig = Rig::start(1);
@@ -461,7 +479,7 @@ fn addresses_in_use_are_named_and_free_again_after_stop() {
         address: rig.address,
         ..loopback()
     };
-    let error = probe(std::slice::from_ref(&taken)).expect_err("in use");
+    let error = Listeners::bind(std::slice::from_ref(&taken)).expect_err("in use");
     assert!(matches!(error, StartError::Bind { address, .. } if address == rig.address));
     assert!(error.to_string().contains(&rig.address.to_string()));
     let mut alice = rig.join(LOBBY, "alice");
@@ -479,7 +497,7 @@ fn addresses_in_use_are_named_and_free_again_after_stop() {
     );
     rig.pool.stop();
     alice.closed();
-    probe(&[taken]).expect("free again");
+    Listeners::bind(&[taken]).expect("free again");
 }
 
 #[test]

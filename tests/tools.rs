@@ -98,8 +98,8 @@ fn seen<'a>(steps: &'a [Value], name: &str) -> &'a str {
 fn accounts_are_asked_for() {
     on_every_host(|host| {
         let needed: &[&str] = match host.family {
-            Family::Kamailio => &["auth", "htable"],
-            Family::OpenSips => &["auth", "cachedb_local"],
+            Family::Kamailio => &["auth", "htable", "registrar"],
+            Family::OpenSips => &["auth", "cachedb_local", "registrar"],
         };
         if !host.has_modules(needed) {
             return;

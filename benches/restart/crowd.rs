@@ -101,6 +101,8 @@ impl Crowd {
                 Output::Send(_) => self.sent += 1,
                 Output::Reply(..)
                 | Output::Cancel(_)
+                | Output::Release(_)
+                | Output::Withdraw(_)
                 | Output::Log(_)
                 | Output::Event(_)
                 | Output::Remember(..) => {}

@@ -217,12 +217,16 @@ impl World {
     }
 
     fn feed(&mut self, input: Input) {
+        let mut left = Vec::new();
         self.focus.handle(self.now, input);
         while let Some(output) = self.focus.poll() {
             match output {
                 Output::Store(changes) => changes.into_iter().for_each(|it| self.keep(it)),
                 Output::Remember(_, order) | Output::Order(order) => self.order(order),
-                Output::Reply(_, reply) => {
+                Output::Reply(transaction, reply) => {
+                    if reply.code < 300 {
+                        left.push(Input::Answered(transaction));
+                    }
                     self.tag = reply.to_tag.unwrap_or_default();
                     self.note_path(&reply.body);
                 }
@@ -232,9 +236,14 @@ impl World {
                         self.pending.push(request.id);
                     }
                 }
-                Output::Cancel(_) | Output::Event(_) | Output::Log(_) => {}
+                Output::Cancel(_)
+                | Output::Event(_)
+                | Output::Log(_)
+                | Output::Release(_)
+                | Output::Withdraw(_) => {}
             }
         }
+        left.into_iter().for_each(|input| self.feed(input));
     }
 
     fn keep(&mut self, change: Change) {

@@ -38,6 +38,13 @@ pub enum Frame {
         /// The response as received; empty when tm made the code up.
         response: Bytes,
     },
+    /// A worker was handed a request of ours to send.
+    Sent {
+        /// Which.
+        request: RequestId,
+        /// 0 when it has sent it, else why not: tm's own number.
+        error: i32,
+    },
 }
 
 /// Why octets are no frame, or a frame does not become octets.
@@ -55,6 +62,34 @@ pub enum FrameError {
 }
 
 impl Frame {
+    /// The transaction that is to be answered.
+    pub fn transaction(&self) -> Option<TransactionId> {
+        match self {
+            Frame::Request(arrival) => arrival.transaction,
+            _ => None,
+        }
+    }
+
+    /// The same outcome in fewer octets, for one that is too long: without the response's body,
+    /// and without headers that neither name a dialog nor say what to do next. `None` for
+    /// other frames.
+    pub(super) fn shortened(&self) -> Option<Frame> {
+        let Frame::Outcome {
+            request,
+            code,
+            response,
+        } = self
+        else {
+            return None;
+        };
+        let kept = Some(essentials(response)).filter(|kept| kept.len() <= MAX_FRAME / 2);
+        Some(Frame::Outcome {
+            request: *request,
+            code: *code,
+            response: kept.unwrap_or_default().into(),
+        })
+    }
+
     /// The octets of one datagram.
     pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
         let octets = postcard::to_extend(self, vec![VERSION]).map_err(|_| FrameError::Malformed)?;
@@ -78,6 +113,50 @@ impl Frame {
             _ => Err(FrameError::Malformed),
         }
     }
+}
+
+/// What a response is understood by: a 2xx to INVITE makes a dialog that must be ended even if
+/// it says too much, a challenge is answered, a redirection followed.
+const ESSENTIAL: [&str; 14] = [
+    "from",
+    "f",
+    "to",
+    "t",
+    "call-id",
+    "i",
+    "cseq",
+    "contact",
+    "m",
+    "record-route",
+    "www-authenticate",
+    "proxy-authenticate",
+    "min-se",
+    "retry-after",
+];
+
+/// Status line and essential headers of a response, with the lines they are folded into.
+fn essentials(response: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut keeps = true;
+    for line in response.split_inclusive(|octet| *octet == b'\n') {
+        match line.first() {
+            Some(b'\r' | b'\n') => break,
+            Some(b' ' | b'\t') => {}
+            _ if kept.is_empty() => {}
+            _ => {
+                let name = line.split(|octet| *octet == b':').next();
+                let name = name.unwrap_or_default().trim_ascii_end();
+                keeps = ESSENTIAL
+                    .iter()
+                    .any(|it| name.eq_ignore_ascii_case(it.as_bytes()));
+            }
+        }
+        if keeps {
+            kept.extend_from_slice(line);
+        }
+    }
+    kept.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    kept
 }
 
 #[cfg(test)]
@@ -142,6 +221,10 @@ pub(super) mod tests {
                     code,
                     response: response.into(),
                 }),
+            any::<(u64, i32)>().prop_map(|(id, error)| Frame::Sent {
+                request: RequestId(id),
+                error,
+            }),
         ]
     }
 
@@ -182,5 +265,61 @@ pub(super) mod tests {
             response: vec![0; MAX_FRAME].into(),
         };
         assert_eq!(long.encode(), Err(FrameError::TooLong));
+    }
+
+    fn outcome(response: String) -> Frame {
+        Frame::Outcome {
+            request: RequestId(1),
+            code: 200,
+            response: response.into(),
+        }
+    }
+
+    const DIALOG: &str = "SIP/2.0 200 OK\r\n\
+        f: <sip:lobby@a>;tag=1\r\n\
+        To : <sip:bob@b>\r\n ;tag=2\r\n\
+        i: call\r\n\
+        CSEQ: 1 INVITE\r\n\
+        Record-Route: <sip:p1;lr>\r\n\
+        Contact: <sip:bob@10.0.0.1>\r\n";
+
+    #[test]
+    fn a_response_that_is_too_long_keeps_what_names_the_dialog() {
+        let junk = "X-Junk: yes\r\n and more\r\n".repeat(5000);
+        let body = "Contact: <sip:forged@body>\r\n".repeat(5000);
+        let length = body.len();
+        for long in [
+            format!("{DIALOG}Content-Length: {length}\r\n\r\n{body}"),
+            format!("{DIALOG}{junk}Content-Length: 0\r\n\r\n"),
+        ] {
+            let frame = outcome(long);
+            assert_eq!(frame.encode(), Err(FrameError::TooLong));
+            let short = frame.shortened().expect("an outcome");
+            let expected = outcome(format!("{DIALOG}Content-Length: 0\r\n\r\n"));
+            assert_eq!(short, expected);
+            assert!(short.encode().is_ok());
+        }
+    }
+
+    #[test]
+    fn an_outcome_keeps_its_code_if_nothing_else_fits() {
+        let endless = format!("SIP/2.0 200 OK\r\nContact: {}", "x".repeat(MAX_FRAME));
+        let short = outcome(endless).shortened().expect("an outcome");
+        assert_eq!(short, outcome(String::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_came_is_shortened_to_what_fits(
+            response in proptest::collection::vec(any::<u8>(), 0..300),
+            times in 1usize..1000,
+        ) {
+            let frame = Frame::Outcome {
+                request: RequestId(1),
+                code: 200,
+                response: response.repeat(times).into(),
+            };
+            prop_assert!(frame.shortened().expect("an outcome").encode().is_ok());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The two socket pairs under the frames.
+//! The socket pairs under frames and errands.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -29,11 +29,16 @@ pub enum SendError {
     System(io::Error),
 }
 
-/// All lanes, both ends: every process inherits all six sockets.
+/// Largest errand in octets; few systems give an unprivileged process room for one more.
+pub const MAX_ERRAND: usize = 256 * 1024;
+
+/// All lanes, both ends: every process inherits all of these sockets.
 #[derive(Debug)]
 pub struct Bridge {
     requests: Lane,
+    acks: Lane,
     events: Lane,
+    errands: Lane,
     questions: Questions,
 }
 
@@ -48,39 +53,70 @@ impl Bridge {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             requests: Lane::new()?,
+            acks: Lane::new()?,
             events: Lane::new()?,
+            errands: Lane::new()?,
             questions: Questions::new()?,
         })
     }
 
-    /// Hands a frame over; never blocks. Any process.
+    /// Hands a frame over; never blocks. Any process. An outcome that is too long is cut
+    /// rather than lost.
     pub fn send(&self, frame: &Frame) -> Result<(), SendError> {
         let lane = match frame {
-            Frame::Request(_) => &self.requests,
-            Frame::Cancel(_) | Frame::Progress { .. } | Frame::Outcome { .. } => &self.events,
+            Frame::Request(_) if frame.transaction().is_some() => &self.requests,
+            Frame::Request(_) => &self.acks,
+            Frame::Cancel(_)
+            | Frame::Progress { .. }
+            | Frame::Outcome { .. }
+            | Frame::Sent { .. } => &self.events,
         };
-        lane.send(&frame.encode()?)
+        let octets = frame.encode().or_else(|error| match frame.shortened() {
+            Some(shorter) => shorter.encode(),
+            None => Err(error),
+        });
+        lane.send(&octets?)
     }
 
-    /// The next frame, `None` when none waits. Cancels and outcomes come first. Conference
-    /// process only.
+    /// The next frame, `None` when none waits. Cancels and outcomes come first, ACKs and
+    /// requests by turns. Conference process only.
     pub fn receive(&self, buffer: &mut Buffer) -> Option<Result<Frame, FrameError>> {
-        let octets = match self.events.receive(&mut buffer.0) {
-            Some(length) => length,
-            None => self.requests.receive(&mut buffer.0)?,
+        buffer.acks_first = !buffer.acks_first;
+        let [first, second] = match buffer.acks_first {
+            true => [&self.acks, &self.requests],
+            false => [&self.requests, &self.acks],
         };
-        Some(Frame::decode(buffer.0.get(..octets)?))
+        let mut lanes = [&self.events, first, second].into_iter();
+        let length = lanes.find_map(|lane| lane.receive(&mut buffer.octets))?;
+        Some(Frame::decode(buffer.octets.get(..length)?))
     }
 
     /// The files whose send buffer bounds a lane: the host gives each [`LANE_OCTETS`].
-    pub fn sending(&self) -> [RawFd; 2] {
-        [self.events.near.as_raw_fd(), self.requests.near.as_raw_fd()]
+    pub fn sending(&self) -> [RawFd; 4] {
+        [&self.events, &self.acks, &self.requests, &self.errands].map(|lane| lane.near.as_raw_fd())
+    }
+
+    /// Leaves something for any worker to do; never blocks. Conference process only.
+    pub fn send_errand(&self, octets: &[u8]) -> Result<(), SendError> {
+        if octets.len() > MAX_ERRAND {
+            return Err(FrameError::TooLong.into());
+        }
+        self.errands.send(octets)
+    }
+
+    /// The next errand, `None` when none waits. Workers only; each errand is given once.
+    pub fn errand(&self) -> Option<Vec<u8>> {
+        let mut octets = vec![0; MAX_ERRAND];
+        let length = self.errands.receive(&mut octets)?;
+        octets.truncate(length);
+        Some(octets)
     }
 
     /// The files that become readable when a frame waits.
-    pub fn readable(&self) -> [RawFd; 3] {
+    pub fn readable(&self) -> [RawFd; 4] {
         [
             self.events.far.as_raw_fd(),
+            self.acks.far.as_raw_fd(),
             self.requests.far.as_raw_fd(),
             self.questions.far.as_raw_fd(),
         ]
@@ -106,14 +142,20 @@ impl Bridge {
     }
 }
 
-/// Room for one frame.
+/// Room for one frame, and whose turn it is.
 #[derive(Debug)]
-pub struct Buffer(Vec<u8>);
+pub struct Buffer {
+    octets: Vec<u8>,
+    acks_first: bool,
+}
 
 impl Default for Buffer {
     fn default() -> Self {
-        // One octet more than allowed, so that a longer datagram is seen as such.
-        Self(vec![0; MAX_FRAME + 1])
+        Self {
+            // One octet more than allowed, so that a longer datagram is seen as such.
+            octets: vec![0; MAX_FRAME + 1],
+            acks_first: false,
+        }
     }
 }
 
@@ -153,7 +195,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::focus::{RequestId, TransactionId};
+    use crate::focus::{Arrival, RequestId, ScriptOptions, Socket, TransactionId};
     use bytes::Bytes;
 
     fn outcome(id: u64) -> Frame {
@@ -176,6 +218,83 @@ mod tests {
             assert_eq!(bridge.receive(&mut buffer), Some(Ok(outcome(id))));
         }
         assert!(bridge.receive(&mut buffer).is_none());
+    }
+
+    /// A request, or without a transaction an ACK.
+    fn request(transaction: Option<TransactionId>) -> Frame {
+        Frame::Request(Box::new(Arrival {
+            transaction,
+            to_tag: None,
+            message: Bytes::from(vec![7; 1000]),
+            request_uri: "sip:lobby@a".to_owned(),
+            source: "127.0.0.1:5060".parse().expect("an address"),
+            socket: Socket {
+                handle: 1,
+                transport: "udp".into(),
+                host: "127.0.0.1".into(),
+                port: 5060,
+            },
+            identity: "sip:alice@a".to_owned(),
+            options: ScriptOptions::default(),
+        }))
+    }
+
+    const ID: TransactionId = TransactionId { hash: 1, label: 2 };
+
+    #[test]
+    fn neither_requests_nor_acks_fill_the_lane_of_the_other() {
+        for (flood, other) in [(Some(ID), None), (None, Some(ID))] {
+            let bridge = Bridge::new().expect("socketpair");
+            while bridge.send(&request(flood)).is_ok() {}
+            bridge.send(&request(other)).expect("a lane of its own");
+            bridge.send(&outcome(1)).expect("a lane of its own");
+            let mut buffer = Buffer::default();
+            let mut next = || bridge.receive(&mut buffer);
+            assert_eq!(next(), Some(Ok(outcome(1))), "these come first");
+            let soon = [next(), next()];
+            assert!(soon.contains(&Some(Ok(request(other)))), "by turns");
+        }
+    }
+
+    #[test]
+    fn an_outcome_that_is_too_long_arrives_all_the_same() {
+        let bridge = Bridge::new().expect("socketpair");
+        let long = format!(
+            "SIP/2.0 200 OK\r\nTo: <sip:b@b>;tag=2\r\n\r\n{}",
+            "x".repeat(MAX_FRAME)
+        );
+        let outcome = Frame::Outcome {
+            request: RequestId(7),
+            code: 200,
+            response: long.into(),
+        };
+        bridge.send(&outcome).expect("cut");
+        let Some(Ok(Frame::Outcome {
+            request,
+            code,
+            response,
+        })) = bridge.receive(&mut Buffer::default())
+        else {
+            panic!("no outcome");
+        };
+        assert_eq!((request, code), (RequestId(7), 200));
+        assert!(response.starts_with(b"SIP/2.0 200 OK\r\nTo: <sip:b@b>;tag=2\r\n"));
+    }
+
+    #[test]
+    fn each_errand_is_fetched_once_in_order_and_none_is_too_long() {
+        let bridge = Bridge::new().expect("socketpair");
+        assert_eq!(bridge.errand(), None);
+        for errand in [b"first".to_vec(), vec![7; 100_000]] {
+            bridge.send_errand(&errand).expect("room");
+        }
+        assert_eq!(bridge.errand(), Some(b"first".to_vec()));
+        assert_eq!(bridge.errand().map(|octets| octets.len()), Some(100_000));
+        assert_eq!(bridge.errand(), None);
+        let long = bridge.send_errand(&vec![0; MAX_ERRAND + 1]);
+        assert!(matches!(long, Err(SendError::Frame(FrameError::TooLong))));
+        let full = (0..10_000).find_map(|_| bridge.send_errand(&[0; 10_000]).err());
+        assert!(matches!(full, Some(SendError::Full)), "a lane is bounded");
     }
 
     #[test]

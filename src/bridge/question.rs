@@ -51,6 +51,17 @@ pub enum AskError {
     System(#[from] io::Error),
 }
 
+/// Memory that is never executable, so that systems with `vm.memfd_noexec=2` allow it. Kernels
+/// before 6.3 do not know the flag.
+fn memory_for_an_answer() -> io::Result<File> {
+    let make = |more| memfd_create("msrp_conference", MemfdFlags::CLOEXEC | more);
+    let made = match make(MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => make(MemfdFlags::empty()),
+        made => made,
+    };
+    Ok(File::from(made?))
+}
+
 /// A question, in the conference process.
 #[derive(Debug)]
 pub struct Question {
@@ -95,8 +106,7 @@ impl Questions {
         if octets.len() > MAX_QUESTION {
             return Err(AskError::TooLong);
         }
-        let memory =
-            File::from(memfd_create("msrp_conference", MemfdFlags::CLOEXEC).map_err(system)?);
+        let memory = memory_for_an_answer()?;
         let (ours, theirs) = UnixStream::pair()?;
         self.send(&octets, &memory, &theirs)?;
         // From here on only the conference process holds the other end.
@@ -262,6 +272,17 @@ mod tests {
                 assert_eq!(got, answer);
             });
         }
+    }
+
+    #[test]
+    fn the_memory_of_an_answer_can_never_be_executed() {
+        use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
+        let memory = memory_for_an_answer().expect("memory");
+        let knows = memfd_create("test", MemfdFlags::NOEXEC_SEAL).is_ok();
+        let seals = fcntl_get_seals(&memory).expect("seals");
+        assert_eq!(seals.contains(SealFlags::EXEC), knows);
+        let mode = fstat(&memory).expect("about it").st_mode;
+        assert_eq!(mode & 0o111 == 0, knows);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::join::anonymous_uri;
 use super::refusal::Refusal;
 use super::request::capabilities;
 use super::timers::Timer;
-use super::{ACK_TIMEOUT, ADMISSION_TIMEOUT, Focus};
+use super::{ADMISSION_TIMEOUT, Focus, Output};
 use crate::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
@@ -55,7 +55,7 @@ impl Focus {
         };
         peer.one_send = endpoint.media.one_send;
         // We connect to who has heard where from: before the ACK our answer may be on its way.
-        if endpoint.answering.is_some() || endpoint.ack_timer.is_some() {
+        if endpoint.answering.is_some() || endpoint.unacknowledged.is_some() {
             peer.dial = None;
         }
         Some(Admission {
@@ -175,7 +175,7 @@ impl Focus {
             return self.renewal_admitted(now, id);
         };
         self.answering.remove(&answering.transaction);
-        let joining = answering.joining;
+        let joining = answering.before.is_none();
         self.accept(now, id, answering);
         if joining {
             self.joined(now, id);
@@ -188,28 +188,26 @@ impl Focus {
             return;
         }
         self.start_session_timer(now, id, answering.agreement);
-        let ack = answering
-            .needs_ack
-            .then(|| self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id)));
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.endpoints.get(&id) else {
             return;
         };
-        if ack.is_some() {
-            self.timers
-                .disarm(std::mem::replace(&mut endpoint.ack_timer, ack));
-            endpoint.unacknowledged = Some((answering.transaction, answering.cseq));
-            self.unacknowledged.insert(answering.transaction, id);
-        }
         let mut headers = answering
             .agreement
             .announce(capabilities(&endpoint.dialog.contact));
         let to_tag = endpoint.dialog.key.local_tag.clone();
         let mut body = String::new();
-        if let Some(description) = answering.body {
+        if let Some(description) = &answering.body {
             headers.push("Content-Type", "application/sdp");
             body = description.write();
         }
-        self.reply(answering.transaction, 200, headers, body, Some(to_tag));
+        let reply = self.written(200, headers, body, Some(to_tag));
+        match answering.needs_ack {
+            true => self.await_ack(id, answering, reply),
+            false => {
+                let answer = Output::Reply(answering.transaction, reply);
+                self.outputs.push_back(answer);
+            }
+        }
     }
 
     pub(super) fn nickname(
@@ -261,11 +259,9 @@ impl Focus {
         self.answering.remove(&answering.transaction);
         let to_tag = endpoint.dialog.key.local_tag.clone();
         self.refuse(answering.transaction, refusal, Some(to_tag));
-        self.end_session(id);
-        if answering.joining {
-            self.forget_join(now, id);
-        } else {
-            self.await_rejoin(now, id);
+        match answering.before {
+            None => self.forget_join(now, id),
+            before => self.undo(now, id, before),
         }
     }
 }

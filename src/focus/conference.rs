@@ -13,6 +13,7 @@ use super::roster::Written;
 use super::session_timer::{Agreement, SessionTimer};
 use super::timers::TimerKey;
 use super::tracked::Tracked;
+use super::unacknowledged::{Before, Unacknowledged};
 use super::watchers::Watchers;
 use super::{RequestId, TransactionId};
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
@@ -75,7 +76,7 @@ pub(super) struct Conference {
     pub(super) left: BTreeSet<UserUri>,
     /// Who made it by joining first; nobody made a configured room.
     pub(super) creator: Option<UserUri>,
-    /// Who is in, by address of record.
+    /// Who is in or invited, by address of record; the invited have no endpoints.
     pub(super) participants: Tracked<UserUri, Participant>,
     /// Parties on their way in.
     pub(super) invitations: BTreeMap<InvitationId, Invitation>,
@@ -163,13 +164,16 @@ pub(super) struct Answering {
     pub(super) transaction: TransactionId,
     /// Its CSeq.
     pub(super) cseq: u32,
+    /// Its topmost Via.
+    pub(super) via: String,
     /// The description for the 2xx.
     pub(super) body: Option<Description>,
     /// It answers an INVITE, no UPDATE.
     pub(super) needs_ack: bool,
     pub(super) agreement: Agreement,
-    /// Initial INVITE: the endpoint is not yet in the roster.
-    pub(super) joining: bool,
+    /// What it changes, to stand again without a 2xx; `None`: an initial INVITE, the endpoint
+    /// is not yet in the roster.
+    pub(super) before: Option<Box<Before>>,
 }
 
 /// The agreed SDP of an endpoint.
@@ -221,11 +225,8 @@ pub(super) struct Endpoint {
     /// Who asked it to join (RFC 3892), as others may see it.
     pub(super) referred_by: Option<String>,
     pub(super) admission_timer: Option<TimerKey>,
-    pub(super) ack_timer: Option<TimerKey>,
-    /// Its dialog has had an ACK, or a 2xx of the peer.
-    pub(super) confirmed: bool,
-    /// The INVITE whose 2xx waits for its ACK, and its CSeq.
-    pub(super) unacknowledged: Option<(TransactionId, u32)>,
+    /// The 2xx that waits for its ACK.
+    pub(super) unacknowledged: Option<Unacknowledged>,
     pub(super) rejoin_timer: Option<TimerKey>,
     /// It is called again as soon as the switch has admitted its new session.
     pub(super) renewing: bool,
@@ -268,8 +269,6 @@ impl Endpoint {
             joined: None,
             referred_by: None,
             admission_timer: None,
-            ack_timer: None,
-            confirmed: false,
             unacknowledged: None,
             rejoin_timer: None,
             renewing: false,
@@ -278,6 +277,12 @@ impl Endpoint {
             peer_updates: false,
             has_referred: false,
         }
+    }
+
+    /// An INVITE or UPDATE of the peer has no final answer yet.
+    pub(super) fn owes_answer(&self) -> bool {
+        let answer = self.unacknowledged.as_ref();
+        self.answering.is_some() || answer.is_some_and(Unacknowledged::is_under_way)
     }
 
     /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
@@ -317,10 +322,10 @@ impl Conference {
         }
     }
 
-    /// Whether one more user fits in; a further device of a participant always does.
+    /// Whether one more user fits in; a further device of a participant always does. The
+    /// invited hold no place.
     pub(super) fn has_place_for(&self, user: &UserUri) -> bool {
-        self.participants.contains_key(user)
-            || self.participants.len() + self.joining < self.policy.max_participants
+        self.has(user) || self.present() + self.joining < self.policy.max_participants
     }
 
     /// Whether somebody is in with at least one device.
@@ -332,8 +337,12 @@ impl Conference {
 
     /// How many users are in.
     pub(super) fn present(&self) -> usize {
-        let is_in = |participant: &&Participant| !participant.endpoints.is_empty();
-        self.participants.values().filter(is_in).count()
+        let invited: BTreeSet<_> = self.invitations.values().map(|it| &it.user).collect();
+        let waits = |user: &&&UserUri| {
+            let user = self.participants.get(**user);
+            user.is_some_and(|it| it.endpoints.is_empty())
+        };
+        self.participants.len() - invited.iter().filter(waits).count()
     }
 
     /// Takes a user out whose last endpoint or invitation has gone.
@@ -392,7 +401,7 @@ impl Conference {
     /// Whether it is a crowd, at this limit. It takes an eighth less to be none again, so
     /// that nobody is told everything at every coming and going around the limit.
     pub(super) fn count_crowd(&mut self, limit: usize) {
-        let count = self.participants.len();
+        let count = self.present();
         let crowded = match self.crowded {
             true => count > limit - limit / 8,
             false => count > limit,

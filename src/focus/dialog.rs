@@ -38,6 +38,8 @@ pub(super) struct Dialog {
     pub(super) route_set: Vec<String>,
     /// Where the peer itself was last heard from, when its Contact may not lead there.
     pub(super) flow: Option<String>,
+    /// On whose behalf requests of it are sent.
+    pub(super) principal: String,
     pub(super) local_cseq: u32,
     pub(super) remote_cseq: u32,
     pub(super) socket: Socket,
@@ -90,6 +92,7 @@ impl Dialog {
                 .map(str::to_owned)
                 .collect(),
             flow: flow(request, arrival),
+            principal: address_of_record(&arrival.identity),
             local_cseq: 0,
             remote_cseq: cseq(request).ok_or(DialogError::CSeq)?,
             socket: arrival.socket.clone(),
@@ -135,6 +138,8 @@ impl Dialog {
         self.refresh_target(response);
         let routes = headers.elements("Record-Route").into_iter().rev();
         self.route_set = routes.map(str::to_owned).collect();
+        // Where it leads is the party's own doing from now on, not its inviter's.
+        self.principal = address_of_record(&self.remote_uri);
     }
 
     /// A request of ours inside the dialog (RFC 3261 §12.2.1.1).
@@ -146,15 +151,19 @@ impl Dialog {
         body: impl Into<Bytes>,
     ) -> OutgoingRequest {
         self.local_cseq += 1;
-        let (request_uri, routes) = self.routing();
+        let Routing {
+            request_uri,
+            routes,
+            next_hop,
+        } = self.routing();
         OutgoingRequest {
             id,
             method,
             request_uri,
-            next_hop: match routes.first() {
-                Some(route) => route_uri(route),
-                None => self.flow.clone(),
-            },
+            next_hop,
+            // Whoever put itself on the route knows the way to the peer.
+            flow: self.flow.clone().filter(|_| self.route_set.is_empty()),
+            principal: self.principal.clone(),
             routes,
             call_id: self.key.call_id.clone(),
             cseq: self.local_cseq,
@@ -175,21 +184,46 @@ impl Dialog {
         dialog.request(id, Method::Ack, Headers::new(), Bytes::new())
     }
 
-    /// Request-URI and Route values; a strict router on top gets what it expects.
-    fn routing(&self) -> (String, Vec<String>) {
-        let loose = self.route_set.first().is_none_or(|first| {
-            route_uri(first)
-                .and_then(|uri| uri.parse::<Uri>().ok())
-                .is_none_or(|uri| uri.params.has("lr"))
-        });
-        if loose {
-            return (self.remote_target.clone(), self.route_set.clone());
+    /// A strict router on top gets what it expects.
+    fn routing(&self) -> Routing {
+        let target = || self.remote_target.clone();
+        let first = self.route_set.first().and_then(|route| route_uri(route));
+        let Some((first, rest)) = first.zip(self.route_set.get(1..)) else {
+            return Routing {
+                request_uri: target(),
+                routes: self.route_set.clone(),
+                next_hop: target(),
+            };
+        };
+        if first.parse::<Uri>().is_ok_and(|uri| !uri.params.has("lr")) {
+            let mut routes = rest.to_vec();
+            routes.push(format!("<{}>", self.remote_target));
+            return Routing {
+                request_uri: first.clone(),
+                routes,
+                next_hop: first,
+            };
         }
-        let mut routes = self.route_set[1..].to_vec();
-        routes.push(format!("<{}>", self.remote_target));
-        let first = route_uri(&self.route_set[0]).unwrap_or_else(|| self.remote_target.clone());
-        (first, routes)
+        Routing {
+            request_uri: target(),
+            routes: self.route_set.clone(),
+            next_hop: first,
+        }
     }
+}
+
+/// How a request is addressed (RFC 3261 §12.2.1.1).
+struct Routing {
+    request_uri: String,
+    routes: Vec<String>,
+    /// Where it goes first.
+    next_hop: String,
+}
+
+/// Who somebody is, however they write themselves.
+pub(super) fn address_of_record(uri: &str) -> String {
+    let parsed = uri.parse::<Uri>();
+    parsed.map_or_else(|_| uri.to_owned(), |uri| uri.address_of_record())
 }
 
 /// The URI of the only Contact; `None` when absent, malformed or `*`.

@@ -223,8 +223,9 @@ impl Focus {
             }
             return Ok(());
         };
-        let is_in = conference.participants.contains_key(user);
-        if conference.locked && !is_in && *role != Role::Moderator {
+        // Whom somebody invited who may, comes in.
+        let is_expected = conference.participants.contains_key(user);
+        if conference.locked && !is_expected && *role != Role::Moderator {
             return Err(Refusal::new(480).because("the room is locked"));
         }
         if !conference.has_place_for(user) {

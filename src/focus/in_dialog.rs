@@ -10,6 +10,7 @@ use super::opening::{Opening, parse_offer};
 use super::refusal::{Refusal, Verdict};
 use super::request::Incoming;
 use super::session_timer::Agreement;
+use super::unacknowledged::{Before, top_via};
 use super::{Focus, Usage};
 use crate::control::{Order, RoomUri};
 use crate::log::Level;
@@ -100,20 +101,13 @@ impl Focus {
         else {
             return;
         };
+        // The ACK of an earlier INVITE, or one that comes twice, says nothing new.
+        if !self.acknowledge(id, request) {
+            return;
+        }
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
-        // The ACK of an earlier INVITE, or one that comes twice, says nothing new.
-        let number = super::dialog::cseq(request);
-        let Some((transaction, _)) = endpoint
-            .unacknowledged
-            .take_if(|(_, cseq)| Some(*cseq) == number)
-        else {
-            return;
-        };
-        self.unacknowledged.remove(&transaction);
-        self.timers.disarm(endpoint.ack_timer.take());
-        endpoint.confirmed = true;
         if !std::mem::take(&mut endpoint.answer_due) {
             return self.connect_after_ack(id);
         }
@@ -177,7 +171,7 @@ impl Focus {
     }
 
     /// What the peer said last; the roster shows which way content flows.
-    fn take_description(
+    pub(super) fn take_description(
         &mut self,
         now: Moment,
         id: EndpointId,
@@ -202,7 +196,7 @@ impl Focus {
     /// switch, a lost session is made anew (RFC 3261 §14.2, 3311 §5.2, 4975 §8.4).
     fn modify(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
         let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
-        if endpoint.answering.is_some() {
+        if endpoint.owes_answer() {
             // RFC 3261 §14.2: between 0 and 10 seconds.
             let mut random = [0];
             self.entropy.fill(&mut random);
@@ -225,6 +219,7 @@ impl Focus {
             // Row L02: lists come with the first INVITE only.
             return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
         }
+        let before = Box::new(Before::of(endpoint));
         let lost = endpoint.session.is_none();
         let describes = needs_ack || offer.is_some();
         if describes {
@@ -235,10 +230,11 @@ impl Focus {
         let answering = Answering {
             transaction: incoming.transaction,
             cseq: endpoint.dialog.remote_cseq,
+            via: top_via(&incoming.request),
             body: describes.then(|| endpoint.media.ours.clone()),
             needs_ack,
             agreement,
-            joining: false,
+            before: Some(before),
         };
         if lost && describes {
             self.rejoin(now, id, offer, answering);

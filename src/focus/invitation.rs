@@ -69,6 +69,29 @@ pub(super) enum Course {
     Referring,
 }
 
+impl Course {
+    /// RFC 4575 §5.7.3: a party that was asked to dial in is anticipated, and not dialled.
+    fn status(&self) -> EndpointStatus {
+        match self {
+            Self::Dialing { .. } => EndpointStatus::DialingOut,
+            Self::Referring => EndpointStatus::Pending,
+        }
+    }
+
+    /// How far it is when the party, or its phone, is at work.
+    pub(super) fn status_under_way(&self) -> EndpointStatus {
+        match self {
+            Self::Dialing { .. } => EndpointStatus::Alerting,
+            Self::Referring => EndpointStatus::DialingIn,
+        }
+    }
+
+    /// The focus calls the party.
+    pub(super) fn dials_out(&self) -> bool {
+        matches!(self, Self::Dialing { .. })
+    }
+}
+
 /// A party on its way in.
 #[derive(Debug)]
 pub(super) struct Invitation {
@@ -129,7 +152,7 @@ impl Focus {
         let invitation = Invitation {
             user,
             entity,
-            status: EndpointStatus::DialingOut,
+            status: course.status(),
             referred_by: self.shown_in(room, &inviter.user),
             inviter,
             dialog,
@@ -189,6 +212,7 @@ impl Focus {
             remote_target: target.to_owned(),
             route_set: Vec::new(),
             flow: None,
+            principal: inviter.user.to_string(),
             local_cseq: 0,
             remote_cseq: 0,
             socket: inviter.socket.clone(),
@@ -485,7 +509,7 @@ impl Conference {
             endpoint: invitation.entity.clone(),
             method,
             reason: Some(reason),
-            dialed_out: true,
+            dialed_out: invitation.course.dials_out(),
             at: now,
             joined_at: None,
             revision: self.revision,

@@ -11,7 +11,7 @@ use super::session_timer::{Agreement, min_se};
 use super::{Focus, Purpose, RequestId, Role, Usage};
 use crate::control::Order;
 use crate::time::Moment;
-use crate::wire::conference_info::EndpointStatus;
+use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, Method, NameAddr, Response};
 
@@ -22,13 +22,13 @@ impl Focus {
             return;
         }
         if matches!(code, 180 | 183) {
-            self.show_alerting(now, id);
+            self.show_under_way(now, id);
         }
         let referral = self.invitation(id).and_then(|i| i.inviter.referral);
         self.report(now, referral, code, None);
     }
 
-    fn show_alerting(&mut self, now: Moment, id: InvitationId) {
+    fn show_under_way(&mut self, now: Moment, id: InvitationId) {
         let Some(room) = self.invitations.get(&id).cloned() else {
             return;
         };
@@ -38,10 +38,10 @@ impl Focus {
         let Some(invitation) = conference.invitations.get_mut(&id) else {
             return;
         };
-        if invitation.status == EndpointStatus::Alerting {
+        let status = invitation.course.status_under_way();
+        if std::mem::replace(&mut invitation.status, status) == status {
             return;
         }
-        invitation.status = EndpointStatus::Alerting;
         let user = invitation.user.clone();
         conference.change_user(&user);
         self.conference_changed(now, &room);
@@ -156,6 +156,11 @@ impl Focus {
             self.invitation_failed(now, id, 488, None);
             return;
         };
+        if !self.has_place(id) {
+            // Others came in while it rang: the invited hold no place.
+            self.hang_up(now, id);
+            return self.call_off(now, id, DisconnectionMethod::Failed, 486);
+        }
         let run = self.run;
         let endpoint_id = EndpointId(self.next_id());
         let Some(invitation) = self.invitation(id) else {
@@ -184,7 +189,6 @@ impl Focus {
             dialed_out: true,
             invitation: Some(id),
             referred_by: Some(invitation.referred_by.clone()),
-            confirmed: true,
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room, user, role, dialog, media)
         };
@@ -197,6 +201,16 @@ impl Focus {
             self.order(Order::Amend(Box::new(admission)));
         }
         self.joined(now, endpoint_id);
+    }
+
+    /// Whether there is a place left for an invited party.
+    fn has_place(&self, id: InvitationId) -> bool {
+        let room = self.invitations.get(&id);
+        let conference = room.and_then(|room| self.conferences.get(room));
+        conference.is_some_and(|it| {
+            let invitation = it.invitations.get(&id);
+            invitation.is_some_and(|invitation| it.has_place_for(&invitation.user))
+        })
     }
 
     /// BYE in the dialog of an invitation that led to nothing.
@@ -228,7 +242,7 @@ impl Focus {
         }
         self.reply(incoming.transaction, 200, Headers::new(), "", None);
         match Response::status_of_fragment(&request.body) {
-            Some((100..200, _)) => self.show_alerting(now, id),
+            Some((100..200, _)) => self.show_under_way(now, id),
             Some((code @ 300.., reason)) => {
                 let response = Response {
                     code,

@@ -88,8 +88,10 @@ pub enum Input {
         /// Status code.
         code: u16,
     },
-    /// The host gave this transaction another final answer than our 2xx: the peer has not
-    /// been told that it is in.
+    /// The host took our 2xx to this transaction: it has left.
+    Answered(TransactionId),
+    /// The host did not take it, most likely because it gave another final answer itself:
+    /// the peer has not been told what the 2xx says.
     Unanswered(TransactionId),
     /// The outcome of a request of ours.
     Outcome {
@@ -129,6 +131,9 @@ pub struct Reply {
     pub body: Bytes,
     /// Our To-tag, where the host takes one.
     pub to_tag: Option<String>,
+    /// A 2xx to INVITE: the host repeats it for 64*T1 (RFC 3261 §13.3.1.4) unless there is
+    /// an ACK, or [`Output::Release`], before.
+    pub until_ack: bool,
 }
 
 /// A request of ours, all fields decided; the host adds Via, Max-Forwards, Content-Length
@@ -143,9 +148,15 @@ pub struct OutgoingRequest {
     pub request_uri: String,
     /// Route header values, top first; empty without a route set.
     pub routes: Vec<String>,
-    /// Where to send instead of the Request-URI, a SIP URI: the first loose route, or the
-    /// connection of a peer (with `transport=wss` where that is a WebSocket in TLS).
-    pub next_hop: Option<String>,
+    /// Where to send, a SIP URI: the first route, else the Request-URI (RFC 3261 §8.1.2).
+    pub next_hop: String,
+    /// Where the peer was last heard from, a SIP URI with an address: its connection, which is
+    /// a shortcut while it lives (with `transport=wss` where that is a WebSocket in TLS), or
+    /// the way through the NAT before it.
+    pub flow: Option<String>,
+    /// On whose behalf, an address of record: the identity that opened the dialog, the user
+    /// who invited, the party that was dialled and answered.
+    pub principal: String,
     /// Call-ID.
     pub call_id: String,
     /// CSeq number.
@@ -175,6 +186,10 @@ pub enum Output {
     Remember(HistoryChange, Order),
     /// Answer a server transaction.
     Reply(TransactionId, Reply),
+    /// Forget the 2xx to this transaction, which has not left yet: a refusal follows.
+    Withdraw(TransactionId),
+    /// The 2xx to this INVITE need not be repeated any more.
+    Release(TransactionId),
     /// Send a request. An ACK has no outcome; it is of a 2xx to an INVITE of ours.
     Send(Box<OutgoingRequest>),
     /// CANCEL an INVITE of ours that has no outcome yet; its outcome still comes.

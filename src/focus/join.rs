@@ -12,6 +12,7 @@ use super::opening::{Opening, parse_offer};
 use super::policy::Policy;
 use super::refusal::{Refusal, Verdict};
 use super::request::{Incoming, contact};
+use super::unacknowledged::top_via;
 use super::view::shown_uri;
 use super::{Event, Focus, Lifetime, Role, SESSION_ID_LENGTH, Socket, Usage};
 use crate::control::{RoomUri, SessionId, UserUri};
@@ -50,10 +51,11 @@ impl Focus {
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
             cseq: endpoint.dialog.remote_cseq,
+            via: top_via(&incoming.request),
             body: Some(endpoint.media.ours.clone()),
             needs_ack: true,
             agreement,
-            joining: true,
+            before: None,
         });
         self.begin_join(now, endpoint, &entrance, &incoming.request);
         Ok(())

@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use super::subscription::{Due, Termination};
 use super::timers::Timer;
 use super::view::shown_uri;
-use super::{Event, Focus, Lifetime, Purpose, TransactionId};
+use super::{Event, Focus, Lifetime, Purpose};
 use crate::control::{LossCause, Order, RoomUri, SessionId, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
@@ -40,39 +40,17 @@ impl Focus {
 
     /// Without a session the endpoint may stay for `rejoin_grace`.
     pub(super) fn await_rejoin(&mut self, now: Moment, id: EndpointId) {
-        let timer = self
-            .timers
-            .arm(now + self.config.rejoin_grace, Timer::Rejoin(id));
+        self.await_rejoin_until(id, now + self.config.rejoin_grace);
+    }
+
+    pub(super) fn await_rejoin_until(&mut self, id: EndpointId, until: Moment) {
+        let timer = self.timers.arm(until, Timer::Rejoin(id));
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             self.timers.disarm(endpoint.rejoin_timer.replace(timer));
         }
     }
 
     pub(super) fn rejoin_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.dismiss_as(now, id, DisconnectionMethod::Failed);
-    }
-
-    /// A worker's CANCEL won against our 2xx: whoever wanted in is out again, and whoever
-    /// was in stays.
-    pub(super) fn unanswered(&mut self, now: Moment, transaction: TransactionId) {
-        let Some(id) = self.unacknowledged.remove(&transaction) else {
-            return;
-        };
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        endpoint.unacknowledged = None;
-        self.timers.disarm(endpoint.ack_timer.take());
-        if !endpoint.confirmed {
-            self.depart(now, id, DisconnectionMethod::Failed);
-        }
-    }
-
-    pub(super) fn ack_timed_out(&mut self, now: Moment, id: EndpointId) {
-        if let Some(endpoint) = self.endpoints.get(&id) {
-            let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
-            self.log(Level::Info, line);
-        }
         self.dismiss_as(now, id, DisconnectionMethod::Failed);
     }
 
@@ -83,13 +61,13 @@ impl Focus {
 
     /// Ends an endpoint's stay from our side, for this reason.
     pub(super) fn dismiss_as(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
-        if self
-            .endpoints
-            .get(&id)
-            .is_some_and(|e| e.answering.is_some())
-        {
-            let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-            self.abandon(now, id, refusal.because("the conference ends"));
+        let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+        let refusal = refusal.because("the conference ends");
+        let granted = self.take_back(id, refusal.clone());
+        self.abandon(now, id, refusal);
+        if granted.is_some_and(|answer| answer.starts_dialog()) {
+            // There is no dialog to end: its 2xx has not left.
+            return self.depart(now, id, method);
         }
         self.send(now, Purpose::Farewell, |focus, request| {
             let headers = Headers::new().with("User-Agent", focus.config.software.clone());
@@ -102,16 +80,16 @@ impl Focus {
     /// Takes an endpoint out of everything.
     pub(super) fn depart(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
         self.end_session(id);
-        let Some(endpoint) = self.endpoints.remove(&id) else {
+        self.take_back(id, Refusal::new(487));
+        let Some(mut endpoint) = self.endpoints.remove(&id) else {
             return;
         };
-        self.untrack(&endpoint.dialog.key);
-        if let Some((transaction, _)) = endpoint.unacknowledged {
-            self.unacknowledged.remove(&transaction);
+        if let Some(answer) = endpoint.unacknowledged.take() {
+            self.close(answer);
         }
+        self.untrack(&endpoint.dialog.key);
         for timer in [
             endpoint.admission_timer,
-            endpoint.ack_timer,
             endpoint.rejoin_timer,
             endpoint
                 .session_timer
@@ -261,6 +239,7 @@ impl Focus {
 
     /// Drops what an INVITE without a 2xx had prepared.
     pub(super) fn forget_join(&mut self, now: Moment, id: EndpointId) {
+        self.end_session(id);
         let Some(endpoint) = self.endpoints.remove(&id) else {
             return;
         };

@@ -61,6 +61,7 @@ mod tests;
 mod timers;
 mod tracked;
 mod turns;
+mod unacknowledged;
 mod view;
 mod watchers;
 
@@ -115,7 +116,7 @@ const SESSION_ID_LENGTH: usize = 32;
 pub struct Counts {
     /// Running conferences.
     pub conferences: usize,
-    /// Users in all rosters.
+    /// Users who are in, over all conferences; the invited are not.
     pub participants: usize,
     /// Subscriptions.
     pub subscriptions: usize,
@@ -123,6 +124,8 @@ pub struct Counts {
     pub dialogs: usize,
     /// Requests of ours that have no outcome yet.
     pub requests: usize,
+    /// Requests of peers that have no final answer yet, or no ACK.
+    pub transactions: usize,
 }
 
 /// What has happened since the start; only ever grows.
@@ -225,6 +228,8 @@ pub struct Focus {
     referrals: HashMap<ReferralId, Referral>,
     /// INVITEs whose 2xx has no ACK yet.
     unacknowledged: HashMap<TransactionId, EndpointId>,
+    /// SUBSCRIBEs whose 2xx makes a subscription and has not left yet.
+    granted: HashMap<TransactionId, SubscriptionId>,
     /// INVITEs that wait for the switch.
     answering: HashMap<TransactionId, EndpointId>,
     /// CANCELs that came before their INVITE.
@@ -288,6 +293,7 @@ impl Focus {
             referred: HashMap::new(),
             referrals: HashMap::new(),
             unacknowledged: HashMap::new(),
+            granted: HashMap::new(),
             answering: HashMap::new(),
             cancelled: HashSet::new(),
             requests: HashMap::new(),
@@ -320,6 +326,7 @@ impl Focus {
         match input {
             Input::Request(arrival) => self.request(now, *arrival),
             Input::Cancel(transaction) => self.cancel(now, transaction),
+            Input::Answered(transaction) => self.answer_left(now, transaction),
             Input::Unanswered(transaction) => self.unanswered(now, transaction),
             Input::Outcome {
                 request,
@@ -382,14 +389,11 @@ impl Focus {
     pub fn counts(&self) -> Counts {
         Counts {
             conferences: self.conferences.len(),
-            participants: self
-                .conferences
-                .values()
-                .map(|conference| conference.participants.len())
-                .sum(),
+            participants: self.conferences.values().map(Conference::present).sum(),
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
             requests: self.requests.len(),
+            transactions: self.answering.len() + self.unacknowledged.len() + self.granted.len(),
         }
     }
 

@@ -46,6 +46,7 @@ impl Focus {
             conference.watchers.add(id, &subscription.user);
         }
         self.subscriptions.insert(id, subscription);
+        self.granted.insert(incoming.transaction, id);
         self.grant(now, incoming, id, &event, expires);
         Ok(())
     }
@@ -91,7 +92,7 @@ impl Focus {
     fn check_permission(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
         let policy = self.room_policy(room)?;
         let conference = self.conferences.get(room);
-        let is_in = conference.is_some_and(|c| c.participants.contains_key(user));
+        let is_in = conference.is_some_and(|it| it.has(user));
         if is_in {
             return Ok(());
         }

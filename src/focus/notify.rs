@@ -249,11 +249,11 @@ impl Focus {
         self.schedule(now, id);
     }
 
-    fn forget_subscription(&mut self, now: Moment, id: SubscriptionId) {
+    pub(super) fn forget_subscription(&mut self, now: Moment, id: SubscriptionId) {
         let Some(subscription) = self.subscriptions.remove(&id) else {
             return;
         };
-        self.dialogs.remove(&subscription.dialog.key);
+        self.untrack(&subscription.dialog.key);
         self.timers.disarm(subscription.notify_timer);
         self.timers.disarm(subscription.expiry_timer);
         if let Some(conference) = self.conferences.get_mut(&subscription.room) {

@@ -100,6 +100,8 @@ pub struct UserDetail {
     pub nickname: Option<String>,
     /// The role.
     pub role: Role,
+    /// Invited, and not in.
+    pub invited: bool,
     /// The devices.
     pub endpoints: Vec<EndpointDetail>,
 }
@@ -109,7 +111,8 @@ pub struct UserDetail {
 pub struct EndpointDetail {
     /// Call-ID of its dialog.
     pub dialog: String,
-    /// `connected`, `on-hold`, `lost`, `dialing-out`, `alerting`.
+    /// `connected`, `on-hold`, `lost`; of the invited `dialing-out`, `alerting`, `pending`,
+    /// `dialing-in`.
     pub status: &'static str,
     /// Its own MSRP URI; none while it is not known.
     pub msrp: Option<String>,
@@ -209,6 +212,7 @@ impl Focus {
                 display: participant.display.clone(),
                 nickname: participant.nickname.clone(),
                 role: participant.role,
+                invited: participant.endpoints.is_empty(),
                 endpoints: devices.chain(on_the_way.map(|it| called(it))).collect(),
             }
         };

@@ -130,7 +130,9 @@ impl Focus {
         let policy = self.room_policy(room)?;
         policy.admits(publisher)?;
         let conference = self.conferences.get(room);
-        let participant = conference.and_then(|c| c.participants.get(publisher));
+        let participant = conference
+            .filter(|it| it.has(publisher))
+            .and_then(|it| it.participants.get(publisher));
         let role = incoming
             .arrival
             .options

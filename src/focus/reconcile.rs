@@ -43,7 +43,7 @@ impl Focus {
             };
             let waits = endpoint.answering.is_some();
             let outlived = endpoint.run != self.run && !waits;
-            let unknown = endpoint.media.theirs.is_none() && endpoint.ack_timer.is_none();
+            let unknown = endpoint.media.theirs.is_none() && endpoint.unacknowledged.is_none();
             if stand.standing == Standing::Gone && outlived {
                 self.outlived(now, id);
             } else if stand.standing == Standing::Gone {

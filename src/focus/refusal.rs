@@ -1,6 +1,6 @@
 //! A request that is not granted: the final answer is the error.
 
-use super::{Focus, Reply, TransactionId};
+use super::{Focus, Output, Reply, TransactionId};
 use crate::wire::sip::{Headers, reason};
 use bytes::Bytes;
 
@@ -66,17 +66,26 @@ impl Focus {
         to_tag: Option<String>,
     ) {
         self.totals.refused += u64::from(code >= 400);
-        let headers = headers.with("Server", self.config.software.clone());
-        self.outputs.push_back(super::Output::Reply(
-            transaction,
-            Reply {
-                code,
-                reason: reason(code).to_owned(),
-                headers,
-                body: body.into(),
-                to_tag,
-            },
-        ));
+        let reply = self.written(code, headers, body, to_tag);
+        self.outputs.push_back(Output::Reply(transaction, reply));
+    }
+
+    /// An answer as it leaves.
+    pub(super) fn written(
+        &self,
+        code: u16,
+        headers: Headers,
+        body: impl Into<Bytes>,
+        to_tag: Option<String>,
+    ) -> Reply {
+        Reply {
+            code,
+            reason: reason(code).to_owned(),
+            headers: headers.with("Server", self.config.software.clone()),
+            body: body.into(),
+            to_tag,
+            until_ack: false,
+        }
     }
 
     /// Answers a transaction with a refusal.

@@ -74,6 +74,9 @@ impl Focus {
         if to.tag().is_some() {
             return self.in_dialog(now, incoming);
         }
+        if request.method == Method::Invite && self.repeat_answer(incoming) {
+            return Ok(());
+        }
         self.check_merged(request)?;
         let room = room_uri(&incoming.arrival.request_uri)?;
         match request.method {
@@ -86,32 +89,29 @@ impl Focus {
         }
     }
 
+    /// The last dialog of a peer's call (its Call-ID and From tag).
+    pub(super) fn known_dialog(&self, request: &Request) -> Option<Usage> {
+        let from = request.headers.first("From");
+        let from = from.and_then(|value| value.parse::<NameAddr>().ok());
+        let tag = from.as_ref().and_then(|from| from.tag());
+        let call_id = request.headers.first("Call-ID").unwrap_or_default();
+        let call = (call_id.to_owned(), tag.unwrap_or_default().to_owned());
+        self.dialogs.get(self.calls.get(&call)?).copied()
+    }
+
     /// The same request that came a second time, by another way (RFC 3261 §8.2.2.2): its
     /// first copy made the dialog.
     fn check_merged(&self, request: &Request) -> Verdict<()> {
-        let from = request
-            .headers
-            .first("From")
-            .and_then(|v| v.parse::<NameAddr>().ok());
-        let tag = from
-            .as_ref()
-            .and_then(|from| from.tag())
-            .unwrap_or_default();
-        let call_id = request.headers.first("Call-ID").unwrap_or_default();
         let number = request
             .headers
             .first("CSeq")
             .and_then(|value| value.parse::<CSeq>().ok())
             .map(|cseq| cseq.number);
-        let known = self
-            .calls
-            .get(&(call_id.to_owned(), tag.to_owned()))
-            .and_then(|key| self.dialogs.get(key))
-            .and_then(|usage| match usage {
-                Usage::Endpoint(id) => self.endpoints.get(id).map(|e| &e.dialog),
-                Usage::Subscription(id) => self.subscriptions.get(id).map(|s| &s.dialog),
-                Usage::Referral(id) => self.dialog_of_referral(*id),
-            });
+        let known = self.known_dialog(request).and_then(|usage| match usage {
+            Usage::Endpoint(id) => self.endpoints.get(&id).map(|e| &e.dialog),
+            Usage::Subscription(id) => self.subscriptions.get(&id).map(|s| &s.dialog),
+            Usage::Referral(id) => self.dialog_of_referral(id),
+        });
         match known {
             Some(dialog) if Some(dialog.remote_cseq) == number => Err(Refusal::new(482)),
             _ => Ok(()),
@@ -157,11 +157,13 @@ impl Focus {
             .map_err(|error| Refusal::new(400).because(error))
     }
 
-    /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2), also when that
-    /// comes only now.
+    /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2) unless the 2xx has
+    /// left; also when the INVITE comes only now.
     pub(super) fn cancel(&mut self, now: Moment, transaction: TransactionId) {
         if let Some(id) = self.answering.get(&transaction).copied() {
             self.abandon(now, id, Refusal::new(487));
+        } else if let Some(id) = self.unacknowledged.get(&transaction).copied() {
+            self.cancel_granted(now, id);
         } else if self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction) {
             self.timers
                 .arm(now + CANCEL_MEMORY, Timer::ForgetCancel(transaction));
@@ -270,14 +272,18 @@ fn room_uri(text: &str) -> Verdict<RoomUri> {
     Ok(RoomUri::new(uri.address_of_record()))
 }
 
-/// The caller, as the host names it.
+/// The caller, as the host names it. A user part with a password, or header fields behind the
+/// URI, come from pieces that were put together wrongly: such a text is nobody.
 pub(super) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
-    let uri: Uri = arrival
-        .identity
-        .trim()
-        .parse()
-        .map_err(|_| Refusal::new(403).because("the caller has no identity"))?;
-    Ok(UserUri::new(uri.address_of_record()))
+    let uri = arrival.identity.trim().parse::<Uri>().ok();
+    let plain = |uri: &Uri| {
+        let password = uri.scheme != "tel" && uri.user.as_ref().is_some_and(|it| it.contains(':'));
+        !password && uri.headers.is_none()
+    };
+    match uri.filter(plain) {
+        Some(uri) => Ok(UserUri::new(uri.address_of_record())),
+        None => Err(Refusal::new(403).because("the caller has no identity")),
+    }
 }
 
 /// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with

@@ -347,7 +347,8 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
     user
 }
 
-/// A party being invited (RFC 4575 §5.7.3: dialing-out, then alerting).
+/// A party being invited (RFC 4575 §5.7.3): dialing-out, then alerting; pending, then
+/// dialing-in, where it is asked to call.
 fn on_the_way(invitation: &Invitation, entity: String) -> info::Endpoint {
     info::Endpoint {
         entity,
@@ -357,7 +358,7 @@ fn on_the_way(invitation: &Invitation, entity: String) -> info::Endpoint {
             ..Default::default()
         }),
         status: Some(invitation.status),
-        joining_method: Some(info::JoiningMethod::DialedOut),
+        joining_method: Some(joining_method(invitation.course.dials_out())),
         ..Default::default()
     }
 }

@@ -47,6 +47,26 @@ pub(super) struct SessionTimer {
     pub(super) expiry_timer: Option<TimerKey>,
 }
 
+/// When a session timer does what; to be taken up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Schedule {
+    pub(super) agreement: Agreement,
+    pub(super) by_update: bool,
+    pub(super) refresh: Option<Moment>,
+    pub(super) expiry: Option<Moment>,
+}
+
+impl Schedule {
+    pub(super) fn of(timer: &SessionTimer) -> Self {
+        Self {
+            agreement: timer.agreement,
+            by_update: timer.by_update,
+            refresh: timer.refresh_timer.map(TimerKey::at),
+            expiry: timer.expiry_timer.map(TimerKey::at),
+        }
+    }
+}
+
 impl Agreement {
     /// Settles the timer for a session refresh request of the peer (RFC 4028 §9, table 2).
     pub(super) fn settle(request: &Request, ours: Duration, min_se: Duration) -> Verdict<Self> {
@@ -163,7 +183,7 @@ impl Focus {
             self.timers
                 .arm(now + agreement.interval / 2, Timer::Refresh(id))
         });
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.endpoints.get(&id) else {
             return;
         };
         let timer = SessionTimer {
@@ -172,7 +192,29 @@ impl Focus {
             refresh_timer: refresh,
             expiry_timer: Some(expiry),
         };
-        if let Some(before) = endpoint.session_timer.replace(timer) {
+        self.set_session_timer(id, Some(timer));
+    }
+
+    /// A session timer goes on as it stood.
+    pub(super) fn resume_session_timer(&mut self, id: EndpointId, schedule: Option<Schedule>) {
+        let timer = schedule.map(|schedule| SessionTimer {
+            agreement: schedule.agreement,
+            by_update: schedule.by_update,
+            refresh_timer: schedule
+                .refresh
+                .map(|at| self.timers.arm(at, Timer::Refresh(id))),
+            expiry_timer: schedule
+                .expiry
+                .map(|at| self.timers.arm(at, Timer::SessionExpiry(id))),
+        });
+        self.set_session_timer(id, timer);
+    }
+
+    fn set_session_timer(&mut self, id: EndpointId, timer: Option<SessionTimer>) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if let Some(before) = std::mem::replace(&mut endpoint.session_timer, timer) {
             self.timers.disarm(before.refresh_timer);
             self.timers.disarm(before.expiry_timer);
         }
@@ -207,7 +249,7 @@ impl Focus {
         };
         let busy = endpoint.answering.is_some()
             || endpoint.inviting.is_some()
-            || endpoint.ack_timer.is_some();
+            || endpoint.unacknowledged.is_some();
         if busy {
             self.refresh_later(now, id, Duration::from_secs(1));
             return;

@@ -8,23 +8,27 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::bridge::{Bridge, Buffer};
 use crate::control::{Notice, SwitchRun};
 use crate::entropy;
 use crate::focus::record::Record;
-use crate::focus::{Focus, Rooms};
-use crate::host::fds::{self, Signals, Waker};
+use crate::focus::{Focus, Reply, Rooms, TransactionId};
+use crate::host::fds::{self, Signals, SignalsBlocked, Waker};
+use crate::host::guard::guard;
 use crate::host::{api, logging, start};
-use crate::log::{Level, Line};
+use crate::log::Line;
 use crate::net::Pool;
 use crate::parameters::{Settings, SwitchPlace};
 use crate::remote::Link;
-use crate::service::{Host, STOP_GRACE, Service, Switch};
+use crate::resolve::{Hop, Resolver, System, Transport};
+use crate::service::{Core, Host, STOP_GRACE, Service, Switch};
 use crate::statistics;
 use crate::store::{self, Store};
 use crate::time::Clock;
+use crate::wire::sip::Headers;
 
 /// Frames taken in one turn, so that a flood of requests cannot keep the switch waiting.
 const FRAMES_A_TURN: usize = 256;
@@ -47,9 +51,15 @@ pub(crate) enum StartError {
     /// The switch did not start.
     #[error(transparent)]
     Switch(#[from] crate::net::StartError),
+    /// Another conference process of this proxy has them.
+    #[error("the listeners are gone")]
+    NoListeners,
     /// There is no thread for the switch outside.
     #[error("cannot start the thread that drives the switch: {0}")]
     Link(#[source] io::Error),
+    /// There is no thread for look-ups.
+    #[error("cannot start the thread that resolves names: {0}")]
+    Resolver(#[source] io::Error),
 }
 
 /// What ended a wait.
@@ -61,12 +71,18 @@ pub(crate) enum Turn {
     HostPipe,
     /// The process was told to end, or its parent died.
     End,
+    /// It panics again and again: the proxy is to be started anew.
+    Broken,
 }
 
+/// A second panic within that time is one too many: what is broken stays so until the store
+/// has given a new process a whole state.
+const PANICS_APART: Duration = Duration::from_secs(1);
+
 /// The conference process.
-pub(crate) struct Conference<H> {
+pub(crate) struct Conference<H, C = Focus> {
     host: H,
-    service: Service<Focus, Box<dyn Switch>, Option<Store>>,
+    service: Service<C, Box<dyn Switch>, Option<Store>>,
     lines: Receiver<Line>,
     clock: Clock,
     bridge: &'static Bridge,
@@ -79,6 +95,10 @@ pub(crate) struct Conference<H> {
     /// The proxy has died under us, and the switch lives on without it: nobody is sent away.
     abandoned: bool,
     outside: bool,
+    /// The transaction of the request that is being taken: should that panic, nobody else
+    /// would ever answer it.
+    taking: Option<TransactionId>,
+    panicked: Option<Instant>,
 }
 
 impl<H: Host> Conference<H> {
@@ -86,7 +106,7 @@ impl<H: Host> Conference<H> {
     /// fork, on its main thread.
     ///
     /// # Errors
-    /// A listener's address is taken, or the system lacks files or threads.
+    /// The database or the certificate cannot be used, or the system lacks files or threads.
     pub(crate) fn start(
         mut host: H,
         settings: &Settings,
@@ -94,11 +114,12 @@ impl<H: Host> Conference<H> {
         pipe: RawFd,
         parent: libc::pid_t,
     ) -> Result<Self, StartError> {
-        let signals = Signals::take_over()?;
+        let waker = Waker::new()?;
+        let _for_threads = SignalsBlocked::new()?;
+        let signals = Signals::take_over(&waker)?;
         fds::follow_parent();
         bridge.enter();
         api::enter();
-        let waker = Waker::new()?;
         let (notices_in, notices) = unbounded();
         let (lines_in, lines) = unbounded();
         let clock = Clock::start();
@@ -110,9 +131,11 @@ impl<H: Host> Conference<H> {
             store
         });
         let switch = start_switch(settings, &waker, notices_in, lines_in)?;
+        let mut service = Service::new(focus, switch, store, notices, statistics::global());
+        service.resolve_with(Box::new(start_resolver(&mut host, &waker)?));
         Ok(Self {
             host,
-            service: Service::new(focus, switch, store, notices, statistics::global()),
+            service,
             lines,
             clock,
             bridge,
@@ -123,15 +146,27 @@ impl<H: Host> Conference<H> {
             parent,
             abandoned: false,
             outside: settings.switch != SwitchPlace::Embedded,
+            taking: None,
+            panicked: None,
         })
     }
+}
 
-    /// Waits for something to do and does it, except for serving the host's pipe.
+impl<H: Host, C: Core> Conference<H, C> {
+    /// Waits for something to do and does it, except for serving the host's pipe. Whatever
+    /// panics, signals and that pipe are looked at.
     pub(crate) fn turn(&mut self) -> Turn {
-        let pipe = self.wait(LONGEST_WAIT);
-        self.work();
+        let mut pipe = false;
+        let done = guard(false, || {
+            pipe = self.wait(LONGEST_WAIT);
+            self.work();
+            true
+        });
+        let broken = !done && self.after_panic();
         if self.told_to_end() {
             Turn::End
+        } else if broken {
+            Turn::Broken
         } else if pipe {
             Turn::HostPipe
         } else {
@@ -139,14 +174,45 @@ impl<H: Host> Conference<H> {
         }
     }
 
-    /// Ends every dialog, gives the last requests [`STOP_GRACE`], stops the switch; after a
-    /// crash of the proxy only lets go of a switch outside.
-    pub(crate) fn stop(&mut self) {
-        if !self.abandoned {
-            self.service.stop(self.clock.now(), &mut self.host);
+    /// Answers the request whose taking has panicked; whether panics follow each other.
+    fn after_panic(&mut self) -> bool {
+        if let Some(transaction) = self.taking.take() {
+            let reply = Reply {
+                code: 500,
+                reason: "Server Internal Error".to_owned(),
+                headers: Headers::default(),
+                body: Bytes::new(),
+                to_tag: None,
+                until_ack: false,
+            };
+            // Refused if the panic came after an answer.
+            let _ = guard(Ok(()), || self.host.reply(transaction, &reply));
         }
+        let now = Instant::now();
+        let last = self.panicked.replace(now);
+        let broken = last.is_some_and(|last| now.duration_since(last) < PANICS_APART);
+        if broken {
+            logging::error("panics follow each other: the proxy ends, and must be started again");
+        }
+        broken
+    }
+
+    /// Ends every dialog, gives the last requests [`STOP_GRACE`], stops the switch; after a
+    /// crash of the proxy only lets go of a switch outside. What panics is left out.
+    pub(crate) fn stop(&mut self) {
+        self.signals.limit_stop();
+        if !self.abandoned {
+            self.host.stopping();
+            guard((), || self.service.stop(self.clock.now(), &mut self.host));
+            guard((), || self.await_outcomes());
+        }
+        guard((), || self.service.finish());
+        guard((), || self.write_lines());
+    }
+
+    fn await_outcomes(&mut self) {
         let last = Instant::now() + STOP_GRACE;
-        while !self.abandoned && !self.service.is_idle() {
+        while !self.service.is_idle() {
             let left = last.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -154,8 +220,6 @@ impl<H: Host> Conference<H> {
             self.wait(left);
             self.work();
         }
-        self.service.finish();
-        self.write_lines();
     }
 
     /// Whether the host's pipe is readable.
@@ -165,16 +229,10 @@ impl<H: Host> Conference<H> {
             Some(deadline) => deadline.saturating_since(now).min(longest),
             None => longest,
         };
-        let [events, requests, questions] = self.bridge.readable();
-        let files = [
-            self.waker.as_raw_fd(),
-            self.signals.as_raw_fd(),
-            self.pipe,
-            events,
-            requests,
-            questions,
-        ];
-        let [_, _, pipe, ..] = fds::wait_readable(files, until);
+        let [events, acks, requests, questions] = self.bridge.readable();
+        let waker = self.waker.as_raw_fd();
+        let files = [self.pipe, waker, events, acks, requests, questions];
+        let [pipe, ..] = fds::wait_readable(files, until);
         pipe
     }
 
@@ -191,7 +249,9 @@ impl<H: Host> Conference<H> {
             match self.bridge.receive(&mut self.buffer) {
                 Some(Ok(frame)) => {
                     let now = self.clock.now();
+                    self.taking = frame.transaction();
                     self.service.accept(now, frame, &mut self.host);
+                    self.taking = None;
                 }
                 Some(Err(error)) => logging::error(format_args!("from a worker: {error}")),
                 None => break,
@@ -223,16 +283,12 @@ impl<H: Host> Conference<H> {
     }
 
     fn told_to_end(&mut self) -> bool {
-        let mut end = false;
-        while let Some(signal) = self.signals.next() {
-            end |= signal == libc::SIGTERM;
-        }
         if !fds::is_parent(self.parent) {
-            logging::write(&Line::new(Level::Error, "the proxy is gone: leaving"));
+            logging::error("the proxy is gone: leaving");
             self.abandoned = self.outside;
             return true;
         }
-        end
+        self.signals.told_to_end()
     }
 }
 
@@ -253,6 +309,25 @@ fn open_store(
     Ok(Some((opened.store, opened.rooms, opened.records)))
 }
 
+/// Look-ups of SIP names, for the transports the host has a socket of.
+fn start_resolver(host: &mut impl Host, waker: &Waker) -> Result<Resolver, StartError> {
+    let mut has = |transport: Transport| {
+        let anywhere = ["0.0.0.0:5060", "[::]:5060"].map(|it| it.parse().ok());
+        let mut hops = anywhere.into_iter().flatten();
+        hops.any(|address| host.has_socket(&Hop { address, transport }))
+    };
+    // For datagrams a multi-homed host would look for a route to nowhere.
+    let mut supported = vec![Transport::Udp];
+    supported.extend(
+        [Transport::Tcp, Transport::Tls]
+            .into_iter()
+            .filter(|it| has(*it)),
+    );
+    let waker = waker.clone();
+    let wake = Arc::new(move || waker.wake());
+    Resolver::start(System::default(), supported, wake).map_err(StartError::Resolver)
+}
+
 /// The switch in this process, or the link to the one outside.
 fn start_switch(
     settings: &Settings,
@@ -267,15 +342,18 @@ fn start_switch(
         let link = Link::start(path.clone(), listen.collect(), notices, lines, wake);
         return Ok(Box::new(Some(link.map_err(StartError::Link)?)));
     }
-    let pool = start::while_taken(|| {
-        Pool::start(
-            settings.net.clone(),
-            notices.clone(),
-            lines.clone(),
-            Arc::clone(&wake),
-        )
-    })?;
+    let listeners = start::listeners().ok_or(StartError::NoListeners)?;
+    let pool = Pool::serve(
+        settings.net.clone(),
+        listeners,
+        notices.clone(),
+        lines,
+        wake,
+    )?;
     let run = SwitchRun::new(&mut entropy::System);
     let _ = notices.send(Notice::Connected { run });
     Ok(Box::new(Some(pool)))
 }
+
+#[cfg(test)]
+mod tests;

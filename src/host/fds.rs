@@ -1,11 +1,13 @@
-//! File descriptors of the conference process' main loop: poll, eventfd, signalfd, and the
-//! page of memory all processes share.
+//! What the conference process' main loop waits for: poll, eventfd, signals; and the page of
+//! memory all processes share.
 
+use std::ffi::{c_int, c_uint};
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use crate::statistics::Statistics;
@@ -44,17 +46,129 @@ impl AsRawFd for Waker {
     }
 }
 
-/// The signals of this process, readable as a file.
+/// The host's signals to this process: whether it was told to end.
+///
+/// They are taken by handlers on the main thread and not blocked there, because what a script
+/// of the operator's starts (`exec`) inherits the mask, and a child that blocks SIGTERM cannot
+/// be ended. Handlers are not inherited.
 #[derive(Debug)]
-pub(crate) struct Signals(OwnedFd);
+pub(crate) struct Signals {
+    told_to_end: &'static AtomicBool,
+    /// This process may be ended by SIGALRM.
+    limits_stop: bool,
+}
+
+/// SIGTERM has come.
+static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
+/// The waker's file, for the handler.
+static WAKES: AtomicI32 = AtomicI32::new(-1);
+
+/// Signals whose handlers in the host would end this process, or do what is its main
+/// process' to do.
+const TAKEN: [c_int; 6] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+];
+
+/// How long a stop may take in all, once SIGTERM has come or the stop has begun: some three
+/// seconds are its own (farewells, connections, the last commit), and a main loop or a disk
+/// that hangs must not keep the process alive. Hosts wait longer (Kamailio) or kill earlier.
+const LAST_RESORT_SECONDS: c_uint = 10;
 
 impl Signals {
-    /// Blocks every signal but those a fault raises, in this thread and all it will start,
-    /// and opens the file they can be read from. Call before any thread starts: the host's
-    /// own signal code must never run on one of them.
-    pub(crate) fn take_over() -> io::Result<Self> {
+    /// Takes the signals over; SIGTERM wakes the main loop. In the conference process, on its
+    /// main thread.
+    pub(crate) fn take_over(waker: &Waker) -> io::Result<Self> {
+        // The handler may run at any time: its file is never closed.
+        mem::forget(waker.clone());
+        WAKES.store(waker.as_raw_fd(), Ordering::Relaxed);
+        for signal in TAKEN {
+            handle(signal, note as *const () as libc::sighandler_t)?;
+        }
+        handle(libc::SIGALRM, libc::SIG_DFL)?;
+        Ok(Self {
+            told_to_end: &TOLD_TO_END,
+            limits_stop: true,
+        })
+    }
+
+    /// For a process that goes on: SIGTERM has come when `told_to_end` says so.
+    #[cfg(test)]
+    pub(crate) fn pretended(told_to_end: &'static AtomicBool) -> Self {
+        Self {
+            told_to_end,
+            limits_stop: false,
+        }
+    }
+
+    /// Whether SIGTERM has come.
+    pub(crate) fn told_to_end(&self) -> bool {
+        self.told_to_end.load(Ordering::Relaxed)
+    }
+
+    /// From here on this process ends in ten seconds at the latest, by SIGALRM.
+    pub(crate) fn limit_stop(&self) {
+        if self.limits_stop {
+            // SAFETY: alarm has no precondition; `take_over` left SIGALRM to the system.
+            unsafe { libc::alarm(LAST_RESORT_SECONDS) };
+        }
+    }
+}
+
+fn handle(signal: c_int, handler: libc::sighandler_t) -> io::Result<()> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: an all-zero record is valid, with an empty mask; the handler is `note`, which
+    // does only what a handler may, or the default.
+    let done = unsafe {
+        let record = action.assume_init_mut();
+        record.sa_sigaction = handler;
+        record.sa_flags = libc::SA_RESTART;
+        libc::sigaction(signal, record, ptr::null_mut())
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Runs in the middle of anything on the main thread: async-signal-safe calls only.
+extern "C" fn note(signal: c_int) {
+    if signal != libc::SIGTERM {
+        return;
+    }
+    TOLD_TO_END.store(true, Ordering::Relaxed);
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: alarm and write are async-signal-safe, the buffer is valid for its length, and
+    // what was interrupted gets its errno back.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        libc::alarm(LAST_RESORT_SECONDS);
+        libc::write(
+            WAKES.load(Ordering::Relaxed),
+            one.as_ptr().cast(),
+            one.len(),
+        );
+        *errno = before;
+    }
+}
+
+/// While it lives, this thread and those it starts block every signal but those a fault
+/// raises; the threads go on to: the host's signal code must never run on one of them.
+#[derive(Debug)]
+pub(crate) struct SignalsBlocked(libc::sigset_t);
+
+impl SignalsBlocked {
+    /// Blocks them.
+    pub(crate) fn new() -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: sigfillset initialises the set, the others read it.
+        let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigfillset initialises the set, the others read it; pthread_sigmask fills
+        // the old one.
         unsafe {
             libc::sigfillset(set.as_mut_ptr());
             for fault in [
@@ -66,32 +180,30 @@ impl Signals {
             ] {
                 libc::sigdelset(set.as_mut_ptr(), fault);
             }
-            if libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut()) != 0 {
-                return Err(io::Error::last_os_error());
+            match libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr()) {
+                0 => Ok(Self(before.assume_init())),
+                error => Err(io::Error::from_raw_os_error(error)),
             }
-            let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
-            Ok(Self(owned(fd)?))
         }
-    }
-
-    /// The next signal that came, if any.
-    pub(crate) fn next(&self) -> Option<i32> {
-        let mut record = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
-        let size = size_of::<libc::signalfd_siginfo>();
-        // SAFETY: the record is valid for its size.
-        let got = unsafe { libc::read(self.0.as_raw_fd(), record.as_mut_ptr().cast(), size) };
-        if got != size as isize {
-            return None;
-        }
-        // SAFETY: the kernel filled the whole record, which is plain data.
-        let record = unsafe { record.assume_init() };
-        i32::try_from(record.ssi_signo).ok()
     }
 }
 
-impl AsRawFd for Signals {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set is the one this thread had.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
+
+/// Ends this process by a signal, without a core: Kamailio's main process ends with success
+/// after a child that exits, whatever its status, and OpenSIPS adds up statuses so that theirs
+/// is lost; a service manager would not start the proxy again.
+pub(crate) fn abort() -> ! {
+    // SAFETY: neither call has a precondition. Without a dumpable process there is no core,
+    // wherever cores go.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0);
+        libc::abort()
     }
 }
 
@@ -143,19 +255,20 @@ pub(crate) fn is_parent(parent: libc::pid_t) -> bool {
     unsafe { libc::getppid() == parent }
 }
 
-/// Copies memory of this process that may not be there: false when it is not.
-pub(crate) fn peek(address: usize, into: &mut [u8]) -> bool {
-    let local = libc::iovec {
-        iov_base: into.as_mut_ptr().cast(),
-        iov_len: into.len(),
+/// Whether these are the two ends of one pipe.
+pub(crate) fn are_one_pipe(reading: RawFd, writing: RawFd) -> bool {
+    let pipe = |file| {
+        let mut about = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: fstat takes any number, and fills the record when it succeeds.
+        let about = unsafe {
+            if libc::fstat(file, about.as_mut_ptr()) != 0 {
+                return None;
+            }
+            about.assume_init()
+        };
+        (about.st_mode & libc::S_IFMT == libc::S_IFIFO).then_some((about.st_dev, about.st_ino))
     };
-    let remote = libc::iovec {
-        iov_base: address as *mut libc::c_void,
-        iov_len: into.len(),
-    };
-    // SAFETY: the kernel checks the remote range; the local one is valid for its length.
-    let copied = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
-    usize::try_from(copied) == Ok(into.len())
+    pipe(reading).is_some_and(|this| pipe(writing) == Some(this))
 }
 
 /// A page of statistics that every process forked from here on shares.
@@ -204,12 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_there_is_not_read() {
-        let known = [1u8, 2, 3];
-        let mut copy = [0; 3];
-        assert!(peek(known.as_ptr() as usize, &mut copy));
-        assert_eq!(copy, known);
-        assert!(!peek(0x10, &mut copy));
+    fn a_pipe_is_told_from_other_files() {
+        let (reading, writing) = io::pipe().expect("pipe");
+        let (other, _) = io::pipe().expect("pipe");
+        let [reading, writing, other] =
+            [reading.as_raw_fd(), writing.as_raw_fd(), other.as_raw_fd()];
+        assert!(are_one_pipe(reading, writing));
+        assert!(!are_one_pipe(reading, other));
+        assert!(!are_one_pipe(-1, -1));
+        let waker = Waker::new().expect("eventfd").as_raw_fd();
+        assert!(!are_one_pipe(waker, waker));
     }
 
     #[test]

@@ -5,20 +5,35 @@
 //! host's layout. In a process that is no host (a test, `msrp-chat`) it does nothing.
 //! `opensips` and `kamailio` have the same files, so that a diff teaches the difference.
 
+#[cfg(not(all(
+    target_arch = "x86_64",
+    target_os = "linux",
+    target_pointer_width = "64"
+)))]
+compile_error!(
+    "msrp_conference is for x86-64 Linux alone: it is compiled without the proxies' headers, and \
+     what it knows of their memory (include/, src/host/*/series.rs) was measured there"
+);
+
 pub mod api;
 mod conference;
 mod fds;
 mod guard;
 mod kamailio;
+mod layout;
 mod logging;
 mod management;
+mod memory;
+mod numbered;
 mod opensips;
 mod options;
 mod release;
 mod setters;
+mod sockets;
 mod start;
 mod symbols;
 mod text;
+mod user;
 mod variables;
 mod worker;
 
@@ -63,10 +78,17 @@ unsafe impl Send for Format {}
 // SAFETY: as above.
 unsafe impl Sync for Format {}
 
-/// Leaves this process at once: the host's own exit code is for its main process.
-fn leave(status: c_int) -> ! {
+/// Leaves this process at once, as it was told to: the host's own exit code is for its main
+/// process.
+fn leave() -> ! {
     // SAFETY: _exit has no precondition.
-    unsafe { libc::_exit(status) }
+    unsafe { libc::_exit(0) }
+}
+
+/// Leaves this process because it cannot work: the host stops, and its main process must not
+/// end with success.
+fn give_up() -> ! {
+    fds::abort()
 }
 
 /// Room for either host's table of exports; OpenSIPS' is the larger, 184 octets.

@@ -2,10 +2,13 @@
 //! statistics.
 
 use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::access::{self, Wish};
 use crate::bridge::{Bridge, LANE_OCTETS};
+use crate::host::user::{self, FurtherGroups};
 use crate::host::{fds, guard, logging};
 use crate::log::Line;
 use crate::net;
@@ -16,6 +19,9 @@ use crate::store::{self, OnError};
 
 /// How long an address may stay taken: the process of the last run may still be leaving.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Bound in `init`, taken by the conference process.
+static LISTENERS: Mutex<Option<net::Listeners>> = Mutex::new(None);
 
 static COLLECTED: Mutex<Option<Collected>> = Mutex::new(None);
 
@@ -43,24 +49,22 @@ pub(crate) fn take_parameter(number: usize, value: Value) -> bool {
     }
 }
 
-/// Settings and bridge, everything checked; `None` stops the start, and has said why.
-pub(crate) fn settings_and_bridge() -> Option<(Settings, Bridge)> {
+/// Settings and bridge, everything checked, every listener bound; `None` stops the start, and
+/// has said why.
+pub(crate) fn settings_and_bridge(groups: FurtherGroups) -> Option<(Settings, Bridge)> {
     let collected = match COLLECTED.lock() {
         Ok(collected) => collected.clone().unwrap_or_default(),
         Err(_) => return None,
     };
     let settings = collected.settings().map_err(logging::error).ok()?;
     if settings.switch == SwitchPlace::Embedded {
-        probe(&settings.net.listen).map_err(logging::error).ok()?;
+        bind(&settings.net.listen).map_err(logging::error).ok()?;
     }
-    if let Some(config) = &settings.store
-        && config.on_error == OnError::Refuse
-    {
-        let checked = store::check(config);
-        checked
-            .map_err(|error| logging::error(format_args!("database {error}")))
-            .ok()?;
-    }
+    user::as_the_proxy_will_run(groups, || check_files(&settings, groups))
+        .map_err(|error| format!("cannot look at files as the proxy's user: {error}"))
+        .flatten()
+        .map_err(logging::error)
+        .ok()?;
     let bridge = Bridge::new()
         .map_err(|error| logging::error(format_args!("no sockets for the workers: {error}")))
         .ok()?;
@@ -70,19 +74,57 @@ pub(crate) fn settings_and_bridge() -> Option<(Settings, Bridge)> {
     Some((settings, bridge))
 }
 
-/// The conference process binds the listeners after the fork, too late to stop the start;
-/// so they are tried once before.
-fn probe(listen: &[net::Listen]) -> Result<(), net::StartError> {
-    while_taken(|| net::probe(listen))
-}
-
-/// Repeats while an address is taken, for [`ADDRESS_PATIENCE`].
-pub(crate) fn while_taken<T>(
-    attempt: impl Fn() -> Result<T, net::StartError>,
-) -> Result<T, net::StartError> {
+/// Binds the listeners while the host may still take any port. Every process it forks has them
+/// then; the conference process serves them. They are not in the host's way: closed on exec,
+/// and deaf as soon as the switch has stopped.
+fn bind(listen: &[net::Listen]) -> Result<(), net::StartError> {
     let taken = |error: &net::StartError| match error {
         net::StartError::Bind { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
         _ => false,
     };
-    patiently(ADDRESS_PATIENCE, taken, attempt)
+    let bound = patiently(ADDRESS_PATIENCE, taken, || net::Listeners::bind(listen))?;
+    if let Ok(mut listeners) = LISTENERS.lock() {
+        *listeners = Some(bound);
+    }
+    Ok(())
+}
+
+/// The listeners, for the conference process.
+pub(crate) fn listeners() -> Option<net::Listeners> {
+    LISTENERS.lock().ok()?.take()
+}
+
+/// Whether the proxy's user may use what it will have to. A database it may do without is left
+/// to the conference process, which says the same and goes on.
+fn check_files(settings: &Settings, groups: FurtherGroups) -> Result<(), String> {
+    match &settings.switch {
+        SwitchPlace::Unix(socket) => check_socket(socket, groups)?,
+        SwitchPlace::Embedded => {
+            let files = settings.net.tls.as_ref();
+            files
+                .map_or(Ok(()), net::TlsFiles::check)
+                .map_err(|error| format!("parameter {}: {error}", error.parameter()))?;
+        }
+    }
+    let store = settings.store.as_ref();
+    match store.filter(|config| config.on_error == OnError::Refuse) {
+        Some(config) => store::check(config).map_err(|error| format!("database {error}")),
+        None => Ok(()),
+    }
+}
+
+/// The switch outside may come later; but if its socket is there, we must be let in.
+fn check_socket(socket: &Path, groups: FurtherGroups) -> Result<(), String> {
+    let Some(obstacle) = access::obstacle(socket, Wish::Write) else {
+        return Ok(());
+    };
+    let user = access::user();
+    let mend = match (obstacle.open_to_group(), groups) {
+        (Some(group), FurtherGroups::OfTheUser) => {
+            format!("usermod --append --groups {group} {user}")
+        }
+        (Some(group), FurtherGroups::Kept) => format!("start the proxy with -g {group}"),
+        (None, _) => "start msrp-switchd with --group and a group of that user".to_owned(),
+    };
+    Err(format!("parameter switch: {obstacle}: {mend}"))
 }

@@ -59,6 +59,17 @@ pub(crate) unsafe fn beside(address: *const c_void, name: &CStr) -> *mut c_void 
     }
 }
 
+/// Where the module that has `address` begins, null when none has.
+pub(crate) fn module_of(address: *const c_void) -> *const c_void {
+    let mut place = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: dladdr takes any address, and fills the record when it finds it in a module; the
+    // record is plain data.
+    unsafe {
+        libc::dladdr(address, place.as_mut_ptr());
+        place.assume_init().dli_fbase
+    }
+}
+
 /// Hosts take dlerror() as the success test of their own next call.
 fn forget_error() {
     // SAFETY: dlerror has no precondition.

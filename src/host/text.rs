@@ -74,6 +74,18 @@ pub(crate) fn address(family: u32, octets: [u8; 16]) -> IpAddr {
     }
 }
 
+/// The way back: family, length and octets.
+pub(crate) fn address_octets(address: IpAddr) -> (u32, u32, [u8; 16]) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut octets = [0; 16];
+            octets[..4].copy_from_slice(&address.octets());
+            (libc::AF_INET as u32, 4, octets)
+        }
+        IpAddr::V6(address) => (libc::AF_INET6 as u32, 16, address.octets()),
+    }
+}
+
 /// A host's address text as it stands in a URI: IPv6 in brackets.
 pub(crate) fn uri_host(text: String) -> String {
     if text.contains(':') && !text.starts_with('[') {
@@ -103,17 +115,18 @@ pub(crate) fn protocol(transport: &str) -> u16 {
 }
 
 /// What the host's `pv_printf` made of pseudo-variables; nothing where it could not.
-pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> String {
+pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> &[u8] {
     let length = usize::try_from(length).unwrap_or(0);
     match result {
-        0.. => evaluated(buffer.get(..length).unwrap_or_default()),
-        _ => String::new(),
+        0.. => buffer.get(..length).unwrap_or_default(),
+        _ => &[],
     }
 }
 
-/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`.
+/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`. Octets
+/// that are no UTF-8 are nothing, too: replaced, they would make one user of several.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
-    let text = lossy(octets);
+    let text = std::str::from_utf8(octets).unwrap_or_default();
     if text.contains("<null>") {
         String::new()
     } else {
@@ -144,6 +157,11 @@ mod tests {
         assert_eq!(address(2, octets).to_string(), "127.0.0.1");
         let loopback = Ipv6Addr::LOCALHOST.octets();
         assert_eq!(address(libc::AF_INET6 as u32, loopback).to_string(), "::1");
+        for text in ["192.0.2.1", "2001:db8::1"] {
+            let (family, length, octets) = address_octets(text.parse().unwrap());
+            assert_eq!(address(family, octets).to_string(), text);
+            assert_eq!(length, if text.contains(':') { 16 } else { 4 });
+        }
         assert_eq!(uri_host("::1".into()), "[::1]");
         assert_eq!(uri_host("10.0.0.1".into()), "10.0.0.1");
     }
@@ -151,6 +169,7 @@ mod tests {
     #[test]
     fn a_missing_value_is_nobody() {
         assert_eq!(evaluated(b"sip:<null>@example.com"), "");
+        assert_eq!(evaluated(b"sip:\xe5lice@example.com"), "");
         assert_eq!(evaluated(b" sip:a@b "), "sip:a@b");
     }
 }

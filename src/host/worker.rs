@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use super::layout::LayoutError;
 use super::{TAKEN, logging as log, options, refused};
 use crate::bridge::{Bridge, Frame, SendError};
 use crate::focus::{Arrival, Socket, TransactionId};
@@ -55,7 +55,7 @@ impl Transaction {
 pub(super) enum Created {
     /// Its transaction, made now or by the script before.
     Transaction(Transaction),
-    /// A transaction that does not hold the request where this series keeps it.
+    /// A transaction that does not hold the request where this series keeps it, as was said.
     Misplaced(Transaction),
     /// A retransmission, which tm has dealt with.
     Absorbed,
@@ -94,9 +94,11 @@ pub(super) trait Primitives {
     fn answers_here(&self) -> bool;
     /// Where the request lies; `None` for a response.
     fn place(&self, message: &Message<'_>) -> Option<Place>;
-    /// What travels beside it, once its [`Place`] was found right; `None` when the layout is
-    /// not what it should be.
-    fn envelope(&self, message: &Message<'_>) -> Option<Envelope>;
+    /// What travels beside it, once its [`Place`] was found right.
+    ///
+    /// # Errors
+    /// The layout is not what it should be.
+    fn envelope(&self, message: &Message<'_>) -> Result<Envelope, LayoutError>;
     /// Who the caller is: what the host's parser makes of modparam `identity`.
     fn identity(&self, message: &Message<'_>) -> String;
     /// The request's transaction.
@@ -141,8 +143,10 @@ pub(super) fn handle(host: &impl Primitives, message: &Message<'_>, argument: &s
         }
     };
     // SAFETY: the host's place, of the message it works on.
-    let Some((octets, envelope)) = (unsafe { place.octets() }).zip(host.envelope(message)) else {
-        return distrust(host, message);
+    let read = unsafe { place.octets() }.and_then(|octets| Ok((octets, host.envelope(message)?)));
+    let (octets, envelope) = match read {
+        Ok(read) => read,
+        Err(error) => return distrust(host, message, &error),
     };
     let method_length = usize::try_from(place.method_length).unwrap_or(0);
     let method = octets.get(..method_length).unwrap_or_default();
@@ -169,22 +173,27 @@ pub(super) fn handle(host: &impl Primitives, message: &Message<'_>, argument: &s
 }
 
 impl Place {
-    /// The request from its first octet; `None` when the method does not lie at the start of
-    /// the buffer, behind nothing but line ends (RFC 3261 §7.5).
+    /// The request from its first octet, unless the method does not lie at the start of the
+    /// buffer, behind nothing but line ends (RFC 3261 §7.5).
     ///
     /// # Safety
     /// If buffer and method lie as they should, the buffer has `length` octets.
-    unsafe fn octets<'m>(&self) -> Option<&'m [u8]> {
-        let before = (self.method as usize).checked_sub(self.buffer as usize)?;
-        let line = usize::try_from(self.line_length).ok()?;
-        if line == 0 || before.checked_add(line)? > self.length {
-            return None;
+    unsafe fn octets<'m>(&self) -> Result<&'m [u8], LayoutError> {
+        let elsewhere = || LayoutError::new("the buffer of a message", "its method is not there");
+        let before = (self.method as usize).checked_sub(self.buffer as usize);
+        let before = before.ok_or_else(elsewhere)?;
+        let line = usize::try_from(self.line_length).unwrap_or(0);
+        if line == 0 || before.saturating_add(line) > self.length {
+            return Err(elsewhere());
         }
         // SAFETY: the caller's promise.
         let whole = unsafe { slice::from_raw_parts(self.buffer, self.length) };
         let (leading, octets) = whole.split_at(before);
         let line_end = |octet: &u8| matches!(octet, b'\r' | b'\n');
-        leading.iter().all(line_end).then_some(octets)
+        match leading.iter().all(line_end) {
+            true => Ok(octets),
+            false => Err(elsewhere()),
+        }
     }
 }
 
@@ -278,7 +287,8 @@ fn no_transaction(code: c_int) -> c_int {
 }
 
 /// The message is not where this series keeps it: nothing of it is touched.
-fn distrust(host: &impl Primitives, message: &Message<'_>) -> c_int {
+fn distrust(host: &impl Primitives, message: &Message<'_>, error: &LayoutError) -> c_int {
+    error.say_once();
     match host.create(message) {
         Created::Transaction(transaction) | Created::Misplaced(transaction) => {
             unavailable(host, message, &transaction)
@@ -288,13 +298,6 @@ fn distrust(host: &impl Primitives, message: &Message<'_>) -> c_int {
 }
 
 fn unavailable(host: &impl Primitives, message: &Message<'_>, transaction: &Transaction) -> c_int {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        log::error(
-            "this host's messages are not laid out as in the releases this module was measured \
-             on: every request is answered 503",
-        );
-    }
     host.answer(message, transaction, 503, c"Service Unavailable", "");
     TAKEN
 }

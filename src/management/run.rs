@@ -88,6 +88,7 @@ fn user(user: UserDetail) -> Value {
         ("display", user.display.into()),
         ("nickname", user.nickname.into()),
         ("role", user.role.as_str().into()),
+        ("invited", user.invited.into()),
         ("endpoints", Value::List(endpoints)),
     ])
 }

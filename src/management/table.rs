@@ -115,13 +115,15 @@ pub const COMMANDS: &[Entry] = &[
         name: "show",
         parameters: &[ROOM, LIMIT, OFFSET],
         lists: false,
-        doc: "One room and who is in it, ordered by their addresses; `limit` and `offset` are \
-              about the users.",
+        doc: "One room and who is in it or invited, ordered by their addresses; `limit` and \
+              `offset` are about the users.",
         answer: "What `list` says of it; `lasting` (it outlives its participants), `locked`, \
                  `max` (participants), `history` (messages a newcomer is given), `subject`; and `users`, a list of `entity`, `display`, \
-                 `nickname`, `role` and `endpoints`, each with `dialog` (its Call-ID), `status` \
-                 (`connected`, `on-hold`, `lost`: its MSRP connection is; `dialing-out`, \
-                 `alerting`: it is being invited), `msrp` (its own MSRP URI) and `joined` (UTC).",
+                 `nickname`, `role`, `invited` (is not in: `participants` does not count them) \
+                 and `endpoints`, each with `dialog` (its Call-ID), `status` (`connected`, \
+                 `on-hold`, `lost`: its MSRP connection is; of the invited `dialing-out`, \
+                 `alerting`, or `pending`, `dialing-in` where it is asked to call), `msrp` (its \
+                 own MSRP URI) and `joined` (UTC).",
         example: &["sip:lobby@conf.example.com"],
     },
     Entry {

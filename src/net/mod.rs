@@ -22,7 +22,7 @@ mod totals;
 
 use std::hash::{Hash, Hasher};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -58,9 +58,6 @@ pub use tls::{TlsError, TlsFiles};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
-/// Connections that may wait to be accepted, of each listener: after a restart all come back
-/// at once.
-const ACCEPT_QUEUE: i32 = 4096;
 /// Turns of a switch thread between two looks for events. (With one, each wait would cost an
 /// additional system call.)
 const TURNS: u32 = 2;
@@ -70,6 +67,9 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// …so many times before the operating system gives it up.
 const KEEPALIVE_TRIES: u32 = 4;
+/// Connections the operating system completes ahead of the acceptor, if `net.core.somaxconn`
+/// allows as many: after a restart everybody comes back at once.
+const BACKLOG: i32 = 4096;
 
 /// What the operator decided about the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,9 @@ pub enum StartError {
     /// A TLS listener without a certificate.
     #[error("a TLS listener needs a certificate")]
     NoCertificate,
+    /// A listener cannot be served.
+    #[error("cannot serve a listener: {0}")]
+    Listener(#[source] io::Error),
     /// A thread or its event queue could not be made.
     #[error("cannot start a switch thread: {0}")]
     Thread(#[source] io::Error),
@@ -155,12 +158,71 @@ pub struct Totals {
     pub panics: u64,
 }
 
+/// Listening sockets that no pool serves yet. They may be bound in one process, as root, and
+/// served in one it forks, as somebody else: connections wait meanwhile.
+#[derive(Debug)]
+pub struct Listeners(Vec<(Transport, std::net::TcpListener)>);
+
+impl Listeners {
+    /// Binds every address (`SO_REUSEADDR`: connections in TIME_WAIT do not hinder a restart;
+    /// close-on-exec) and listens.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound.
+    pub fn bind(listen: &[Listen]) -> Result<Self, StartError> {
+        let bound = listen
+            .iter()
+            .map(|it| Ok((it.transport, bind(it.address)?)));
+        bound.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The real addresses, in the order of the configuration.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.0.iter().map(|(_, it)| it.local_addr()).collect()
+    }
+
+    fn has_tls(&self) -> bool {
+        self.0.iter().any(|(it, _)| *it == Transport::Tls)
+    }
+
+    /// Those of one transport for an acceptor's runtime, which must be entered; these stay as
+    /// they are.
+    fn register(&self, transport: Transport) -> io::Result<Vec<(Transport, TcpListener)>> {
+        let register = |(transport, listener): &(Transport, std::net::TcpListener)| {
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener.try_clone()?)?;
+            Ok((*transport, listener))
+        };
+        let those = self.0.iter().filter(|(it, _)| *it == transport);
+        those.map(register).collect()
+    }
+
+    /// Refuses connections from now on, whatever other process still holds these sockets.
+    fn refuse(&self) {
+        for (_, listener) in &self.0 {
+            let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listen = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    listen().map_err(|source| StartError::Bind { address, source })
+}
+
 /// The running switch.
 pub struct Pool {
     threads: Vec<Mailbox>,
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
     addresses: Vec<SocketAddr>,
+    listeners: Listeners,
     stop_accepting: watch::Sender<bool>,
     tls: Arc<Tls>,
     tell: Tell,
@@ -169,36 +231,36 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Binds the listeners (`SO_REUSEADDR`) and starts the threads. `wake` is called, from any
-    /// switch thread, after notices or log lines were sent.
+    /// Binds the listeners and serves them: [`Listeners::bind`], then [`Pool::serve`].
     ///
     /// # Errors
-    /// The first address that cannot be bound, or a thread that cannot be started.
+    /// As for these two.
     pub fn start(
         config: Config,
         notices: Sender<Notice>,
         log: Sender<log::Line>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Pool, StartError> {
+        let listeners = Listeners::bind(&config.listen)?;
+        Self::serve(config, listeners, notices, log, wake)
+    }
+
+    /// Starts the threads, which serve the listeners. `wake` is called, from any switch thread,
+    /// after notices or log lines were sent.
+    ///
+    /// # Errors
+    /// The certificate files cannot be used, or a thread cannot be started.
+    pub fn serve(
+        config: Config,
+        listeners: Listeners,
+        notices: Sender<Notice>,
+        log: Sender<log::Line>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Pool, StartError> {
         let tls = Arc::new(Tls::new(config.tls.clone())?);
-        if tls.material().server.is_none()
-            && config
-                .listen
-                .iter()
-                .any(|it| it.transport == Transport::Tls)
-        {
+        if tls.material().server.is_none() && listeners.has_tls() {
             return Err(StartError::NoCertificate);
         }
-        let listeners = config
-            .listen
-            .iter()
-            .map(bind)
-            .collect::<Result<Vec<_>, _>>()?;
-        let addresses = listeners
-            .iter()
-            .zip(&config.listen)
-            .map(|(listener, entry)| listener.local_addr().unwrap_or(entry.address))
-            .collect();
         let (threads, letters): (Vec<_>, Vec<_>) =
             (0..config.threads.max(1)).map(|_| Mailbox::new()).unzip();
         let tell = Tell { notices, log, wake };
@@ -206,7 +268,8 @@ impl Pool {
             threads,
             register: Register::default(),
             totals: Vec::new(),
-            addresses,
+            addresses: listeners.addresses().map_err(StartError::Listener)?,
+            listeners,
             stop_accepting: watch::Sender::new(false),
             tls: Arc::clone(&tls),
             tell: tell.clone(),
@@ -223,8 +286,7 @@ impl Pool {
             pool.drivers
                 .push(start_driver(parts, pool.threads[number].ready())?);
         }
-        let transports = config.listen.iter().map(|entry| entry.transport);
-        pool.start_acceptors(transports.zip(listeners).collect(), tell, tls)?;
+        pool.start_acceptors(tell, tls)?;
         Ok(pool)
     }
 
@@ -326,12 +388,7 @@ impl Pool {
 
     /// One thread for plain connections and the certificate, and as many as there are switch
     /// threads for TLS.
-    fn start_acceptors(
-        &mut self,
-        listeners: Vec<(Transport, std::net::TcpListener)>,
-        tell: Tell,
-        tls: Arc<Tls>,
-    ) -> Result<(), StartError> {
+    fn start_acceptors(&mut self, tell: Tell, tls: Arc<Tls>) -> Result<(), StartError> {
         let descriptors = Descriptors::read();
         tell.log(log::Level::Info, descriptors.describe());
         let acceptor = Arc::new(Acceptor {
@@ -345,49 +402,34 @@ impl Pool {
             handshakes: Strangers::new(MAX_HANDSHAKES.min(descriptors.strangers())),
             complaints: Complaints::default(),
         });
-        let (plain, secure): (Vec<_>, Vec<_>) = listeners
-            .into_iter()
-            .partition(|(transport, _)| *transport == Transport::Tcp);
-        let of_tls = if secure.is_empty() {
-            0
-        } else {
-            self.threads.len()
+        let of_tls = match self.listeners.has_tls() {
+            true => self.threads.len(),
+            false => 0,
         };
         for number in 0..of_tls {
-            let listeners = secure
-                .iter()
-                .map(|(transport, listener)| Ok((*transport, listener.try_clone()?)))
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(StartError::Thread)?;
-            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, listeners, false)?;
+            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, Transport::Tls)?;
         }
-        self.start_acceptor("msrp-accept".to_owned(), &acceptor, plain, true)
+        self.start_acceptor("msrp-accept".to_owned(), &acceptor, Transport::Tcp)
     }
 
     fn start_acceptor(
         &mut self,
         name: String,
         acceptor: &Arc<Acceptor>,
-        listeners: Vec<(Transport, std::net::TcpListener)>,
-        watches: bool,
+        transport: Transport,
     ) -> Result<(), StartError> {
         let runtime = runtime()?;
         let listeners = {
             let _inside = runtime.enter();
-            listeners
-                .into_iter()
-                .map(|(transport, listener)| {
-                    listener.set_nonblocking(true)?;
-                    Ok((transport, TcpListener::from_std(listener)?))
-                })
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(StartError::Thread)?
+            self.listeners
+                .register(transport)
+                .map_err(StartError::Listener)?
         };
         let acceptor = Arc::clone(acceptor);
         let stop = self.stop_accepting.subscribe();
         let run = move || {
             runtime.block_on(async move {
-                if watches {
+                if transport == Transport::Tcp {
                     tokio::spawn(Arc::clone(&acceptor).watch_certificate());
                 }
                 acceptor.run(listeners, stop).await;
@@ -405,6 +447,7 @@ impl Drop for Pool {
         for acceptor in self.acceptors.drain(..) {
             let _ = acceptor.join();
         }
+        self.listeners.refuse();
         for thread in &self.threads {
             thread.send(Letter::Stop);
         }
@@ -458,35 +501,4 @@ fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(switch::SILENCE));
-}
-
-/// Tries to bind every listener and lets go again: for the host's start-up check.
-///
-/// # Errors
-/// The first address that cannot be bound.
-pub fn probe(listen: &[Listen]) -> Result<(), StartError> {
-    for entry in listen {
-        bind(entry)?;
-    }
-    Ok(())
-}
-
-fn bind(listen: &Listen) -> Result<std::net::TcpListener, StartError> {
-    listener(listen.address).map_err(|source| StartError::Bind {
-        address: listen.address,
-        source,
-    })
-}
-
-fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // Connections in TIME_WAIT hinder no restart.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(ACCEPT_QUEUE)?;
-    Ok(socket.into())
 }

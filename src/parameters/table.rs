@@ -73,7 +73,8 @@ pub const TABLE: &[Parameter] = &[
         repeatable: true,
         doc: "Where the switch takes MSRP connections: `msrp:` (TCP) or `msrps:` (TLS) and a \
               literal address with port, IPv6 in brackets. The first of each kind is the one \
-              put into SDP. `msrps:` needs `tls_certificate`.",
+              put into SDP. `msrps:` needs `tls_certificate`. Listeners are bound before the \
+              proxy gives up root's rights: any port will do.",
         example: "\"msrp:[2001:db8::5]:2855\"",
         ..text(
             "listen",
@@ -95,7 +96,8 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "The certificate's private key. Not set, it is looked for in the certificate's \
-              file.",
+              file. The user the proxy runs as must be able to read all of these files, and \
+              to read them again when they change.",
         example: "\"/etc/ssl/private/chat.example.com.key\"",
         ..text(
             "tls_private_key",
@@ -126,10 +128,13 @@ pub const TABLE: &[Parameter] = &[
         ..text("advertise", "", "HOST or HOST:PORT, IPv6 in brackets")
     },
     Parameter {
-        doc: "Pseudo-variables that say who the caller is; the host evaluates them for every \
-              request. Use what the host has authenticated: the default believes the From \
-              header, which anybody can write.",
-        example: "\"sip:$au@$fd\"",
+        doc: "Pseudo-variables that hold the caller's address; the host evaluates them for every \
+              request. A value that is no `sip:`, `sips:` or `tel:` URI makes the \
+              caller nobody (403). The default trusts the From header, which anybody can write, \
+              and `$au` and `$ar` repeat credentials that need not be those that were checked. \
+              Use a variable that the script sets after it has authenticated the caller against \
+              a fixed realm, as the examples and guides do.",
+        example: "\"$avp(caller)\"",
         ..text("identity", "$fu", "text with the host's pseudo-variables")
     },
     Parameter {
@@ -174,7 +179,8 @@ pub const TABLE: &[Parameter] = &[
         ..number("max_conferences", "100000", "", (1, 10_000_000))
     },
     Parameter {
-        doc: "Most participants of one room. One more is refused with 486.",
+        doc: "Most participants of one room. One more is refused with 486. Parties that are \
+              invited hold no place: who answers when the room is full gets BYE.",
         example: "200",
         ..number("max_participants", "1000", "", (1, 100_000))
     },
@@ -305,7 +311,7 @@ pub const TABLE: &[Parameter] = &[
               belongs to them: participants, dialogs, subscriptions. The proxy's user must be \
               able to write the file and its folder; the folder is made if only it is missing. \
               Empty: everything is kept in memory, without any file, and a stop of the proxy \
-              says BYE to everybody.",
+              says BYE to everybody who is reached by UDP.",
         example: "\"/var/lib/msrp_conference/state.sqlite\"",
         ..text(
             "db_path",

@@ -1,5 +1,7 @@
 //! The wiring, with a scripted focus, a switch that remembers, and a host that can fail.
 
+mod races;
+
 use std::slice;
 
 use super::*;
@@ -12,7 +14,7 @@ use crossbeam_channel::{Sender, unbounded};
 
 /// Notes every input; gives the outputs the test put up for it.
 #[derive(Default)]
-struct Script {
+pub(super) struct Script {
     inputs: Vec<Input>,
     /// Outputs, in batches: one batch an input.
     batches: VecDeque<Vec<Output>>,
@@ -54,7 +56,7 @@ impl Core for Script {
 }
 
 #[derive(Default)]
-struct Orders {
+pub(super) struct Orders {
     orders: Vec<Order>,
     totals: Totals,
     stopped: bool,
@@ -74,7 +76,7 @@ impl Switch for Orders {
 
 /// A store whose commits the test makes.
 #[derive(Default)]
-struct Book {
+pub(super) struct Book {
     given: Ticket,
     settled: Ticket,
     lost: bool,
@@ -110,13 +112,22 @@ fn change() -> Change {
 }
 
 #[derive(Default)]
-struct FakeHost {
+pub(super) struct FakeHost {
     replies: Vec<(TransactionId, u16)>,
     sent: Vec<RequestId>,
-    cancelled: Vec<TransactionId>,
-    lines: Vec<Line>,
+    pub(super) cancelled: Vec<TransactionId>,
+    released: Vec<TransactionId>,
+    pub(super) lines: Vec<Line>,
     refuse_replies: Option<NotReplied>,
     refuse_requests: bool,
+    /// Everything sent, and where.
+    pub(super) departed: Vec<(RequestId, String)>,
+    /// Places that refuse what is sent there.
+    pub(super) down: Vec<&'static str>,
+    /// Connections that live.
+    pub(super) connections: Vec<&'static str>,
+    /// What needs a connection goes to workers.
+    pub(super) has_workers: bool,
 }
 
 impl Host for FakeHost {
@@ -124,14 +135,40 @@ impl Host for FakeHost {
         self.replies.push((transaction, reply.code));
         self.refuse_replies.map_or(Ok(()), Err)
     }
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        if self.refuse_requests {
+    fn release(&mut self, transaction: TransactionId) {
+        self.released.push(transaction);
+    }
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
+        let place = to.to_string();
+        if self.refuse_requests || self.down.iter().any(|it| place.contains(it)) {
             return Err(NotSent::Refused(-5));
         }
         self.sent.push(request.id);
-        Ok(())
+        self.departed.push((attempt, place));
+        match self.hands_over(to) {
+            true => Ok(Departure::Handed),
+            false => Ok(Departure::Sent),
+        }
     }
-    fn cancel(&mut self, transaction: TransactionId) {
+
+    fn hands_over(&mut self, to: &Hop) -> bool {
+        self.has_workers && to.transport.is_stream()
+    }
+
+    fn connected(&mut self, to: &Hop) -> bool {
+        self.connections.contains(&to.to_string().as_str())
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        to.transport != resolve::Transport::Tls
+    }
+
+    fn cancel(&mut self, transaction: TransactionId, _transport: resolve::Transport) {
         self.cancelled.push(transaction);
     }
 
@@ -144,18 +181,18 @@ impl Host for FakeHost {
     }
 }
 
-struct Bench {
-    service: Service<Script, Orders, Book>,
+pub(super) struct Bench {
+    pub(super) service: Service<Script, Orders, Book>,
     notices: Sender<Notice>,
-    host: FakeHost,
-    statistics: &'static Statistics,
+    pub(super) host: FakeHost,
+    pub(super) statistics: &'static Statistics,
 }
 
-const ID: TransactionId = TransactionId { hash: 7, label: 9 };
-const NOW: Moment = Moment::from_epoch(Duration::from_secs(1000));
+pub(super) const ID: TransactionId = TransactionId { hash: 7, label: 9 };
+pub(super) const NOW: Moment = Moment::from_epoch(Duration::from_secs(1000));
 
 impl Bench {
-    fn new(batches: impl IntoIterator<Item = Vec<Output>>) -> Self {
+    pub(super) fn new(batches: impl IntoIterator<Item = Vec<Output>>) -> Self {
         let (notices, receiver) = unbounded();
         let statistics: &'static Statistics = Box::leak(Box::default());
         let script = Script {
@@ -176,18 +213,19 @@ impl Bench {
         }
     }
 
-    fn accept(&mut self, frame: Frame) {
+    pub(super) fn accept(&mut self, frame: Frame) {
         self.service.accept(NOW, frame, &mut self.host);
     }
 
-    fn turn(&mut self, now: Moment) {
+    pub(super) fn turn(&mut self, now: Moment) {
         self.service.turn(now, &mut self.host);
     }
 
-    fn inputs(&self) -> String {
+    pub(super) fn inputs(&self) -> String {
         let names = self.service.core.inputs.iter().map(|input| match input {
             Input::Request(_) => "request".to_owned(),
             Input::Cancel(id) => format!("cancel {}:{}", id.hash, id.label),
+            Input::Answered(id) => format!("answered {}:{}", id.hash, id.label),
             Input::Unanswered(id) => format!("unanswered {}:{}", id.hash, id.label),
             Input::Progress { request, code } => format!("progress {} {code}", request.0),
             Input::Outcome {
@@ -213,17 +251,20 @@ fn reply(code: u16) -> Output {
             headers: Headers::new(),
             body: Bytes::new(),
             to_tag: None,
+            until_ack: false,
         },
     )
 }
 
-fn request(id: u64) -> Output {
+pub(super) fn request(id: u64) -> Output {
     Output::Send(Box::new(OutgoingRequest {
         id: RequestId(id),
         method: Method::Notify,
         request_uri: "sip:a@127.0.0.1".into(),
         routes: Vec::new(),
-        next_hop: None,
+        next_hop: "sip:a@127.0.0.1".into(),
+        flow: None,
+        principal: "sip:a@127.0.0.1".into(),
         call_id: "c".into(),
         cseq: 1,
         local_uri: "sip:lobby@127.0.0.1".into(),
@@ -261,7 +302,7 @@ fn outputs_reach_host_and_switch_in_order() {
         Output::Log(Line::new(Level::Info, "said")),
     ]]);
     bench.accept(Frame::Cancel(ID));
-    assert_eq!(bench.inputs(), "cancel 7:9");
+    assert_eq!(bench.inputs(), "cancel 7:9, answered 7:9");
     assert_eq!(bench.service.switch.orders, [close]);
     assert_eq!(bench.host.replies, [(ID, 200)]);
     assert_eq!(bench.host.sent, [RequestId(1)]);
@@ -307,7 +348,7 @@ fn a_history_is_kept_without_anybody_waiting_but_the_switch() {
         octets: 5,
     };
     let remember = || Output::Remember(change.clone(), done.clone());
-    let mut bench = Bench::new([vec![remember(), reply(200)], vec![remember()]]);
+    let mut bench = Bench::new([vec![remember(), reply(200)], vec![], vec![remember()]]);
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.host.replies, [(ID, 200)], "the 200 does not wait");
     assert_eq!(bench.service.switch.orders, []);
@@ -347,11 +388,38 @@ fn a_success_the_host_refuses_was_never_told() {
 }
 
 #[test]
+fn a_success_that_still_waits_can_be_taken_back() {
+    let mut bench = Bench::new([
+        vec![Output::Store(vec![change()]), reply(200), request(1)],
+        vec![Output::Withdraw(ID), reply(487)],
+    ]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.replies, [], "it waits for the store");
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.replies, [(ID, 487)]);
+    bench.service.ledger.settled = 1;
+    bench.turn(NOW);
+    assert_eq!(bench.host.replies, [(ID, 487)], "one final answer");
+    assert_eq!(bench.host.sent, [RequestId(1)], "all else goes out");
+    assert_eq!(bench.inputs(), "cancel 7:9, cancel 7:9");
+}
+
+#[test]
+fn an_answer_is_released_at_once() {
+    let mut bench = Bench::new([vec![Output::Store(vec![change()]), Output::Release(ID)]]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.released, [ID]);
+}
+
+#[test]
 fn a_request_that_was_not_sent_ends_after_the_outputs_under_way() {
     let mut bench = Bench::new([vec![request(1), reply(200)]]);
     bench.host.refuse_requests = true;
     bench.accept(Frame::Cancel(ID));
-    assert_eq!(bench.inputs(), "cancel 7:9, outcome 1 503 false");
+    assert_eq!(
+        bench.inputs(),
+        "cancel 7:9, answered 7:9, outcome 1 503 false"
+    );
     assert_eq!(bench.host.replies, [(ID, 200)]);
 }
 
@@ -477,7 +545,7 @@ fn an_invite_is_cancelled_once_it_has_rung() {
     });
     bench.accept(ringing());
     bench.accept(other());
-    assert!(bench.host.cancelled.is_empty() && bench.service.ringing.is_empty());
+    assert!(bench.host.cancelled.is_empty() && bench.service.outgoing.is_empty());
 }
 
 #[test]

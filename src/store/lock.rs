@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::StoreError;
+use crate::access::{self, Wish};
 use crate::patience::patiently;
 
 /// How long the process of the last run may take to leave.
@@ -28,6 +29,7 @@ impl Lock {
         let failed = |source| StoreError::Lock {
             path: path.clone(),
             source,
+            mend: super::mend(database),
         };
         let file = OpenOptions::new()
             .create(true)
@@ -71,10 +73,9 @@ fn path(database: &Path) -> PathBuf {
 }
 
 /// The last folder of the path may be missing; it is made for this user alone.
-pub(super) fn make_folder(database: &Path) -> Result<(), StoreError> {
+fn make_folder(database: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::DirBuilderExt;
-    let folder = database.parent().filter(|it| !it.as_os_str().is_empty());
-    let Some(folder) = folder.filter(|folder| !folder.is_dir()) else {
+    let Some(folder) = folder(database).filter(|folder| !folder.is_dir()) else {
         return Ok(());
     };
     std::fs::DirBuilder::new()
@@ -84,9 +85,38 @@ pub(super) fn make_folder(database: &Path) -> Result<(), StoreError> {
             io::ErrorKind::AlreadyExists => Ok(()),
             _ => Err(error),
         })
-        .map_err(|source| StoreError::Folder {
-            path: database.to_owned(),
-            folder: folder.to_owned(),
-            source,
-        })
+        .map_err(|source| no_folder(database, folder, source))
+}
+
+/// Whether the folder is there.
+pub(super) fn has_folder(database: &Path) -> bool {
+    folder(database).is_none_or(Path::is_dir)
+}
+
+/// Whether the missing folder could be made, without making it.
+pub(super) fn may_make_folder(database: &Path) -> Result<(), StoreError> {
+    let Some(folder) = folder(database) else {
+        return Ok(());
+    };
+    let parent = folder.parent().unwrap_or(Path::new("/"));
+    let source = match access::obstacle(folder, Wish::Make) {
+        Some(_) => io::ErrorKind::PermissionDenied.into(),
+        None if parent.is_dir() => return Ok(()),
+        None => io::ErrorKind::NotFound.into(),
+    };
+    Err(no_folder(database, folder, source))
+}
+
+fn folder(database: &Path) -> Option<&Path> {
+    let folder = database.parent();
+    folder.filter(|it| !it.as_os_str().is_empty())
+}
+
+fn no_folder(database: &Path, folder: &Path, source: io::Error) -> StoreError {
+    let user = access::user();
+    StoreError::Folder {
+        path: database.to_owned(),
+        source,
+        mend: format!("install -d -o {user} -m 750 {}", folder.display()),
+    }
 }

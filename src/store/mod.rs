@@ -17,11 +17,12 @@ mod schema;
 mod tests;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use crate::access::{self, Wish};
 use crate::focus::Rooms;
 use crate::focus::record::{Change, Record};
 use crate::log::{Level, Line};
@@ -64,16 +65,14 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder is not there and cannot be made.
-    #[error(
-        "{path}: no such folder ({source}); create {folder} and give it to the user the proxy runs as, or set db_path"
-    )]
+    #[error("{path}: no such folder ({source}): {mend}, or set db_path")]
     Folder {
         /// The file.
         path: PathBuf,
-        /// Its folder.
-        folder: PathBuf,
         /// Why.
         source: std::io::Error,
+        /// The command that makes it.
+        mend: String,
     },
     /// Another process uses the file.
     #[error(
@@ -81,14 +80,14 @@ pub enum StoreError {
     )]
     Locked(PathBuf),
     /// The lock beside the file cannot be taken.
-    #[error(
-        "{path}: cannot lock ({source}); the user the proxy runs as must be able to write into the folder"
-    )]
+    #[error("{path}: cannot lock ({source}); {mend}")]
     Lock {
         /// The lock.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+        /// What to do.
+        mend: String,
     },
     /// A database of something else.
     #[error("{0}: a database, but not of msrp_conference; set db_path to another file")]
@@ -119,8 +118,13 @@ pub enum StoreError {
     #[error("{0}: the disk is full; make room")]
     Full(PathBuf),
     /// The file or its folder cannot be written.
-    #[error("{0}: not writable; give the file and its folder to the user the proxy runs as")]
-    ReadOnly(PathBuf),
+    #[error("{path}: not writable; {mend}")]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        mend: String,
+    },
     /// Anything else.
     #[error("{path}: {source}")]
     Other {
@@ -135,13 +139,46 @@ pub enum StoreError {
 }
 
 /// Whether the file can be used as far as that can be seen without changing anything: before
-/// the proxy forks, perhaps as another user than later. Nothing stays open.
+/// the proxy forks, with the rights of the user it will run as. Nothing stays open.
 ///
 /// # Errors
 /// It cannot be used.
 pub fn check(config: &Config) -> Result<(), StoreError> {
     lock::probe(&config.path)?;
-    file::inspect(&config.path)
+    file::inspect(&config.path)?;
+    if !lock::has_folder(&config.path) {
+        return lock::may_make_folder(&config.path);
+    }
+    match obstacle(&config.path) {
+        Some(mend) => Err(StoreError::ReadOnly {
+            path: config.path.clone(),
+            mend,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whose the file is that is in the way, and the command that mends it.
+fn obstacle(database: &Path) -> Option<String> {
+    let beside = |suffix| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    // The database, our lock, and SQLite's own files, which a crash leaves behind.
+    let mut files = ["", ".lock", "-wal", "-shm"].map(beside).into_iter();
+    let found = files.find_map(|file| access::obstacle(&file, Wish::Make))?;
+    // A run as the wrong user leaves all of them behind.
+    let all = format!("{}*", database.display());
+    Some(format!("{found}: {}", found.command(all)))
+}
+
+/// What to do about a database that cannot be written.
+fn mend(database: &Path) -> String {
+    obstacle(database).unwrap_or_else(|| {
+        let user = access::user();
+        format!("give the file and its folder to the user the proxy runs as ({user})")
+    })
 }
 
 /// The store at work, and what was found in it.

@@ -112,6 +112,13 @@ impl Agent {
         Self::start(user, Wire::Udp(socket, proxy), local, transport)
     }
 
+    /// By datagrams, on this port.
+    pub fn at(user: &str, proxy: SocketAddr, port: u16) -> Self {
+        let socket = UdpSocket::bind(("127.0.0.1", port)).expect("bind");
+        let local = socket.local_addr().expect("address");
+        Self::start(user, Wire::Udp(socket, proxy), local, Transport::Udp)
+    }
+
     /// On a connection that exists.
     pub fn over(user: &str, stream: TcpStream, transport: Transport) -> Self {
         let local = stream.local_addr().expect("address");

@@ -87,7 +87,14 @@ impl Host {
         lacking.is_empty()
     }
 
-    fn has_module(&self, name: &str) -> bool {
+    /// The folder of what it brings beside programs and modules.
+    pub fn share(&self) -> PathBuf {
+        let prefix = self.program.ancestors().nth(2).unwrap_or(Path::new("/usr"));
+        prefix.join("share").join(self.family.as_str())
+    }
+
+    /// Whether this module of its own is installed.
+    pub fn has_module(&self, name: &str) -> bool {
         let compiled_in = || {
             let folders = [
                 "/usr/lib/x86_64-linux-gnu",

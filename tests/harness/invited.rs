@@ -19,7 +19,11 @@ pub struct Invited {
 impl Invited {
     /// A phone on a socket of its own; INVITEs wait for a hand.
     pub fn new(proxy: &Proxy, user: &str) -> Self {
-        let agent = Agent::new(user, proxy.sip, Transport::Udp);
+        Self::with(Agent::new(user, proxy.sip, Transport::Udp))
+    }
+
+    /// The same with an agent that exists.
+    pub fn with(agent: Agent) -> Self {
         agent.answer("INVITE", None);
         Self {
             agent,

@@ -11,12 +11,14 @@
 
 pub mod admission;
 pub mod agent;
+pub mod dns;
 pub mod draft;
 pub mod host;
 pub mod invited;
 pub mod large;
 pub mod mailbox;
 pub mod msrp;
+pub mod page;
 pub mod participant;
 pub mod plan;
 pub mod proxy;

@@ -5,12 +5,13 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -37,6 +38,12 @@ pub struct Plan {
     /// A configuration that is no example.
     text: Option<String>,
     pub(super) module: Option<PathBuf>,
+    /// The system call that fails.
+    pub(super) forbidden: Option<libc::c_long>,
+    /// What `/etc/resolv.conf` says to it.
+    resolv_conf: Option<PathBuf>,
+    /// User and group that it runs as when root starts it.
+    pub(super) runs_as: Option<(String, String)>,
     pub(super) sip: u16,
     pub msrp: u16,
     /// Where the `monitored` and `browser` examples take HTTP.
@@ -58,6 +65,9 @@ impl Plan {
             example: "minimal".into(),
             text: None,
             module: None,
+            forbidden: None,
+            resolv_conf: None,
+            runs_as: None,
             sip,
             msrp,
             http: free_port(),
@@ -87,6 +97,28 @@ impl Plan {
     #[must_use]
     pub fn module(mut self, file: &Path) -> Self {
         self.module = Some(file.to_owned());
+        self
+    }
+
+    /// In a sandbox that does not permit this system call.
+    #[must_use]
+    pub fn forbid(mut self, system_call: libc::c_long) -> Self {
+        self.forbidden = Some(system_call);
+        self
+    }
+
+    /// With this file in the place of `/etc/resolv.conf`, for it alone: in a mount namespace of
+    /// its own, which only root may make.
+    #[must_use]
+    pub fn resolving_by(mut self, file: &Path) -> Self {
+        self.resolv_conf = Some(file.to_owned());
+        self
+    }
+
+    /// Started by root, and told to run as this user and group. Its folder is theirs.
+    #[must_use]
+    pub fn runs_as(mut self, user: &str, group: &str) -> Self {
+        self.runs_as = Some((user.into(), group.into()));
         self
     }
 
@@ -151,15 +183,19 @@ impl Plan {
 
     /// Starts it and expects it to refuse; gives the log.
     pub fn start_refused(self) -> String {
-        let proxy = Proxy::spawn(self);
-        let status = proxy
-            .exit(PATIENCE)
-            .expect("the proxy runs although it must refuse its configuration");
+        let (status, log) = self.start_and_end();
         assert!(
             !status.success(),
             "a refused configuration ends with success"
         );
-        proxy.whole_log()
+        log
+    }
+
+    /// Starts it and expects it to end by itself; says how, and gives the log.
+    pub fn start_and_end(self) -> (ExitStatus, String) {
+        let proxy = Proxy::spawn(self);
+        let status = proxy.exit(PATIENCE).expect("the proxy runs");
+        (status, proxy.whole_log())
     }
 
     /// The example configuration, changed as asked. `folder` is for sockets and the module.
@@ -195,8 +231,6 @@ impl Plan {
                     self.management(folder, &text),
                     folder.display()
                 );
-            } else if bare.starts_with("mpath") && self.host.modules.is_some() {
-                // Written once, in front.
             } else {
                 out += line;
                 out.push('\n');
@@ -282,19 +316,41 @@ impl Plan {
         format!("{}{settings}{}", &text[..at], &text[at..])
     }
 
+    /// The module folder, in front of the modules: this host's in place of the text's. Kamailio
+    /// has one compiled in; OpenSIPS has none, so that a text without `mpath` fails here as it
+    /// fails for whoever pastes it.
     fn with_module_path(&self, text: &str) -> String {
-        let Some(modules) = &self.host.modules else {
-            return text.into();
+        let names_it = |line: &&str| line.trim_start().starts_with("mpath");
+        let own = self.host.modules.as_ref();
+        let own = own.map(|folder| format!("mpath=\"{}/\"", folder.display()));
+        let line = match (text.lines().find(names_it), own) {
+            (Some(theirs), own) => own.unwrap_or_else(|| theirs.to_owned()),
+            (None, Some(own)) if self.host.family == Family::Kamailio => own,
+            (None, _) => return text.into(),
         };
-        let line = format!("mpath=\"{}/\"\n", modules.display());
-        let at = text.find("loadmodule").expect("the example loads modules");
-        format!("{}{line}{}", &text[..at], &text[at..])
+        let rest = text.lines().filter(|line| !names_it(line));
+        let rest: String = rest.flat_map(|line| [line, "\n"]).collect();
+        let at = rest.find("loadmodule").expect("the example loads modules");
+        format!("{}{line}\n{}", &rest[..at], &rest[at..])
     }
 }
 
 /// The command that runs a configuration, in the foreground and logging to stderr.
-pub(super) fn command(host: &Host, configuration: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(&host.program);
+pub(super) fn command(plan: &Plan, configuration: &Path, folder: &Path) -> Command {
+    let host = &plan.host;
+    let mut command = match &plan.resolv_conf {
+        Some(file) => {
+            let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+            let mut shell = Command::new("unshare");
+            shell.args(["--mount", "sh", "-c", script]).arg(file);
+            shell.arg(&host.program);
+            shell
+        }
+        None => Command::new(&host.program),
+    };
+    if let Some((user, group)) = &plan.runs_as {
+        command.args(["-u", user, "-g", group]);
+    }
     match host.family {
         Family::Kamailio => command.args(["-DD", "-E", "-Y"]).arg(folder),
         Family::OpenSips => command.arg("-F"),
@@ -316,13 +372,49 @@ pub(super) fn command(host: &Host, configuration: &Path, folder: &Path) -> Comma
     command
 }
 
+/// Has a system call fail with EPERM in the process that `command` starts, and in its children.
+pub(super) fn forbid(command: &mut Command, system_call: libc::c_long) {
+    let number = u32::try_from(system_call).expect("a system call's number");
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let step = |code: u32, matches, differs, k| libc::sock_filter {
+        code: code as u16,
+        jt: matches,
+        jf: differs,
+        k,
+    };
+    let filter = [
+        // The number stands first in what the filter sees.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, refuse),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_ptr().cast_mut(),
+        };
+        // SAFETY: prctl with these arguments reads the program, which lives through the call.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
+        };
+        match done {
+            true => Ok(()),
+            false => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec there are two system calls and nothing else.
+    unsafe { command.pre_exec(install) };
+}
+
 /// The folder of this package.
 pub fn root() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
 }
 
 /// The module as cargo built it; `MSRP_CONFERENCE_SO` names another.
-pub(super) fn module() -> PathBuf {
+pub fn module() -> PathBuf {
     if let Some(path) = env::var_os("MSRP_CONFERENCE_SO") {
         return fs::canonicalize(path).expect("MSRP_CONFERENCE_SO");
     }

@@ -1,8 +1,9 @@
 //! One running proxy with the module in it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use super::PATIENCE;
 use super::agent::unique;
 use super::host::{Family, Host};
 use super::mailbox::Mailbox;
-use super::plan::{Plan, command, module};
+use super::plan::{self, Plan, command, module};
 
 /// How long one try at a starting proxy may take.
 const ONE_TRY: Duration = Duration::from_millis(200);
@@ -62,9 +63,15 @@ impl Proxy {
         let folder = folder.expect("temporary folder").keep();
         let file = plan.module.clone().unwrap_or_else(module);
         std::os::unix::fs::symlink(file, folder.join("msrp_conference.so")).expect("link");
+        if let Some((user, group)) = &plan.runs_as {
+            give(&folder, user, group);
+        }
         let configuration = folder.join("proxy.cfg");
         fs::write(&configuration, plan.configuration(&folder)).expect("configuration");
-        let mut command = command(&plan.host, &configuration, &folder);
+        let mut command = command(&plan, &configuration, &folder);
+        if let Some(system_call) = plan.forbidden {
+            plan::forbid(&mut command, system_call);
+        }
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", plan.host.name));
@@ -98,15 +105,15 @@ impl Proxy {
         }
     }
 
-    /// Answering OPTIONS says that the workers run, an open MSRP port that the conference
-    /// process does. The TCP processes start last; Kamailio loses a SIGTERM that comes before.
+    /// Answering OPTIONS says that the workers run, a connection closed for talking nonsense that
+    /// whoever serves the MSRP port does. The TCP processes start last; Kamailio loses a SIGTERM that comes before.
     pub(super) fn await_readiness(&self) {
         let ready = wait_until(PATIENCE, || {
             let (host, stopped) = (&self.host.name, self.ended.count(|_| true) > 0);
             assert!(!stopped, "{host} stopped at once:\n{}", self.log());
             self.answers_by_udp().is_ok()
                 && self.answers_by_tcp().is_ok()
-                && TcpStream::connect(self.msrp).is_ok()
+                && self.minds_msrp().is_ok()
                 && self.folder.join("control").exists()
         });
         let host = &self.host.name;
@@ -128,6 +135,14 @@ impl Proxy {
         stream.set_read_timeout(Some(ONE_TRY))?;
         stream.write_all(self.options("TCP", stream.local_addr()?).as_bytes())?;
         stream.read_exact(&mut [0; 7])
+    }
+
+    fn minds_msrp(&self) -> io::Result<()> {
+        let mut stream = TcpStream::connect(self.msrp)?;
+        stream.set_read_timeout(Some(ONE_TRY))?;
+        stream.write_all(b"nonsense\r\n")?;
+        // An alert, if it talks TLS.
+        stream.read_to_end(&mut Vec::new()).map(drop)
     }
 
     fn options(&self, transport: &str, from: SocketAddr) -> String {
@@ -341,6 +356,8 @@ impl Proxy {
     pub fn try_call(&self, method: &str, parameters: Value) -> Result<Value, Value> {
         let own = self.folder.join(format!("ask-{}", unique()));
         let socket = UnixDatagram::bind(&own).expect("bind");
+        // Whoever it runs as.
+        fs::set_permissions(&own, Permissions::from_mode(0o777)).expect("own file");
         socket.set_read_timeout(Some(PATIENCE)).expect("time-out");
         let mut request = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
         if parameters.as_array().is_none_or(|list| !list.is_empty()) {
@@ -388,6 +405,15 @@ impl Drop for Proxy {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// Changes who a file belongs to.
+pub fn give(file: &Path, user: &str, group: &str) {
+    let done = Command::new("chown")
+        .arg(format!("{user}:{group}"))
+        .arg(file)
+        .status();
+    assert!(done.expect("chown").success(), "{}", file.display());
 }
 
 /// Stops the proxy if we end without doing so ourselves (Ctrl-C): its input closes then.

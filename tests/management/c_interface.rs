@@ -20,13 +20,15 @@ fn header() -> String {
         language: Language::C,
         header: Some(
             "/*\n * The C interface of msrp_conference for other modules of the same proxy.\n \
-             * Written by cbindgen from src/host/api.rs: UPDATE_HEADER=1 cargo test --test management header\n */"
+             * Written by cbindgen from src/host/api.rs: UPDATE_HEADER=1 cargo test --test management header\n */\n\n\
+             #ifndef MSRP_CONFERENCE_H\n#define MSRP_CONFERENCE_H"
                 .to_owned(),
         ),
-        include_guard: Some("MSRP_CONFERENCE_H".to_owned()),
         sys_includes: vec!["stddef.h".to_owned(), "stdint.h".to_owned()],
         no_includes: true,
-        cpp_compat: true,
+        // cbindgen's own way is for functions alone, and here are types of functions.
+        after_includes: Some("\n#ifdef __cplusplus\nextern \"C\" {\n#endif".to_owned()),
+        trailer: Some("#ifdef __cplusplus\n}\n#endif\n\n#endif".to_owned()),
         style: Style::Tag,
         usize_is_size_t: true,
         documentation_style: DocumentationStyle::C,
@@ -66,6 +68,29 @@ fn the_header_is_what_the_source_says() {
         kept, header,
         "run UPDATE_HEADER=1 cargo test --test management header"
     );
+}
+
+/// Modules of the proxies may be written in C++.
+#[test]
+fn the_header_is_one_for_c_plus_plus_too() {
+    let source = "#include \"msrp_conference.h\"\n#include \"msrp_conference.h\"\n\
+        extern \"C\" void told(const struct msrp_conference_event *, void *) {}\n\
+        msrp_conference_told callback = told;\n";
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let file = folder.path().join("module.cpp");
+    fs::write(&file, source).expect("written");
+    let compiler = Command::new("c++")
+        .args(["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-pedantic"])
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(&file)
+        .output();
+    let Ok(output) = compiler else {
+        return eprintln!("no C++ compiler here: the header is not tried");
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(header().contains("extern \"C\" {"), "function types of C++");
 }
 
 /// Compiles the example; false where there is no C compiler.

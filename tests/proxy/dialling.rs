@@ -1,12 +1,13 @@
 //! INVITEs of the room: forks, challenges, session timers, fifty REFERs.
 
 use std::collections::{BTreeSet, HashMap};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use msrp_conference::wire::sip::{Headers, Request};
 
 use super::harness::agent::{Agent, Transport};
-use super::harness::host::Host;
+use super::harness::host::{Family, Host};
 use super::harness::invited::Invited;
 use super::harness::participant::{Participant, client_path, offer};
 use super::harness::plan::Plan;
@@ -164,6 +165,56 @@ fn f21_the_room_asks_for_a_session_timer_and_takes_422() {
         assert_eq!(invite.headers.first("Min-SE"), Some("3600"));
         let _link = carol.accept(&proxy, &invite, &invite.body);
         assert_eq!(last_report(&alice), "terminated SIP/2.0 200 OK");
+        proxy.stop();
+    });
+}
+
+/// tm has ACKed it; what cannot be handed over whole must end as a call all the same.
+#[test]
+fn a_200_too_long_to_be_handed_over_is_hung_up() {
+    on_every_host(|host| {
+        // OpenSIPS reads at most 64 KiB from a connection, and closes it.
+        if host.family != Family::Kamailio {
+            return;
+        }
+        let mut settings = "tcp_rd_buf_size=1000000\n".to_owned();
+        let version = Command::new(&host.program).arg("-v").output();
+        let version = String::from_utf8(version.expect("the host").stdout).expect("text");
+        if !version.contains("kamailio 5.6.") && !version.contains("kamailio 5.7.") {
+            settings += "msg_recv_max_size=1000000\n";
+        }
+        let proxy = Plan::new(host)
+            .settings(&settings)
+            .parameter("invite_mode", "dial_out")
+            .start();
+        let alice = Participant::join(&proxy, "alice", Transport::Udp, "team");
+        let long = "x".repeat(120_000);
+        for (headers, body) in [
+            (
+                Headers::new(),
+                format!("{}a={long}\r\n", offer(&client_path())),
+            ),
+            (Headers::new().with("Subject", long), offer(&client_path())),
+        ] {
+            let carol = Agent::new("carol", proxy.sip, Transport::Tcp);
+            carol.answer("INVITE", None);
+            let target = format!("<sip:carol@{};transport=tcp>", carol.local);
+            assert_eq!(refer(&alice, &target), 200);
+            let invite = carol.request("INVITE", PATIENCE).expect("an INVITE");
+            let headers = headers
+                .with("Contact", carol.contact())
+                .with("Content-Type", "application/sdp");
+            carol.respond(&invite, 200, "long", headers, &body);
+            assert!(carol.request("ACK", PATIENCE).is_some(), "no ACK");
+            let bye = carol.request("BYE", PATIENCE).expect("a BYE");
+            let to = bye.headers.first("To").unwrap_or_default();
+            assert!(to.ends_with("tag=long"), "{to}");
+            assert_eq!(
+                last_report(&alice),
+                "terminated SIP/2.0 488 Not Acceptable Here"
+            );
+        }
+        assert!(wait_until(PATIENCE, || proxy.transactions() == 0));
         proxy.stop();
     });
 }

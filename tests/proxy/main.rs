@@ -15,16 +15,22 @@ mod connections;
 mod dialling;
 mod dialogs;
 mod dissected;
+mod identity;
 mod join;
+mod layout;
 mod malformed;
 mod msrp;
+mod names;
 mod parameters;
 mod plain_text;
 mod refer;
 mod refusals;
+mod registration;
 mod resilience;
+mod starting;
 mod subscribe;
 mod tls;
+mod unacknowledged;
 
 use std::io::Write;
 

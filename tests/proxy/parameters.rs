@@ -61,7 +61,7 @@ fn a_second_room_and_more_are_taken() {
         let plan = plan
             .parameter("room", "sip:two@127.0.0.1")
             .parameter("adhoc", "no")
-            .parameter("identity", "sip:$fU@$fd");
+            .parameter("identity", "$avp(caller)");
         let plan = plan
             .parameter("max_conferences", 10)
             .parameter("switch_threads", 2)

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use msrp_conference::wire::multipart::InviteBody;
-use msrp_conference::wire::sip::Request;
+use msrp_conference::wire::sip::{Headers, Request};
+use serde_json::{Value, json};
 
 use super::harness::agent::{Agent, Transport};
 use super::harness::draft::{Dialog, Draft};
-use super::harness::host::Host;
+use super::harness::host::{Family, Host};
 use super::harness::invited::Invited;
 use super::harness::participant::{Participant, Subscription, client_path, offer};
 use super::harness::plan::Plan;
@@ -133,6 +134,72 @@ fn f06_an_invitation_is_withdrawn_while_it_rings() {
             "ACK of the 487"
         );
         assert!(wait_until(Duration::from_secs(20), || proxy.transactions() == 0));
+        proxy.stop();
+    });
+}
+
+/// The answer to a command of the operator.
+fn manage(proxy: &Proxy, command: &str, arguments: &[&str]) -> Value {
+    let separator = match proxy.host.family {
+        Family::Kamailio => '.',
+        Family::OpenSips => ':',
+    };
+    let method = format!("msrp_conference{separator}{command}");
+    proxy.call(&method, json!(arguments))
+}
+
+#[test]
+fn the_invited_are_shown_and_count_nowhere() {
+    on_every_host(|host| {
+        let small = "sip:small@127.0.0.1";
+        let proxy = Plan::new(host)
+            .parameter("notify_interval_ms", 100)
+            .parameter("room", format!("{small};max=2"))
+            .start();
+        let mut alice = Participant::join_and_subscribe(&proxy, "alice", Transport::Udp, "small");
+        let carol = Invited::new(&proxy, "carol");
+        assert_eq!(refer(&alice, &format!("<{}>", carol.uri())), 200);
+        let invite = carol.asked("INVITE");
+        carol.answer(&invite, 180);
+        while !report(&alice).contains("180") {}
+        let known = |status, proxy: &Proxy| {
+            let shown = manage(proxy, "show", &[small]);
+            let users = shown["users"].as_array().cloned().unwrap_or_default();
+            let hers = users.iter().find(|user| user["entity"] == carol.aor());
+            let hers = hers.expect("she is shown");
+            assert_eq!(hers["endpoints"][0]["status"], status);
+            (
+                hers["invited"].clone(),
+                shown["participants"].as_u64(),
+                users.len(),
+            )
+        };
+        assert_eq!(known("alerting", &proxy), (true.into(), Some(1), 2));
+        let listed = manage(&proxy, "list", &[]);
+        let rooms = listed.as_array().expect("a list");
+        let listed = rooms.iter().find(|room| room["uri"] == small);
+        assert_eq!(listed.expect("the room")["participants"], 1);
+        assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 1));
+        let watch = alice.subscription.as_mut().expect("a subscription");
+        while !watch.roster.users().contains(&carol.aor()) {
+            let notify = watch.next(&alice.agent, PATIENCE);
+            assert!(notify.is_some(), "she is not shown");
+        }
+        let connected = BTreeSet::from([alice.agent.address()]);
+        assert_eq!(watch.roster.connected(), connected);
+        // The room holds two: nobody keeps the place for who does not answer.
+        let _bob = Participant::join(&proxy, "bob", Transport::Udp, "small");
+        let headers = Headers::new()
+            .with("Contact", carol.agent.contact())
+            .with("Content-Type", "application/sdp");
+        carol
+            .agent
+            .respond(&invite, 200, "late", headers, &offer(&client_path()));
+        assert!(carol.agent.request("BYE", PATIENCE).is_some(), "no BYE");
+        assert!(last_report(&alice).contains("486"));
+        alice.sees(&["alice", "bob"]);
+        assert_eq!(proxy.statistic("participants"), 2);
+        assert!(wait_until(PATIENCE, || proxy.transactions() == 0));
         proxy.stop();
     });
 }

@@ -1,6 +1,6 @@
 //! What must not bring it down, and what must be left when it is brought down.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use msrp_conference::wire::conference_info::DisconnectionMethod;
 use msrp_conference::wire::sip::Message;
@@ -200,30 +200,75 @@ fn oversized_headers_are_survived() {
     });
 }
 
+/// The hosts take their TCP processes down first: nothing leaves by TCP then.
 #[test]
-fn sigterm_says_bye_to_everybody() {
+fn sigterm_says_bye_to_everybody_reached_by_udp() {
     on_every_host(|host| {
         let proxy = Plan::new(host).start();
         let (alice, bob) = two(&proxy);
-        let mut everybody = vec![alice, bob];
-        // OpenSIPS takes its TCP main process down first: nothing leaves by TCP then.
-        if host.family == Family::Kamailio {
-            everybody.push(Participant::join(
-                &proxy,
-                "carol",
-                Transport::Tcp,
-                "another",
-            ));
-        }
+        let carol = Participant::join(&proxy, "carol", Transport::Tcp, "another");
         proxy.signal(proxy.pid, "TERM");
-        for each in &everybody {
+        for each in [&alice, &bob] {
             let bye = each.agent.request("BYE", PATIENCE);
             assert!(bye.is_some(), "no BYE to {}", each.agent.user);
         }
         let status = proxy.exit(PATIENCE).expect("it does not end");
         assert!(status.success(), "{status}");
+        assert!(carol.agent.request("BYE", Duration::ZERO).is_none());
         proxy.assert_gone();
         restarted(proxy);
+    });
+}
+
+/// The conference process runs the operator's event routes, and one of them waits.
+#[test]
+fn sigterm_is_obeyed_although_a_script_hangs_in_the_conference_process() {
+    on_every_host(|host| {
+        if host.family != Family::Kamailio || !host.has_modules(&["exec"]) {
+            return;
+        }
+        let proxy = Plan::new(host)
+            .lines(
+                "loadmodule \"exec.so\"\n\
+                 event_route[msrp-conference:join] {\n\
+                 exec_cmd(\"echo waits > /tmp/waits; exec sleep 60 >/dev/null 2>&1\");\n}",
+            )
+            .start();
+        let alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
+        let waits = proxy.file("waits");
+        assert!(wait_until(PATIENCE, || waits.exists()), "{}", proxy.log());
+        proxy.signal(proxy.pid, "TERM");
+        proxy.exit(PATIENCE).expect("it waits for the script");
+        proxy.assert_gone();
+        drop(alice);
+    });
+}
+
+/// More than the connections Kamailio keeps open in each process (eight).
+#[test]
+fn a_stop_with_many_connections_is_quick_and_quiet() {
+    on_every_host(|host| {
+        let proxy = Plan::new(host).start();
+        let everybody: Vec<_> = (0..12)
+            .map(|n| {
+                Participant::join_and_subscribe(&proxy, &format!("u{n}"), Transport::Tcp, "lobby")
+            })
+            .collect();
+        let started = Instant::now();
+        proxy.signal(proxy.pid, "TERM");
+        let status = proxy.exit(PATIENCE).expect("it does not end");
+        assert!(status.success(), "{status}");
+        assert!(
+            started.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            started.elapsed()
+        );
+        proxy.assert_gone();
+        proxy.assert_quiet_log();
+        for words in ["failed to get fd", "tcp_send failed", "send on"] {
+            assert!(!proxy.log().contains(words), "{}", proxy.log());
+        }
+        drop(everybody);
     });
 }
 
@@ -233,7 +278,11 @@ fn the_death_of_the_conference_process_stops_the_proxy_whole() {
         let proxy = Plan::new(host).start();
         let (_alice, _bob) = two(&proxy);
         proxy.signal(proxy.conference_process(), "KILL");
-        proxy.exit(PATIENCE).expect("the host goes on without it");
+        let status = proxy.exit(PATIENCE).expect("the host goes on without it");
+        assert!(
+            !status.success(),
+            "a service manager would leave it at that"
+        );
         proxy.assert_gone();
         restarted(proxy);
     });

@@ -272,6 +272,32 @@ fn privileges_are_dropped_and_the_socket_is_given_away() {
     Focus::connect(&folder.socket()).join(program.msrp, "alice");
 }
 
+/// It will have to read it again when it changes.
+#[test]
+fn a_key_that_only_root_may_read_is_refused_with_the_command_that_mends_it() {
+    if !am_root() {
+        return eprintln!("not root: there are no rights to be given up");
+    }
+    let folder = Folder::new();
+    let files = certificates::Folder::new();
+    let tls = files.files(&Certified::self_signed(&["localhost"]));
+    let parent = tls.private_key.parent().expect("a folder");
+    fs::set_permissions(parent, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&tls.private_key, fs::Permissions::from_mode(0o600)).unwrap();
+    let said = refused(
+        &folder,
+        &format!("msrps:127.0.0.1:{}", free_port()),
+        &[
+            "--user=nobody",
+            &format!("--tls-certificate={}", tls.certificate.display()),
+            &format!("--tls-private-key={}", tls.private_key.display()),
+        ],
+    );
+    let key = tls.private_key.display();
+    let words = format!("user nobody may not read it: chown nobody {key}");
+    assert!(said.trim_end().ends_with(&words), "{said}");
+}
+
 #[test]
 fn the_log_has_levels_the_journal_understands() {
     let folder = Folder::new();

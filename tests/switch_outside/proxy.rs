@@ -1,9 +1,11 @@
 //! Real proxies with the switch outside them.
 
+use std::time::{Duration, Instant};
+
 use msrp_conference::wire::sip::Message;
 
-use crate::harness::agent::Transport;
-use crate::harness::participant::Participant;
+use crate::harness::agent::{Agent, Transport};
+use crate::harness::participant::{Participant, client_path, invite};
 use crate::harness::plan::{Plan, free_port};
 use crate::harness::proxy::{Proxy, wait_until};
 use crate::harness::{PATIENCE, host, on_every_host};
@@ -114,6 +116,38 @@ fn without_its_switch_a_proxy_answers_503_and_says_so_and_recovers() {
         let _program = Program::start_at(&folder, port, &[]);
         drives(&proxy, 2);
         join(&proxy, "carol");
+    });
+}
+
+/// An answer cannot leave over TCP any more when the host stops; if it were waited for, the
+/// host would kill the process before its last commit.
+#[test]
+fn a_stop_does_not_wait_for_answers_over_connections_that_are_gone() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let program = Program::start(&folder, &[]);
+        let proxy = start(quick(host, &folder, &program));
+        program.signal("STOP");
+        let callers: Vec<_> = (0..12)
+            .map(|n| {
+                let caller = Agent::new(&format!("u{n}"), proxy.sip, Transport::Tcp);
+                let room = proxy.room(&format!("room{n}"));
+                caller.send(&invite(&caller, &room, &client_path()));
+                caller
+            })
+            .collect();
+        let waiting = || proxy.statistic("conferences") == 12;
+        assert!(wait_until(PATIENCE, waiting), "{}", proxy.log());
+        let started = Instant::now();
+        proxy.signal(proxy.pid, "TERM");
+        let status = proxy.exit(PATIENCE).expect("it does not end");
+        let took = started.elapsed();
+        assert!(status.success(), "{status} after {took:?}");
+        assert!(took < Duration::from_secs(4), "{took:?}");
+        proxy.assert_gone();
+        proxy.assert_quiet_log();
+        drop(callers);
+        program.signal("CONT");
     });
 }
 

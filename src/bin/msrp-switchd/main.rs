@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use msrp_conference::control::SwitchRun;
 use msrp_conference::entropy;
 use msrp_conference::log::{Level, Line};
-use msrp_conference::net::{self, Pool};
+use msrp_conference::net::{self, Listeners, Pool};
 use msrp_conference::remote;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -70,10 +70,13 @@ fn run(arguments: &Arguments, signals: SigSet, log: Sender<Line>) -> Result<(), 
     let stop = on_signal(signals)?;
     socket::check(&arguments.socket)?;
     let (notices, received) = unbounded();
-    // The loop that serves waits for the notices themselves.
-    let pool = Pool::start(config, notices, log.clone(), Arc::new(|| ()))?;
+    // As root only what takes root. Nobody is served before that is given up; the certificate,
+    // too, is read by whom it will be read again by.
+    let listeners = Listeners::bind(&config.listen)?;
     let socket = ControlSocket::bind(&arguments.socket, arguments.socket_mode, &identity)?;
     identity.assume()?;
+    // The loop that serves waits for the notices themselves.
+    let pool = Pool::serve(config, listeners, notices, log.clone(), Arc::new(|| ()))?;
     if identity.is_root() {
         let text = "runs as root; --user names somebody with fewer rights";
         let _ = log.send(Line::new(Level::Warning, text));

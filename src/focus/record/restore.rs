@@ -15,11 +15,11 @@ use super::{
 };
 use crate::control::RoomUri;
 use crate::focus::conference::{Conference, Endpoint, EndpointId, Identity, Media, Participant};
-use crate::focus::dialog::{Dialog, DialogKey};
+use crate::focus::dialog::{Dialog, DialogKey, address_of_record};
 use crate::focus::policy::Policy;
 use crate::focus::publication::PublicationId;
 use crate::focus::rates::Rates;
-use crate::focus::session_timer::{Agreement, Refresher, SessionTimer};
+use crate::focus::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::subscription::{Due, Subscription, SubscriptionId, Termination};
 use crate::focus::timers::Timer;
 use crate::focus::{Focus, Socket, Usage};
@@ -202,26 +202,21 @@ impl Focus {
         let Some(record) = record else {
             return;
         };
-        let expiry = self.timers.arm(record.expires, Timer::SessionExpiry(id));
-        let refresh = record
-            .refresh
-            .filter(|_| record.expires > now)
-            .map(|at| self.timers.arm(at, Timer::Refresh(id)));
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
-            endpoint.session_timer = Some(SessionTimer {
-                agreement: Agreement {
-                    interval: Duration::from_secs(record.interval),
-                    refresher: match record.we_refresh {
-                        true => Refresher::Us,
-                        false => Refresher::Peer,
-                    },
-                    peer_supports: record.peer_supports,
-                },
-                by_update: record.by_update,
-                refresh_timer: refresh,
-                expiry_timer: Some(expiry),
-            });
-        }
+        let agreement = Agreement {
+            interval: Duration::from_secs(record.interval),
+            refresher: match record.we_refresh {
+                true => Refresher::Us,
+                false => Refresher::Peer,
+            },
+            peer_supports: record.peer_supports,
+        };
+        let schedule = Schedule {
+            agreement,
+            by_update: record.by_update,
+            refresh: record.refresh.filter(|_| record.expires > now),
+            expiry: Some(record.expires),
+        };
+        self.resume_session_timer(id, Some(schedule));
     }
 
     /// Participants none of whose devices could be restored.
@@ -331,6 +326,7 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
         port: record.port,
     };
     socket.handle = find(&socket);
+    let principal = address_of_record(&record.remote_uri);
     Dialog {
         key: DialogKey {
             call_id: record.call_id,
@@ -343,6 +339,7 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
         route_set: record.route_set,
         // Connections ended with the proxy that held them; a way through a NAT may stand.
         flow: record.flow.filter(|_| socket.transport == "udp"),
+        principal,
         local_cseq: record.local_cseq,
         remote_cseq: record.remote_cseq,
         socket,
@@ -375,7 +372,6 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         joined: Some(record.joined),
         referred_by: record.referred_by,
         // An ACK that came while nobody was here does not come again.
-        confirmed: true,
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
         ..Endpoint::new(record.room, record.user, record.role, dialog, media)

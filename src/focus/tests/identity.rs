@@ -255,6 +255,7 @@ fn f19_a_merged_request_482() {
     scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     phone.to_tag = None;
     phone.cseq -= 1;
+    phone.via = "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKfork";
     let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     assert_eq!(code, Some(482));
 }
@@ -284,7 +285,7 @@ fn requests_go_back_over_the_connection_they_came_by() {
         ),
         ("tcp", "203.0.113.9:40000", Some(via_proxy), None),
     ];
-    for (transport, source, via, next_hop) in cases {
+    for (transport, source, via, flow) in cases {
         let mut scenario = Scenario::new();
         let mut phone = scenario.phone("alice");
         phone.transport = transport;
@@ -293,9 +294,35 @@ fn requests_go_back_over_the_connection_they_came_by() {
         scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
         scenario.pass(33);
         let bye = scenario.sent.pop_back().expect("a BYE");
-        assert_eq!(bye.next_hop.as_deref(), next_hop, "{transport} {source}");
-        assert_eq!(bye.request_uri, "sip:alice@192.0.2.7:5060");
+        assert_eq!(bye.flow.as_deref(), flow, "{transport} {source}");
+        assert_eq!(bye.next_hop, "sip:alice@192.0.2.7:5060");
+        assert_eq!(bye.request_uri, bye.next_hop);
     }
+}
+
+#[test]
+fn requests_are_sent_on_behalf_of_who_caused_them() {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    let target = "<sip:carol@far.example.com;transport=tcp>";
+    let refer = [("Refer-To", target)];
+    let mut outside = scenario.phone("alice");
+    scenario.request(&mut outside, "REFER", ROOM, &refer, "");
+    let sent = |scenario: &Scenario, method: &str| {
+        let all = scenario.sent.iter();
+        let one = all.rev().find(|request| request.method.as_str() == method);
+        one.expect("a request").clone()
+    };
+    let invite = sent(&scenario, "INVITE");
+    assert_eq!(invite.next_hop, "sip:carol@far.example.com;transport=tcp");
+    assert_eq!(invite.principal, "sip:alice@example.com", "who invites");
+    // Whoever says to be somebody else in From is charged for it all the same.
+    let mut mallory = scenario.phone("mallory");
+    mallory.identity = Some("sip:account@example.com");
+    scenario.request(&mut mallory, "INVITE", ROOM, &[], &offer("mallory"));
+    scenario.pass(33);
+    let bye = sent(&scenario, "BYE");
+    assert_eq!(bye.principal, "sip:account@example.com");
 }
 
 #[test]

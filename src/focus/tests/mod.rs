@@ -28,6 +28,7 @@ mod storm;
 mod subscribe;
 mod subscriptions;
 mod transport;
+mod unacknowledged;
 mod views;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -77,6 +78,8 @@ pub(super) struct Scenario {
     pub(super) takes_turns: bool,
     /// The switch admits everybody at once.
     pub(super) admits: bool,
+    /// The host takes every 2xx at once; if not, it waits for the store.
+    pub(super) answers_leave: bool,
     /// Subscribers answer NOTIFY with this; `None`: they keep silent.
     pub(super) notify_answer: Option<u16>,
     /// Phones answer INVITE and UPDATE with this; `None`: they keep silent.
@@ -166,6 +169,7 @@ impl Scenario {
             now: Moment::from_epoch(Duration::from_secs(1_000_000_000)),
             takes_turns: true,
             admits: true,
+            answers_leave: true,
             notify_answer: Some(200),
             refresh_answer: Some(200),
             kept: BTreeMap::new(),
@@ -400,9 +404,17 @@ impl Scenario {
                 assert!(slot.is_none(), "two final answers to {user}");
                 self.lines
                     .push(format!("< {} {user} {}", reply.code, reply.reason));
+                let left = (reply.code < 300).then_some(Input::Answered(transaction));
                 *slot = Some(reply);
+                left.filter(|_| self.answers_leave)
+            }
+            Output::Withdraw(transaction) => {
+                let (user, slot) = self.replies.get_mut(&transaction).expect("its transaction");
+                *slot = None;
+                self.lines.push(format!("< withdrawn {user}"));
                 None
             }
+            Output::Release(_) => None,
             Output::Order(order) => self.ordered(order),
             Output::Send(request) => self.received(*request),
             Output::Cancel(request) => {
@@ -641,7 +653,8 @@ impl Scenario {
     }
 }
 
-/// `alice bob-` : who stands in a document; `-` disconnected, `x` deleted.
+/// `alice=+ bob=-`: who stands in a document; `-` disconnected, `x` deleted; of the invited `?`
+/// dialing-out, `!` alerting, `p` pending, `d` dialing-in.
 pub(super) fn users(document: &info::Document) -> String {
     let Some(users) = &document.users else {
         return String::new();
@@ -664,6 +677,8 @@ fn user_line(user: &info::User) -> String {
             (_, Some(info::EndpointStatus::Disconnected)) => '-',
             (_, Some(info::EndpointStatus::DialingOut)) => '?',
             (_, Some(info::EndpointStatus::Alerting)) => '!',
+            (_, Some(info::EndpointStatus::Pending)) => 'p',
+            (_, Some(info::EndpointStatus::DialingIn)) => 'd',
             _ => '+',
         })
         .collect();

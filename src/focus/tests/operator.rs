@@ -260,6 +260,7 @@ fn the_operator_speaks_and_invites() {
     let shown = scenario.focus.room_detail(&hall, 1, 1).expect("a room");
     assert_eq!(shown.users[0].endpoints[0].status, "dialing-out");
     // The hall holds two.
+    scenario.join("bob", hall.as_str());
     let full = scenario.manage(|focus, now| focus.invite_into(now, &hall, "sip:dave@example.com"));
     assert_eq!(full.expect_err("refused").code(), 486);
     let again =

@@ -75,6 +75,89 @@ fn f04_f13_add_by_refer() {
     assert_eq!(scenario.focus.counts().participants, 3);
 }
 
+/// The hall holds two: Alice, who watches, and whoever comes first. It rings at Carol's.
+fn ringing_hall() -> (Scenario, Phone, RoomUri) {
+    let mut scenario = Scenario::new();
+    let hall = RoomUri::new("sip:hall@example.com");
+    let alice = scenario.join("alice", hall.as_str());
+    scenario.watch("alice", hall.as_str());
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(&mut phone, "REFER", hall.as_str(), &headers, "");
+    assert_eq!(code, Some(200));
+    scenario.pass(10);
+    (scenario, alice, hall)
+}
+
+#[test]
+fn the_invited_are_shown_and_count_nowhere() {
+    let (mut scenario, _alice, hall) = ringing_hall();
+    assert_eq!(scenario.focus.counts().participants, 1);
+    let listed = scenario.focus.rooms_page(0, 10);
+    assert_eq!(listed[0].participants, 1);
+    let shown = scenario.focus.room_detail(&hall, 0, 10).expect("a room");
+    assert_eq!(shown.summary.participants, 1);
+    let marks: Vec<_> = shown.users.iter().map(|it| it.invited).collect();
+    assert_eq!(marks, [false, true]);
+    let document = &scenario.rosters["alice"];
+    assert_eq!(users(document), "alice=+ carol=?");
+    let state = document.conference_state.as_ref().expect("a state");
+    assert_eq!((state.user_count, state.active), (Some(1), Some(true)));
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    assert_eq!(scenario.focus.counts().participants, 2);
+}
+
+#[test]
+fn the_invited_hold_no_place() {
+    let (mut scenario, _alice, hall) = ringing_hall();
+    let bob = scenario.join("bob", hall.as_str());
+    let mut dave = scenario.phone("dave");
+    let code = scenario.request(&mut dave, "INVITE", hall.as_str(), &[], &offer("dave"));
+    assert_eq!(code, Some(486), "two are in");
+    scenario.pass(10);
+    scenario.transcript();
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(10);
+    assert_eq!(
+        scenario.transcript(),
+        "< BYE carol\n! expel carol\n< NOTIFY alice terminated SIP/2.0 486 Busy Here\n\
+         < NOTIFY alice active partial v4 (carol=-)\n< NOTIFY alice active partial v5 (carol=x)"
+    );
+    let counts = scenario.focus.counts();
+    assert_eq!((counts.participants, counts.dialogs), (2, 3));
+    drop(bob);
+}
+
+#[test]
+fn an_invited_user_with_a_device_in_is_a_participant() {
+    let (mut scenario, _alice, hall) = ringing_hall();
+    let mut carol = scenario.join("carol", hall.as_str());
+    assert_eq!(scenario.focus.counts().participants, 2);
+    // Her second phone still rings, and a further device needs no place.
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    assert_eq!(scenario.focus.counts().participants, 2);
+    scenario.request(&mut carol, "BYE", hall.as_str(), &[], "");
+    assert_eq!(scenario.focus.counts().participants, 2);
+}
+
+#[test]
+fn who_is_only_invited_watches_and_publishes_nothing() {
+    let mut private = RoomEntry::new(RoomUri::new(ROOM));
+    private.subscribe_participants_only = true;
+    let mut scenario = Scenario::with(Config {
+        rooms: vec![private],
+        ..config()
+    });
+    scenario.join("alice", ROOM);
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let mut carol = scenario.phone("carol");
+    for method in ["SUBSCRIBE", "PUBLISH"] {
+        let headers = [("Event", "conference"), ("Expires", "600")];
+        let code = scenario.request(&mut carol, method, ROOM, &headers, "");
+        assert_eq!(code, Some(403), "{method}");
+    }
+}
+
 #[test]
 fn f06_f07_removal_takes_every_device_and_the_subscriptions() {
     for refer_to in [
@@ -451,16 +534,28 @@ fn f05_l01_by_refer_as_the_default_is() {
         Some("<sip:alice@example.com>")
     );
     scenario.party_answers("bob", 202, &[], "");
-    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=? carol=?");
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=p carol=p");
+    let pending = &scenario.truth(ROOM, false).users.expect("users").users[1].endpoints[0];
+    let method = pending.joining_method;
+    assert_eq!(method, Some(info::JoiningMethod::DialedIn), "not dialled");
     // Bob dials in: the same element of the roster goes on.
     scenario.join("bob", ROOM);
     scenario.pass(20);
-    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=?");
-    // Carol declines.
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=p");
+    // Carol tries, and declines.
     let refer = scenario.last_sent("carol").clone();
     let mut carol = scenario.phone("carol");
     carol.call_id = refer.call_id.clone();
     carol.to_tag = Some(refer.local_tag.clone());
+    let headers = [
+        ("Event", "refer"),
+        ("Subscription-State", "active"),
+        ("Content-Type", "message/sipfrag;version=2.0"),
+    ];
+    let trying = "SIP/2.0 100 Trying\r\n";
+    scenario.request(&mut carol, "NOTIFY", ROOM, &headers, trying);
+    scenario.pass(20);
+    assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=d");
     let headers = [
         ("Event", "refer"),
         ("Subscription-State", "terminated;reason=noresource"),

@@ -151,7 +151,7 @@ fn a_2xx_to_a_reinvite_is_acknowledged_over_the_peers_own_connection() {
         assert_eq!(scenario.sent.len(), acks, "{transport}");
         if let Some(ack) = scenario.sent.back() {
             assert_eq!((ack.method.as_str(), ack.cseq), ("ACK", refresh.cseq));
-            assert_eq!(ack.next_hop, refresh.next_hop);
+            assert_eq!(ack.flow, refresh.flow);
         }
         scenario.request(&mut phone, "BYE", ROOM, &[], "");
     }

@@ -260,25 +260,17 @@ fn out_of_order_cseq_500() {
 
 #[test]
 fn callers_without_identity_403() {
-    let mut scenario = Scenario::new();
-    let mut phone = scenario.phone("alice");
-    phone.cseq = 1;
-    let transaction = TransactionId { hash: 9, label: 9 };
-    scenario
-        .replies
-        .insert(transaction, ("alice".to_owned(), None));
-    let mut arrival = arrival(
-        &phone,
-        "INVITE",
-        ROOM,
-        &[],
-        &offer("alice"),
-        Some(transaction),
-    );
-    arrival.identity = String::new();
-    scenario.feed(Input::Request(Box::new(arrival)));
-    assert_eq!(
-        scenario.reply_to(transaction).map(|reply| reply.code),
-        Some(403)
-    );
+    for nobody in [
+        "",
+        "alice",
+        "sip:alice:secret@example.com",
+        "sip:alice@h?To=x",
+    ] {
+        let mut scenario = Scenario::new();
+        let mut phone = scenario.phone("alice");
+        phone.identity = Some(nobody);
+        let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+        let code = scenario.reply_to(transaction).map(|reply| reply.code);
+        assert_eq!(code, Some(403), "{nobody:?}");
+    }
 }

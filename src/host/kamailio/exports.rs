@@ -4,18 +4,19 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::abi::{self, kamailio_command, kamailio_exports, kamailio_kemi, kamailio_text};
-use super::series::{SERIES, Series};
+use super::series::{FLAGS, SERIES, Series};
 use super::{
-    Core, Format, MODULE, Module, events, logging, management, parameters, process, statistics, tm,
-    variables, worker,
+    Core, Format, MODULE, Module, events, layout, logging, management, parameters, process, send,
+    statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
-use crate::host::release::{self, Known, Release};
-use crate::host::{api, module_flags, module_version, start, symbols};
+use crate::host::release::{self, Build, Version};
+use crate::host::user::FurtherGroups;
+use crate::host::{api, memory, module_flags, module_version, start, symbols, text};
 
 /// Set once, right after the module was loaded: the functions the host's fixups need before
 /// `init`.
@@ -40,9 +41,9 @@ pub(in crate::host) fn fill(exports: *mut u64) {
         parameters: parameters::table(),
         rpc_methods: management::table(),
         variables: variables::table(),
-        init: init as *mut c_void,
-        init_child: init_child as *mut c_void,
-        destroy: destroy as *mut c_void,
+        init: init as abi::Init as *mut c_void,
+        init_child: init_child as abi::InitChild as *mut c_void,
+        destroy: destroy as abi::Destroy as *mut c_void,
         ..kamailio_exports::default()
     };
     // SAFETY: the caller's room is as large and as aligned as any host's table.
@@ -90,13 +91,13 @@ fn from_loaded_module() -> Option<(*mut c_char, *mut c_char)> {
 fn commands() -> *mut c_void {
     let command = kamailio_command {
         name: c"msrp_conference_handle".as_ptr(),
-        function: worker::handle as *mut c_void,
+        function: worker::handle as abi::ScriptFunction as *mut c_void,
         routes: abi::REQUEST_ROUTE,
         ..kamailio_command::default()
     };
     let with_options = kamailio_command {
         parameter_count: 1,
-        fixup: fix_argument as *mut c_void,
+        fixup: fix_argument as abi::FixArgument as *mut c_void,
         ..command
     };
     let interface = kamailio_command {
@@ -150,33 +151,25 @@ fn literal(text: &'static CStr) -> kamailio_text {
     }
 }
 
+/// The series of the running host, if it is known.
+fn known_series() -> Option<&'static Series> {
+    let version = Version::find(&logging::core_text(c"ver_version"))?;
+    release::look_up(SERIES, &version)
+}
+
 /// The series of the running host; has said why not.
 fn series() -> Option<&'static Series> {
-    let version = logging::core_text(c"ver_version");
-    let supported = release::supported(SERIES);
-    let Some(release) = Release::find(&version) else {
-        log::error(format_args!(
-            "cannot read this host's version {version:?}; supported: Kamailio {supported}"
-        ));
-        return None;
+    let own = |text: &AtomicPtr<c_char>| {
+        // SAFETY: the constructor stored a C string that lives for ever, or null.
+        unsafe { text::of_c(text.load(Ordering::Relaxed)) }
     };
-    match release::look_up(SERIES, release) {
-        Known::Yes(series) => Some(series),
-        Known::Newer(series) => {
-            log::warning(format_args!(
-                "Kamailio {release} is newer than {}, the newest of its series this module was \
-                 measured on",
-                series.measured
-            ));
-            Some(series)
-        }
-        Known::No => {
-            log::error(format_args!(
-                "Kamailio {release} is not supported; supported: Kamailio {supported}"
-            ));
-            None
-        }
-    }
+    let build = Build {
+        host: "Kamailio",
+        version: own(&module_version),
+        flags: own(&module_flags),
+        revision: logging::core_text(c"ver_id").trim().to_owned(),
+    };
+    release::accept(&build, SERIES, &FLAGS)
 }
 
 /// Right after the module was loaded: a host this module does not know is refused here.
@@ -232,13 +225,22 @@ unsafe extern "C" fn destroy() {
 }
 
 fn prepare() -> Option<Module> {
-    let series = series()?;
+    let series = known_series()?;
     let core = *CORE.get()?;
-    let (settings, bridge) = start::settings_and_bridge()?;
+    memory::may_peek().map_err(log::error).ok()?;
+    // SAFETY: the types in Sending are those of every supported series.
+    let sending = unsafe { send::Sending::load(symbols::of_core) }
+        .map_err(log::error)
+        .ok()?;
+    let (settings, bridge) = start::settings_and_bridge(FurtherGroups::OfTheUser)?;
     // SAFETY: init runs on the main thread after tm was loaded.
     let tm = unsafe { tm::Tm::of_host(core.find_module) }
         .map_err(log::error)
         .ok()?;
+    // SAFETY: the host compares a C string.
+    let tm_module = unsafe { (core.find_module)(c"tm".as_ptr()) };
+    layout::check(tm_module, &tm).map_err(log::error).ok()?;
+    let values = variables::Values::of_core().map_err(log::error).ok()?;
     let listeners = events::Listeners::look(&settings.event_callback)
         .map_err(log::error)
         .ok()?;
@@ -267,10 +269,12 @@ fn prepare() -> Option<Module> {
         series,
         core,
         tm,
+        sending,
         settings,
         bridge,
         identity,
         listeners,
+        values,
         advertised: has_pv.then(|| parse_format(&core, "$RAi $RAp")).flatten(),
     })
 }

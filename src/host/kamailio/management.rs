@@ -6,16 +6,12 @@ use std::ptr;
 use super::MODULE;
 use super::abi::{self, kamailio_rpc, kamailio_rpc_method, kamailio_text};
 use crate::host::guard::{c_string, guard};
+use crate::host::numbered::numbered;
 use crate::host::{management, text};
 use crate::management::{Argument, COMMANDS, Fault, Value};
 
 /// The host passes no argument of ours, so each command has a function of its own.
-const METHODS: [abi::RpcMethod; 14] = [
-    run::<0>, run::<1>, run::<2>, run::<3>, run::<4>, run::<5>, run::<6>, run::<7>, run::<8>,
-    run::<9>, run::<10>, run::<11>, run::<12>, run::<13>,
-];
-
-const _: () = assert!(COMMANDS.len() == METHODS.len());
+const METHODS: [abi::RpcMethod; COMMANDS.len()] = numbered!(run);
 
 /// The table for the host, ended by an empty row; lives for ever.
 pub(super) fn table() -> *mut c_void {

@@ -3,10 +3,13 @@
 mod abi;
 mod events;
 mod exports;
+mod layout;
 mod logging;
 mod management;
 mod parameters;
 mod process;
+mod repeat;
+mod send;
 mod series;
 mod statistics;
 mod tm;
@@ -27,10 +30,12 @@ struct Module {
     series: &'static series::Series,
     core: Core,
     tm: tm::Tm,
+    sending: send::Sending,
     settings: Settings,
     bridge: Bridge,
     identity: Format,
     listeners: events::Listeners,
+    values: variables::Values,
     /// Address and port a socket advertises, where the module pv can say.
     advertised: Option<Format>,
 }

@@ -18,7 +18,7 @@ pub(super) fn table() -> *mut c_void {
             rows.push(abi::kamailio_parameter {
                 name,
                 kind: kind | abi::BY_FUNCTION,
-                target: setter as *mut c_void,
+                target: setter as abi::SetParameter as *mut c_void,
             });
         }
     }

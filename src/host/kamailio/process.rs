@@ -10,7 +10,7 @@ use super::tm::Kamailio;
 use super::{MODULE, Module, abi};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::{c_string, guard};
-use crate::host::{PROCESS_NAME, api, leave, logging as log};
+use crate::host::{PROCESS_NAME, api, give_up, leave, logging as log};
 
 /// How often the host's own loop around ours may look for changes of its configuration.
 const ROUND: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ pub(super) fn fork(module: &Module) -> c_int {
 
 /// The host calls this again and again in the conference process.
 unsafe extern "C" fn round(_ticks: c_uint, _argument: *mut c_void) {
-    let fine = guard(true, || {
+    let fine = guard(false, || {
         CONFERENCE.with_borrow_mut(|slot| {
             if slot.is_none() {
                 *slot = start();
@@ -57,19 +57,14 @@ unsafe extern "C" fn round(_ticks: c_uint, _argument: *mut c_void) {
         })
     });
     if !fine {
-        leave(1);
+        give_up();
     }
 }
 
 fn start() -> Option<Conference<Kamailio>> {
     let module = MODULE.get()?;
     let parent = MAIN_PROCESS.load(Ordering::Relaxed);
-    let host = Kamailio::new(
-        module.tm,
-        module.series,
-        module.core.find_socket,
-        module.listeners,
-    );
+    let host = Kamailio::new(module);
     match Conference::start(host, &module.settings, &module.bridge, -1, parent) {
         Ok(conference) => {
             log::notice("conference process started");
@@ -85,9 +80,14 @@ fn start() -> Option<Conference<Kamailio>> {
 fn turn_for_a_round(conference: &mut Conference<Kamailio>) {
     let started = Instant::now();
     while started.elapsed() < ROUND {
-        if conference.turn() == Turn::End {
-            guard((), || conference.stop());
-            leave(0);
+        let turn = conference.turn();
+        if matches!(turn, Turn::End | Turn::Broken) {
+            conference.stop();
+        }
+        match turn {
+            Turn::Again | Turn::HostPipe => {}
+            Turn::End => leave(),
+            Turn::Broken => give_up(),
         }
     }
 }

@@ -1,19 +1,15 @@
 //! What differs between the series of Kamailio, as data. Offsets and sizes in octets;
 //! `make abi-check KAMAILIO_SRC=...` compares a row with a source tree.
 
-use crate::host::release::{self, Release};
+use crate::host::release::{self, Flags, Release};
 
 /// The layout of one series.
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) oldest: Release,
     pub(crate) measured: Release,
-    /// The size of a message.
-    pub(crate) message_size: usize,
     /// In a transaction: its request. The end of that request's memory follows it.
     pub(crate) transaction_request: usize,
-    /// In a pseudo-variable's value: its flags, right behind its number.
-    pub(crate) variable_flags: usize,
 }
 
 impl release::Series for Series {
@@ -29,45 +25,90 @@ impl release::Series for Series {
 pub(super) static SERIES: &[Series] = &[
     Series {
         oldest: Release::new(5, 6, 0),
-        measured: Release::new(5, 6, 3),
-        message_size: 2008,
+        measured: Release::new(5, 6, 6),
         transaction_request: 192,
-        variable_flags: 20,
     },
     Series {
         oldest: Release::new(5, 7, 0),
         measured: Release::new(5, 7, 7),
-        message_size: 2008,
         transaction_request: 240,
-        variable_flags: 24,
     },
     Series {
         oldest: Release::new(5, 8, 0),
         measured: Release::new(5, 8, 8),
-        message_size: 2016,
         transaction_request: 240,
-        variable_flags: 24,
     },
     Series {
         oldest: Release::new(6, 0, 0),
         measured: Release::new(6, 0, 7),
-        message_size: 2016,
         transaction_request: 240,
-        variable_flags: 24,
     },
     Series {
         oldest: Release::new(6, 1, 0),
         measured: Release::new(6, 1, 4),
-        message_size: 2024,
         transaction_request: 240,
-        variable_flags: 24,
     },
 ];
+
+/// Kamailio's compile options. `TIMER_DEBUG` lengthens transactions before their request, `USE_COMP`
+/// the reception record inside messages.
+pub(super) static FLAGS: Flags = Flags {
+    measured: &[
+        "EXTRA_DEBUG",
+        "USE_TCP",
+        "USE_TLS",
+        "USE_SCTP",
+        "CORE_TLS",
+        "TLS_HOOKS",
+        "USE_RAW_SOCKS",
+        "DISABLE_NAGLE",
+        "USE_MCAST",
+        "NO_DEBUG",
+        "NO_LOG",
+        "NO_SIG_DEBUG",
+        "DNS_IP_HACK",
+        "SHM_MMAP",
+        "PKG_MALLOC",
+        "DBG_SYS_MEMORY",
+        "MEM_JOIN_FREE",
+        "Q_MALLOC",
+        "F_MALLOC",
+        "DL_MALLOC",
+        "SF_MALLOC",
+        "LL_MALLOC",
+        "TLSF_MALLOC",
+        "DBG_SR_MEMORY",
+        "DBG_QM_MALLOC",
+        "DBG_F_MALLOC",
+        "DBG_SF_MALLOC",
+        "DBG_TLSF_MALLOC",
+        "USE_FUTEX",
+        "FAST_LOCK",
+        "ADAPTIVE_WAIT",
+        "BUSY_WAIT",
+        "NOSMP",
+        "USE_PTHREAD_MUTEX",
+        "USE_POSIX_SEM",
+        "USE_SYSV_SEM",
+        "USE_DNS_CACHE",
+        "USE_DNS_FAILOVER",
+        "DNS_WATCHDOG_SUPPORT",
+        "USE_NAPTR",
+        "USE_DST_BLOCKLIST",
+        "HAVE_RESOLV_RES",
+        "SYSLOG_CALLBACK_SUPPORT",
+        "MYSQL_FAKE_NULL",
+        "USE_DST_BLOCKLIST_STATS",
+        "USE_DNS_CACHE_STATS",
+        "TLS_PTHREAD_MUTEX_SHARED",
+    ],
+    refused: &["TIMER_DEBUG", "USE_COMP"],
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::release::{Known, look_up};
+    use crate::host::release::{Version, look_up};
 
     #[test]
     fn each_release_finds_the_row_of_its_series_or_none() {
@@ -78,11 +119,8 @@ mod tests {
             ("6.1.99", Some((6, 1))),
             ("6.2.0", None),
         ] {
-            let release = Release::find(version).expect("a version");
-            let row = match look_up(SERIES, release) {
-                Known::Yes(row) | Known::Newer(row) => Some(row),
-                Known::No => None,
-            };
+            let version = Version::find(version).expect("a version");
+            let row = look_up(SERIES, &version);
             let found = row.map(|row| (row.oldest.major, row.oldest.minor));
             assert_eq!(found, series, "{version}");
         }

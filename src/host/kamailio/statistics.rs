@@ -12,7 +12,7 @@ pub(super) fn table() -> *mut abi::kamailio_counter {
     for (number, which) in ALL.iter().enumerate() {
         rows.push(abi::kamailio_counter {
             name: c_string(which.name()).into_raw().cast_const(),
-            read: read as *mut c_void,
+            read: read as abi::ReadCounter as *mut c_void,
             argument: number as *mut c_void,
             description: c_string(which.doc()).into_raw().cast_const(),
             ..abi::kamailio_counter::default()

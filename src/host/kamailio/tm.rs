@@ -1,26 +1,26 @@
 //! The host's transaction layer: replies to its server transactions, requests of ours, and
 //! what becomes of them.
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::collections::HashSet;
+use std::ffi::{CStr, c_int, c_uint};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::{
-    self, kamailio_dialog, kamailio_event, kamailio_message_prefix, kamailio_reply_lump,
-    kamailio_request, kamailio_sequence, kamailio_text, kamailio_transaction_prefix,
+    self, kamailio_event, kamailio_message_prefix, kamailio_reply_lump, kamailio_text,
+    kamailio_transaction_prefix,
 };
-use super::events::Listeners;
 use super::series::Series;
-use super::{MODULE, logging};
+use super::{MODULE, Module, layout, logging};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, fds, logging as log, text};
+use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
-use crate::service::{Host, NotReplied, NotSent};
-use crate::wire::sip::Method;
+use crate::resolve::{Hop, Transport};
+use crate::service::{Departure, Host, NotReplied, NotSent};
 
 host_symbols! {
     /// tm's functions by name; its table of them shifted between series.
@@ -37,6 +37,11 @@ host_symbols! {
         release_reference: abi::ReleaseReference = c"unref_cell",
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
+        set_timeouts: abi::SetTimeouts = c"t_set_fr",
+        /// For the checks of the layout alone.
+        make_dialog: abi::MakeDialog = c"new_dlg_uac",
+        set_dialog_target: abi::SetDialogTarget = c"set_dlg_target",
+        release_dialog: abi::ReleaseDialog = c"free_dlg",
     }
 }
 
@@ -49,12 +54,13 @@ pub(super) enum TmError {
     Symbol(MissingSymbol),
 }
 
-/// Room for a copy of a message; the largest is 2,024 octets.
+/// Room for a copy of a message and what follows it in tm's; the largest message of any series
+/// has 2,024 octets.
 #[repr(C, align(16))]
 struct MessageCopy([u8; 4096]);
 
 /// Text for a call: the host reads it and keeps nothing.
-fn borrowed(octets: &[u8]) -> kamailio_text {
+pub(super) fn borrowed(octets: &[u8]) -> kamailio_text {
     kamailio_text {
         s: octets.as_ptr().cast_mut().cast(),
         len: c_int::try_from(octets.len()).unwrap_or(0),
@@ -91,17 +97,20 @@ impl Tm {
         // current transaction.
         unsafe {
             if let Some(cell) = self.current() {
-                return match keeps(series, cell, message) {
-                    true => Created::Transaction(Transaction::current(ids(cell))),
+                return match layout::kept_request(series, message, cell) {
+                    Ok(()) => Created::Transaction(Transaction::current(ids(cell))),
                     // The script has found the transaction of which this is a retransmission.
-                    false => Created::Absorbed,
+                    Err(_) => Created::Absorbed,
                 };
             }
             let made = (self.new_transaction)(message);
             match self.current() {
                 Some(cell) if made > 0 => {
                     let transaction = Transaction::current(ids(cell));
-                    if !SEEN.load(Ordering::Relaxed) && !keeps(series, cell, message) {
+                    if !SEEN.load(Ordering::Relaxed)
+                        && let Err(error) = layout::kept_request(series, message, cell)
+                    {
+                        error.say_once();
                         return Created::Misplaced(transaction);
                     }
                     SEEN.store(true, Ordering::Relaxed);
@@ -223,16 +232,20 @@ impl Tm {
         series: &Series,
         id: TransactionId,
         reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
     ) -> Result<(), NotReplied> {
         let mut cell = ptr::null_mut();
-        // SAFETY: a found transaction is referenced for us until we release it. It becomes
-        // this process' current one, which must not outlive the reference.
+        // SAFETY: a found transaction is referenced for us until we release it, here or in
+        // `release_kept`. It becomes this process' current one, which must not outlive the
+        // reference.
         unsafe {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
             }
-            let done = self.reply_with_copy(series, cell, reply);
-            (self.release_reference)(cell);
+            let done = self.reply_with_copy(series, cell, reply, gone);
+            if done.is_err() || !reply.until_ack {
+                (self.release_reference)(cell);
+            }
             (self.set_current_transaction)(abi::NO_TRANSACTION, abi::UNDEFINED_BRANCH);
             done
         }
@@ -249,12 +262,13 @@ impl Tm {
         series: &Series,
         cell: *mut abi::Transaction,
         reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
     ) -> Result<(), NotReplied> {
         let reason = c_string(reply.reason.as_str());
         let headers = text::header_lines(&reply.headers);
         let mut copy = MessageCopy([0; 4096]);
         // SAFETY: the request and the end of its memory lie in the transaction at the
-        // series' place; the copy's size is checked against both. The lumps, the texts in
+        // series' place; the copy ends where either of them does. The lumps, the texts in
         // them and the copy live through the call, and tm keeps none of them.
         unsafe {
             let [start, end] = cell
@@ -263,11 +277,15 @@ impl Tm {
                 .cast::<[*const u8; 2]>()
                 .read();
             let kept = (end as usize).saturating_sub(start as usize);
-            if start.is_null() || kept < series.message_size || series.message_size > copy.0.len() {
+            if start.is_null() || kept < size_of::<kamailio_message_prefix>() {
                 return Err(NotReplied::Gone);
             }
-            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), series.message_size);
+            ptr::copy_nonoverlapping(start, copy.0.as_mut_ptr(), kept.min(copy.0.len()));
             let message = copy.0.as_mut_ptr().cast::<kamailio_message_prefix>();
+            let transport = text::transport((*message).reception.protocol.into());
+            if Transport::named(transport).is_some_and(gone) {
+                return Err(NotReplied::Stopping);
+            }
             let mut next = (*message).reply_lumps.cast::<kamailio_reply_lump>();
             let mut body = lump(&reply.body, abi::BODY_LUMP);
             if !reply.body.is_empty() {
@@ -280,73 +298,15 @@ impl Tm {
                 next = &raw mut header;
             }
             (*message).reply_lumps = next.cast();
+            if reply.until_ack {
+                self.repeat_until_ack(message.cast());
+            }
             let done = (self.reply)(cell, message.cast(), reply.code.into(), reason.as_ptr());
             if done < 0 {
                 return Err(NotReplied::Refused);
             }
         }
         Ok(())
-    }
-
-    /// # Safety
-    /// On the conference process' main thread.
-    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        let headers = text::request_lines(&request.routes, &request.headers);
-        let mut dialog = kamailio_dialog {
-            call_id: borrowed(request.call_id.as_bytes()),
-            remote_tag: borrowed(request.remote_tag.as_bytes()),
-            local_tag: borrowed(request.local_tag.as_bytes()),
-            local_sequence: kamailio_sequence {
-                value: request.cseq,
-                is_set: 1,
-            },
-            local_uri: borrowed(request.local_uri.as_bytes()),
-            remote_uri: borrowed(request.remote_uri.as_bytes()),
-            remote_target: borrowed(request.request_uri.as_bytes()),
-            state: abi::CONFIRMED,
-            send_socket: request.socket.handle as *mut c_void,
-            ..kamailio_dialog::default()
-        };
-        // This host finds a WebSocket in TLS by its address, and knows no `wss` in URIs.
-        let next_hop = request
-            .next_hop
-            .as_ref()
-            .map(|uri| uri.replace(";transport=wss", ";transport=ws"));
-        if let Some(next_hop) = &next_hop {
-            dialog.destination_uri = borrowed(next_hop.as_bytes());
-        }
-        let mut method = borrowed(request.method.as_str().as_bytes());
-        let mut headers = borrowed(headers.as_bytes());
-        let mut body = borrowed(&request.body);
-        // tm answers the 2xx of every fork with the ACK of the first. One of ours is sent once,
-        // without a transaction.
-        let (events, callback) = match request.method {
-            Method::Ack => (0, ptr::null_mut()),
-            Method::Invite => (
-                abi::LOCAL_COMPLETED | abi::LOCAL_RESPONSE,
-                finished as *mut c_void,
-            ),
-            _ => (abi::LOCAL_COMPLETED, finished as *mut c_void),
-        };
-        let mut wanted = kamailio_request {
-            method: &mut method,
-            headers: &mut headers,
-            body: &mut body,
-            dialog: &mut dialog,
-            events,
-            callback,
-            argument: request.id.0 as *mut c_void,
-            ..kamailio_request::default()
-        };
-        // SAFETY: record, dialog and texts live through the call and tm keeps none of them;
-        // the socket is one of the host's, made before the fork; the callback's argument is
-        // a number.
-        let sent = unsafe { (self.send_request)(&mut wanted) };
-        if sent < 0 {
-            Err(NotSent::Refused(sent))
-        } else {
-            Ok(())
-        }
     }
 
     /// # Safety
@@ -374,38 +334,6 @@ fn lump(octets: &[u8], flags: c_int) -> kamailio_reply_lump {
     }
 }
 
-/// Whether the transaction holds this request where this series keeps it: the replies of the
-/// conference process rest on that. Of a message that tm made again of its copy, to resume a
-/// script with it, the number is one less.
-///
-/// # Safety
-/// `message` is a request the host works on.
-unsafe fn keeps(
-    series: &Series,
-    cell: *const kamailio_transaction_prefix,
-    message: *mut abi::Message,
-) -> bool {
-    let mut address = [0; size_of::<usize>()];
-    let mut kept = [0u8; size_of::<kamailio_message_prefix>()];
-    if !fds::peek(cell as usize + series.transaction_request, &mut address)
-        || !fds::peek(usize::from_ne_bytes(address), &mut kept)
-    {
-        return false;
-    }
-    // SAFETY: the caller promises the message; a pointer from the wrong place was not
-    // followed, and any octets are a prefix.
-    let (own, kept) = unsafe {
-        (
-            &*message.cast::<kamailio_message_prefix>(),
-            kept.as_ptr()
-                .cast::<kamailio_message_prefix>()
-                .read_unaligned(),
-        )
-    };
-    let same = kept.id == own.id || kept.id == own.id.wrapping_add(1);
-    same && kept.process == own.process && kept.length == own.length && kept.kind == own.kind
-}
-
 /// # Safety
 /// `cell` is a transaction somebody holds a reference to.
 unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
@@ -420,25 +348,25 @@ unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
 
 /// The proxy for the service; exists in the conference process alone.
 pub(super) struct Kamailio {
-    tm: Tm,
-    series: &'static Series,
-    find_socket: abi::FindSocket,
-    listeners: Listeners,
+    module: &'static Module,
+    /// Transactions of which a reference is kept.
+    kept: HashSet<TransactionId>,
+    stopping: bool,
 }
 
 impl Kamailio {
-    pub(super) fn new(
-        tm: Tm,
-        series: &'static Series,
-        find_socket: abi::FindSocket,
-        listeners: Listeners,
-    ) -> Self {
+    pub(super) fn new(module: &'static Module) -> Self {
         Self {
-            tm,
-            series,
-            find_socket,
-            listeners,
+            module,
+            kept: HashSet::new(),
+            stopping: false,
         }
+    }
+
+    /// The host's TCP process ends at once when the host stops: what goes to it then is lost,
+    /// with a line in the log for each. Peers see their connection close.
+    fn connections_are_gone(&self, transport: Transport) -> bool {
+        self.stopping && transport.is_stream()
     }
 }
 
@@ -449,36 +377,82 @@ impl Host for Kamailio {
         let protocol = text::protocol(&socket.transport);
         // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
         // made before the fork and never freed.
-        unsafe { (self.find_socket)(&raw mut host, socket.port, protocol) as u64 }
+        unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
-        unsafe { self.tm.reply_to(self.series, transaction, reply) }
+        unsafe {
+            let gone = |transport| self.connections_are_gone(transport);
+            self.module
+                .tm
+                .reply_to(self.module.series, transaction, reply, gone)?
+        };
+        if reply.until_ack {
+            self.kept.insert(transaction);
+        }
+        Ok(())
     }
 
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+    fn release(&mut self, transaction: TransactionId) {
         debug_assert!(log::on_main_thread());
-        // SAFETY: as above.
-        unsafe { self.tm.send(request) }
+        if self.kept.remove(&transaction) {
+            // SAFETY: as above; `reply` has kept a reference, and nobody has given it back.
+            unsafe { self.module.tm.release_kept(transaction) };
+        }
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
+        debug_assert!(log::on_main_thread());
+        if self.connections_are_gone(to.transport) {
+            return Err(NotSent::Stopping);
+        }
+        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
+        // SAFETY: as above.
+        unsafe { self.module.tm.send(request, to, attempt, socket)? };
+        Ok(Departure::Sent)
+    }
+
+    fn connected(&mut self, to: &Hop) -> bool {
         debug_assert!(log::on_main_thread());
         // SAFETY: as above.
-        unsafe { self.tm.cancel(transaction) };
+        unsafe { self.module.sending.connected(to) }
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.module.sending.has_socket(to) }
+    }
+
+    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
+        debug_assert!(log::on_main_thread());
+        if self.connections_are_gone(transport) {
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { self.module.tm.cancel(transaction) };
+    }
+
+    fn stopping(&mut self) {
+        self.stopping = true;
     }
 
     fn listens(&mut self) -> bool {
-        api::listens_for_messages() || self.listeners.listen_for_messages()
+        api::listens_for_messages() || self.module.listeners.listen_for_messages()
     }
 
     fn event(&mut self, event: &Event) {
         debug_assert!(log::on_main_thread());
         api::tell(event);
         // SAFETY: as above; the service tells events between host calls.
-        unsafe { self.listeners.tell(event) };
+        unsafe { self.module.listeners.tell(event) };
     }
 
     fn log(&mut self, line: &Line) {
@@ -503,7 +477,7 @@ unsafe extern "C" fn cancel_came(
 }
 
 /// tm calls this in whichever process got the response, or the time-out.
-unsafe extern "C" fn finished(
+pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
     what: *mut kamailio_event,
@@ -515,6 +489,9 @@ unsafe extern "C" fn finished(
             let Some(what) = what.as_ref() else { return };
             if what.argument.is_null() || cell.is_null() {
                 return;
+            }
+            if let Err(error) = layout::event(what) {
+                return log::error(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {

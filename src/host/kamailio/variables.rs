@@ -1,16 +1,18 @@
 //! `$msrp_conference(…)`.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_long, c_void};
+use std::ptr;
 
-use super::MODULE;
 use super::abi::{
     self, kamailio_text, kamailio_variable, kamailio_variable_parameter_prefix,
     kamailio_variable_use_prefix,
 };
+use super::{MODULE, layout};
 use crate::host::guard::guard;
-use crate::host::logging as log;
-use crate::host::text;
-use crate::host::variables::Variable;
+use crate::host::layout::LayoutError;
+use crate::host::symbols::{self, host_symbols};
+use crate::host::variables::{Found, Variable};
+use crate::host::{logging as log, text};
 
 /// The table for the host, ended by an empty row; lives for ever.
 pub(super) fn table() -> *mut c_void {
@@ -21,8 +23,8 @@ pub(super) fn table() -> *mut c_void {
             len: name.count_bytes() as c_int,
         },
         kind: abi::OWN_VARIABLE,
-        get: get as *mut c_void,
-        parse_name: parse_name as *mut c_void,
+        get: get as abi::GetVariable as *mut c_void,
+        parse_name: parse_name as abi::ParseVariable as *mut c_void,
         ..kamailio_variable::default()
     };
     let table = [variable, kamailio_variable::default()];
@@ -52,40 +54,76 @@ unsafe extern "C" fn parse_name(
 }
 
 unsafe extern "C" fn get(
-    _message: *mut abi::Message,
+    message: *mut abi::Message,
     parameter: *const kamailio_variable_parameter_prefix,
-    value: *mut u8,
+    value: *mut c_void,
 ) -> c_int {
     guard(-1, || {
         // SAFETY: the host passes what `parse_name` filled.
-        let parameter = unsafe { parameter.as_ref() };
-        let (Some(parameter), Some(module), false) = (parameter, MODULE.get(), value.is_null())
-        else {
+        let name = unsafe { parameter.as_ref() };
+        let (Some(name), Some(module), false) = (name, MODULE.get(), value.is_null()) else {
             return -1;
         };
-        let given = Variable::value(parameter.inner as usize).given();
+        let found = Variable::value(name.inner as usize);
+        // SAFETY: the host passes room for a value of its own.
+        unsafe { module.values.give(message, value, found) }
+    })
+}
+
+host_symbols! {
+    /// What fills the host's values: where number and flags lie in one differs between series.
+    struct Functions {
+        nothing: abi::NoValue = c"pv_get_null",
+        text: abi::TextValue = c"pv_get_strval",
+        number: abi::NumberValue = c"pv_get_intstrval",
+    }
+}
+
+/// How values are given.
+#[derive(Clone, Copy)]
+pub(super) struct Values {
+    functions: Functions,
+    /// The largest number this series has room for.
+    most: u64,
+}
+
+impl Values {
+    /// Looks the functions up. In `init`.
+    pub(super) fn of_core() -> Result<Self, LayoutError> {
+        // SAFETY: the types in Functions are those of every supported series.
+        let functions = unsafe { Functions::load(symbols::of_core)? };
+        let most = match layout::numbers_are_long(functions.number)? {
+            true => i64::MAX as u64,
+            false => i32::MAX as u64,
+        };
+        Ok(Self { functions, most })
+    }
+
+    /// # Safety
+    /// In the host's call of a getter, whose message and room these are.
+    unsafe fn give(&self, message: *mut abi::Message, value: *mut c_void, found: Found) -> c_int {
+        let is_nothing = found == Found::Nothing;
+        let is_number = matches!(found, Found::Number(_));
+        let given = found.given();
         let (start, length) = given.text;
-        let text = kamailio_text {
+        let mut text = kamailio_text {
             s: start.cast(),
             len: length as c_int,
         };
-        let behind = module.series.variable_flags;
-        // SAFETY: the host passes room for a value: a text, a number behind it, which is an
-        // int or a long, and flags where this series has them.
+        let functions = &self.functions;
+        // None of them looks at the parameter.
+        let parameter = ptr::null_mut();
+        // SAFETY: the caller's promise; the text is copied into the value, and stays where it
+        // points to.
         unsafe {
-            value.cast::<kamailio_text>().write(text);
-            let place = value.add(size_of::<kamailio_text>());
-            if behind - size_of::<kamailio_text>() == size_of::<i64>() {
-                place
-                    .cast::<i64>()
-                    .write(i64::try_from(given.number).unwrap_or(i64::MAX));
+            if is_nothing {
+                (functions.nothing)(message, parameter, value)
+            } else if is_number {
+                let number = given.number.min(self.most) as c_long;
+                (functions.number)(message, parameter, value, number, &mut text)
             } else {
-                place
-                    .cast::<i32>()
-                    .write(i32::try_from(given.number).unwrap_or(i32::MAX));
+                (functions.text)(message, parameter, value, &mut text)
             }
-            value.add(behind).cast::<c_int>().write(given.flags);
         }
-        0
-    })
+    }
 }

@@ -7,10 +7,11 @@ use std::ptr;
 use super::abi::{
     self, kamailio_message_prefix, kamailio_reception, kamailio_socket_prefix, kamailio_text,
 };
-use super::{Format, MODULE, Module};
+use super::{Format, MODULE, Module, layout};
 use crate::bridge::Bridge;
 use crate::focus::{Socket, TransactionId};
 use crate::host::guard::guard;
+use crate::host::layout::LayoutError;
 use crate::host::worker::{self, Created, Envelope, Message, Place, Primitives, Transaction};
 use crate::host::{IDENTITY_OCTETS, logging as log, refused, text};
 
@@ -90,13 +91,14 @@ impl Primitives for Module {
         })
     }
 
-    fn envelope(&self, message: &Message<'_>) -> Option<Envelope> {
+    fn envelope(&self, message: &Message<'_>) -> Result<Envelope, LayoutError> {
         // SAFETY: the message buffer was found in its place.
         let prefix = unsafe { prefix(message) };
         let is_new = !prefix.new_uri.s.is_null() && prefix.new_uri.len > 0;
         let uri = if is_new { &prefix.new_uri } else { &prefix.uri };
         let reception = &prefix.reception;
-        Some(Envelope {
+        layout::reception(reception)?;
+        Ok(Envelope {
             // SAFETY: text of the host's, which lives through the call.
             uri: text::lossy(unsafe { text::octets(uri.s, uri.len) }),
             source: SocketAddr::new(
@@ -170,7 +172,7 @@ fn evaluate(module: &Module, format: Format, message: &Message<'_>) -> String {
             &mut length,
         )
     };
-    text::printed(&buffer, printed, length)
+    text::evaluated(text::printed(&buffer, printed, length))
 }
 
 /// # Safety
@@ -179,10 +181,12 @@ unsafe fn read_socket(
     module: &Module,
     message: &Message<'_>,
     reception: &kamailio_reception,
-) -> Option<Socket> {
+) -> Result<Socket, LayoutError> {
+    let none = || LayoutError::new("the socket of a message", "there is none");
     // SAFETY: the host's sockets live as long as it, and so do their texts.
     let (socket, address) = unsafe {
-        let socket = reception.socket.cast::<kamailio_socket_prefix>().as_ref()?;
+        let socket = reception.socket.cast::<kamailio_socket_prefix>().as_ref();
+        let socket = socket.ok_or_else(none)?;
         let address = text::octets(socket.address_text.s, socket.address_text.len);
         (socket, text::lossy(address))
     };
@@ -194,7 +198,7 @@ unsafe fn read_socket(
         .and_then(|text| text.split_once(' '))
         .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
         .unwrap_or((address, socket.port));
-    Some(Socket {
+    Ok(Socket {
         handle: ptr::from_ref(socket) as u64,
         transport: text::transport(reception.protocol.into()).to_owned(),
         host: text::uri_host(host),

@@ -1,22 +1,23 @@
 //! What the loader reads: the table `exports`, filled by the module's constructor, and the
 //! functions in it.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::abi::{
     self, opensips_build, opensips_command, opensips_command_parameter, opensips_dependencies,
     opensips_dependency, opensips_exports, opensips_process, opensips_text,
 };
-use super::series::{SERIES, Series};
+use super::series::{FLAGS, SERIES, Series};
 use super::{
-    Core, Format, MODULE, Module, events, logging, management, parameters, process, statistics, tm,
-    variables, worker,
+    Core, Format, MODULE, Module, events, layout, logging, management, parameters, process, send,
+    statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
-use crate::host::release::{self, Known, Release};
-use crate::host::{PROCESS_NAME, api, start, symbols};
+use crate::host::release::{self, Build, Version};
+use crate::host::user::FurtherGroups;
+use crate::host::{PROCESS_NAME, api, memory, start, symbols, text};
 
 /// Whether the process is OpenSIPS: its built-in transports are modules of this format.
 pub(in crate::host) fn is_host() -> bool {
@@ -32,7 +33,7 @@ pub(in crate::host) fn fill(exports: *mut u64) {
         name: c"msrp_conference".as_ptr(),
         kind: abi::ORDINARY_MODULE,
         build,
-        loaded: loaded as *mut c_void,
+        loaded: loaded as abi::Init as *mut c_void,
         dependencies: dependencies(),
         commands: commands(),
         parameters: parameters::table(),
@@ -40,8 +41,8 @@ pub(in crate::host) fn fill(exports: *mut u64) {
         management: known_series().map_or(ptr::null_mut(), management::table),
         variables: variables::table(),
         processes: processes(),
-        init: init as *mut c_void,
-        destroy: destroy as *mut c_void,
+        init: init as abi::Init as *mut c_void,
+        destroy: destroy as abi::Destroy as *mut c_void,
         ..opensips_exports::default()
     };
     // SAFETY: the caller's room is as large and as aligned as any host's table.
@@ -75,7 +76,7 @@ fn dependencies() -> *mut c_void {
 fn commands() -> *mut c_void {
     let mut command = opensips_command {
         name: c"msrp_conference_handle".as_ptr(),
-        function: worker::handle as *mut c_void,
+        function: worker::handle as abi::ScriptFunction as *mut c_void,
         routes: abi::REQUEST_ROUTE,
         ..opensips_command::default()
     };
@@ -94,8 +95,8 @@ fn commands() -> *mut c_void {
 fn processes() -> *mut c_void {
     let process = opensips_process {
         name: c_string(PROCESS_NAME).into_raw(),
-        before_fork: process::before_fork as *mut c_void,
-        run: process::run as *mut c_void,
+        before_fork: process::before_fork as abi::BeforeFork as *mut c_void,
+        run: process::run as abi::RunProcess as *mut c_void,
         count: 1,
         flags: abi::PROCESS_IS_PREPARED | abi::PROCESS_HAS_PIPE | abi::PROCESS_NEEDS_SCRIPT,
         ..opensips_process::default()
@@ -109,40 +110,23 @@ fn forever<T>(table: T) -> *mut c_void {
 
 /// The series of the running host, if it is known.
 fn known_series() -> Option<&'static Series> {
-    let release = Release::find(&logging::build_text(&running_build()))?;
-    match release::look_up(SERIES, release) {
-        Known::Yes(series) | Known::Newer(series) => Some(series),
-        Known::No => None,
-    }
+    let version = Version::find(&logging::build_text(&running_build()))?;
+    release::look_up(SERIES, &version)
 }
 
 /// The series of the running host; has said why not.
 fn series() -> Option<&'static Series> {
-    let version = logging::build_text(&running_build());
-    let supported = release::supported(SERIES);
-    let Some(release) = Release::find(&version) else {
-        log::error(format_args!(
-            "cannot read this host's version {version:?}; supported: OpenSIPS {supported}"
-        ));
-        return None;
+    let build = running_build();
+    // SAFETY: literals of the host's own.
+    let (flags, revision) =
+        unsafe { (text::of_c(build.compile_flags), text::of_c(build.revision)) };
+    let said = Build {
+        host: "OpenSIPS",
+        version: logging::build_text(&build),
+        flags,
+        revision,
     };
-    match release::look_up(SERIES, release) {
-        Known::Yes(series) => Some(series),
-        Known::Newer(series) => {
-            log::warning(format_args!(
-                "OpenSIPS {release} is newer than {}, the newest of its series this module was \
-                 measured on",
-                series.measured
-            ));
-            Some(series)
-        }
-        Known::No => {
-            log::error(format_args!(
-                "OpenSIPS {release} is not supported; supported: OpenSIPS {supported}"
-            ));
-            None
-        }
-    }
+    release::accept(&said, SERIES, &FLAGS)
 }
 
 /// Right after the module was loaded: a host this module does not know is refused here.
@@ -177,46 +161,58 @@ unsafe extern "C" fn destroy() {
 }
 
 fn prepare() -> Option<Module> {
-    let series = series()?;
+    let series = known_series()?;
+    memory::may_peek().map_err(log::error).ok()?;
     // SAFETY: the types in Core are those of every supported series.
     let core = unsafe { Core::load(symbols::of_core) }
         .map_err(log::error)
         .ok()?;
-    let (settings, bridge) = start::settings_and_bridge()?;
-    // SAFETY: init runs on the main thread after tm was loaded.
-    let tm = unsafe { tm::Tm::load(core.find_export) }
+    // SAFETY: the same holds for these.
+    let sending = unsafe { send::Sending::load(symbols::of_core) }
         .map_err(log::error)
         .ok()?;
+    let (settings, bridge) = start::settings_and_bridge(FurtherGroups::Kept)?;
+    // SAFETY: init runs on the main thread after tm was loaded.
+    let tm = unsafe { tm::Tm::of_host(core.find_export) }
+        .map_err(log::error)
+        .ok()?;
+    layout::check(series, &tm).map_err(log::error).ok()?;
     let answers = management::Answers::of_core().map_err(log::error).ok()?;
     let events = events::Events::publish()?;
-    let identity = parse_format(&core, &settings.identity)?;
+    let Some(identity) = parse_format(&core, &settings.identity) else {
+        log::error(format_args!(
+            "parameter identity: the host does not understand {:?}",
+            settings.identity
+        ));
+        return None;
+    };
+    let Some(reception) = parse_format(&core, layout::RECEPTION) else {
+        log::error("the host does not say where a request came from");
+        return None;
+    };
     Some(Module {
         series,
         core,
         tm,
+        sending,
         settings,
         bridge,
         answers,
         events,
         identity,
+        reception,
     })
 }
 
-fn parse_format(core: &Core, identity: &str) -> Option<Format> {
+fn parse_format(core: &Core, text: &str) -> Option<Format> {
     // The host keeps pointers into the text.
-    let text = c_string(identity).into_raw();
+    let owned = c_string(text).into_raw();
     let counted = opensips_text {
-        s: text.cast::<c_char>(),
-        len: identity.len() as c_int,
+        s: owned,
+        len: text.len() as c_int,
     };
     let mut format = ptr::null_mut();
     // SAFETY: the text lives for ever and holds that many octets, if no NUL was left out.
     let parsed = unsafe { (core.parse_format)(&counted, &mut format) };
-    if parsed < 0 || format.is_null() {
-        log::error(format_args!(
-            "parameter identity: the host does not understand {identity:?}"
-        ));
-        return None;
-    }
-    Some(Format(format))
+    (parsed >= 0 && !format.is_null()).then_some(Format(format))
 }

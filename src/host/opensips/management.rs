@@ -7,17 +7,13 @@ use super::MODULE;
 use super::abi::{self, opensips_arguments, opensips_json, opensips_management_prefix};
 use super::series::Series;
 use crate::host::guard::{c_string, guard};
+use crate::host::numbered::numbered;
 use crate::host::symbols::host_symbols;
 use crate::host::{management, text};
 use crate::management::{Answer, Argument, COMMANDS, Entry, Fault, Value};
 
 /// The host passes no argument of ours, so each command has a function of its own.
-const RUNS: [abi::ManagementCommand; 14] = [
-    run::<0>, run::<1>, run::<2>, run::<3>, run::<4>, run::<5>, run::<6>, run::<7>, run::<8>,
-    run::<9>, run::<10>, run::<11>, run::<12>, run::<13>,
-];
-
-const _: () = assert!(COMMANDS.len() == RUNS.len());
+const RUNS: [abi::ManagementCommand; COMMANDS.len()] = numbered!(run);
 
 host_symbols! {
     /// What answers are made of.

@@ -4,10 +4,13 @@ mod abi;
 mod context;
 mod events;
 mod exports;
+mod layout;
 mod logging;
 mod management;
 mod parameters;
 mod process;
+mod repeat;
+mod send;
 mod series;
 mod statistics;
 mod tm;
@@ -28,11 +31,14 @@ struct Module {
     series: &'static series::Series,
     core: Core,
     tm: tm::Tm,
+    sending: send::Sending,
     settings: Settings,
     bridge: Bridge,
     answers: management::Answers,
     events: events::Events,
     identity: Format,
+    /// Where a request came from, for the check of the layout.
+    reception: Format,
 }
 
 static MODULE: OnceLock<Module> = OnceLock::new();
@@ -45,6 +51,7 @@ host_symbols! {
         parse_format: abi::ParseFormat = c"pv_parse_format",
         print_format: abi::PrintFormat = c"pv_printf",
         handle_job: abi::HandleJob = c"ipc_handle_job",
+        send_job: abi::SendJob = c"ipc_send_rpc",
         push_context: abi::PushContext = c"push_new_global_context",
         pop_context: abi::PopContext = c"pop_pushed_global_context",
         route_kind: *mut i32 = c"route_type",

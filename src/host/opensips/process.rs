@@ -1,14 +1,13 @@
 //! The conference process: registered with the host, which forks it.
 
 use std::ffi::c_int;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::tm::OpenSips;
-use super::{MODULE, Module, abi};
+use super::{MODULE, Module, abi, layout};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::guard;
-use crate::host::{api, leave, logging as log};
+use crate::host::{api, give_up, leave, logging as log};
 
 /// The process that forks ours; the host may have gone into the background since `init`.
 static MAIN_PROCESS: AtomicI32 = AtomicI32::new(0);
@@ -28,11 +27,14 @@ pub(super) unsafe extern "C" fn run(_number: c_int) {
             serve(module);
         }
     });
-    leave(1);
+    give_up();
 }
 
 fn serve(module: &'static Module) {
-    let pipe = pipe(module);
+    let pipe = match layout::own_pipe(&module.core, module.series) {
+        Ok(pipe) => pipe,
+        Err(error) => return log::error(error),
+    };
     let started = Conference::start(
         OpenSips(module),
         &module.settings,
@@ -46,34 +48,25 @@ fn serve(module: &'static Module) {
     };
     log::notice("conference process started");
     loop {
-        match guard(Turn::Again, || conference.turn()) {
+        match conference.turn() {
             Turn::Again => {}
             Turn::HostPipe => {
                 // The host ends its processes by a job that calls exit(): farewells first.
                 // SAFETY: reads a variable of the host.
                 if unsafe { (module.core.core_status)() } == abi::TERMINATING {
-                    guard((), || conference.stop());
+                    conference.stop();
                 }
                 // SAFETY: the pipe is this process' own and readable; main thread.
                 unsafe { (module.core.handle_job)(pipe) };
             }
             Turn::End => {
-                guard((), || conference.stop());
-                leave(0);
+                conference.stop();
+                leave();
+            }
+            Turn::Broken => {
+                conference.stop();
+                give_up();
             }
         }
-    }
-}
-
-/// The reading end of this process' pipe.
-fn pipe(module: &Module) -> RawFd {
-    // SAFETY: the process table has a record for every process, this one's number is set
-    // before the host calls us, and the offsets are those of this series.
-    unsafe {
-        let number = usize::try_from(*module.core.process_number).unwrap_or(0);
-        (*module.core.processes)
-            .add(number * module.series.process_size + module.series.process_pipe)
-            .cast::<RawFd>()
-            .read()
     }
 }

@@ -1,7 +1,7 @@
 //! What differs between the series of OpenSIPS, as data. Offsets and sizes in octets;
 //! `make abi-check OPENSIPS_SRC=...` compares a row with a source tree.
 
-use crate::host::release::{self, Release};
+use crate::host::release::{self, Flags, Release};
 
 /// The layout of one series.
 #[derive(Debug)]
@@ -124,10 +124,44 @@ pub(super) static SERIES: &[Series] = &[
     },
 ];
 
+/// OpenSIPS' compile options: none moves anything that is used.
+pub(super) static FLAGS: Flags = Flags {
+    measured: &[
+        "STATS: On",
+        "STATS: Off",
+        "EXTRA_DEBUG",
+        "DISABLE_NAGLE",
+        "USE_MCAST",
+        "NO_DEBUG",
+        "NO_LOG",
+        "SHM_MMAP",
+        "PKG_MALLOC",
+        "Q_MALLOC",
+        "F_MALLOC",
+        "HP_MALLOC",
+        "F_PARALLEL_MALLOC",
+        "DBG_MALLOC",
+        "CC_O0",
+        "DEBUG_DMALLOC",
+        "QM_JOIN_FREE",
+        "FAST_LOCK",
+        "ADAPTIVE_WAIT",
+        "BUSY_WAIT",
+        "FUTEX",
+        "NOSMP",
+        "USE_PTHREAD_MUTEX",
+        "USE_UMUTEX",
+        "USE_POSIX_SEM",
+        "USE_SYSV_SEM",
+        "DBG_LOCK",
+    ],
+    refused: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::release::{Known, look_up};
+    use crate::host::release::{Version, look_up};
 
     #[test]
     fn each_release_finds_the_row_of_its_series_or_none() {
@@ -140,11 +174,8 @@ mod tests {
             ("3.3.9", None),
             ("4.1.0", None),
         ] {
-            let release = Release::find(version).expect("a version");
-            let row = match look_up(SERIES, release) {
-                Known::Yes(row) | Known::Newer(row) => Some(row),
-                Known::No => None,
-            };
+            let version = Version::find(version).expect("a version");
+            let row = look_up(SERIES, &version);
             let found = row.map(|row| (row.oldest.major, row.oldest.minor));
             assert_eq!(found, series, "{version}");
         }

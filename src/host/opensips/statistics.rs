@@ -4,17 +4,11 @@ use std::ffi::{c_ulong, c_void};
 
 use super::abi;
 use crate::host::guard::{c_string, guard};
+use crate::host::numbered::numbered;
 use crate::statistics::{self, ALL, COUNT};
 
-type Reader = unsafe extern "C" fn(*mut c_void) -> c_ulong;
-
 /// The host passes no argument of ours, so each number has a function of its own.
-const READERS: [Reader; 15] = [
-    read::<0>, read::<1>, read::<2>, read::<3>, read::<4>, read::<5>, read::<6>, read::<7>,
-    read::<8>, read::<9>, read::<10>, read::<11>, read::<12>, read::<13>, read::<14>,
-];
-
-const _: () = assert!(COUNT == READERS.len());
+const READERS: [abi::ReadStatistic; COUNT] = numbered!(read);
 
 /// The table for the host, ended by an empty row; lives for ever.
 pub(super) fn table() -> *mut c_void {

@@ -1,72 +1,77 @@
 //! The host's transaction layer: replies to its server transactions, requests of ours, and
 //! what becomes of them.
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, ptr};
 
 use super::abi::{
-    self, opensips_dialog, opensips_event, opensips_message_prefix, opensips_sequence,
-    opensips_text, opensips_tm, opensips_transaction_prefix,
+    self, opensips_event, opensips_reception, opensips_text, opensips_tm,
+    opensips_transaction_prefix,
 };
 use super::context::Context;
+use super::send::Errand;
 use super::series::Series;
-use super::{MODULE, Module, logging, worker};
+use super::{MODULE, Module, layout, logging, worker};
 use crate::bridge::Frame;
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::guard::guard;
-use crate::host::symbols::{self, MissingSymbol};
+use crate::host::layout::LayoutError;
+use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, fds, logging as log, text};
+use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
-use crate::service::{Host, NotReplied, NotSent};
+use crate::resolve::{Hop, Transport};
+use crate::service::{Departure, Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
 
-/// tm's functions, copied out of its table.
-#[derive(Clone, Copy)]
-pub(super) struct Tm {
-    register_callback: abi::RegisterCallback,
-    new_transaction: abi::NewTransaction,
-    complete_copy: abi::CompleteCopy,
-    reply: abi::Reply,
-    reply_with_body: abi::ReplyWithBody,
-    look_up_ids: abi::LookUpIds,
-    request_within: abi::RequestWithin,
-    current_transaction: abi::CurrentTransaction,
-    release_reference: abi::ReleaseReference,
-    look_up_cancelled: abi::LookUpCancelled,
-    set_kept_reason: abi::SetKeptReason,
-    cancel_transaction: abi::CancelTransaction,
+host_symbols! {
+    /// tm's functions by name: its table of them grows and shifts, and holds wrappers that want
+    /// more of their caller than the functions do.
+    struct Tm {
+        register_callback: abi::RegisterCallback = c"register_tmcb",
+        new_transaction: abi::NewTransaction = c"t_newtran",
+        complete_copy: abi::CompleteCopy = c"update_cloned_msg_from_msg",
+        reply: abi::Reply = c"t_reply",
+        reply_with_body: abi::ReplyWithBody = c"t_reply_with_body",
+        look_up_ids: abi::LookUpIds = c"t_lookup_ident",
+        request_within: abi::RequestWithin = c"req_within",
+        current_transaction: abi::CurrentTransaction = c"get_t",
+        set_current_transaction: abi::SetCurrentTransaction = c"set_t",
+        release_reference: abi::ReleaseReference = c"t_unref_cell",
+        look_up_cancelled: abi::LookUpCancelled = c"t_lookupOriginalT",
+        set_kept_reason: abi::SetKeptReason = c"set_kr",
+        set_final_timeout: abi::SetVariable = c"pv_set_tm_fr_timeout",
+        /// The one that only its table gives.
+        cancel_transaction: abi::CancelTransaction = c"t_cancel_trans",
+        /// For the checks of the layout alone.
+        make_dialog: abi::MakeDialog = c"new_auto_dlg_uac",
+        release_dialog: abi::ReleaseDialog = c"free_dlg",
+    }
 }
 
 /// tm cannot be used.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum TmError {
     #[error("the module tm must be loaded before msrp_conference")]
     Missing,
     #[error("tm does not give its functions")]
     Refused,
+    #[error("tm: {0}")]
+    Symbol(#[from] MissingSymbol),
     #[error(transparent)]
-    Other(#[from] MissingSymbol),
+    Layout(#[from] LayoutError),
 }
 
-/// A function tm put into its table.
-///
-/// # Safety
-/// A non-null `slot` holds a function of the type `F`.
-unsafe fn function<F: Copy>(slot: *mut c_void) -> Result<F, TmError> {
-    if slot.is_null() {
-        return Err(TmError::Refused);
-    }
-    // SAFETY: the caller promises the type, which is as large as an address.
-    Ok(unsafe { mem::transmute_copy::<*mut c_void, F>(&slot) })
-}
+/// What tm's function for a new transaction does with the request: not all of it is copied at
+/// once.
+const COPIED_LATER: c_int = 0;
 
-/// What tm calls at a script's end, where nobody has before; not in its table.
-const COMPLETE_COPY: &CStr = c"update_cloned_msg_from_msg";
+/// What tm exports by its table alone.
+const IN_ITS_TABLE: &CStr = c"t_cancel_trans";
 
 /// Text for a call: the host reads it and keeps nothing.
-fn borrowed(octets: &[u8]) -> opensips_text {
+pub(super) fn borrowed(octets: &[u8]) -> opensips_text {
     opensips_text {
         s: octets.as_ptr().cast_mut().cast(),
         len: c_int::try_from(octets.len()).unwrap_or(0),
@@ -74,45 +79,31 @@ fn borrowed(octets: &[u8]) -> opensips_text {
 }
 
 impl Tm {
-    /// Asks tm for its functions.
+    /// Looks tm's functions up.
     ///
     /// # Safety
     /// On the main thread, after tm was loaded; `find` is the host's `find_export`.
-    pub(super) unsafe fn load(find: abi::FindExport) -> Result<Self, TmError> {
+    pub(super) unsafe fn of_host(find: abi::FindExport) -> Result<Self, TmError> {
         // SAFETY: the host compares a C string.
         let load = unsafe { find(c"load_tm".as_ptr(), 0) };
         if load.is_null() {
             return Err(TmError::Missing);
         }
         let mut table = opensips_tm::default();
-        // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; the
-        // slots hold functions of the types in `abi`, in every supported series.
-        unsafe {
-            let complete_copy = symbols::beside(load, COMPLETE_COPY);
-            if complete_copy.is_null() {
-                return Err(MissingSymbol(COMPLETE_COPY).into());
-            }
-            let load: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
-            if load(&mut table) < 0 {
+        // SAFETY: load_tm has this type and fills at most the 1,024 octets of the table; tm
+        // stays loaded; the types in Tm are those of every supported series.
+        let tm = unsafe {
+            let fill: abi::LoadTm = mem::transmute::<*mut c_void, abi::LoadTm>(load);
+            if fill(&mut table) < 0 {
                 return Err(TmError::Refused);
             }
-            Ok(Self {
-                register_callback: function::<abi::RegisterCallback>(table.register_callback)?,
-                new_transaction: function::<abi::NewTransaction>(table.new_transaction)?,
-                complete_copy: function::<abi::CompleteCopy>(complete_copy)?,
-                reply: function::<abi::Reply>(table.reply)?,
-                reply_with_body: function::<abi::ReplyWithBody>(table.reply_with_body)?,
-                look_up_ids: function::<abi::LookUpIds>(table.look_up_ids)?,
-                request_within: function::<abi::RequestWithin>(table.request_within)?,
-                current_transaction: function::<abi::CurrentTransaction>(
-                    table.current_transaction,
-                )?,
-                release_reference: function::<abi::ReleaseReference>(table.release_reference)?,
-                look_up_cancelled: function::<abi::LookUpCancelled>(table.look_up_cancelled)?,
-                set_kept_reason: function::<abi::SetKeptReason>(table.set_kept_reason)?,
-                cancel_transaction: function::<abi::CancelTransaction>(table.cancel_transaction)?,
-            })
-        }
+            Self::load(|name: &'static CStr| match name == IN_ITS_TABLE {
+                true => table.cancel_transaction,
+                false => symbols::beside(load, name),
+            })?
+        };
+        layout::tm_slots(&table, &tm)?;
+        Ok(tm)
     }
 
     /// The transaction of the request the script is working on: the script's own, if it has
@@ -127,18 +118,20 @@ impl Tm {
         // current transaction.
         unsafe {
             if let Some(cell) = self.current() {
-                return match is_copied_from(series, (*cell).request, message) {
-                    true => Created::Transaction(Transaction::current(ids(cell))),
+                return match layout::kept_request(series, message, cell) {
+                    Ok(()) => Created::Transaction(Transaction::current(ids(cell))),
                     // The script has found the transaction of which this is a retransmission.
-                    false => Created::Absorbed,
+                    Err(_) => Created::Absorbed,
                 };
             }
-            let made = (self.new_transaction)(message);
+            let made = (self.new_transaction)(message, COPIED_LATER);
             match self.current() {
                 Some(cell) if made > 0 => {
                     let transaction = Transaction::current(ids(cell));
-                    let copy = (*cell).request;
-                    if !SEEN.load(Ordering::Relaxed) && !is_copied_from(series, copy, message) {
+                    if !SEEN.load(Ordering::Relaxed)
+                        && let Err(error) = layout::kept_request(series, message, cell)
+                    {
+                        error.say_once();
                         return Created::Misplaced(transaction);
                     }
                     SEEN.store(true, Ordering::Relaxed);
@@ -190,7 +183,7 @@ impl Tm {
     /// As for [`Tm::create`].
     pub(super) unsafe fn absorb(&self, message: *mut abi::Message) {
         // SAFETY: the caller promises the message; tm makes no transaction of an ACK.
-        unsafe { (self.new_transaction)(message) };
+        unsafe { (self.new_transaction)(message, COPIED_LATER) };
     }
 
     /// Answers the request the script is working on, without a body.
@@ -208,12 +201,13 @@ impl Tm {
         // SAFETY: the caller promises a current transaction; the texts live through the call,
         // and empty ones count as absent.
         unsafe {
-            match self.current() {
-                Some(cell) if !headers.is_empty() => {
+            let Some(cell) = self.current() else { return };
+            match headers.is_empty() {
+                true => (self.reply)(cell.cast(), message, code, &reason),
+                false => {
                     let headers = borrowed(headers.as_bytes());
                     (self.reply_with_body)(cell.cast(), code, &reason, &none, &headers, &none)
                 }
-                _ => (self.reply)(message, code, &reason),
             };
         }
     }
@@ -240,7 +234,12 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn reply_to(&self, id: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+    unsafe fn reply_to(
+        &self,
+        id: TransactionId,
+        reply: &Reply,
+        gone: impl FnOnce(Transport) -> bool,
+    ) -> Result<(), NotReplied> {
         let headers = text::header_lines(&reply.headers);
         let tag = reply.to_tag.as_deref().unwrap_or_default();
         let mut cell = ptr::null_mut();
@@ -249,6 +248,13 @@ impl Tm {
         unsafe {
             if (self.look_up_ids)(&mut cell, id.hash, id.label) < 0 || cell.is_null() {
                 return Err(NotReplied::Gone);
+            }
+            if transport(cell.cast()).is_some_and(gone) {
+                (self.release_reference)(cell);
+                return Err(NotReplied::Stopping);
+            }
+            if reply.until_ack {
+                self.repeat_until_ack(cell.cast());
             }
             let done = (self.reply_with_body)(
                 cell,
@@ -264,58 +270,6 @@ impl Tm {
             }
         }
         Ok(())
-    }
-
-    /// # Safety
-    /// On the conference process' main thread.
-    unsafe fn send(&self, request: &OutgoingRequest) -> Result<(), NotSent> {
-        let headers = text::request_lines(&request.routes, &request.headers);
-        let socket = request.socket.handle as *mut c_void;
-        let outside = request.remote_tag.is_empty();
-        let mut dialog = opensips_dialog {
-            call_id: borrowed(request.call_id.as_bytes()),
-            remote_tag: borrowed(request.remote_tag.as_bytes()),
-            local_tag: borrowed(request.local_tag.as_bytes()),
-            // tm counts up before it sends.
-            local_sequence: opensips_sequence {
-                value: request.cseq.wrapping_sub(1),
-                is_set: 1,
-            },
-            local_uri: borrowed(request.local_uri.as_bytes()),
-            remote_uri: borrowed(request.remote_uri.as_bytes()),
-            remote_target: borrowed(request.request_uri.as_bytes()),
-            state: abi::CONFIRMED,
-            // A new party may be reached by another transport than the one its inviter
-            // came by: the socket is then a wish, and inside a dialog an order.
-            send_socket: if outside { ptr::null_mut() } else { socket },
-            preferred_socket: if outside { socket } else { ptr::null_mut() },
-            ..opensips_dialog::default()
-        };
-        if request.method == Method::Invite {
-            dialog.transaction_flags = abi::PASS_PROVISIONAL;
-        }
-        if let Some(next_hop) = &request.next_hop {
-            dialog.outbound_proxy = borrowed(next_hop.as_bytes());
-        }
-        // SAFETY: dialog and texts live through the call and tm keeps none of them; the
-        // socket is one of the host's, made before the fork; the callback's argument is a
-        // number.
-        let sent = unsafe {
-            (self.request_within)(
-                &borrowed(request.method.as_str().as_bytes()),
-                &borrowed(headers.as_bytes()),
-                &borrowed(&request.body),
-                &mut dialog,
-                finished,
-                request.id.0 as *mut c_void,
-                ptr::null_mut(),
-            )
-        };
-        if sent > 0 {
-            Ok(())
-        } else {
-            Err(NotSent::Refused(sent))
-        }
     }
 
     /// # Safety
@@ -339,28 +293,6 @@ fn existing(cell: *mut opensips_transaction_prefix) -> Option<*mut opensips_tran
     (!cell.is_null() && cell as usize != usize::MAX).then_some(cell)
 }
 
-/// Whether tm's copy of a request is one of this message. The two have one number; a message
-/// that tm made again of its copy, to resume a script with it, has the copy's own buffer.
-///
-/// # Safety
-/// `message` is one of this series that the host works on.
-unsafe fn is_copied_from(series: &Series, copy: *mut c_void, message: *mut abi::Message) -> bool {
-    // SAFETY: the caller promises the message; an address from the wrong place is not
-    // followed.
-    unsafe {
-        let mut number = [0; size_of::<c_uint>()];
-        let mut start = [0; size_of::<usize>()];
-        if !fds::peek(copy as usize, &mut number)
-            || !fds::peek(copy as usize + series.message_buffer, &mut start)
-        {
-            return false;
-        }
-        let own = (*message.cast::<opensips_message_prefix>()).id;
-        c_uint::from_ne_bytes(number) == own
-            || usize::from_ne_bytes(start) == worker::buffer(series, message).0 as usize
-    }
-}
-
 /// # Safety
 /// `cell` is a transaction somebody holds a reference to.
 unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
@@ -373,24 +305,67 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
     }
 }
 
+/// What the request of a transaction came by.
+///
+/// # Safety
+/// As for [`ids`].
+unsafe fn transport(cell: *const opensips_transaction_prefix) -> Option<Transport> {
+    let series = MODULE.get()?.series;
+    // SAFETY: the caller promises the transaction, which keeps its request; the offset is that
+    // of this series.
+    unsafe {
+        let request = (*cell).request.cast::<u8>().cast_const();
+        if request.is_null() {
+            return None;
+        }
+        let reception = request
+            .add(series.message_reception)
+            .cast::<opensips_reception>();
+        Transport::named(text::transport((*reception).protocol))
+    }
+}
+
 /// The proxy for the service; exists in the conference process alone.
 pub(super) struct OpenSips(pub(super) &'static Module);
 
 impl OpenSips {
     /// Calls tm, or whatever else may run callbacks of other modules, with a context of the
     /// call's own; `None` when the host has no memory for one.
-    fn call<R>(&self, body: impl FnOnce(&Module) -> R) -> Option<R> {
+    fn call<R>(&self, body: impl FnOnce(&'static Module) -> R) -> Option<R> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
         let _context = unsafe { Context::push(&self.0.core) }?;
         Some(body(self.0))
     }
 
+    /// The host's own name of a socket it still has, else 0, for one of its choice: sockets_mgm
+    /// closes sockets, and their numbers may be those of MSRP connections by now.
+    fn present(&mut self, socket: &Socket) -> u64 {
+        let found = self.find_socket(socket);
+        if found == socket.handle || socket.handle == 0 {
+            return found;
+        }
+        // It is gone, or another one is advertised alike.
+        let record = socket.handle as *const u8;
+        // SAFETY: a handle of this run names a socket the host has or had.
+        let it = unsafe { worker::addresses(self.0.series, record) };
+        let bound = Socket {
+            host: it.bound.0,
+            port: it.bound.1,
+            ..socket.clone()
+        };
+        let same = it.advertised == (socket.host.clone(), socket.port);
+        match same && self.find_socket(&bound) == socket.handle {
+            true => socket.handle,
+            false => found,
+        }
+    }
+
     /// While the host shuts down its TCP process is gone or going, and a request for one of
     /// its connections would wait until the host's SIGKILL. Peers see their connection close.
-    fn connections_are_gone(&self, transport: &str) -> bool {
+    fn connections_are_gone(&self, transport: Transport) -> bool {
         // SAFETY: reads a variable of the host.
-        transport != "udp" && unsafe { (self.0.core.core_status)() } == abi::TERMINATING
+        transport.is_stream() && unsafe { (self.0.core.core_status)() } == abi::TERMINATING
     }
 }
 
@@ -399,31 +374,66 @@ impl Host for OpenSips {
         debug_assert!(log::on_main_thread());
         let host = borrowed(socket.host.as_bytes());
         let protocol = text::protocol(&socket.transport);
-        // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
-        // made before the fork and never freed.
+        // SAFETY: the core compares the text with its sockets' and keeps nothing.
         unsafe { (self.0.core.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
+        let gone = |transport| self.connections_are_gone(transport);
         // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.reply_to(transaction, reply) })
+        self.call(|module| unsafe { module.tm.reply_to(transaction, reply, gone) })
             .unwrap_or(Err(NotReplied::Refused))
     }
 
-    fn send(&mut self, request: &OutgoingRequest) -> Result<(), NotSent> {
+    fn send(
+        &mut self,
+        request: &OutgoingRequest,
+        to: &Hop,
+        attempt: RequestId,
+    ) -> Result<Departure, NotSent> {
         // tm has acknowledged every 2xx to an INVITE of ours by itself.
         if request.method == Method::Ack {
-            return Ok(());
+            return Ok(Departure::Sent);
         }
-        if self.connections_are_gone(&request.socket.transport) {
+        if self.connections_are_gone(to.transport) {
             return Err(NotSent::Stopping);
         }
-        // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.send(request) })
-            .unwrap_or(Err(NotSent::Refused(abi::OUT_OF_MEMORY)))
+        let wish = Socket {
+            handle: self.present(&request.socket),
+            ..request.socket.clone()
+        };
+        let socket = sockets::towards(&wish, to, |socket| self.find_socket(socket));
+        let errand = Errand::new(request, to, attempt, socket);
+        // SAFETY: the service runs on the conference process' main thread.
+        unsafe {
+            if to.transport.is_stream() {
+                return errand.hand_over(self.0);
+            }
+            errand.send(self.0)?;
+        }
+        Ok(Departure::Sent)
     }
 
-    fn cancel(&mut self, transaction: TransactionId) {
+    fn hands_over(&mut self, to: &Hop) -> bool {
+        to.transport.is_stream()
+    }
+
+    fn connected(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.0.sending.connected(to) }
+    }
+
+    fn has_socket(&mut self, to: &Hop) -> bool {
+        debug_assert!(log::on_main_thread());
+        // SAFETY: as above.
+        unsafe { self.0.sending.has_socket(to) }
+    }
+
+    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
+        if self.connections_are_gone(transport) {
+            return;
+        }
         // SAFETY: on the main thread, with a context.
         self.call(|module| unsafe { module.tm.cancel(transaction) });
     }
@@ -465,7 +475,7 @@ unsafe extern "C" fn cancel_came(
 }
 
 /// tm calls this in whichever process got the response, or the time-out.
-unsafe extern "C" fn finished(
+pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
     what: *mut opensips_event,
@@ -477,6 +487,9 @@ unsafe extern "C" fn finished(
             let Some(what) = what.as_ref() else { return };
             if what.argument.is_null() || cell.is_null() {
                 return;
+            }
+            if let Err(error) = layout::event(what) {
+                return log::error(error);
             }
             let request = RequestId(*what.argument as u64);
             match u16::try_from(what.code).unwrap_or(500) {
@@ -525,7 +538,7 @@ unsafe fn response(what: &opensips_event) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(octets)
 }
 
-fn hand_over(frame: &Frame) {
+pub(super) fn hand_over(frame: &Frame) {
     let Some(module) = MODULE.get() else { return };
     if let Err(error) = module.bridge.send(frame) {
         log::warning_in_a_flood(format_args!("not handed over: {error}"));

@@ -20,8 +20,8 @@ pub(super) fn table() -> *mut c_void {
             len: name.count_bytes() as c_int,
         },
         kind: abi::OWN_VARIABLE,
-        get: get as *mut c_void,
-        parse_name: parse_name as *mut c_void,
+        get: get as abi::GetVariable as *mut c_void,
+        parse_name: parse_name as abi::ParseVariable as *mut c_void,
         ..opensips_variable::default()
     };
     let table = [variable, opensips_variable::default()];

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use super::abi::{self, opensips_message_prefix, opensips_reception, opensips_text};
 use super::series::Series;
-use super::{MODULE, Module};
+use super::{Format, MODULE, Module, layout};
 use crate::bridge::Bridge;
 use crate::focus::{Socket, TransactionId};
 use crate::host::guard::guard;
+use crate::host::layout::LayoutError;
 use crate::host::worker::{self, Created, Envelope, Message, Place, Primitives, Transaction};
 use crate::host::{IDENTITY_OCTETS, refused, text};
 
@@ -63,7 +64,7 @@ impl Primitives for Module {
         }
     }
 
-    fn envelope(&self, message: &Message<'_>) -> Option<Envelope> {
+    fn envelope(&self, message: &Message<'_>) -> Result<Envelope, LayoutError> {
         let base = message.address().cast::<u8>();
         // SAFETY: the offsets are those of this series, whose message buffer was found in its
         // place.
@@ -77,7 +78,10 @@ impl Primitives for Module {
             let reception = &*base
                 .add(self.series.message_reception)
                 .cast::<opensips_reception>();
-            Some(Envelope {
+            layout::reception(self.series, reception, || {
+                text::lossy(&print(self, self.reception, message))
+            })?;
+            Ok(Envelope {
                 uri: text::lossy(text::octets(uri.s, uri.len)),
                 source: SocketAddr::new(
                     text::address(reception.source.family, reception.source.octets),
@@ -89,18 +93,7 @@ impl Primitives for Module {
     }
 
     fn identity(&self, message: &Message<'_>) -> String {
-        let mut buffer = [0u8; IDENTITY_OCTETS];
-        let mut length = buffer.len() as c_int;
-        // SAFETY: the host writes at most `length` octets and stores how many.
-        let printed = unsafe {
-            (self.core.print_format)(
-                message.address(),
-                self.identity.0,
-                buffer.as_mut_ptr().cast::<c_char>(),
-                &mut length,
-            )
-        };
-        text::printed(&buffer, printed, length)
+        text::evaluated(&print(self, self.identity, message))
     }
 
     fn create(&self, message: &Message<'_>) -> Created {
@@ -141,6 +134,22 @@ impl Primitives for Module {
     }
 }
 
+/// What the host's parser makes of pseudo-variables.
+fn print(module: &Module, format: Format, message: &Message<'_>) -> Vec<u8> {
+    let mut buffer = [0u8; IDENTITY_OCTETS];
+    let mut length = buffer.len() as c_int;
+    // SAFETY: the host writes at most `length` octets and stores how many.
+    let printed = unsafe {
+        (module.core.print_format)(
+            message.address(),
+            format.0,
+            buffer.as_mut_ptr().cast::<c_char>(),
+            &mut length,
+        )
+    };
+    text::printed(&buffer, printed, length).to_vec()
+}
+
 /// Where a message lies as it was received, and its length.
 ///
 /// # Safety
@@ -158,13 +167,36 @@ pub(super) unsafe fn buffer(series: &Series, message: *mut abi::Message) -> (*co
 
 /// # Safety
 /// `reception` is that of a message the host works on.
-unsafe fn read_socket(series: &Series, reception: &opensips_reception) -> Option<Socket> {
+unsafe fn read_socket(
+    series: &Series,
+    reception: &opensips_reception,
+) -> Result<Socket, LayoutError> {
     let socket = reception.socket.cast::<u8>();
     if socket.is_null() {
-        return None;
+        return Err(LayoutError::new("the socket of a message", "there is none"));
     }
-    // SAFETY: the host's sockets live as long as it; the offsets are those of this series.
-    let (advertised, advertised_port, address, port) = unsafe {
+    // SAFETY: the host's socket, as the caller promises.
+    let (host, port) = unsafe { addresses(series, socket) }.advertised;
+    Ok(Socket {
+        handle: socket as u64,
+        transport: text::transport(reception.protocol).to_owned(),
+        host,
+        port,
+    })
+}
+
+/// Where a socket is, and where it says it is.
+pub(super) struct Addresses {
+    pub(super) bound: (String, u16),
+    pub(super) advertised: (String, u16),
+}
+
+/// # Safety
+/// `socket` is one of the host's, or was one: the record stays, and so does the private memory
+/// its texts lie in.
+pub(super) unsafe fn addresses(series: &Series, socket: *const u8) -> Addresses {
+    // SAFETY: the caller's promise; the offsets are those of this series.
+    let (name, name_port, address, port) = unsafe {
         let at = |offset| {
             let counted = &*socket.add(offset).cast::<opensips_text>();
             text::lossy(text::octets(counted.s, counted.len))
@@ -176,14 +208,12 @@ unsafe fn read_socket(series: &Series, reception: &opensips_reception) -> Option
             socket.add(series.socket_port).cast::<u16>().read(),
         )
     };
-    Some(Socket {
-        handle: socket as u64,
-        transport: text::transport(reception.protocol).to_owned(),
-        host: text::uri_host(if advertised.is_empty() {
-            address
-        } else {
-            advertised
-        }),
-        port: advertised_port.parse().unwrap_or(port),
-    })
+    let advertised = if name.is_empty() { &address } else { &name };
+    Addresses {
+        advertised: (
+            text::uri_host(advertised.clone()),
+            name_port.parse().unwrap_or(port),
+        ),
+        bound: (address, port),
+    }
 }

@@ -73,7 +73,7 @@ impl Fake {
     fn fill_lanes(&self) {
         while self.bridge.send(&Frame::Cancel(INVITE)).is_ok() {}
         let envelope = envelope();
-        let arrival = Box::new(Arrival {
+        let arrival = Arrival {
             transaction: None,
             to_tag: None,
             message: vec![b'x'; 1000].into(),
@@ -82,8 +82,19 @@ impl Fake {
             socket: envelope.socket,
             identity: String::new(),
             options: crate::focus::ScriptOptions::default(),
-        });
-        while self.bridge.send(&Frame::Request(arrival.clone())).is_ok() {}
+        };
+        // ACKs, then requests.
+        for transaction in [None, Some(INVITE)] {
+            let arrival = Arrival {
+                transaction,
+                ..arrival.clone()
+            };
+            while self
+                .bridge
+                .send(&Frame::Request(Box::new(arrival.clone())))
+                .is_ok()
+            {}
+        }
     }
 }
 
@@ -119,8 +130,8 @@ impl Primitives for Fake {
         })
     }
 
-    fn envelope(&self, _: &Message<'_>) -> Option<Envelope> {
-        Some(envelope())
+    fn envelope(&self, _: &Message<'_>) -> Result<Envelope, LayoutError> {
+        Ok(envelope())
     }
 
     fn identity(&self, _: &Message<'_>) -> String {

@@ -14,6 +14,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::provider;
 use super::trust::{AnyClient, ThePeer};
+use crate::access::{self, Wish};
 use crate::wire::fingerprint::{self, Fingerprint};
 
 /// The operator's files, all PEM.
@@ -33,7 +34,7 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// Not there, or not readable.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {source}{mend}")]
     Read {
         /// Its parameter.
         parameter: &'static str,
@@ -41,6 +42,8 @@ pub enum TlsError {
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
+        /// Whose the file is, and the command that mends it; empty for other reasons.
+        mend: String,
     },
     /// Nothing of the kind in it.
     #[error("{path} holds no {wanted} in PEM")]
@@ -169,6 +172,14 @@ fn read(parameter: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
         parameter,
         path: path.to_owned(),
         source,
+        mend: mend(path),
+    })
+}
+
+/// What makes a file readable, behind what the operating system said.
+fn mend(path: &Path) -> String {
+    access::obstacle(path, Wish::Read).map_or_else(String::new, |obstacle| {
+        format!("; {obstacle}: {}", obstacle.command(path.display()))
     })
 }
 

@@ -1,0 +1,58 @@
+//! Which of the host's sockets a request of ours leaves by.
+
+use std::net::IpAddr;
+
+use crate::focus::Socket;
+use crate::resolve::Hop;
+
+/// The host's own name of a socket that can send there: the wished one where that has the
+/// transport and family, else its sibling of that transport; 0 leaves the choice to the host. A
+/// socket of another transport must never be forced: the host would send by that one.
+pub(super) fn towards(wish: &Socket, to: &Hop, find: impl FnOnce(&Socket) -> u64) -> u64 {
+    let address = wish.host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let other_family = |address: IpAddr| address.is_ipv4() != to.address.is_ipv4();
+    if address.is_ok_and(other_family) {
+        return 0;
+    }
+    if wish.transport == to.transport.name() {
+        return wish.handle;
+    }
+    find(&Socket {
+        handle: 0,
+        transport: to.transport.name().to_owned(),
+        ..wish.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::Target;
+
+    #[test]
+    fn a_socket_is_forced_only_where_it_has_the_transport_and_family() {
+        let wish = Socket {
+            handle: 7,
+            transport: "udp".into(),
+            host: "192.0.2.1".into(),
+            port: 5060,
+        };
+        for (to, socket) in [
+            ("sip:192.0.2.9", 7),
+            ("sip:192.0.2.9;transport=tcp", 8),
+            ("sip:192.0.2.9;transport=tls", 0),
+            ("sip:[2001:db8::9]", 0),
+        ] {
+            let hop = Target::of_uri(to).expect("a target").hop();
+            let sibling = |socket: &Socket| {
+                assert_eq!((socket.host.as_str(), socket.port), ("192.0.2.1", 5060));
+                if socket.transport == "tcp" { 8 } else { 0 }
+            };
+            assert_eq!(
+                towards(&wish, &hop.expect("an address"), sibling),
+                socket,
+                "{to}"
+            );
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! One request of ours that has not left, or may have to leave again.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use super::NotSent;
+use crate::focus::{OutgoingRequest, RequestId};
+use crate::resolve::{Failure, Hop, TargetError, Transport};
+use crate::time::Moment;
+
+/// No place is tried so long after the first: whoever waits for the outcome waits no longer.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(40);
+
+/// The number of the attempt stands above that of the request, so that an outcome that comes
+/// late is not taken for that of another attempt.
+const ATTEMPT_BITS: u32 = 56;
+
+/// The id the host knows an attempt by.
+pub(super) fn attempt_id(request: RequestId, attempt: u8) -> RequestId {
+    RequestId(request.0 | u64::from(attempt) << ATTEMPT_BITS)
+}
+
+/// The request an attempt is of, and its number.
+pub(super) fn of_attempt(id: RequestId) -> (RequestId, u8) {
+    let number = u8::try_from(id.0 >> ATTEMPT_BITS).unwrap_or(u8::MAX);
+    (RequestId(id.0 & !(u64::MAX << ATTEMPT_BITS)), number)
+}
+
+/// Why a request is not sent.
+#[derive(Clone, Debug)]
+pub(super) enum Why {
+    Nowhere(TargetError),
+    Unresolved(Failure),
+    NoSocket(Hop),
+    Gone(Hop),
+    Host(NotSent),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nowhere(error) => error.fmt(f),
+            Self::Unresolved(failure) => failure.fmt(f),
+            Self::NoSocket(hop) => write!(f, "the proxy has no socket to send to {hop} from"),
+            Self::Gone(hop) => write!(f, "the connection to {hop} is gone"),
+            Self::Host(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its turn, behind earlier ones of its call; nothing has been tried.
+    New,
+    /// Its next try.
+    Due,
+    /// A look-up.
+    Locating,
+    /// A place among those the workers have.
+    InLine,
+    /// The word of a worker.
+    Handed,
+}
+
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) request: Box<OutgoingRequest>,
+    pub(super) stage: Stage,
+    /// Where to try, in this order.
+    pub(super) hops: VecDeque<Hop>,
+    /// Its next hop is still to be found.
+    pub(super) unlocated: bool,
+    /// How often it has been sent before.
+    pub(super) attempt: u8,
+    /// When it was sent first.
+    pub(super) first: Option<Moment>,
+    /// What it was sent by last.
+    pub(super) transport: Transport,
+    /// It shall not be sent again.
+    pub(super) withdrawn: bool,
+    /// Why the last place failed.
+    pub(super) why: Option<Why>,
+}
+
+impl Leaving {
+    pub(super) fn new(request: Box<OutgoingRequest>) -> Self {
+        Self {
+            request,
+            stage: Stage::New,
+            hops: VecDeque::new(),
+            unlocated: true,
+            attempt: 0,
+            first: None,
+            transport: Transport::Udp,
+            withdrawn: false,
+            why: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> RequestId {
+        self.request.id
+    }
+
+    /// The id of the attempt that is next, or under way.
+    pub(super) fn attempt_id(&self) -> RequestId {
+        attempt_id(self.request.id, self.attempt)
+    }
+
+    /// Whether there is a place left to try.
+    pub(super) fn has_a_place(&self, now: Moment) -> bool {
+        let in_time = self.first.is_none_or(|first| first + FAILOVER_LIMIT > now);
+        in_time && !self.withdrawn && (self.unlocated || !self.hops.is_empty())
+    }
+
+    /// Nothing else is tried.
+    pub(super) fn give_up(&mut self) {
+        self.hops.clear();
+        self.unlocated = false;
+    }
+
+    /// Whether we send from an IPv4 socket; a name counts as one.
+    pub(super) fn is_from_ipv4(&self) -> bool {
+        !self.request.socket.host.contains(':')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_told_apart() {
+        let request = RequestId(0x00ff_1234_5678_9abc);
+        for number in [0, 1, 8, 255] {
+            let id = attempt_id(request, number);
+            assert_eq!(of_attempt(id), (request, number));
+        }
+        assert_eq!(attempt_id(request, 0), request);
+    }
+}

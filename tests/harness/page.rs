@@ -1,0 +1,14 @@
+//! What stands in the documentation.
+
+use std::fs;
+
+use super::plan::root;
+
+/// The first block of code after `mark`, on this page.
+pub fn block(page: &str, mark: &str) -> String {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{page}: {error}"));
+    let (_, rest) = text.split_once(mark).expect("the mark");
+    let (_, rest) = rest.split_once("```\n").expect("a block");
+    rest.split_once("```").expect("its end").0.to_owned()
+}

@@ -1,0 +1,70 @@
+//! What is lost under overload, and what is not.
+
+use std::time::Duration;
+
+use msrp_conference::wire::sip::Message;
+
+use super::harness::agent::{Agent, Received, Transport, unique};
+use super::harness::draft::Dialog;
+use super::harness::msrp::{Frame, Link};
+use super::harness::participant::{client_path, offer, path_of};
+use super::harness::plan::Plan;
+use super::harness::proxy::Proxy;
+use super::harness::{PATIENCE, on_every_host};
+
+/// Requests of others until the conference process, which stands still, is sent no more.
+fn fill(proxy: &Proxy) {
+    let crowd = Agent::new("crowd", proxy.sip, Transport::Udp);
+    let filler = "z".repeat(1_500);
+    let full = (0..200).any(|_| {
+        for _ in 0..100 {
+            let draft = crowd.draft("OPTIONS", &proxy.room("lobby"));
+            crowd.send(&draft.set("Subject", &filler));
+        }
+        let refused = |received: &Received| {
+            matches!(&received.message, Message::Response(response) if response.code == 503)
+        };
+        let patience = Duration::from_millis(20);
+        crowd.inbox.take(patience, refused).is_some()
+    });
+    assert!(full, "20,000 requests in the queue of a stopped process");
+}
+
+#[test]
+fn an_ack_that_finds_the_queue_full_is_not_lost_for_good() {
+    on_every_host(|host| {
+        let proxy = Plan::new(host).start();
+        // On one connection one request is dealt with after the other.
+        let alice = Agent::new("alice", proxy.sip, Transport::Tcp);
+        // The ACK carries the answer: as long as it has not come, nobody can use the session.
+        let draft = alice.draft("INVITE", &proxy.room("team"));
+        let answer = alice.exchange(&draft);
+        assert_eq!(answer.code, 200);
+        let own = client_path();
+        let ack = || {
+            let ack = Dialog::new(&draft, &answer).ack(&alice);
+            let ack = ack.set("Subject", "z".repeat(3_000));
+            ack.body("application/sdp", offer(&own))
+        };
+        let conference = proxy.conference_process();
+        proxy.signal(conference, "STOP");
+        fill(&proxy);
+        alice.send(&ack());
+        let next = alice.draft("OPTIONS", &proxy.room("team"));
+        let next = alice.exchange(&next.set("Subject", "z".repeat(3_000))).code;
+        proxy.signal(conference, "CONT");
+        assert_eq!(next, 503, "there was room for the ACK");
+        // So the 200 is repeated, and with it the ACK (RFC 3261 §13.3.1.4, §13.2.2.4).
+        let again = alice.response(&draft, PATIENCE, |code| code == 200);
+        assert!(again.is_some(), "the 200 is not repeated");
+        alice.send(&ack());
+        let link = Link::connect(proxy.msrp);
+        let bind = Frame::request("SEND", &path_of(&answer.body), &own)
+            .header("Message-ID", format!("m{}", unique()))
+            .header("Byte-Range", "1-0/0");
+        assert_eq!(link.exchange(&bind).kind, "200", "the participant is out");
+        assert_eq!(proxy.statistic("participants"), 1);
+        assert_eq!(proxy.statistic("losses"), 0);
+        proxy.stop();
+    });
+}
