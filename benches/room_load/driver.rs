@@ -219,7 +219,7 @@ fn answer(request: &Request<'_>) -> Option<String> {
     })
 }
 
-fn message(address: SocketAddr, room: usize, octets: usize) -> Vec<u8> {
+pub(crate) fn message(address: SocketAddr, room: usize, octets: usize) -> Vec<u8> {
     let name = session(room, 0);
     let text = "x".repeat(octets);
     let body = format!(

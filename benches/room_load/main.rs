@@ -6,6 +6,7 @@
 
 mod driver;
 mod floor;
+mod quiet;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -61,7 +62,11 @@ fn main() {
     match words[..] {
         ["--serve", "switch", rooms, members] => serve_switch(number(rooms), number(members)),
         ["--serve", "floor", rooms, members] => floor::serve(number(rooms), number(members)),
-        ["--drive", which] => run(which.parse().unwrap_or(3)),
+        ["--drive", which] => {
+            run(which.parse().unwrap_or(3));
+            quiet::run();
+        }
+        ["--quiet"] => quiet::run(),
         // `cargo test --all-targets` comes here without it.
         _ if words.contains(&"--bench") => {
             let rounds = std::env::var("ROUNDS").unwrap_or_else(|_| "3".into());

@@ -134,10 +134,10 @@ impl Driver {
         let now = self.now;
         let expelling = self.guard(None, |switch| switch.go_on(now));
         self.flush();
-        self.unwritten |= expelling.unwrap_or(false);
         self.keep_time(context);
         let behind = !self.behind.is_empty();
-        if letters || behind || self.unwritten || !self.readable.is_empty() {
+        let more = letters || behind || expelling == Some(true);
+        if more || self.unwritten || !self.readable.is_empty() {
             context.waker().wake_by_ref();
         }
     }

@@ -58,9 +58,6 @@ pub use tls::{TlsError, TlsFiles};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
-/// Connections that may wait to be accepted, of each listener, if `net.core.somaxconn` allows as
-/// many: after a restart all come back at once.
-const ACCEPT_QUEUE: i32 = 4096;
 /// Turns of a switch thread between two looks for events. (With one, each wait would cost an
 /// additional system call.)
 const TURNS: u32 = 2;
@@ -70,6 +67,9 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// …so many times before the operating system gives it up.
 const KEEPALIVE_TRIES: u32 = 4;
+/// Connections the operating system completes ahead of the acceptor, if `net.core.somaxconn`
+/// allows as many: after a restart everybody comes back at once.
+const BACKLOG: i32 = 4096;
 
 /// What the operator decided about the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,16 +185,16 @@ impl Listeners {
         self.0.iter().any(|(it, _)| *it == Transport::Tls)
     }
 
-    /// Those of a transport for an acceptor's runtime, which must be entered; these stay as they
-    /// are.
-    fn register(&self, of: Transport) -> io::Result<Vec<(Transport, TcpListener)>> {
+    /// Those of one transport for an acceptor's runtime, which must be entered; these stay as
+    /// they are.
+    fn register(&self, transport: Transport) -> io::Result<Vec<(Transport, TcpListener)>> {
         let register = |(transport, listener): &(Transport, std::net::TcpListener)| {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener.try_clone()?)?;
             Ok((*transport, listener))
         };
-        let these = self.0.iter().filter(|(transport, _)| *transport == of);
-        these.map(register).collect()
+        let those = self.0.iter().filter(|(it, _)| *it == transport);
+        those.map(register).collect()
     }
 
     /// Refuses connections from now on, whatever other process still holds these sockets.
@@ -210,7 +210,7 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
-        socket.listen(ACCEPT_QUEUE)?;
+        socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
     listen().map_err(|source| StartError::Bind { address, source })
@@ -402,10 +402,12 @@ impl Pool {
             handshakes: Strangers::new(MAX_HANDSHAKES.min(descriptors.strangers())),
             complaints: Complaints::default(),
         });
-        if self.listeners.has_tls() {
-            for number in 0..self.threads.len() {
-                self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, Transport::Tls)?;
-            }
+        let of_tls = match self.listeners.has_tls() {
+            true => self.threads.len(),
+            false => 0,
+        };
+        for number in 0..of_tls {
+            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, Transport::Tls)?;
         }
         self.start_acceptor("msrp-accept".to_owned(), &acceptor, Transport::Tcp)
     }

@@ -356,7 +356,8 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "Most octets that wait for one receiver. What does not fit is dropped for that \
-              receiver.",
+              receiver. Before that, speakers of its room are slowed down: a receiver that \
+              takes an eighth of this a second loses nothing.",
         example: "4194304",
         ..number("outbox_bytes", "1048576", "octets", (65_536, 1 << 30))
     },

@@ -1,6 +1,7 @@
 //! Messages of which some chunks have come (RFC 4975 §7.3.1): small ones are put together
 //! whatever the order of their chunks, large ones are passed on while they come.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ids::StreamKey;
@@ -129,19 +130,19 @@ impl Assembly {
 
     fn octets(&self) -> usize {
         match &self.state {
-            State::Collecting(pieces) => pieces.octets.len(),
+            State::Collecting(pieces) => pieces.octets,
             State::Heading(heading) => heading.window.octets(),
             _ => 0,
         }
     }
 }
 
-/// A small message so far.
+/// A small message so far: only what has come is held, wherever it belongs.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    octets: Vec<u8>,
-    /// What has come, as `start..end`, in order and apart.
-    ranges: Vec<(usize, usize)>,
+    /// By the offset of the first octet, apart from each other.
+    parts: BTreeMap<usize, Vec<u8>>,
+    octets: usize,
     total: Option<usize>,
 }
 
@@ -149,33 +150,49 @@ impl Pieces {
     /// Puts octets in their place; `false` when they lie about too much. The caller has
     /// checked that they are small.
     pub(super) fn write(&mut self, start: usize, octets: &[u8]) -> bool {
+        if octets.is_empty() {
+            return true;
+        }
         // C09: the end is counted, not read.
         let end = start + octets.len();
-        if self.octets.len() < end {
-            self.octets.resize(end, 0);
+        self.cut(start, end);
+        let before = self.parts.range_mut(..start).next_back();
+        let before = before.filter(|(from, part)| *from + part.len() == start);
+        let (from, part) = match before {
+            Some((from, part)) => (*from, part),
+            None => (start, self.parts.entry(start).or_default()),
+        };
+        part.extend_from_slice(octets);
+        self.octets += octets.len();
+        if let Some(after) = self.parts.remove(&end)
+            && let Some(part) = self.parts.get_mut(&from)
+        {
+            part.extend_from_slice(&after);
         }
-        // C28: of what overlaps, the last wins.
-        if let Some(place) = self.octets.get_mut(start..end) {
-            place.copy_from_slice(octets);
-        }
-        self.note(start, end);
-        self.ranges.len() <= MAX_PIECES
+        self.parts.len() <= MAX_PIECES
     }
 
-    fn note(&mut self, mut start: usize, mut end: usize) {
-        if start == end {
-            return;
-        }
-        self.ranges.retain(|&(from, to)| {
-            let apart = to < start || from > end;
-            if !apart {
-                start = start.min(from);
-                end = end.max(to);
+    /// C28: of what overlaps, the last wins.
+    fn cut(&mut self, start: usize, end: usize) {
+        let overlaps = |(from, part): (&usize, &Vec<u8>)| {
+            let meets = *from < end && from + part.len() > start;
+            meets.then_some(*from)
+        };
+        let old: Vec<usize> = self.parts.iter().filter_map(overlaps).collect();
+        for from in old {
+            let Some(mut part) = self.parts.remove(&from) else {
+                continue;
+            };
+            self.octets -= part.len();
+            let behind = part.split_off(part.len().min(end.saturating_sub(from)));
+            part.truncate(start.saturating_sub(from));
+            for (at, rest) in [(from, part), (end, behind)] {
+                if !rest.is_empty() {
+                    self.octets += rest.len();
+                    self.parts.insert(at, rest);
+                }
             }
-            apart
-        });
-        let at = self.ranges.partition_point(|&(from, _)| from < start);
-        self.ranges.insert(at, (start, end));
+        }
     }
 
     /// The chunk that ends the message has come: it fixes the length (C27).
@@ -185,28 +202,25 @@ impl Pieces {
 
     /// The offset behind the last octet that has come.
     pub(super) fn end(&self) -> u64 {
-        self.ranges.last().map_or(0, |(_, end)| *end as u64)
+        let last = self.parts.last_key_value();
+        last.map_or(0, |(from, part)| (from + part.len()) as u64)
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        match (self.total, &self.ranges[..]) {
-            (Some(total), [(0, end)]) => *end >= total,
-            (Some(0), []) => true,
-            _ => false,
-        }
+        let front = self.parts.get(&0).map_or(0, Vec::len);
+        self.total.is_some_and(|total| front >= total)
     }
 
     pub(super) fn into_message(mut self) -> Vec<u8> {
-        self.octets.truncate(self.total.unwrap_or(usize::MAX));
-        self.octets
+        let mut front = self.parts.remove(&0).unwrap_or_default();
+        front.truncate(self.total.unwrap_or(usize::MAX));
+        front
     }
 
     /// Everything that has come, with its offsets.
     fn parts(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.ranges.iter().filter_map(|&(from, to)| {
-            let part = self.octets.get(from..to)?;
-            Some((from as u64, part))
-        })
+        let parts = self.parts.iter();
+        parts.map(|(from, part)| (*from as u64, part.as_slice()))
     }
 }
 
@@ -235,5 +249,39 @@ impl Heading {
     /// Nothing more will come.
     pub(super) fn is_whole(&self) -> bool {
         self.total == Some(self.window.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_pieces_anywhere_are_what_the_last_of_them_said(
+            writes in prop::collection::vec((0usize..200, 1usize..40, any::<u8>()), 1..30),
+        ) {
+            let mut pieces = Pieces::default();
+            let mut model = vec![None; 240];
+            for (start, length, octet) in writes {
+                pieces.write(start, &vec![octet; length]);
+                model[start..start + length].fill(Some(octet));
+                let come = model.iter().flatten().count();
+                prop_assert_eq!(pieces.octets, come, "only what has come is held");
+                let end = model.iter().rposition(Option::is_some).map_or(0, |at| at + 1);
+                prop_assert_eq!(pieces.end(), end as u64);
+                for (from, part) in pieces.parts() {
+                    let from = from as usize;
+                    let there: Vec<_> = part.iter().copied().map(Some).collect();
+                    prop_assert_eq!(&model[from..from + part.len()], &there[..]);
+                }
+            }
+            let front = model.iter().take_while(|it| it.is_some()).count();
+            pieces.ends_at(front as u64);
+            prop_assert!(pieces.is_whole());
+            let whole: Vec<u8> = model.into_iter().map_while(|it| it).collect();
+            prop_assert_eq!(pieces.into_message(), whole);
+        }
     }
 }

@@ -313,3 +313,16 @@ proptest! {
         prop_assert_eq!(stage.codes(bob), [200]);
     }
 }
+
+#[test]
+fn a_chunk_far_out_costs_no_more_than_its_octets() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let body = cpim("alice", &"x".repeat(60_000));
+    let (front, last) = body.split_at(body.len() - 1);
+    stage.give(alice, chunk("tid12341", body.len(), "*", last, '$'));
+    assert_eq!(stage.switch.held, 1);
+    stage.give(alice, chunk("tid12342", 1, "*", front, '+'));
+    assert_eq!(stage.switch.held, 0);
+    assert_eq!(stage.got(bob)[0].text(), body);
+}
