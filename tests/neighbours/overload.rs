@@ -73,7 +73,8 @@ fn an_ack_that_finds_the_queue_full_is_not_lost_for_good() {
         });
         let bound = bound.expect("the ACK is lost for good");
         assert_eq!(bound.kind, "200", "the participant is out");
-        assert_eq!(proxy.statistic("participants"), 1);
+        // The queue is worked off before the gauge moves.
+        assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 1));
         assert_eq!(proxy.statistic("losses"), 0);
         proxy.stop();
     });
