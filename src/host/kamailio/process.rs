@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::tm::Kamailio;
@@ -17,6 +18,11 @@ const ROUND: Duration = Duration::from_millis(500);
 
 /// The host sleeps at least that long between two rounds, in microseconds.
 const PAUSE: c_int = 1;
+
+/// How long a conference process that cannot work waits before it says so: the host stops at
+/// once then, and one of its processes that was forked a moment ago loses the signal and is
+/// waited for for a minute. Nothing tells when the last of them is there.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// The process that forks ours.
 static MAIN_PROCESS: AtomicI32 = AtomicI32::new(0);
@@ -52,7 +58,10 @@ unsafe extern "C" fn round(_ticks: c_uint, _argument: *mut c_void) {
                     turn_for_a_round(conference);
                     true
                 }
-                None => false,
+                None => {
+                    thread::sleep(STARTING);
+                    false
+                }
             }
         })
     });
