@@ -126,19 +126,23 @@ impl Locator {
 
     /// Ends what has taken too long.
     pub fn expire(&mut self, now: Moment) {
-        let late = |it: &LookUp| it.since + LIMIT <= now;
-        let (late_line, line) = std::mem::take(&mut self.line).into_iter().partition(late);
-        let (mut over, flying): (Vec<_>, _) =
-            std::mem::take(&mut self.flying).into_iter().partition(late);
-        (self.line, self.flying) = (line, flying);
-        let late_line: VecDeque<LookUp> = late_line;
-        for look_up in &over {
-            let found = Err(Failure::TimedOut);
-            self.remember(now, &look_up.target, &found, FAILURE_TTL);
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return;
         }
-        over.extend(late_line);
+        let late = |it: &LookUp| it.since + LIMIT <= now;
+        let found = Err(Failure::TimedOut);
+        let flying = std::mem::take(&mut self.flying).into_iter();
+        let (over, flying): (Vec<_>, Vec<_>) = flying.partition(late);
+        let line = std::mem::take(&mut self.line).into_iter();
+        let (given_up, line): (VecDeque<_>, VecDeque<_>) = line.partition(late);
+        (self.line, self.flying) = (line, flying);
         for look_up in over {
-            self.land(look_up, &Err(Failure::TimedOut));
+            self.remember(now, &look_up.target, &found, FAILURE_TTL);
+            self.land(look_up, &found);
+        }
+        // Nobody has been asked for these: the next request may be luckier.
+        for look_up in given_up {
+            self.land(look_up, &found);
         }
         self.take_off();
     }

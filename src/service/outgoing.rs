@@ -120,6 +120,8 @@ impl Outgoing {
     /// Takes a request; it leaves behind the earlier ones of its call.
     pub(super) fn send(&mut self, now: Moment, request: Box<OutgoingRequest>, host: &mut dyn Host) {
         let call = request.call_id.clone();
+        // Sent again with an answer to a challenge, it has the same id.
+        self.sent.remove(&request.id);
         self.waiting.insert(request.id, call.clone());
         let queue = self.calls.entry(call.clone()).or_default();
         queue.push_back(Leaving::new(request));
@@ -194,11 +196,12 @@ impl Outgoing {
         }
         let failed = made_up && MADE_UP.contains(&code);
         let behind = !is_last || self.calls.contains_key(call);
-        if !failed || behind || !sent.has_a_place(now) {
-            return Some(id);
+        if failed && !behind && sent.has_a_place(now) {
+            self.try_again(now, sent, host);
+            return None;
         }
-        self.try_again(now, sent, host);
-        None
+        self.remember_attempt(sent);
+        Some(id)
     }
 
     /// A worker has sent what it was handed, or could not.
@@ -487,6 +490,14 @@ impl Outgoing {
         if kept && leaving.request.method != Method::Ack {
             self.last.insert(call, id);
             self.sent.insert(id, leaving);
+        }
+    }
+
+    /// Other phones may still answer an INVITE that was sent more than once.
+    fn remember_attempt(&mut self, mut over: Leaving) {
+        if over.attempt > 0 && over.request.method == Method::Invite {
+            over.give_up();
+            self.sent.insert(over.id(), over);
         }
     }
 

@@ -229,6 +229,30 @@ fn places_are_tried_one_after_the_other() {
 }
 
 #[test]
+fn a_second_phone_that_answers_a_second_attempt_is_heard() {
+    let ok = b"SIP/2.0 200 OK\r\n\r\n";
+    let mut desk = Desk::new();
+    desk.zone
+        .answer("h.test", places(&["sip:192.0.2.1", "sip:192.0.2.2"]));
+    desk.pass(Duration::ZERO);
+    desk.send(invite(1, "sip:h.test"));
+    desk.outcome(1, 0, 408, b"");
+    desk.outcome(1, 1, 200, ok);
+    desk.outcome(1, 1, 200, ok);
+    assert_eq!(
+        desk.bench.inputs(),
+        "outcome 1 200 true, outcome 1 200 true"
+    );
+    // Under the same id, as after a challenge, it begins anew.
+    desk.departed();
+    desk.send(invite(1, "sip:192.0.2.3"));
+    desk.outcome(1, 0, 200, ok);
+    assert_eq!(desk.departed(), "1.0>192.0.2.3:5060/udp");
+    assert!(desk.bench.inputs().ends_with("outcome 1 200 true"));
+    assert!(desk.bench.service.outgoing.is_empty());
+}
+
+#[test]
 fn an_answer_ends_the_search() {
     for (code, response) in [
         (503, b"SIP/2.0 503 Busy\r\n\r\n".as_slice()),
