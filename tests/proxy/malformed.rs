@@ -12,7 +12,7 @@ use super::harness::participant::{client_path, invite, offer};
 use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
-use super::refer::with_list;
+use super::refer::{last_report, refer, with_list};
 
 /// Kamailio 5.7 and later take no SIP message above 32 KiB by themselves; earlier ones do not
 /// know the setting.
@@ -267,6 +267,49 @@ fn a_megabyte_of_tag() {
         let answer = mallory.response(&draft, Duration::from_secs(3), |code| code >= 200);
         let code = answer.map_or(400, |answer| answer.code);
         assert!([400, 413, 513].contains(&code), "{code}");
+        bystanders.unharmed(proxy);
+    });
+}
+
+/// Both hosts eat line ends in front of a request (RFC 3261 §7.5), however many.
+#[test]
+fn a_request_behind_line_ends_is_answered_as_any_other() {
+    on_every_host(|host| {
+        let (proxy, bystanders, mallory) = stage(host);
+        let over_tcp = Agent::new("mallory", proxy.sip, Transport::Tcp);
+        for agent in [&mallory, &over_tcp] {
+            for number in [0, 1, 70, 700] {
+                let options = agent.draft("OPTIONS", &proxy.room("team"));
+                let line_ends = "\r\n".repeat(number).into_bytes();
+                agent.send_raw(&[line_ends, options.octets()].concat());
+                let answer = agent.final_response(&options);
+                assert_eq!(answer.code, 200, "behind {number}: {}", answer.reason);
+            }
+        }
+        let log = proxy.log();
+        assert!(!log.contains("laid out"), "{log}");
+        bystanders.unharmed(proxy);
+    });
+}
+
+/// OpenSIPS takes nothing from a connection that a worker cannot hand over.
+#[test]
+fn a_response_too_long_to_be_handed_over_ends_its_request_all_the_same() {
+    on_every_host(|host| {
+        if host.family != Family::Kamailio {
+            return;
+        }
+        let large = plan(host).settings("tcp_rd_buf_size=1000000\n");
+        let proxy = large.parameter("invite_mode", "dial_out").start();
+        let bystanders = Bystanders::join(&proxy, "team");
+        let carol = Agent::new("carol", proxy.sip, Transport::Tcp);
+        carol.describe(
+            offer(&client_path()) + &format!("a=x:{}\r\n", "x".repeat(100)).repeat(1_000),
+        );
+        let target = format!("<sip:carol@{};transport=tcp>", carol.local);
+        assert_eq!(refer(&bystanders.alice, &target), 200);
+        let told = last_report(&bystanders.alice);
+        assert!(told.starts_with("terminated SIP/2.0"), "{told}");
         bystanders.unharmed(proxy);
     });
 }
