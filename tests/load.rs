@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use harness::agent::{Agent, Transport, unique};
 use harness::draft::{Dialog, Draft};
+use harness::host::Family;
 use harness::participant::{Participant, client_path, invite};
 use harness::plan::Plan;
 use harness::proxy::{Proxy, wait_until};
@@ -62,39 +63,114 @@ fn a_thousand_joins_at_100_a_second() {
 fn two_thousand_invites_with_their_cancel_behind() {
     alone(|host| {
         let proxy = Plan::new(host).start();
-        let memory = settled_memory(&proxy, || cancelled_invites(&proxy, 50));
-        cancelled_invites(&proxy, 2_000);
+        let agent = Agent::new("mallory", proxy.sip, Transport::Udp);
+        let pairs = |count: usize| {
+            let rooms = (0..count).map(|number| proxy.room(&format!("brief{}", number % 100)));
+            rooms
+                .flat_map(|room| cancelled(&agent, &room, [Duration::ZERO; 2]))
+                .collect()
+        };
+        let memory = settled_memory(&proxy, || play(&agent, pairs(50)));
+        play(&agent, pairs(2_000));
         nothing_left(&proxy, memory);
         proxy.stop();
     });
 }
 
-/// INVITE and CANCEL back to back; every one of both must be answered finally. (SIPp cannot
-/// take the two answers in whatever order they come.)
-fn cancelled_invites(proxy: &Proxy, count: usize) {
-    let agent = Agent::new("mallory", proxy.sip, Transport::Udp);
-    let (mut open, mut acks) = (HashMap::new(), HashMap::new());
-    for number in 0..count {
-        let room = proxy.room(&format!("brief{}", number % 100));
-        let from = format!("<sip:caller{number}@127.0.0.1>;tag={}", unique());
-        let draft = invite(&agent, &room, &client_path()).set("From", from);
-        for draft in [draft.clone(), draft.cancel()] {
-            agent.send(&draft);
-            open.insert(transaction(&draft), draft);
-        }
+/// What every default configuration of either host does with a CANCEL.
+const SCRIPTS_OWN: &str = "\
+if (is_method(\"CANCEL\") && $rU =~ \"^own\") {
+    if (t_check_trans()) {
+        t_relay();
     }
-    let end = Instant::now() + PATIENCE * 3;
-    while !open.is_empty() {
-        assert!(
-            Instant::now() < end,
-            "{} of {count} pairs are not answered",
-            open.len()
-        );
-        // What UDP lost is sent again, as SIP does it.
-        let Some(received) = agent.inbox.take(Duration::from_millis(500), |_| true) else {
-            open.values().for_each(|draft| agent.send(draft));
+    exit;
+}
+";
+
+/// The CANCEL goes to the module, or tm answers it by the script's own order; it comes at once,
+/// or about when the INVITE is answered.
+#[test]
+fn invites_cancelled_while_they_are_answered_leave_nobody_behind() {
+    const PAIRS: u32 = 2_000;
+    const EVERY: Duration = Duration::from_micros(3_333);
+    alone(|host| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let proxy = Plan::new(host)
+            .script(SCRIPTS_OWN)
+            .state_in(folder.path())
+            .start();
+        let agent = Agent::new("mallory", proxy.sip, Transport::Udp);
+        let pairs = |count: u32| {
+            let pair = |number: u32| {
+                let way = ["own", "module"][number as usize % 2];
+                let room = proxy.room(&format!("{way}{}", number % 100));
+                let (at, later) = (EVERY * number, Duration::from_millis((number % 10).into()));
+                cancelled(&agent, &room, [at, at + later])
+            };
+            (0..count).flat_map(pair).collect()
+        };
+        let memory = settled_memory(&proxy, || play(&agent, pairs(100)));
+        play(&agent, pairs(PAIRS));
+        let left = || ["participants", "sessions"].map(|name| proxy.statistic(name));
+        let gone = wait_until(Duration::from_secs(1), || left() == [0, 0]);
+        assert!(gone, "{:?} are left\n{}", left(), rooms(&proxy));
+        nothing_left(&proxy, memory);
+        proxy.stop();
+    });
+}
+
+/// Who is in which room, for a message.
+fn rooms(proxy: &Proxy) -> serde_json::Value {
+    let list = match proxy.host.family {
+        Family::Kamailio => "msrp_conference.list",
+        Family::OpenSips => "msrp_conference:list",
+    };
+    proxy.call(list, serde_json::json!([]))
+}
+
+/// An INVITE by somebody new and its CANCEL, and when each is sent.
+fn cancelled(agent: &Agent, room: &str, at: [Duration; 2]) -> [(Duration, Draft); 2] {
+    let from = format!("<sip:caller{}@127.0.0.1>;tag={}", unique(), unique());
+    let draft = invite(agent, room, &client_path()).set("From", from);
+    let cancel = draft.cancel();
+    [(at[0], draft), (at[1], cancel)]
+}
+
+/// Sends each when it is time; every one must be answered finally. (SIPp cannot take the two
+/// answers in whatever order they come.)
+fn play(agent: &Agent, mut plan: Vec<(Duration, Draft)>) {
+    plan.sort_by_key(|(at, _)| *at);
+    let mut plan = plan.into_iter().peekable();
+    let (mut open, mut acks) = (HashMap::new(), HashMap::new());
+    let (begun, mut heard) = (Instant::now(), Instant::now());
+    while plan.peek().is_some() || !open.is_empty() {
+        while let Some((_, draft)) = plan.next_if(|(at, _)| begun.elapsed() >= *at) {
+            agent.send(&draft);
+            // The script says nothing to a CANCEL that comes too early or too late.
+            if draft.method != "CANCEL" || !draft.uri.starts_with("sip:own") {
+                open.insert(transaction(&draft), draft);
+            }
+        }
+        let pause = plan
+            .peek()
+            .map(|(at, _)| at.saturating_sub(begun.elapsed()));
+        let received = agent
+            .inbox
+            .take(pause.unwrap_or(ONE_TRY).min(ONE_TRY), |_| true);
+        let Some(received) = received else {
+            let left = open.len();
+            let first = open.values().next();
+            assert!(
+                heard.elapsed() < PATIENCE,
+                "{left} are not answered: {first:?}"
+            );
+            // What UDP lost is sent again, as SIP does it.
+            if plan.peek().is_none() {
+                open.values().for_each(|draft| agent.send(draft));
+            }
             continue;
         };
+        heard = Instant::now();
         let Message::Response(response) = received.message else {
             continue;
         };
@@ -105,13 +181,16 @@ fn cancelled_invites(proxy: &Proxy, count: usize) {
             .remove(&key)
             .filter(|draft: &Draft| draft.method == "INVITE")
         {
-            acks.insert(key.clone(), conclude(&agent, &draft, &response, &mut open));
+            acks.insert(key.clone(), conclude(agent, &draft, &response, &mut open));
         }
         if let Some(ack) = acks.get(&key) {
             agent.send(ack);
         }
     }
 }
+
+/// After which what is open is sent again.
+const ONE_TRY: Duration = Duration::from_millis(500);
 
 type Transaction = (String, String);
 

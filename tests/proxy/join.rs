@@ -13,7 +13,7 @@ use crate::harness::participant::{
 };
 use crate::harness::plan::Plan;
 use crate::harness::proxy::wait_until;
-use crate::harness::{PATIENCE, on_every_host};
+use crate::harness::{PATIENCE, SILENCE, on_every_host};
 
 #[test]
 fn three_users_talk_over_udp() {
@@ -176,6 +176,45 @@ fn f16_cancel_before_the_answer_gets_487() {
             "a transaction stays"
         );
         proxy.stop();
+    });
+}
+
+/// By the script's own order tm answers the INVITE, and the focus is not asked.
+#[test]
+fn an_invite_cancelled_while_its_answer_waits_for_the_database_leaves_nobody_behind() {
+    const SCRIPTS_OWN: &str =
+        "if (is_method(\"CANCEL\")) { if (t_check_trans()) { t_relay(); } exit; }\n";
+    on_every_host(|host| {
+        for script in ["", SCRIPTS_OWN] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let proxy = Plan::new(host)
+                .script(script)
+                .state_in(folder.path())
+                .start();
+            let file = folder.path().join("state.sqlite");
+            let database = rusqlite::Connection::open(file).expect("the database");
+            database.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+            let alice = Agent::new("alice", proxy.sip, Transport::Udp);
+            let draft = invite(&alice, &proxy.room("lobby"), &client_path());
+            alice.send(&draft);
+            let waits = || proxy.log().contains("alice@127.0.0.1 joined");
+            assert!(wait_until(PATIENCE, waits), "{}", proxy.log());
+            assert_eq!(alice.exchange(&draft.cancel()).code, 200);
+            // tm's 487 comes at once, and its ACK goes; the focus may wait.
+            let early = alice.response(&draft, SILENCE, |code| code >= 200);
+            database.execute_batch("COMMIT").expect("the lock's end");
+            let answer = early.unwrap_or_else(|| alice.final_response(&draft));
+            if answer.code == 200 {
+                let mut dialog = Dialog::new(&draft, &answer);
+                alice.send(&dialog.ack(&alice));
+                assert_eq!(alice.exchange(&dialog.request(&alice, "BYE")).code, 200);
+            }
+            let left = || ["participants", "sessions"].map(|name| proxy.statistic(name));
+            let gone = wait_until(Duration::from_secs(1), || left() == [0, 0]);
+            assert!(gone, "{:?} are left", left());
+            Participant::join(&proxy, "alice", Transport::Udp, "lobby").leave();
+            proxy.stop();
+        }
     });
 }
 
