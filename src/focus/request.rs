@@ -223,6 +223,9 @@ fn acceptable(request: &Request) -> Verdict<()> {
     ) {
         return Err(Refusal::new(405).with("Allow", ALLOW));
     }
+    if request.headers.first("Call-ID").is_none_or(str::is_empty) {
+        return Err(Refusal::new(400).because("Empty or Missing Call-ID"));
+    }
     let cseq = request
         .headers
         .first("CSeq")

@@ -18,6 +18,15 @@ pub(crate) unsafe fn octets<'a>(start: *const c_char, length: c_int) -> &'a [u8]
     }
 }
 
+/// Where text for a host begins. Of an empty slice Rust's own address is nobody's memory, and
+/// hosts look at the first octet before they look at the length.
+pub(crate) fn start(octets: &[u8]) -> *mut c_char {
+    match octets {
+        [] => c"".as_ptr().cast_mut(),
+        octets => octets.as_ptr().cast_mut().cast(),
+    }
+}
+
 /// A C string as text; empty for null.
 ///
 /// # Safety

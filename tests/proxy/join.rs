@@ -1,6 +1,7 @@
 //! Coming, talking, going: the INVITE dialog.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use msrp_conference::wire::sdp::Description;
 

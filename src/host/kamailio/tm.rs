@@ -62,7 +62,7 @@ struct MessageCopy([u8; 4096]);
 /// Text for a call: the host reads it and keeps nothing.
 pub(super) fn borrowed(octets: &[u8]) -> kamailio_text {
     kamailio_text {
-        s: octets.as_ptr().cast_mut().cast(),
+        s: text::start(octets),
         len: c_int::try_from(octets.len()).unwrap_or(0),
     }
 }

@@ -112,7 +112,7 @@ enum Value {
 
 fn text(name: &str, value: &Detail<'_>) -> (opensips_text, Value) {
     let counted = |text: &str| opensips_text {
-        s: text.as_ptr().cast_mut().cast(),
+        s: crate::host::text::start(text.as_bytes()),
         len: text.len() as c_int,
     };
     let value = match value {

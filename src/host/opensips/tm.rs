@@ -73,7 +73,7 @@ const IN_ITS_TABLE: &CStr = c"t_cancel_trans";
 /// Text for a call: the host reads it and keeps nothing.
 pub(super) fn borrowed(octets: &[u8]) -> opensips_text {
     opensips_text {
-        s: octets.as_ptr().cast_mut().cast(),
+        s: text::start(octets),
         len: c_int::try_from(octets.len()).unwrap_or(0),
     }
 }
