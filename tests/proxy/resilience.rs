@@ -10,7 +10,7 @@ use crate::harness::draft::Dialog;
 use crate::harness::host::{Family, Host};
 use crate::harness::msrp::Link;
 use crate::harness::participant::{Participant, client_path, invite, offer};
-use crate::harness::plan::Plan;
+use crate::harness::plan::{FOLDER, Plan};
 use crate::harness::proxy::{Proxy, wait_until};
 use crate::harness::{PATIENCE, on_every_host};
 
@@ -228,11 +228,11 @@ fn sigterm_is_obeyed_although_a_script_hangs_in_the_conference_process() {
             return;
         }
         let proxy = Plan::new(host)
-            .lines(
+            .lines(&format!(
                 "loadmodule \"exec.so\"\n\
-                 event_route[msrp-conference:join] {\n\
-                 exec_cmd(\"echo waits > /tmp/waits; exec sleep 60 >/dev/null 2>&1\");\n}",
-            )
+                 event_route[msrp-conference:join] {{\n\
+                 exec_cmd(\"echo waits > {FOLDER}/waits; exec sleep 60 >/dev/null 2>&1\");\n}}",
+            ))
             .start();
         let alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
         let waits = proxy.file("waits");
