@@ -328,8 +328,9 @@ pub const TABLE: &[Parameter] = &[
     Parameter {
         doc: "What a database that cannot be used means when the proxy starts (disk full, \
               damaged, not writable, of another proxy or a later release). `memory`: the log \
-              says so, conferences are kept in memory, and as soon as the database works they \
-              are written to it. `refuse`: the proxy does not start. A database that fails \
+              says so, and conferences are kept in memory. A damaged file or a full disk is tried \
+              again every five seconds, and then everything is written; after a missing or \
+              unwritable folder, or a file of another proxy, restart the proxy. `refuse`: the proxy does not start. A database that fails \
               later never ends anything: conferences go on in memory.",
         example: "\"refuse\"",
         ..text("db_on_error", "memory", "memory, refuse")

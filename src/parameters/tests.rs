@@ -203,3 +203,23 @@ fn the_switch_is_embedded_or_behind_a_socket() {
         assert!(said(&[("switch", text(wrong))]).contains("embedded, or unix:PATH"));
     }
 }
+
+#[test]
+fn an_identity_that_the_caller_writes_is_doubted() {
+    for (identity, claimed) in [
+        ("$fu", Some("$fu")),
+        ("sip:$au@$fd", Some("$fd")),
+        ("sip:$au@$ar", Some("$ar")),
+        ("sip:$(fu{uri.user})@example.com", Some("$fu")),
+        ("$avp(caller)", None),
+        ("$var(full)", None),
+        ("$fullname", None),
+        ("sip:$au@example.com", None),
+        ("sip:fixed@example.com", None),
+    ] {
+        let doubt = super::doubt(identity);
+        assert_eq!(doubt.is_some(), claimed.is_some(), "{identity}");
+        let named = claimed.is_none_or(|name| doubt.unwrap_or_default().contains(name));
+        assert!(named, "{identity}");
+    }
+}
