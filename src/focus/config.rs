@@ -1,11 +1,11 @@
 //! What the operator decided, already validated (`crate::parameters`).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, InviteMode, Lifetime, Pattern, Role};
 use crate::control::{Listen, RoomUri, UserUri};
 
 /// What `a=path` names instead of the SIP socket's address.
@@ -145,4 +145,150 @@ pub struct Config {
     pub one_send_agents: Option<String>,
     /// Server/User-Agent header value.
     pub software: String,
+}
+
+/// What somebody is in a conference.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub enum Role {
+    /// Reads only (`a=recvonly` seen from it).
+    Observer,
+    /// Talks.
+    Participant,
+    /// May also invite lists, remove, lock.
+    Moderator,
+}
+
+impl Role {
+    /// Its name in conference-info and in the script.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observer => "observer",
+            Self::Participant => "participant",
+            Self::Moderator => "moderator",
+        }
+    }
+
+    /// The role of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Observer, Self::Participant, Self::Moderator]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
+}
+
+/// When a conference ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Lifetime {
+    /// Never: the room outlives its participants.
+    Forever,
+    /// With its last participant.
+    WhileOccupied,
+    /// When its creator leaves (RFC 4579 §5.12), or everybody.
+    WhileCreatorStays,
+}
+
+/// Addresses of record, with `*` for any run of characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Takes a pattern as the operator wrote it; without scheme `sip:` is meant.
+    pub fn new(text: &str) -> Self {
+        let text = text.trim();
+        if text.starts_with("sip:") || text.starts_with("tel:") || text.starts_with('*') {
+            Self(text.to_owned())
+        } else {
+            Self(format!("sip:{text}"))
+        }
+    }
+
+    /// The pattern, with its scheme.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a user fits.
+    pub fn matches(&self, user: &UserUri) -> bool {
+        let mut parts = self.0.split('*');
+        let Some(mut rest) = parts
+            .next()
+            .and_then(|first| user.as_str().strip_prefix(first))
+        else {
+            return false;
+        };
+        let mut parts = parts.peekable();
+        if parts.peek().is_none() {
+            return rest.is_empty();
+        }
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                return rest.ends_with(part);
+            }
+            match rest.find(part) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+/// How the focus invites (modparam `invite_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InviteMode {
+    /// REFER to the party, which then dials in.
+    Refer,
+    /// INVITE to the party.
+    DialOut,
+}
+
+/// What the focus answers a challenge with (modparam `credential`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Only for this realm; for any when absent.
+    pub realm: Option<String>,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("realm", &self.realm)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_addresses() {
+        let alice = UserUri::new("sip:alice@example.com");
+        for pattern in [
+            "sip:alice@example.com",
+            "alice@example.com",
+            "*@example.com",
+            "*",
+            "sip:al*@*.com",
+            "*alice*",
+        ] {
+            assert!(Pattern::new(pattern).matches(&alice), "{pattern}");
+        }
+        for pattern in [
+            "sip:alice@example.co",
+            "*@example.org",
+            "sip:bob*",
+            "lice@example.com",
+            "sip:a*b*c*d",
+        ] {
+            assert!(!Pattern::new(pattern).matches(&alice), "{pattern}");
+        }
+    }
 }
