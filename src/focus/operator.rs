@@ -382,7 +382,7 @@ impl Focus {
             };
             endpoint.role = role;
             endpoint.media.local.observer = role == Role::Observer;
-            if let Some((_, accepted)) = &mut endpoint.media.theirs {
+            if let Some(accepted) = &mut endpoint.media.theirs {
                 accepted.peer.sends = role != Role::Observer;
             }
             if let Some(admission) = self.admission(id) {
@@ -556,7 +556,7 @@ fn device(endpoint: &Endpoint) -> EndpointDetail {
     EndpointDetail {
         dialog: endpoint.dialog.key.call_id.clone(),
         status,
-        msrp: theirs.and_then(|(_, accepted)| accepted.peer.path.last().cloned()),
+        msrp: theirs.and_then(|accepted| accepted.peer.path.last().cloned()),
         joined: endpoint.joined,
     }
 }

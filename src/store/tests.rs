@@ -184,16 +184,13 @@ fn endpoint(id: u64) -> EndpointRecord {
             },
             one_send: true,
             ours: "v=0\r\n".to_owned(),
-            theirs: Some((
-                "v=0\r\ns=x\r\n".to_owned(),
-                Accepted {
-                    index: 0,
-                    peer,
-                    setup: Setup::Passive,
-                    secure: false,
-                    cema: true,
-                },
-            )),
+            theirs: Some(Accepted {
+                index: 0,
+                peer,
+                setup: Setup::Passive,
+                secure: false,
+                cema: true,
+            }),
         },
     }
 }
