@@ -74,7 +74,7 @@ pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
-pub use policy::{Lifetime, Pattern, Role};
+pub use policy::{Lifetime, Pattern, PatternError, Role};
 pub use rooms::{MemoryRooms, Rooms};
 
 use allowance::Allowance;

@@ -26,6 +26,12 @@ const MAX_PUBLICATIONS: usize = 256;
 const MAX_PUBLICATIONS_OF_USER: usize = 8;
 /// Octets of all publications of a room: the document of some 600 users.
 const MAX_OCTETS: usize = 256 * 1024;
+/// Users that publications of a room speak of.
+const MAX_USERS: usize = 1_000;
+/// Entries of every list in a publication, and of what all say together: the endpoints of a
+/// user (twice what a room admits), the media of an endpoint, keywords, URIs. Each is compared
+/// with all others of its list.
+const MAX_ENTRIES: usize = 32;
 
 /// One publication. Never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -219,6 +225,11 @@ impl Focus {
     }
 
     fn unpublish(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
+        self.withdraw_publication(now, room, id);
+        self.end_if_empty(now, room);
+    }
+
+    fn withdraw_publication(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
         self.publications.remove(&id);
         let Some(conference) = self.conferences.get_mut(room) else {
             return;
@@ -229,7 +240,6 @@ impl Focus {
         conference.merge_publications();
         self.timers.disarm(Some(publication.expiry));
         self.conference_changed(now, room);
-        self.end_if_empty(now, room);
     }
 
     pub(super) fn publication_expired(&mut self, now: Moment, id: PublicationId) {
@@ -238,7 +248,8 @@ impl Focus {
         }
     }
 
-    /// What somebody who has left said counts no more.
+    /// What somebody who has left said counts no more. The conference goes on until everybody
+    /// has been told who left.
     pub(super) fn unpublish_all_of(&mut self, now: Moment, room: &RoomUri, user: &UserUri) {
         let Some(conference) = self.conferences.get(room) else {
             return;
@@ -252,7 +263,7 @@ impl Focus {
             .map(|(id, _)| *id)
             .collect();
         for id in theirs {
-            self.unpublish(now, room, id);
+            self.withdraw_publication(now, room, id);
         }
     }
 
@@ -273,7 +284,8 @@ impl Conference {
         record: PublicationRecord,
         expiry: TimerKey,
     ) -> bool {
-        let Ok(document) = info::Document::read(&record.document) else {
+        let document = info::Document::read(&record.document).ok();
+        let Some(document) = document.filter(is_modest) else {
             return false;
         };
         let kept = Record::Publication(record.clone());
@@ -370,8 +382,10 @@ impl Statement {
             merged.host_info = says.host_info.clone().or(merged.host_info);
             add_uris(&mut merged.sidebars, &says.sidebars);
             for (uri, said) in &says.users {
+                let is_full = merged.users.len() >= MAX_USERS;
                 match merged.users.get_mut(uri) {
                     Some(user) => add_user(user, said),
+                    None if is_full => {}
                     None => {
                         merged.users.insert(uri.clone(), said.clone());
                     }
@@ -431,7 +445,37 @@ fn statement(
     if canonical(&document.entity).is_none_or(|entity| entity.as_str() != room.as_str()) {
         return Err(Refusal::new(400).because("a document of another conference"));
     }
+    if !is_modest(&document) {
+        return Err(Refusal::new(413).because("too many entries in a list of the publication"));
+    }
     Ok(Some(Statement::of_document(document, publisher, unlimited)))
+}
+
+/// Whether every list in a document is as short as we compare.
+fn is_modest(document: &info::Document) -> bool {
+    let users = document.users.iter().flat_map(|it| &it.users);
+    let of_user = |user: &info::User| {
+        let media = user.endpoints.iter().map(|endpoint| endpoint.media.len());
+        let lists = [
+            user.endpoints.len(),
+            user.associated_aors.len(),
+            user.roles.len(),
+        ];
+        media.chain(lists).max().unwrap_or_default()
+    };
+    let about = document.description.iter().flat_map(|it| {
+        let media = it.available_media.len();
+        [
+            it.keywords.len(),
+            it.conf_uris.len(),
+            it.service_uris.len(),
+            media,
+        ]
+    });
+    let host = document.host_info.iter().map(|it| it.uris.len());
+    let lists = about.chain(host).chain([document.sidebars.len()]);
+    let longest = lists.chain(users.clone().map(of_user)).max();
+    longest.unwrap_or_default() <= MAX_ENTRIES && users.count() <= MAX_USERS
 }
 
 /// The only entity tag (RFC 3903 §6, step 3).
@@ -497,7 +541,9 @@ pub(super) fn add_to_participant(user: &mut info::User, said: &info::User) {
             .find(|known| known.entity == said.entity);
         let Some(known) = known else {
             // Another mixer's leg of the same user.
-            user.endpoints.push(said.clone());
+            if user.endpoints.len() < MAX_ENTRIES {
+                user.endpoints.push(said.clone());
+            }
             continue;
         };
         if said.display_text.is_some() {
@@ -530,12 +576,14 @@ fn add_user(user: &mut info::User, said: &info::User) {
         user.roles.clone_from(&said.roles);
     }
     for said in &said.endpoints {
+        let is_full = user.endpoints.len() >= MAX_ENTRIES;
         match user
             .endpoints
             .iter_mut()
             .find(|known| known.entity == said.entity)
         {
             Some(known) => known.clone_from(said),
+            None if is_full => {}
             None => user.endpoints.push(said.clone()),
         }
     }
@@ -551,24 +599,25 @@ fn add_description(description: &mut info::Description, said: &info::Description
     replace(&mut description.subject, &said.subject);
     replace(&mut description.free_text, &said.free_text);
     for word in &said.keywords {
-        if !description.keywords.contains(word) {
-            description.keywords.push(word.clone());
-        }
+        add(&mut description.keywords, word, |known| known == word);
     }
     add_uris(&mut description.conf_uris, &said.conf_uris);
     add_uris(&mut description.service_uris, &said.service_uris);
     for entry in &said.available_media {
-        let mut known = description.available_media.iter();
-        if known.all(|known| known.label != entry.label) {
-            description.available_media.push(entry.clone());
-        }
+        let same = |known: &info::MediaEntry| known.label == entry.label;
+        add(&mut description.available_media, entry, same);
     }
 }
 
 fn add_uris(known: &mut Vec<info::UriEntry>, said: &[info::UriEntry]) {
     for entry in said {
-        if !known.contains(entry) {
-            known.push(entry.clone());
-        }
+        add(known, entry, |known| known == entry);
+    }
+}
+
+/// One more, unless it is there or there are too many.
+fn add<T: Clone>(all: &mut Vec<T>, one: &T, is_same: impl Fn(&T) -> bool) {
+    if all.len() < MAX_ENTRIES && !all.iter().any(is_same) {
+        all.push(one.clone());
     }
 }

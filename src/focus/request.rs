@@ -303,6 +303,7 @@ pub(super) fn contact(request_uri: &str, socket: &Socket) -> String {
     if uri.port.is_none() && socket.port != default_port && uri.host == socket.host {
         uri.port = Some(socket.port);
     }
+    uri = uri.without_password();
     uri.headers = None;
     uri.params.0.clear();
     if socket.transport != "udp" {

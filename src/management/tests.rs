@@ -121,7 +121,7 @@ fn mistakes_are_told_with_what_is_allowed() {
         ),
         (Command::Create, &["a@h;max=0"], "parameter room: "),
         (Command::Create, &["a@h", "colour=red"], "parameter room: "),
-        (Command::Ban, &["a@h", "*@h, b@h"], "is no address"),
+        (Command::Ban, &["a@h", "*@h, b@h"], "no address of record"),
     ] {
         let fault = call(command, arguments).read().expect_err("refused");
         assert_eq!(fault.code, 400);

@@ -17,12 +17,12 @@ pub(super) const ALLOWED: &str = "sip:USER@HOST, then any of ;max=1..100000 ;nic
 
 /// Reads a `room`.
 pub(super) fn room(text: &str) -> Result<RoomEntry, ParameterError> {
-    read(text, Lifetime::Forever).ok_or_else(|| refuse("room", text))
+    read(text, Lifetime::Forever).ok_or_else(|| explain("room", text))
 }
 
 /// Reads a `factory`: its rooms end when their creator leaves, unless it says otherwise.
 pub(super) fn factory(text: &str) -> Result<RoomEntry, ParameterError> {
-    read(text, Lifetime::WhileCreatorStays).ok_or_else(|| refuse("factory", text))
+    read(text, Lifetime::WhileCreatorStays).ok_or_else(|| explain("factory", text))
 }
 
 /// No room twice: the second entry's options would silently be lost.
@@ -37,6 +37,29 @@ pub(super) fn distinct(rooms: &[RoomEntry], factories: &[RoomEntry]) -> Result<(
         }),
     }
 }
+
+/// What is wrong: the first pattern that is none, if there is one.
+fn explain(parameter: &'static str, text: &str) -> ParameterError {
+    let options = text.split(';').skip(1);
+    let lists = options.filter_map(|option| option.split_once('='));
+    let lists = lists.filter(|(name, _)| PATTERNS.contains(&name.trim()));
+    let mut wrong = lists
+        .flat_map(|(_, value)| value.split(','))
+        .filter_map(|pattern| {
+            let error = pattern.parse::<Pattern>().err()?;
+            (!pattern.trim().is_empty()).then(|| format!("{}: {error}", pattern.trim()))
+        });
+    match wrong.next() {
+        Some(allowed) => ParameterError {
+            allowed,
+            ..refuse(parameter, text)
+        },
+        None => refuse(parameter, text),
+    }
+}
+
+/// Options that are lists of patterns.
+const PATTERNS: [&str; 4] = ["moderators", "observers", "allow", "deny"];
 
 fn refuse(parameter: &'static str, text: &str) -> ParameterError {
     table::find(parameter).refuse(&Value::Text(text.to_owned()))
@@ -76,10 +99,10 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         "tls" => entry.only_tls = yes(value)?,
         "plain_text" => entry.plain_text = yes(value)?,
         "private" => entry.private_messages = yes(value)?,
-        "moderators" => entry.moderators = patterns(value),
-        "observers" => entry.observers = patterns(value),
-        "allow" => entry.allow = patterns(value),
-        "deny" => entry.deny = patterns(value),
+        "moderators" => entry.moderators = patterns(value)?,
+        "observers" => entry.observers = patterns(value)?,
+        "allow" => entry.allow = patterns(value)?,
+        "deny" => entry.deny = patterns(value)?,
         "name" => entry.about.name = Some(words(value)?),
         "subject" => entry.about.subject = Some(words(value)?),
         "web_page" => entry.about.services.push(("web-page".into(), uri(value)?)),
@@ -121,12 +144,11 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
 }
 
 /// Addresses of record with `*`, separated by commas.
-fn patterns(value: &str) -> Vec<Pattern> {
-    value
+fn patterns(value: &str) -> Option<Vec<Pattern>> {
+    let all = value
         .split(',')
-        .filter(|pattern| !pattern.trim().is_empty())
-        .map(Pattern::new)
-        .collect()
+        .filter(|pattern| !pattern.trim().is_empty());
+    all.map(|pattern| pattern.parse().ok()).collect()
 }
 
 fn words(value: &str) -> Option<String> {
