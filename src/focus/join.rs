@@ -35,6 +35,11 @@ impl Focus {
                 .with("Retry-After", RETRY_AFTER)
                 .because("shutting down"));
         }
+        if self.closed {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("the database does not keep up"));
+        }
         let entrance = self.entrance(incoming, room)?;
         let Opening { offer, guests } = parse_offer(
             &incoming.request,

@@ -256,6 +256,8 @@ pub struct Focus {
     outputs: VecDeque<Output>,
     totals: Totals,
     stopping: bool,
+    /// Nobody new is let in: what joins promise cannot be kept.
+    closed: bool,
     /// The host stops, and the next run goes on from here: nobody is told anything.
     suspended: bool,
     /// The first moment this focus was told.
@@ -311,6 +313,7 @@ impl Focus {
             outputs: VecDeque::new(),
             totals: Totals::default(),
             stopping: false,
+            closed: false,
             suspended: false,
             started: None,
             socket: None,
@@ -335,6 +338,7 @@ impl Focus {
             } => self.outcome(now, request, code, response.as_deref()),
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
+            Input::Close(closed) => self.closed = closed,
             Input::Deadline => {}
             Input::Stop => self.stop(now),
             Input::Suspend => self.suspend(now),

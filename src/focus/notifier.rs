@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::conference::Conference;
+use super::entrance::RETRY_AFTER;
 use super::rates::Rates;
 use super::refusal::{ALLOW_EVENTS, Refusal, Verdict};
 use super::request::{Incoming, capabilities, contact, identity};
@@ -33,6 +34,11 @@ impl Focus {
     ) -> Verdict<()> {
         if self.stopping {
             return Err(Refusal::new(503).because("shutting down"));
+        }
+        if self.closed {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("the database does not keep up"));
         }
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;

@@ -201,10 +201,7 @@ fn a_pattern_that_fits_nobody_stops_the_start_and_says_why() {
         "{wrong}"
     );
     let wrong = said(&[("factory", text("sip:a@h;allow=*@h:5060"))]);
-    assert!(
-        wrong.contains("*@h:5060: no address of record"),
-        "{wrong}"
-    );
+    assert!(wrong.contains("*@h:5060: no address of record"), "{wrong}");
     let settings = collect(&[("room", text("sip:a@h;deny=%6Dallory@Example.COM,*@B.org"))]);
     let room = &settings.expect("allowed").focus.rooms[0];
     let patterns: Vec<_> = room
