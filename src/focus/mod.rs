@@ -17,82 +17,52 @@ use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sip::{Method, Response};
 
-mod admission;
-mod allowance;
-mod answers;
-mod conference;
+mod call;
 mod config;
-mod credentials;
-mod dialog;
-mod document_cache;
-mod entrance;
+mod dirty_map;
 mod event;
-mod first_seen;
-mod guests;
-mod held_nicknames;
-mod history;
-mod in_dialog;
-mod invitation;
-mod invitation_answers;
+mod ids;
+mod invite;
 mod io;
-mod join;
-mod leave;
-mod notifier;
-mod notify;
-mod offer_answer;
-mod opening;
 mod operator;
-mod policy;
-mod publication;
-mod rates;
-mod reconcile;
 pub mod record;
-mod referral;
-mod refusal;
-mod renew;
 mod request;
-mod rooms;
+mod room;
 mod roster;
-mod session_timer;
-mod subscription;
-mod targets;
+mod sip;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod tracked;
-mod turns;
-mod unacknowledged;
-mod view;
-mod watchers;
+mod watch;
 
 pub use crate::control::{Listen, Transport};
-pub use config::{About, Advertise, Config, RoomEntry};
-pub use credentials::Credentials;
+pub use config::{
+    About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
+    RoomEntry,
+};
 pub use event::{Detail, Event};
-pub use invitation::InviteMode;
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
-pub use policy::{Lifetime, Pattern, PatternError, Role};
-pub use rooms::{MemoryRooms, Rooms};
+pub use room::rooms::{MemoryRooms, Rooms};
 
-use allowance::Allowance;
-use answers::Dialled;
-use conference::{Conference, Endpoint, EndpointId};
-use dialog::DialogKey;
-use first_seen::FirstSeen;
-use held_nicknames::HeldNicknames;
-use invitation::InvitationId;
-use policy::Policy;
-use publication::PublicationId;
+use dirty_map::DirtyMap;
+use ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
+use invite::forked_answers::Dialled;
+use invite::referral::Referral;
 use record::Counters;
-use referral::{Referral, ReferralId};
-use refusal::Refusal;
-use subscription::{Subscription, SubscriptionId};
+use room::conference::Conference;
+use room::endpoint::Endpoint;
+use room::fingerprint_memory::FingerprintMemory;
+use room::held_nicknames::HeldNicknames;
+use room::invitation_limit::InvitationLimit;
+use room::policy::Policy;
+use sip::dialog::DialogKey;
+use sip::rejection::Refusal;
 use timers::{Timer, TimerKey, Timers};
-use tracked::Tracked;
-use turns::{Budget, Turns};
+use watch::notify_queue::{Budget, NotifyQueue};
+use watch::subscription::Subscription;
 
 /// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
 const ACK_TIMEOUT: Duration = Duration::from_secs(32);
@@ -204,9 +174,9 @@ pub struct Focus {
     kept_rooms: Box<dyn Rooms>,
     /// How many messages were sent in rooms that last.
     messages: HashMap<RoomUri, u64>,
-    conferences: Tracked<RoomUri, Conference>,
-    endpoints: Tracked<EndpointId, Endpoint>,
-    subscriptions: Tracked<SubscriptionId, Subscription>,
+    conferences: DirtyMap<RoomUri, Conference>,
+    endpoints: DirtyMap<EndpointId, Endpoint>,
+    subscriptions: DirtyMap<SubscriptionId, Subscription>,
     /// Nicknames of users who have left.
     held_nicknames: HeldNicknames,
     /// Rooms whose history has ended; the store is told with the next changes.
@@ -238,8 +208,8 @@ pub struct Focus {
     timers: Timers,
     /// Of the TLS listeners' certificate, as the switch last said.
     fingerprint: Option<Fingerprint>,
-    first_seen: FirstSeen,
-    allowance: Allowance,
+    fingerprints: FingerprintMemory,
+    invitation_limit: InvitationLimit,
     /// The run of the switch that was met last.
     run: Option<SwitchRun>,
     /// Endpoints whose session ended with its switch, and since when they wait.
@@ -248,7 +218,7 @@ pub struct Focus {
     /// How counters are kept.
     counters: Counters,
     /// NOTIFYs that are due.
-    turns: Turns,
+    turns: NotifyQueue,
     budget: Budget,
     last_id: u64,
     /// The number of the last anonymous participant.
@@ -280,9 +250,9 @@ impl Focus {
             kept_rooms: Box::new(MemoryRooms::default()),
             config,
             entropy,
-            conferences: Tracked::default(),
-            endpoints: Tracked::default(),
-            subscriptions: Tracked::default(),
+            conferences: DirtyMap::default(),
+            endpoints: DirtyMap::default(),
+            subscriptions: DirtyMap::default(),
             held_nicknames: HeldNicknames::default(),
             ended_histories: Vec::new(),
             publications: HashMap::new(),
@@ -301,13 +271,13 @@ impl Focus {
             requests: HashMap::new(),
             timers: Timers::default(),
             fingerprint: None,
-            first_seen: FirstSeen::default(),
-            allowance: Allowance::default(),
+            fingerprints: FingerprintMemory::default(),
+            invitation_limit: InvitationLimit::default(),
             run: None,
             renewals: VecDeque::new(),
             renewals_since: None,
             counters: Counters::Leased,
-            turns: Turns::default(),
+            turns: NotifyQueue::default(),
             last_id: 0,
             last_anonymous: 0,
             outputs: VecDeque::new(),

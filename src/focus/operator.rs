@@ -1,15 +1,18 @@
 //! What the operator asks and orders at run time. Management may do everything; what it asks
 //! for must exist.
 
+use super::roster::view::anonymous_uri;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::invitation::{Invitation, Inviter};
+use crate::focus::sip::face::contact;
+use crate::focus::{Pattern, Role};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conference::{Conference, Endpoint};
-use super::invitation::{Invitation, Inviter};
-use super::policy::{Pattern, Policy};
-use super::request::contact;
-use super::{Event, Focus, Role, RoomEntry, Socket};
+use super::room::conference::Conference;
+use super::room::policy::Policy;
+use super::{Event, Focus, RoomEntry, Socket};
 use crate::control::{Order, RoomUri, Said, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
@@ -188,7 +191,7 @@ impl Focus {
         RoomSummary {
             uri: room.clone(),
             participants: conference.map_or(0, Conference::present),
-            subscribers: conference.map_or(0, |it| it.watchers.len()),
+            subscribers: conference.map_or(0, |it| it.subscribers.len()),
             created: created.unwrap_or(Moment::from_epoch(Duration::ZERO)),
             messages: adhoc.map_or_else(counted, |it| it.messages),
         }
@@ -203,7 +206,7 @@ impl Focus {
                 .push(invitation);
         }
         let users = conference.participants.iter().skip(offset).take(limit);
-        let detail = |(uri, participant): (&UserUri, &super::conference::Participant)| {
+        let detail = |(uri, participant): (&UserUri, &super::room::participant::Participant)| {
             let devices = participant.endpoints.iter();
             let devices = devices.filter_map(|id| self.endpoints.get(id)).map(device);
             let on_the_way = invited.get(uri).into_iter().flatten();
@@ -482,7 +485,7 @@ impl Focus {
             .filter(|(_, it)| it.anonymous.is_some())
             .find(|(_, it)| {
                 it.anonymous
-                    .is_some_and(|number| super::join::anonymous_uri(number) == said.user)
+                    .is_some_and(|number| anonymous_uri(number) == said.user)
             });
         if let Some((user, _)) = user.filter(|_| said.user.as_str().ends_with(".invalid")) {
             said.user = user.clone();

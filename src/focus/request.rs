@@ -1,29 +1,22 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
-use super::dialog::{Dialog, DialogKey};
-use super::offer_answer::Terms;
-use super::policy::Policy;
-use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict, no_room};
+use super::room::policy::Policy;
+use super::sip::dialog::{Dialog, DialogKey};
+use super::sip::offer_answer::{self, Terms};
+use super::sip::rejection::{ALLOW, Refusal, SUPPORTED, Verdict, no_room};
 use super::timers::Timer;
-use super::{
-    Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Transport, Usage,
-    offer_answer,
-};
-use crate::control::{RoomUri, UserUri};
+use super::{Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Transport, Usage};
+use crate::control::RoomUri;
+use crate::focus::sip::face::Incoming;
+use crate::focus::sip::face::capabilities;
+use crate::focus::sip::face::contact;
+use crate::focus::sip::face::feature_tags;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::multipart::ACCEPT;
-use crate::wire::sip::{CSeq, Headers, Message, Method, NameAddr, Request, Uri};
+use crate::wire::sip::{CSeq, Message, Method, NameAddr, Request, Uri};
 
 /// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
 const DEFAULT_PORT: u16 = 2855;
-
-/// A request with what is needed to answer it.
-pub(super) struct Incoming {
-    pub(super) request: Request,
-    pub(super) transaction: TransactionId,
-    pub(super) arrival: Arrival,
-}
 
 impl Focus {
     pub(super) fn request(&mut self, now: Moment, arrival: Arrival) {
@@ -273,60 +266,4 @@ fn room_uri(text: &str) -> Verdict<RoomUri> {
         return Err(no_room());
     }
     Ok(RoomUri::new(uri.address_of_record()))
-}
-
-/// The caller, as the host names it. A user part with a password, or header fields behind the
-/// URI, come from pieces that were put together wrongly: such a text is nobody.
-pub(super) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
-    let uri = arrival.identity.trim().parse::<Uri>().ok();
-    let plain = |uri: &Uri| {
-        let password = uri.scheme != "tel" && uri.user.as_ref().is_some_and(|it| it.contains(':'));
-        !password && uri.headers.is_none()
-    };
-    match uri.filter(plain) {
-        Some(uri) => Ok(UserUri::new(uri.address_of_record())),
-        None => Err(Refusal::new(403).because("the caller has no identity")),
-    }
-}
-
-/// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with
-/// the port and transport of the socket where the URI alone would lead elsewhere.
-pub(super) fn contact(request_uri: &str, socket: &Socket) -> String {
-    let Ok(mut uri) = request_uri.parse::<Uri>() else {
-        return request_uri.to_owned();
-    };
-    let default_port = if socket.transport == "tls" {
-        5061
-    } else {
-        5060
-    };
-    if uri.port.is_none() && socket.port != default_port && uri.host == socket.host {
-        uri.port = Some(socket.port);
-    }
-    uri = uri.without_password();
-    uri.headers = None;
-    uri.params.0.clear();
-    if socket.transport != "udp" {
-        let transport = socket.uri_transport().to_owned();
-        let transport = ("transport".to_owned(), Some(transport));
-        uri.params.0.push(transport);
-    }
-    uri.to_string()
-}
-
-/// Contact with what the room takes (RFC 3840 §9, §10): messages, and nothing else.
-fn feature_tags(contact: &str) -> String {
-    let methods = ALLOW.replace(' ', "");
-    let events = ALLOW_EVENTS.replace(' ', "");
-    format!("<{contact}>;isfocus;message;methods=\"{methods}\";events=\"{events}\"")
-}
-
-/// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
-pub(super) fn capabilities(contact: &str) -> Headers {
-    Headers::new()
-        .with("Contact", format!("<{contact}>;isfocus"))
-        .with("Allow", ALLOW)
-        .with("Allow-Events", ALLOW_EVENTS)
-        .with("Supported", SUPPORTED.join(", "))
-        .with("Accept", ACCEPT)
 }

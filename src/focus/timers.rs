@@ -1,12 +1,8 @@
 //! Every deadline of the focus in one ordered set.
 
+use crate::focus::ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
 use std::collections::BTreeMap;
 
-use super::conference::EndpointId;
-use super::invitation::InvitationId;
-use super::publication::PublicationId;
-use super::referral::ReferralId;
-use super::subscription::SubscriptionId;
 use super::{RequestId, TransactionId};
 use crate::time::Moment;
 

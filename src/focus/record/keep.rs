@@ -6,11 +6,13 @@ use super::{
     PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::control::RoomUri;
-use crate::focus::conference::{Conference, Endpoint, EndpointId};
-use crate::focus::dialog::Dialog;
-use crate::focus::session_timer::{Refresher, SessionTimer};
-use crate::focus::subscription::{Due, Subscription, SubscriptionId};
-use crate::focus::tracked::News;
+use crate::focus::dirty_map::News;
+use crate::focus::ids::{EndpointId, SubscriptionId};
+use crate::focus::room::conference::Conference;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::sip::dialog::Dialog;
+use crate::focus::sip::session_timer::{Refresher, SessionTimer};
+use crate::focus::watch::subscription::{Due, Subscription};
 use crate::focus::{Focus, Output};
 
 /// Counters that grow with every NOTIFY are kept rounded up to a multiple of this, so that

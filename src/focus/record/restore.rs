@@ -4,6 +4,10 @@
 //! subscriber is due a full document, and how the sessions are, the switch will say when it
 //! is asked. Records that contradict each other are passed over, and the rest is restored.
 
+use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::participant::Participant;
+use crate::focus::sip::media::Media;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +18,13 @@ use super::{
     PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::control::RoomUri;
-use crate::focus::conference::{Conference, Endpoint, EndpointId, Identity, Media, Participant};
-use crate::focus::dialog::{Dialog, DialogKey, address_of_record};
-use crate::focus::policy::Policy;
-use crate::focus::publication::PublicationId;
-use crate::focus::rates::Rates;
-use crate::focus::session_timer::{Agreement, Refresher, Schedule};
-use crate::focus::subscription::{Due, Subscription, SubscriptionId, Termination};
+use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::policy::Policy;
+use crate::focus::sip::dialog::{Dialog, DialogKey, address_of_record};
+use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
+use crate::focus::watch::event_rate::EventRates;
+use crate::focus::watch::subscription::{Due, Subscription, Termination};
 use crate::focus::{Focus, Socket, Usage};
 use crate::log::Level;
 use crate::time::Moment;
@@ -265,7 +268,7 @@ impl Focus {
             role: record.role,
             event_id: record.event_id,
             expires: record.expires,
-            rates: Rates::agree(
+            rates: EventRates::agree(
                 &Params::parse(record.rates.trim_start_matches(';')),
                 self.config.notify_interval,
                 left,
@@ -279,7 +282,7 @@ impl Focus {
         self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
             Some(conference) => {
-                conference.watchers.add(id, &subscription.user);
+                conference.subscribers.add(id, &subscription.user);
                 Due::Full
             }
             // Its conference ended, and the last NOTIFY did not go out any more.

@@ -243,15 +243,15 @@ fn f23_a_mixer_adds_its_users_and_what_it_knows_of_the_conference() {
     assert_eq!(phone.endpoints[0].call_info, None, "never shown");
 
     // The mixer's user comes in, and leaves, and is the mixer's again.
-    let mut guest = scenario.phone("phone");
-    guest.domain = "example.org";
-    scenario.request(&mut guest, "INVITE", ROOM, &[], &offer("phone"));
-    scenario.ack(&mut guest, ROOM, "");
+    let mut recipient = scenario.phone("phone");
+    recipient.domain = "example.org";
+    scenario.request(&mut recipient, "INVITE", ROOM, &[], &offer("phone"));
+    scenario.ack(&mut recipient, ROOM, "");
     scenario.pass(6);
     let joined = shown(&scenario, "sip:phone@example.org").expect("the participant");
     assert_eq!(joined.roles, ["participant"]);
     assert_eq!(joined.endpoints.len(), 2);
-    scenario.request(&mut guest, "BYE", ROOM, &[], "");
+    scenario.request(&mut recipient, "BYE", ROOM, &[], "");
     scenario.pass(20);
     let phone = shown(&scenario, "sip:phone@example.org").expect("the mixer's user");
     assert_eq!(phone.endpoints.len(), 1);

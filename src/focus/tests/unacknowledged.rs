@@ -1,7 +1,7 @@
 //! A 2xx until its ACK: not yet left, refused by the host, repeated.
 
 use super::*;
-use crate::focus::unacknowledged::MAX_REPEATED;
+use crate::focus::call::unacknowledged::MAX_REPEATED;
 
 /// An INVITE whose 200 waits for the store.
 fn granted(scenario: &mut Scenario, phone: &mut Phone) -> TransactionId {
