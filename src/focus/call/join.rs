@@ -38,6 +38,11 @@ impl Focus {
                 .with("Retry-After", RETRY_AFTER)
                 .because("shutting down"));
         }
+        if self.closed {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("the database does not keep up"));
+        }
         let access = self.check_access(incoming, room)?;
         let SessionBody { offer, recipients } = parse_offer(
             &incoming.request,
