@@ -216,6 +216,27 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
     );
 }
 
+/// What outlives no message knows nothing of rooms and connections but the keys it is called by.
+#[test]
+fn messages_under_way_know_formats_and_keys_only() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        if !source.path.starts_with("switch/message") {
+            continue;
+        }
+        for (number, line) in &source.lines {
+            let line = line.replace("pub(in crate::switch)", "pub");
+            let allowed = ["crate::wire", "crate::time", "crate::switch::ids"];
+            let paths = line.matches("crate::").count() + line.matches("super::super").count();
+            let known: usize = allowed.iter().map(|it| line.matches(it).count()).sum();
+            if paths > known {
+                broken.push(format!("src/{}:{number}: {line}", source.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
 #[test]
 fn the_store_knows_records_and_no_more_of_the_focus() {
     forbid(

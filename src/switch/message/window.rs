@@ -18,7 +18,7 @@ const HYPHENS: &[u8] = b"-------";
 
 /// Octets of a message, from the last receiver's place to where they have come without gap.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(in crate::switch) struct Window {
     /// Each with the offset of its first octet, without gaps.
     pieces: VecDeque<(u64, Bytes)>,
     end: u64,
@@ -34,19 +34,36 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// What has come so far, in order and apart from each other.
+    pub(super) fn of(parts: impl Iterator<Item = (u64, Bytes)>) -> Self {
+        let mut window = Self::default();
+        for (at, octets) in parts {
+            if at > 0 {
+                window.ahead_octets += octets.len();
+                window.ahead.push((at, octets));
+            } else {
+                window.look_for_hyphens(&octets);
+                window.end = octets.len() as u64;
+                window.octets = octets.len();
+                window.pieces.push_back((at, octets));
+            }
+        }
+        window
+    }
+
     /// The offset up to which everything has come.
-    pub(super) fn end(&self) -> u64 {
+    pub(in crate::switch) fn end(&self) -> u64 {
         self.end
     }
 
     /// Octets held.
-    pub(super) fn octets(&self) -> usize {
+    pub(in crate::switch) fn octets(&self) -> usize {
         self.octets + self.ahead_octets
     }
 
     /// Takes octets of the message from offset `at`. What has come before is not taken again:
     /// it may already be written (RFC 4975 §7.3.1). `false`: too much beyond a gap.
-    pub(super) fn write(&mut self, at: u64, octets: &[u8], ahead_limit: usize) -> bool {
+    pub(in crate::switch) fn write(&mut self, at: u64, octets: &[u8], ahead_limit: usize) -> bool {
         if at > self.end {
             if octets.is_empty() {
                 return true;
@@ -110,7 +127,7 @@ impl Window {
     }
 
     /// Octets from offset `at` on, `most` or fewer; `None` where nothing has come.
-    pub(super) fn slice(&self, at: u64, most: usize) -> Option<Bytes> {
+    pub(in crate::switch) fn slice(&self, at: u64, most: usize) -> Option<Bytes> {
         let after = self.pieces.partition_point(|(start, _)| *start <= at);
         let (start, piece) = self.pieces.get(after.checked_sub(1)?)?;
         let from = usize::try_from(at - start).ok()?;
@@ -118,13 +135,8 @@ impl Window {
         (length > 0).then(|| piece.slice(from..from + length))
     }
 
-    /// The first octets, `most` or fewer, while none are let go of.
-    pub(super) fn front(&self, most: u64) -> Vec<u8> {
-        self.before(0, self.end.min(most))
-    }
-
     /// Lets go of what stands before offset `to`.
-    pub(super) fn trim(&mut self, to: u64) {
+    pub(in crate::switch) fn trim(&mut self, to: u64) {
         let keep_from = to.saturating_sub(CONTEXT);
         while let Some((start, piece)) = self.pieces.front()
             && start + piece.len() as u64 <= keep_from
@@ -136,7 +148,7 @@ impl Window {
 
     /// How many of `octets`, which stand at `at`, may follow in a body that began at `from`
     /// before its own end-line would stand in it (RFC 4975 §7.1, C04).
-    pub(super) fn free_of_end_line(
+    pub(in crate::switch) fn free_of_end_line(
         &self,
         from: u64,
         at: u64,
