@@ -159,6 +159,7 @@ impl Collected {
             path,
             durability,
             on_error,
+            busy: store::BUSY,
         }))
     }
 

@@ -98,12 +98,4 @@ impl Connection {
     pub(super) fn has_begun(&self) -> bool {
         self.incoming.is_some() || !self.unread.is_empty()
     }
-
-    /// Octets held of a SEND whose end has not come.
-    pub(super) fn held(&self) -> usize {
-        match &self.incoming {
-            Some(Incoming::Send(sending)) => sending.octets.len(),
-            _ => 0,
-        }
-    }
 }

@@ -12,7 +12,7 @@ use crate::wire::msrp::UseNickname;
 
 use super::Switch;
 use super::ids::SessionKey;
-use super::replies::Code;
+use super::message::Code;
 use super::room::{MAX_QUARANTINED, Nickname};
 
 /// Names that speak for the server or for everybody (RFC 7701 §7.1: reserved words), in the

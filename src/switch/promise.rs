@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::Switch;
 use super::ids::{ConnectionId, SessionKey};
-use super::incoming::Facts;
-use super::replies::{self, Code};
+use super::message::{Code, Facts};
+use super::replies;
 use crate::control::NicknameChange;
 
 /// Answers that may wait for one connection; with more it is not read meanwhile.

@@ -15,14 +15,11 @@ use crate::time::Moment;
 
 use std::time::Duration;
 
-use super::assembly::{Assembly, State};
 use super::connection::Connection;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
-use super::incoming::Facts;
+use super::message::{Code, Opening, Window};
 use super::outgoing::Copy;
-use super::replies::Code;
 use super::timers::Timer;
-use super::window::Window;
 use super::{SlowReader, Switch};
 
 /// How long a sender waits for his slowest receiver at a time.
@@ -55,36 +52,29 @@ pub(super) struct Stream {
 }
 
 impl Switch {
-    /// Fixes the recipients; `front` holds the CPIM headers.
+    /// Fixes the recipients of the message of this name.
     pub(super) fn begin_stream(
         &mut self,
         now: Moment,
         key: SessionKey,
-        facts: &Facts<'_>,
-        front: &[u8],
+        name: &str,
+        opening: &Opening,
     ) -> Result<StreamKey, Code> {
+        let front = &opening.front[..];
         // Some clients announce the same range for whatever they send.
-        let announced = facts
-            .range
-            .total
+        let announced = opening
+            .announced
             .filter(|total| *total > front.len() as u64);
         let size = announced.unwrap_or(0);
-        let addressed = self.address(key, front, size, facts.success_report)?;
+        let addressed = self.address(key, front, size, opening.report)?;
         let session = self.sessions.get(key).ok_or(Code::NoSession)?;
         let room = self.rooms.get_mut(session.room).ok_or(Code::NoSession)?;
         if addressed.is_notification && session.is_anonymous() {
             // It cannot be read (RFC 5438 §14.2, P13), and is none.
             return Err(Code::TooLarge);
         }
-        let shift = session
-            .assemblies
-            .get(facts.name())
-            .map_or(0, |it| it.shift);
-        let own = usize::try_from(shift)
-            .ok()
-            .and_then(|shift| front.get(shift..));
-        let own = own.unwrap_or_default();
-        let fingerprint = room.fingerprint(&session.user, facts.name(), own);
+        let own = front.get(opening.shift..).unwrap_or_default();
+        let fingerprint = room.fingerprint(&session.user, name, own);
         let (on, connections) = (session.connection, &self.connections);
         let lives = |id| connections.get(id).is_some_and(Connection::lives_on);
         let again = room.is_repeated(now, fingerprint, on, lives);
@@ -185,13 +175,14 @@ impl Switch {
     ) -> Result<(), Code> {
         let outbox = self.config.outbox_bytes;
         let stream = self.streams.get_mut(key).ok_or(Code::TooLarge)?;
-        let (end, before) = (stream.window.end(), stream.window.octets());
+        let (end, from) = (stream.window.end(), stream.from);
         let fits = stream.window.write(at, octets, outbox / 4);
-        self.held = (self.held + stream.window.octets()).saturating_sub(before);
+        let more = stream.window.end() != end;
+        self.recount(from);
         if !fits {
             return Err(Code::TooLarge);
         }
-        if stream.window.end() != end {
+        if more {
             self.flowed(now, key);
         }
         Ok(())
@@ -251,40 +242,12 @@ impl Switch {
         true
     }
 
-    /// A message is refused: further chunks of it are, too, and receivers get no more.
-    pub(super) fn refuse(&mut self, now: Moment, key: SessionKey, facts: &Facts<'_>, code: Code) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let before = session.assemblies.octets();
-        let Some(message) = session.assemblies.get_mut(facts.name()) else {
-            return;
-        };
-        let state = std::mem::replace(&mut message.state, State::Refused(code));
-        self.held = (self.held + session.assemblies.octets()).saturating_sub(before);
-        self.time_chunks(now, key);
-        if let State::Flowing(stream) = state {
-            self.abort_stream(stream);
-        }
-    }
-
-    /// A message is over for its sender, before its end or at it.
-    pub(super) fn forget(&mut self, key: SessionKey, name: &str) -> Option<Assembly> {
-        let session = self.sessions.get_mut(key)?;
-        let before = session.assemblies.octets();
-        let message = session.assemblies.remove(name);
-        let after = session.assemblies.octets();
-        self.held = (self.held + after).saturating_sub(before);
-        message
-    }
-
     /// The rest will not come: the receivers are told so with `#` (RFC 4975 §7.1).
     pub(super) fn abort_stream(&mut self, key: StreamKey) {
         self.release(key);
         let Some(stream) = self.streams.remove(key) else {
             return;
         };
-        self.held = self.held.saturating_sub(stream.window.octets());
         for receiver in stream.receivers {
             self.abort_copy(receiver, key);
         }
@@ -319,17 +282,17 @@ impl Switch {
                 Some(session.copy(key)?.sent)
             });
             let least = sent.min().unwrap_or(stream.window.end());
-            let before = stream.window.octets();
             stream.window.trim(least);
-            self.held = (self.held + stream.window.octets()).saturating_sub(before);
+            let from = stream.from;
             let waiting = stream.window.end().saturating_sub(least);
             let over = stream.whole && stream.receivers.is_empty();
             if over || waiting <= self.config.outbox_bytes as u64 / 4 {
                 self.release(key);
             }
-            if over && let Some(stream) = self.streams.remove(key) {
-                self.held = self.held.saturating_sub(stream.window.octets());
+            if over {
+                self.streams.remove(key);
             }
+            self.recount(from);
         }
     }
 
