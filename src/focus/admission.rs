@@ -138,7 +138,10 @@ impl Focus {
                 self.nickname(now, &room, &user, nickname);
                 self.order(Order::Kept { room, change });
             }
-            Notice::Connected { run } => {
+            Notice::Connected { run, listen } => {
+                if self.config.listen.is_empty() {
+                    self.listen = listen;
+                }
                 if self.run.replace(run) != Some(run) {
                     self.hand_over_nicknames(now, run);
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::conference::{Answering, Endpoint, EndpointId};
 use super::dialog::DialogKey;
+use super::listeners::Towards;
 use super::offer_answer::{self, Accepted, Terms};
 use super::opening::{Opening, parse_offer};
 use super::refusal::{Refusal, Verdict};
@@ -306,7 +307,13 @@ impl Focus {
                     Some((_, accepted)) => accepted.secure,
                     None => self.terms(&policy).secure(),
                 };
-                Some(self.new_session(&socket, &policy, role, secure))
+                let theirs = offer.map(|(_, accepted)| accepted);
+                let towards = Towards {
+                    socket: &socket,
+                    secure,
+                    theirs,
+                };
+                Some(self.new_session(towards, &policy, role))
             }
             _ => None,
         };

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::answers::Dialled;
 use super::conference::{Conference, Departure, EndpointId, Media, Participant};
 use super::dialog::{Dialog, DialogKey};
+use super::listeners::Towards;
 use super::offer_answer::{self, Origin};
 use super::referral::ReferralId;
 use super::refusal::{Refusal, Verdict, no_room};
@@ -229,8 +230,12 @@ impl Focus {
     ) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
-        let (session, local) =
-            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
+        let towards = Towards {
+            socket: &inviter.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let origin = Origin {
             session: self.next_id(),
             version: 1,

@@ -7,6 +7,7 @@ use super::conference::{
     Answering, Conference, Endpoint, EndpointId, Identity, Media, Participant,
 };
 use super::entrance::{Entrance, RETRY_AFTER};
+use super::listeners::Towards;
 use super::offer_answer::{self, Accepted, Local, Origin};
 use super::opening::{Opening, parse_offer};
 use super::policy::Policy;
@@ -36,6 +37,7 @@ impl Focus {
                 .because("shutting down"));
         }
         let entrance = self.entrance(incoming, room)?;
+        self.check_switch()?;
         let Opening { offer, guests } = parse_offer(
             &incoming.request,
             entrance.role,
@@ -79,7 +81,13 @@ impl Focus {
             Some((_, accepted)) => accepted.secure,
             None => self.terms(&entrance.policy).secure(),
         };
-        let (session, local) = self.new_session(&arrival.socket, &entrance.policy, *role, secure);
+        let towards = Towards {
+            socket: &arrival.socket,
+            secure,
+            theirs: offer.as_ref().map(|(_, accepted)| accepted),
+        };
+        self.check_listener(towards)?;
+        let (session, local) = self.new_session(towards, &entrance.policy, *role);
         let origin = Origin {
             session: self.next_id(),
             version: 1,
@@ -112,28 +120,22 @@ impl Focus {
     /// A new session id and what our description says about it.
     pub(super) fn new_session(
         &mut self,
-        socket: &Socket,
+        towards: Towards<'_>,
         policy: &Policy,
         role: Role,
-        secure: bool,
     ) -> (SessionId, Local) {
         let id = token(self.entropy.as_mut(), SESSION_ID_LENGTH);
         let local = Local {
             observer: role == Role::Observer,
-            ..self.local(socket, policy, secure, &format!("/{id}"))
+            ..self.local(towards, policy, &format!("/{id}"))
         };
         (SessionId::new(id), local)
     }
 
     /// What our description says to everybody in a room; `path` is that of the MSRP URI.
-    pub(super) fn local(
-        &self,
-        socket: &Socket,
-        policy: &Policy,
-        secure: bool,
-        path: &str,
-    ) -> Local {
-        let (host, port) = self.msrp_address(socket, secure);
+    pub(super) fn local(&self, towards: Towards<'_>, policy: &Policy, path: &str) -> Local {
+        let (host, port) = self.msrp_address(towards);
+        let secure = towards.secure;
         let scheme = if secure { "msrps" } else { "msrp" };
         Local {
             own_uri: format!("{scheme}://{host}:{port}{path};tcp"),

@@ -37,6 +37,7 @@ mod invitation_answers;
 mod io;
 mod join;
 mod leave;
+mod listeners;
 mod notifier;
 mod notify;
 mod offer_answer;
@@ -194,6 +195,8 @@ fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>>
 /// The focus.
 pub struct Focus {
     config: Config,
+    /// Where the switch takes MSRP connections.
+    listen: Vec<Listen>,
     full_notify_agents: Option<Regex>,
     one_send_agents: Option<Regex>,
     entropy: Box<dyn Entropy + Send>,
@@ -276,6 +279,7 @@ impl Focus {
             factories: policies(&config.factories, config.max_participants),
             budget: Budget::new(config.notify_memory),
             kept_rooms: Box::new(MemoryRooms::default()),
+            listen: config.listen.clone(),
             config,
             entropy,
             conferences: Tracked::default(),

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::conference::EndpointId;
+use super::listeners::Towards;
 use super::offer_answer::{self, Terms};
 use super::request::capabilities;
 use super::timers::Timer;
@@ -109,7 +110,13 @@ impl Focus {
             true => terms.tls,
             false => !terms.tcp,
         };
-        let (session, local) = self.new_session(&socket, &policy, role, secure);
+        let theirs = endpoint.media.theirs.clone();
+        let towards = Towards {
+            socket: &socket,
+            secure,
+            theirs: theirs.as_ref().map(|(_, accepted)| accepted),
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let endpoint = self.endpoints.get_mut(&id)?;
         let media = &mut endpoint.media;
         media.origin.version += 1;

@@ -1,22 +1,17 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
 use super::dialog::{Dialog, DialogKey};
-use super::offer_answer::Terms;
-use super::policy::Policy;
+use super::listeners::Towards;
 use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict, no_room};
 use super::timers::Timer;
 use super::{
-    Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Transport, Usage,
-    offer_answer,
+    Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Usage, offer_answer,
 };
 use crate::control::{RoomUri, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::multipart::ACCEPT;
 use crate::wire::sip::{CSeq, Headers, Message, Method, NameAddr, Request, Uri};
-
-/// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
-const DEFAULT_PORT: u16 = 2855;
 
 /// A request with what is needed to answer it.
 pub(super) struct Incoming {
@@ -128,8 +123,12 @@ impl Focus {
     pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
         let create = incoming.arrival.options.create;
         let policy = self.policy(room, create).ok_or_else(no_room)?;
-        let secure = self.terms(&policy).secure();
-        let local = self.local(&incoming.arrival.socket, &policy, secure, "");
+        let towards = Towards {
+            socket: &incoming.arrival.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let local = self.local(towards, &policy, "");
         let origin = offer_answer::Origin {
             session: 0,
             version: 0,
@@ -167,43 +166,6 @@ impl Focus {
         } else if self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction) {
             self.timers
                 .arm(now + CANCEL_MEMORY, Timer::ForgetCancel(transaction));
-        }
-    }
-
-    /// Host and port for `a=path`: of the first listener of the transport. An advertised
-    /// port stands for the first listener of all.
-    pub(super) fn msrp_address(&self, socket: &Socket, secure: bool) -> (String, u16) {
-        let transport = if secure {
-            Transport::Tls
-        } else {
-            Transport::Tcp
-        };
-        let mut listeners = self.config.listen.iter().enumerate();
-        let (place, port) = listeners
-            .find(|(_, listen)| listen.transport == transport)
-            .map_or((0, DEFAULT_PORT), |(place, it)| (place, it.address.port()));
-        match &self.config.advertise {
-            Some(advertise) => {
-                let own = advertise.port.filter(|_| place == 0);
-                (advertise.host.clone(), own.unwrap_or(port))
-            }
-            None => (socket.host.clone(), port),
-        }
-    }
-
-    /// How MSRP may come into a room: as there are listeners, over TLS only where the room
-    /// says so (RFC 7701 §4.1).
-    pub(super) fn terms(&self, policy: &Policy) -> Terms {
-        let has = |transport| {
-            self.config
-                .listen
-                .iter()
-                .any(|it| it.transport == transport)
-        };
-        Terms {
-            tcp: has(Transport::Tcp) && !policy.only_tls,
-            tls: has(Transport::Tls),
-            plain_text: policy.plain_text,
         }
     }
 }

@@ -76,6 +76,7 @@ fn den() -> (Scenario, Shelf) {
 fn connect(scenario: &mut Scenario, run: u128) {
     scenario.feed(Input::Notice(Notice::Connected {
         run: SwitchRun(run),
+        listen: Vec::new(),
     }));
     scenario.transcript();
 }

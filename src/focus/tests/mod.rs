@@ -478,6 +478,7 @@ impl Scenario {
         }
         self.feed(Input::Notice(Notice::Connected {
             run: SwitchRun(run),
+            listen: Vec::new(),
         }));
     }
 
