@@ -184,6 +184,38 @@ fn focus_and_switch_know_only_the_control_vocabulary_of_each_other() {
     );
 }
 
+/// Inside the focus the arrows point to the left: `sip` ← `room` ← `roster` ← `watch` ← `call`,
+/// `invite`, `operator`. The records are data that everybody may name.
+#[test]
+fn the_folders_of_the_focus_know_only_those_before_them() {
+    let folders = [
+        ["crate::focus::sip"].as_slice(),
+        &["crate::focus::room"],
+        &["crate::focus::roster"],
+        &["crate::focus::watch"],
+        &[
+            "crate::focus::call",
+            "crate::focus::invite",
+            "crate::focus::operator",
+            "crate::focus::request",
+        ],
+    ];
+    let base = ["ids", "timers", "dirty_map", "io", "event", "config", "out"];
+    for name in base {
+        let above = folders.concat();
+        forbid(&[&format!("focus/{name}")], &above);
+    }
+    // A conference still holds its subscribers and their documents.
+    for (name, first) in [("sip", 1), ("room", 4), ("roster", 3), ("watch", 4)] {
+        let above = folders[first..].concat();
+        forbid(&[&format!("focus/{name}")], &above);
+    }
+    forbid(
+        &["focus/record"],
+        &["crate::focus::call", "crate::focus::invite"],
+    );
+}
+
 /// What outlives no message knows nothing of rooms and connections but the keys it is called by.
 #[test]
 fn messages_under_way_know_formats_and_keys_only() {

@@ -160,6 +160,7 @@ impl Collected {
             path,
             durability,
             on_error,
+            busy: store::BUSY,
         }))
     }
 
