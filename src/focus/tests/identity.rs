@@ -76,7 +76,7 @@ fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
     scenario.admits = false;
     let mut early = scenario.phone("alice");
     scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
-    let mut endpoints = scenario.focus.endpoints.values();
+    let mut endpoints = scenario.focus.rooms.endpoints.values();
     let tag = endpoints.next().map(|it| it.dialog.key.local_tag.clone());
     early.to_tag = tag;
     let replaces = reference(&early);
@@ -100,6 +100,7 @@ fn a_second_device_is_what_its_user_is() {
     scenario.join("alice", ROOM);
     let roles: Vec<_> = scenario
         .focus
+        .rooms
         .endpoints
         .values()
         .map(|it| it.role)
@@ -148,7 +149,7 @@ fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
         "sip:anonymous1@anonymous.invalid"
     );
     scenario.nickname(ROOM, "sip:anonymous2@anonymous.invalid", "Ghost");
-    let bob = &scenario.focus.conferences[ROOM].participants["sip:bob@example.com"];
+    let bob = &scenario.focus.rooms.conferences[ROOM].participants["sip:bob@example.com"];
     assert_eq!(bob.nickname.as_deref(), Some("Ghost"));
 }
 
@@ -217,7 +218,7 @@ fn rcs_a_configured_room_takes_the_ids_of_who_comes_first() {
         &[("Contribution-ID", "group-2")],
     );
     scenario.pass(6);
-    let identity = &scenario.focus.conferences[hall].identity;
+    let identity = &scenario.focus.rooms.conferences[hall].identity;
     assert_eq!(identity.contribution.as_deref(), Some("group-1"));
     let about = scenario.rosters["bob"]
         .description
