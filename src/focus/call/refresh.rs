@@ -132,7 +132,11 @@ impl Focus {
             (Method::Update, headers, Bytes::new())
         } else {
             let headers = headers.with("Content-Type", "application/sdp");
-            (Method::Invite, headers, endpoint.media.ours.write().into())
+            (
+                Method::Invite,
+                headers,
+                String::from(endpoint.media.ours.clone()).into(),
+            )
         };
         let message = endpoint.dialog.request(request, method, headers, body);
         endpoint.inviting = Some(request);

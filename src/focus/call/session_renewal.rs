@@ -80,7 +80,7 @@ impl Focus {
         let Some((endpoint, headers)) = self.rooms.endpoint_mut(id).zip(headers) else {
             return;
         };
-        let body = endpoint.media.ours.write();
+        let body = String::from(endpoint.media.ours.clone());
         self.watch.budget.take(now, body.len());
         let headers = headers.with("Content-Type", "application/sdp");
         let dialog = &mut endpoint.dialog;
@@ -103,7 +103,7 @@ impl Focus {
         let endpoint = self.rooms.endpoint_mut(id)?;
         let media = &mut endpoint.media;
         media.origin.version += 1;
-        media.ours = offer_answer::offer(&local, media.origin);
+        media.ours = offer_answer::offer(&local, media.origin).write().into();
         media.local = local;
         endpoint.run = self.switch.run;
         endpoint.renewing = true;
@@ -169,16 +169,15 @@ impl Focus {
         let answer = Description::parse(&response.body).ok();
         let terms = Terms::again(&endpoint.media.local);
         let observer = endpoint.media.local.observer;
-        let accepted = answer
-            .as_ref()
-            .and_then(|answer| offer_answer::evaluate_answer(answer, terms, None).ok());
-        let (Some(answer), Some(mut accepted)) = (answer, accepted) else {
+        let accepted =
+            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, None).ok());
+        let Some(mut accepted) = accepted else {
             self.dismiss_as(now, id, DisconnectionMethod::Failed);
             return;
         };
         accepted.peer.sends &= !observer;
         let timer = endpoint.rejoin_timer.take();
         self.timers.disarm(timer);
-        self.amend_renewed(now, id, answer, accepted);
+        self.amend_renewed(now, id, accepted);
     }
 }
