@@ -471,7 +471,7 @@ impl State {
             Order::Amend(admission) => {
                 self.amended.insert(admission.session.clone(), admission);
             }
-            Order::Expel { session, .. } => {
+            Order::Expel { session, .. } | Order::Part { session, .. } => {
                 self.amended.remove(&session);
             }
             Order::Forget { room } => {
@@ -490,6 +490,7 @@ impl State {
             | Order::Hold { .. }
             | Order::Kept { .. }
             | Order::Say { .. }
+            | Order::Submit { .. }
             | Order::Listen(_) => {}
         }
     }
