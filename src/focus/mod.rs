@@ -37,7 +37,8 @@ mod watch;
 
 pub use crate::control::{Listen, Transport};
 pub use config::{
-    About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, Role, RoomEntry,
+    About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
+    RoomEntry,
 };
 pub use event::{Detail, Event};
 pub use io::{
@@ -225,6 +226,8 @@ pub struct Focus {
     outputs: VecDeque<Output>,
     totals: Totals,
     stopping: bool,
+    /// Nobody new is let in: what joins promise cannot be kept.
+    closed: bool,
     /// The host stops, and the next run goes on from here: nobody is told anything.
     suspended: bool,
     /// The first moment this focus was told.
@@ -280,6 +283,7 @@ impl Focus {
             outputs: VecDeque::new(),
             totals: Totals::default(),
             stopping: false,
+            closed: false,
             suspended: false,
             started: None,
             socket: None,
@@ -304,6 +308,7 @@ impl Focus {
             } => self.outcome(now, request, code, response.as_deref()),
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
+            Input::Close(closed) => self.closed = closed,
             Input::Deadline => {}
             Input::Stop => self.stop(now),
             Input::Suspend => self.suspend(now),

@@ -382,7 +382,7 @@ impl Focus {
             };
             endpoint.role = role;
             endpoint.media.local.observer = role == Role::Observer;
-            if let Some((_, accepted)) = &mut endpoint.media.theirs {
+            if let Some(accepted) = &mut endpoint.media.theirs {
                 accepted.peer.sends = role != Role::Observer;
             }
             if let Some(admission) = self.admission(id) {
@@ -430,10 +430,14 @@ impl Focus {
     ///
     /// # Errors
     /// There is no such room.
-    pub fn ban(&mut self, now: Moment, room: &RoomUri, who: &str) -> Result<(), OperatorError> {
-        let pattern = Pattern::new(who);
+    pub fn ban(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        pattern: &Pattern,
+    ) -> Result<(), OperatorError> {
         self.change_rules(now, room, |rules| {
-            if !rules.deny.contains(&pattern) {
+            if !rules.deny.contains(pattern) {
                 rules.deny.push(pattern.clone());
             }
         })?;
@@ -450,13 +454,17 @@ impl Focus {
     ///
     /// # Errors
     /// There is no such room, or this address was not banned.
-    pub fn unban(&mut self, now: Moment, room: &RoomUri, who: &str) -> Result<(), OperatorError> {
-        let pattern = Pattern::new(who);
+    pub fn unban(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        pattern: &Pattern,
+    ) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        if !policy.deny.contains(&pattern) {
-            return Err(OperatorError::NotBanned(who.to_owned()));
+        if !policy.deny.contains(pattern) {
+            return Err(OperatorError::NotBanned(pattern.as_str().to_owned()));
         }
-        self.change_rules(now, room, |rules| rules.deny.retain(|it| *it != pattern))
+        self.change_rules(now, room, |rules| rules.deny.retain(|it| it != pattern))
     }
 
     /// So many messages more were sent in a room.
@@ -556,7 +564,7 @@ fn device(endpoint: &Endpoint) -> EndpointDetail {
     EndpointDetail {
         dialog: endpoint.dialog.key.call_id.clone(),
         status,
-        msrp: theirs.and_then(|(_, accepted)| accepted.peer.path.last().cloned()),
+        msrp: theirs.and_then(|accepted| accepted.peer.path.last().cloned()),
         joined: endpoint.joined,
     }
 }

@@ -38,6 +38,11 @@ impl Focus {
                 .with("Retry-After", RETRY_AFTER)
                 .because("shutting down"));
         }
+        if self.closed {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("the database does not keep up"));
+        }
         let access = self.check_access(incoming, room)?;
         let SessionBody {
             offer,
@@ -96,12 +101,13 @@ impl Focus {
             Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
             None => offer_answer::offer(&local, origin),
         };
+        let ours = ours.write().into();
         let answer_due = offer.is_none();
         let media = Media {
             local,
             origin,
             ours,
-            theirs: offer,
+            theirs: offer.map(|(_, accepted)| accepted),
             one_send: self.takes_one_send(&request.headers),
         };
         Ok(Endpoint {

@@ -26,6 +26,10 @@ impl Focus {
         if recipients.len() > self.config.max_list_size {
             return Err(Refusal::new(403).because("the list is too long"));
         }
+        // As in a REFER: nothing of ours leads to a telephone number.
+        if recipients.iter().any(|it| it.address.starts_with("tel:")) {
+            return Err(Refusal::new(416).because("a tel: URI on the list"));
+        }
         let moderated = !policy.moderators.is_empty()
             || policy.only_moderators_invite
             || self

@@ -57,6 +57,8 @@ impl Focus {
             return;
         };
         let user = UserUri::new(uri.address_of_record());
+        // What was written for somebody else's request must not become part of ours.
+        let target = &uri.for_request().without_password().to_string();
         let dialog = self.dialog_to(room, target, &inviter);
         let course = match mode {
             InviteMode::Refer => Course::Referring,
@@ -153,7 +155,7 @@ impl Focus {
             session: self.next_id(),
             version: 1,
         };
-        let ours = offer_answer::offer(&local, origin);
+        let ours = offer_answer::offer(&local, origin).write().into();
         Some(Course::Dialing {
             media: Box::new(Media {
                 local,

@@ -5,7 +5,7 @@ use crate::focus::Role;
 use crate::focus::ids::PublicationId;
 use crate::focus::room::publications::Publication;
 use crate::focus::room::publications::Statement;
-use crate::focus::room::publications::canonical;
+use crate::focus::room::publications::{canonical, is_modest};
 use crate::focus::sip::face::{Incoming, capabilities, check_package, contact, identity};
 use std::time::Duration;
 
@@ -178,6 +178,11 @@ impl Focus {
     }
 
     fn unpublish(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
+        self.withdraw_publication(now, room, id);
+        self.end_if_empty(now, room);
+    }
+
+    fn withdraw_publication(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
         self.publications.remove(&id);
         let Some(conference) = self.conferences.get_mut(room) else {
             return;
@@ -188,7 +193,6 @@ impl Focus {
         conference.merge_publications();
         self.timers.disarm(Some(publication.expiry));
         self.conference_changed(now, room);
-        self.end_if_empty(now, room);
     }
 
     pub(in crate::focus) fn publication_expired(&mut self, now: Moment, id: PublicationId) {
@@ -197,7 +201,8 @@ impl Focus {
         }
     }
 
-    /// What somebody who has left said counts no more.
+    /// What somebody who has left said counts no more. The conference goes on until everybody
+    /// has been told who left.
     pub(in crate::focus) fn unpublish_all_of(
         &mut self,
         now: Moment,
@@ -216,7 +221,7 @@ impl Focus {
             .map(|(id, _)| *id)
             .collect();
         for id in theirs {
-            self.unpublish(now, room, id);
+            self.withdraw_publication(now, room, id);
         }
     }
 
@@ -251,6 +256,9 @@ fn statement(
         info::Document::read(&request.body).map_err(|error| Refusal::new(400).because(error))?;
     if canonical(&document.entity).is_none_or(|entity| entity.as_str() != room.as_str()) {
         return Err(Refusal::new(400).because("a document of another conference"));
+    }
+    if !is_modest(&document) {
+        return Err(Refusal::new(413).because("too many entries in a list of the publication"));
     }
     Ok(Some(Statement::of_document(document, publisher, unlimited)))
 }
