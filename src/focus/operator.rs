@@ -241,7 +241,8 @@ impl Focus {
         let made = Some(now.since_epoch());
         self.keep_room(now, RoomEntry { made, ..entry });
         self.amend_all(&room);
-        self.log(Level::Info, format_args!("{room} was made by management"));
+        self.out
+            .log(Level::Info, format_args!("{room} was made by management"));
         Ok(())
     }
 
@@ -266,7 +267,8 @@ impl Focus {
         if self.forget_room(now, room) && !self.rooms.contains_key(room) {
             self.messages.remove(room);
         }
-        self.log(Level::Info, format_args!("{room} was ended by management"));
+        self.out
+            .log(Level::Info, format_args!("{room} was ended by management"));
         Ok(())
     }
 
@@ -386,10 +388,10 @@ impl Focus {
                 accepted.peer.sends = role != Role::Observer;
             }
             if let Some(admission) = self.admission(id) {
-                self.order(Order::Amend(Box::new(admission)));
+                self.out.order(Order::Amend(Box::new(admission)));
             }
         }
-        self.log(
+        self.out.log(
             Level::Info,
             format_args!("{user} is {} in {room} from now on", role.as_str()),
         );
@@ -403,7 +405,7 @@ impl Focus {
     /// There is no such room.
     pub fn say(&mut self, room: &RoomUri, text: &str) -> Result<(), OperatorError> {
         self.existing(room)?;
-        self.order(Order::Say {
+        self.out.order(Order::Say {
             room: room.clone(),
             text: text.to_owned(),
         });
@@ -490,7 +492,7 @@ impl Focus {
         if let Some((user, _)) = user.filter(|_| said.user.as_str().ends_with(".invalid")) {
             said.user = user.clone();
         }
-        self.event(Event::Message(said));
+        self.out.event(Event::Message(said));
     }
 
     fn existing(&self, room: &RoomUri) -> Result<Arc<Policy>, OperatorError> {
@@ -530,7 +532,7 @@ impl Focus {
         let ids: Vec<_> = theirs.map(|(id, _)| *id).collect();
         for id in ids {
             if let Some(admission) = self.admission(id) {
-                self.order(Order::Amend(Box::new(admission)));
+                self.out.order(Order::Amend(Box::new(admission)));
             }
         }
     }

@@ -2,17 +2,18 @@
 
 use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::face::{Incoming, identity};
 use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
-use crate::entropy::{is_token, token};
+use crate::entropy::is_token;
+use crate::focus::Focus;
 use crate::focus::room::policy::Policy;
 use crate::focus::sip::dialog::DialogKey;
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
-use crate::focus::{Focus, Usage};
 use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
 
 /// Devices of one user in one conference; a device is a dialog, a session and a place in
@@ -148,8 +149,8 @@ impl Focus {
             local_tag: dialog.local_tag.clone(),
             remote_tag: dialog.remote_tag.clone(),
         };
-        match self.dialogs.get(&key) {
-            Some(Usage::Endpoint(id)) => Ok(*id),
+        match self.dialogs.usage(&key) {
+            Some(Usage::Endpoint(id)) => Ok(id),
             _ => Err(Refusal::new(481)),
         }
     }
@@ -187,7 +188,7 @@ impl Focus {
         if !self.factories.contains_key(&room) {
             return room;
         }
-        let name = token(self.entropy.as_mut(), ROOM_NAME_LENGTH);
+        let name = self.out.token(ROOM_NAME_LENGTH);
         match room.as_str().split_once('@') {
             Some((user, host)) => RoomUri::new(format!("{user}-{name}@{host}")),
             None => room,

@@ -7,6 +7,7 @@ use crate::control::{
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::{RETRY_AFTER, capabilities};
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
@@ -32,7 +33,9 @@ impl Focus {
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             endpoint.admission_timer = Some(timer);
             if let Some(answering) = &endpoint.answering {
-                self.answering.insert(answering.transaction, id);
+                let key = &endpoint.dialog.key;
+                self.dialogs
+                    .wait(answering.transaction, key, Awaits::Admission(id));
             }
         }
         self.order_admission(admission);
@@ -93,7 +96,7 @@ impl Focus {
         if self.fingerprints.changed(&endpoint.user, announced) {
             let user = &endpoint.user;
             let line = format!("the certificate {user} announces is not the one seen first");
-            self.log(Level::Warning, line);
+            self.out.log(Level::Warning, line);
         }
     }
 
@@ -127,7 +130,7 @@ impl Focus {
             Notice::Bound { session, .. } => {
                 if let Some(endpoint) = self.endpoint_of(&session) {
                     let line = format!("{} talks in {}", endpoint.user, endpoint.room);
-                    self.log(Level::Debug, line);
+                    self.out.log(Level::Debug, line);
                 }
             }
             Notice::Lost { session, cause, .. } => self.lost(now, &session, cause),
@@ -141,7 +144,7 @@ impl Focus {
                 // Whatever he has now, the switch holds what was his before no more.
                 self.held_nicknames.remove(&room, &user);
                 self.nickname(now, &room, &user, nickname);
-                self.order(Order::Kept { room, change });
+                self.out.order(Order::Kept { room, change });
             }
             Notice::Connected { run } => {
                 if self.run.replace(run) != Some(run) {
@@ -179,7 +182,7 @@ impl Focus {
         let Some(answering) = endpoint.answering.take() else {
             return self.renewal_admitted(now, id);
         };
-        self.answering.remove(&answering.transaction);
+        self.dialogs.settle(answering.transaction);
         let joining = answering.before.is_none();
         self.accept(now, id, answering);
         if joining {
@@ -205,12 +208,12 @@ impl Focus {
             headers.push("Content-Type", "application/sdp");
             body.push_str(description);
         }
-        let reply = self.written(200, headers, body, Some(to_tag));
+        let reply = self.out.written(200, headers, body, Some(to_tag));
         match answering.needs_ack {
             true => self.await_ack(id, answering, reply),
             false => {
                 let answer = Output::Reply(answering.transaction, reply);
-                self.outputs.push_back(answer);
+                self.out.push(answer);
             }
         }
     }
@@ -246,7 +249,8 @@ impl Focus {
     }
 
     pub(in crate::focus) fn admission_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.log(Level::Warning, "the switch does not answer; INVITE refused");
+        self.out
+            .log(Level::Warning, "the switch does not answer; INVITE refused");
         let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
         self.abandon(now, id, refusal.because("the switch does not answer"));
     }
@@ -261,9 +265,10 @@ impl Focus {
             return;
         };
         self.timers.disarm(endpoint.admission_timer.take());
-        self.answering.remove(&answering.transaction);
+        self.dialogs.settle(answering.transaction);
         let to_tag = endpoint.dialog.key.local_tag.clone();
-        self.refuse(answering.transaction, refusal, Some(to_tag));
+        self.out
+            .refuse(answering.transaction, refusal, Some(to_tag));
         match answering.before {
             None => self.forget_join(now, id),
             before => self.undo(now, id, before),

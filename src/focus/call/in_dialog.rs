@@ -2,18 +2,18 @@
 
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, top_via};
 use crate::focus::sip::unacknowledged::Answering;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::control::{Order, RoomUri};
+use crate::focus::Focus;
 use crate::focus::call::offer::{SessionBody, parse_offer};
-use crate::focus::sip::dialog::DialogKey;
 use crate::focus::sip::offer_answer::{self, Accepted, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::sip::session_timer::Agreement;
-use crate::focus::{Focus, Usage};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -27,7 +27,8 @@ impl Focus {
             return self.refer_progress(now, incoming);
         }
         let usage = self
-            .usage(&incoming.request)
+            .dialogs
+            .usage_of(&incoming.request)
             .ok_or_else(|| Refusal::new(481))?;
         self.advance(usage, incoming)?;
         match (&incoming.request.method, usage) {
@@ -90,7 +91,8 @@ impl Focus {
     }
 
     fn bye(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) {
-        self.reply(incoming.transaction, 200, Headers::new(), "", None);
+        self.out
+            .reply(incoming.transaction, 200, Headers::new(), "", None);
         // A BYE before the final answer ends the INVITE too (RFC 3261 §15.1.2).
         self.abandon(now, id, Refusal::new(487));
         self.depart(now, id, DisconnectionMethod::Departed);
@@ -98,9 +100,7 @@ impl Focus {
 
     /// The ACK of a 2xx; it may bring the answer to our offer.
     pub(in crate::focus) fn ack(&mut self, now: Moment, request: &Request, source: IpAddr) {
-        let Some(Usage::Endpoint(id)) =
-            DialogKey::of_request(request).and_then(|key| self.dialogs.get(&key).copied())
-        else {
+        let Some(Usage::Endpoint(id)) = self.dialogs.usage_of(request) else {
             return;
         };
         // The ACK of an earlier INVITE, or one that comes twice, says nothing new.
@@ -126,7 +126,7 @@ impl Focus {
                     _ => "no session description".to_owned(),
                 };
                 let line = format!("unusable answer in ACK from {}: {why}", endpoint.user);
-                self.log(Level::Info, line);
+                self.out.log(Level::Info, line);
                 // RFC 3261 §13.3.1.4 leaves only BYE.
                 self.dismiss(now, id);
             }
@@ -141,7 +141,7 @@ impl Focus {
         let message = endpoint.first_message.take();
         if let (Some(message), Some(session)) = (message, endpoint.session.clone()) {
             let room = endpoint.room.clone();
-            self.order(Order::Submit {
+            self.out.order(Order::Submit {
                 room,
                 session,
                 message,
@@ -153,7 +153,7 @@ impl Focus {
     fn connect_after_ack(&mut self, id: EndpointId) {
         let admission = self.admission(id);
         if let Some(admission) = admission.filter(|it| it.peer.dial.is_some()) {
-            self.order(Order::Amend(Box::new(admission)));
+            self.out.order(Order::Amend(Box::new(admission)));
         }
     }
 
@@ -169,7 +169,7 @@ impl Focus {
         }
         if let Some(admission) = self.admission(id) {
             self.check_certificate(id, &admission.peer.fingerprints);
-            self.order(Order::Amend(Box::new(admission)));
+            self.out.order(Order::Amend(Box::new(admission)));
         }
     }
 
@@ -183,7 +183,7 @@ impl Focus {
         self.take_description(now, id, Some(accepted));
         if let Some(admission) = self.admission(id) {
             self.check_certificate(id, &admission.peer.fingerprints);
-            self.order(Order::Amend(Box::new(admission)));
+            self.out.order(Order::Amend(Box::new(admission)));
         }
     }
 
@@ -215,9 +215,7 @@ impl Focus {
         let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
         if endpoint.owes_answer() {
             // RFC 3261 §14.2: between 0 and 10 seconds.
-            let mut random = [0];
-            self.entropy.fill(&mut random);
-            let pause = (random[0] % 11).to_string();
+            let pause = self.out.random_below(11).to_string();
             return Err(Refusal::new(500).with("Retry-After", pause));
         }
         // Glare, or an offer of ours that waits for the answer in the ACK (RFC 3311 §5.2).

@@ -4,6 +4,7 @@
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, top_via};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
@@ -11,7 +12,6 @@ use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
-use crate::entropy::token;
 use crate::focus::call::access::Access;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::room::conference::{Conference, Identity};
@@ -19,7 +19,7 @@ use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin};
 use crate::focus::sip::rejection::{Refusal, Verdict};
-use crate::focus::{Event, Focus, SESSION_ID_LENGTH, Socket, Usage};
+use crate::focus::{Event, Focus, Socket};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sdp::Description;
@@ -94,7 +94,7 @@ impl Focus {
         };
         let (session, local) = self.new_session(&arrival.socket, &access.policy, *role, secure);
         let origin = Origin {
-            session: self.next_id(),
+            session: self.out.next_id(),
             version: 1,
         };
         let ours = match &offer {
@@ -131,7 +131,7 @@ impl Focus {
         role: Role,
         secure: bool,
     ) -> (SessionId, Local) {
-        let id = token(self.entropy.as_mut(), SESSION_ID_LENGTH);
+        let id = self.out.session_id();
         let local = Local {
             observer: role == Role::Observer,
             ..self.local(socket, policy, secure, &format!("/{id}"))
@@ -220,14 +220,14 @@ impl Focus {
                 .any(|entity| entity == address)
         });
         if taken {
-            format!("{address};endpoint={}", self.next_id())
+            format!("{address};endpoint={}", self.out.next_id())
         } else {
             address.to_owned()
         }
     }
 
     fn begin_join(&mut self, now: Moment, endpoint: Endpoint, access: &Access, request: &Request) {
-        let id = EndpointId(self.next_id());
+        let id = EndpointId(self.out.next_id());
         let Access {
             room, policy, user, ..
         } = access;
@@ -240,7 +240,8 @@ impl Focus {
             conference.begin(Identity::of(&request.headers));
         }
         conference.joining += 1;
-        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         self.endpoints.insert(id, endpoint);
         self.ask_admission(now, id);
     }
@@ -286,10 +287,10 @@ impl Focus {
         let user = endpoint.user.clone();
         let (display, role) = (endpoint.display.clone(), endpoint.role);
         if begins {
-            self.event(Event::Start(room.clone()));
+            self.out.event(Event::Start(room.clone()));
         }
         if is_first {
-            self.event(Event::Join {
+            self.out.event(Event::Join {
                 room: room.clone(),
                 user: user.clone(),
                 display,
@@ -297,11 +298,11 @@ impl Focus {
             });
         }
         let line = format!("{user} joined {room}");
-        self.totals.joins += 1;
+        self.out.totals.joins += 1;
         if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {
             self.invitation_done(now, done);
         }
-        self.log(Level::Info, line);
+        self.out.log(Level::Info, line);
         self.conference_changed(now, &room);
         self.take_over(now, id);
         self.keep_one_device(now, id);

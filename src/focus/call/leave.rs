@@ -10,11 +10,10 @@ use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::timers::Timer;
 use crate::focus::watch::subscription::{Due, Termination};
-use crate::focus::{Event, Focus, Purpose};
+use crate::focus::{Event, Focus};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
-use crate::wire::sip::{Headers, Method};
 
 impl Focus {
     /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
@@ -26,14 +25,14 @@ impl Focus {
             return;
         };
         endpoint.session = None;
-        self.totals.losses += 1;
+        self.out.totals.losses += 1;
         let line = format!(
             "{} lost its MSRP session in {}: {}",
             endpoint.user,
             endpoint.room,
             describe(cause)
         );
-        self.log(Level::Info, line);
+        self.out.log(Level::Info, line);
         if cause == LossCause::NeverBound {
             self.dismiss_as(now, id, DisconnectionMethod::Failed);
             return;
@@ -77,11 +76,9 @@ impl Focus {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
         }
-        self.send(now, Purpose::Farewell, |focus, request| {
-            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
-            let endpoint = focus.endpoints.get_mut(&id)?;
-            Some(endpoint.dialog.request(request, Method::Bye, headers, ""))
-        });
+        if let Some(endpoint) = self.endpoints.get(&id) {
+            self.hang_up(now, endpoint.dialog.clone());
+        }
         self.depart(now, id, method);
     }
 
@@ -100,7 +97,7 @@ impl Focus {
         if let Some(answer) = endpoint.unacknowledged.take() {
             self.close(answer);
         }
-        self.untrack(&endpoint.dialog.key);
+        self.dialogs.close(&endpoint.dialog.key);
         for timer in [
             endpoint.admission_timer,
             endpoint.rejoin_timer,
@@ -113,8 +110,8 @@ impl Focus {
             self.timers.disarm(timer);
         }
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
-        self.log(Level::Info, line);
-        self.totals.leaves += u64::from(endpoint.joined.is_some());
+        self.out.log(Level::Info, line);
+        self.out.totals.leaves += u64::from(endpoint.joined.is_some());
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
         self.tell_left(&endpoint, method);
@@ -137,13 +134,13 @@ impl Focus {
             conference.begun = None;
         }
         let room = endpoint.room.clone();
-        self.event(Event::Leave {
+        self.out.event(Event::Leave {
             room: room.clone(),
             user: endpoint.user.clone(),
             method,
         });
         if is_over {
-            self.event(Event::End(room));
+            self.out.event(Event::End(room));
         }
     }
 
@@ -256,7 +253,7 @@ impl Focus {
         let Some(endpoint) = self.endpoints.remove(&id) else {
             return;
         };
-        self.untrack(&endpoint.dialog.key);
+        self.dialogs.close(&endpoint.dialog.key);
         if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
             conference.joining = conference.joining.saturating_sub(1);
         }
@@ -271,7 +268,7 @@ impl Focus {
         if let Some(session) = endpoint.session.take() {
             let room = endpoint.room.clone();
             self.sessions.remove(&session);
-            self.order(Order::Expel { room, session });
+            self.out.order(Order::Expel { room, session });
         }
     }
 
@@ -307,7 +304,7 @@ impl Focus {
         for id in subscribers {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }
-        self.order(Order::Close { room: room.clone() });
+        self.out.order(Order::Close { room: room.clone() });
         self.forget_passing_history(room, had_history);
     }
 

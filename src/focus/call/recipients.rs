@@ -66,7 +66,7 @@ impl Focus {
             }
             if let Err(refusal) = self.check_invitee(&room, &user) {
                 let line = format!("{user} is not invited into {room}: {}", refusal.code);
-                self.log(Level::Info, line);
+                self.out.log(Level::Info, line);
                 continue;
             }
             let told = history(&recipients, Some(&recipient.address));

@@ -28,7 +28,7 @@ impl Focus {
         }
         for (room, sessions) in rooms {
             for order in Order::reconcile(&room, &sessions) {
-                self.order(order);
+                self.out.order(order);
             }
         }
     }

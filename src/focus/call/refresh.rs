@@ -1,14 +1,15 @@
 //! Keeping session timers (RFC 4028): our refreshes, and what happens if nobody refreshes.
 
+use crate::focus::sip::dialogs::Purpose;
 use crate::focus::sip::face::capabilities;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule, SessionTimer};
 use crate::focus::timers::Timer;
-use crate::focus::{Focus, Purpose};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -83,7 +84,7 @@ impl Focus {
     pub(in crate::focus) fn session_expired(&mut self, now: Moment, id: EndpointId) {
         if let Some(endpoint) = self.endpoints.get(&id) {
             let line = format!("the session of {} was not refreshed", endpoint.user);
-            self.log(Level::Info, line);
+            self.out.log(Level::Info, line);
         }
         self.dismiss_as(now, id, DisconnectionMethod::Failed);
     }
@@ -118,35 +119,41 @@ impl Focus {
             self.refresh_later(now, id, Duration::from_secs(1));
             return;
         }
-        let request = self.send(now, Purpose::Refresh(id), |focus, request| {
-            let headers = focus.refresh_headers(id)?;
-            let endpoint = focus.endpoints.get_mut(&id)?;
-            let (method, headers, body) = if endpoint.session_timer.as_ref()?.by_update {
-                (Method::Update, headers, Bytes::new())
-            } else {
-                let headers = headers.with("Content-Type", "application/sdp");
-                (
-                    Method::Invite,
-                    headers,
-                    String::from(endpoint.media.ours.clone()).into(),
-                )
-            };
-            Some(endpoint.dialog.request(request, method, headers, body))
-        });
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
-            endpoint.inviting = request;
-        }
+        let request = self.request_id();
+        let headers = self.refresh_headers(id);
+        let Some((endpoint, headers)) = self.endpoints.get_mut(&id).zip(headers) else {
+            return;
+        };
+        let by_update = endpoint
+            .session_timer
+            .as_ref()
+            .is_some_and(|it| it.by_update);
+        let (method, headers, body) = if by_update {
+            (Method::Update, headers, Bytes::new())
+        } else {
+            let headers = headers.with("Content-Type", "application/sdp");
+            (
+                Method::Invite,
+                headers,
+                String::from(endpoint.media.ours.clone()).into(),
+            )
+        };
+        let message = endpoint.dialog.request(request, method, headers, body);
+        endpoint.inviting = Some(request);
+        self.send(now, Purpose::Refresh(id), message);
     }
 
-    fn refresh_headers(&self, id: EndpointId) -> Option<Headers> {
+    /// Headers of a session refresh request of ours.
+    pub(in crate::focus) fn refresh_headers(&self, id: EndpointId) -> Option<Headers> {
         let endpoint = self.endpoints.get(&id)?;
-        let interval = endpoint.session_timer.as_ref()?.agreement.interval;
+        let timer = endpoint.session_timer.as_ref();
+        let interval = timer.map_or(self.config.session_expires, |it| it.agreement.interval);
         let value = format!("{};refresher=uac", interval.as_secs());
         Some(
             capabilities(&endpoint.dialog.contact)
                 .with("Session-Expires", value)
                 .with("Min-SE", self.config.min_se.as_secs().to_string())
-                .with("User-Agent", self.config.software.clone()),
+                .with("User-Agent", self.out.software.clone()),
         )
     }
 
@@ -192,9 +199,7 @@ impl Focus {
             408 | 481 => self.dismiss_as(now, id, DisconnectionMethod::Failed),
             422 if timer.raise(response) => self.refresh_later(now, id, Duration::ZERO),
             491 => {
-                let mut random = [0u8; 2];
-                self.entropy.fill(&mut random);
-                let pause = u16::from_le_bytes(random) % GLARE_PAUSE_MS;
+                let pause = self.out.random_below(GLARE_PAUSE_MS);
                 self.refresh_later(now, id, Duration::from_millis(pause.into()));
             }
             405 | 501 if timer.by_update => {

@@ -3,17 +3,17 @@
 //! within `rejoin_grace` leaves.
 
 use crate::focus::ids::EndpointId;
-use crate::focus::sip::face::capabilities;
+use crate::focus::sip::dialogs::Purpose;
 use std::time::Duration;
 
 use crate::control::{Peer, SessionId, Setup};
+use crate::focus::Focus;
 use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::timers::Timer;
-use crate::focus::{Focus, Purpose};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
-use crate::wire::sip::{Headers, Method, Response};
+use crate::wire::sip::{Method, Response};
 
 /// re-INVITEs sent in one turn, as many as NOTIFYs.
 const RENEWALS_PER_TURN: usize = 32;
@@ -83,20 +83,18 @@ impl Focus {
         if !due || self.stopping || endpoint.inviting.is_some() || endpoint.rejoin_timer.is_none() {
             return;
         }
-        let request = self.send(now, Purpose::Renewal(id), |focus, request| {
-            let headers = focus.renewal_headers(id)?;
-            let endpoint = focus.endpoints.get_mut(&id)?;
-            let body = String::from(endpoint.media.ours.clone());
-            focus.budget.take(now, body.len());
-            Some(
-                endpoint
-                    .dialog
-                    .request(request, Method::Invite, headers, body),
-            )
-        });
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
-            endpoint.inviting = request;
-        }
+        let request = self.request_id();
+        let headers = self.refresh_headers(id);
+        let Some((endpoint, headers)) = self.endpoints.get_mut(&id).zip(headers) else {
+            return;
+        };
+        let body = String::from(endpoint.media.ours.clone());
+        self.budget.take(now, body.len());
+        let headers = headers.with("Content-Type", "application/sdp");
+        let dialog = &mut endpoint.dialog;
+        let message = dialog.request(request, Method::Invite, headers, body);
+        endpoint.inviting = Some(request);
+        self.send(now, Purpose::Renewal(id), message);
     }
 
     /// Our offer with a new path: `actpass` (row U02), the next version of the same `o=`.
@@ -120,20 +118,6 @@ impl Focus {
         endpoint.renewing = true;
         endpoint.answer_due = false;
         Some(session)
-    }
-
-    fn renewal_headers(&self, id: EndpointId) -> Option<Headers> {
-        let endpoint = self.endpoints.get(&id)?;
-        let timer = endpoint.session_timer.as_ref();
-        let interval = timer.map_or(self.config.session_expires, |it| it.agreement.interval);
-        let value = format!("{};refresher=uac", interval.as_secs());
-        Some(
-            capabilities(&endpoint.dialog.contact)
-                .with("Session-Expires", value)
-                .with("Min-SE", self.config.min_se.as_secs().to_string())
-                .with("User-Agent", self.config.software.clone())
-                .with("Content-Type", "application/sdp"),
-        )
     }
 
     /// The re-INVITE has its outcome.

@@ -4,6 +4,7 @@ use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Course, Invitation};
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
@@ -12,11 +13,11 @@ use crate::control::Order;
 use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::sip::session_timer::{Agreement, MAX_RAISES, min_se};
-use crate::focus::{Focus, Purpose, RequestId, Usage};
+use crate::focus::{Focus, RequestId};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
-use crate::wire::sip::{Headers, Method, NameAddr, Response};
+use crate::wire::sip::{Headers, NameAddr, Response};
 
 impl Focus {
     /// A provisional answer to our INVITE.
@@ -151,6 +152,7 @@ impl Focus {
             return;
         };
         invitation.dialog.established(response);
+        let dialog = invitation.dialog.clone();
         let answer = Description::parse(&response.body).ok();
         let terms = match &invitation.course {
             Course::Dialing { media, .. } => Terms::again(&media.local),
@@ -159,17 +161,17 @@ impl Focus {
         let one_send = self.takes_one_send(&response.headers);
         let accepted = answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, None));
         let Some(Ok(mut accepted)) = accepted else {
-            self.hang_up(now, id);
+            self.hang_up(now, dialog);
             self.invitation_failed(now, id, 488, None);
             return;
         };
         if !self.has_place(id) {
             // Others came in while it rang: the invited hold no place.
-            self.hang_up(now, id);
+            self.hang_up(now, dialog);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
         let run = self.run;
-        let endpoint_id = EndpointId(self.next_id());
+        let endpoint_id = EndpointId(self.out.next_id());
         let Some(invitation) = self.invitation(id) else {
             return;
         };
@@ -187,7 +189,7 @@ impl Focus {
             one_send,
             ..(**media).clone()
         };
-        let (user, dialog) = (invitation.user.clone(), invitation.dialog.clone());
+        let user = invitation.user.clone();
         let endpoint = Endpoint {
             display: display_name(response),
             entity: invitation.entity.clone(),
@@ -199,13 +201,14 @@ impl Focus {
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room, user, role, dialog, media)
         };
-        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
         self.endpoints.insert(endpoint_id, endpoint);
         let agreement = Agreement::accepted(response, self.config.session_expires);
         self.start_session_timer(now, endpoint_id, agreement);
         if let Some(admission) = self.admission(endpoint_id) {
             self.sessions.insert(admission.session.clone(), endpoint_id);
-            self.order(Order::Amend(Box::new(admission)));
+            self.out.order(Order::Amend(Box::new(admission)));
         }
         self.joined(now, endpoint_id);
     }
@@ -218,15 +221,6 @@ impl Focus {
             let invitation = it.invitations.get(&id);
             invitation.is_some_and(|invitation| it.has_place_for(&invitation.user))
         })
-    }
-
-    /// BYE in the dialog of an invitation that led to nothing.
-    fn hang_up(&mut self, now: Moment, id: InvitationId) {
-        self.send(now, Purpose::Farewell, |focus, request| {
-            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
-            let dialog = &mut focus.invitation(id)?.dialog;
-            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
-        });
     }
 
     /// A party we sent a REFER tells how it goes (RFC 3515 §2.4.4).
@@ -251,7 +245,8 @@ impl Focus {
         if to.as_ref().and_then(|to| to.tag()) != Some(ours) {
             return Err(Refusal::new(481));
         }
-        self.reply(incoming.transaction, 200, Headers::new(), "", None);
+        self.out
+            .reply(incoming.transaction, 200, Headers::new(), "", None);
         match Response::status_of_fragment(&request.body) {
             Some((100..200, _)) => self.show_under_way(now, id),
             Some((code @ 300.., reason)) => {

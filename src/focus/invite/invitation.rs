@@ -7,18 +7,17 @@ use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
-use crate::entropy::token;
-use crate::focus::invite::forked_answers::Dialled;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
 use crate::focus::sip::targets::Targets;
 use crate::focus::timers::Timer;
-use crate::focus::{Focus, INVITE_TIMEOUT, Output, Purpose};
+use crate::focus::{Focus, Output};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -67,7 +66,7 @@ impl Focus {
                 None => return,
             },
         };
-        let id = InvitationId(self.next_id());
+        let id = InvitationId(self.out.next_id());
         let entity = self.unique_entity(room, &user, target);
         let invitation = Invitation {
             user,
@@ -123,8 +122,8 @@ impl Focus {
     fn dialog_to(&mut self, room: &RoomUri, target: &str, inviter: &Inviter) -> Dialog {
         Dialog {
             key: DialogKey {
-                call_id: token(self.entropy.as_mut(), crate::focus::SESSION_ID_LENGTH),
-                local_tag: self.new_tag(),
+                call_id: self.out.session_id(),
+                local_tag: self.out.tag(),
                 remote_tag: String::new(),
             },
             local_uri: room.to_string(),
@@ -152,7 +151,7 @@ impl Focus {
         let (session, local) =
             self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
         let origin = Origin {
-            session: self.next_id(),
+            session: self.out.next_id(),
             version: 1,
         };
         let ours = offer_answer::offer(&local, origin).write().into();
@@ -210,27 +209,28 @@ impl Focus {
             .is_some_and(|invitation| matches!(invitation.course, Course::Referring));
         let patience =
             referring.then(|| self.timers.arm(now + REFER_PATIENCE, Timer::Invitation(id)));
-        let request = self.send(now, Purpose::Invitation(id), |focus, request| {
-            let software = focus.config.software.clone();
-            let interval = focus.config.session_expires;
-            let room = focus.invitations.get(&id)?.clone();
-            let about = focus.conferences.get(&room).map(|c| c.identity.clone());
-            let invitation = focus.invitation(id)?;
-            let (method, headers, body) = invitation.message(&room, interval);
-            let headers = about.unwrap_or_default().announce(headers);
-            let headers = headers.with("User-Agent", software);
-            Some(invitation.dialog.request(request, method, headers, body))
-        });
+        let request = self.request_id();
+        let software = self.out.software.clone();
+        let interval = self.config.session_expires;
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let conference = self.conferences.get(&room);
+        let about = conference.map(|it| it.identity.clone()).unwrap_or_default();
         let Some(invitation) = self.invitation(id) else {
             return;
         };
-        invitation.request = request;
+        let (method, headers, body) = invitation.message(&room, interval);
+        let headers = about.announce(headers).with("User-Agent", software);
+        let message = invitation.dialog.request(request, method, headers, body);
+        invitation.request = Some(request);
         let before = std::mem::replace(&mut invitation.patience, patience);
-        let dialled = Dialled::new(invitation.dialog.clone());
+        let dialog = invitation.dialog.clone();
         self.timers.disarm(before);
-        if let Some(request) = request.filter(|_| !referring) {
-            self.dialled.insert(request, dialled);
+        if !referring {
+            self.dialogs.dial(request, dialog);
         }
+        self.send(now, Purpose::Invitation(id), message);
     }
 
     pub(in crate::focus) fn invitation_timed_out(&mut self, now: Moment, id: InvitationId) {
@@ -271,7 +271,7 @@ impl Focus {
         };
         let dialing = matches!(invitation.course, Course::Dialing { .. });
         if let Some(request) = invitation.request.filter(|_| dialing) {
-            self.outputs.push_back(Output::Cancel(request));
+            self.out.push(Output::Cancel(request));
         }
         self.end_invitation(now, id, method, code, None);
     }
@@ -289,10 +289,10 @@ impl Focus {
         };
         if let Course::Dialing { session, .. } = &invitation.course {
             let (room, session) = (room.clone(), session.clone());
-            self.order(Order::Expel { room, session });
+            self.out.order(Order::Expel { room, session });
         }
         let line = format!("{} does not join {room}: {code}", invitation.user);
-        self.log(Level::Info, line);
+        self.out.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
         self.report(now, invitation.inviter.referral, code, Some(&text));
         if let Some(conference) = self.conferences.get_mut(&room) {

@@ -3,6 +3,7 @@
 use crate::focus::ids::{EndpointId, ReferralId};
 use crate::focus::room::invitation::Inviter;
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, RETRY_AFTER, capabilities, contact, identity};
 use crate::focus::{InviteMode, Role};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::control::{RoomUri, UserUri};
 use crate::focus::sip::dialog::{Dialog, cseq};
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
 use crate::focus::timers::{Timer, TimerKey};
-use crate::focus::{Focus, Purpose, RequestId, Usage};
+use crate::focus::{Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -202,7 +203,8 @@ impl Focus {
         for id in devices {
             self.dismiss_as(now, id, DisconnectionMethod::Booted);
         }
-        self.log(Level::Info, format_args!("{user} was removed from {room}"));
+        self.out
+            .log(Level::Info, format_args!("{user} was removed from {room}"));
     }
 
     /// The 200 (never 202, RFC 7647 §5) and the implicit subscription, unless the sender
@@ -221,7 +223,7 @@ impl Focus {
         let mut headers = capabilities(&contact);
         if !wants_refer_subscription(&request.headers) {
             headers.push("Refer-Sub", "false");
-            self.reply(
+            self.out.reply(
                 incoming.transaction,
                 200,
                 headers,
@@ -244,13 +246,14 @@ impl Focus {
             }
         };
         let event = self.event_of(request, within);
-        let id = ReferralId(self.next_id());
+        let id = ReferralId(self.out.next_id());
         let mut to_tag = arrival.to_tag.clone();
         if let Channel::Own(dialog) = &channel {
-            self.track(dialog.key.clone(), Usage::Referral(id));
+            self.dialogs.open(dialog.key.clone(), Usage::Referral(id));
             to_tag = Some(dialog.key.local_tag.clone());
         }
-        self.reply(incoming.transaction, 200, headers, "", to_tag);
+        self.out
+            .reply(incoming.transaction, 200, headers, "", to_tag);
         let referral = Referral {
             room: room.clone(),
             channel,
@@ -360,19 +363,18 @@ impl Focus {
         } else {
             Purpose::Report(id)
         };
-        let request = self.send(now, purpose, |focus, request| {
-            let headers = headers.with("User-Agent", focus.config.software.clone());
-            let dialog = match &mut focus.referrals.get_mut(&id)?.channel {
-                Channel::Own(dialog) => dialog,
-                Channel::Endpoint(endpoint) => &mut focus.endpoints.get_mut(endpoint)?.dialog,
-            };
-            let headers = headers.with("Contact", format!("<{}>;isfocus", dialog.contact));
-            Some(dialog.request(request, Method::Notify, headers, news))
-        });
-        if ends || request.is_none() {
+        let headers = headers.with("User-Agent", self.out.software.clone());
+        let request = self.request_id();
+        let Some(dialog) = self.referral_dialog(id) else {
+            return self.forget_referral(id);
+        };
+        let headers = headers.with("Contact", format!("<{}>;isfocus", dialog.contact));
+        let message = dialog.request(request, Method::Notify, headers, news);
+        self.send(now, purpose, message);
+        if ends {
             self.forget_referral(id);
         } else if let Some(referral) = self.referrals.get_mut(&id) {
-            referral.in_flight = request;
+            referral.in_flight = Some(request);
             referral.last_sent = Some(now);
         }
     }
@@ -403,7 +405,7 @@ impl Focus {
         referral.expires = now + expires;
         referral.ends |= zero;
         let headers = Headers::new().with("Expires", expires.as_secs().to_string());
-        self.reply(incoming.transaction, 200, headers, "", None);
+        self.out.reply(incoming.transaction, 200, headers, "", None);
         self.report(now, Some(id), 100, None);
         Ok(())
     }
@@ -412,7 +414,7 @@ impl Focus {
         if let Some(referral) = self.referrals.remove(&id) {
             self.timers.disarm(referral.timer);
             if let Channel::Own(dialog) = referral.channel {
-                self.untrack(&dialog.key);
+                self.dialogs.close(&dialog.key);
             }
         }
     }

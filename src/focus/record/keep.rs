@@ -43,8 +43,7 @@ impl Focus {
     pub(in crate::focus) fn tell_changes(&mut self, position: usize) {
         let changes = self.changes();
         if !changes.is_empty() {
-            let position = position.min(self.outputs.len());
-            self.outputs.insert(position, Output::Store(changes));
+            self.out.insert(position, Output::Store(changes));
         }
     }
 

@@ -7,6 +7,7 @@
 use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::media::Media;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
 use crate::focus::watch::subscription::{Due, Subscription, Termination};
-use crate::focus::{Focus, Socket, Usage};
+use crate::focus::{Focus, Socket};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::Params;
@@ -87,13 +88,8 @@ impl Focus {
                 "restored: {} conferences, {} participants, {} subscriptions",
                 counts.conferences, counts.participants, counts.subscriptions
             );
-            self.log(Level::Notice, line);
+            self.out.log(Level::Notice, line);
         }
-    }
-
-    /// No id is given twice.
-    fn reserve(&mut self, id: u64) {
-        self.last_id = self.last_id.max(id);
     }
 
     fn restore_conference(&mut self, record: ConferenceRecord) {
@@ -148,8 +144,8 @@ impl Focus {
 
     fn restore_endpoint(&mut self, now: Moment, record: EndpointRecord, find: &mut FindSocket<'_>) {
         let id = EndpointId(record.id);
-        self.reserve(record.id);
-        self.reserve(record.media.origin.session);
+        self.out.reserve_id(record.id);
+        self.out.reserve_id(record.media.origin.session);
         let participant = self
             .conferences
             .get_mut(&record.room)
@@ -163,7 +159,8 @@ impl Focus {
             participant.endpoints.retain(|other| *other != id);
             return;
         };
-        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
         }
@@ -238,7 +235,7 @@ impl Focus {
 
     fn restore_publication(&mut self, record: PublicationRecord) {
         let id = PublicationId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let expiry = self.timers.arm(record.expires, Timer::Publication(id));
         let room = record.room.clone();
         let restored = self
@@ -259,7 +256,7 @@ impl Focus {
         find: &mut FindSocket<'_>,
     ) {
         let id = SubscriptionId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let timer = self.timers.arm(record.expires, Timer::Expiry(id));
         let left = record.expires.saturating_since(now);
         let dialog = dialog(record.dialog, find);
@@ -278,7 +275,8 @@ impl Focus {
             ..Subscription::untold(now, record.room, record.user, dialog)
         };
         let kept = subscription_record(id, &subscription, Counters::Exact);
-        self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
+        self.dialogs
+            .open(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
             Some(conference) => {
                 conference.subscribers.add(id, &subscription.user);

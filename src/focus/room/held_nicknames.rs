@@ -80,6 +80,11 @@ impl HeldNicknames {
         }
     }
 
+    /// How many are held.
+    pub(in crate::focus) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// What has changed, as records.
     pub(in crate::focus) fn news(&mut self) -> Vec<News<Whose, Record>> {
         self.names.news(|whose, held| Some(record(whose, held)))
@@ -184,7 +189,7 @@ impl Focus {
             .flat_map(|(room, nicknames)| Order::hold(room, &nicknames))
             .collect();
         for order in orders {
-            self.order(order);
+            self.out.order(order);
         }
     }
 }

@@ -12,7 +12,7 @@ impl Focus {
     /// gets the room's history first; if it lives there all the same, it knows better.
     pub(in crate::focus) fn order_admission(&mut self, admission: Admission) {
         self.recall(&admission.room);
-        self.order(Order::Admit(Box::new(admission)));
+        self.out.order(Order::Admit(Box::new(admission)));
     }
 
     fn recall(&mut self, room: &RoomUri) {
@@ -28,7 +28,7 @@ impl Focus {
         let messages = self.kept_rooms.history(room, most);
         if !messages.is_empty() {
             let room = room.clone();
-            self.order(Order::Recall { room, messages });
+            self.out.order(Order::Recall { room, messages });
         }
     }
 
@@ -58,21 +58,21 @@ impl Focus {
         };
         if policy.is_none_or(|policy| policy.history == 0) {
             // It has ended meanwhile.
-            return self.order(done);
+            return self.out.order(done);
         }
         let change = HistoryChange {
             room,
             messages,
             gone,
         };
-        self.outputs.push_back(Output::Remember(change, done));
+        self.out.push(Output::Remember(change, done));
     }
 
     /// A room's history ends. The switch may have told some of it that we have not heard yet:
     /// when it says that it has forgotten, that is forgotten too.
     pub(in crate::focus) fn forget_history(&mut self, room: &RoomUri) {
         self.history_forgotten(room.clone());
-        self.order(Order::Forget { room: room.clone() });
+        self.out.order(Order::Forget { room: room.clone() });
     }
 
     pub(in crate::focus) fn history_forgotten(&mut self, room: RoomUri) {

@@ -83,7 +83,7 @@ impl Focus {
         let policy = Policy::of_kept(&entry, self.config.max_participants);
         self.kept_rooms.keep(&entry);
         let change = Change::Put(Record::Room(Box::new(entry)));
-        self.outputs.push_back(Output::Store(vec![change]));
+        self.out.push(Output::Store(vec![change]));
         if let Some(conference) = self.conferences.get_mut(&room) {
             conference.policy = policy;
             conference.described = conference.change();
@@ -100,7 +100,7 @@ impl Focus {
         };
         self.kept_rooms.forget(room);
         let change = Change::Delete(Key::Room(room.clone()));
-        self.outputs.push_back(Output::Store(vec![change]));
+        self.out.push(Output::Store(vec![change]));
         let configured = self.rooms.get(room).cloned();
         if let Some(conference) = self.conferences.get_mut(room) {
             let passing = RoomEntry {

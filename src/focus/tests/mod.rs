@@ -31,11 +31,11 @@ mod transport;
 mod unacknowledged;
 mod views;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::control::{LossCause, NicknameChange, Notice, SessionId, Standing, UserUri};
+use crate::control::{LossCause, NicknameChange, Notice, Order, SessionId, Standing, UserUri};
 use crate::entropy::Seeded;
 use crate::focus::record::{Change, Key, Record};
 use crate::wire::conference_info as info;

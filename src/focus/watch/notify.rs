@@ -3,6 +3,7 @@
 use crate::focus::Role;
 use crate::focus::ids::SubscriptionId;
 use crate::focus::roster::view::{Seen, View};
+use crate::focus::sip::dialogs::Purpose;
 use crate::focus::sip::face::PACKAGE;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::focus::roster::document::{self};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
 use crate::focus::watch::subscription::{Due, Subscription, Termination};
-use crate::focus::{Focus, Purpose, RequestId};
+use crate::focus::{Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::MEDIA_TYPE;
@@ -153,20 +154,21 @@ impl Focus {
         } else {
             Purpose::Notify(id)
         };
-        let request = self.send(now, purpose, |focus, request| {
-            let software = focus.config.software.clone();
-            let subscription = focus.subscriptions.get_mut(&id)?;
-            subscription.rates.sent(now);
-            let headers = notify_headers(subscription, now, due).with("User-Agent", software);
-            let dialog = &mut subscription.dialog;
-            Some(dialog.request(request, Method::Notify, headers, body))
-        });
-        if ends {
-            self.forget_subscription(now, id);
-        } else if let Some(subscription) = self.subscriptions.get_mut(&id) {
-            subscription.in_flight = request;
+        let request = self.request_id();
+        let software = self.out.software.clone();
+        let subscription = self.subscriptions.get_mut(&id)?;
+        subscription.rates.sent(now);
+        let headers = notify_headers(subscription, now, due).with("User-Agent", software);
+        let dialog = &mut subscription.dialog;
+        let message = dialog.request(request, Method::Notify, headers, body);
+        if !ends {
+            subscription.in_flight = Some(request);
             subscription.last_sent = Some(now);
             subscription.due = Due::Changes;
+        }
+        self.send(now, purpose, message);
+        if ends {
+            self.forget_subscription(now, id);
         }
         Some(octets)
     }
@@ -245,7 +247,7 @@ impl Focus {
                 "subscription of {} to {} ended: {code} to NOTIFY",
                 subscription.user, subscription.room
             );
-            self.log(Level::Info, line);
+            self.out.log(Level::Info, line);
             self.forget_subscription(now, id);
             return;
         }
@@ -256,7 +258,7 @@ impl Focus {
         let Some(subscription) = self.subscriptions.remove(&id) else {
             return;
         };
-        self.untrack(&subscription.dialog.key);
+        self.dialogs.close(&subscription.dialog.key);
         self.timers.disarm(subscription.notify_timer);
         self.timers.disarm(subscription.expiry_timer);
         if let Some(conference) = self.conferences.get_mut(&subscription.room) {

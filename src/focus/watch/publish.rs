@@ -10,11 +10,10 @@ use crate::focus::sip::face::{Incoming, capabilities, check_package, contact, id
 use std::time::Duration;
 
 use crate::control::{RoomUri, UserUri};
-use crate::entropy::token;
+use crate::focus::Focus;
 use crate::focus::room::conference::Conference;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::Timer;
-use crate::focus::{Focus, TAG_LENGTH};
 use crate::time::Moment;
 use crate::wire::conference_info::{self as info, MEDIA_TYPE};
 use crate::wire::sip::Request;
@@ -48,7 +47,7 @@ impl Focus {
         };
         let expires = self.expires(request)?;
         let says = statement(request, room, &publisher, unlimited)?;
-        let tag = token(self.entropy.as_mut(), TAG_LENGTH);
+        let tag = self.out.tag();
         match (known, says) {
             (None, None) => return Err(Refusal::new(400).because("nothing is published")),
             (None, Some(_)) if expires.is_zero() => {}
@@ -57,7 +56,7 @@ impl Focus {
             (known, Some(says)) => {
                 let document = request.body.clone();
                 self.check_space(room, &publisher, known, document.len())?;
-                let id = known.unwrap_or(PublicationId(self.next_id()));
+                let id = known.unwrap_or(PublicationId(self.out.next_id()));
                 let expiry = self.timers.arm(now + expires, Timer::Publication(id));
                 let publication = Publication {
                     tag: tag.clone(),
@@ -74,7 +73,8 @@ impl Focus {
             .with("Expires", expires.as_secs().to_string())
             .with("SIP-ETag", tag);
         let to_tag = incoming.arrival.to_tag.clone();
-        self.reply(incoming.transaction, 200, headers, "", to_tag);
+        self.out
+            .reply(incoming.transaction, 200, headers, "", to_tag);
         Ok(())
     }
 

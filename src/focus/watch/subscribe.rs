@@ -2,17 +2,18 @@
 //! what it grants. What goes out to subscribers is in `notify`.
 
 use crate::focus::ids::SubscriptionId;
+use crate::focus::sip::dialogs::{Awaits, Usage};
 use crate::focus::sip::face::check_package;
 use crate::focus::sip::face::{Incoming, RETRY_AFTER, capabilities, contact, identity};
 use std::time::Duration;
 
 use crate::control::{RoomUri, UserUri};
+use crate::focus::Focus;
 use crate::focus::room::conference::Conference;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
 use crate::focus::watch::subscription::{Due, Subscription, Termination};
-use crate::focus::{Focus, Usage};
 use crate::time::Moment;
 use crate::wire::conference_info::MEDIA_TYPE;
 use crate::wire::sip::{Params, Request};
@@ -45,13 +46,15 @@ impl Focus {
         let user = identity(&incoming.arrival)?;
         self.check_subscriber(&room, &user)?;
         let subscription = self.new_subscription(now, incoming, room, user, &event)?;
-        let id = SubscriptionId(self.next_id());
-        self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
+        let id = SubscriptionId(self.out.next_id());
+        let key = subscription.dialog.key.clone();
+        self.dialogs.open(key.clone(), Usage::Subscription(id));
         if let Some(conference) = self.watched(&subscription.room) {
             conference.subscribers.add(id, &subscription.user);
         }
         self.subscriptions.insert(id, subscription);
-        self.granted.insert(incoming.transaction, id);
+        self.dialogs
+            .wait(incoming.transaction, &key, Awaits::Departure(id));
         self.grant(now, incoming, id, &event, expires);
         Ok(())
     }
@@ -182,7 +185,8 @@ impl Focus {
             .with("Expires", expires.as_secs().to_string());
         let to_tag = subscription.dialog.key.local_tag.clone();
         // Never 202 (row E31, RFC 6665 §8.3.1).
-        self.reply(incoming.transaction, 200, headers, "", Some(to_tag));
+        self.out
+            .reply(incoming.transaction, 200, headers, "", Some(to_tag));
         let due = if expires.is_zero() {
             Due::Last(Termination::Timeout)
         } else {
