@@ -76,8 +76,8 @@ fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
     scenario.admits = false;
     let mut early = scenario.phone("alice");
     scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
-    let early_one = scenario.focus.endpoints.values().next();
-    early.to_tag = early_one.map(|it| it.dialog.key.local_tag.clone());
+    let endpoint = scenario.focus.endpoints.values().next();
+    early.to_tag = endpoint.map(|it| it.dialog.key.local_tag.clone());
     let replaces = reference(&early);
     for value in [replaces.clone(), format!("{replaces};early-only")] {
         let reply = invite(&mut scenario, "alice", ROOM, &[("Replaces", &value)]);
