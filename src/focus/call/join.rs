@@ -154,7 +154,7 @@ impl Focus {
             host,
             port,
             secure,
-            fingerprint: self.fingerprint.clone().filter(|_| secure),
+            fingerprint: self.switch.fingerprint.clone().filter(|_| secure),
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
@@ -167,28 +167,23 @@ impl Focus {
     /// as anonymous as the first.
     fn anonymous_number(&mut self, access: &Access) -> Option<u32> {
         let known = self
-            .conferences
-            .get(&access.room)
+            .rooms
+            .conference(&access.room)
             .and_then(|conference| conference.participants.get(&access.user))
             .filter(|participant| !participant.endpoints.is_empty());
         match known {
             Some(participant) => participant.anonymous,
             None if access.stranger.is_some() => access.stranger,
-            None if access.private => Some(self.next_anonymous()),
+            None if access.private => Some(self.rooms.next_anonymous()),
             None => None,
         }
-    }
-
-    pub(in crate::focus) fn next_anonymous(&mut self) -> u32 {
-        self.last_anonymous = self.last_anonymous.wrapping_add(1);
-        self.last_anonymous
     }
 
     /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
     /// device share a Contact.
     fn endpoint_entity(&mut self, access: &Access, target: &str) -> String {
         let Access { room, user, .. } = access;
-        if let Some(old) = access.replaces.and_then(|id| self.endpoints.get(&id)) {
+        if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
             return old.entity.clone();
         }
         if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
@@ -205,7 +200,7 @@ impl Focus {
         user: &UserUri,
         address: &str,
     ) -> String {
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let taken = conference.is_some_and(|conference| {
             let devices = conference.participants.get(user).into_iter();
             let invited = conference
@@ -214,7 +209,7 @@ impl Focus {
                 .filter(|it| it.user == *user);
             devices
                 .flat_map(|participant| &participant.endpoints)
-                .filter_map(|id| self.endpoints.get(id))
+                .filter_map(|id| self.rooms.endpoint(*id))
                 .map(|endpoint| &endpoint.entity)
                 .chain(invited.map(|invitation| &invitation.entity))
                 .any(|entity| entity == address)
@@ -231,10 +226,13 @@ impl Focus {
         let Access {
             room, policy, user, ..
         } = access;
-        let conference = self.conferences.get_or_insert_with(room, || Conference {
-            creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
-            ..Conference::new(room.clone(), Arc::clone(policy))
-        });
+        let conference = self
+            .rooms
+            .conferences
+            .get_or_insert_with(room, || Conference {
+                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+                ..Conference::new(room.clone(), Arc::clone(policy))
+            });
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
@@ -242,16 +240,13 @@ impl Focus {
         conference.joining += 1;
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
-        self.endpoints.insert(id, endpoint);
+        self.rooms.enter(id, endpoint);
         self.ask_admission(now, id);
     }
 
     /// The endpoint is in the conference, and in its roster.
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
             return;
         };
         let invited = endpoint.invitation.take();
@@ -312,10 +307,10 @@ impl Focus {
     /// A device that took another's place: the old one gets BYE, the roster stays as it is
     /// (RFC 3891 §3, row F08).
     fn take_over(&mut self, now: Moment, id: EndpointId) {
-        let Some(old) = self.endpoints.get_mut(&id).and_then(|e| e.replaces.take()) else {
+        let Some(old) = self.rooms.endpoint_mut(id).and_then(|e| e.replaces.take()) else {
             return;
         };
-        if let Some(replaced) = self.endpoints.get_mut(&old) {
+        if let Some(replaced) = self.rooms.endpoint_mut(old) {
             replaced.replaced = true;
             self.dismiss(now, old);
         }
@@ -323,10 +318,10 @@ impl Focus {
 
     /// Where a user has one device, the new one replaces the old (option `devices=one`).
     fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let Some(conference) = self.conferences.get(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
         if !conference.policy.one_device {
@@ -355,8 +350,8 @@ impl Focus {
     /// A user as others in a room may see it.
     pub(in crate::focus) fn shown_in(&self, room: &RoomUri, user: &UserUri) -> String {
         let participant = self
-            .conferences
-            .get(room)
+            .rooms
+            .conference(room)
             .and_then(|conference| conference.participants.get(user));
         shown_uri(user, participant.and_then(|p| p.anonymous))
     }

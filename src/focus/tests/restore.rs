@@ -164,7 +164,11 @@ fn the_sockets_of_an_earlier_run_are_looked_up_anew() {
     );
     assert_eq!(asked.len(), 1, "once each");
     assert_eq!((asked[0].handle, asked[0].port), (0, 5060));
-    let handles = focus.endpoints.values().map(|e| e.dialog.socket.handle);
+    let handles = focus
+        .rooms
+        .endpoints
+        .values()
+        .map(|e| e.dialog.socket.handle);
     assert!(handles.eq([77, 77, 77]));
 }
 
@@ -192,7 +196,13 @@ fn records_that_fit_nothing_are_passed_over() {
     assert_eq!(focus.counts().participants, 0);
     // Subscribers of a conference that is no more are told so.
     let last = watch::subscription::Due::Last(watch::subscription::Termination::NoResource);
-    assert!(focus.subscriptions.values().all(|one| one.due == last));
+    assert!(
+        focus
+            .watch
+            .subscriptions
+            .values()
+            .all(|one| one.due == last)
+    );
 }
 
 #[test]
