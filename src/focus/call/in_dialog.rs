@@ -18,6 +18,7 @@ use crate::focus::sip::session_timer::Agreement;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::multipart::ACCEPT;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, Method, Request, Response};
 
@@ -107,6 +108,7 @@ impl Focus {
         if !self.acknowledge(id, request) {
             return;
         }
+        self.say_first(id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
@@ -129,6 +131,22 @@ impl Focus {
                 // RFC 3261 §13.3.1.4 leaves only BYE.
                 self.dismiss(now, id);
             }
+        }
+    }
+
+    /// What the INVITE brought along is said now that the participant is in for certain.
+    fn say_first(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+            return;
+        };
+        let message = endpoint.first_message.take();
+        if let (Some(message), Some(session)) = (message, endpoint.session.clone()) {
+            let room = endpoint.room.clone();
+            self.out.order(Order::Submit {
+                room,
+                session,
+                message,
+            });
         }
     }
 
@@ -207,12 +225,19 @@ impl Focus {
         }
         let needs_ack = incoming.request.method == Method::Invite;
         let agreement = self.settle(&incoming.request)?;
-        let SessionBody { offer, recipients } = parse_offer(
+        let SessionBody {
+            offer,
+            recipients,
+            message,
+        } = parse_offer(
             &incoming.request,
             endpoint.role,
             self.terms_again(endpoint),
             incoming.arrival.source.ip(),
         )?;
+        if message.is_some() {
+            return Err(Refusal::new(415).with("Accept", ACCEPT));
+        }
         if !recipients.is_empty() {
             // Row L02: lists come with the first INVITE only.
             return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));

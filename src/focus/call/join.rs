@@ -46,7 +46,11 @@ impl Focus {
         }
         let access = self.check_access(incoming, room)?;
         self.check_switch()?;
-        let SessionBody { offer, recipients } = parse_offer(
+        let SessionBody {
+            offer,
+            recipients,
+            message,
+        } = parse_offer(
             &incoming.request,
             access.role,
             self.terms(&access.policy),
@@ -58,6 +62,7 @@ impl Focus {
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
+        endpoint.first_message = message;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
             cseq: endpoint.dialog.remote_cseq,

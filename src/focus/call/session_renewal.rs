@@ -132,11 +132,18 @@ impl Focus {
         };
         endpoint.inviting = None;
         let admitted = endpoint.session.is_some();
+        let timer = endpoint.session_timer.as_mut();
+        let raised = code == 422 && timer.is_some_and(|timer| timer.raise(response));
         match (code, response) {
             (200..300, Some(response)) if admitted => self.take_renewal(now, id, response),
             // RFC 3261 §12.2.1.2: the dialog is no more.
             (404 | 410 | 481, _) | (408, Some(_)) => {
                 self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            }
+            // RFC 4028 §7.3.
+            (422, _) if raised => {
+                self.end_session(id);
+                self.timers.arm(now, Timer::Renewal(id));
             }
             // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
             // its connection ended with the proxy, and it may come back over another.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::control::Order;
 use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
-use crate::focus::sip::session_timer::{Agreement, min_se};
+use crate::focus::sip::session_timer::{Agreement, MAX_RAISES, min_se};
 use crate::focus::{Focus, RequestId};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -92,11 +92,12 @@ impl Focus {
     fn invite_for_longer(&mut self, now: Moment, id: InvitationId, response: &Response) {
         let wanted = min_se(response);
         let longer = self.invitation(id).and_then(|invitation| {
-            let Course::Dialing { min_se, .. } = &mut invitation.course else {
+            let Course::Dialing { min_se, raised, .. } = &mut invitation.course else {
                 return None;
             };
-            let longer = wanted.filter(|wanted| wanted > min_se)?;
+            let longer = wanted.filter(|wanted| wanted > min_se && *raised < MAX_RAISES)?;
             *min_se = longer;
+            *raised += 1;
             Some(())
         });
         match longer {

@@ -171,6 +171,7 @@ impl Focus {
             session,
             targets: Targets::new(target),
             min_se: self.config.min_se,
+            raised: 0,
         })
     }
 

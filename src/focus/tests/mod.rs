@@ -543,6 +543,13 @@ impl Scenario {
             Order::Admit(admission) => format!("! admit {}", user(&admission.user)),
             Order::Amend(admission) => format!("! amend {}", user(&admission.user)),
             Order::Expel { session, .. } => format!("! expel {}", name(session)),
+            Order::Part { session, .. } => format!("! part {}", name(session)),
+            Order::Submit {
+                session, message, ..
+            } => {
+                let octets = message.len();
+                format!("! submit {} {octets} octets", name(session))
+            }
             Order::Say { room, text } => format!("! say {} {text}", short(room)),
             Order::Kept { room, change } => format!("! kept {} of {}", change.0, short(room)),
             // The service asks for that.
