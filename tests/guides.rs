@@ -7,13 +7,14 @@ mod harness;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use harness::PATIENCE;
 use harness::agent::{Agent, Transport};
 use harness::host::{Family, Host, found};
 use harness::on_every_host;
+use harness::package;
 use harness::page::block;
 use harness::plan::{Plan, root};
 use harness::proxy::{Proxy, wait_until};
@@ -916,27 +917,6 @@ fn the_container_is_consistent() {
 /// What `tests/walk.sh` says when the system does not let it.
 const NOT_ALLOWED: i32 = 77;
 
-/// The package of what cargo has built, and its documents.
-fn package(folder: &Path) -> (String, PathBuf) {
-    let built = Path::new(env!("CARGO_BIN_EXE_msrp-chat"))
-        .parent()
-        .expect("a folder");
-    let output = Command::new(root().join("packaging/deb"))
-        .args([built, folder])
-        .env("DEB_COMPRESSION", "none")
-        .output()
-        .expect("packaging/deb");
-    assert!(output.status.success(), "{output:?}");
-    let package = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let tree = folder.join("root");
-    let unpacked = Command::new("dpkg-deb")
-        .args(["-x", &package])
-        .arg(&tree)
-        .status();
-    assert!(unpacked.expect("dpkg-deb").success());
-    (package, tree.join("usr/share/doc/msrp-conference"))
-}
-
 /// Writes a walk's steps. Of lines for both proxies those of the other are left out.
 fn write_walk(folder: &Path, family: Family, steps: &[Step], documents: &Path) {
     fs::create_dir_all(folder).expect("a folder");
@@ -990,7 +970,8 @@ fn the_guides_are_walked_by_paste() {
         return eprintln!("Debian's Kamailio is not installed");
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let (package, documents) = package(folder.path());
+    let (package, tree) = package::unpacked(env!("CARGO_BIN_EXE_msrp-chat"), folder.path());
+    let documents = tree.join("usr/share/doc/msrp-conference");
     let walks = folder.path().join("walks");
     let opensips = found().into_iter().find(|host| {
         let prefix = host.program.parent().and_then(Path::parent);

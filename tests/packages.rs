@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use harness::host::found;
+use harness::package;
 use harness::page::links;
 use harness::plan::{Plan, root};
 
@@ -18,8 +19,6 @@ fn run(program: impl AsRef<Path>, arguments: &[&str]) -> String {
     let program = program.as_ref();
     let output: Output = Command::new(program)
         .args(arguments)
-        // The smallest package is not the point here, and takes its time.
-        .env("DEB_COMPRESSION", "none")
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     assert!(
@@ -31,13 +30,7 @@ fn run(program: impl AsRef<Path>, arguments: &[&str]) -> String {
 
 /// Makes the package and unpacks it below `folder`; the package's file.
 fn unpacked(folder: &Path) -> (String, PathBuf) {
-    let built = Path::new(env!("CARGO_BIN_EXE_msrp-chat"));
-    let built = built.parent().expect("a folder").to_str().expect("UTF-8");
-    let output = folder.to_str().expect("UTF-8");
-    let package = run(root().join("packaging/deb"), &[built, output]);
-    let tree = folder.join("root");
-    run("dpkg-deb", &["-x", &package, tree.to_str().expect("UTF-8")]);
-    (package, tree)
+    package::unpacked(env!("CARGO_BIN_EXE_msrp-chat"), folder)
 }
 
 #[test]
@@ -155,16 +148,10 @@ fn make_installs_everything_and_takes_it_away() {
             .status();
         assert!(copied.expect("cp").success(), "{part}");
     }
-    let built = Path::new(env!("CARGO_BIN_EXE_msrp-chat"))
-        .parent()
-        .expect("a folder");
-    for (from, to) in [
-        ("libmsrp_conference.so", "msrp_conference.so"),
-        ("msrp-chat", "msrp-chat"),
-        ("msrp-switchd", "msrp-switchd"),
-    ] {
-        let to = source.join("build").join(to);
-        std::os::unix::fs::symlink(built.join(from), to).expect("a link");
+    let built = package::built(env!("CARGO_BIN_EXE_msrp-chat"), folder.path());
+    for file in files(&built) {
+        let to = source.join("build").join(file.file_name().expect("a name"));
+        std::os::unix::fs::symlink(file, to).expect("a link");
     }
     let chat = source.join("build/msrp-chat");
     for (kind, name, line) in [

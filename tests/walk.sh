@@ -59,6 +59,8 @@ name=$3
 shift 3
 parameters=
 for value; do parameters="$parameters,\"$value\""; done
+# As opensips-cli does with the parameters that are lists.
+[ "$name" != get_statistics ] || parameters=",[${parameters#,}]"
 rm -f /tmp/answer
 mkfifo -m 666 /tmp/answer
 echo ":answer:{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"$name\",\"params\":[${parameters#,}]}" >/tmp/opensips_fifo

@@ -12,6 +12,7 @@ use crate::focus::sip::media::Media;
 use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
@@ -31,7 +32,7 @@ const MAX_INVITATIONS: usize = 1_000;
 impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
-        let conference = self.conferences.get(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
         conference.policy.admits(target)?;
         if target.as_str() == room.as_str() {
             return Err(Refusal::new(403).because("a room cannot join itself"));
@@ -114,7 +115,7 @@ impl Focus {
             setup: Setup::Passive,
             peer: Peer::silent(),
         };
-        self.dialing.insert(admission.session.clone(), id);
+        self.rooms.promise_session(admission.session.clone(), id);
         self.order_admission(admission);
     }
 
@@ -148,8 +149,12 @@ impl Focus {
     ) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
-        let (session, local) =
-            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
+        let towards = Towards {
+            socket: &inviter.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let origin = Origin {
             session: self.out.next_id(),
             version: 1,
@@ -166,6 +171,7 @@ impl Focus {
             session,
             targets: Targets::new(target),
             min_se: self.config.min_se,
+            raised: 0,
         })
     }
 
@@ -177,7 +183,7 @@ impl Focus {
         id: InvitationId,
         invitation: Invitation,
     ) {
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         let user = invitation.user.clone();
@@ -190,15 +196,15 @@ impl Focus {
         let refers = matches!(invitation.course, Course::Referring);
         conference.invitations.insert(id, invitation);
         if refers {
-            self.referred.insert(call_id, id);
+            self.invites.referred.insert(call_id, id);
         }
-        self.invitations.insert(id, room.clone());
+        self.invites.rooms.insert(id, room.clone());
         self.conference_changed(now, room);
     }
 
     pub(in crate::focus) fn invitation(&mut self, id: InvitationId) -> Option<&mut Invitation> {
-        let room = self.invitations.get(&id)?;
-        self.conferences.get_mut(room)?.invitations.get_mut(&id)
+        let room = self.invites.rooms.get(&id)?;
+        self.rooms.conference_mut(room)?.invitations.get_mut(&id)
     }
 
     /// Sends the INVITE or REFER, the first time or again.
@@ -211,10 +217,10 @@ impl Focus {
         let request = self.request_id();
         let software = self.out.software.clone();
         let interval = self.config.session_expires;
-        let Some(room) = self.invitations.get(&id).cloned() else {
+        let Some(room) = self.invites.rooms.get(&id).cloned() else {
             return;
         };
-        let conference = self.conferences.get(&room);
+        let conference = self.rooms.conference(&room);
         let about = conference.map(|it| it.identity.clone()).unwrap_or_default();
         let Some(invitation) = self.invitation(id) else {
             return;
@@ -294,7 +300,7 @@ impl Focus {
         self.out.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
         self.report(now, invitation.inviter.referral, code, Some(&text));
-        if let Some(conference) = self.conferences.get_mut(&room) {
+        if let Some(conference) = self.rooms.conference_mut(&room) {
             // Row E14: in the form of a Reason header (RFC 3326 §2).
             let text = text.replace(['"', '\\'], "'");
             let reason = format!("SIP;cause={code};text=\"{text}\"");
@@ -313,19 +319,19 @@ impl Focus {
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
-        let room = self.invitations.remove(&id)?;
-        let invitation = self.conferences.get_mut(&room)?.invitations.remove(&id)?;
+        let room = self.invites.rooms.remove(&id)?;
+        let invitation = self.rooms.conference_mut(&room)?.invitations.remove(&id)?;
         self.timers.disarm(invitation.patience);
-        self.referred.remove(&invitation.dialog.key.call_id);
+        self.invites.referred.remove(&invitation.dialog.key.call_id);
         if let Course::Dialing { session, .. } = &invitation.course {
-            self.dialing.remove(session);
+            self.rooms.withdraw_session(session, id);
         }
         Some((room, invitation))
     }
 
     /// A party that was asked by REFER dials in: its invitation, if there is one.
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
-        let conference = self.conferences.get(room)?;
+        let conference = self.rooms.conference(room)?;
         conference
             .invitations
             .iter()

@@ -74,6 +74,7 @@ fn e17_the_state_counts_and_says_locked() {
     let room = RoomUri::new(HALL);
     let conference = scenario
         .focus
+        .rooms
         .conferences
         .get_mut(&room)
         .expect("a conference");
