@@ -170,7 +170,7 @@ impl Focus {
         if let Some(session) = endpoint.session.clone() {
             self.sessions.insert(session, id);
         }
-        let lost = endpoint.session.is_none();
+        let lost = endpoint.is_lost();
         let kept = endpoint_record(id, &endpoint, Counters::Exact)
             .map(|it| Record::Endpoint(Box::new(it)));
         self.endpoints.insert(id, endpoint);
@@ -359,7 +359,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         theirs: record.media.theirs,
         one_send: record.media.one_send,
     };
-    Some(Endpoint {
+    let mut endpoint = Endpoint {
         display: record.display,
         entity: record.entity,
         session: record.session,
@@ -372,5 +372,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
         ..Endpoint::new(record.room, record.user, record.role, dialog, media)
-    })
+    };
+    endpoint.shown = endpoint.presence();
+    Some(endpoint)
 }
