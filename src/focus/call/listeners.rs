@@ -101,7 +101,12 @@ impl Focus {
     /// How MSRP may come into a room: as there are listeners, over TLS only where the room
     /// says so (RFC 7701 §4.1).
     pub(in crate::focus) fn terms(&self, policy: &Policy) -> Terms {
-        let has = |transport| self.switch.listen.iter().any(|it| it.transport == transport);
+        let has = |transport| {
+            self.switch
+                .listen
+                .iter()
+                .any(|it| it.transport == transport)
+        };
         Terms {
             tcp: has(Transport::Tcp) && !policy.only_tls,
             tls: has(Transport::Tls),
