@@ -183,6 +183,7 @@ impl Focus {
         }
         if !self.suspended {
             self.keep_time(now, is_turn);
+            self.show_presences(now);
         }
         self.tell_changes(position);
     }

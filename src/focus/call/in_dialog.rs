@@ -195,19 +195,10 @@ impl Focus {
         id: EndpointId,
         theirs: Option<Accepted>,
     ) {
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
-        };
-        let before = endpoint.direction();
-        endpoint.media.theirs = theirs;
-        if endpoint.direction() == before {
-            return;
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+            endpoint.media.theirs = theirs;
         }
-        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
-        if let Some(conference) = self.rooms.conference_mut(&room) {
-            conference.change_user(&user);
-            self.conference_changed(now, &room);
-        }
+        self.show_presence(now, id);
     }
 
     /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the

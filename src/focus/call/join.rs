@@ -125,7 +125,7 @@ impl Focus {
             answer_due,
             replaces: access.replaces,
             anonymous: self.anonymous_number(access),
-            referred_by: self.referrer(request, room),
+            referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
         })
@@ -173,13 +173,9 @@ impl Focus {
     /// Who asks for privacy gets a number for the whole stay (row G06); a second device is
     /// as anonymous as the first.
     fn anonymous_number(&mut self, access: &Access) -> Option<u32> {
-        let known = self
-            .rooms
-            .conference(&access.room)
-            .and_then(|conference| conference.participants.get(&access.user))
-            .filter(|participant| !participant.endpoints.is_empty());
-        match known {
-            Some(participant) => participant.anonymous,
+        let conference = self.rooms.conference(&access.room);
+        match conference.filter(|conference| conference.has(&access.user)) {
+            Some(conference) => conference.mask_of(&access.user),
             None if access.stranger.is_some() => access.stranger,
             None if access.private => Some(self.rooms.next_anonymous()),
             None => None,
@@ -346,12 +342,22 @@ impl Focus {
         }
     }
 
-    /// Who referred the caller to this room (RFC 3892 §3), as others may see it.
-    fn referrer(&self, request: &Request, room: &RoomUri) -> Option<String> {
+    /// Who referred the caller to this room (RFC 3892 §3), as others may see it: whom the room
+    /// knows, for it referred the caller itself, or whom the caller names. What a caller says
+    /// is repeated and not looked up: it would tell which address is whose number.
+    fn referrer(&self, request: &Request, access: &Access) -> Option<String> {
+        let Access { room, user, .. } = access;
+        let conference = self.rooms.conference(room);
+        let awaited = self.awaited(room, user);
+        if let Some(invitation) = conference
+            .zip(awaited)
+            .and_then(|(c, id)| c.invitations.get(&id))
+        {
+            return Some(invitation.referred_by.clone());
+        }
         let value = request.headers.first("Referred-By")?;
         let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
-        let user = UserUri::new(uri.address_of_record());
-        Some(self.shown_in(room, &user))
+        Some(uri.address_of_record())
     }
 
     /// A user as others in a room may see it.
