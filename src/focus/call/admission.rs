@@ -128,6 +128,7 @@ impl Focus {
                 }
             }
             Notice::Bound { session, .. } => {
+                self.invited_bound(now, &session);
                 if let Some(endpoint) = self.endpoint_of(&session) {
                     let line = format!("{} talks in {}", endpoint.user, endpoint.room);
                     self.out.log(Level::Debug, line);

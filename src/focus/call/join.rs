@@ -302,7 +302,7 @@ impl Focus {
         let line = format!("{user} joined {room}");
         self.out.totals.joins += 1;
         if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {
-            self.invitation_done(now, done);
+            self.invitation_done(now, done, id);
         }
         self.out.log(Level::Info, line);
         self.conference_changed(now, &room);

@@ -112,6 +112,12 @@ impl Focus {
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.out.log(Level::Info, line);
         self.out.totals.leaves += u64::from(endpoint.joined.is_some());
+        self.report(
+            now,
+            endpoint.reports_to.take(),
+            480,
+            Some("No MSRP Connection"),
+        );
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
         self.tell_left(&endpoint, method);

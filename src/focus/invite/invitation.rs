@@ -11,7 +11,7 @@ use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
-use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
@@ -79,6 +79,8 @@ impl Focus {
             course,
             history,
             request: None,
+            reached: None,
+            bound: false,
             patience: None,
         };
         self.show_invitation(now, room, id, invitation);
@@ -310,11 +312,35 @@ impl Focus {
         self.end_if_empty(now, &room);
     }
 
-    /// The party is in: the invitation has done its work.
-    pub(in crate::focus) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
-        if let Some((_, invitation)) = self.take_invitation(id) {
-            self.report(now, invitation.inviter.referral, 200, None);
+    /// The party is in, as this endpoint: the invitation has done its work. Who was dialled
+    /// has come once its MSRP connection stands.
+    pub(in crate::focus) fn invitation_done(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        endpoint: EndpointId,
+    ) {
+        let Some((_, invitation)) = self.take_invitation(id) else {
+            return;
+        };
+        let waits = invitation.course.dials_out() && !invitation.bound;
+        match self.endpoints.get_mut(&endpoint) {
+            Some(endpoint) if waits => endpoint.reports_to = invitation.inviter.referral,
+            _ => self.report(now, invitation.inviter.referral, 200, None),
         }
+    }
+
+    /// The MSRP connection of a party that was dialled stands.
+    pub(in crate::focus) fn invited_bound(&mut self, now: Moment, session: &SessionId) {
+        if let Some(&id) = self.dialing.get(session)
+            && let Some(invitation) = self.invitation(id)
+        {
+            invitation.bound = true;
+        }
+        let endpoint = self.sessions.get(session).copied();
+        let endpoint = endpoint.and_then(|id| self.endpoints.get_mut(&id));
+        let referral = endpoint.and_then(|endpoint| endpoint.reports_to.take());
+        self.report(now, referral, 200, None);
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {

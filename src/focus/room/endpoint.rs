@@ -3,7 +3,7 @@
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::RequestId;
 use crate::focus::Role;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::{Schedule, SessionTimer};
@@ -44,6 +44,8 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) dialed_out: bool,
     /// We dialled out and it has not joined yet: what it came from.
     pub(in crate::focus) invitation: Option<InvitationId>,
+    /// Whom to tell what becomes of its first MSRP connection.
+    pub(in crate::focus) reports_to: Option<ReferralId>,
     /// In the roster.
     pub(in crate::focus) joined: Option<Moment>,
     /// Who asked it to join (RFC 3892), as others may see it.
@@ -90,6 +92,7 @@ impl Endpoint {
             recipients: Vec::new(),
             dialed_out: false,
             invitation: None,
+            reports_to: None,
             joined: None,
             referred_by: None,
             admission_timer: None,
