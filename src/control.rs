@@ -461,6 +461,24 @@ pub enum Order {
         /// The room.
         room: RoomUri,
     },
+    /// The session is in its room no more; its connection stays until `Expel` follows, a
+    /// second at most: its peer is being told why by SIP. No answer.
+    Part {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+    },
+    /// A message that came with the INVITE of this session: taken as if it came over MSRP.
+    /// No answer; a refusal is told to the session as a message.
+    Submit {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+        /// The whole message/cpim.
+        message: Bytes,
+    },
 }
 
 impl Order {
@@ -502,6 +520,8 @@ impl Order {
             | Order::Recall { room, .. }
             | Order::Remembered { room, .. }
             | Order::Forget { room }
+            | Order::Part { room, .. }
+            | Order::Submit { room, .. }
             | Order::Reconcile { room, .. } => Some(room),
             Order::Listen(_) => None,
         }

@@ -90,8 +90,8 @@ impl Focus {
             .and_then(|value| value.parse::<CSeq>().ok())
             .map(|cseq| cseq.number);
         let known = self.dialogs.of_call(request).and_then(|usage| match usage {
-            Usage::Endpoint(id) => self.endpoints.get(&id).map(|e| &e.dialog),
-            Usage::Subscription(id) => self.subscriptions.get(&id).map(|s| &s.dialog),
+            Usage::Endpoint(id) => self.rooms.endpoint(id).map(|e| &e.dialog),
+            Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|s| &s.dialog),
             Usage::Referral(id) => self.dialog_of_referral(id),
         });
         match known {

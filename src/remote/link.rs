@@ -505,7 +505,7 @@ impl State {
             Order::Amend(admission) => {
                 self.amended.insert(admission.session.clone(), admission);
             }
-            Order::Expel { session, .. } => {
+            Order::Expel { session, .. } | Order::Part { session, .. } => {
                 self.amended.remove(&session);
             }
             Order::Forget { room } => {
@@ -524,6 +524,7 @@ impl State {
             | Order::Hold { .. }
             | Order::Kept { .. }
             | Order::Say { .. }
+            | Order::Submit { .. }
             | Order::Listen(_) => {}
         }
     }

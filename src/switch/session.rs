@@ -67,6 +67,8 @@ pub(super) struct Session {
     pub(super) place: usize,
     /// It is in its room no more: what is its own still goes out.
     pub(super) leaving: bool,
+    /// Its connection stays though everything is written (`Order::Part`).
+    pub(super) lingers: bool,
     /// Number of the copy that asks for a response while the others do not: the peer still
     /// lives when it comes, and everything written before it has arrived.
     pub(super) probe: Option<u64>,
@@ -127,6 +129,7 @@ impl Session {
             own_octets: 0,
             place: 0,
             leaving: false,
+            lingers: false,
             probe: None,
             greeting: None,
             dialled: None,

@@ -46,7 +46,11 @@ impl Focus {
         }
         let access = self.check_access(incoming, room)?;
         self.check_switch()?;
-        let SessionBody { offer, recipients } = parse_offer(
+        let SessionBody {
+            offer,
+            recipients,
+            message,
+        } = parse_offer(
             &incoming.request,
             access.role,
             self.terms(&access.policy),
@@ -58,6 +62,7 @@ impl Focus {
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
+        endpoint.first_message = message;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
             cseq: endpoint.dialog.remote_cseq,
@@ -114,13 +119,14 @@ impl Focus {
             one_send: self.takes_one_send(&request.headers),
         };
         Ok(Endpoint {
+            other_uris: access.other_uris.clone().into(),
             display: display_name(request, user),
             entity: self.endpoint_entity(access, &dialog.remote_target),
             session: Some(session),
             answer_due,
             replaces: access.replaces,
             anonymous: self.anonymous_number(access),
-            referred_by: self.referrer(request, room),
+            referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
         })
@@ -156,7 +162,7 @@ impl Focus {
             host,
             port,
             secure,
-            fingerprint: self.fingerprint.clone().filter(|_| secure),
+            fingerprint: self.switch.fingerprint.clone().filter(|_| secure),
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
@@ -168,29 +174,20 @@ impl Focus {
     /// Who asks for privacy gets a number for the whole stay (row G06); a second device is
     /// as anonymous as the first.
     fn anonymous_number(&mut self, access: &Access) -> Option<u32> {
-        let known = self
-            .conferences
-            .get(&access.room)
-            .and_then(|conference| conference.participants.get(&access.user))
-            .filter(|participant| !participant.endpoints.is_empty());
-        match known {
-            Some(participant) => participant.anonymous,
+        let conference = self.rooms.conference(&access.room);
+        match conference.filter(|conference| conference.has(&access.user)) {
+            Some(conference) => conference.mask_of(&access.user),
             None if access.stranger.is_some() => access.stranger,
-            None if access.private => Some(self.next_anonymous()),
+            None if access.private => Some(self.rooms.next_anonymous()),
             None => None,
         }
-    }
-
-    pub(in crate::focus) fn next_anonymous(&mut self) -> u32 {
-        self.last_anonymous = self.last_anonymous.wrapping_add(1);
-        self.last_anonymous
     }
 
     /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
     /// device share a Contact.
     fn endpoint_entity(&mut self, access: &Access, target: &str) -> String {
         let Access { room, user, .. } = access;
-        if let Some(old) = access.replaces.and_then(|id| self.endpoints.get(&id)) {
+        if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
             return old.entity.clone();
         }
         if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
@@ -207,7 +204,7 @@ impl Focus {
         user: &UserUri,
         address: &str,
     ) -> String {
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let taken = conference.is_some_and(|conference| {
             let devices = conference.participants.get(user).into_iter();
             let invited = conference
@@ -216,7 +213,7 @@ impl Focus {
                 .filter(|it| it.user == *user);
             devices
                 .flat_map(|participant| &participant.endpoints)
-                .filter_map(|id| self.endpoints.get(id))
+                .filter_map(|id| self.rooms.endpoint(*id))
                 .map(|endpoint| &endpoint.entity)
                 .chain(invited.map(|invitation| &invitation.entity))
                 .any(|entity| entity == address)
@@ -233,10 +230,13 @@ impl Focus {
         let Access {
             room, policy, user, ..
         } = access;
-        let conference = self.conferences.get_or_insert_with(room, || Conference {
-            creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
-            ..Conference::new(room.clone(), Arc::clone(policy))
-        });
+        let conference = self
+            .rooms
+            .conferences
+            .get_or_insert_with(room, || Conference {
+                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+                ..Conference::new(room.clone(), Arc::clone(policy))
+            });
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
@@ -244,16 +244,13 @@ impl Focus {
         conference.joining += 1;
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
-        self.endpoints.insert(id, endpoint);
+        self.rooms.enter(id, endpoint);
         self.ask_admission(now, id);
     }
 
     /// The endpoint is in the conference, and in its roster.
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
             return;
         };
         let invited = endpoint.invitation.take();
@@ -314,10 +311,10 @@ impl Focus {
     /// A device that took another's place: the old one gets BYE, the roster stays as it is
     /// (RFC 3891 §3, row F08).
     fn take_over(&mut self, now: Moment, id: EndpointId) {
-        let Some(old) = self.endpoints.get_mut(&id).and_then(|e| e.replaces.take()) else {
+        let Some(old) = self.rooms.endpoint_mut(id).and_then(|e| e.replaces.take()) else {
             return;
         };
-        if let Some(replaced) = self.endpoints.get_mut(&old) {
+        if let Some(replaced) = self.rooms.endpoint_mut(old) {
             replaced.replaced = true;
             self.dismiss(now, old);
         }
@@ -325,10 +322,10 @@ impl Focus {
 
     /// Where a user has one device, the new one replaces the old (option `devices=one`).
     fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let Some(conference) = self.conferences.get(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
         if !conference.policy.one_device {
@@ -346,19 +343,29 @@ impl Focus {
         }
     }
 
-    /// Who referred the caller to this room (RFC 3892 §3), as others may see it.
-    fn referrer(&self, request: &Request, room: &RoomUri) -> Option<String> {
+    /// Who referred the caller to this room (RFC 3892 §3), as others may see it: whom the room
+    /// knows, for it referred the caller itself, or whom the caller names. What a caller says
+    /// is repeated and not looked up: it would tell which address is whose number.
+    fn referrer(&self, request: &Request, access: &Access) -> Option<String> {
+        let Access { room, user, .. } = access;
+        let conference = self.rooms.conference(room);
+        let awaited = self.awaited(room, user);
+        if let Some(invitation) = conference
+            .zip(awaited)
+            .and_then(|(c, id)| c.invitations.get(&id))
+        {
+            return Some(invitation.referred_by.clone());
+        }
         let value = request.headers.first("Referred-By")?;
         let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
-        let user = UserUri::new(uri.address_of_record());
-        Some(self.shown_in(room, &user))
+        Some(uri.address_of_record())
     }
 
     /// A user as others in a room may see it.
     pub(in crate::focus) fn shown_in(&self, room: &RoomUri, user: &UserUri) -> String {
         let participant = self
-            .conferences
-            .get(room)
+            .rooms
+            .conference(room)
             .and_then(|conference| conference.participants.get(user));
         shown_uri(user, participant.and_then(|p| p.anonymous))
     }

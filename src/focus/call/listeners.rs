@@ -39,14 +39,14 @@ impl Focus {
         let called = literal(&towards.socket.host);
         let of_transport = |listen: &&Listen| listen.transport == towards.transport();
         if let Some(advertise) = &self.config.advertise {
-            let first = self.listen.iter().find(of_transport);
+            let first = self.switch.listen.iter().find(of_transport);
             let port = first.map_or(DEFAULT_PORT, |listen| listen.address.port());
-            let is_first = first.is_none_or(|first| self.listen.first() == Some(first));
+            let is_first = first.is_none_or(|first| self.switch.listen.first() == Some(first));
             let own = advertise.port.filter(|_| is_first);
             return (advertise.host.clone(), own.unwrap_or(port));
         }
         let chosen = self.listener(towards);
-        let any = || self.listen.iter().find(of_transport);
+        let any = || self.switch.listen.iter().find(of_transport);
         let Some(listen) = chosen.or_else(any) else {
             return (towards.socket.host.clone(), DEFAULT_PORT);
         };
@@ -70,7 +70,7 @@ impl Focus {
 
     /// Refuses everybody as long as it is not known where the switch listens.
     pub(in crate::focus) fn check_switch(&self) -> Verdict<()> {
-        if self.listen.is_empty() {
+        if self.switch.listen.is_empty() {
             return Err(Refusal::new(503)
                 .with("Retry-After", RETRY_AFTER)
                 .because("the switch is not there yet"));
@@ -81,7 +81,7 @@ impl Focus {
     fn listener(&self, towards: Towards<'_>) -> Option<&Listen> {
         let called = literal(&towards.socket.host);
         let families = [towards.theirs.and_then(address_of), called];
-        let mut own = self.listen.iter();
+        let mut own = self.switch.listen.iter();
         let of_transport: Vec<_> = own
             .by_ref()
             .filter(|listen| listen.transport == towards.transport())
@@ -101,7 +101,12 @@ impl Focus {
     /// How MSRP may come into a room: as there are listeners, over TLS only where the room
     /// says so (RFC 7701 §4.1).
     pub(in crate::focus) fn terms(&self, policy: &Policy) -> Terms {
-        let has = |transport| self.listen.iter().any(|it| it.transport == transport);
+        let has = |transport| {
+            self.switch
+                .listen
+                .iter()
+                .any(|it| it.transport == transport)
+        };
         Terms {
             tcp: has(Transport::Tcp) && !policy.only_tls,
             tls: has(Transport::Tls),

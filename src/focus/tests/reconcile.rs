@@ -52,7 +52,7 @@ fn who_is_gone_is_lost_and_nicknames_are_caught_up() {
     scenario.feed(answer);
     assert_eq!(
         scenario.transcript(),
-        "< NOTIFY bob active partial v2 (bob=+)"
+        "< NOTIFY bob active partial v2 (alice=h bob=+)"
     );
     scenario.pass(30);
     assert!(

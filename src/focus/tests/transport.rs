@@ -98,7 +98,8 @@ fn a_session_keeps_its_transport() {
         200
     );
     scenario.ack(&mut phone, ROOM, "");
-    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &secure(&offer("alice")));
+    let other = secure(&offer("alice")).replace("msrp:", "msrps:");
+    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &other);
     assert_eq!(code, 488);
     assert_eq!(
         invite(&mut scenario, &mut phone, ROOM, &offer("alice")).0,
