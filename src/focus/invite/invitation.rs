@@ -2,7 +2,7 @@
 //! REFER (§5.6). Until the party has joined, the roster shows how far it got.
 
 use crate::focus::InviteMode;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
@@ -20,7 +20,7 @@ use crate::focus::timers::Timer;
 use crate::focus::{Focus, Output};
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
 use crate::wire::sip::{Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.
@@ -56,6 +56,9 @@ impl Focus {
             return;
         };
         let user = UserUri::new(uri.address_of_record());
+        if let Some(id) = self.awaited(room, &user) {
+            return self.follow(now, id, inviter.referral);
+        }
         // What was written for somebody else's request must not become part of ours.
         let target = &uri.for_request().without_password().to_string();
         let dialog = self.dialog_to(room, target, &inviter);
@@ -73,7 +76,7 @@ impl Focus {
             entity,
             status: course.status(),
             referred_by: self.shown_in(room, &inviter.user),
-            inviter,
+            followers: inviter.referral.into_iter().collect(),
             dialog,
             course,
             history,
@@ -133,7 +136,7 @@ impl Focus {
             flow: None,
             principal: inviter.user.to_string(),
             local_cseq: 0,
-            remote_cseq: 0,
+            remote_cseq: None,
             socket: inviter.socket.clone(),
             contact: inviter.contact.clone(),
         }
@@ -294,7 +297,7 @@ impl Focus {
         let line = format!("{} does not join {room}: {code}", invitation.user);
         self.out.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
-        self.report(now, invitation.inviter.referral, code, Some(&text));
+        self.report_to(now, &invitation.followers, code, Some(&text));
         if let Some(conference) = self.rooms.conference_mut(&room) {
             // Row E14: in the form of a Reason header (RFC 3326 §2).
             let text = text.replace(['"', '\\'], "'");
@@ -306,11 +309,41 @@ impl Focus {
         self.end_if_empty(now, &room);
     }
 
-    /// The party is in: the invitation has done its work.
-    pub(in crate::focus) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
-        if let Some((_, invitation)) = self.take_invitation(id) {
-            self.report(now, invitation.inviter.referral, 200, None);
+    /// Somebody else has a party invited that is being invited already.
+    fn follow(&mut self, now: Moment, id: InvitationId, referral: Option<ReferralId>) {
+        let (Some(referral), Some(invitation)) = (referral, self.invitation(id)) else {
+            return;
+        };
+        invitation.followers.push(referral);
+        if invitation.status == EndpointStatus::Alerting {
+            self.report(now, Some(referral), 180, None);
         }
+    }
+
+    /// A user is in: whatever invitation there is has done its work. A phone that still rings
+    /// is not the one that was `answered`.
+    pub(in crate::focus) fn end_invitations(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        user: &UserUri,
+        answered: Option<InvitationId>,
+    ) {
+        let Some(id) = answered.or_else(|| self.awaited(room, user)) else {
+            return;
+        };
+        let Some((room, invitation)) = self.take_invitation(id) else {
+            return;
+        };
+        if answered.is_none()
+            && let Course::Dialing { session, .. } = invitation.course
+        {
+            if let Some(request) = invitation.request {
+                self.out.push(Output::Cancel(request));
+            }
+            self.out.order(Order::Expel { room, session });
+        }
+        self.report_to(now, &invitation.followers, 200, None);
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
@@ -324,15 +357,13 @@ impl Focus {
         Some((room, invitation))
     }
 
-    /// A party that was asked by REFER dials in: its invitation, if there is one.
+    /// The invitation of a user, if there is one: there is never another.
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
         let conference = self.rooms.conference(room)?;
         conference
             .invitations
             .iter()
-            .find(|(_, invitation)| {
-                invitation.user == *user && matches!(invitation.course, Course::Referring)
-            })
+            .find(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)
     }
 }

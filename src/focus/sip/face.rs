@@ -4,7 +4,7 @@ use crate::control::UserUri;
 use crate::focus::sip::rejection::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
 use crate::focus::{Arrival, Socket, TransactionId};
 use crate::wire::multipart::ACCEPT;
-use crate::wire::sip::{Headers, Params, Request, Uri};
+use crate::wire::sip::{Headers, NameAddr, Params, Request, Uri};
 
 /// The event package.
 pub(in crate::focus) const PACKAGE: &str = "conference";
@@ -63,6 +63,13 @@ pub(in crate::focus) fn feature_tags(contact: &str) -> String {
     let methods = ALLOW.replace(' ', "");
     let events = ALLOW_EVENTS.replace(' ', "");
     format!("<{contact}>;isfocus;message;methods=\"{methods}\";events=\"{events}\"")
+}
+
+/// Whether who says this is a conference itself (RFC 4579 §4.1).
+pub(in crate::focus) fn is_focus(headers: &Headers) -> bool {
+    let contacts = headers.elements("Contact").into_iter();
+    let mut parsed = contacts.filter_map(|contact| contact.parse::<NameAddr>().ok());
+    parsed.any(|contact| contact.params.has("isfocus"))
 }
 
 /// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
