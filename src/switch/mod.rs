@@ -178,8 +178,8 @@ pub struct Switch {
     /// Of those that left, whom everything was written to.
     left: Vec<SessionKey>,
     stopping: bool,
-    /// When sessions that no focus has claimed end.
-    orphans_end: Option<Moment>,
+    /// When sessions that no focus has claimed end, and how long they may stay.
+    orphans_end: Option<(Moment, Duration)>,
     listening: news::Listening,
     promises: Promises,
     counters: Counters,
@@ -496,7 +496,7 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.claimed = true;
+        session.unclaimed = None;
         if let Some(room) = self.rooms.get_mut(session.room) {
             room.policy = admission.policy.clone();
         }

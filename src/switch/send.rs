@@ -8,14 +8,13 @@ use bytes::Bytes;
 
 use crate::control::SessionId;
 use crate::time::Moment;
-use crate::wire::cpim::{CpimError, Message};
+use crate::wire::cpim::{CpimError, MESSAGE_CPIM, Message};
 use crate::wire::media_type;
 use crate::wire::msrp::Flag;
 
 use super::Switch;
 use super::backlog::{Audience, Entry};
 use super::connection::Connection;
-use super::copies::MESSAGE_CPIM;
 use super::ids::{ConnectionId, RoomKey, SessionKey};
 use super::message::{Code, Facts, imdn};
 use super::plain::{self, Text};

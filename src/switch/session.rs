@@ -51,8 +51,8 @@ pub(super) struct Session {
     /// What stands between the transaction id of a copy and its Message-ID.
     head: Box<[u8]>,
     pub(super) ids: TransactionIds,
-    /// A focus that is there has admitted it, amended it or named it in its list.
-    pub(super) claimed: bool,
+    /// Since when no focus that is there has admitted it, amended it or named it in its list.
+    pub(super) unclaimed: Option<Moment>,
     /// The connection it is bound to.
     pub(super) connection: Option<ConnectionId>,
     pub(super) position: Position,
@@ -121,7 +121,7 @@ impl Session {
             fingerprints: Box::default(),
             head: Box::default(),
             ids,
-            claimed: true,
+            unclaimed: None,
             connection: None,
             position,
             straggles: false,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::control::{Order, RoomUri};
 use crate::focus::Focus;
+use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::sip::offer_answer::{self, Accepted, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
@@ -196,19 +197,10 @@ impl Focus {
         id: EndpointId,
         theirs: Option<Accepted>,
     ) {
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
-        };
-        let before = endpoint.direction();
-        endpoint.media.theirs = theirs;
-        if endpoint.direction() == before {
-            return;
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+            endpoint.media.theirs = theirs;
         }
-        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
-        if let Some(conference) = self.rooms.conference_mut(&room) {
-            conference.change_user(&user);
-            self.conference_changed(now, &room);
-        }
+        self.show_presence(now, id);
     }
 
     /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
@@ -330,7 +322,13 @@ impl Focus {
                     Some((_, accepted)) => accepted.secure,
                     None => self.terms(&policy).secure(),
                 };
-                Some(self.new_session(&socket, &policy, role, secure))
+                let theirs = offer.map(|(_, accepted)| accepted);
+                let towards = Towards {
+                    socket: &socket,
+                    secure,
+                    theirs,
+                };
+                Some(self.new_session(towards, &policy, role))
             }
             _ => None,
         };

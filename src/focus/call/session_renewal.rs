@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::control::{Peer, Setup};
 use crate::focus::Focus;
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::timers::Timer;
 use crate::time::Moment;
@@ -99,7 +100,13 @@ impl Focus {
             true => terms.tls,
             false => !terms.tcp,
         };
-        let (session, local) = self.new_session(&socket, &policy, role, secure);
+        let theirs = endpoint.media.theirs.clone();
+        let towards = Towards {
+            socket: &socket,
+            secure,
+            theirs: theirs.as_ref(),
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let endpoint = self.rooms.endpoint_mut(id)?;
         let media = &mut endpoint.media;
         media.origin.version += 1;

@@ -53,7 +53,7 @@ impl Focus {
             return;
         }
         let user = invitation.user.clone();
-        conference.change_user(&user);
+        conference.change_invited(&user);
         self.conference_changed(now, &room);
     }
 
@@ -175,6 +175,9 @@ impl Focus {
             self.hang_up(now, dialog, ByeReason::Full);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
+        // Whoever is anonymous here already stays so on another device.
+        let conference = self.rooms.conference(&room);
+        let anonymous = conference.and_then(|it| it.mask_of(&it.invitations.get(&id)?.user));
         let run = self.switch.run;
         let endpoint_id = EndpointId(self.out.next_id());
         let Some(invitation) = self.invitation(id) else {
@@ -202,6 +205,7 @@ impl Focus {
             run,
             dialed_out: true,
             invitation: Some(id),
+            anonymous,
             referred_by: Some(invitation.referred_by.clone()),
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room, user, role, dialog, media)

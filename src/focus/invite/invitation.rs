@@ -12,6 +12,7 @@ use crate::focus::sip::media::Media;
 use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
@@ -151,8 +152,12 @@ impl Focus {
     ) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
-        let (session, local) =
-            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
+        let towards = Towards {
+            socket: &inviter.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let origin = Origin {
             session: self.out.next_id(),
             version: 1,
@@ -189,7 +194,7 @@ impl Focus {
         conference
             .participants
             .get_or_insert_with(&user, || Participant::new(String::new(), role, 0));
-        conference.change_user(&user);
+        conference.change_invited(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring);
         conference.invitations.insert(id, invitation);
@@ -303,7 +308,7 @@ impl Focus {
             let text = text.replace(['"', '\\'], "'");
             let reason = format!("SIP;cause={code};text=\"{text}\"");
             // Ids are never used twice, for what ever.
-            conference.depart(now, EndpointId(id.0), &invitation, method, reason);
+            conference.depart(now, EndpointId(id.0), &invitation, method, Some(reason));
         }
         self.conference_changed(now, &room);
         self.end_if_empty(now, &room);
@@ -336,14 +341,21 @@ impl Focus {
             return;
         };
         if answered.is_none()
-            && let Course::Dialing { session, .. } = invitation.course
+            && let Course::Dialing { session, .. } = &invitation.course
         {
             if let Some(request) = invitation.request {
                 self.out.push(Output::Cancel(request));
             }
+            let (room, session) = (room.clone(), session.clone());
             self.out.order(Order::Expel { room, session });
         }
         self.report_to(now, &invitation.followers, 200, None);
+        // Who is in under another address was not invited, as far as others can tell.
+        let conference = self.rooms.conference_mut(&room);
+        if let Some(conference) = conference.filter(|it| it.mask_of(&invitation.user).is_some()) {
+            let (id, method) = (EndpointId(id.0), DisconnectionMethod::Departed);
+            conference.depart(now, id, &invitation, method, None);
+        }
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {

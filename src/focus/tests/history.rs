@@ -81,6 +81,7 @@ fn den_where_factories_make(lifetime: Lifetime) -> (Scenario, Shelf) {
 fn connect(scenario: &mut Scenario, run: u128) {
     scenario.feed(Input::Notice(Notice::Connected {
         run: SwitchRun(run),
+        listen: Vec::new(),
     }));
     scenario.transcript();
 }

@@ -1,6 +1,6 @@
 //! What of a request's head matters, and must be remembered while the message comes.
 
-use crate::switch::copies::MESSAGE_CPIM;
+use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::media_type;
 use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
 
