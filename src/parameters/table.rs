@@ -131,7 +131,10 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "Pseudo-variables that hold the caller's address; the host evaluates them for every \
-              request. A value that is no `sip:`, `sips:` or `tel:` URI makes the \
+              request. Several, separated by commas, are all addresses of the caller: the first \
+              is the participant, and messages may name any of them as their sender \
+              (`$avp(caller),$hdr(P-Asserted-Identity)`, where the proxy has taken out what it \
+              does not trust). A value that is no `sip:`, `sips:` or `tel:` URI makes the \
               caller nobody (403). The default trusts the From header, which anybody can write, \
               and `$au` and `$ar` repeat credentials that need not be those that were checked. \
               Use a variable that the script sets after it has authenticated the caller against \
