@@ -4,7 +4,7 @@ use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Course, Invitation};
-use crate::focus::sip::face::Incoming;
+use crate::focus::sip::face::{Incoming, shortened};
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
 
@@ -278,6 +278,6 @@ fn display_name(response: &Response) -> String {
         .headers
         .first("To")
         .and_then(|value| value.parse::<NameAddr>().ok())
-        .map(|to| to.display)
+        .map(|to| shortened(to.display))
         .unwrap_or_default()
 }

@@ -12,6 +12,20 @@ pub(in crate::focus) const PACKAGE: &str = "conference";
 /// Seconds after which a refused caller may try again (RFC 3261 §20.33).
 pub(in crate::focus) const RETRY_AFTER: &str = "10";
 
+/// Longest URI of a peer that is kept and shown to others, in octets: its Contact is the key of
+/// its device in everybody's roster.
+pub(in crate::focus) const MAX_URI_LENGTH: usize = 512;
+/// Characters of a name that others are shown; what is longer is cut.
+pub(in crate::focus) const MAX_NAME_LENGTH: usize = 128;
+
+/// A name as others are shown it.
+pub(in crate::focus) fn shortened(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(MAX_NAME_LENGTH) {
+        name.truncate(end);
+    }
+    name
+}
+
 /// A request with what is needed to answer it.
 pub(in crate::focus) struct Incoming {
     pub(in crate::focus) request: Request,
@@ -27,10 +41,14 @@ pub(in crate::focus) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
         let password = uri.scheme != "tel" && uri.user.as_ref().is_some_and(|it| it.contains(':'));
         !password && uri.headers.is_none()
     };
-    match uri.filter(plain) {
-        Some(uri) => Ok(UserUri::new(uri.address_of_record())),
-        None => Err(Refusal::new(403).because("the caller has no identity")),
+    let Some(uri) = uri.filter(plain) else {
+        return Err(Refusal::new(403).because("the caller has no identity"));
+    };
+    let user = uri.address_of_record();
+    if user.len() > MAX_URI_LENGTH {
+        return Err(Refusal::new(403).because("the caller's address is too long"));
     }
+    Ok(UserUri::new(user))
 }
 
 /// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with

@@ -318,7 +318,7 @@ fn requests_are_sent_on_behalf_of_who_caused_them() {
     assert_eq!(invite.principal, "sip:alice@example.com", "who invites");
     // Whoever says to be somebody else in From is charged for it all the same.
     let mut mallory = scenario.phone("mallory");
-    mallory.identity = Some("sip:account@example.com");
+    mallory.identity = Some("sip:account@example.com".to_owned());
     scenario.request(&mut mallory, "INVITE", ROOM, &[], &offer("mallory"));
     scenario.pass(33);
     let bye = sent(&scenario, "BYE");
