@@ -105,6 +105,8 @@ pub enum Input {
     },
     /// The switch says something.
     Notice(Notice),
+    /// Nobody new may come in, or everybody again: what joins promise cannot be kept now.
+    Close(bool),
     /// The moment of `deadline()` has come.
     Deadline,
     /// The host stops: end every dialog and subscription.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::table::Command;
 use super::{Call, DEFAULT_LIMIT, Fault, MAX_LIMIT, MAX_SAID, Page, Request, shortened};
 use crate::control::{RoomUri, UserUri};
-use crate::focus::Role;
+use crate::focus::{Pattern, PatternError, Role};
 use crate::parameters::{self, ParameterError};
 use crate::wire::sip::Uri;
 
@@ -137,23 +137,26 @@ impl<'a> Given<'a> {
 
     fn user(&self) -> Result<UserUri, Fault> {
         let text = self.text("user").trim();
-        if text.starts_with("tel:") {
-            return Ok(UserUri::new(text));
+        if let Ok(uri) = text.parse::<Uri>()
+            && uri.scheme == "tel"
+        {
+            return Ok(UserUri::new(uri.address_of_record()));
         }
         Ok(UserUri::new(self.uri("user")?.address_of_record()))
     }
 
     /// An address for which `*` may stand.
-    fn pattern(&self) -> Result<String, Fault> {
+    fn pattern(&self) -> Result<Pattern, Fault> {
         let text = self.text("user").trim();
-        if !text.contains('*') {
-            return Ok(self.user()?.to_string());
+        let wrong = |error| Fault::new(400, format_args!("user {}: {error}", quoted(text)));
+        if text.contains([' ', ',', ';', '<', '>', '"']) && text.contains('*') {
+            return Err(wrong(PatternError::Malformed));
         }
-        if text.contains([' ', ',', ';', '<', '>', '"']) {
-            let wrong = format!("user {} is no address", quoted(text));
-            return Err(Fault::new(400, wrong));
-        }
-        Ok(text.to_owned())
+        let address = match text.contains('*') {
+            true => text.to_owned(),
+            false => self.user()?.to_string(),
+        };
+        address.parse().map_err(wrong)
     }
 
     fn role(&self) -> Result<Role, Fault> {

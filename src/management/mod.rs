@@ -14,7 +14,7 @@ mod value;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{RoomUri, UserUri};
-use crate::focus::{Role, RoomEntry};
+use crate::focus::{Pattern, Role, RoomEntry};
 
 pub use arguments::Argument;
 pub use run::{run, statistics};
@@ -63,7 +63,7 @@ pub enum Request {
     /// Let only moderators in, or everybody again.
     Lock(RoomUri, bool),
     /// Keep somebody out, or let him in again: an address, `*` for any characters.
-    Ban(RoomUri, String, bool),
+    Ban(RoomUri, Pattern, bool),
     /// Read again what can be read again.
     Reload,
     /// The statistics.

@@ -141,7 +141,7 @@ fn mistakes_are_told_with_what_is_allowed() {
             &["a@h", "b", "c"],
             "too many parameters (usage: say room text)",
         ),
-        (Command::Ban, &["a@h", "*@h, b@h"], "is no address"),
+        (Command::Ban, &["a@h", "*@h, b@h"], "no address of record"),
     ] {
         let fault = call(command, arguments).read().expect_err("refused");
         assert_eq!(fault.code, 400);

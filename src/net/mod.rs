@@ -14,6 +14,7 @@ mod links;
 mod local;
 mod mailbox;
 mod outlet;
+mod places;
 mod register;
 mod strangers;
 mod tell;
@@ -154,6 +155,10 @@ pub struct Totals {
     pub bytes_out: u64,
     /// Copies not written because the receiver was too slow.
     pub drops_slow_reader: u64,
+    /// Unfinished messages let go of while others needed the memory.
+    pub unfinished_dropped: u64,
+    /// Attempts to connect to a peer that had to wait for others.
+    pub dials_delayed: u64,
     /// Panics caught; each cost a connection.
     pub panics: u64,
 }
@@ -178,7 +183,17 @@ impl Listeners {
 
     /// The real addresses, in the order of the configuration.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.0.iter().map(|(_, it)| it.local_addr()).collect()
+        Ok(self.listening()?.iter().map(|it| it.address).collect())
+    }
+
+    fn listening(&self) -> io::Result<Vec<Listen>> {
+        let listening = |(transport, listener): &(Transport, std::net::TcpListener)| {
+            Ok(Listen {
+                transport: *transport,
+                address: listener.local_addr()?,
+            })
+        };
+        self.0.iter().map(listening).collect()
     }
 
     fn has_tls(&self) -> bool {
@@ -218,10 +233,11 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 
 /// The running switch.
 pub struct Pool {
+    dialer: Arc<Dialer>,
     threads: Vec<Mailbox>,
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
-    addresses: Vec<SocketAddr>,
+    listening: Vec<Listen>,
     listeners: Listeners,
     stop_accepting: watch::Sender<bool>,
     tls: Arc<Tls>,
@@ -264,11 +280,14 @@ impl Pool {
         let (threads, letters): (Vec<_>, Vec<_>) =
             (0..config.threads.max(1)).map(|_| Mailbox::new()).unzip();
         let tell = Tell { notices, log, wake };
+        let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
+        let dialer = Arc::new(dialer);
         let mut pool = Pool {
             threads,
+            dialer: Arc::clone(&dialer),
             register: Register::default(),
             totals: Vec::new(),
-            addresses: listeners.addresses().map_err(StartError::Listener)?,
+            listening: listeners.listening().map_err(StartError::Listener)?,
             listeners,
             stop_accepting: watch::Sender::new(false),
             tls: Arc::clone(&tls),
@@ -276,8 +295,6 @@ impl Pool {
             acceptors: Vec::new(),
             drivers: Vec::new(),
         };
-        let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
-        let dialer = Arc::new(dialer);
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
             tell.notice(Notice::Certificate { fingerprint });
         }
@@ -334,7 +351,12 @@ impl Pool {
 
     /// The listeners' real addresses, in the order of the configuration.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.clone()
+        self.listening.iter().map(|it| it.address).collect()
+    }
+
+    /// The listeners, with their real addresses.
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
     }
 
     /// What all threads together have done.
@@ -343,6 +365,7 @@ impl Pool {
         for thread in &self.totals {
             thread.add_to(&mut totals);
         }
+        totals.dials_delayed = self.dialer.delayed();
         totals
     }
 

@@ -38,6 +38,9 @@ pub(super) fn distinct(rooms: &[RoomEntry], factories: &[RoomEntry]) -> Result<(
     }
 }
 
+/// Options that are lists of patterns.
+const PATTERNS: [&str; 4] = ["moderators", "observers", "allow", "deny"];
+
 fn refuse(parameter: &'static str, text: &str) -> ParameterError {
     table::find(parameter).refuse(&Value::Text(text.to_owned()))
 }
@@ -61,7 +64,7 @@ fn read(
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let name = name.trim();
         apply(&mut entry, name, value.trim()).ok_or_else(|| ParameterError {
-            allowed: allowed(name),
+            allowed: wrong_pattern(name, value).unwrap_or_else(|| allowed(name)),
             ..refuse(parameter, option)
         })?;
     }
@@ -73,6 +76,16 @@ fn room_uri(text: &str) -> Option<RoomUri> {
     let is_room =
         uri.scheme == "sip" && uri.user.is_some() && uri.port.is_none() && uri.headers.is_none();
     is_room.then(|| RoomUri::new(uri.address_of_record()))
+}
+
+/// The first pattern of a list that is none, and why.
+fn wrong_pattern(name: &str, value: &str) -> Option<String> {
+    let mut all = value.split(',').filter(|_| PATTERNS.contains(&name));
+    all.find_map(|pattern| {
+        let pattern = Some(pattern.trim()).filter(|it| !it.is_empty())?;
+        let error = pattern.parse::<Pattern>().err()?;
+        Some(format!("{pattern}: {error}"))
+    })
 }
 
 /// What may stand for this option; where all of them are listed if there is no such one.
@@ -101,10 +114,10 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         "tls" => entry.only_tls = yes(value)?,
         "plain_text" => entry.plain_text = yes(value)?,
         "private" => entry.private_messages = yes(value)?,
-        "moderators" => entry.moderators = patterns(value),
-        "observers" => entry.observers = patterns(value),
-        "allow" => entry.allow = patterns(value),
-        "deny" => entry.deny = patterns(value),
+        "moderators" => entry.moderators = patterns(value)?,
+        "observers" => entry.observers = patterns(value)?,
+        "allow" => entry.allow = patterns(value)?,
+        "deny" => entry.deny = patterns(value)?,
         "name" => entry.about.name = Some(words(value)?),
         "subject" => entry.about.subject = Some(words(value)?),
         "web_page" => entry.about.services.push(("web-page".into(), uri(value)?)),
@@ -146,12 +159,11 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
 }
 
 /// Addresses of record with `*`, separated by commas.
-fn patterns(value: &str) -> Vec<Pattern> {
-    value
+fn patterns(value: &str) -> Option<Vec<Pattern>> {
+    let all = value
         .split(',')
-        .filter(|pattern| !pattern.trim().is_empty())
-        .map(Pattern::new)
-        .collect()
+        .filter(|pattern| !pattern.trim().is_empty());
+    all.map(|pattern| pattern.parse().ok()).collect()
 }
 
 fn words(value: &str) -> Option<String> {

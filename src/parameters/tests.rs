@@ -203,3 +203,22 @@ fn the_switch_is_embedded_or_behind_a_socket() {
         assert!(said(&[("switch", text(wrong))]).contains("embedded, or unix:PATH"));
     }
 }
+
+#[test]
+fn a_pattern_that_fits_nobody_stops_the_start_and_says_why() {
+    let wrong = said(&[("room", text("sip:a@h;deny=bob@h,sips:mallory@h"))]);
+    assert!(
+        wrong.contains("sips:mallory@h: a user has the same address"),
+        "{wrong}"
+    );
+    let wrong = said(&[("factory", text("sip:a@h;allow=*@h:5060"))]);
+    assert!(wrong.contains("*@h:5060: no address of record"), "{wrong}");
+    let settings = collect(&[("room", text("sip:a@h;deny=%6Dallory@Example.COM,*@B.org"))]);
+    let room = &settings.expect("allowed").focus.rooms[0];
+    let patterns: Vec<_> = room
+        .deny
+        .iter()
+        .map(crate::focus::Pattern::as_str)
+        .collect();
+    assert_eq!(patterns, ["sip:mallory@example.com", "*@b.org"]);
+}

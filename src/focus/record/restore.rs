@@ -7,6 +7,7 @@
 use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::media::Media;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
 use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
-use crate::focus::{Focus, Socket, Usage};
+use crate::focus::{Focus, Socket};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::Params;
@@ -68,10 +69,10 @@ impl Focus {
         for subscription in sorted.subscriptions {
             self.restore_subscription(now, subscription, &mut find);
         }
-        let rooms: Vec<RoomUri> = self.conferences.keys().cloned().collect();
+        let rooms: Vec<RoomUri> = self.rooms.conferences.keys().cloned().collect();
         let limit = self.config.roster_limit;
         for room in rooms {
-            if let Some(conference) = self.conferences.get_unmarked(&room) {
+            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
                 conference.count_crowd(limit);
             }
             self.end_if_empty(now, &room);
@@ -87,13 +88,8 @@ impl Focus {
                 "restored: {} conferences, {} participants, {} subscriptions",
                 counts.conferences, counts.participants, counts.subscriptions
             );
-            self.log(Level::Notice, line);
+            self.out.log(Level::Notice, line);
         }
-    }
-
-    /// No id is given twice.
-    fn reserve(&mut self, id: u64) {
-        self.last_id = self.last_id.max(id);
     }
 
     fn restore_conference(&mut self, record: ConferenceRecord) {
@@ -124,19 +120,18 @@ impl Focus {
             ..Conference::new(room.clone(), Arc::clone(&policy))
         };
         let kept = Record::Conference(Box::new(conference_record(&conference)));
-        self.conferences.insert(room.clone(), conference);
-        self.conferences.kept_as(room, &kept);
+        self.rooms.conferences.insert(room.clone(), conference);
+        self.rooms.conferences.kept_as(room, &kept);
     }
 
     fn restore_participant(&mut self, record: ParticipantRecord) {
-        let Some(conference) = self.conferences.get_mut(&record.room) else {
+        let last = &mut self.rooms.last_anonymous;
+        *last = (*last).max(record.anonymous.unwrap_or_default());
+        let Some(conference) = self.rooms.conference_mut(&record.room) else {
             return;
         };
         let user = record.user.clone();
         let kept = Record::Participant(record.clone());
-        self.last_anonymous = self
-            .last_anonymous
-            .max(record.anonymous.unwrap_or_default());
         let participant = Participant {
             nickname: record.nickname,
             anonymous: record.anonymous,
@@ -148,11 +143,11 @@ impl Focus {
 
     fn restore_endpoint(&mut self, now: Moment, record: EndpointRecord, find: &mut FindSocket<'_>) {
         let id = EndpointId(record.id);
-        self.reserve(record.id);
-        self.reserve(record.media.origin.session);
+        self.out.reserve_id(record.id);
+        self.out.reserve_id(record.media.origin.session);
         let participant = self
-            .conferences
-            .get_mut(&record.room)
+            .rooms
+            .conference_mut(&record.room)
             .and_then(|conference| conference.participants.get_mut(&record.user));
         let Some(participant) = participant else {
             return;
@@ -163,19 +158,17 @@ impl Focus {
             participant.endpoints.retain(|other| *other != id);
             return;
         };
-        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
-        }
-        if let Some(session) = endpoint.session.clone() {
-            self.sessions.insert(session, id);
         }
         let lost = endpoint.is_lost();
         let kept = endpoint_record(id, &endpoint, Counters::Exact)
             .map(|it| Record::Endpoint(Box::new(it)));
-        self.endpoints.insert(id, endpoint);
+        self.rooms.enter(id, endpoint);
         if let Some(kept) = kept {
-            self.endpoints.kept_as(id, &kept);
+            self.rooms.endpoints.kept_as(id, &kept);
         }
         self.begun(id);
         self.restore_session_timer(now, id, timer);
@@ -186,11 +179,8 @@ impl Focus {
 
     /// Its conference goes on, and began when the first who is still in came.
     fn begun(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
-            return;
-        };
-        let joined = endpoint.joined;
-        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+        if let Some((endpoint, conference)) = self.rooms.with_conference(id) {
+            let joined = endpoint.joined;
             conference.begun = conference.begun.min(joined).or(joined);
         }
     }
@@ -223,7 +213,7 @@ impl Focus {
 
     /// Participants none of whose devices could be restored.
     fn drop_the_absent(&mut self) {
-        for (_, conference) in self.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             let absent: Vec<_> = conference
                 .participants
                 .iter()
@@ -238,15 +228,15 @@ impl Focus {
 
     fn restore_publication(&mut self, record: PublicationRecord) {
         let id = PublicationId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let expiry = self.timers.arm(record.expires, Timer::Publication(id));
         let room = record.room.clone();
         let restored = self
-            .conferences
-            .get_mut(&room)
+            .rooms
+            .conference_mut(&room)
             .is_some_and(|conference| conference.restore_publication(id, record, expiry));
         if restored {
-            self.publications.insert(id, room);
+            self.rooms.publications.insert(id, room);
         } else {
             self.timers.disarm(Some(expiry));
         }
@@ -259,7 +249,7 @@ impl Focus {
         find: &mut FindSocket<'_>,
     ) {
         let id = SubscriptionId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let timer = self.timers.arm(record.expires, Timer::Expiry(id));
         let left = record.expires.saturating_since(now);
         let dialog = dialog(record.dialog, find);
@@ -281,7 +271,8 @@ impl Focus {
             ..Subscription::untold(now, record.room, record.user, dialog)
         };
         let kept = subscription_record(id, &subscription, Counters::Exact);
-        self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
+        self.dialogs
+            .open(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
             Some(conference) => {
                 conference.subscribers.add(id, &subscription.user);
@@ -290,8 +281,9 @@ impl Focus {
             // Its conference ended, and the last NOTIFY did not go out any more.
             None => Due::Last(Termination::NoResource),
         };
-        self.subscriptions.insert(id, subscription);
-        self.subscriptions
+        self.watch.subscriptions.insert(id, subscription);
+        self.watch
+            .subscriptions
             .kept_as(id, &Record::Subscription(Box::new(kept)));
         self.make_due(now, id, due);
     }

@@ -1,7 +1,7 @@
 //! Conferences, their participants and the endpoints these talk from.
 
 use crate::focus::Role;
-use crate::focus::ids::InvitationId;
+use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::participant::Departure;
 use crate::focus::room::participant::Participant;
@@ -69,6 +69,8 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) creator: Option<UserUri>,
     /// Who is in or invited, by address of record; the invited have no endpoints.
     pub(in crate::focus) participants: DirtyMap<UserUri, Participant>,
+    /// The devices in it, those that are just joining included.
+    pub(in crate::focus) endpoints: BTreeSet<EndpointId>,
     /// Parties on their way in.
     pub(in crate::focus) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
@@ -112,6 +114,7 @@ impl Conference {
             left: BTreeSet::new(),
             creator: None,
             participants: DirtyMap::default(),
+            endpoints: BTreeSet::new(),
             invitations: BTreeMap::new(),
             joining: 0,
             departures: Vec::new(),

@@ -1,5 +1,7 @@
 //! The devices that participants talk from: one INVITE dialog each.
 
+use bytes::Bytes;
+
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::RequestId;
 use crate::focus::Role;
@@ -40,6 +42,8 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) anonymous: Option<u32>,
     /// Whom it wants invited once it has joined.
     pub(in crate::focus) recipients: Vec<Recipient>,
+    /// What came with its INVITE, to be said once it has acknowledged our 200.
+    pub(in crate::focus) first_message: Option<Bytes>,
     /// We called it.
     pub(in crate::focus) dialed_out: bool,
     /// We dialled out and it has not joined yet: what it came from.
@@ -90,6 +94,7 @@ impl Endpoint {
             replaced: false,
             anonymous: None,
             recipients: Vec::new(),
+            first_message: None,
             dialed_out: false,
             invitation: None,
             joined: None,

@@ -12,12 +12,12 @@ impl Focus {
     /// gets the room's history first; if it lives there all the same, it knows better.
     pub(in crate::focus) fn order_admission(&mut self, admission: Admission) {
         self.recall(&admission.room);
-        self.order(Order::Admit(Box::new(admission)));
+        self.out.order(Order::Admit(Box::new(admission)));
     }
 
     fn recall(&mut self, room: &RoomUri) {
-        let run = self.run;
-        let Some(conference) = self.conferences.get_unmarked(room) else {
+        let run = self.switch.run;
+        let Some(conference) = self.rooms.conferences.get_unmarked(room) else {
             return;
         };
         let most = conference.policy.history;
@@ -25,16 +25,16 @@ impl Focus {
             return;
         }
         conference.recalled = run;
-        let messages = self.kept_rooms.history(room, most);
+        let messages = self.rooms.kept.history(room, most);
         if !messages.is_empty() {
             let room = room.clone();
-            self.order(Order::Recall { room, messages });
+            self.out.order(Order::Recall { room, messages });
         }
     }
 
     /// A switch has come (back): what it had got before may have been lost on the way.
     pub(in crate::focus) fn recall_again(&mut self) {
-        for (_, conference) in self.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             conference.recalled = None;
         }
     }
@@ -46,7 +46,7 @@ impl Focus {
         messages: Vec<PastMessage>,
         gone: u64,
     ) {
-        let policy = match self.conferences.get(&room) {
+        let policy = match self.rooms.conference(&room) {
             Some(conference) => Some(conference.policy.clone()),
             None => self.ruled(&room),
         };
@@ -58,30 +58,30 @@ impl Focus {
         };
         if policy.is_none_or(|policy| policy.history == 0) {
             // It has ended meanwhile.
-            return self.order(done);
+            return self.out.order(done);
         }
         let change = HistoryChange {
             room,
             messages,
             gone,
         };
-        self.outputs.push_back(Output::Remember(change, done));
+        self.out.push(Output::Remember(change, done));
     }
 
     /// A room's history ends. The switch may have told some of it that we have not heard yet:
     /// when it says that it has forgotten, that is forgotten too.
     pub(in crate::focus) fn forget_history(&mut self, room: &RoomUri) {
         self.history_forgotten(room.clone());
-        self.order(Order::Forget { room: room.clone() });
+        self.out.order(Order::Forget { room: room.clone() });
     }
 
     pub(in crate::focus) fn history_forgotten(&mut self, room: RoomUri) {
-        self.kept_rooms.forget_history(&room);
-        self.ended_histories.push(room);
+        self.rooms.kept.forget_history(&room);
+        self.rooms.ended_histories.push(room);
     }
 
     /// Whether a room is there without a conference: its history is, too.
     pub(in crate::focus) fn lasts(&self, room: &RoomUri) -> bool {
-        self.rooms.contains_key(room) || self.kept_rooms.find(room).is_some()
+        self.rooms.configured.contains_key(room) || self.rooms.kept.find(room).is_some()
     }
 }

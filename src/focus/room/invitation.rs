@@ -42,6 +42,8 @@ pub(in crate::focus) enum Course {
         targets: Targets,
         /// The shortest session interval that we ask for (RFC 4028 §7.3).
         min_se: Duration,
+        /// How often the party has asked for a longer one.
+        raised: u8,
     },
     /// A REFER is under way or was accepted.
     Referring,

@@ -13,6 +13,13 @@ use crate::focus::timers::TimerKey;
 use crate::wire::conference_info as info;
 use crate::wire::sip::Uri;
 
+/// Users that publications of a room speak of.
+const MAX_USERS: usize = 1_000;
+/// Entries of every list in a publication, and of what all say together: the endpoints of a
+/// user (twice what a room admits), the media of an endpoint, keywords, URIs. Each is compared
+/// with all others of its list.
+const MAX_ENTRIES: usize = 32;
+
 /// What one publisher said.
 #[derive(Debug)]
 pub(in crate::focus) struct Publication {
@@ -57,7 +64,8 @@ impl Conference {
         record: PublicationRecord,
         expiry: TimerKey,
     ) -> bool {
-        let Ok(document) = info::Document::read(&record.document) else {
+        let document = info::Document::read(&record.document).ok();
+        let Some(document) = document.filter(is_modest) else {
             return false;
         };
         let kept = Record::Publication(record.clone());
@@ -154,8 +162,10 @@ impl Statement {
             merged.host_info = says.host_info.clone().or(merged.host_info);
             add_uris(&mut merged.sidebars, &says.sidebars);
             for (uri, said) in &says.users {
+                let is_full = merged.users.len() >= MAX_USERS;
                 match merged.users.get_mut(uri) {
                     Some(user) => add_user(user, said),
+                    None if is_full => {}
                     None => {
                         merged.users.insert(uri.clone(), said.clone());
                     }
@@ -194,6 +204,33 @@ impl Statement {
             users,
         }
     }
+}
+
+/// Whether every list in a document is as short as we compare.
+pub(in crate::focus) fn is_modest(document: &info::Document) -> bool {
+    let users = document.users.iter().flat_map(|it| &it.users);
+    let of_user = |user: &info::User| {
+        let media = user.endpoints.iter().map(|endpoint| endpoint.media.len());
+        let lists = [
+            user.endpoints.len(),
+            user.associated_aors.len(),
+            user.roles.len(),
+        ];
+        media.chain(lists).max().unwrap_or_default()
+    };
+    let about = document.description.iter().flat_map(|it| {
+        let media = it.available_media.len();
+        [
+            it.keywords.len(),
+            it.conf_uris.len(),
+            it.service_uris.len(),
+            media,
+        ]
+    });
+    let host = document.host_info.iter().map(|it| it.uris.len());
+    let lists = about.chain(host).chain([document.sidebars.len()]);
+    let longest = lists.chain(users.clone().map(of_user)).max();
+    longest.unwrap_or_default() <= MAX_ENTRIES && users.count() <= MAX_USERS
 }
 
 /// The user a key stands for. Nobody speaks of the anonymous.
@@ -250,7 +287,9 @@ pub(in crate::focus) fn add_to_participant(user: &mut info::User, said: &info::U
             .find(|known| known.entity == said.entity);
         let Some(known) = known else {
             // Another mixer's leg of the same user.
-            user.endpoints.push(said.clone());
+            if user.endpoints.len() < MAX_ENTRIES {
+                user.endpoints.push(said.clone());
+            }
             continue;
         };
         if said.display_text.is_some() {
@@ -283,12 +322,14 @@ fn add_user(user: &mut info::User, said: &info::User) {
         user.roles.clone_from(&said.roles);
     }
     for said in &said.endpoints {
+        let is_full = user.endpoints.len() >= MAX_ENTRIES;
         match user
             .endpoints
             .iter_mut()
             .find(|known| known.entity == said.entity)
         {
             Some(known) => known.clone_from(said),
+            None if is_full => {}
             None => user.endpoints.push(said.clone()),
         }
     }
@@ -304,24 +345,25 @@ fn add_description(description: &mut info::Description, said: &info::Description
     replace(&mut description.subject, &said.subject);
     replace(&mut description.free_text, &said.free_text);
     for word in &said.keywords {
-        if !description.keywords.contains(word) {
-            description.keywords.push(word.clone());
-        }
+        add(&mut description.keywords, word, |known| known == word);
     }
     add_uris(&mut description.conf_uris, &said.conf_uris);
     add_uris(&mut description.service_uris, &said.service_uris);
     for entry in &said.available_media {
-        let mut known = description.available_media.iter();
-        if known.all(|known| known.label != entry.label) {
-            description.available_media.push(entry.clone());
-        }
+        let same = |known: &info::MediaEntry| known.label == entry.label;
+        add(&mut description.available_media, entry, same);
     }
 }
 
 fn add_uris(known: &mut Vec<info::UriEntry>, said: &[info::UriEntry]) {
     for entry in said {
-        if !known.contains(entry) {
-            known.push(entry.clone());
-        }
+        add(known, entry, |known| known == entry);
+    }
+}
+
+/// One more, unless it is there or there are too many.
+fn add<T: Clone>(all: &mut Vec<T>, one: &T, is_same: impl Fn(&T) -> bool) {
+    if all.len() < MAX_ENTRIES && !all.iter().any(is_same) {
+        all.push(one.clone());
     }
 }

@@ -233,12 +233,13 @@ pub(in crate::focus) fn address_of_record(uri: &str) -> String {
     parsed.map_or_else(|_| uri.to_owned(), |uri| uri.address_of_record())
 }
 
-/// The URI of the only Contact; `None` when absent, malformed or `*`.
+/// The URI of the only Contact, as it may stand in a Request-URI; `None` when absent,
+/// malformed or `*`.
 fn contact_uri(headers: &Headers) -> Option<String> {
     let value = headers.elements("Contact").into_iter().next()?;
     let contact: NameAddr = value.parse().ok()?;
-    contact.uri.parse::<Uri>().ok()?;
-    Some(contact.uri)
+    let uri: Uri = contact.uri.parse().ok()?;
+    Some(uri.for_request().to_string())
 }
 
 /// The CSeq number, when its method is the request's own.

@@ -65,6 +65,7 @@ pub(in crate::focus) fn contact(request_uri: &str, socket: &Socket) -> String {
     if uri.port.is_none() && socket.port != default_port && uri.host == socket.host {
         uri.port = Some(socket.port);
     }
+    uri = uri.without_password();
     uri.headers = None;
     uri.params.0.clear();
     if socket.transport != "udp" {

@@ -26,15 +26,15 @@ impl Targets {
     /// preference, and nothing twice. Never the room itself, which would join itself.
     pub(in crate::focus) fn redirected(&mut self, response: &Response, room: &RoomUri) {
         let contacts = response.headers.elements("Contact").into_iter();
-        let mut named: Vec<NameAddr> = contacts
-            .filter_map(|contact| contact.parse().ok())
-            .filter(|contact: &NameAddr| leads_on(&contact.uri, room))
+        let contacts = contacts.filter_map(|contact| contact.parse::<NameAddr>().ok());
+        let mut named: Vec<(u16, String)> = contacts
+            .filter_map(|contact| Some((thousandths(&contact), leads_to(&contact.uri, room)?)))
             .collect();
-        named.sort_by_key(|contact| std::cmp::Reverse(thousandths(contact)));
+        named.sort_by_key(|(preference, _)| std::cmp::Reverse(*preference));
         let mut at = self.tried;
-        for contact in named.into_iter().take(MAX_TARGETS) {
-            if !self.known.contains(&contact.uri) {
-                self.known.insert(at, contact.uri);
+        for (_, target) in named.into_iter().take(MAX_TARGETS) {
+            if !self.known.contains(&target) {
+                self.known.insert(at, target);
                 at += 1;
             }
         }
@@ -49,10 +49,11 @@ impl Targets {
     }
 }
 
-fn leads_on(target: &str, room: &RoomUri) -> bool {
-    target
-        .parse::<Uri>()
-        .is_ok_and(|uri| uri.scheme != "tel" && uri.address_of_record() != room.as_str())
+/// The Request-URI that a Contact stands for, unless it leads nowhere or back.
+fn leads_to(contact: &str, room: &RoomUri) -> Option<String> {
+    let uri: Uri = contact.parse().ok()?;
+    let leads_on = uri.scheme != "tel" && uri.address_of_record() != room.as_str();
+    leads_on.then(|| uri.for_request().to_string())
 }
 
 /// The preference (RFC 3261 §20.10), from 0 to 1000, which it is where none is given.

@@ -74,6 +74,7 @@ fn e17_the_state_counts_and_says_locked() {
     let room = RoomUri::new(HALL);
     let conference = scenario
         .focus
+        .rooms
         .conferences
         .get_mut(&room)
         .expect("a conference");
@@ -272,7 +273,7 @@ fn e09_a_document_in_use_is_not_thrown_out() {
     let mut revisions = Vec::new();
     for user in 0..20 {
         scenario.join(&format!("u{user}"), ROOM);
-        revisions.push(scenario.focus.conferences[ROOM].revision);
+        revisions.push(scenario.focus.rooms.conferences[ROOM].revision);
     }
     let view = View {
         unmasked: false,
@@ -281,9 +282,18 @@ fn e09_a_document_in_use_is_not_thrown_out() {
     let now = scenario.now;
     let focus = &mut scenario.focus;
     let mut listed = |scope| {
-        let conference = focus.conferences.get_mut(&room).expect("a conference");
-        let document =
-            roster::document::document(conference, &focus.endpoints, &view, scope, (now, now));
+        let conference = focus
+            .rooms
+            .conferences
+            .get_mut(&room)
+            .expect("a conference");
+        let document = roster::document::document(
+            conference,
+            &focus.rooms.endpoints,
+            &view,
+            scope,
+            (now, now),
+        );
         let body = document.body(1)?;
         let document = info::Document::read(&body).expect("a document");
         Some(document.users.expect("users").users.len())
@@ -344,6 +354,7 @@ fn e13_who_is_called_anew_is_not_connected_before_it_answers() {
     let run = |run| {
         Input::Notice(Notice::Connected {
             run: SwitchRun(run),
+            listen: Vec::new(),
         })
     };
     scenario.feed(run(1));

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::control::UserUri;
+use crate::focus::watch::subscription::Due;
 
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
@@ -136,7 +137,10 @@ impl History {
         scenario.steady = "host";
         // A host that stays keeps the ad hoc room alive.
         let run = crate::control::SwitchRun(1);
-        scenario.feed(Input::Notice(Notice::Connected { run }));
+        scenario.feed(Input::Notice(Notice::Connected {
+            run,
+            listen: Vec::new(),
+        }));
         scenario.join("host", ROOM);
         Self {
             scenario,
@@ -227,7 +231,7 @@ impl History {
 
     fn watch(&mut self, user: &'static str, rates: &str) {
         // One subscription a user in this model, as there is one roster.
-        let mut all = self.scenario.focus.subscriptions.values();
+        let mut all = self.scenario.focus.watch.subscriptions.values();
         let watches = all.any(|it| short(it.user.as_str()) == user);
         drop(all);
         if watches {
@@ -291,6 +295,7 @@ impl History {
         scenario.feed(Input::Notice(Notice::Disconnected));
         scenario.feed(Input::Notice(Notice::Connected {
             run: SwitchRun(self.run),
+            listen: Vec::new(),
         }));
         scenario.standing = None;
         scenario.refresh_answer = Some(200);
@@ -325,7 +330,7 @@ impl History {
 
     fn change(&mut self, change: impl FnOnce(&mut room::conference::Conference)) {
         let room = RoomUri::new(ROOM);
-        let conference = self.scenario.focus.conferences.get_mut(&room);
+        let conference = self.scenario.focus.rooms.conferences.get_mut(&room);
         change(conference.expect("the host keeps it"));
         let now = self.scenario.now;
         self.scenario.focus.conference_changed(now, &room);
@@ -336,10 +341,16 @@ impl History {
     fn restart(&mut self, orderly: bool, same: bool) {
         let scenario = &mut self.scenario;
         // Who is being called for a new switch stands where that leads.
-        let mut endpoints = scenario.focus.endpoints.values();
+        let mut endpoints = scenario.focus.rooms.endpoints.values();
         let with_holds = same && endpoints.all(|it| !it.is_lost() || it.session.is_none());
         drop(endpoints);
-        let before = (scenario.focus.counts(), truth(scenario, with_holds));
+        let mut before = (scenario.focus.counts(), truth(scenario, with_holds));
+        // A last NOTIFY that has not gone out is not made good.
+        let subscriptions = scenario.focus.watch.subscriptions.values();
+        let last = subscriptions.filter(|it| matches!(it.due, Due::Last(_)));
+        let ended = last.count();
+        before.0.subscriptions -= ended;
+        before.0.dialogs -= ended;
         scenario.standing = Some(match same {
             true => Standing::Bound,
             false => Standing::Gone,
@@ -477,10 +488,11 @@ fn check(
     // Whoever refused too often is watching no more.
     let watching: Vec<_> = scenario
         .focus
+        .watch
         .subscriptions
         .values()
         .map(|subscription| {
-            let conference = &scenario.focus.conferences[ROOM];
+            let conference = &scenario.focus.rooms.conferences[ROOM];
             let view = subscription.current_view(conference);
             (short(subscription.user.as_str()), view)
         })
@@ -493,7 +505,7 @@ fn check(
         sort(&mut truth);
         prop_assert_eq!(&*roster, &truth);
     }
-    let conference = &scenario.focus.conferences[ROOM];
+    let conference = &scenario.focus.rooms.conferences[ROOM];
     prop_assert!(conference.departures.is_empty(), "departures are forgotten");
     scenario.feed(Input::Stop);
     scenario.validate_some();

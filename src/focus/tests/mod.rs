@@ -31,11 +31,13 @@ mod transport;
 mod unacknowledged;
 mod views;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::control::{LossCause, NicknameChange, Notice, SessionId, Standing, UserUri};
+use crate::control::{
+    LossCause, NicknameChange, Notice, Order, RoomUri, SessionId, Standing, UserUri,
+};
 use crate::entropy::Seeded;
 use crate::focus::record::{Change, Key, Record};
 use crate::wire::conference_info as info;
@@ -379,13 +381,14 @@ impl Scenario {
     pub(super) fn truth_for(&mut self, room: &str, view: &roster::view::View) -> info::Document {
         let conference = self
             .focus
+            .rooms
             .conferences
             .get_mut(&RoomUri::new(room))
             .expect("a conference");
         for (_, participant) in conference.participants.iter_mut_unmarked() {
             participant.written = roster::cache::Written::default();
         }
-        let (template, _) = roster::document::full(conference, &self.focus.endpoints, view);
+        let (template, _) = roster::document::full(conference, &self.focus.rooms.endpoints, view);
         info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 
@@ -485,6 +488,7 @@ impl Scenario {
         }
         self.feed(Input::Notice(Notice::Connected {
             run: SwitchRun(run),
+            listen: Vec::new(),
         }));
     }
 
@@ -492,11 +496,9 @@ impl Scenario {
     fn stand(&mut self, room: RoomUri, sessions: Vec<SessionId>) -> Option<Input> {
         let standing = self.standing?;
         let nickname = |session: &SessionId| {
-            let endpoint = self
-                .focus
-                .endpoints
-                .get(self.focus.sessions.get(session)?)?;
-            let conference = self.focus.conferences.get(&room)?;
+            let rooms = &self.focus.rooms;
+            let endpoint = rooms.endpoint(rooms.seated(session)?)?;
+            let conference = self.focus.rooms.conferences.get(&room)?;
             conference
                 .participants
                 .get(&endpoint.user)?
@@ -548,6 +550,13 @@ impl Scenario {
             Order::Admit(admission) => format!("! admit {}", user(&admission.user)),
             Order::Amend(admission) => format!("! amend {}", user(&admission.user)),
             Order::Expel { session, .. } => format!("! expel {}", name(session)),
+            Order::Part { session, .. } => format!("! part {}", name(session)),
+            Order::Submit {
+                session, message, ..
+            } => {
+                let octets = message.len();
+                format!("! submit {} {octets} octets", name(session))
+            }
             Order::Say { room, text } => format!("! say {} {text}", short(room)),
             Order::Kept { room, change } => format!("! kept {} of {}", change.0, short(room)),
             // The service asks for that.
@@ -619,7 +628,7 @@ impl Scenario {
 
     /// Row E13: nothing in the element of an `anonymousN` tells who it is.
     fn guard_privacy(&self, request: &OutgoingRequest, document: &info::Document) {
-        let mut all = self.focus.subscriptions.values();
+        let mut all = self.focus.watch.subscriptions.values();
         let theirs = all.find(|it| it.dialog.key.call_id == request.call_id);
         let view = theirs.and_then(|subscription| subscription.view.as_ref());
         if view.is_none_or(|view| view.unmasked) {

@@ -288,7 +288,11 @@ fn f23_what_leavers_said_goes_with_them() {
     let mut alice = scenario.join("alice", ROOM);
     publish(&mut scenario, "alice", None, "600", &note("Al"));
     scenario.request(&mut alice, "BYE", ROOM, &[], "");
-    assert!(scenario.focus.conferences[ROOM].publications.is_empty());
+    assert!(
+        scenario.focus.rooms.conferences[ROOM]
+            .publications
+            .is_empty()
+    );
     publish(&mut scenario, "host", None, "600", &note("Al"));
     scenario.request(&mut host, "BYE", ROOM, &[], "");
     scenario.pass(40);
@@ -315,5 +319,61 @@ fn f23_a_room_that_something_is_published_about_stays() {
     scenario.request(&mut watcher, "SUBSCRIBE", HALL, &end, "");
     assert_eq!(scenario.focus.counts().conferences, 1);
     scenario.pass(600);
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+#[test]
+fn a_publication_with_thousands_of_entries_in_a_list_is_refused() {
+    let mut scenario = room();
+    let endpoints = |count: usize, prefix: &str| -> String {
+        let all = (0..count).map(|n| format!("<endpoint entity=\"{prefix}{n}\"/>"));
+        all.collect()
+    };
+    let about = |endpoints: &str| {
+        document(&format!(
+            "<users><user entity=\"sip:alice@example.com\">{endpoints}</user></users>"
+        ))
+    };
+    let huge = about(&endpoints(9_000, "e"));
+    assert_eq!(
+        publish(&mut scenario, "alice", None, "600", &huge).code,
+        413
+    );
+    let words = "w ".repeat(33);
+    let keywords = document(&format!(
+        "<conference-description><keywords>{words}</keywords></conference-description>"
+    ));
+    let many: String = (0..1_001)
+        .map(|n| format!("<user entity=\"sip:u{n}@h\"/>"))
+        .collect();
+    for body in [keywords, document(&format!("<users>{many}</users>"))] {
+        assert_eq!(publish(&mut scenario, "host", None, "600", &body).code, 413);
+    }
+    // What several say together is as short.
+    for prefix in ["a", "b", "c"] {
+        let body = about(&endpoints(20, prefix));
+        assert_eq!(publish(&mut scenario, "host", None, "600", &body).code, 200);
+    }
+    scenario.pass(6);
+    let alice = shown(&scenario, "sip:alice@example.com").expect("alice");
+    assert_eq!(alice.endpoints.len(), 32);
+}
+
+#[test]
+fn leave_and_end_are_told_of_the_last_to_leave_who_had_published() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    tag_of(&publish(&mut scenario, "alice", None, "600", &note("Al")));
+    scenario.events.clear();
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    let told: Vec<_> = scenario.events.iter().map(std::mem::discriminant).collect();
+    let room = RoomUri::new(ROOM);
+    let leave = Event::Leave {
+        room: room.clone(),
+        user: UserUri::new("sip:alice@example.com"),
+        method: info::DisconnectionMethod::Departed,
+    };
+    let expected = [leave, Event::End(room)].map(|event| std::mem::discriminant(&event));
+    assert_eq!(told, expected);
     assert_eq!(scenario.focus.counts(), Counts::default());
 }

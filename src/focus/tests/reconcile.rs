@@ -4,7 +4,10 @@ use super::*;
 use crate::control::Stand;
 
 fn connected() -> Input {
-    Input::Notice(Notice::Connected { run: SwitchRun(1) })
+    Input::Notice(Notice::Connected {
+        run: SwitchRun(1),
+        listen: Vec::new(),
+    })
 }
 
 fn reconciled(scenario: &Scenario, stands: &[(&str, Standing, Option<&str>)]) -> Input {

@@ -89,7 +89,12 @@ fn c84_g02_unusable_offers_488_with_the_reason() {
             offer("a").replace("m=message 2855", "m=message 0"),
             "no m=message",
         ),
-        (offer("a").replace("TCP/MSRP", "TCP/TLS/MSRP"), "TLS"),
+        (
+            offer("a")
+                .replace("TCP/MSRP", "TCP/TLS/MSRP")
+                .replace("msrp:", "msrps:"),
+            "TLS",
+        ),
         (offer("a").replace("a=path:msrp", "a=path:http"), "a=path"),
         (
             offer("a") + "a=file-selector:name:\"x\"\r\n",
@@ -308,4 +313,40 @@ fn long_contacts_400_and_long_addresses_403() {
     let headers = [("Refer-To", target.as_str())];
     let code = scenario.request(&mut alice, "REFER", ROOM, &headers, "");
     assert_eq!(code, Some(400));
+}
+
+#[test]
+fn nobody_new_comes_in_while_nothing_can_be_kept() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.feed(Input::Close(true));
+    for (method, headers) in [
+        ("INVITE", &[][..]),
+        ("SUBSCRIBE", &[("Event", "conference")][..]),
+    ] {
+        let mut phone = scenario.phone("bob");
+        let body = if method == "INVITE" {
+            offer("bob")
+        } else {
+            String::new()
+        };
+        let transaction = scenario.begin(&mut phone, method, ROOM, headers, &body);
+        let reply = scenario.reply_to(transaction).expect("an answer");
+        assert_eq!(
+            (reply.code, reply.headers.first("Retry-After")),
+            (503, Some("10"))
+        );
+    }
+    // Whoever is in stays, and may go.
+    assert_eq!(
+        scenario.request(&mut alice, "INVITE", ROOM, &[], &offer("alice")),
+        Some(200)
+    );
+    scenario.ack(&mut alice, ROOM, "");
+    assert_eq!(
+        scenario.request(&mut alice, "BYE", ROOM, &[], ""),
+        Some(200)
+    );
+    scenario.feed(Input::Close(false));
+    scenario.join("bob", ROOM);
 }

@@ -92,6 +92,7 @@ fn e12_a_new_moderator_is_shown_everything_at_once() {
     let promote = |scenario: &mut Scenario, role| {
         let conference = scenario
             .focus
+            .rooms
             .conferences
             .get_mut(&room)
             .expect("a conference");
@@ -203,6 +204,7 @@ fn e17_datagrams_carry_a_crowd_when_the_roster_does_not_fit() {
     ] {
         let conference = scenario
             .focus
+            .rooms
             .conferences
             .get_mut(&room)
             .expect("a conference");
