@@ -12,7 +12,6 @@ use crate::control::{RoomUri, UserUri};
 use crate::entropy::is_token;
 use crate::focus::Focus;
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::dialog::DialogKey;
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
 use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
 
@@ -150,12 +149,7 @@ impl Focus {
     }
 
     fn named(&self, dialog: &DialogReference) -> Verdict<EndpointId> {
-        let key = DialogKey {
-            call_id: dialog.call_id.clone(),
-            local_tag: dialog.local_tag.clone(),
-            remote_tag: dialog.remote_tag.clone(),
-        };
-        match self.dialogs.usage(&key) {
+        match self.dialogs.usage_named(dialog) {
             Some(Usage::Endpoint(id)) => Ok(id),
             _ => Err(Refusal::new(481)),
         }
@@ -247,11 +241,7 @@ impl Focus {
         if !conference.has_place_for(user) {
             return Err(Refusal::new(486).because("the room is full"));
         }
-        let devices = conference
-            .participants
-            .get(user)
-            .map_or(0, |participant| participant.endpoints.len());
-        if devices >= MAX_ENDPOINTS && access.replaces.is_none() {
+        if conference.devices(user) >= MAX_ENDPOINTS && access.replaces.is_none() {
             return Err(Refusal::new(486).because("too many devices of this user"));
         }
         Ok(())

@@ -4,8 +4,9 @@ use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Course, Invitation};
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{Purpose, Usage};
-use crate::focus::sip::face::Incoming;
+use crate::focus::sip::face::{Incoming, is_focus};
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -43,8 +44,8 @@ impl Focus {
         if matches!(code, 180 | 183) {
             self.show_under_way(now, id);
         }
-        let referral = self.invitation(id).and_then(|i| i.inviter.referral);
-        self.report(now, referral, code, None);
+        let followers = self.invitation(id).map(|it| it.followers.clone());
+        self.report_to(now, &followers.unwrap_or_default(), code, None);
     }
 
     fn show_under_way(&mut self, now: Moment, id: InvitationId) {
@@ -175,13 +176,17 @@ impl Focus {
             offer_answer::evaluate_answer(&answer, terms, reached)
         });
         let Some(Ok(mut accepted)) = accepted else {
-            self.hang_up(now, dialog);
+            self.hang_up(now, dialog, ByeReason::UnusableAnswer);
             self.invitation_failed(now, id, 488, None);
             return;
         };
+        if is_focus(&response.headers) {
+            self.hang_up(now, dialog, ByeReason::IsConference);
+            return self.invitation_failed(now, id, 403, None);
+        }
         if !self.has_place(id) {
             // Others came in while it rang: the invited hold no place.
-            self.hang_up(now, dialog);
+            self.hang_up(now, dialog, ByeReason::Full);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
         // Whoever is anonymous here already stays so on another device.

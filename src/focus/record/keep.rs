@@ -246,7 +246,7 @@ fn dialog_record(dialog: &Dialog, counters: Counters) -> DialogRecord {
         route_set: dialog.route_set.clone(),
         flow: dialog.flow.clone(),
         local_cseq: counters.kept(dialog.local_cseq),
-        remote_cseq: dialog.remote_cseq,
+        remote_cseq: dialog.remote_cseq.unwrap_or_default(),
         transport: dialog.socket.transport.clone(),
         host: dialog.socket.host.clone(),
         port: dialog.socket.port,

@@ -335,7 +335,8 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
         flow: record.flow.filter(|_| socket.transport == "udp"),
         principal,
         local_cseq: record.local_cseq,
-        remote_cseq: record.remote_cseq,
+        // None is kept as 0, which a peer has hardly sent.
+        remote_cseq: (record.remote_cseq > 0).then_some(record.remote_cseq),
         socket,
         contact: record.contact,
     }

@@ -112,6 +112,13 @@ pub(in crate::focus) fn feature_tags(contact: &str) -> String {
     format!("<{contact}>;isfocus;message;methods=\"{methods}\";events=\"{events}\"")
 }
 
+/// Whether who says this is a conference itself (RFC 4579 §4.1).
+pub(in crate::focus) fn is_focus(headers: &Headers) -> bool {
+    let contacts = headers.elements("Contact").into_iter();
+    let mut parsed = contacts.filter_map(|contact| contact.parse::<NameAddr>().ok());
+    parsed.any(|contact| contact.params.has("isfocus"))
+}
+
 /// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
 pub(in crate::focus) fn capabilities(contact: &str) -> Headers {
     Headers::new()

@@ -492,3 +492,23 @@ fn g05_every_address_the_host_names_is_the_callers() {
         assert_eq!(given(identity), (code, uris.to_owned()), "{identity}");
     }
 }
+
+#[test]
+fn f19_only_the_method_and_number_of_an_ongoing_transaction_are_merged() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    let mut again = phone.clone();
+    // A client that keeps Call-ID and tag for its subscription.
+    again.to_tag = None;
+    again.cseq -= 1;
+    let mut watcher = again.clone();
+    let event = [("Event", "conference")];
+    let code = scenario.request(&mut watcher, "SUBSCRIBE", ROOM, &event, "");
+    assert_eq!(code, Some(200));
+    scenario.pass(33);
+    let mut third = again.clone();
+    let code = scenario.request(&mut third, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(200), "that transaction is over");
+    scenario.pass(60);
+}

@@ -11,6 +11,7 @@ mod documents;
 mod histories;
 mod history;
 mod identity;
+mod invitations;
 mod invite;
 mod leave;
 mod operator;
@@ -257,7 +258,7 @@ impl Scenario {
         headers: &[(&str, &str)],
         body: &str,
     ) -> TransactionId {
-        phone.cseq += 1;
+        phone.cseq = phone.cseq.wrapping_add(1);
         self.next += 1;
         let transaction = TransactionId {
             hash: 1,

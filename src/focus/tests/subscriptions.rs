@@ -467,3 +467,18 @@ fn e35_silence_and_expiry_leave_nothing() {
     assert_eq!(scenario.focus.counts(), Counts::default());
     assert_eq!(scenario.focus.deadline(), None);
 }
+
+#[test]
+fn the_answer_to_a_notify_refreshes_the_target() {
+    let (mut scenario, _) = watcher("conference");
+    scenario.notify_answer = None;
+    scenario.pass(20);
+    change(&mut scenario);
+    let moved = "sip:alice@192.0.2.77:5099";
+    let headers = Headers::new().with("Contact", format!("<{moved}>"));
+    outcome(&mut scenario, 200, headers);
+    scenario.pass(10);
+    change(&mut scenario);
+    let last = scenario.sent.back().expect("a NOTIFY");
+    assert_eq!(last.request_uri, moved);
+}
