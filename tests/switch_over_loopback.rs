@@ -452,8 +452,8 @@ fn a_start_line_that_cannot_be_read_stands_in_the_log() {
     let rig = Rig::start(1);
     let mut alice = rig.join(LOBBY, "alice");
     let head = alice.head("alice", "tid12345");
-    let broken = head.replacen("MSRP tid12345 SEND", "MSRP tid1 2345 SEND", 1);
-    alice.write(format!("{broken}-------tid1$\r\n").as_bytes());
+    let broken = head.replacen("MSRP tid12345 SEND", "MSRP tid12345 x SEND", 1);
+    alice.write(format!("{broken}-------tid12345$\r\n").as_bytes());
     assert_eq!(alice.code(), 400);
     alice.closed();
     let lines = std::iter::from_fn(|| rig.log.recv_timeout(PATIENCE).ok());
