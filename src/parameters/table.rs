@@ -230,11 +230,12 @@ pub const TABLE: &[Parameter] = &[
               (`a=setup:passive`, or an answer to an offer of ours). Anybody who may join \
               writes that SDP, so the default leaves out every address of your own: `public` \
               is every address of the public internet (no loopback, link-local, private or \
-              special one), `source` the address the INVITE or ACK came from. Further: an \
+              special one), `source` the address the INVITE or ACK came from, or to which our \
+              own INVITE went. Further: an \
               address, a network (`10.0.0.0/8`), a host name (`relay.example.com`, \
               `*.example.com`; whatever it resolves to is allowed), `any`, or `none` alone. \
-              Invited participants answer from an address that is not known: allow their \
-              network if it is private.",
+              Participants who are invited by way of a proxy answer from an address that is \
+              not known: allow their network if it is private.",
         example: "\"public,source,10.20.0.0/16\"",
         ..text(
             "dial_allow",
