@@ -13,7 +13,7 @@ use crate::focus::sip::face::{RETRY_AFTER, capabilities};
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::timers::Timer;
-use crate::focus::{ADMISSION_TIMEOUT, Focus, Output};
+use crate::focus::{ADMISSION_TIMEOUT, Focus, Output, Role};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -58,6 +58,8 @@ impl Focus {
             None => (Setup::Passive, Peer::silent()),
         };
         peer.one_send = endpoint.media.one_send;
+        // Observers do not write, whatever was negotiated.
+        peer.sends &= endpoint.role != Role::Observer;
         // We connect to who has heard where from: before the ACK our answer may be on its way.
         if endpoint.answering.is_some() || endpoint.unacknowledged.is_some() {
             peer.dial = None;
@@ -179,6 +181,17 @@ impl Focus {
         let Some(id) = self.rooms.seated(session) else {
             return;
         };
+        let Some(endpoint) = self.rooms.endpoint(id) else {
+            return;
+        };
+        let user = &endpoint.user;
+        let joins = endpoint.joined.is_none();
+        let conference = self.rooms.conference(&endpoint.room);
+        let welcome = conference.map(|it| it.policy.admits(user));
+        if joins && let Some(Err(refusal)) = welcome {
+            // The rules have changed while the switch was asked.
+            return self.abandon(now, id, refusal);
+        }
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };

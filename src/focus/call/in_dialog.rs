@@ -113,9 +113,7 @@ impl Focus {
             return self.connect_after_ack(id);
         }
         let answer = Description::parse(&request.body).ok();
-        let terms = Terms::again(&endpoint.media.local);
-        let accepted =
-            answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, Some(source)));
+        let accepted = answer.map(|answer| endpoint.media.read_answer(&answer, Some(source)));
         match accepted {
             Some(Ok(accepted)) => self.amend(now, id, accepted),
             problem => {
@@ -208,7 +206,6 @@ impl Focus {
         let agreement = self.settle(&incoming.request)?;
         let SessionBody { offer, recipients } = parse_offer(
             &incoming.request,
-            endpoint.role,
             self.terms_again(endpoint),
             incoming.arrival.source.ip(),
         )?;
@@ -277,8 +274,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let terms = Terms::again(&endpoint.media.local);
-        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
+        if let Ok(accepted) = endpoint.media.read_answer(&answer, None) {
             self.amend(now, id, accepted);
         }
     }

@@ -1,6 +1,7 @@
 //! Joining: INVITE, admission at the switch, 2xx, ACK. Nobody is answered 200 before the switch
 //! has admitted him.
 
+use crate::focus::Role;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Participant;
@@ -8,13 +9,12 @@ use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, top_via};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
-use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::focus::call::access::Access;
 use crate::focus::call::offer::{SessionBody, parse_offer};
-use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::conference::{Conference, Identity, count, discount};
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin};
@@ -46,13 +46,12 @@ impl Focus {
         let access = self.check_access(incoming, room)?;
         let SessionBody { offer, recipients } = parse_offer(
             &incoming.request,
-            access.role,
             self.terms(&access.policy),
             incoming.arrival.source.ip(),
         )?;
-        self.check_recipients(&access.room, &access.policy, access.role, &recipients)?;
+        self.check_recipients(&access, &recipients)?;
         let agreement = self.settle(&incoming.request)?;
-        self.check_capacity(&access)?;
+        self.check_place(&access)?;
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
@@ -111,6 +110,7 @@ impl Focus {
             session: Some(session),
             answer_due,
             replaces: access.replaces,
+            leads: access.leads,
             anonymous: self.anonymous_number(access),
             referred_by: self.referrer(request, room),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
@@ -221,18 +221,20 @@ impl Focus {
         let Access {
             room, policy, user, ..
         } = access;
-        let conference = self
-            .rooms
-            .conferences
-            .get_or_insert_with(room, || Conference {
-                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+        if self.rooms.conference(room).is_none() {
+            self.rooms.begin(Conference {
+                maker: policy.made.then(|| user.clone()),
                 ..Conference::new(room.clone(), Arc::clone(policy))
             });
+        }
+        let Some(conference) = self.rooms.conference_mut(room) else {
+            return;
+        };
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
         }
-        conference.joining += 1;
+        count(&mut conference.joining, user);
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         self.rooms.enter(id, endpoint);
@@ -246,8 +248,9 @@ impl Focus {
         };
         let invited = endpoint.invitation.take();
         if invited.is_none() {
-            conference.joining = conference.joining.saturating_sub(1);
+            discount(&mut conference.joining, &endpoint.user);
         }
+        endpoint.role = conference.take_lead(&endpoint.user, endpoint.role, endpoint.leads);
         let revision = conference.change();
         conference.left.remove(&endpoint.user);
         endpoint.joined = Some(now);

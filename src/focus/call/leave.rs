@@ -3,6 +3,7 @@
 use crate::control::{LossCause, Order, RoomUri, SessionId, UserUri};
 use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
+use crate::focus::room::conference::discount;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
 use crate::focus::roster::view::shown_uri;
@@ -253,7 +254,7 @@ impl Focus {
         };
         self.dialogs.close(&endpoint.dialog.key);
         if let Some(conference) = self.rooms.conference_mut(&endpoint.room) {
-            conference.joining = conference.joining.saturating_sub(1);
+            discount(&mut conference.joining, &endpoint.user);
         }
         self.end_if_empty(now, &endpoint.room);
     }
@@ -278,7 +279,7 @@ impl Focus {
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
-            self.rooms.conferences.remove(room);
+            self.rooms.end(room);
         }
     }
 
@@ -290,7 +291,7 @@ impl Focus {
         conference.ending = true;
         let had_history = conference.policy.history > 0;
         let subscribers = conference.subscribers.ids();
-        if let Some(mut conference) = self.rooms.conferences.remove(room) {
+        if let Some(mut conference) = self.rooms.end(room) {
             self.forget_publications(&mut conference);
         }
         for id in subscribers {

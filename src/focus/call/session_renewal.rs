@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::control::{Peer, Setup};
 use crate::focus::Focus;
-use crate::focus::sip::offer_answer::{self, Terms};
+use crate::focus::sip::offer_answer::{self};
 use crate::focus::timers::Timer;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -167,15 +167,11 @@ impl Focus {
             return;
         };
         let answer = Description::parse(&response.body).ok();
-        let terms = Terms::again(&endpoint.media.local);
-        let observer = endpoint.media.local.observer;
-        let accepted =
-            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, None).ok());
-        let Some(mut accepted) = accepted else {
+        let accepted = answer.and_then(|answer| endpoint.media.read_answer(&answer, None).ok());
+        let Some(accepted) = accepted else {
             self.dismiss_as(now, id, DisconnectionMethod::Failed);
             return;
         };
-        accepted.peer.sends &= !observer;
         let timer = endpoint.rejoin_timer.take();
         self.timers.disarm(timer);
         self.amend_renewed(now, id, accepted);

@@ -10,7 +10,6 @@ use crate::focus::sip::media::Media;
 use bytes::Bytes;
 
 use crate::control::Order;
-use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::sip::session_timer::{Agreement, min_se};
 use crate::focus::{Focus, RequestId};
@@ -152,47 +151,45 @@ impl Focus {
         };
         invitation.dialog.established(response);
         let dialog = invitation.dialog.clone();
-        let answer = Description::parse(&response.body).ok();
-        let terms = match &invitation.course {
-            Course::Dialing { media, .. } => Terms::again(&media.local),
-            Course::Referring => return,
+        let Course::Dialing { media, session, .. } = &invitation.course else {
+            return;
         };
-        let one_send = self.takes_one_send(&response.headers);
-        let accepted = answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, None));
-        let Some(Ok(mut accepted)) = accepted else {
+        let (session, media) = (session.clone(), (**media).clone());
+        let user = invitation.user.clone();
+        let answer = Description::parse(&response.body).ok();
+        let accepted = answer.and_then(|answer| media.read_answer(&answer, None).ok());
+        let Some(accepted) = accepted else {
             self.hang_up(now, dialog);
             self.invitation_failed(now, id, 488, None);
             return;
         };
+        let conference = self.rooms.conference(&room);
+        if conference.is_none_or(|it| it.policy.admits(&user).is_err()) {
+            // The rules have changed while it rang.
+            self.hang_up(now, dialog);
+            return self.call_off(now, id, DisconnectionMethod::Failed, 403);
+        }
         if !self.has_place(id) {
             // Others came in while it rang: the invited hold no place.
             self.hang_up(now, dialog);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
+        let role = self.rooms.role_of(&room, &user);
+        let mut media = Media {
+            theirs: Some(accepted),
+            one_send: self.takes_one_send(&response.headers),
+            ..media
+        };
+        media.local.observer = role == Role::Observer;
         let run = self.switch.run;
         let endpoint_id = EndpointId(self.out.next_id());
         let Some(invitation) = self.invitation(id) else {
             return;
         };
-        let Course::Dialing { media, session, .. } = &invitation.course else {
-            return;
-        };
-        accepted.peer.sends &= !media.local.observer;
-        let role = if media.local.observer {
-            Role::Observer
-        } else {
-            Role::Participant
-        };
-        let media = Media {
-            theirs: Some(accepted),
-            one_send,
-            ..(**media).clone()
-        };
-        let user = invitation.user.clone();
         let endpoint = Endpoint {
             display: display_name(response),
             entity: invitation.entity.clone(),
-            session: Some(session.clone()),
+            session: Some(session),
             run,
             dialed_out: true,
             invitation: Some(id),

@@ -97,7 +97,7 @@ impl Focus {
         // What the operator or management has decided meanwhile counts.
         let policy = self.ruled(&room).unwrap_or_else(|| {
             let most = self.config.max_participants;
-            Policy::of_entry(&record.rules, most)
+            Policy::of_made(&record.rules, most)
         });
         let ConferenceRecord {
             rules: _,
@@ -115,12 +115,13 @@ impl Focus {
                 contribution,
                 conversation,
             },
+            maker: creator.clone().filter(|_| policy.made),
             creator,
             left: left.into_iter().collect(),
             ..Conference::new(room.clone(), Arc::clone(&policy))
         };
         let kept = Record::Conference(Box::new(conference_record(&conference)));
-        self.rooms.conferences.insert(room.clone(), conference);
+        self.rooms.begin(conference);
         self.rooms.conferences.kept_as(room, &kept);
     }
 

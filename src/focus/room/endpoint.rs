@@ -32,6 +32,8 @@ pub(in crate::focus) struct Endpoint {
     /// Our offer stands in the 2xx: the ACK brings the answer.
     pub(in crate::focus) answer_due: bool,
     pub(in crate::focus) role: Role,
+    /// It has this role only because its user starts the conference.
+    pub(in crate::focus) leads: bool,
     /// The device whose place this one takes once it has joined.
     pub(in crate::focus) replaces: Option<EndpointId>,
     /// Another device has taken its place: it leaves unseen.
@@ -84,6 +86,7 @@ impl Endpoint {
             answering: None,
             answer_due: false,
             role,
+            leads: false,
             replaces: None,
             replaced: false,
             anonymous: None,
@@ -118,7 +121,8 @@ impl Endpoint {
     /// Which way content flows, seen from the endpoint.
     pub(in crate::focus) fn direction(&self) -> MediaStatus {
         let peer = self.media.theirs.as_ref().map(|accepted| &accepted.peer);
-        match peer.map_or((true, true), |peer| (peer.sends, peer.receives)) {
+        let (sends, receives) = peer.map_or((true, true), |peer| (peer.sends, peer.receives));
+        match (sends && self.role != Role::Observer, receives) {
             (true, true) => MediaStatus::Sendrecv,
             (true, false) => MediaStatus::Sendonly,
             (false, true) => MediaStatus::Recvonly,
@@ -139,12 +143,7 @@ impl Endpoint {
 
     /// Takes an earlier description up again, for what its role is now.
     pub(in crate::focus) fn restore_media(&mut self, media: Media) {
-        let observer = self.role == Role::Observer;
-        let changed = media.local.observer != observer;
         self.media = media;
-        self.media.local.observer = observer;
-        if let Some(accepted) = self.media.theirs.as_mut().filter(|_| changed) {
-            accepted.peer.sends = !observer;
-        }
+        self.media.local.observer = self.role == Role::Observer;
     }
 }

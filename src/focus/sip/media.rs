@@ -1,6 +1,9 @@
 //! What an endpoint and we have agreed on by SDP.
 
-use crate::focus::sip::offer_answer::{Accepted, Local, Origin};
+use std::net::IpAddr;
+
+use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms, Unacceptable};
+use crate::wire::sdp::Description;
 
 /// The agreed SDP of an endpoint.
 #[derive(Clone, Debug)]
@@ -13,4 +16,19 @@ pub(in crate::focus) struct Media {
     pub(in crate::focus) theirs: Option<Accepted>,
     /// The peer takes a message in one SEND only (`one_send_agents`).
     pub(in crate::focus) one_send: bool,
+}
+
+impl Media {
+    /// Reads the answer to what we said last. That an observer does not send is our word, not
+    /// the peer's: it is not held against who becomes a participant.
+    pub(in crate::focus) fn read_answer(
+        &self,
+        answer: &Description,
+        source: Option<IpAddr>,
+    ) -> Result<Accepted, Unacceptable> {
+        let terms = Terms::again(&self.local);
+        let mut accepted = offer_answer::evaluate_answer(answer, terms, source)?;
+        accepted.peer.sends |= self.local.observer;
+        Ok(accepted)
+    }
 }

@@ -76,6 +76,11 @@ impl Subscribers {
         std::mem::take(&mut self.quiet)
     }
 
+    /// Whose they are.
+    pub(in crate::focus) fn users(&self) -> impl Iterator<Item = &UserUri> {
+        self.by_user.keys()
+    }
+
     /// The subscriptions of one user.
     pub(in crate::focus) fn of(&self, user: &UserUri) -> &[SubscriptionId] {
         self.by_user.get(user).map_or(&[], Vec::as_slice)
