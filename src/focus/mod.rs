@@ -97,6 +97,8 @@ pub struct Totals {
 /// The switch, as far as it is known.
 #[derive(Debug, Default)]
 struct SwitchSide {
+    /// Where it takes MSRP connections.
+    listen: Vec<Listen>,
     /// The run of the switch that was met last.
     run: Option<SwitchRun>,
     /// Of the TLS listeners' certificate, as the switch last said.
@@ -143,7 +145,10 @@ impl Focus {
             rooms: RoomTable::new(&config),
             watch: Watch::new(&config),
             invites: Invites::default(),
-            switch: SwitchSide::default(),
+            switch: SwitchSide {
+                listen: config.listen.clone(),
+                ..SwitchSide::default()
+            },
             config,
             counters: Counters::Leased,
             stopping: false,
@@ -178,6 +183,7 @@ impl Focus {
         }
         if !self.suspended {
             self.keep_time(now, is_turn);
+            self.show_presences(now);
         }
         self.tell_changes(position);
     }

@@ -568,10 +568,9 @@ fn page_of<T: Ord>(all: &mut [T], offset: usize, limit: usize) -> &[T] {
 }
 
 fn device(endpoint: &Endpoint) -> EndpointDetail {
-    let status = match (&endpoint.session, endpoint.is_on_hold()) {
-        (None, _) => "lost",
-        (_, true) => "on-hold",
-        (_, false) => "connected",
+    let status = match endpoint.is_lost() {
+        true => "lost",
+        false => endpoint.presence().0.as_str(),
     };
     let theirs = endpoint.media.theirs.as_ref();
     EndpointDetail {

@@ -9,6 +9,7 @@ use crate::focus::sip::face::{Incoming, identity};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
+use crate::entropy::is_token;
 use crate::focus::Focus;
 use crate::focus::room::conference::Conference;
 use crate::focus::room::permission::{Ask, Caller, leads};
@@ -179,11 +180,11 @@ impl Focus {
 
     fn was_made_by_a_factory(&self, room: &RoomUri) -> bool {
         let made = room.as_str().split_once('@').and_then(|(user, host)| {
-            let (factory, _) = user.rsplit_once('-')?;
-            Some(format!("{factory}@{host}"))
+            let (factory, name) = user.rsplit_once('-')?;
+            is_token(name, ROOM_NAME_LENGTH).then(|| format!("{factory}@{host}"))
         });
         made.is_some_and(|factory| self.rooms.factories.contains_key(factory.as_str()))
-            && !self.rooms.configured.contains_key(room)
+            && !self.lasts(room)
     }
 
     /// Behind a factory URI is a new room each time (RFC 4579 §5.4).

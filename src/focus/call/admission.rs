@@ -138,7 +138,10 @@ impl Focus {
                 self.nickname(now, &room, &user, nickname);
                 self.out.order(Order::Kept { room, change });
             }
-            Notice::Connected { run } => {
+            Notice::Connected { run, listen } => {
+                if self.config.listen.is_empty() {
+                    self.switch.listen = listen;
+                }
                 if self.switch.run.replace(run) != Some(run) {
                     self.hand_over_nicknames(now, run);
                 }

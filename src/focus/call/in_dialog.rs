@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::control::{Order, RoomUri};
 use crate::focus::Focus;
+use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::sip::offer_answer::{self, Accepted, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
@@ -17,6 +18,7 @@ use crate::focus::sip::session_timer::Agreement;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::multipart::ACCEPT;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, Method, Request, Response};
 
@@ -106,6 +108,7 @@ impl Focus {
         if !self.acknowledge(id, request) {
             return;
         }
+        self.say_first(id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
@@ -126,6 +129,22 @@ impl Focus {
                 // RFC 3261 §13.3.1.4 leaves only BYE.
                 self.dismiss(now, id);
             }
+        }
+    }
+
+    /// What the INVITE brought along is said now that the participant is in for certain.
+    fn say_first(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+            return;
+        };
+        let message = endpoint.first_message.take();
+        if let (Some(message), Some(session)) = (message, endpoint.session.clone()) {
+            let room = endpoint.room.clone();
+            self.out.order(Order::Submit {
+                room,
+                session,
+                message,
+            });
         }
     }
 
@@ -174,19 +193,10 @@ impl Focus {
         id: EndpointId,
         theirs: Option<Accepted>,
     ) {
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
-        };
-        let before = endpoint.direction();
-        endpoint.media.theirs = theirs;
-        if endpoint.direction() == before {
-            return;
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+            endpoint.media.theirs = theirs;
         }
-        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
-        if let Some(conference) = self.rooms.conference_mut(&room) {
-            conference.change_user(&user);
-            self.conference_changed(now, &room);
-        }
+        self.show_presence(now, id);
     }
 
     /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
@@ -204,11 +214,18 @@ impl Focus {
         }
         let needs_ack = incoming.request.method == Method::Invite;
         let agreement = self.settle(&incoming.request)?;
-        let SessionBody { offer, recipients } = parse_offer(
+        let SessionBody {
+            offer,
+            recipients,
+            message,
+        } = parse_offer(
             &incoming.request,
             self.terms_again(endpoint),
             incoming.arrival.source.ip(),
         )?;
+        if message.is_some() {
+            return Err(Refusal::new(415).with("Accept", ACCEPT));
+        }
         if !recipients.is_empty() {
             // Row L02: lists come with the first INVITE only.
             return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
@@ -299,7 +316,13 @@ impl Focus {
                     Some((_, accepted)) => accepted.secure,
                     None => self.terms(&policy).secure(),
                 };
-                Some(self.new_session(&socket, &policy, role, secure))
+                let theirs = offer.map(|(_, accepted)| accepted);
+                let towards = Towards {
+                    socket: &socket,
+                    secure,
+                    theirs,
+                };
+                Some(self.new_session(towards, &policy, role))
             }
             _ => None,
         };

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::focus::call::access::Access;
+use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::room::conference::{Conference, Identity, count, discount};
 use crate::focus::room::policy::Policy;
@@ -44,7 +45,12 @@ impl Focus {
                 .because("the database does not keep up"));
         }
         let access = self.check_access(incoming, room)?;
-        let SessionBody { offer, recipients } = parse_offer(
+        self.check_switch()?;
+        let SessionBody {
+            offer,
+            recipients,
+            message,
+        } = parse_offer(
             &incoming.request,
             self.terms(&access.policy),
             incoming.arrival.source.ip(),
@@ -55,6 +61,7 @@ impl Focus {
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
+        endpoint.first_message = message;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
             cseq: endpoint.dialog.remote_cseq,
@@ -86,7 +93,13 @@ impl Focus {
             Some((_, accepted)) => accepted.secure,
             None => self.terms(&access.policy).secure(),
         };
-        let (session, local) = self.new_session(&arrival.socket, &access.policy, *role, secure);
+        let towards = Towards {
+            socket: &arrival.socket,
+            secure,
+            theirs: offer.as_ref().map(|(_, accepted)| accepted),
+        };
+        self.check_listener(towards)?;
+        let (session, local) = self.new_session(towards, &access.policy, *role);
         let origin = Origin {
             session: self.out.next_id(),
             version: 1,
@@ -112,7 +125,7 @@ impl Focus {
             replaces: access.replaces,
             leads: access.leads,
             anonymous: self.anonymous_number(access),
-            referred_by: self.referrer(request, room),
+            referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
         })
@@ -121,15 +134,14 @@ impl Focus {
     /// A new session id and what our description says about it.
     pub(in crate::focus) fn new_session(
         &mut self,
-        socket: &Socket,
+        towards: Towards<'_>,
         policy: &Policy,
         role: Role,
-        secure: bool,
     ) -> (SessionId, Local) {
         let id = self.out.session_id();
         let local = Local {
             observer: role == Role::Observer,
-            ..self.local(socket, policy, secure, &format!("/{id}"))
+            ..self.local(towards, policy, &format!("/{id}"))
         };
         (SessionId::new(id), local)
     }
@@ -137,12 +149,12 @@ impl Focus {
     /// What our description says to everybody in a room; `path` is that of the MSRP URI.
     pub(in crate::focus) fn local(
         &self,
-        socket: &Socket,
+        towards: Towards<'_>,
         policy: &Policy,
-        secure: bool,
         path: &str,
     ) -> Local {
-        let (host, port) = self.msrp_address(socket, secure);
+        let (host, port) = self.msrp_address(towards);
+        let secure = towards.secure;
         let scheme = if secure { "msrps" } else { "msrp" };
         Local {
             own_uri: format!("{scheme}://{host}:{port}{path};tcp"),
@@ -161,13 +173,9 @@ impl Focus {
     /// Who asks for privacy gets a number for the whole stay (row G06); a second device is
     /// as anonymous as the first.
     fn anonymous_number(&mut self, access: &Access) -> Option<u32> {
-        let known = self
-            .rooms
-            .conference(&access.room)
-            .and_then(|conference| conference.participants.get(&access.user))
-            .filter(|participant| !participant.endpoints.is_empty());
-        match known {
-            Some(participant) => participant.anonymous,
+        let conference = self.rooms.conference(&access.room);
+        match conference.filter(|conference| conference.has(&access.user)) {
+            Some(conference) => conference.mask_of(&access.user),
             None if access.stranger.is_some() => access.stranger,
             None if access.private => Some(self.rooms.next_anonymous()),
             None => None,
@@ -337,12 +345,22 @@ impl Focus {
         }
     }
 
-    /// Who referred the caller to this room (RFC 3892 §3), as others may see it.
-    fn referrer(&self, request: &Request, room: &RoomUri) -> Option<String> {
+    /// Who referred the caller to this room (RFC 3892 §3), as others may see it: whom the room
+    /// knows, for it referred the caller itself, or whom the caller names. What a caller says
+    /// is repeated and not looked up: it would tell which address is whose number.
+    fn referrer(&self, request: &Request, access: &Access) -> Option<String> {
+        let Access { room, user, .. } = access;
+        let conference = self.rooms.conference(room);
+        let awaited = self.awaited(room, user);
+        if let Some(invitation) = conference
+            .zip(awaited)
+            .and_then(|(c, id)| c.invitations.get(&id))
+        {
+            return Some(invitation.referred_by.clone());
+        }
         let value = request.headers.first("Referred-By")?;
         let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
-        let user = UserUri::new(uri.address_of_record());
-        Some(self.shown_in(room, &user))
+        Some(uri.address_of_record())
     }
 
     /// A user as others in a room may see it.

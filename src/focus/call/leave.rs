@@ -279,7 +279,9 @@ impl Focus {
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
+            let had_history = conference.policy.history > 0;
             self.rooms.end(room);
+            self.forget_passing_history(room, had_history);
         }
     }
 
@@ -298,6 +300,11 @@ impl Focus {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }
         self.out.order(Order::Close { room: room.clone() });
+        self.forget_passing_history(room, had_history);
+    }
+
+    /// Nobody comes into a room again that neither management nor the configuration has.
+    fn forget_passing_history(&mut self, room: &RoomUri, had_history: bool) {
         if had_history && !self.lasts(room) {
             self.forget_history(room);
         }

@@ -8,9 +8,7 @@ use bytes::Bytes;
 
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
-use crate::focus::sip::session_timer::{
-    Agreement, Refresher, SHORTEST, Schedule, SessionTimer, min_se,
-};
+use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule, SessionTimer};
 use crate::focus::timers::Timer;
 use crate::log::Level;
 use crate::time::Moment;
@@ -45,6 +43,7 @@ impl Focus {
         let timer = SessionTimer {
             agreement,
             by_update: endpoint.peer_updates,
+            raised: 0,
             refresh_timer: refresh,
             expiry_timer: Some(expiry),
         };
@@ -60,6 +59,7 @@ impl Focus {
         let timer = schedule.map(|schedule| SessionTimer {
             agreement: schedule.agreement,
             by_update: schedule.by_update,
+            raised: 0,
             refresh_timer: schedule
                 .refresh
                 .map(|at| self.timers.arm(at, Timer::Refresh(id))),
@@ -197,11 +197,7 @@ impl Focus {
                 }
             }
             408 | 481 => self.dismiss_as(now, id, DisconnectionMethod::Failed),
-            422 => {
-                let floor = response.and_then(min_se);
-                timer.agreement.interval = agreement.interval.max(floor.unwrap_or(SHORTEST));
-                self.refresh_later(now, id, Duration::ZERO);
-            }
+            422 if timer.raise(response) => self.refresh_later(now, id, Duration::ZERO),
             491 => {
                 let pause = self.out.random_below(GLARE_PAUSE_MS);
                 self.refresh_later(now, id, Duration::from_millis(pause.into()));

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::control::{Peer, Setup};
 use crate::focus::Focus;
-use crate::focus::sip::offer_answer::{self};
+use crate::focus::call::listeners::Towards;
+use crate::focus::sip::offer_answer;
 use crate::focus::timers::Timer;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -99,7 +100,13 @@ impl Focus {
             true => terms.tls,
             false => !terms.tcp,
         };
-        let (session, local) = self.new_session(&socket, &policy, role, secure);
+        let theirs = endpoint.media.theirs.clone();
+        let towards = Towards {
+            socket: &socket,
+            secure,
+            theirs: theirs.as_ref(),
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let endpoint = self.rooms.endpoint_mut(id)?;
         let media = &mut endpoint.media;
         media.origin.version += 1;
@@ -125,11 +132,18 @@ impl Focus {
         };
         endpoint.inviting = None;
         let admitted = endpoint.session.is_some();
+        let timer = endpoint.session_timer.as_mut();
+        let raised = code == 422 && timer.is_some_and(|timer| timer.raise(response));
         match (code, response) {
             (200..300, Some(response)) if admitted => self.take_renewal(now, id, response),
             // RFC 3261 §12.2.1.2: the dialog is no more.
             (404 | 410 | 481, _) | (408, Some(_)) => {
                 self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            }
+            // RFC 4028 §7.3.
+            (422, _) if raised => {
+                self.end_session(id);
+                self.timers.arm(now, Timer::Renewal(id));
             }
             // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
             // its connection ended with the proxy, and it may come back over another.

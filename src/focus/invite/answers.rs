@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::control::Order;
 use crate::focus::sip::rejection::{Refusal, Verdict};
-use crate::focus::sip::session_timer::{Agreement, min_se};
+use crate::focus::sip::session_timer::{Agreement, MAX_RAISES, min_se};
 use crate::focus::{Focus, RequestId};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -51,7 +51,7 @@ impl Focus {
             return;
         }
         let user = invitation.user.clone();
-        conference.change_user(&user);
+        conference.change_invited(&user);
         self.conference_changed(now, &room);
     }
 
@@ -91,11 +91,12 @@ impl Focus {
     fn invite_for_longer(&mut self, now: Moment, id: InvitationId, response: &Response) {
         let wanted = min_se(response);
         let longer = self.invitation(id).and_then(|invitation| {
-            let Course::Dialing { min_se, .. } = &mut invitation.course else {
+            let Course::Dialing { min_se, raised, .. } = &mut invitation.course else {
                 return None;
             };
-            let longer = wanted.filter(|wanted| wanted > min_se)?;
+            let longer = wanted.filter(|wanted| wanted > min_se && *raised < MAX_RAISES)?;
             *min_se = longer;
+            *raised += 1;
             Some(())
         });
         match longer {
@@ -181,6 +182,9 @@ impl Focus {
             ..media
         };
         media.local.observer = role == Role::Observer;
+        // Whoever is anonymous here already stays so on another device.
+        let conference = self.rooms.conference(&room);
+        let anonymous = conference.and_then(|it| it.mask_of(&user));
         let run = self.switch.run;
         let endpoint_id = EndpointId(self.out.next_id());
         let Some(invitation) = self.invitation(id) else {
@@ -193,6 +197,7 @@ impl Focus {
             run,
             dialed_out: true,
             invitation: Some(id),
+            anonymous,
             referred_by: Some(invitation.referred_by.clone()),
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room, user, role, dialog, media)

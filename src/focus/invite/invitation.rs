@@ -14,6 +14,7 @@ use crate::focus::sip::media::Media;
 use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::{Verdict, no_room};
@@ -147,8 +148,12 @@ impl Focus {
     ) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
-        let (session, local) =
-            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
+        let towards = Towards {
+            socket: &inviter.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let origin = Origin {
             session: self.out.next_id(),
             version: 1,
@@ -165,6 +170,7 @@ impl Focus {
             session,
             targets: Targets::new(target),
             min_se: self.config.min_se,
+            raised: 0,
         })
     }
 
@@ -184,7 +190,7 @@ impl Focus {
         conference
             .participants
             .get_or_insert_with(&user, || Participant::new(String::new(), role, 0));
-        conference.change_user(&user);
+        conference.change_invited(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring);
         count(&mut conference.ringing, &invitation.inviter.user);
@@ -299,7 +305,7 @@ impl Focus {
             let text = text.replace(['"', '\\'], "'");
             let reason = format!("SIP;cause={code};text=\"{text}\"");
             // Ids are never used twice, for what ever.
-            conference.depart(now, EndpointId(id.0), &invitation, method, reason);
+            conference.depart(now, EndpointId(id.0), &invitation, method, Some(reason));
         }
         self.conference_changed(now, &room);
         self.end_if_empty(now, &room);
@@ -307,8 +313,15 @@ impl Focus {
 
     /// The party is in: the invitation has done its work.
     pub(in crate::focus) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
-        if let Some((_, invitation)) = self.take_invitation(id) {
-            self.report(now, invitation.inviter.referral, 200, None);
+        let Some((room, invitation)) = self.take_invitation(id) else {
+            return;
+        };
+        self.report(now, invitation.inviter.referral, 200, None);
+        // Who is in under another address was not invited, as far as others can tell.
+        let conference = self.rooms.conference_mut(&room);
+        if let Some(conference) = conference.filter(|it| it.mask_of(&invitation.user).is_some()) {
+            let (id, method) = (EndpointId(id.0), DisconnectionMethod::Departed);
+            conference.depart(now, id, &invitation, method, None);
         }
     }
 

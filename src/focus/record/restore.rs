@@ -164,7 +164,7 @@ impl Focus {
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
         }
-        let lost = endpoint.session.is_none();
+        let lost = endpoint.is_lost();
         let kept = endpoint_record(id, &endpoint, Counters::Exact)
             .map(|it| Record::Endpoint(Box::new(it)));
         self.rooms.enter(id, endpoint);
@@ -352,7 +352,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         theirs: record.media.theirs,
         one_send: record.media.one_send,
     };
-    Some(Endpoint {
+    let mut endpoint = Endpoint {
         display: record.display,
         entity: record.entity,
         session: record.session,
@@ -365,5 +365,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
         ..Endpoint::new(record.room, record.user, record.role, dialog, media)
-    })
+    };
+    endpoint.shown = endpoint.presence();
+    Some(endpoint)
 }

@@ -181,6 +181,14 @@ impl Conference {
         self.ringing.get(user).copied().unwrap_or_default()
     }
 
+    /// The number of a user who is in under privacy (RFC 4575 §8.2).
+    pub(in crate::focus) fn mask_of(&self, user: &UserUri) -> Option<u32> {
+        let participant = self.participants.get(user)?;
+        participant
+            .anonymous
+            .filter(|_| !participant.endpoints.is_empty())
+    }
+
     /// How many users are in.
     pub(in crate::focus) fn present(&self) -> usize {
         let invited: BTreeSet<_> = self.invitations.values().map(|it| &it.user).collect();
@@ -246,6 +254,18 @@ impl Conference {
         let revision = self.change();
         if let Some(participant) = self.participants.get_mut(user) {
             participant.changed = revision;
+        }
+    }
+
+    /// A change of a user's invitations. Those of somebody who is anonymous here are shown
+    /// under the address that was invited, and tell nothing of the number.
+    pub(in crate::focus) fn change_invited(&mut self, user: &UserUri) {
+        let revision = self.change();
+        if let Some(participant) = self.participants.get_mut(user) {
+            match participant.anonymous {
+                Some(_) => participant.invitation_changed = revision,
+                None => participant.changed = revision,
+            }
         }
     }
 

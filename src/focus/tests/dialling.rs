@@ -129,6 +129,17 @@ fn f21_a_422_is_answered_by_a_longer_interval() {
 }
 
 #[test]
+fn f21_the_invited_may_ask_for_a_longer_interval_twice() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    for wanted in ["91", "92", "93"] {
+        scenario.party_answers("carol", 422, &[("Min-SE", wanted)], "");
+    }
+    assert_eq!(scenario.last_sent("carol").cseq, 3);
+    assert!(scenario.focus.invites.rooms.is_empty());
+}
+
+#[test]
 fn f21_what_the_invited_says_about_the_timer_counts() {
     let (mut scenario, ..) = room();
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);

@@ -80,7 +80,10 @@ impl History {
         });
         // A host that stays keeps the ad hoc room alive.
         let run = crate::control::SwitchRun(1);
-        scenario.feed(Input::Notice(Notice::Connected { run }));
+        scenario.feed(Input::Notice(Notice::Connected {
+            run,
+            listen: Vec::new(),
+        }));
         scenario.join("host", ROOM);
         Self {
             scenario,

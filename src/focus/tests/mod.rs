@@ -481,6 +481,7 @@ impl Scenario {
         }
         self.feed(Input::Notice(Notice::Connected {
             run: SwitchRun(run),
+            listen: Vec::new(),
         }));
     }
 
@@ -542,6 +543,13 @@ impl Scenario {
             Order::Admit(admission) => format!("! admit {}", user(&admission.user)),
             Order::Amend(admission) => format!("! amend {}", user(&admission.user)),
             Order::Expel { session, .. } => format!("! expel {}", name(session)),
+            Order::Part { session, .. } => format!("! part {}", name(session)),
+            Order::Submit {
+                session, message, ..
+            } => {
+                let octets = message.len();
+                format!("! submit {} {octets} octets", name(session))
+            }
             Order::Say { room, text } => format!("! say {} {text}", short(room)),
             Order::Kept { room, change } => format!("! kept {} of {}", change.0, short(room)),
             // The service asks for that.
@@ -626,18 +634,19 @@ impl Scenario {
             let news = String::from_utf8_lossy(&request.body);
             return format!(" {} {}", state.state, news.trim_end());
         }
+        let reason = state.params.value("reason");
+        let reason = reason.map_or_else(String::new, |reason| format!(";{reason}"));
+        if request.body.is_empty() {
+            assert_eq!(request.headers.first("Content-Type"), None);
+            return format!(" {}{reason} without a document", state.state);
+        }
         let document = info::Document::read(&request.body).expect("a readable document");
         let shown = users(&document);
         let text = String::from_utf8_lossy(&request.body).into_owned();
         self.documents.insert(text);
         let line = format!(
-            " {}{} {} v{} ({shown})",
+            " {}{reason} {} v{} ({shown})",
             state.state,
-            state
-                .params
-                .value("reason")
-                .map(|reason| format!(";{reason}"))
-                .unwrap_or_default(),
             format!("{:?}", document.state).to_lowercase(),
             document.version,
         );
@@ -654,8 +663,8 @@ impl Scenario {
     }
 }
 
-/// `alice=+ bob=-`: who stands in a document; `-` disconnected, `x` deleted; of the invited `?`
-/// dialing-out, `!` alerting, `p` pending, `d` dialing-in.
+/// `alice=+ bob=-`: who stands in a document; `-` disconnected, `x` deleted, `h` on hold; of the
+/// invited `?` dialing-out, `!` alerting, `p` pending, `d` dialing-in.
 pub(super) fn users(document: &info::Document) -> String {
     let Some(users) = &document.users else {
         return String::new();
@@ -676,6 +685,7 @@ fn user_line(user: &info::User) -> String {
         .map(|endpoint| match (endpoint.state, endpoint.status) {
             (info::State::Deleted, _) => 'x',
             (_, Some(info::EndpointStatus::Disconnected)) => '-',
+            (_, Some(info::EndpointStatus::OnHold)) => 'h',
             (_, Some(info::EndpointStatus::DialingOut)) => '?',
             (_, Some(info::EndpointStatus::Alerting)) => '!',
             (_, Some(info::EndpointStatus::Pending)) => 'p',

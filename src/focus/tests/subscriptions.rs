@@ -144,7 +144,7 @@ fn e03_who_may_watch() {
     scenario.request(&mut alice, "BYE", HALL, &[], "");
     let transcript = scenario.transcript();
     assert!(
-        transcript.ends_with("< NOTIFY alice terminated;rejected partial v2 ()"),
+        transcript.ends_with("< NOTIFY alice terminated;rejected without a document"),
         "E35, and nothing more is told: {transcript}"
     );
     assert_eq!(

@@ -1,7 +1,7 @@
 //! NOTIFY: when, what, and what its answer means (RFC 6665 §4.2.2, 6446, 4575 §3.6–3.9).
 
 use crate::focus::Role;
-use crate::focus::ids::SubscriptionId;
+use crate::focus::ids::{EndpointId, SubscriptionId};
 use crate::focus::roster::view::{Seen, View};
 use crate::focus::sip::dialogs::Purpose;
 use crate::focus::sip::face::PACKAGE;
@@ -68,6 +68,30 @@ impl Focus {
         conference.bound_departures();
         for id in conference.subscribers.wake() {
             self.schedule(now, id);
+        }
+    }
+
+    /// Subscribers see how the calls stand that this input changed.
+    pub(in crate::focus) fn show_presences(&mut self, now: Moment) {
+        let touched: Vec<_> = self.rooms.endpoints.touched().copied().collect();
+        for id in touched {
+            self.show_presence(now, id);
+        }
+    }
+
+    pub(in crate::focus) fn show_presence(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
+            return;
+        };
+        let presence = endpoint.presence();
+        let is_in = endpoint.joined.is_some();
+        if !is_in || std::mem::replace(&mut endpoint.shown, presence) == presence {
+            return;
+        }
+        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
+        if let Some(conference) = self.rooms.conference_mut(&room) {
+            conference.change_user(&user);
+            self.conference_changed(now, &room);
         }
     }
 
@@ -158,7 +182,10 @@ impl Focus {
         let software = self.out.software.clone();
         let subscription = self.watch.subscriptions.get_mut(&id)?;
         subscription.rates.sent(now);
-        let headers = notify_headers(subscription, now, due).with("User-Agent", software);
+        let mut headers = notify_headers(subscription, now, due).with("User-Agent", software);
+        if !body.is_empty() {
+            headers.push("Content-Type", MEDIA_TYPE);
+        }
         let dialog = &mut subscription.dialog;
         let message = dialog.request(request, Method::Notify, headers, body);
         if !ends {
@@ -177,15 +204,15 @@ impl Focus {
     fn next_document(&mut self, now: Moment, id: SubscriptionId) -> Option<Bytes> {
         let subscription = self.watch.subscriptions.get_mut(&id)?;
         let version = subscription.version + 1;
-        let farewell = match subscription.due {
-            Due::Last(Termination::NoResource) => Some(document::deleted(&subscription.room)),
-            Due::Last(Termination::Rejected) => Some(document::nothing(&subscription.room)),
-            _ => None,
-        };
-        if let Some(document) = farewell {
-            return Some(document.template(None).with_version(version).into());
+        match subscription.due {
+            Due::Last(Termination::NoResource) => {
+                let document = document::deleted(&subscription.room);
+                Some(document.template(None).with_version(version).into())
+            }
+            // Who may not watch any more is told that, and nothing of the room.
+            Due::Last(Termination::Rejected) => Some(Bytes::new()),
+            _ => self.state_document(now, id, version),
         }
-        self.state_document(now, id, version)
     }
 
     /// What there is to tell of the conference, if there is anything.
@@ -371,7 +398,6 @@ fn notify_headers(subscription: &Subscription, now: Moment, due: Due) -> Headers
         )
         .with("Event", event)
         .with("Subscription-State", state)
-        .with("Content-Type", MEDIA_TYPE)
 }
 
 /// The seconds of a Retry-After (RFC 3261 §20.33).
