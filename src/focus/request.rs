@@ -93,6 +93,7 @@ impl Focus {
             Usage::Endpoint(id) => self.rooms.endpoint(id).map(|e| &e.dialog),
             Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|s| &s.dialog),
             Usage::Referral(id) => self.dialog_of_referral(id),
+            Usage::Leaving(id) => self.dialogs.leaving(id).map(|it| &it.dialog),
         });
         match known {
             Some(dialog) if Some(dialog.remote_cseq) == number => Err(Refusal::new(482)),

@@ -3,7 +3,7 @@
 
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, top_via};
@@ -62,7 +62,7 @@ impl Focus {
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
         endpoint.first_message = message;
-        endpoint.answering = Some(Answering {
+        let answering = Answering {
             transaction: incoming.transaction,
             cseq: endpoint.dialog.remote_cseq,
             via: top_via(&incoming.request),
@@ -70,8 +70,9 @@ impl Focus {
             needs_ack: true,
             agreement,
             before: None,
-        });
-        self.begin_join(now, endpoint, &access, &incoming.request);
+        };
+        let identity = Identity::of(&incoming.request.headers);
+        self.begin_join(now, endpoint, answering, &access, identity);
         Ok(())
     }
 
@@ -109,7 +110,10 @@ impl Focus {
             None => offer_answer::offer(&local, origin),
         };
         let ours = ours.write().into();
-        let answer_due = offer.is_none();
+        let our_offer = match offer {
+            Some(_) => Offer::None,
+            None => Offer::Answer,
+        };
         let media = Media {
             local,
             origin,
@@ -120,14 +124,20 @@ impl Focus {
         Ok(Endpoint {
             display: display_name(request, user),
             entity: self.endpoint_entity(access, &dialog.remote_target),
-            session: Some(session),
-            answer_due,
+            offer: our_offer,
             replaces: access.replaces,
             leads: access.leads,
             anonymous: self.anonymous_number(access),
             referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
+            ..Endpoint::new(
+                room.clone(),
+                user.clone(),
+                *role,
+                dialog,
+                media,
+                Link::Up(session),
+            )
         })
     }
 
@@ -224,7 +234,14 @@ impl Focus {
         }
     }
 
-    fn begin_join(&mut self, now: Moment, endpoint: Endpoint, access: &Access, request: &Request) {
+    fn begin_join(
+        &mut self,
+        now: Moment,
+        endpoint: Endpoint,
+        answering: Answering,
+        access: &Access,
+        identity: Identity,
+    ) {
         let id = EndpointId(self.out.next_id());
         let Access {
             room, policy, user, ..
@@ -240,13 +257,13 @@ impl Focus {
         };
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
-            conference.begin(Identity::of(&request.headers));
+            conference.begin(identity);
         }
         count(&mut conference.joining, user);
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         self.rooms.enter(id, endpoint);
-        self.ask_admission(now, id);
+        self.ask_admission(now, id, answering);
     }
 
     /// The endpoint is in the conference, and in its roster.

@@ -1,6 +1,6 @@
 //! Leaving: BYE, loss of the connection, removal, the end of a conference.
 
-use crate::control::{LossCause, Order, RoomUri, SessionId, UserUri};
+use crate::control::{Order, RoomUri, UserUri};
 use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::conference::discount;
@@ -9,7 +9,6 @@ use crate::focus::room::participant::Departure;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::rejection::Refusal;
-use crate::focus::timers::Timer;
 use crate::focus::watch::subscription::{Due, Termination};
 use crate::focus::{Event, Focus};
 use crate::log::Level;
@@ -17,46 +16,6 @@ use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 
 impl Focus {
-    /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
-    pub(in crate::focus) fn lost(&mut self, now: Moment, session: &SessionId, cause: LossCause) {
-        let Some(id) = self.rooms.seated(session) else {
-            return;
-        };
-        self.rooms.take_session(id);
-        let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
-        };
-        self.out.totals.losses += 1;
-        let line = format!(
-            "{} lost its MSRP session in {}: {}",
-            endpoint.user,
-            endpoint.room,
-            describe(cause)
-        );
-        self.out.log(Level::Info, line);
-        if cause == LossCause::NeverBound {
-            self.dismiss_as(now, id, DisconnectionMethod::Failed);
-            return;
-        }
-        self.await_rejoin(now, id);
-    }
-
-    /// Without a session the endpoint may stay for `rejoin_grace`.
-    pub(in crate::focus) fn await_rejoin(&mut self, now: Moment, id: EndpointId) {
-        self.await_rejoin_until(id, now + self.config.rejoin_grace);
-    }
-
-    pub(in crate::focus) fn await_rejoin_until(&mut self, id: EndpointId, until: Moment) {
-        let timer = self.timers.arm(until, Timer::Rejoin(id));
-        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            self.timers.disarm(endpoint.rejoin_timer.replace(timer));
-        }
-    }
-
-    pub(in crate::focus) fn rejoin_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.dismiss_as(now, id, DisconnectionMethod::Failed);
-    }
-
     /// Ends an endpoint's stay from our side.
     pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId) {
         self.dismiss_as(now, id, DisconnectionMethod::Booted);
@@ -77,10 +36,22 @@ impl Focus {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
         }
-        if let Some(endpoint) = self.rooms.endpoint(id) {
-            self.hang_up(now, endpoint.dialog.clone());
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+            return;
+        };
+        let dialog = endpoint.dialog.clone();
+        let answer = endpoint.take_unacknowledged(|_| !self.stopping);
+        match answer {
+            // RFC 3261 §15: no BYE before the ACK.
+            Some(answer) => {
+                self.depart(now, id, method);
+                self.linger(id, dialog, answer);
+            }
+            None => {
+                self.hang_up(now, dialog);
+                self.depart(now, id, method);
+            }
         }
-        self.depart(now, id, method);
     }
 
     /// Takes an endpoint out of everything.
@@ -90,18 +61,18 @@ impl Focus {
         id: EndpointId,
         method: DisconnectionMethod,
     ) {
-        self.end_session(id);
+        self.expel_session(id);
         self.take_back(id, Refusal::new(487));
         let Some(mut endpoint) = self.rooms.leave(id) else {
             return;
         };
-        if let Some(answer) = endpoint.unacknowledged.take() {
+        if let Some(answer) = endpoint.take_unacknowledged(|_| true) {
             self.close(answer);
         }
         self.dialogs.close(&endpoint.dialog.key);
         for timer in [
-            endpoint.admission_timer,
-            endpoint.rejoin_timer,
+            endpoint.take_answering().map(|(_, timer)| timer),
+            endpoint.link.until(),
             endpoint
                 .session_timer
                 .as_ref()
@@ -248,7 +219,7 @@ impl Focus {
 
     /// Drops what an INVITE without a 2xx had prepared.
     pub(in crate::focus) fn forget_join(&mut self, now: Moment, id: EndpointId) {
-        self.end_session(id);
+        self.expel_session(id);
         let Some(endpoint) = self.rooms.leave(id) else {
             return;
         };
@@ -257,14 +228,6 @@ impl Focus {
             discount(&mut conference.joining, &endpoint.user);
         }
         self.end_if_empty(now, &endpoint.room);
-    }
-
-    /// Tells the switch to forget the endpoint's session.
-    pub(in crate::focus) fn end_session(&mut self, id: EndpointId) {
-        let room = self.rooms.endpoint(id).map(|it| it.room.clone());
-        if let Some((room, session)) = room.zip(self.rooms.take_session(id)) {
-            self.out.order(Order::Expel { room, session });
-        }
     }
 
     /// A conference ends with its last participant unless its room is there for ever; then it
@@ -308,15 +271,5 @@ impl Focus {
         if had_history && !self.lasts(room) {
             self.forget_history(room);
         }
-    }
-}
-
-fn describe(cause: LossCause) -> &'static str {
-    match cause {
-        LossCause::NeverBound => "no connection came",
-        LossCause::Disconnected => "the connection closed",
-        LossCause::ProtocolError => "the connection broke the protocol",
-        LossCause::Undeliverable => "a message could not be delivered",
-        LossCause::TooSlow => "the connection was too slow",
     }
 }

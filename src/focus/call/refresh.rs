@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::{Link, Offer, Stage};
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule, SessionTimer};
 use crate::focus::timers::Timer;
 use crate::log::Level;
@@ -112,9 +113,9 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let busy = endpoint.answering.is_some()
-            || endpoint.inviting.is_some()
-            || endpoint.unacknowledged.is_some();
+        let idle = matches!(endpoint.stage, Stage::Confirmed) && endpoint.offer == Offer::None;
+        // A renewal refreshes, too.
+        let busy = !idle || matches!(endpoint.link, Link::Renewing { .. });
         if busy {
             self.refresh_later(now, id, Duration::from_secs(1));
             return;
@@ -139,7 +140,7 @@ impl Focus {
             )
         };
         let message = endpoint.dialog.request(request, method, headers, body);
-        endpoint.inviting = Some(request);
+        endpoint.offer = Offer::Request(request);
         self.send(now, Purpose::Refresh(id), message);
     }
 
@@ -180,7 +181,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        endpoint.inviting = None;
+        endpoint.offer = Offer::None;
         let Some(timer) = endpoint.session_timer.as_mut() else {
             return;
         };

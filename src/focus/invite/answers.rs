@@ -2,7 +2,7 @@
 
 use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::invitation::{Course, Invitation};
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::Incoming;
@@ -193,14 +193,13 @@ impl Focus {
         let endpoint = Endpoint {
             display: display_name(response),
             entity: invitation.entity.clone(),
-            session: Some(session),
             run,
             dialed_out: true,
             invitation: Some(id),
             anonymous,
             referred_by: Some(invitation.referred_by.clone()),
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(room, user, role, dialog, media)
+            ..Endpoint::new(room, user, role, dialog, media, Link::Up(session))
         };
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));

@@ -8,7 +8,7 @@ use crate::control::{RoomUri, SessionId, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::ids::{EndpointId, InvitationId, PublicationId};
 use crate::focus::room::conference::{Conference, count, discount};
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::fingerprint_memory::FingerprintMemory;
 use crate::focus::room::held_nicknames::HeldNicknames;
 use crate::focus::room::policy::Policy;
@@ -156,7 +156,7 @@ impl RoomTable {
 
     /// A device comes: it belongs to its conference from now on, joined or not.
     pub(in crate::focus) fn enter(&mut self, id: EndpointId, endpoint: Endpoint) {
-        if let Some(session) = &endpoint.session {
+        if let Some(session) = endpoint.link.session() {
             let whose = Occupant::Endpoint(id);
             self.sessions.insert(session.clone(), whose);
         }
@@ -168,34 +168,27 @@ impl RoomTable {
 
     /// A device goes.
     pub(in crate::focus) fn leave(&mut self, id: EndpointId) -> Option<Endpoint> {
-        self.take_session(id);
         let endpoint = self.endpoints.remove(&id)?;
+        if let Some(session) = endpoint.link.session() {
+            self.sessions.remove(session);
+        }
         if let Some(conference) = self.conferences.get_unmarked(&endpoint.room) {
             conference.endpoints.remove(&id);
         }
         Some(endpoint)
     }
 
-    /// An endpoint gets a session.
-    pub(in crate::focus) fn give_session(&mut self, id: EndpointId, session: SessionId) {
-        self.take_session(id);
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
-            endpoint.session = Some(session.clone());
-            self.sessions.insert(session, Occupant::Endpoint(id));
+    /// An endpoint's session is another from now on; gives what it was.
+    pub(in crate::focus) fn relink(&mut self, id: EndpointId, link: Link) -> Option<Link> {
+        let endpoint = self.endpoints.get_mut(&id)?;
+        if let Some(before) = endpoint.link.session() {
+            self.sessions.remove(before);
         }
-    }
-
-    /// An endpoint has no session any more; the one that it had.
-    pub(in crate::focus) fn take_session(&mut self, id: EndpointId) -> Option<SessionId> {
-        let held = self.endpoint(id)?.session.is_some();
-        let session = self
-            .endpoints
-            .get_mut(&id)
-            .filter(|_| held)?
-            .session
-            .take()?;
-        self.sessions.remove(&session);
-        Some(session)
+        if let Some(session) = link.session() {
+            let whose = Occupant::Endpoint(id);
+            self.sessions.insert(session.clone(), whose);
+        }
+        Some(std::mem::replace(&mut endpoint.link, link))
     }
 
     /// A party that is being called is promised a session.

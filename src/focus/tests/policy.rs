@@ -316,7 +316,7 @@ fn the_rooms_of_one_maker_are_bounded() {
 #[test]
 fn one_device_replaces_the_other() {
     let mut scenario = club(|room| room.one_device = true);
-    knock(&mut scenario, "alice");
+    scenario.join("alice", CLUB);
     scenario.transcript();
     knock(&mut scenario, "alice");
     assert_eq!(
