@@ -448,7 +448,7 @@ impl Focus {
         let mut banned: BTreeSet<UserUri> = BTreeSet::new();
         if let Some(conference) = conference {
             let users = conference.participants.keys();
-            let joining = conference.joining.keys();
+            let joining = conference.joining.values();
             let watching = conference.subscribers.users();
             let all = users.chain(joining).chain(watching);
             banned.extend(all.filter(|it| pattern.matches(it)).cloned());

@@ -5,7 +5,7 @@ use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::RETRY_AFTER;
-use crate::focus::sip::face::{Incoming, identity};
+use crate::focus::sip::face::{Incoming, identity, other_identities};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
@@ -14,7 +14,6 @@ use crate::focus::Focus;
 use crate::focus::room::conference::Conference;
 use crate::focus::room::permission::{Ask, Caller, leads};
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::dialog::DialogKey;
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
 use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
 
@@ -28,6 +27,8 @@ pub(in crate::focus) struct Access {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) policy: Arc<Policy>,
     pub(in crate::focus) user: UserUri,
+    /// What else the caller may call itself.
+    pub(in crate::focus) other_uris: Vec<UserUri>,
     pub(in crate::focus) role: Role,
     /// They have this role only because they start the conference.
     pub(in crate::focus) leads: bool,
@@ -105,6 +106,7 @@ impl Focus {
             room,
             policy,
             user,
+            other_uris: other_identities(&incoming.arrival),
             role,
             leads,
             replaces,
@@ -148,12 +150,7 @@ impl Focus {
     }
 
     fn named(&self, dialog: &DialogReference) -> Verdict<EndpointId> {
-        let key = DialogKey {
-            call_id: dialog.call_id.clone(),
-            local_tag: dialog.local_tag.clone(),
-            remote_tag: dialog.remote_tag.clone(),
-        };
-        match self.dialogs.usage(&key) {
+        match self.dialogs.usage_named(dialog) {
             Some(Usage::Endpoint(id)) => Ok(id),
             _ => Err(Refusal::new(481)),
         }

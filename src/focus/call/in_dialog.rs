@@ -2,6 +2,8 @@
 
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Link, Offer};
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, top_via};
 use crate::focus::sip::unacknowledged::Answering;
@@ -52,7 +54,7 @@ impl Focus {
                 self.refer(now, incoming, &room, Some(id))
             }
             (Method::Subscribe, Usage::Referral(id)) => {
-                self.resubscribe_referral(now, incoming, id)
+                self.subscribe_in_refer_dialog(now, incoming, id)
             }
             (Method::Subscribe, Usage::Subscription(id)) => self.resubscribe(now, incoming, id),
             (Method::Subscribe, Usage::Endpoint(id)) => match self.referral_in(incoming, id) {
@@ -135,7 +137,7 @@ impl Focus {
                 let line = format!("unusable answer in ACK from {}: {why}", endpoint.user);
                 self.out.log(Level::Info, line);
                 // RFC 3261 §13.3.1.4 leaves only BYE.
-                self.dismiss(now, id);
+                self.dismiss(now, id, ByeReason::UnusableAnswer);
             }
         }
     }
@@ -244,7 +246,7 @@ impl Focus {
         }
         let answering = Answering {
             transaction: incoming.transaction,
-            cseq: endpoint.dialog.remote_cseq,
+            cseq: cseq(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: describes.then(|| endpoint.media.ours.clone()),
             needs_ack,
@@ -284,7 +286,8 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        if let Ok(accepted) = endpoint.media.read_answer(&answer, None) {
+        let source = endpoint.media.dialled_source();
+        if let Ok(accepted) = endpoint.media.read_answer(&answer, source) {
             self.amend(now, id, accepted);
         }
     }

@@ -3,31 +3,24 @@
 use crate::control::{Order, RoomUri, UserUri};
 use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
-use crate::focus::room::conference::discount;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
 use crate::focus::roster::view::shown_uri;
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialogs::Leaving;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::watch::subscription::{Due, Termination};
-use crate::focus::{Event, Focus};
+use crate::focus::{Event, Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 
 impl Focus {
-    /// Ends an endpoint's stay from our side.
-    pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId) {
-        self.dismiss_as(now, id, DisconnectionMethod::Booted);
-    }
-
-    /// Ends an endpoint's stay from our side, for this reason.
-    pub(in crate::focus) fn dismiss_as(
-        &mut self,
-        now: Moment,
-        id: EndpointId,
-        method: DisconnectionMethod,
-    ) {
+    /// Ends an endpoint's stay from our side. It is out of the room at once; its connection
+    /// stays until the BYE is answered, a second at most.
+    pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
+        let method = reason.method();
         let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
         let refusal = refusal.because("the conference ends");
         let granted = self.take_back(id, refusal.clone());
@@ -36,21 +29,35 @@ impl Focus {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
         }
+        self.end_referrals_of(now, id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let dialog = endpoint.dialog.clone();
-        let answer = endpoint.take_unacknowledged(|_| !self.stopping);
-        match answer {
+        if let Some(answer) = endpoint.take_unacknowledged(|_| !self.stopping) {
             // RFC 3261 §15: no BYE before the ACK.
-            Some(answer) => {
-                self.depart(now, id, method);
-                self.linger(id, dialog, answer);
-            }
-            None => {
-                self.hang_up(now, dialog);
-                self.depart(now, id, method);
-            }
+            self.depart(now, id, method);
+            let leaving = Leaving {
+                dialog,
+                answer,
+                reason,
+            };
+            return self.dialogs.linger(id, leaving);
+        }
+        let (room, session) = (endpoint.room.clone(), endpoint.link.session().cloned());
+        let bye = self.hang_up(now, dialog, reason);
+        if let Some(session) = session {
+            let parting = (room.clone(), session.clone());
+            self.rooms.parting.insert(bye, parting);
+            self.out.order(Order::Part { room, session });
+        }
+        self.take_out(now, id, method);
+    }
+
+    /// A BYE has its outcome: its peer knows, and the connection may close.
+    pub(in crate::focus) fn farewell_over(&mut self, request: RequestId) {
+        if let Some((room, session)) = self.rooms.parting.remove(&request) {
+            self.out.order(Order::Expel { room, session });
         }
     }
 
@@ -62,6 +69,10 @@ impl Focus {
         method: DisconnectionMethod,
     ) {
         self.expel_session(id);
+        self.take_out(now, id, method);
+    }
+
+    fn take_out(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
         self.take_back(id, Refusal::new(487));
         let Some(mut endpoint) = self.rooms.leave(id) else {
             return;
@@ -84,6 +95,8 @@ impl Focus {
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.out.log(Level::Info, line);
         self.out.totals.leaves += u64::from(endpoint.joined.is_some());
+        let followers = std::mem::take(&mut endpoint.reports_to);
+        self.report_to(now, &followers, 480, Some("No MSRP Connection"));
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
         self.tell_left(&endpoint, method);
@@ -138,7 +151,7 @@ impl Focus {
             .map(|it| it.endpoints.clone())
             .unwrap_or_default();
         for id in theirs {
-            self.dismiss(now, id);
+            self.dismiss(now, id, ByeReason::ConferenceEnded);
         }
         let invitations: Vec<_> = self
             .rooms
@@ -225,7 +238,7 @@ impl Focus {
         };
         self.dialogs.close(&endpoint.dialog.key);
         if let Some(conference) = self.rooms.conference_mut(&endpoint.room) {
-            discount(&mut conference.joining, &endpoint.user);
+            conference.joining.remove(&id);
         }
         self.end_if_empty(now, &endpoint.room);
     }

@@ -4,10 +4,10 @@ use crate::control::{LossCause, Order, SessionId};
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Link;
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::timers::Timer;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
 
 impl Focus {
     /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
@@ -28,7 +28,7 @@ impl Focus {
         self.out.log(Level::Info, line);
         self.unlink(now, id);
         if cause == LossCause::NeverBound {
-            self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            self.dismiss(now, id, ByeReason::NeverConnected);
         }
     }
 
@@ -76,7 +76,7 @@ impl Focus {
     }
 
     pub(in crate::focus) fn rejoin_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+        self.dismiss(now, id, ByeReason::ConnectionLost);
     }
 }
 

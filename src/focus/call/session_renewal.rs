@@ -3,6 +3,7 @@
 //! within `rejoin_grace` leaves.
 
 use crate::focus::ids::EndpointId;
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::Purpose;
 use std::time::Duration;
 
@@ -13,7 +14,6 @@ use crate::focus::room::endpoint::{Link, Offer};
 use crate::focus::sip::offer_answer;
 use crate::focus::timers::{Timer, TimerKey};
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Method, Response};
 
@@ -64,7 +64,7 @@ impl Focus {
         if self.stopping {
             return;
         }
-        if endpoint.offer != Offer::None {
+        if !endpoint.is_free() {
             // RFC 3261 §14.1: not before that has its answer.
             self.timers.arm(now + PAUSE, Timer::Renewal(id));
             return;
@@ -82,7 +82,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        let free = endpoint.offer == Offer::None && !self.stopping;
+        let free = endpoint.is_free() && !self.stopping;
         match &mut endpoint.link {
             Link::Renewing { called, .. } if free && !*called => *called = true,
             _ => return,
@@ -97,7 +97,8 @@ impl Focus {
         let headers = headers.with("Content-Type", "application/sdp");
         let dialog = &mut endpoint.dialog;
         let message = dialog.request(request, Method::Invite, headers, body);
-        endpoint.offer = Offer::Request(request);
+        endpoint.offer = Offer::Request;
+        endpoint.refreshing = true;
         self.send(now, Purpose::Renewal(id), message);
     }
 
@@ -145,7 +146,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        endpoint.offer = Offer::None;
+        endpoint.refreshed();
         let admitted = endpoint.link.session().is_some();
         let timer = endpoint.session_timer.as_mut();
         let raised = code == 422 && timer.is_some_and(|timer| timer.raise(response));
@@ -153,7 +154,7 @@ impl Focus {
             (200..300, Some(response)) if admitted => self.take_renewal(now, id, response),
             // RFC 3261 §12.2.1.2: the dialog is no more.
             (404 | 410 | 481, _) | (408, Some(_)) => {
-                self.dismiss_as(now, id, DisconnectionMethod::Failed);
+                self.dismiss(now, id, ByeReason::NotRefreshed);
             }
             // RFC 4028 §7.3.
             (422, _) if raised => {
@@ -163,8 +164,12 @@ impl Focus {
             // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
             // its connection ended with the proxy, and it may come back over another.
             (491 | 500 | 503 | 200..300, _) | (_, None) => {
+                let pause = match code {
+                    491 => self.glare_pause(id),
+                    _ => PAUSE,
+                };
                 self.end_session(now, id);
-                self.timers.arm(now + PAUSE, Timer::Renewal(id));
+                self.timers.arm(now + pause, Timer::Renewal(id));
             }
             // Its own re-INVITE may still bring it back.
             _ => self.end_session(now, id),
@@ -186,9 +191,10 @@ impl Focus {
             return;
         };
         let answer = Description::parse(&response.body).ok();
-        let accepted = answer.and_then(|answer| endpoint.media.read_answer(&answer, None).ok());
+        let source = endpoint.media.dialled_source();
+        let accepted = answer.and_then(|answer| endpoint.media.read_answer(&answer, source).ok());
         let Some(accepted) = accepted else {
-            self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            self.dismiss(now, id, ByeReason::UnusableAnswer);
             return;
         };
         self.amend(now, id, accepted);

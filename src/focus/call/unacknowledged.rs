@@ -5,8 +5,7 @@
 use crate::control::Order;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Link, Offer, Stage};
-use crate::focus::sip::dialog::Dialog;
-use crate::focus::sip::dialogs::Leaving;
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{ACK_TIMEOUT, Awaits, Usage};
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::rejection::{Refusal, Verdict};
@@ -138,17 +137,6 @@ impl Focus {
         }
     }
 
-    /// The endpoint has gone and its 2xx has no ACK: BYE follows the ACK, or the time for it
-    /// (RFC 3261 §15).
-    pub(in crate::focus) fn linger(
-        &mut self,
-        id: EndpointId,
-        dialog: Dialog,
-        answer: Unacknowledged,
-    ) {
-        self.dialogs.linger(id, Leaving { dialog, answer });
-    }
-
     /// The ACK has come that a BYE waits for.
     pub(in crate::focus) fn leave_after_ack(&mut self, now: Moment, id: EndpointId, ack: &Request) {
         let leaving = self.dialogs.leaving(id);
@@ -165,9 +153,9 @@ impl Focus {
     }
 
     fn leave_at_last(&mut self, now: Moment, id: EndpointId) {
-        if let Some(Leaving { dialog, answer }) = self.dialogs.take_leaving(id) {
-            self.close(answer);
-            self.hang_up(now, dialog);
+        if let Some(leaving) = self.dialogs.take_leaving(id) {
+            self.close(leaving.answer);
+            self.hang_up(now, leaving.dialog, leaving.reason);
         }
     }
 
@@ -198,7 +186,7 @@ impl Focus {
             let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
             self.out.log(Level::Info, line);
         }
-        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+        self.dismiss(now, id, ByeReason::NotAcknowledged);
     }
 
     /// The INVITE of a 2xx without ACK, sent again after the host has forgotten its
@@ -258,7 +246,7 @@ impl Focus {
         // Lost or renewed since: what is now counts.
         let moved_on = endpoint.link.session() != before.session.as_ref();
         let renews = matches!(endpoint.link, Link::Renewing { called: false, .. });
-        let invites = matches!(endpoint.offer, Offer::Request(_));
+        let invites = endpoint.refreshing;
         if renews || invites || (moved_on && !was_lost) {
             return;
         }

@@ -4,10 +4,12 @@ use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::invitation::{Course, Invitation};
-use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::Incoming;
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialogs::{Purpose, Usage};
+use crate::focus::sip::face::{Incoming, is_focus};
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
+use std::net::IpAddr;
 
 use crate::control::Order;
 use crate::focus::sip::rejection::{Refusal, Verdict};
@@ -19,6 +21,15 @@ use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, NameAddr, Response};
 
 impl Focus {
+    /// Where an INVITE of ours went to, before its outcome is told.
+    pub(in crate::focus) fn note_reached(&mut self, request: RequestId, reached: Option<IpAddr>) {
+        if let Some(Purpose::Invitation(id)) = self.dialogs.purpose(request)
+            && let Some(invitation) = self.invitation(id)
+        {
+            invitation.reached = reached;
+        }
+    }
+
     /// A provisional answer to our INVITE.
     pub(in crate::focus) fn invitation_progress(
         &mut self,
@@ -32,8 +43,8 @@ impl Focus {
         if matches!(code, 180 | 183) {
             self.show_under_way(now, id);
         }
-        let referral = self.invitation(id).and_then(|i| i.inviter.referral);
-        self.report(now, referral, code, None);
+        let followers = self.invitation(id).map(|it| it.followers.clone());
+        self.report_to(now, &followers.unwrap_or_default(), code, None);
     }
 
     fn show_under_way(&mut self, now: Moment, id: InvitationId) {
@@ -150,6 +161,7 @@ impl Focus {
         let Some(invitation) = self.invitation(id) else {
             return;
         };
+        let reached = invitation.reached;
         invitation.dialog.established(response);
         let dialog = invitation.dialog.clone();
         let Course::Dialing { media, session, .. } = &invitation.course else {
@@ -158,21 +170,26 @@ impl Focus {
         let (session, media) = (session.clone(), (**media).clone());
         let user = invitation.user.clone();
         let answer = Description::parse(&response.body).ok();
-        let accepted = answer.and_then(|answer| media.read_answer(&answer, None).ok());
+        // An inner address is fine where the INVITE itself went (`dial_allow`).
+        let accepted = answer.and_then(|answer| media.read_answer(&answer, reached).ok());
         let Some(accepted) = accepted else {
-            self.hang_up(now, dialog);
+            self.hang_up(now, dialog, ByeReason::UnusableAnswer);
             self.invitation_failed(now, id, 488, None);
             return;
         };
+        if is_focus(&response.headers) {
+            self.hang_up(now, dialog, ByeReason::IsConference);
+            return self.invitation_failed(now, id, 403, None);
+        }
         let conference = self.rooms.conference(&room);
         if conference.is_none_or(|it| it.policy.admits(&user).is_err()) {
             // The rules have changed while it rang.
-            self.hang_up(now, dialog);
+            self.hang_up(now, dialog, ByeReason::Removed);
             return self.call_off(now, id, DisconnectionMethod::Failed, 403);
         }
         if !self.has_place(id) {
             // Others came in while it rang: the invited hold no place.
-            self.hang_up(now, dialog);
+            self.hang_up(now, dialog, ByeReason::Full);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
         let role = self.rooms.role_of(&room, &user);

@@ -74,9 +74,8 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) endpoints: BTreeSet<EndpointId>,
     /// Parties on their way in.
     pub(in crate::focus) invitations: BTreeMap<InvitationId, Invitation>,
-    /// Devices whose join still waits for the switch, by user. These users count against the
-    /// maximum.
-    pub(in crate::focus) joining: BTreeMap<UserUri, usize>,
+    /// Users whose first join still waits for the switch; they count against the maximum.
+    pub(in crate::focus) joining: BTreeMap<EndpointId, UserUri>,
     /// How many of the invitations each user is the inviter of.
     pub(in crate::focus) ringing: BTreeMap<UserUri, usize>,
     /// Departures that some subscriber has not been told to the end.
@@ -143,11 +142,9 @@ impl Conference {
     /// Whether one more user fits in; a further device of a participant always does. The
     /// invited hold no place.
     pub(in crate::focus) fn has_place_for(&self, user: &UserUri) -> bool {
-        let joining = self
-            .joining
-            .keys()
-            .filter(|it| *it != user && !self.has(it));
-        self.has(user) || self.present() + joining.count() < self.policy.max_participants
+        let joining = self.joining.values();
+        let new: BTreeSet<_> = joining.filter(|it| *it != user && !self.has(it)).collect();
+        self.has(user) || self.present() + new.len() < self.policy.max_participants
     }
 
     /// Somebody comes in: who is first is the creator, where there is one. Of several who were
@@ -162,18 +159,20 @@ impl Conference {
         }
     }
 
+    /// How many devices a user has, those that are just joining included.
+    pub(in crate::focus) fn devices(&self, user: &UserUri) -> usize {
+        let joined = self
+            .participants
+            .get(user)
+            .map_or(0, |it| it.endpoints.len());
+        joined + self.joining.values().filter(|it| *it == user).count()
+    }
+
     /// Whether somebody is in with at least one device.
     pub(in crate::focus) fn has(&self, user: &UserUri) -> bool {
         self.participants
             .get(user)
             .is_some_and(|participant| !participant.endpoints.is_empty())
-    }
-
-    /// Devices of a user that are in or just joining.
-    pub(in crate::focus) fn devices_of(&self, user: &UserUri) -> usize {
-        let participant = self.participants.get(user);
-        let joining = self.joining.get(user).copied().unwrap_or_default();
-        participant.map_or(0, |it| it.endpoints.len()) + joining
     }
 
     /// Parties on their way in that a user has had invited.

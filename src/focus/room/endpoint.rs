@@ -3,9 +3,8 @@
 use bytes::Bytes;
 
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
-use crate::focus::RequestId;
 use crate::focus::Role;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::{Schedule, SessionTimer};
@@ -65,8 +64,8 @@ impl Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Offer {
     None,
-    /// In a request of ours; one without a body counts, too.
-    Request(RequestId),
+    /// In a re-INVITE of ours.
+    Request,
     /// In the 2xx to an INVITE: the ACK brings the answer.
     Answer,
 }
@@ -76,6 +75,8 @@ pub(in crate::focus) enum Offer {
 pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) user: UserUri,
+    /// What else its user may call itself, as the host says.
+    pub(in crate::focus) other_uris: Box<[UserUri]>,
     pub(in crate::focus) display: String,
     /// The key of its element in conference-info: never changes.
     pub(in crate::focus) entity: String,
@@ -103,6 +104,8 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) dialed_out: bool,
     /// We dialled out and it has not joined yet: what it came from.
     pub(in crate::focus) invitation: Option<InvitationId>,
+    /// Whom to tell what becomes of its first MSRP connection.
+    pub(in crate::focus) reports_to: Vec<ReferralId>,
     /// In the roster.
     pub(in crate::focus) joined: Option<Moment>,
     /// What subscribers were told last of [`Endpoint::presence`].
@@ -110,6 +113,8 @@ pub(in crate::focus) struct Endpoint {
     /// Who asked it to join (RFC 3892), as others may see it.
     pub(in crate::focus) referred_by: Option<String>,
     pub(in crate::focus) session_timer: Option<SessionTimer>,
+    /// A session refresh request of ours has no outcome yet.
+    pub(in crate::focus) refreshing: bool,
     /// The peer takes UPDATE (RFC 3311).
     pub(in crate::focus) peer_updates: bool,
     /// It has sent a REFER in its dialog: the next ones are told apart (RFC 3515 §2.4.6).
@@ -146,10 +151,13 @@ impl Endpoint {
             first_message: None,
             dialed_out: false,
             invitation: None,
+            reports_to: Vec::new(),
+            other_uris: Box::default(),
             joined: None,
             shown: (EndpointStatus::Connected, MediaStatus::Sendrecv),
             referred_by: None,
             session_timer: None,
+            refreshing: false,
             peer_updates: false,
             has_referred: false,
         }
@@ -195,6 +203,19 @@ impl Endpoint {
                 None
             }
         }
+    }
+
+    /// Our session refresh request has its outcome.
+    pub(in crate::focus) fn refreshed(&mut self) {
+        self.refreshing = false;
+        if self.offer == Offer::Request {
+            self.offer = Offer::None;
+        }
+    }
+
+    /// Nothing forbids a session refresh request of ours.
+    pub(in crate::focus) fn is_free(&self) -> bool {
+        !self.refreshing && self.offer == Offer::None
     }
 
     /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).

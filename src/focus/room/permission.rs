@@ -74,7 +74,7 @@ impl Caller<'_> {
                 no(locked && !moderator && !expected, 480, "the room is locked")?;
                 no(full, 486, "the room is full")?;
                 let most = MAX_ENDPOINTS + usize::from(replaces);
-                let devices = of(Conference::devices_of);
+                let devices = of(Conference::devices);
                 no(devices >= most, 486, "too many devices of this user")
             }
             Ask::Watch => {

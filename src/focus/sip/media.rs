@@ -31,4 +31,9 @@ impl Media {
         accepted.peer.sends |= self.local.observer;
         Ok(accepted)
     }
+
+    /// What counts as the source of the peer's description, where we connect to it.
+    pub(in crate::focus) fn dialled_source(&self) -> Option<IpAddr> {
+        self.theirs.as_ref()?.peer.dial.as_ref()?.source
+    }
 }

@@ -108,6 +108,7 @@ fn flow4_who_is_being_refreshed_while_the_switch_restarts_does_not_become_a_ghos
                 request,
                 code: 200,
                 response: Some(Box::new(response)),
+                reached: None,
             });
             scenario.pass(3);
             assert_eq!(
