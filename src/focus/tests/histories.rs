@@ -342,7 +342,7 @@ impl History {
         let scenario = &mut self.scenario;
         // Who is being called for a new switch stands where that leads.
         let mut endpoints = scenario.focus.rooms.endpoints.values();
-        let with_holds = same && endpoints.all(|it| !it.is_lost() || it.session.is_none());
+        let with_holds = same && endpoints.all(|it| !it.is_lost() || it.link.session().is_none());
         drop(endpoints);
         let mut before = (scenario.focus.counts(), truth(scenario, with_holds));
         // A last NOTIFY that has not gone out is not made good.

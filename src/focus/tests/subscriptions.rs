@@ -225,7 +225,7 @@ fn e04_fetches_of_one_user_have_a_pace() {
 
 #[test]
 fn e03_the_watchers_of_a_room_are_bounded() {
-    use crate::focus::watch::subscribers::MAX_WATCHERS;
+    use crate::focus::room::permission::MAX_WATCHERS;
     let mut scenario = Scenario::new();
     scenario.join("alice", HALL);
     scenario.takes_turns = false;

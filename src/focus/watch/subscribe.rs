@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::control::{RoomUri, UserUri};
 use crate::focus::Focus;
 use crate::focus::room::conference::Conference;
+use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
-use crate::focus::watch::subscribers::MAX_WATCHERS;
 use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
 use crate::time::Moment;
 use crate::wire::conference_info::MEDIA_TYPE;
@@ -21,9 +21,6 @@ use crate::wire::sip::{Params, Request};
 
 /// Shorter subscriptions are refused with 423 (RFC 6665 §4.2.1.1).
 pub(in crate::focus) const MIN_EXPIRES: u64 = 60;
-/// Subscriptions of one user to one conference; the oldest clients re-subscribe without
-/// unsubscribing after a crash.
-const MAX_SUBSCRIPTIONS: usize = 32;
 
 impl Focus {
     /// A SUBSCRIBE that starts a dialog.
@@ -45,7 +42,7 @@ impl Focus {
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;
         let user = identity(&incoming.arrival)?;
-        self.check_subscriber(&room, &user)?;
+        self.check_subscriber(&room, &user, Ask::Watch)?;
         let subscription = self.new_subscription(now, incoming, room, user, &event)?;
         let id = SubscriptionId(self.out.next_id());
         let key = subscription.dialog.key.clone();
@@ -81,49 +78,30 @@ impl Focus {
             return Err(Refusal::new(403).because("one subscription a dialog"));
         }
         if !expires.is_zero() {
-            self.check_permission(&subscription.room, &subscription.user)?;
+            self.check_subscriber(&subscription.room, &subscription.user, Ask::KeepWatching)?;
         }
         self.grant(now, incoming, id, &event, expires);
         Ok(())
     }
 
-    /// Whether this caller may start one more subscription to this room. An ad hoc room
-    /// exists as long as somebody is in, a configured one always.
-    fn check_subscriber(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
-        self.check_permission(room, user)?;
-        let conference = self.rooms.conference(room);
-        let theirs = conference.map_or(0, |conference| conference.subscribers.of(user).len());
-        if theirs >= MAX_SUBSCRIPTIONS {
-            return Err(Refusal::new(403).because("too many subscriptions of this user"));
-        }
-        let is_full = |it: &Conference| it.subscribers.len() >= MAX_WATCHERS && !it.has(user);
-        if conference.is_some_and(is_full) {
-            return Err(Refusal::new(486)
-                .with("Retry-After", RETRY_AFTER)
-                .because("too many watch this room"));
-        }
-        Ok(())
-    }
-
-    /// Whether this caller may watch this room (row E03).
-    fn check_permission(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
+    /// Whether this caller may watch this room (row E03). An ad hoc room exists as long as
+    /// somebody is in, a configured one always.
+    fn check_subscriber(&self, room: &RoomUri, user: &UserUri, ask: Ask) -> Verdict<()> {
         let policy = self.room_policy(room)?;
-        if self.rooms.is_in(room, user) {
-            return Ok(());
-        }
-        if policy.subscribe_participants_only {
-            return Err(Refusal::new(403).because("only participants may subscribe"));
-        }
-        policy.admits(user)
+        let caller = Caller {
+            user,
+            role: policy.role(user),
+            policy: &policy,
+            conference: self.rooms.conference(room),
+        };
+        caller.may(ask)
     }
 
     /// The conference of a watched room; a configured room gets one when first watched.
     pub(in crate::focus) fn watched(&mut self, room: &RoomUri) -> Option<&mut Conference> {
         if !self.rooms.conferences.contains_key(room) {
             let policy = self.policy(room, Some(false))?;
-            self.rooms
-                .conferences
-                .insert(room.clone(), Conference::new(room.clone(), policy));
+            self.rooms.begin(Conference::new(room.clone(), policy));
         }
         self.rooms.conference_mut(room)
     }

@@ -7,11 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::control::UserUri;
+use crate::focus::room::permission::MAX_WATCHERS;
 use crate::time::Moment;
-
-/// Subscriptions to one conference. Who is in may watch all the same: `max_participants` and
-/// the bound on one user's subscriptions hold for them.
-pub(in crate::focus) const MAX_WATCHERS: usize = 10_000;
 
 /// Full documents that a user gets at once by asking, and again every `notify_interval`: one
 /// SUBSCRIBE of 400 octets brings a whole roster.
@@ -105,6 +102,11 @@ impl Subscribers {
         let until = self.asked.entry(user.clone()).or_insert(now);
         *until = (*until).max(now) + interval / MAX_ON_DEMAND;
         now + until.saturating_since(now).saturating_sub(interval)
+    }
+
+    /// Whose they are.
+    pub(in crate::focus) fn users(&self) -> impl Iterator<Item = &UserUri> {
+        self.by_user.keys()
     }
 
     /// The subscriptions of one user.
