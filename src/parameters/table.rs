@@ -288,8 +288,16 @@ pub const TABLE: &[Parameter] = &[
         ..number("roster_limit", "1000", "", (1, 100_000))
     },
     Parameter {
+        doc: "Largest room, counted in users, in which every NOTIFY has the full state: many \
+              clients do not put partial ones together. Subscribers whose SUBSCRIBE has \
+              `Last-Notify-Version`, as Linphone's do, get what has changed in any room. 0: \
+              everybody else does, too.",
+        example: "50",
+        ..number("full_notify_limit", "20", "", (0, 1000))
+    },
+    Parameter {
         doc: "Regular expression on the User-Agent of a subscriber; one that matches gets \
-              every NOTIFY with the full state. The default names clients that understand \
+              every NOTIFY with the full state, however large the room. The default names clients that understand \
               nothing else. Empty: nobody.",
         example: "\"(?i)sipsimple|blink|oldphone\"",
         ..text(
