@@ -172,9 +172,13 @@ impl Focus {
             Input::Unanswered(transaction) => self.unanswered(now, transaction),
             Input::Outcome {
                 request,
+                reached,
                 code,
                 response,
-            } => self.outcome(now, request, code, response.as_deref()),
+            } => {
+                self.note_reached(request, reached);
+                self.outcome(now, request, code, response.as_deref());
+            }
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
             Input::Close(closed) => self.closed = closed,

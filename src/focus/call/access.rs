@@ -4,7 +4,7 @@ use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::RETRY_AFTER;
-use crate::focus::sip::face::{Incoming, identity};
+use crate::focus::sip::face::{Incoming, identity, other_identities};
 use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub(in crate::focus) struct Access {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) policy: Arc<Policy>,
     pub(in crate::focus) user: UserUri,
+    /// What else the caller may call itself.
+    pub(in crate::focus) other_uris: Vec<UserUri>,
     pub(in crate::focus) role: Role,
     /// The device whose place the new one takes (RFC 3891).
     pub(in crate::focus) replaces: Option<EndpointId>,
@@ -102,6 +104,7 @@ impl Focus {
             room,
             policy,
             user,
+            other_uris: other_identities(&incoming.arrival),
             role,
             replaces,
             private: Privacy::of(headers).hides_identity(),

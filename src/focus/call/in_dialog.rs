@@ -297,7 +297,8 @@ impl Focus {
             return;
         };
         let terms = Terms::again(&endpoint.media.local);
-        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
+        let source = endpoint.media.dialled_source();
+        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, source) {
             self.amend(now, id, accepted);
         }
     }

@@ -125,6 +125,7 @@ impl Focus {
             one_send: self.takes_one_send(&request.headers),
         };
         Ok(Endpoint {
+            other_uris: access.other_uris.clone().into(),
             display: display_name(request, user),
             entity: self.endpoint_entity(access, &dialog.remote_target),
             session: Some(session),
@@ -323,7 +324,7 @@ impl Focus {
         }
         let line = format!("{user} joined {room}");
         self.out.totals.joins += 1;
-        self.end_invitations(now, &room, &user, invited);
+        self.end_invitations(now, &room, &user, invited, id);
         self.out.log(Level::Info, line);
         self.conference_changed(now, &room);
         self.take_over(now, id);

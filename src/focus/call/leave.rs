@@ -119,6 +119,8 @@ impl Focus {
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.out.log(Level::Info, line);
         self.out.totals.leaves += u64::from(endpoint.joined.is_some());
+        let followers = std::mem::take(&mut endpoint.reports_to);
+        self.report_to(now, &followers, 480, Some("No MSRP Connection"));
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
         self.tell_left(&endpoint, method);

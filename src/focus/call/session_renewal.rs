@@ -187,8 +187,9 @@ impl Focus {
         let answer = Description::parse(&response.body).ok();
         let terms = Terms::again(&endpoint.media.local);
         let observer = endpoint.media.local.observer;
+        let source = endpoint.media.dialled_source();
         let accepted =
-            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, None).ok());
+            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, source).ok());
         let Some(mut accepted) = accepted else {
             self.dismiss(now, id, ByeReason::UnusableAnswer);
             return;

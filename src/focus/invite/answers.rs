@@ -5,10 +5,11 @@ use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Course, Invitation};
 use crate::focus::sip::bye_reason::ByeReason;
-use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, is_focus};
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
+use std::net::IpAddr;
 
 use crate::control::Order;
 use crate::focus::sip::offer_answer::{self, Terms};
@@ -21,6 +22,15 @@ use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, NameAddr, Response};
 
 impl Focus {
+    /// Where an INVITE of ours went to, before its outcome is told.
+    pub(in crate::focus) fn note_reached(&mut self, request: RequestId, reached: Option<IpAddr>) {
+        if let Some(Purpose::Invitation(id)) = self.dialogs.purpose(request)
+            && let Some(invitation) = self.invitation(id)
+        {
+            invitation.reached = reached;
+        }
+    }
+
     /// A provisional answer to our INVITE.
     pub(in crate::focus) fn invitation_progress(
         &mut self,
@@ -152,6 +162,7 @@ impl Focus {
         let Some(invitation) = self.invitation(id) else {
             return;
         };
+        let reached = invitation.reached;
         invitation.dialog.established(response);
         let dialog = invitation.dialog.clone();
         let answer = Description::parse(&response.body).ok();
@@ -160,7 +171,10 @@ impl Focus {
             Course::Referring => return,
         };
         let one_send = self.takes_one_send(&response.headers);
-        let accepted = answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, None));
+        let accepted = answer.map(|answer| {
+            // An inner address is fine where the INVITE itself went (`dial_allow`).
+            offer_answer::evaluate_answer(&answer, terms, reached)
+        });
         let Some(Ok(mut accepted)) = accepted else {
             self.hang_up(now, dialog, ByeReason::UnusableAnswer);
             self.invitation_failed(now, id, 488, None);

@@ -7,11 +7,12 @@ use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
+use crate::focus::room::table::Occupant;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
-use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
@@ -82,6 +83,8 @@ impl Focus {
             course,
             history,
             request: None,
+            reached: None,
+            bound: false,
             patience: None,
         };
         self.show_invitation(now, room, id, invitation);
@@ -325,14 +328,16 @@ impl Focus {
         }
     }
 
-    /// A user is in: whatever invitation there is has done its work. A phone that still rings
-    /// is not the one that was `answered`.
+    /// A user is in, with this endpoint: whatever invitation there is has done its work. A
+    /// phone that still rings is not the one that was `answered`. Who was dialled has come once
+    /// its MSRP connection stands.
     pub(in crate::focus) fn end_invitations(
         &mut self,
         now: Moment,
         room: &RoomUri,
         user: &UserUri,
         answered: Option<InvitationId>,
+        endpoint: EndpointId,
     ) {
         let Some(id) = answered.or_else(|| self.awaited(room, user)) else {
             return;
@@ -349,12 +354,37 @@ impl Focus {
             let (room, session) = (room.clone(), session.clone());
             self.out.order(Order::Expel { room, session });
         }
-        self.report_to(now, &invitation.followers, 200, None);
+        let waits = answered.is_some() && invitation.course.dials_out() && !invitation.bound;
+        match self.rooms.endpoint_mut(endpoint) {
+            Some(endpoint) if waits => endpoint.reports_to.clone_from(&invitation.followers),
+            _ => self.report_to(now, &invitation.followers, 200, None),
+        }
         // Who is in under another address was not invited, as far as others can tell.
         let conference = self.rooms.conference_mut(&room);
         if let Some(conference) = conference.filter(|it| it.mask_of(&invitation.user).is_some()) {
             let (id, method) = (EndpointId(id.0), DisconnectionMethod::Departed);
             conference.depart(now, id, &invitation, method, None);
+        }
+    }
+
+    /// The MSRP connection of a party that was dialled stands.
+    pub(in crate::focus) fn invited_bound(&mut self, now: Moment, session: &SessionId) {
+        match self.rooms.occupant(session) {
+            Some(Occupant::Invitation(id)) => {
+                if let Some(invitation) = self.invitation(id) {
+                    invitation.bound = true;
+                }
+            }
+            Some(Occupant::Endpoint(id)) => {
+                let endpoint = self.rooms.endpoint(id);
+                if endpoint.is_some_and(|endpoint| !endpoint.reports_to.is_empty())
+                    && let Some(endpoint) = self.rooms.endpoint_mut(id)
+                {
+                    let followers = std::mem::take(&mut endpoint.reports_to);
+                    self.report_to(now, &followers, 200, None);
+                }
+            }
+            None => {}
         }
     }
 

@@ -177,6 +177,7 @@ pub(super) fn endpoint_record(
         id: id.0,
         room: endpoint.room.clone(),
         user: endpoint.user.clone(),
+        other_uris: endpoint.other_uris.to_vec(),
         display: endpoint.display.clone(),
         entity: endpoint.entity.clone(),
         role: endpoint.role,

@@ -353,6 +353,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         one_send: record.media.one_send,
     };
     let mut endpoint = Endpoint {
+        other_uris: record.other_uris.into(),
         display: record.display,
         entity: record.entity,
         session: record.session,

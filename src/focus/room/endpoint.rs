@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::Role;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::{Schedule, SessionTimer};
@@ -20,6 +20,8 @@ use crate::wire::sip::Method;
 pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) user: UserUri,
+    /// What else its user may call itself, as the host says.
+    pub(in crate::focus) other_uris: Box<[UserUri]>,
     pub(in crate::focus) display: String,
     /// The key of its element in conference-info: never changes.
     pub(in crate::focus) entity: String,
@@ -48,6 +50,8 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) dialed_out: bool,
     /// We dialled out and it has not joined yet: what it came from.
     pub(in crate::focus) invitation: Option<InvitationId>,
+    /// Whom to tell what becomes of its first MSRP connection.
+    pub(in crate::focus) reports_to: Vec<ReferralId>,
     /// In the roster.
     pub(in crate::focus) joined: Option<Moment>,
     /// What subscribers were told last of [`Endpoint::presence`].
@@ -97,6 +101,8 @@ impl Endpoint {
             first_message: None,
             dialed_out: false,
             invitation: None,
+            reports_to: Vec::new(),
+            other_uris: Box::default(),
             joined: None,
             shown: (EndpointStatus::Connected, MediaStatus::Sendrecv),
             referred_by: None,

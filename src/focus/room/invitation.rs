@@ -3,6 +3,7 @@
 use crate::focus::room::participant::Departure;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::media::Media;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -89,6 +90,10 @@ pub(in crate::focus) struct Invitation {
     pub(in crate::focus) history: Option<String>,
     /// The request without outcome.
     pub(in crate::focus) request: Option<RequestId>,
+    /// The address its INVITE went to.
+    pub(in crate::focus) reached: Option<IpAddr>,
+    /// Its MSRP connection came before its answer.
+    pub(in crate::focus) bound: bool,
     pub(in crate::focus) patience: Option<TimerKey>,
 }
 

@@ -14,6 +14,7 @@ fn phone_answers(scenario: &mut Scenario, request: RequestId, tag: &str) {
         body: answer("carol").into(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code: 200,
         response: Some(Box::new(response)),
@@ -44,6 +45,7 @@ fn challenge(scenario: &mut Scenario, request: RequestId, code: u16, fields: &st
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code,
         response: Some(Box::new(response)),
@@ -190,6 +192,7 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
     assert_eq!((again.id, again.cseq), (refresh.id, refresh.cseq + 1));
     assert_eq!(again.body, refresh.body);
     scenario.feed(Input::Outcome {
+        reached: None,
         request: again.id,
         code: 200,
         response: None,
@@ -207,6 +210,7 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
     );
     scenario.notify_answer = Some(200);
     scenario.feed(Input::Outcome {
+        reached: None,
         request: again.id,
         code: 200,
         response: None,

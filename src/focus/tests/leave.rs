@@ -195,6 +195,7 @@ fn msrp_stays_until_the_bye_is_answered() {
                 request,
                 code: 200,
                 response: None,
+                reached: None,
             },
         );
     }

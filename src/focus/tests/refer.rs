@@ -68,11 +68,74 @@ fn f04_f13_add_by_refer() {
     scenario.pass(6);
     assert_eq!(
         scenario.transcript(),
-        "! amend carol\n< NOTIFY alice terminated SIP/2.0 200 OK\n\
-         < NOTIFY alice active partial v4 (carol=+)"
+        "! amend carol\n< NOTIFY alice active partial v4 (carol=+)"
+    );
+    scenario.bind("carol", ROOM);
+    assert_eq!(
+        scenario.transcript(),
+        "< NOTIFY alice terminated SIP/2.0 200 OK"
     );
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");
     assert_eq!(scenario.focus.counts().participants, 3);
+}
+
+/// Carol rings, invited by Alice, whose roster is of no matter.
+fn carol_rings() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    scenario.pass(6);
+    scenario.transcript();
+    scenario
+}
+
+#[test]
+fn the_inviter_learns_what_became_of_the_connection() {
+    let mut scenario = carol_rings();
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(6);
+    let said = scenario.transcript();
+    assert!(!said.contains("terminated"), "not known yet: {said}");
+    scenario.lose("carol", ROOM, LossCause::NeverBound);
+    scenario.pass(6);
+    let said = scenario.transcript();
+    let told = "< NOTIFY alice terminated SIP/2.0 480 No MSRP Connection";
+    assert!(said.contains(told), "{said}");
+
+    // It may come before the answer.
+    let mut scenario = carol_rings();
+    scenario.bind("carol", ROOM);
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(6);
+    let said = scenario.transcript();
+    let told = "< NOTIFY alice terminated SIP/2.0 200 OK";
+    assert!(said.contains(told), "{said}");
+}
+
+#[test]
+fn the_address_our_invite_went_to_counts_as_the_answers_source() {
+    let mut scenario = carol_rings();
+    let request = scenario.last_sent("carol").id;
+    let reached: std::net::IpAddr = "192.168.7.9".parse().unwrap();
+    let response = crate::wire::sip::Response {
+        code: 200,
+        reason: "OK".to_owned(),
+        headers: Headers::new()
+            .with("To", format!("<{CAROL}>;tag=desk"))
+            .with("Contact", "<sip:carol@192.168.7.9>"),
+        body: offer("carol")
+            .replace("a=setup:active", "a=setup:passive")
+            .into(),
+    };
+    scenario.feed(Input::Outcome {
+        request,
+        reached: Some(reached),
+        code: 200,
+        response: Some(Box::new(response)),
+    });
+    let admission = scenario.admissions.last().expect("an amendment");
+    let dial = admission.peer.dial.as_ref().expect("we connect");
+    assert_eq!(dial.source, Some(reached));
 }
 
 /// The hall holds two: Alice, who watches, and whoever comes first. It rings at Carol's.

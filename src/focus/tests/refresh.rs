@@ -114,6 +114,7 @@ fn a_2xx_to_our_refresh_moves_the_target() {
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request: refresh,
         code: 200,
         response: Some(Box::new(response)),
@@ -139,6 +140,7 @@ fn a_2xx_to_a_reinvite_is_acknowledged_over_the_peers_own_connection() {
         let refresh = scenario.sent.back().expect("a refresh").clone();
         scenario.sent.clear();
         scenario.feed(Input::Outcome {
+            reached: None,
             request: refresh.id,
             code: 200,
             response: Some(Box::new(crate::wire::sip::Response {
@@ -180,6 +182,7 @@ fn f18_glare_491() {
     scenario.refresh_answer = Some(200);
     scenario.transcript();
     let outcome = Input::Outcome {
+        reached: None,
         request: ours,
         code: 491,
         response: None,
@@ -222,6 +225,7 @@ fn refuse_422(scenario: &mut Scenario, min_se: &str) {
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code: 422,
         response: Some(Box::new(response)),

@@ -63,6 +63,7 @@ fn outcome(scenario: &mut Scenario, code: u16, headers: Headers) {
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request: notify.id,
         code,
         response: Some(Box::new(response)),
