@@ -98,6 +98,23 @@ pub struct Counts {
     pub transactions: usize,
 }
 
+/// How many users are in, by room: brought up to date with the rooms that an input has touched.
+#[derive(Debug, Default)]
+struct Present {
+    rooms: HashMap<RoomUri, usize>,
+    total: usize,
+}
+
+impl Present {
+    fn count(&mut self, room: &RoomUri, now: usize) {
+        let before = match now {
+            0 => self.rooms.remove(room),
+            _ => self.rooms.insert(room.clone(), now),
+        };
+        self.total = self.total + now - before.unwrap_or_default();
+    }
+}
+
 /// What has happened since the start; only ever grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -223,6 +240,9 @@ pub struct Focus {
     last_id: u64,
     /// The number of the last anonymous participant.
     last_anonymous: u32,
+    /// The number kept, which is not lower.
+    kept_anonymous: u32,
+    present: Present,
     outputs: VecDeque<Output>,
     totals: Totals,
     stopping: bool,
@@ -280,6 +300,8 @@ impl Focus {
             turns: NotifyQueue::default(),
             last_id: 0,
             last_anonymous: 0,
+            kept_anonymous: 0,
+            present: Present::default(),
             outputs: VecDeque::new(),
             totals: Totals::default(),
             stopping: false,
@@ -363,7 +385,7 @@ impl Focus {
     pub fn counts(&self) -> Counts {
         Counts {
             conferences: self.conferences.len(),
-            participants: self.conferences.values().map(Conference::present).sum(),
+            participants: self.present.total,
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
             requests: self.requests.len(),
@@ -391,6 +413,7 @@ impl Focus {
                 self.dialled.remove(&request);
             }
             Timer::HeldNickname => self.free_nicknames(now),
+            Timer::Restored => self.enforce_rules(now),
             Timer::Outcome(request) => self.outcome(now, request, 408, None),
         }
     }

@@ -170,7 +170,7 @@ impl Focus {
         let policy = self.existing(room)?;
         let kept = self.kept_rooms.find(room);
         let conference = self.conferences.get(room);
-        let subject = conference.and_then(|it| it.identity.subject.clone());
+        let subject = conference.and_then(|it| it.identity().subject);
         Ok(RoomDetail {
             lasting: kept.is_some() || self.rooms.contains_key(room),
             summary: self.summary(room, kept.and_then(|it| it.made)),
@@ -380,11 +380,7 @@ impl Focus {
             let Some(endpoint) = self.endpoints.get_mut(&id) else {
                 continue;
             };
-            endpoint.role = role;
-            endpoint.media.local.observer = role == Role::Observer;
-            if let Some((_, accepted)) = &mut endpoint.media.theirs {
-                accepted.peer.sends = role != Role::Observer;
-            }
+            endpoint.set_role(role);
             if let Some(admission) = self.admission(id) {
                 self.order(Order::Amend(Box::new(admission)));
             }
@@ -469,10 +465,12 @@ impl Focus {
 
     /// So many messages more were sent in a room.
     pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
-        let conference = self.conferences.get_unmarked(room);
-        match conference.filter(|it| !it.policy.kept && !self.rooms.contains_key(room)) {
-            Some(adhoc) => adhoc.messages += count,
-            None => *self.messages.entry(room.clone()).or_default() += count,
+        let configured = self.rooms.contains_key(room);
+        match self.conferences.get_unmarked(room) {
+            Some(adhoc) if !adhoc.policy.kept && !configured => adhoc.messages += count,
+            // What is told of a room after it has ended counts nowhere.
+            None if !configured && self.kept_rooms.find(room).is_none() => {}
+            _ => *self.messages.entry(room.clone()).or_default() += count,
         }
     }
 

@@ -9,12 +9,12 @@ use rusqlite::{
 };
 
 use super::cell::Taken;
-use super::rows::{self, Stored};
+use super::rows::{self, LastAnonymous, Stored};
 use super::schema::{APPLICATION_ID, STATE, STEPS};
 use super::{Config, Durability, StoreError};
 use crate::focus::record::{
-    Change, ConferenceRecord, EndpointRecord, HeldNicknameRecord, HistoryChange, Key,
-    ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
+    Change, ConferenceRecord, DepartedRecord, EndpointRecord, HeldNicknameRecord, HistoryChange,
+    Key, ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
 };
 
 /// Statements kept prepared: one a table and kind.
@@ -214,6 +214,12 @@ impl File {
         })?;
         load(connection, found, |one: HeldNicknameRecord| {
             Record::HeldNickname(one)
+        })?;
+        load(connection, found, |one: DepartedRecord| {
+            Record::Departed(one)
+        })?;
+        load(connection, found, |one: LastAnonymous| {
+            Record::LastAnonymous(one.0)
         })
     }
 }

@@ -5,17 +5,19 @@
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
 
 /// Every step ever released, oldest first. A step is never changed, only followed by others.
-pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES, HISTORY];
+pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES, HISTORY, DEPARTED];
 
 /// The tables whose rows are the running state, in the order in which they are read. Rooms and
 /// their histories are none of it: they stay when everything is written anew.
-pub(super) const STATE: [&str; 6] = [
+pub(super) const STATE: [&str; 8] = [
     "conferences",
     "participants",
     "publications",
     "endpoints",
     "subscriptions",
     "held_nicknames",
+    "left_by_bye",
+    "counters",
 ];
 
 /// Moments are milliseconds since 1970; lists and descriptions of SDP are JSON.
@@ -186,5 +188,23 @@ CREATE TABLE history (
     number INTEGER NOT NULL,
     message BLOB NOT NULL,
     PRIMARY KEY (room, number)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Who left by BYE has rows of their own, so that one more is one row; and counters that no run
+/// may begin anew.
+const DEPARTED: &str = "
+CREATE TABLE left_by_bye (
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO left_by_bye
+    SELECT room, value FROM conferences, json_each(conferences.left_by_bye);
+ALTER TABLE conferences DROP COLUMN left_by_bye;
+
+CREATE TABLE counters (
+    name TEXT NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";

@@ -16,8 +16,8 @@ use super::schema::STEPS;
 use super::*;
 use crate::control::{Peer, RoomUri, SessionId, Setup, SwitchRun, UserUri};
 use crate::focus::record::{
-    Accepted, ConferenceRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, Key, Local,
-    MediaRecord, Origin, ParticipantRecord, PublicationRecord, SessionTimerRecord,
+    Accepted, ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, HeldNicknameRecord,
+    Key, Local, MediaRecord, Origin, ParticipantRecord, PublicationRecord, SessionTimerRecord,
     SubscriptionRecord,
 };
 use crate::focus::{About, Lifetime, Pattern, Role, RoomEntry};
@@ -232,7 +232,6 @@ fn everything() -> Vec<Record> {
             contribution: None,
             conversation: None,
             creator: Some(UserUri::new("sip:alice@example.com")),
-            left: vec![UserUri::new("sip:carol@example.com")],
         })),
         Record::Participant(ParticipantRecord {
             room: room(),
@@ -260,6 +259,11 @@ fn everything() -> Vec<Record> {
             nickname: "Dave \u{1f600}".to_owned(),
             until: moment(1_700_000_600_123),
         }),
+        Record::Departed(DepartedRecord {
+            room: room(),
+            user: UserUri::new("sip:carol@example.com"),
+        }),
+        Record::LastAnonymous(64),
     ]
 }
 
@@ -285,6 +289,7 @@ fn what_is_written_is_found_again() {
         Key::Endpoint(2),
         Key::Subscription(12),
         Key::HeldNickname(room(), UserUri::new("sip:dave@example.com")),
+        Key::LastAnonymous,
     ];
     second
         .store
@@ -686,4 +691,35 @@ fn while_everything_is_written_anew_it_is_not_wanted_again_and_nobody_waits() {
     let left = |record: &Record| record.key() != Key::Endpoint(1);
     let expected: Vec<_> = everything().into_iter().filter(left).collect();
     assert_eq!(again.records, expected, "what came behind it is kept too");
+}
+
+#[test]
+fn who_left_under_an_older_schema_is_still_known() {
+    let folder = Folder::new();
+    let old = Connection::open(folder.config().path).expect("a file");
+    for step in &STEPS[..3] {
+        old.execute_batch(step).expect("a step");
+    }
+    old.pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .and_then(|()| old.pragma_update(None, "user_version", 3))
+        .expect("its version");
+    old.execute(
+        "INSERT INTO conferences VALUES ('sip:a@h', NULL, 1, 1, 0, '[]', '[]', '[]', '[]', '[]', 0, \
+         0, 0, 'empty', 0, 0, NULL, NULL, '[]', NULL, 0, NULL, 'c', NULL, NULL, \
+         '[\"sip:b@h\",\"sip:c@h\"]', 7)",
+        [],
+    )
+    .expect("a row");
+    drop(old);
+    let (now, _) = opened(folder.config());
+    let departed = now.records.iter().filter_map(|record| match record {
+        Record::Departed(one) => Some(one.user.as_str()),
+        _ => None,
+    });
+    assert_eq!(departed.collect::<Vec<_>>(), ["sip:b@h", "sip:c@h"]);
+    assert!(
+        now.records
+            .iter()
+            .any(|record| matches!(record, Record::Conference(one) if one.rules.history == 7))
+    );
 }

@@ -167,7 +167,7 @@ impl Focus {
         };
         let same = conference.identity.contribution.as_deref() == headers.first("Contribution-ID")
             && conference.identity.contribution.is_some();
-        if same && conference.left.contains(user) {
+        if same && conference.left.contains_key(user) {
             return Err(Refusal::new(403).because("left on purpose"));
         }
         Ok(())

@@ -213,8 +213,8 @@ impl Focus {
         conference.check_published(&endpoint.user);
         let watched = !conference.subscribers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;
-        if method == DisconnectionMethod::Departed && conference.identity.contribution.is_some() {
-            conference.left.insert(endpoint.user.clone());
+        if method == DisconnectionMethod::Departed {
+            conference.note_departure(&endpoint.user);
         }
         if watched && departed {
             conference.departures.push(Departure {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, UserUri};
 use crate::focus::Focus;
+use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::shown_uri;
 use crate::time::Moment;
 
@@ -30,6 +31,16 @@ impl Focus {
             for order in Order::reconcile(&room, &sessions) {
                 self.order(order);
             }
+        }
+    }
+
+    /// The switch that has its session learns the role that it has in this run.
+    fn tell_recast(&mut self, id: EndpointId) {
+        let endpoint = self.endpoints.get_mut(&id);
+        if endpoint.is_some_and(|it| std::mem::take(&mut it.recast))
+            && let Some(admission) = self.admission(id)
+        {
+            self.order(Order::Amend(Box::new(admission)));
         }
     }
 
@@ -60,6 +71,7 @@ impl Focus {
                 let anonymous = participant.and_then(|participant| participant.anonymous);
                 let shown = UserUri::new(shown_uri(&endpoint.user, anonymous));
                 self.nickname(now, room, &shown, stand.nickname);
+                self.tell_recast(id);
             }
         }
     }

@@ -213,7 +213,7 @@ impl Focus {
             let software = focus.config.software.clone();
             let interval = focus.config.session_expires;
             let room = focus.invitations.get(&id)?.clone();
-            let about = focus.conferences.get(&room).map(|c| c.identity.clone());
+            let about = focus.conferences.get(&room).map(|it| it.identity());
             let invitation = focus.invitation(id)?;
             let (method, headers, body) = invitation.message(&room, interval);
             let headers = about.unwrap_or_default().announce(headers);

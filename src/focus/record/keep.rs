@@ -2,8 +2,8 @@
 //! kept to the millisecond.
 
 use super::{
-    Change, ConferenceRecord, DialogRecord, EndpointRecord, Key, MediaRecord, ParticipantRecord,
-    PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+    Change, ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, Key, MediaRecord,
+    ParticipantRecord, PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::control::RoomUri;
 use crate::focus::dirty_map::News;
@@ -60,7 +60,9 @@ impl Focus {
         for (_, conference) in self.conferences.iter_mut_unmarked() {
             conference.participants.forget_kept();
             conference.publications.all.forget_kept();
+            conference.left.forget_kept();
         }
+        self.kept_anonymous = 0;
         self.conferences.forget_kept();
         self.endpoints.forget_kept();
         self.subscriptions.forget_kept();
@@ -99,6 +101,10 @@ impl Focus {
         changes.extend(told(self.held_nicknames.news(), |(room, user)| {
             Key::HeldNickname(room, user)
         }));
+        if self.last_anonymous > self.kept_anonymous {
+            self.kept_anonymous = Counters::Leased.kept(self.last_anonymous);
+            changes.push(Change::Put(Record::LastAnonymous(self.kept_anonymous)));
+        }
         let ended = self.ended_histories.drain(..);
         changes.extend(ended.map(|room| Change::Delete(Key::History(room))));
         changes
@@ -106,6 +112,11 @@ impl Focus {
 
     fn conference_changes(&mut self) -> Vec<Change> {
         let rooms: Vec<RoomUri> = self.conferences.touched().cloned().collect();
+        for room in &rooms {
+            let conference = self.conferences.get_unmarked(room);
+            self.present
+                .count(room, conference.map_or(0, |it| it.present()));
+        }
         let news = self.conferences.news(|_, conference| {
             let record = conference_record(conference);
             Some(Record::Conference(Box::new(record)))
@@ -131,6 +142,13 @@ impl Focus {
             changes.extend(told(participants, |user| {
                 Key::Participant(room.clone(), user)
             }));
+            let left = conference.left.news(|user, ()| {
+                Some(Record::Departed(DepartedRecord {
+                    room: room.clone(),
+                    user: user.clone(),
+                }))
+            });
+            changes.extend(told(left, |user| Key::Departed(room.clone(), user)));
             let publications = conference.publications.all.news(|id, publication| {
                 Some(Record::Publication(PublicationRecord {
                     id: id.0,
@@ -163,7 +181,6 @@ pub(super) fn conference_record(conference: &Conference) -> ConferenceRecord {
         contribution: conference.identity.contribution.clone(),
         conversation: conference.identity.conversation.clone(),
         creator: conference.creator.clone(),
-        left: conference.left.iter().cloned().collect(),
     }
 }
 

@@ -59,6 +59,10 @@ pub enum Record {
     Subscription(Box<SubscriptionRecord>),
     /// A nickname held for somebody who has left one.
     HeldNickname(HeldNicknameRecord),
+    /// Somebody who left one by BYE, where that matters.
+    Departed(DepartedRecord),
+    /// No anonymous participant had a higher number; rounded up.
+    LastAnonymous(u32),
 }
 
 /// What a record is found by.
@@ -66,7 +70,7 @@ pub enum Record {
 pub enum Key {
     /// A room that management made.
     Room(RoomUri),
-    /// A conference, with its participants and publications.
+    /// A conference, with its participants, publications and who left it by BYE.
     Conference(RoomUri),
     /// A user in a conference.
     Participant(RoomUri, UserUri),
@@ -80,6 +84,10 @@ pub enum Key {
     HeldNickname(RoomUri, UserUri),
     /// A room's whole history.
     History(RoomUri),
+    /// Somebody who left a conference by BYE.
+    Departed(RoomUri, UserUri),
+    /// The number of the last anonymous participant.
+    LastAnonymous,
 }
 
 /// A running conference.
@@ -97,8 +105,15 @@ pub struct ConferenceRecord {
     pub conversation: Option<String>,
     /// Who made it.
     pub creator: Option<UserUri>,
-    /// Who left by BYE, where that matters.
-    pub left: Vec<UserUri>,
+}
+
+/// Somebody who left a conference by BYE.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DepartedRecord {
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Who.
+    pub user: UserUri,
 }
 
 /// A user in a conference.
@@ -290,6 +305,8 @@ impl Record {
             Record::Endpoint(one) => Key::Endpoint(one.id),
             Record::Subscription(one) => Key::Subscription(one.id),
             Record::HeldNickname(one) => Key::HeldNickname(one.room.clone(), one.user.clone()),
+            Record::Departed(one) => Key::Departed(one.room.clone(), one.user.clone()),
+            Record::LastAnonymous(_) => Key::LastAnonymous,
         }
     }
 }

@@ -54,6 +54,10 @@ impl Identity {
     }
 }
 
+/// Who is remembered to have left a conference by BYE: an RCS group is smaller, and whoever is
+/// not may come back by INVITE instead of being told that they left.
+const MAX_LEFT: usize = 1_000;
+
 /// A running conference of a room.
 #[derive(Debug)]
 pub(in crate::focus) struct Conference {
@@ -63,7 +67,7 @@ pub(in crate::focus) struct Conference {
     /// What the INVITE that made it said it is about.
     pub(in crate::focus) identity: Identity,
     /// Who left by BYE, where the conference has a Contribution-ID.
-    pub(in crate::focus) left: BTreeSet<UserUri>,
+    pub(in crate::focus) left: DirtyMap<UserUri, ()>,
     /// Who made it by joining first; nobody made a configured room.
     pub(in crate::focus) creator: Option<UserUri>,
     /// Who is in or invited, by address of record; the invited have no endpoints.
@@ -108,7 +112,7 @@ impl Conference {
             locked: policy.locked,
             policy,
             identity: Identity::default(),
-            left: BTreeSet::new(),
+            left: DirtyMap::default(),
             creator: None,
             participants: DirtyMap::default(),
             invitations: BTreeMap::new(),
@@ -227,10 +231,29 @@ impl Conference {
 
     /// The first one comes and says what it is about.
     pub(in crate::focus) fn begin(&mut self, identity: Identity) {
-        self.left.clear();
+        let left: Vec<UserUri> = self.left.keys().cloned().collect();
+        for user in left {
+            self.left.remove(&user);
+        }
         if self.identity != identity {
             self.identity = identity;
             self.described = self.change();
+        }
+    }
+
+    /// What it is about, to everybody: as the operator says, else the first to come.
+    pub(in crate::focus) fn identity(&self) -> Identity {
+        let subject = self.policy.about.subject.clone();
+        Identity {
+            subject: subject.or_else(|| self.identity.subject.clone()),
+            ..self.identity.clone()
+        }
+    }
+
+    /// Somebody has left by BYE.
+    pub(in crate::focus) fn note_departure(&mut self, user: &UserUri) {
+        if self.identity.contribution.is_some() && self.left.len() < MAX_LEFT {
+            self.left.insert(user.clone(), ());
         }
     }
 

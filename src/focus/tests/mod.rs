@@ -449,6 +449,7 @@ impl Scenario {
                 Record::Conference(one) => one.rules.uri != gone,
                 Record::Participant(one) => one.room != gone,
                 Record::Publication(one) => one.room != gone,
+                Record::Departed(one) => one.room != gone,
                 _ => true,
             }),
             Change::Delete(Key::History(room)) => {

@@ -94,7 +94,7 @@ impl Focus {
     }
 
     /// Whether this caller may watch this room (row E03).
-    fn check_permission(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
+    pub(in crate::focus) fn check_permission(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
         let policy = self.room_policy(room)?;
         let conference = self.conferences.get(room);
         let is_in = conference.is_some_and(|it| it.has(user));
