@@ -821,6 +821,16 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 totals.drops_slow_reader,
                 before.drops_slow_reader,
             ),
+            (
+                Statistic::UnfinishedDropped,
+                totals.unfinished_dropped,
+                before.unfinished_dropped,
+            ),
+            (
+                Statistic::DialsDelayed,
+                totals.dials_delayed,
+                before.dials_delayed,
+            ),
         ] {
             if now > before {
                 self.statistics.add(which, now - before);

@@ -4,13 +4,15 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::iter::Map;
 #[cfg(test)]
 use std::ops::Index;
 
 /// The map. Looking up costs the logarithm of its size, in order of the keys.
 #[derive(Debug)]
 pub(super) struct DirtyMap<K, V> {
-    entries: BTreeMap<K, V>,
+    /// In boxes: the nodes of the tree are half empty.
+    entries: BTreeMap<K, Box<V>>,
     touched: BTreeSet<K>,
     removed: BTreeSet<K>,
     /// A digest of what was last kept of each entry. A chance of 2^-64 to miss a change is
@@ -42,7 +44,7 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.entries.get(key)
+        self.entries.get(key).map(Box::as_ref)
     }
 
     /// The entry, which counts as changed from now on.
@@ -56,13 +58,14 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
 
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.touched.insert(key.clone());
-        self.entries.insert(key, value)
+        self.entries.insert(key, Box::new(value)).map(|it| *it)
     }
 
     /// The entry of this key, made if there is none.
     pub(super) fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         self.touched.insert(key.clone());
-        self.entries.entry(key.clone()).or_insert_with(make)
+        let entry = self.entries.entry(key.clone());
+        entry.or_insert_with(|| Box::new(make()))
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
@@ -71,7 +74,7 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         if self.kept.remove(key).is_some() {
             self.removed.insert(key.clone());
         }
-        Some(removed)
+        Some(*removed)
     }
 
     pub(super) fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
@@ -81,26 +84,29 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         self.entries.contains_key(key)
     }
 
-    pub(super) fn iter(&self) -> btree_map::Iter<'_, K, V> {
-        self.entries.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries
+            .iter()
+            .map(|(key, value)| (key, value.as_ref()))
     }
 
     /// The entries, for changes of what is not kept.
-    pub(super) fn iter_mut_unmarked(&mut self) -> btree_map::IterMut<'_, K, V> {
-        self.entries.iter_mut()
+    pub(super) fn iter_mut_unmarked(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        let entries = self.entries.iter_mut();
+        entries.map(|(key, value)| (key, value.as_mut()))
     }
 
     /// The entry, for changes of what is not kept.
     pub(super) fn get_unmarked(&mut self, key: &K) -> Option<&mut V> {
-        self.entries.get_mut(key)
+        self.entries.get_mut(key).map(Box::as_mut)
     }
 
-    pub(super) fn keys(&self) -> btree_map::Keys<'_, K, V> {
+    pub(super) fn keys(&self) -> impl ExactSizeIterator<Item = &K> {
         self.entries.keys()
     }
 
-    pub(super) fn values(&self) -> btree_map::Values<'_, K, V> {
-        self.entries.values()
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values().map(Box::as_ref)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -161,17 +167,17 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
 
 impl<'a, K, V> IntoIterator for &'a DirtyMap<K, V> {
     type Item = (&'a K, &'a V);
-    type IntoIter = btree_map::Iter<'a, K, V>;
+    type IntoIter = Map<btree_map::Iter<'a, K, Box<V>>, fn((&'a K, &'a Box<V>)) -> Self::Item>;
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.iter()
+        self.entries.iter().map(|(key, value)| (key, value))
     }
 }
 
 impl<K, V> IntoIterator for DirtyMap<K, V> {
     type Item = (K, V);
-    type IntoIter = btree_map::IntoIter<K, V>;
+    type IntoIter = Map<btree_map::IntoIter<K, Box<V>>, fn((K, Box<V>)) -> (K, V)>;
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter()
+        self.entries.into_iter().map(|(key, value)| (key, *value))
     }
 }
 

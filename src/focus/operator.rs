@@ -562,7 +562,7 @@ fn device(endpoint: &Endpoint) -> EndpointDetail {
     EndpointDetail {
         dialog: endpoint.dialog.key.call_id.clone(),
         status,
-        msrp: theirs.and_then(|(_, accepted)| accepted.peer.path.last().cloned()),
+        msrp: theirs.and_then(|accepted| accepted.peer.path.last().cloned()),
         joined: endpoint.joined,
     }
 }

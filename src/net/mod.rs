@@ -14,6 +14,7 @@ mod links;
 mod local;
 mod mailbox;
 mod outlet;
+mod places;
 mod register;
 mod strangers;
 mod tell;
@@ -154,6 +155,10 @@ pub struct Totals {
     pub bytes_out: u64,
     /// Copies not written because the receiver was too slow.
     pub drops_slow_reader: u64,
+    /// Unfinished messages let go of while others needed the memory.
+    pub unfinished_dropped: u64,
+    /// Attempts to connect to a peer that had to wait for others.
+    pub dials_delayed: u64,
     /// Panics caught; each cost a connection.
     pub panics: u64,
 }
@@ -218,6 +223,7 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 
 /// The running switch.
 pub struct Pool {
+    dialer: Arc<Dialer>,
     threads: Vec<Mailbox>,
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
@@ -264,8 +270,11 @@ impl Pool {
         let (threads, letters): (Vec<_>, Vec<_>) =
             (0..config.threads.max(1)).map(|_| Mailbox::new()).unzip();
         let tell = Tell { notices, log, wake };
+        let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
+        let dialer = Arc::new(dialer);
         let mut pool = Pool {
             threads,
+            dialer: Arc::clone(&dialer),
             register: Register::default(),
             totals: Vec::new(),
             addresses: listeners.addresses().map_err(StartError::Listener)?,
@@ -276,8 +285,6 @@ impl Pool {
             acceptors: Vec::new(),
             drivers: Vec::new(),
         };
-        let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
-        let dialer = Arc::new(dialer);
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
             tell.notice(Notice::Certificate { fingerprint });
         }
@@ -343,6 +350,7 @@ impl Pool {
         for thread in &self.totals {
             thread.add_to(&mut totals);
         }
+        totals.dials_delayed = self.dialer.delayed();
         totals
     }
 

@@ -5,7 +5,13 @@
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
 
 /// Every step ever released, oldest first. A step is never changed, only followed by others.
-pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES, HISTORY, DEPARTED];
+pub(super) const STEPS: &[&str] = &[
+    FIRST,
+    HELD_NICKNAMES,
+    HISTORY,
+    ONLY_WHAT_WAS_AGREED,
+    DEPARTED,
+];
 
 /// The tables whose rows are the running state, in the order in which they are read. Rooms and
 /// their histories are none of it: they stay when everything is written anew.
@@ -189,6 +195,11 @@ CREATE TABLE history (
     message BLOB NOT NULL,
     PRIMARY KEY (room, number)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Of a peer's description only what it means is kept (`sdp_accepted`).
+const ONLY_WHAT_WAS_AGREED: &str = "
+ALTER TABLE endpoints DROP COLUMN sdp_theirs;
 ";
 
 /// Who left by BYE has rows of their own, so that one more is one row; and counters that no run

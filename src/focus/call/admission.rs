@@ -51,7 +51,7 @@ impl Focus {
             .and_then(|conference| conference.participants.get(&endpoint.user))
             .and_then(|participant| participant.nickname.clone());
         let (setup, mut peer) = match &endpoint.media.theirs {
-            Some((_, accepted)) => (accepted.setup, accepted.peer.clone()),
+            Some(accepted) => (accepted.setup, accepted.peer.clone()),
             None => (Setup::Passive, Peer::silent()),
         };
         peer.one_send = endpoint.media.one_send;
@@ -203,7 +203,7 @@ impl Focus {
         let mut body = String::new();
         if let Some(description) = &answering.body {
             headers.push("Content-Type", "application/sdp");
-            body = description.write();
+            body.push_str(description);
         }
         let reply = self.written(200, headers, body, Some(to_tag));
         match answering.needs_ack {

@@ -114,12 +114,11 @@ impl Focus {
         }
         let answer = Description::parse(&request.body).ok();
         let terms = Terms::again(&endpoint.media.local);
-        let accepted = answer
-            .as_ref()
-            .map(|answer| offer_answer::evaluate_answer(answer, terms, Some(source)));
-        match (answer, accepted) {
-            (Some(answer), Some(Ok(accepted))) => self.amend(now, id, answer, accepted),
-            (_, problem) => {
+        let accepted =
+            answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, Some(source)));
+        match accepted {
+            Some(Ok(accepted)) => self.amend(now, id, accepted),
+            problem => {
                 let why = match problem {
                     Some(Err(error)) => error.to_string(),
                     _ => "no session description".to_owned(),
@@ -141,12 +140,12 @@ impl Focus {
     }
 
     /// New facts about a living session.
-    fn amend(&mut self, now: Moment, id: EndpointId, description: Description, accepted: Accepted) {
+    fn amend(&mut self, now: Moment, id: EndpointId, accepted: Accepted) {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
-        let same = matches!(&endpoint.media.theirs, Some((_, before)) if *before == accepted);
-        self.take_description(now, id, Some((description, accepted)));
+        let same = endpoint.media.theirs.as_ref() == Some(&accepted);
+        self.take_description(now, id, Some(accepted));
         if same {
             return;
         }
@@ -161,10 +160,9 @@ impl Focus {
         &mut self,
         now: Moment,
         id: EndpointId,
-        answer: Description,
         accepted: Accepted,
     ) {
-        self.take_description(now, id, Some((answer, accepted)));
+        self.take_description(now, id, Some(accepted));
         if let Some(admission) = self.admission(id) {
             self.check_certificate(id, &admission.peer.fingerprints);
             self.order(Order::Amend(Box::new(admission)));
@@ -176,7 +174,7 @@ impl Focus {
         &mut self,
         now: Moment,
         id: EndpointId,
-        theirs: Option<(Description, Accepted)>,
+        theirs: Option<Accepted>,
     ) {
         let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
@@ -244,11 +242,11 @@ impl Focus {
         // It comes by itself while it is about to be called with a fresh path.
         let returns = endpoint.rejoin_timer.take();
         match offer {
-            Some((offer, accepted)) if returns.is_some() => {
+            Some((_, accepted)) if returns.is_some() => {
                 self.timers.disarm(returns);
-                self.amend_renewed(now, id, offer, accepted);
+                self.amend_renewed(now, id, accepted);
             }
-            Some((offer, accepted)) => self.amend(now, id, offer, accepted),
+            Some((_, accepted)) => self.amend(now, id, accepted),
             None => {
                 if let Some(endpoint) = self.endpoints.get_mut(&id) {
                     endpoint.rejoin_timer = returns;
@@ -283,7 +281,7 @@ impl Focus {
         };
         let terms = Terms::again(&endpoint.media.local);
         if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
-            self.amend(now, id, answer, accepted);
+            self.amend(now, id, accepted);
         }
     }
 
@@ -319,14 +317,18 @@ impl Focus {
             endpoint.media.local = local;
         }
         let media = &mut endpoint.media;
-        let describe = |origin| match offer {
-            Some((offer, accepted)) => offer_answer::answer(offer, accepted, &media.local, origin),
-            None => offer_answer::offer(&media.local, origin),
+        let describe = |origin| {
+            let described = match offer {
+                Some((offer, accepted)) => {
+                    offer_answer::answer(offer, accepted, &media.local, origin)
+                }
+                None => offer_answer::offer(&media.local, origin),
+            };
+            described.write()
         };
-        let unchanged = describe(media.origin);
-        if unchanged != media.ours {
+        if describe(media.origin) != *media.ours {
             media.origin.version += 1;
-            media.ours = describe(media.origin);
+            media.ours = describe(media.origin).into();
         }
     }
 
@@ -337,7 +339,7 @@ impl Focus {
         offer: Option<(Description, Accepted)>,
         answering: Answering,
     ) {
-        self.take_description(now, id, offer);
+        self.take_description(now, id, offer.map(|(_, accepted)| accepted));
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             endpoint.answering = Some(answering);
             self.timers.disarm(endpoint.rejoin_timer.take());

@@ -96,12 +96,13 @@ impl Focus {
             Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
             None => offer_answer::offer(&local, origin),
         };
+        let ours = ours.write().into();
         let answer_due = offer.is_none();
         let media = Media {
             local,
             origin,
             ours,
-            theirs: offer,
+            theirs: offer.map(|(_, accepted)| accepted),
             one_send: self.takes_one_send(&request.headers),
         };
         Ok(Endpoint {

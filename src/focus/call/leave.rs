@@ -131,8 +131,8 @@ impl Focus {
         if endpoint.joined.is_none() || conference.has(&endpoint.user) {
             return;
         }
-        let mut others = conference.participants.values();
-        let is_over = others.all(|it| it.endpoints.is_empty());
+        let participants = &conference.participants;
+        let is_over = participants.values().all(|it| it.endpoints.is_empty());
         if is_over {
             conference.begun = None;
         }

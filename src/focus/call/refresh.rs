@@ -125,7 +125,11 @@ impl Focus {
                 (Method::Update, headers, Bytes::new())
             } else {
                 let headers = headers.with("Content-Type", "application/sdp");
-                (Method::Invite, headers, endpoint.media.ours.write().into())
+                (
+                    Method::Invite,
+                    headers,
+                    String::from(endpoint.media.ours.clone()).into(),
+                )
             };
             Some(endpoint.dialog.request(request, method, headers, body))
         });

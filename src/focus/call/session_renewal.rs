@@ -86,7 +86,7 @@ impl Focus {
         let request = self.send(now, Purpose::Renewal(id), |focus, request| {
             let headers = focus.renewal_headers(id)?;
             let endpoint = focus.endpoints.get_mut(&id)?;
-            let body = endpoint.media.ours.write();
+            let body = String::from(endpoint.media.ours.clone());
             focus.budget.take(now, body.len());
             Some(
                 endpoint
@@ -113,7 +113,7 @@ impl Focus {
         let endpoint = self.endpoints.get_mut(&id)?;
         let media = &mut endpoint.media;
         media.origin.version += 1;
-        media.ours = offer_answer::offer(&local, media.origin);
+        media.ours = offer_answer::offer(&local, media.origin).write().into();
         media.local = local;
         endpoint.session = Some(session.clone());
         endpoint.run = self.run;
@@ -195,16 +195,15 @@ impl Focus {
         let answer = Description::parse(&response.body).ok();
         let terms = Terms::again(&endpoint.media.local);
         let observer = endpoint.media.local.observer;
-        let accepted = answer
-            .as_ref()
-            .and_then(|answer| offer_answer::evaluate_answer(answer, terms, None).ok());
-        let (Some(answer), Some(mut accepted)) = (answer, accepted) else {
+        let accepted =
+            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, None).ok());
+        let Some(mut accepted) = accepted else {
             self.dismiss_as(now, id, DisconnectionMethod::Failed);
             return;
         };
         accepted.peer.sends &= !observer;
         let timer = endpoint.rejoin_timer.take();
         self.timers.disarm(timer);
-        self.amend_renewed(now, id, answer, accepted);
+        self.amend_renewed(now, id, accepted);
     }
 }

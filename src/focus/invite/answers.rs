@@ -156,10 +156,8 @@ impl Focus {
             Course::Referring => return,
         };
         let one_send = self.takes_one_send(&response.headers);
-        let accepted = answer
-            .as_ref()
-            .map(|answer| offer_answer::evaluate_answer(answer, terms, None));
-        let (Some(answer), Some(Ok(mut accepted))) = (answer, accepted) else {
+        let accepted = answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, None));
+        let Some(Ok(mut accepted)) = accepted else {
             self.hang_up(now, id);
             self.invitation_failed(now, id, 488, None);
             return;
@@ -184,7 +182,7 @@ impl Focus {
             Role::Participant
         };
         let media = Media {
-            theirs: Some((answer, accepted)),
+            theirs: Some(accepted),
             one_send,
             ..(**media).clone()
         };

@@ -155,7 +155,7 @@ impl Focus {
             session: self.next_id(),
             version: 1,
         };
-        let ours = offer_answer::offer(&local, origin);
+        let ours = offer_answer::offer(&local, origin).write().into();
         Some(Course::Dialing {
             media: Box::new(Media {
                 local,

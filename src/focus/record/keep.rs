@@ -212,12 +212,12 @@ pub(super) fn endpoint_record(
             local: media.local.clone(),
             origin: media.origin,
             one_send: media.one_send,
-            ours: media.ours.write(),
+            ours: media.ours.to_string(),
             theirs: media
                 .theirs
                 .as_ref()
                 .filter(|_| !endpoint.answer_due)
-                .map(|(description, accepted)| (description.write(), accepted.clone())),
+                .cloned(),
         },
     })
 }

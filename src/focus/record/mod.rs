@@ -195,7 +195,7 @@ pub struct MediaRecord {
     /// Our description as sent last.
     pub ours: String,
     /// The peer's description, and what it means.
-    pub theirs: Option<(String, Accepted)>,
+    pub theirs: Option<Accepted>,
     /// The peer takes a message in one SEND only.
     pub one_send: bool,
 }

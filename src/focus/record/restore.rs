@@ -28,7 +28,6 @@ use crate::focus::watch::subscription::{Due, Subscription, Termination};
 use crate::focus::{Focus, Lifetime, Output, Role, RoomEntry, Socket, Usage};
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::sdp::Description;
 use crate::wire::sip::Params;
 
 /// Finds the host's own name of a socket of an earlier run; 0 when it is there no more, and
@@ -507,17 +506,12 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
 
 /// `None` when its SDP cannot be read.
 fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoint> {
-    let ours = Description::parse(record.media.ours.as_bytes()).ok()?;
-    let theirs = match record.media.theirs {
-        Some((text, accepted)) => Some((Description::parse(text.as_bytes()).ok()?, accepted)),
-        None => None,
-    };
     let dialog = dialog(record.dialog, find);
     let media = Media {
         local: record.media.local,
         origin: record.media.origin,
-        ours,
-        theirs,
+        ours: record.media.ours.into(),
+        theirs: record.media.theirs,
         one_send: record.media.one_send,
     };
     Some(Endpoint {

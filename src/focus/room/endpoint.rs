@@ -111,7 +111,7 @@ impl Endpoint {
     pub(in crate::focus) fn set_role(&mut self, role: Role) {
         self.role = role;
         self.media.local.observer = role == Role::Observer;
-        if let Some((_, accepted)) = &mut self.media.theirs {
+        if let Some(accepted) = &mut self.media.theirs {
             accepted.peer.sends = role != Role::Observer;
         }
     }
@@ -125,16 +125,12 @@ impl Endpoint {
     /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
     pub(in crate::focus) fn is_on_hold(&self) -> bool {
         let theirs = self.media.theirs.as_ref();
-        theirs.is_some_and(|(_, accepted)| !accepted.peer.receives)
+        theirs.is_some_and(|accepted| !accepted.peer.receives)
     }
 
     /// Which way content flows, seen from the endpoint.
     pub(in crate::focus) fn direction(&self) -> MediaStatus {
-        let peer = self
-            .media
-            .theirs
-            .as_ref()
-            .map(|(_, accepted)| &accepted.peer);
+        let peer = self.media.theirs.as_ref().map(|accepted| &accepted.peer);
         match peer.map_or((true, true), |peer| (peer.sends, peer.receives)) {
             (true, true) => MediaStatus::Sendrecv,
             (true, false) => MediaStatus::Sendonly,
@@ -160,7 +156,7 @@ impl Endpoint {
         let changed = media.local.observer != observer;
         self.media = media;
         self.media.local.observer = observer;
-        if let Some((_, accepted)) = self.media.theirs.as_mut().filter(|_| changed) {
+        if let Some(accepted) = self.media.theirs.as_mut().filter(|_| changed) {
             accepted.peer.sends = !observer;
         }
     }

@@ -99,7 +99,7 @@ impl Invitation {
             .with("Referred-By", format!("<{}>", self.referred_by));
         match &self.course {
             Course::Dialing { media, min_se, .. } => {
-                let (content_type, body) = self.offer_with_history(&media.ours.write());
+                let (content_type, body) = self.offer_with_history(&media.ours);
                 // RFC 4028 §7.1: who refreshes is left to the answer.
                 let headers = headers
                     .with(

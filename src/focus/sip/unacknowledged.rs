@@ -9,7 +9,6 @@ use crate::focus::sip::session_timer::{Agreement, Schedule};
 use crate::focus::timers::TimerKey;
 use crate::focus::{Reply, TransactionId};
 use crate::time::Moment;
-use crate::wire::sdp::Description;
 use crate::wire::sip::Request;
 
 /// A 2xx that waits for the switch.
@@ -21,7 +20,7 @@ pub(in crate::focus) struct Answering {
     /// Its topmost Via.
     pub(in crate::focus) via: String,
     /// The description for the 2xx.
-    pub(in crate::focus) body: Option<Description>,
+    pub(in crate::focus) body: Option<Box<str>>,
     /// It answers an INVITE, no UPDATE.
     pub(in crate::focus) needs_ack: bool,
     pub(in crate::focus) agreement: Agreement,
