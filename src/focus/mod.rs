@@ -45,7 +45,7 @@ pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
-pub use room::rooms::{MemoryRooms, Rooms};
+pub use room::rooms::KeptRooms;
 
 use dirty_map::DirtyMap;
 use ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
@@ -58,6 +58,7 @@ use room::fingerprint_memory::FingerprintMemory;
 use room::held_nicknames::HeldNicknames;
 use room::invitation_limit::InvitationLimit;
 use room::policy::Policy;
+use room::rooms::Lookups;
 use sip::dialog::DialogKey;
 use sip::rejection::Refusal;
 use timers::{Timer, TimerKey, Timers};
@@ -187,8 +188,9 @@ pub struct Focus {
     /// The rules of configured rooms and factories.
     rooms: HashMap<RoomUri, Arc<Policy>>,
     factories: HashMap<RoomUri, Arc<Policy>>,
-    /// Rooms that management made.
-    kept_rooms: Box<dyn Rooms>,
+    /// What management keeps of rooms, and who waits to know.
+    kept_rooms: KeptRooms,
+    lookups: Lookups,
     /// How many messages were sent in rooms that last.
     messages: HashMap<RoomUri, u64>,
     conferences: DirtyMap<RoomUri, Conference>,
@@ -267,7 +269,8 @@ impl Focus {
             rooms: policies(&config.rooms, config.max_participants),
             factories: policies(&config.factories, config.max_participants),
             budget: Budget::new(config.notify_memory),
-            kept_rooms: Box::new(MemoryRooms::default()),
+            kept_rooms: KeptRooms::default(),
+            lookups: Lookups::default(),
             config,
             entropy,
             conferences: DirtyMap::default(),
@@ -330,6 +333,7 @@ impl Focus {
             } => self.outcome(now, request, code, response.as_deref()),
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
+            Input::Found(found) => self.found(now, found),
             Input::Close(closed) => self.closed = closed,
             Input::Deadline => {}
             Input::Stop => self.stop(now),
@@ -389,7 +393,10 @@ impl Focus {
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
             requests: self.requests.len(),
-            transactions: self.answering.len() + self.unacknowledged.len() + self.granted.len(),
+            transactions: self.answering.len()
+                + self.unacknowledged.len()
+                + self.granted.len()
+                + self.lookups.len(),
         }
     }
 
@@ -413,6 +420,7 @@ impl Focus {
                 self.dialled.remove(&request);
             }
             Timer::HeldNickname => self.free_nicknames(now),
+            Timer::Lookup => self.lookups_timed_out(now),
             Timer::Restored => self.enforce_rules(now),
             Timer::Outcome(request) => self.outcome(now, request, 408, None),
         }
@@ -459,6 +467,7 @@ impl Focus {
     /// Ends everything: 503 for who waits, BYE for who is in, a last NOTIFY for who watches.
     fn stop(&mut self, now: Moment) {
         self.stopping = true;
+        self.refuse_all_waiting();
         let endpoints: Vec<_> = self.endpoints.keys().copied().collect();
         for id in endpoints {
             self.dismiss(now, id);
@@ -478,6 +487,7 @@ impl Focus {
     fn suspend(&mut self, now: Moment) {
         self.stopping = true;
         self.suspended = true;
+        self.refuse_all_waiting();
         let waiting: Vec<_> = self.answering.values().copied().collect();
         for id in waiting {
             self.abandon(now, id, Refusal::new(503));

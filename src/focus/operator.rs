@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::record::{Decisions, Ruling};
 use super::room::conference::Conference;
 use super::room::policy::Policy;
 use super::{Event, Focus, RoomEntry, Socket};
@@ -137,21 +138,27 @@ impl Focus {
     /// A part of the rooms in the order of their URIs.
     pub fn rooms_page(&self, offset: usize, limit: usize) -> Vec<RoomSummary> {
         let others: Vec<RoomUri> = self.not_kept().cloned().collect();
-        // So many of the kept ones stand in front of the page, however the others are mixed in.
-        let before = offset.saturating_sub(others.len());
-        let kept = self.kept_rooms.page(before, offset - before + limit);
+        let (before, most) = self.kept_page(offset, limit);
+        let (before, kept) = self.kept_rooms.page(before, most);
         let made: HashMap<RoomUri, Option<Duration>> =
             kept.into_iter().map(|it| (it.uri, it.made)).collect();
         let mut all: Vec<&RoomUri> = others.iter().chain(made.keys()).collect();
-        let page = page_of(&mut all, offset - before, limit);
+        let page = page_of(&mut all, offset.saturating_sub(before), limit);
         let summary = |room: &&RoomUri| self.summary(room, made.get(*room).copied().flatten());
         page.iter().map(summary).collect()
+    }
+
+    /// Which part of the rooms that management made a page may need.
+    pub(in crate::focus) fn kept_page(&self, offset: usize, limit: usize) -> (usize, usize) {
+        // So many of the kept ones stand in front of the page, however the others are mixed in.
+        let before = offset.saturating_sub(self.not_kept().count());
+        (before, (offset - before).saturating_add(limit))
     }
 
     /// Configured rooms and running conferences that management does not keep.
     fn not_kept(&self) -> impl Iterator<Item = &RoomUri> {
         let configured = self.rooms.keys();
-        let configured = configured.filter(|room| self.kept_rooms.find(room).is_none());
+        let configured = configured.filter(|room| self.kept_rooms.made(room).is_none());
         let running = self.conferences.iter();
         let adhoc = running.filter(|(room, it)| !it.policy.kept && !self.rooms.contains_key(*room));
         configured.chain(adhoc.map(|(room, _)| room))
@@ -168,7 +175,7 @@ impl Focus {
         limit: usize,
     ) -> Result<RoomDetail, OperatorError> {
         let policy = self.existing(room)?;
-        let kept = self.kept_rooms.find(room);
+        let kept = self.kept_rooms.made(room);
         let conference = self.conferences.get(room);
         let subject = conference.and_then(|it| it.identity().subject);
         Ok(RoomDetail {
@@ -229,7 +236,7 @@ impl Focus {
     pub fn create_room(&mut self, now: Moment, entry: RoomEntry) -> Result<(), OperatorError> {
         let room = entry.uri.clone();
         let known = self.rooms.contains_key(&room) || self.factories.contains_key(&room);
-        if known || self.kept_rooms.find(&room).is_some() {
+        if known || self.kept_rooms.made(&room).is_some() {
             return Err(OperatorError::Exists(room));
         }
         if let Some(conference) = self.conferences.get_mut(&room) {
@@ -254,7 +261,7 @@ impl Focus {
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
         let policy = self.existing(room);
         let remembers = policy.as_ref().is_ok_and(|policy| policy.history > 0)
-            || !self.kept_rooms.history(room, 1).is_empty();
+            || self.kept_rooms.remembers(room);
         if !remembers {
             policy?;
         }
@@ -366,10 +373,7 @@ impl Focus {
         user: &UserUri,
         role: Role,
     ) -> Result<(), OperatorError> {
-        self.change_rules(now, room, |rules| {
-            rules.roles.retain(|(known, _)| known != user);
-            rules.roles.push((user.clone(), role));
-        })?;
+        self.rule(now, room, &Ruling::Role(user.clone(), role))?;
         let Some(conference) = self.conferences.get_mut(room) else {
             return Ok(());
         };
@@ -411,7 +415,7 @@ impl Focus {
     /// # Errors
     /// There is no such room.
     pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
-        self.change_rules(now, room, |rules| rules.locked = locked)?;
+        self.rule(now, room, &Ruling::Lock(locked))?;
         if let Some(conference) = self.conferences.get_mut(room)
             && conference.locked != locked
         {
@@ -432,11 +436,7 @@ impl Focus {
         room: &RoomUri,
         pattern: &Pattern,
     ) -> Result<(), OperatorError> {
-        self.change_rules(now, room, |rules| {
-            if !rules.deny.contains(pattern) {
-                rules.deny.push(pattern.clone());
-            }
-        })?;
+        self.rule(now, room, &Ruling::Ban(pattern.clone()))?;
         let conference = self.conferences.get(room);
         let users = conference.into_iter().flat_map(|it| it.participants.keys());
         let banned: Vec<UserUri> = users.filter(|it| pattern.matches(it)).cloned().collect();
@@ -460,7 +460,7 @@ impl Focus {
         if !policy.deny.contains(pattern) {
             return Err(OperatorError::NotBanned(pattern.as_str().to_owned()));
         }
-        self.change_rules(now, room, |rules| rules.deny.retain(|it| it != pattern))
+        self.rule(now, room, &Ruling::Unban(pattern.clone()))
     }
 
     /// So many messages more were sent in a room.
@@ -469,7 +469,7 @@ impl Focus {
         match self.conferences.get_unmarked(room) {
             Some(adhoc) if !adhoc.policy.kept && !configured => adhoc.messages += count,
             // What is told of a room after it has ended counts nowhere.
-            None if !configured && self.kept_rooms.find(room).is_none() => {}
+            None if !configured && self.kept_rooms.made(room).is_none() => {}
             _ => *self.messages.entry(room.clone()).or_default() += count,
         }
     }
@@ -498,24 +498,22 @@ impl Focus {
             .ok_or_else(|| OperatorError::NoRoom(room.clone()))
     }
 
-    /// Changes the rules of a room for as long as it lasts: those of a lasting one over
-    /// restarts.
-    fn change_rules(
-        &mut self,
-        now: Moment,
-        room: &RoomUri,
-        change: impl FnOnce(&mut RoomEntry),
-    ) -> Result<(), OperatorError> {
+    /// Decides something about a room for as long as it lasts: of a lasting one over restarts.
+    /// Of one in the configuration that is kept beside it, so that the rest of its entry counts
+    /// as it is edited.
+    fn rule(&mut self, now: Moment, room: &RoomUri, ruling: &Ruling) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        let kept = self.kept_rooms.find(room);
-        let lasts = kept.is_some() || self.rooms.contains_key(room);
-        let configured = || self.config.rooms.iter().find(|it| it.uri == *room).cloned();
-        let entry = kept.or_else(configured);
-        let mut entry = entry.unwrap_or_else(|| policy.entry(room.clone()));
-        change(&mut entry);
-        if lasts {
+        if let Some(mut entry) = self.kept_rooms.made(room).cloned() {
+            ruling.change(&mut entry);
             self.keep_room(now, entry);
+        } else if self.rooms.contains_key(room) {
+            let decided = self.kept_rooms.decisions(room).cloned();
+            let mut decisions = decided.unwrap_or_else(|| Decisions::new(room.clone()));
+            decisions.decide(ruling);
+            self.keep_decisions(now, decisions);
         } else if let Some(conference) = self.conferences.get_mut(room) {
+            let mut entry = policy.entry(room.clone());
+            ruling.change(&mut entry);
             conference.policy = Policy::of_entry(&entry, self.config.max_participants);
         }
         Ok(())

@@ -72,6 +72,9 @@ impl Focus {
         }
         self.check_merged(request)?;
         let room = room_uri(&incoming.arrival.request_uri)?;
+        if self.must_look_up(&room) {
+            return self.wait_for_room(now, incoming, room);
+        }
         match request.method {
             Method::Invite => self.invite(now, incoming, room),
             Method::Subscribe => self.subscribe(now, incoming, room),
@@ -157,6 +160,7 @@ impl Focus {
             self.abandon(now, id, Refusal::new(487));
         } else if let Some(id) = self.unacknowledged.get(&transaction).copied() {
             self.cancel_granted(now, id);
+        } else if self.cancel_waiting(transaction) {
         } else if self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction) {
             self.timers
                 .arm(now + CANCEL_MEMORY, Timer::ForgetCancel(transaction));

@@ -7,8 +7,8 @@ use rusqlite::types::{Type, Value};
 use super::cell::{Cells, Taken};
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::record::{
-    ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, Key,
-    MediaRecord, Origin, ParticipantRecord, PublicationRecord, Record, SessionTimerRecord,
+    ConferenceRecord, Decisions, DepartedRecord, DialogRecord, EndpointRecord, HeldNicknameRecord,
+    Key, MediaRecord, Origin, ParticipantRecord, PublicationRecord, Record, SessionTimerRecord,
     SubscriptionRecord,
 };
 use crate::focus::{About, Lifetime, Role, RoomEntry};
@@ -30,6 +30,7 @@ pub(super) fn row(record: &Record) -> (&'static str, Vec<Value>) {
     }
     match record {
         Record::Room(one) => of(one.as_ref()),
+        Record::Decisions(one) => of(one.as_ref()),
         Record::Conference(one) => of(one.as_ref()),
         Record::Participant(one) => of(one),
         Record::Publication(one) => of(one),
@@ -47,6 +48,7 @@ pub(super) fn rows_of(key: &Key) -> Vec<(&'static str, &'static [&'static str], 
     let number = |id: &u64| vec![Value::Integer(i64::try_from(*id).unwrap_or(i64::MAX))];
     match key {
         Key::Room(room) => vec![("rooms", &["uri"], vec![text(room)])],
+        Key::Decisions(room) => vec![("decisions", &["uri"], vec![text(room)])],
         Key::Conference(room) => ["conferences", "participants", "publications", "left_by_bye"]
             .map(|table| (table, &["room"][..], vec![text(room)]))
             .to_vec(),
@@ -149,6 +151,29 @@ impl Stored for RoomEntry {
         let rules = taken_rules(row)?;
         let history = row.take()?;
         Ok(Self { history, ..rules })
+    }
+}
+
+impl Stored for Decisions {
+    const TABLE: &'static str = "decisions";
+
+    fn cells(&self) -> Cells {
+        Cells::default()
+            .text(self.uri.as_str())
+            .json(&self.roles)
+            .json(&self.denied)
+            .json(&self.undenied)
+            .maybe_number(self.locked)
+    }
+
+    fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            uri: room(row)?,
+            roles: row.json()?,
+            denied: row.json()?,
+            undenied: row.json()?,
+            locked: row.take()?,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) const STEPS: &[&str] = &[
     HISTORY,
     ONLY_WHAT_WAS_AGREED,
     DEPARTED,
+    DECISIONS,
 ];
 
 /// The tables whose rows are the running state, in the order in which they are read. Rooms and
@@ -218,4 +219,20 @@ CREATE TABLE counters (
     name TEXT NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What management decided about rooms of the configuration. Before, their rows were copies of
+/// the whole entries: of these roles and bans are kept, and that they are locked. What in them
+/// came from the configuration cannot be told apart any more; nobody gets in by that.
+const DECISIONS: &str = "
+CREATE TABLE decisions (
+    uri TEXT NOT NULL PRIMARY KEY,
+    roles TEXT NOT NULL,
+    denied TEXT NOT NULL,
+    undenied TEXT NOT NULL,
+    locked INTEGER
+) STRICT, WITHOUT ROWID;
+INSERT INTO decisions
+    SELECT uri, roles, deny, '[]', CASE locked WHEN 1 THEN 1 END FROM rooms WHERE made IS NULL;
+DELETE FROM rooms WHERE made IS NULL;
 ";

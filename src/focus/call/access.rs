@@ -61,10 +61,14 @@ impl Focus {
     /// The rules that management or the configuration has for a room. What management decided
     /// while we ran counts more.
     pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
-        let kept = self.kept_rooms.find(room);
-        let most = self.config.max_participants;
-        kept.map(|entry| Policy::of_kept(&entry, most))
-            .or_else(|| self.rooms.get(room).cloned())
+        if let Some(made) = self.kept_rooms.made(room) {
+            return Some(Policy::of_kept(made, self.config.max_participants));
+        }
+        let configured = self.rooms.get(room)?;
+        Some(match self.kept_rooms.decisions(room) {
+            Some(decisions) => Arc::new(configured.with(decisions)),
+            None => Arc::clone(configured),
+        })
     }
 
     /// What governs a room that exists; a factory is none.

@@ -115,14 +115,7 @@ impl Focus {
         match notice {
             Notice::Admitted { session, .. } => self.admitted(now, &session),
             Notice::Refused { session, .. } => {
-                if let Some(id) = self.dialing.get(&session).copied() {
-                    self.call_off(now, id, DisconnectionMethod::Failed, 503);
-                }
-                if let Some(id) = self.sessions.get(&session).copied() {
-                    let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-                    self.abandon(now, id, refusal.because("the switch takes nobody in"));
-                    self.renewal_refused(now, id);
-                }
+                self.not_admitted(now, &session, "the switch takes nobody in");
             }
             Notice::Bound { session, .. } => {
                 if let Some(endpoint) = self.endpoint_of(&session) {
@@ -160,6 +153,23 @@ impl Focus {
             } => self.remember(room, messages, gone),
             Notice::Forgotten { room } => self.history_forgotten(room),
             Notice::Reconciled { room, sessions } => self.reconciled(now, &room, sessions),
+        }
+    }
+
+    /// A session cannot be taken in for now.
+    pub(in crate::focus) fn not_admitted(
+        &mut self,
+        now: Moment,
+        session: &SessionId,
+        why: &'static str,
+    ) {
+        if let Some(id) = self.dialing.get(session).copied() {
+            self.call_off(now, id, DisconnectionMethod::Failed, 503);
+        }
+        if let Some(id) = self.sessions.get(session).copied() {
+            let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+            self.abandon(now, id, refusal.because(why));
+            self.renewal_refused(now, id);
         }
     }
 

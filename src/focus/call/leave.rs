@@ -297,6 +297,7 @@ impl Focus {
             return;
         };
         conference.ending = true;
+        let lasts = conference.policy.kept || self.rooms.contains_key(room);
         let had_history = conference.policy.history > 0;
         let subscribers = conference.subscribers.ids();
         if let Some(mut conference) = self.conferences.remove(room) {
@@ -306,7 +307,10 @@ impl Focus {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }
         self.order(Order::Close { room: room.clone() });
-        if had_history && !self.lasts(room) {
+        if !lasts && !self.is_known(room) {
+            self.kept_rooms.learn(room.clone(), None);
+        }
+        if had_history && !lasts {
             self.forget_history(room);
         }
     }

@@ -8,6 +8,7 @@
 //! follows, documents, departures (everybody gets a full document).
 
 mod keep;
+mod kept;
 mod restore;
 
 use crate::control::{PastMessage, RoomUri, SessionId, SwitchRun, UserUri};
@@ -16,6 +17,7 @@ use crate::focus::{Lifetime, Role};
 use crate::time::Moment;
 
 pub(super) use keep::Counters;
+pub use kept::{Content, Decisions, Found, Kept, Query, Ruling, Unreadable};
 pub use restore::FindSocket;
 
 pub use crate::focus::sip::offer_answer::{Accepted, Local, Origin};
@@ -47,6 +49,8 @@ pub struct HistoryChange {
 pub enum Record {
     /// A room that management made.
     Room(Box<RoomEntry>),
+    /// What management decided about a room of the configuration.
+    Decisions(Box<Decisions>),
     /// A running conference.
     Conference(Box<ConferenceRecord>),
     /// A user in one.
@@ -70,6 +74,8 @@ pub enum Record {
 pub enum Key {
     /// A room that management made.
     Room(RoomUri),
+    /// What management decided about a room of the configuration.
+    Decisions(RoomUri),
     /// A conference, with its participants, publications and who left it by BYE.
     Conference(RoomUri),
     /// A user in a conference.
@@ -299,6 +305,7 @@ impl Record {
     pub fn key(&self) -> Key {
         match self {
             Record::Room(entry) => Key::Room(entry.uri.clone()),
+            Record::Decisions(one) => Key::Decisions(one.uri.clone()),
             Record::Conference(conference) => Key::Conference(conference.rules.uri.clone()),
             Record::Participant(one) => Key::Participant(one.room.clone(), one.user.clone()),
             Record::Publication(one) => Key::Publication(one.id),

@@ -15,7 +15,8 @@ use std::time::Duration;
 use super::keep::{Counters, endpoint_record, subscription_record};
 use super::{
     Change, ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, HeldNicknameRecord,
-    Key, ParticipantRecord, PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+    Kept, Key, ParticipantRecord, PublicationRecord, Record, SessionTimerRecord,
+    SubscriptionRecord,
 };
 use crate::control::{RoomUri, UserUri};
 use crate::focus::room::conference::{Conference, Identity};
@@ -40,6 +41,7 @@ impl Focus {
     pub fn restore(&mut self, now: Moment, records: Vec<Record>, find: &mut FindSocket<'_>) {
         let mut sorted = Sorted::default();
         records.into_iter().for_each(|record| sorted.take(record));
+        self.learn_rooms(sorted.rooms, &sorted.conferences);
         self.last_anonymous = sorted.last_anonymous;
         self.kept_anonymous = sorted.last_anonymous;
         self.restore_held_nicknames(now, sorted.held_nicknames);
@@ -134,6 +136,32 @@ impl Focus {
             if goes_on && self.check_permission(&room, &user).is_err() {
                 self.reject_subscriber(now, &room, &user);
             }
+        }
+    }
+
+    /// What management keeps of the rooms whose conferences are restored comes with them, and
+    /// whatever it has decided about rooms of the configuration.
+    fn learn_rooms(&mut self, rooms: Vec<(RoomUri, Kept)>, running: &[ConferenceRecord]) {
+        let mut decided = Vec::new();
+        for (room, kept) in rooms {
+            if matches!(kept, Kept::Decided(_)) && self.rooms.contains_key(&room) {
+                decided.push(room.to_string());
+            }
+            self.kept_rooms.learn(room, Some(kept));
+        }
+        for conference in running {
+            if !self.is_known(&conference.rules.uri) {
+                self.kept_rooms.learn(conference.rules.uri.clone(), None);
+            }
+        }
+        if !decided.is_empty() {
+            let (count, names) = (decided.len(), decided.iter().take(NAMED).cloned());
+            let names = names.collect::<Vec<_>>().join(", ");
+            let line = format!(
+                "roles, bans or locks given by management stand on top of the configuration of \
+                 {count} rooms ({names}); 'end' takes them back"
+            );
+            self.log(Level::Notice, line);
         }
     }
 
@@ -415,6 +443,9 @@ impl Focus {
     }
 }
 
+/// Rooms named in one line of the log.
+const NAMED: usize = 20;
+
 /// How far apart refreshes leave that fell due while nobody was here: 100 a second.
 const OVERDUE_APART: Duration = Duration::from_millis(10);
 
@@ -448,6 +479,7 @@ impl Earlier {
 /// Records by kind, in the order in which they are restored.
 #[derive(Default)]
 struct Sorted {
+    rooms: Vec<(RoomUri, Kept)>,
     conferences: Vec<ConferenceRecord>,
     participants: Vec<ParticipantRecord>,
     publications: Vec<PublicationRecord>,
@@ -461,8 +493,8 @@ struct Sorted {
 impl Sorted {
     fn take(&mut self, record: Record) {
         match record {
-            // They are looked up when they are needed.
-            Record::Room(_) => {}
+            Record::Room(one) => self.rooms.push((one.uri.clone(), Kept::Made(one))),
+            Record::Decisions(one) => self.rooms.push((one.uri.clone(), Kept::Decided(one))),
             Record::Conference(one) => self.conferences.push(*one),
             Record::Participant(one) => self.participants.push(one),
             Record::Publication(one) => self.publications.push(one),

@@ -9,7 +9,7 @@ use crate::focus::room::publications::Publications;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::control::{RoomUri, SwitchRun, UserUri};
+use crate::control::{Admission, RoomUri, SwitchRun, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::cache::DocumentCache;
@@ -100,6 +100,8 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) messages: u64,
     /// The run of the switch that was given the room's history.
     pub(in crate::focus) recalled: Option<SwitchRun>,
+    /// Sessions that wait until the room's history has been looked up.
+    pub(in crate::focus) recalling: Option<Vec<Admission>>,
     /// The last NOTIFYs are on their way.
     pub(in crate::focus) ending: bool,
 }
@@ -130,6 +132,7 @@ impl Conference {
             begun: None,
             messages: 0,
             recalled: None,
+            recalling: None,
             ending: false,
         }
     }
