@@ -200,7 +200,7 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
             "crate::focus::request",
         ],
     ];
-    let base = ["ids", "timers", "dirty_map", "io", "event", "config"];
+    let base = ["ids", "timers", "dirty_map", "io", "event", "config", "out"];
     for name in base {
         let above = folders.concat();
         forbid(&[&format!("focus/{name}")], &above);

@@ -107,7 +107,10 @@ impl World {
 
     fn connect(&mut self) {
         let run = SwitchRun(self.runs);
-        self.feed(Input::Notice(Notice::Connected { run }));
+        self.feed(Input::Notice(Notice::Connected {
+ run,
+ listen: Vec::new(),
+ }));
     }
 
     fn step(&mut self, step: &[u8]) {

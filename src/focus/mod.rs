@@ -4,18 +4,16 @@
 //! [`Focus::handle`] takes an [`Input`], [`Focus::poll`] gives the [`Output`]s it caused,
 //! [`Focus::deadline`] says when to come back with [`Input::Deadline`].
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use regex_lite::Regex;
 
-use crate::control::{Order, RoomUri, SessionId, SwitchRun};
-use crate::entropy::{Entropy, token};
-use crate::log::{Level, Line};
+use crate::control::SwitchRun;
+use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
-use crate::wire::sip::{Method, Response};
+use crate::wire::sip::{Headers, Method, Response};
 
 mod call;
 mod config;
@@ -25,6 +23,7 @@ mod ids;
 mod invite;
 mod io;
 mod operator;
+mod out;
 pub mod record;
 mod request;
 mod room;
@@ -47,41 +46,22 @@ pub use io::{
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
 pub use room::rooms::KeptRooms;
 
-use dirty_map::DirtyMap;
-use ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
-use invite::forked_answers::Dialled;
-use invite::referral::Referral;
+use ids::EndpointId;
+use invite::table::Invites;
+use out::Out;
 use record::Counters;
-use room::conference::Conference;
-use room::endpoint::Endpoint;
-use room::fingerprint_memory::FingerprintMemory;
-use room::held_nicknames::HeldNicknames;
-use room::invitation_limit::InvitationLimit;
-use room::policy::Policy;
 use room::rooms::Lookups;
-use sip::dialog::DialogKey;
+use room::table::RoomTable;
+use sip::dialog::Dialog;
+use sip::dialogs::{Dialogs, Pending, Purpose};
 use sip::rejection::Refusal;
-use timers::{Timer, TimerKey, Timers};
-use watch::notify_queue::{Budget, NotifyQueue};
-use watch::subscription::Subscription;
+use timers::{Timer, Timers};
+use watch::table::Watch;
 
-/// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
-const ACK_TIMEOUT: Duration = Duration::from_secs(32);
 /// How long an INVITE waits for the switch before it is answered 503.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a CANCEL that overtook its INVITE is remembered.
 const CANCEL_MEMORY: Duration = Duration::from_secs(8);
-/// Longer than any transaction of ours lives in the host (timer F and timer B: 32 s).
-const OUTCOME_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longer than an INVITE of ours rings in the host (both stop after two minutes at most).
-const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
-/// CANCELs remembered at the same time; a flood of stray ones forgets nothing else.
-const MAX_CANCELS: usize = 10_000;
-/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
-const TAG_LENGTH: usize = 16;
-/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 asks for 80).
-const SESSION_ID_LENGTH: usize = 32;
-
 /// How much there is of everything; all zero when nothing is left behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -99,23 +79,6 @@ pub struct Counts {
     pub transactions: usize,
 }
 
-/// How many users are in, by room: brought up to date with the rooms that an input has touched.
-#[derive(Debug, Default)]
-struct Present {
-    rooms: HashMap<RoomUri, usize>,
-    total: usize,
-}
-
-impl Present {
-    fn count(&mut self, room: &RoomUri, now: usize) {
-        let before = match now {
-            0 => self.rooms.remove(room),
-            _ => self.rooms.insert(room.clone(), now),
-        };
-        self.total = self.total + now - before.unwrap_or_default();
-    }
-}
-
 /// What has happened since the start; only ever grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -131,122 +94,35 @@ pub struct Totals {
     pub notifies: u64,
 }
 
-/// Who uses a dialog; dialogs are not shared (RFC 6665 §4.5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Usage {
-    Endpoint(EndpointId),
-    Subscription(SubscriptionId),
-    Referral(ReferralId),
-}
-
-/// A request of ours without outcome.
-#[derive(Debug)]
-struct Pending {
-    purpose: Purpose,
-    timer: TimerKey,
-    /// As it was sent, where we have an answer to a challenge.
-    sent: Option<Box<OutgoingRequest>>,
-    /// Challenges answered so far.
-    challenges: u8,
-}
-
-/// What a request of ours was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// Nothing depends on how it ends: BYE, last NOTIFY.
-    Farewell,
-    Notify(SubscriptionId),
-    Refresh(EndpointId),
-    Renewal(EndpointId),
-    Invitation(InvitationId),
-    Report(ReferralId),
-}
-
-impl Purpose {
-    /// Longer than the host may take to tell how it ended.
-    fn patience(self) -> Duration {
-        match self {
-            Self::Invitation(_) | Self::Renewal(_) => INVITE_TIMEOUT,
-            _ => OUTCOME_TIMEOUT,
-        }
-    }
-}
-
-fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
-    entries
-        .iter()
-        .map(|entry| (entry.uri.clone(), Policy::of_entry(entry, most)))
-        .collect()
-}
-
-/// The focus.
-pub struct Focus {
-    config: Config,
-    full_notify_agents: Option<Regex>,
-    one_send_agents: Option<Regex>,
-    entropy: Box<dyn Entropy + Send>,
-    /// The rules of configured rooms and factories.
-    rooms: HashMap<RoomUri, Arc<Policy>>,
-    factories: HashMap<RoomUri, Arc<Policy>>,
-    /// What management keeps of rooms, and who waits to know.
-    kept_rooms: KeptRooms,
-    lookups: Lookups,
-    /// How many messages were sent in rooms that last.
-    messages: HashMap<RoomUri, u64>,
-    conferences: DirtyMap<RoomUri, Conference>,
-    endpoints: DirtyMap<EndpointId, Endpoint>,
-    subscriptions: DirtyMap<SubscriptionId, Subscription>,
-    /// Nicknames of users who have left.
-    held_nicknames: HeldNicknames,
-    /// Rooms whose history has ended; the store is told with the next changes.
-    ended_histories: Vec<RoomUri>,
-    /// The room of every publication.
-    publications: HashMap<PublicationId, RoomUri>,
-    dialogs: HashMap<DialogKey, Usage>,
-    /// The last dialog of each call of a peer: its Call-ID and From tag.
-    calls: HashMap<(String, String), DialogKey>,
-    sessions: HashMap<SessionId, EndpointId>,
-    /// Where each invitation is.
-    invitations: HashMap<InvitationId, RoomUri>,
-    /// INVITEs of ours that phones may still answer.
-    dialled: HashMap<RequestId, Dialled>,
-    /// Invitations that ring, by the session they were promised.
-    dialing: HashMap<SessionId, InvitationId>,
-    /// Invitations by REFER, by its Call-ID.
-    referred: HashMap<String, InvitationId>,
-    referrals: HashMap<ReferralId, Referral>,
-    /// INVITEs whose 2xx has no ACK yet.
-    unacknowledged: HashMap<TransactionId, EndpointId>,
-    /// SUBSCRIBEs whose 2xx makes a subscription and has not left yet.
-    granted: HashMap<TransactionId, SubscriptionId>,
-    /// INVITEs that wait for the switch.
-    answering: HashMap<TransactionId, EndpointId>,
-    /// CANCELs that came before their INVITE.
-    cancelled: HashSet<TransactionId>,
-    requests: HashMap<RequestId, Pending>,
-    timers: Timers,
-    /// Of the TLS listeners' certificate, as the switch last said.
-    fingerprint: Option<Fingerprint>,
-    fingerprints: FingerprintMemory,
-    invitation_limit: InvitationLimit,
+/// The switch, as far as it is known.
+#[derive(Debug, Default)]
+struct SwitchSide {
+    /// Where it takes MSRP connections.
+    listen: Vec<Listen>,
     /// The run of the switch that was met last.
     run: Option<SwitchRun>,
+    /// Of the TLS listeners' certificate, as the switch last said.
+    fingerprint: Option<Fingerprint>,
     /// Endpoints whose session ended with its switch, and since when they wait.
     renewals: VecDeque<EndpointId>,
     renewals_since: Option<Moment>,
+}
+
+/// The focus. Each part owns its piece of the state.
+pub struct Focus {
+    config: Config,
+    one_send_agents: Option<Regex>,
+    timers: Timers,
+    out: Out,
+    dialogs: Dialogs,
+    rooms: RoomTable,
+    /// Requests that wait for what is kept of their room.
+    lookups: Lookups,
+    watch: Watch,
+    invites: Invites,
+    switch: SwitchSide,
     /// How counters are kept.
     counters: Counters,
-    /// NOTIFYs that are due.
-    turns: NotifyQueue,
-    budget: Budget,
-    last_id: u64,
-    /// The number of the last anonymous participant.
-    last_anonymous: u32,
-    /// The number kept, which is not lower.
-    kept_anonymous: u32,
-    present: Present,
-    outputs: VecDeque<Output>,
-    totals: Totals,
     stopping: bool,
     /// Nobody new is let in: what joins promise cannot be kept.
     closed: bool,
@@ -262,63 +138,33 @@ impl Focus {
     /// A focus without conferences. `config` is validated: what should be a regular
     /// expression and is none matches nobody.
     pub fn new(config: Config, entropy: Box<dyn Entropy + Send>) -> Self {
-        let agents = |pattern: &Option<String>| Regex::new(pattern.as_deref()?).ok();
+        let one_send = config.one_send_agents.as_deref();
         Self {
-            full_notify_agents: agents(&config.full_notify_agents),
-            one_send_agents: agents(&config.one_send_agents),
-            rooms: policies(&config.rooms, config.max_participants),
-            factories: policies(&config.factories, config.max_participants),
-            budget: Budget::new(config.notify_memory),
-            kept_rooms: KeptRooms::default(),
-            lookups: Lookups::default(),
-            config,
-            entropy,
-            conferences: DirtyMap::default(),
-            endpoints: DirtyMap::default(),
-            subscriptions: DirtyMap::default(),
-            held_nicknames: HeldNicknames::default(),
-            ended_histories: Vec::new(),
-            publications: HashMap::new(),
-            dialogs: HashMap::new(),
-            calls: HashMap::new(),
-            sessions: HashMap::new(),
-            invitations: HashMap::new(),
-            dialled: HashMap::new(),
-            dialing: HashMap::new(),
-            referred: HashMap::new(),
-            referrals: HashMap::new(),
-            unacknowledged: HashMap::new(),
-            granted: HashMap::new(),
-            answering: HashMap::new(),
-            cancelled: HashSet::new(),
-            requests: HashMap::new(),
+            one_send_agents: one_send.and_then(|pattern| Regex::new(pattern).ok()),
             timers: Timers::default(),
-            fingerprint: None,
-            fingerprints: FingerprintMemory::default(),
-            invitation_limit: InvitationLimit::default(),
-            run: None,
-            renewals: VecDeque::new(),
-            renewals_since: None,
+            out: Out::new(config.software.clone(), entropy),
+            dialogs: Dialogs::default(),
+            rooms: RoomTable::new(&config),
+            lookups: Lookups::default(),
+            watch: Watch::new(&config),
+            invites: Invites::default(),
+            switch: SwitchSide {
+                listen: config.listen.clone(),
+                ..SwitchSide::default()
+            },
+            config,
             counters: Counters::Leased,
-            turns: NotifyQueue::default(),
-            last_id: 0,
-            last_anonymous: 0,
-            kept_anonymous: 0,
-            present: Present::default(),
-            outputs: VecDeque::new(),
-            totals: Totals::default(),
             stopping: false,
             closed: false,
             suspended: false,
             started: None,
             socket: None,
-            messages: HashMap::new(),
         }
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Moment, input: Input) {
-        let position = self.outputs.len();
+        let position = self.out.len();
         let is_turn = matches!(input, Input::Deadline | Input::Stop);
         self.started.get_or_insert(now);
         match input {
@@ -341,6 +187,7 @@ impl Focus {
         }
         if !self.suspended {
             self.keep_time(now, is_turn);
+            self.show_presences(now);
         }
         self.tell_changes(position);
     }
@@ -358,7 +205,7 @@ impl Focus {
 
     /// The next thing to do, until `None`.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.out.pop()
     }
 
     /// When to come back with [`Input::Deadline`] at the latest.
@@ -366,9 +213,9 @@ impl Focus {
         if self.suspended {
             return None;
         }
-        let waiting = [self.turns.since(), self.renewals_since];
+        let waiting = [self.watch.queue.since(), self.switch.renewals_since];
         let turn = waiting.into_iter().flatten().min().map(|since| {
-            let free = self.budget.free_at();
+            let free = self.watch.budget.free_at();
             free.map_or(since, |free| free.max(since))
         });
         [turn, self.timers.deadline()].into_iter().flatten().min()
@@ -376,27 +223,46 @@ impl Focus {
 
     /// Whether nothing is left: no dialog, subscription or request under way.
     pub fn is_idle(&self) -> bool {
-        let over = self.dialogs.is_empty() && self.requests.is_empty();
-        (over || self.suspended) && self.outputs.is_empty()
+        let (dialogs, requests, _) = self.dialogs.counts();
+        let over = dialogs + requests == 0;
+        (over || self.suspended) && self.out.len() == 0
+    }
+
+    /// The names of what is not empty. Once everybody has left, every subscription has ended
+    /// and every timer has passed, there must be none.
+    pub fn leftovers(&self) -> Vec<&'static str> {
+        let all = [
+            ("renewals", self.switch.renewals.len()),
+            ("timers", self.timers.len()),
+            ("outputs", self.out.len()),
+            ("lookups", self.lookups.len()),
+        ];
+        let left = all.into_iter().filter(|(_, count)| *count > 0);
+        let names = left.map(|(name, _)| name);
+        let owners = [
+            self.dialogs.leftovers(),
+            self.rooms.leftovers(),
+            self.watch.leftovers(),
+            self.invites.leftovers(),
+        ];
+        names.chain(owners.concat()).collect()
     }
 
     /// What has happened since the start.
     pub fn totals(&self) -> Totals {
-        self.totals
+        self.out.totals
     }
 
     /// How much there is of everything.
     pub fn counts(&self) -> Counts {
+        let (dialogs, requests, transactions) = self.dialogs.counts();
         Counts {
-            conferences: self.conferences.len(),
-            participants: self.present.total,
-            subscriptions: self.subscriptions.len(),
-            dialogs: self.dialogs.len(),
-            requests: self.requests.len(),
-            transactions: self.answering.len()
-                + self.unacknowledged.len()
-                + self.granted.len()
-                + self.lookups.len(),
+            conferences: self.rooms.conferences.len(),
+            participants: self.rooms.present.total,
+            subscriptions: self.watch.subscriptions.len(),
+            dialogs,
+            requests,
+            transactions: transactions + self.lookups.len(),
         }
     }
 
@@ -414,10 +280,10 @@ impl Focus {
             Timer::Expiry(id) => self.subscription_expired(now, id),
             Timer::Publication(id) => self.publication_expired(now, id),
             Timer::ForgetCancel(transaction) => {
-                self.cancelled.remove(&transaction);
+                self.dialogs.take_cancel(transaction);
             }
             Timer::ForgetDialled(request) => {
-                self.dialled.remove(&request);
+                self.dialogs.forget_dialled(request);
             }
             Timer::HeldNickname => self.free_nicknames(now),
             Timer::Lookup => self.lookups_timed_out(now),
@@ -428,7 +294,7 @@ impl Focus {
 
     fn outcome(&mut self, now: Moment, request: RequestId, code: u16, response: Option<&Response>) {
         let accepted = response.filter(|_| (200..300).contains(&code));
-        let Some(pending) = self.requests.remove(&request) else {
+        let Some(pending) = self.dialogs.take_request(request) else {
             if let Some(response) = accepted {
                 self.refuse_answer(now, request, response);
             }
@@ -458,8 +324,7 @@ impl Focus {
     }
 
     fn progress(&mut self, now: Moment, request: RequestId, code: u16) {
-        let purpose = self.requests.get(&request).map(|pending| pending.purpose);
-        if let Some(Purpose::Invitation(id)) = purpose {
+        if let Some(Purpose::Invitation(id)) = self.dialogs.purpose(request) {
             self.invitation_progress(now, id, code);
         }
     }
@@ -468,15 +333,15 @@ impl Focus {
     fn stop(&mut self, now: Moment) {
         self.stopping = true;
         self.refuse_all_waiting();
-        let endpoints: Vec<_> = self.endpoints.keys().copied().collect();
+        let endpoints: Vec<_> = self.rooms.endpoints.keys().copied().collect();
         for id in endpoints {
             self.dismiss(now, id);
         }
-        let invitations: Vec<_> = self.invitations.keys().copied().collect();
+        let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }
-        let rooms: Vec<_> = self.conferences.keys().cloned().collect();
+        let rooms: Vec<_> = self.rooms.conferences.keys().cloned().collect();
         for room in rooms {
             self.end_conference(now, &room);
         }
@@ -488,11 +353,10 @@ impl Focus {
         self.stopping = true;
         self.suspended = true;
         self.refuse_all_waiting();
-        let waiting: Vec<_> = self.answering.values().copied().collect();
-        for id in waiting {
+        for id in self.dialogs.awaiting_admission() {
             self.abandon(now, id, Refusal::new(503));
         }
-        let invitations: Vec<_> = self.invitations.keys().copied().collect();
+        let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }
@@ -500,62 +364,30 @@ impl Focus {
         self.touch_counters();
     }
 
-    fn track(&mut self, key: DialogKey, usage: Usage) {
-        let call = (key.call_id.clone(), key.remote_tag.clone());
-        self.calls.insert(call, key.clone());
-        self.dialogs.insert(key, usage);
+    /// A number for a request of ours, which is to be made with it.
+    fn request_id(&mut self) -> RequestId {
+        RequestId(self.out.next_id())
     }
 
-    fn untrack(&mut self, key: &DialogKey) {
-        let call = (key.call_id.clone(), key.remote_tag.clone());
-        if self.calls.get(&call) == Some(key) {
-            self.calls.remove(&call);
-        }
-        self.dialogs.remove(key);
-    }
-
-    fn next_id(&mut self) -> u64 {
-        self.last_id += 1;
-        self.last_id
-    }
-
-    fn new_tag(&mut self) -> String {
-        token(self.entropy.as_mut(), TAG_LENGTH)
-    }
-
-    fn order(&mut self, order: Order) {
-        self.outputs.push_back(Output::Order(order));
-    }
-
-    fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
-    }
-
-    fn log(&mut self, level: Level, text: impl std::fmt::Display) {
-        self.outputs.push_back(Output::Log(Line::new(level, text)));
-    }
-
-    /// Sends a request inside a dialog and remembers what it was for.
-    fn send(
-        &mut self,
-        now: Moment,
-        purpose: Purpose,
-        make: impl FnOnce(&mut Self, RequestId) -> Option<OutgoingRequest>,
-    ) -> Option<RequestId> {
-        let id = RequestId(self.next_id());
-        let request = make(self, id)?;
-        let timer = self
-            .timers
-            .arm(now + purpose.patience(), Timer::Outcome(id));
+    /// Sends a request and remembers what it is for.
+    fn send(&mut self, now: Moment, purpose: Purpose, request: OutgoingRequest) {
+        let id = request.id;
+        let timer = self.timers.arm(now + purpose.timeout(), Timer::Outcome(id));
         let pending = Pending {
             purpose,
             timer,
             sent: (!self.config.credentials.is_empty()).then(|| Box::new(request.clone())),
             challenges: 0,
         };
-        self.requests.insert(id, pending);
-        self.totals.notifies += u64::from(request.method == Method::Notify);
-        self.outputs.push_back(Output::Send(Box::new(request)));
-        Some(id)
+        self.dialogs.sent(id, pending);
+        self.out.totals.notifies += u64::from(request.method == Method::Notify);
+        self.out.push(Output::Send(Box::new(request)));
+    }
+
+    /// Ends a dialog from our side.
+    fn hang_up(&mut self, now: Moment, mut dialog: Dialog) {
+        let headers = Headers::new().with("User-Agent", self.out.software.clone());
+        let request = dialog.request(self.request_id(), Method::Bye, headers, "");
+        self.send(now, Purpose::Farewell, request);
     }
 }

@@ -132,14 +132,14 @@ impl Focus {
 
     /// How many rooms there are.
     pub fn room_count(&self) -> usize {
-        self.kept_rooms.count() + self.not_kept().count()
+        self.rooms.kept.count() + self.not_kept().count()
     }
 
     /// A part of the rooms in the order of their URIs.
     pub fn rooms_page(&self, offset: usize, limit: usize) -> Vec<RoomSummary> {
         let others: Vec<RoomUri> = self.not_kept().cloned().collect();
         let (before, most) = self.kept_page(offset, limit);
-        let (before, kept) = self.kept_rooms.page(before, most);
+        let (before, kept) = self.rooms.kept.page(before, most);
         let made: HashMap<RoomUri, Option<Duration>> =
             kept.into_iter().map(|it| (it.uri, it.made)).collect();
         let mut all: Vec<&RoomUri> = others.iter().chain(made.keys()).collect();
@@ -157,10 +157,11 @@ impl Focus {
 
     /// Configured rooms and running conferences that management does not keep.
     fn not_kept(&self) -> impl Iterator<Item = &RoomUri> {
-        let configured = self.rooms.keys();
-        let configured = configured.filter(|room| self.kept_rooms.made(room).is_none());
-        let running = self.conferences.iter();
-        let adhoc = running.filter(|(room, it)| !it.policy.kept && !self.rooms.contains_key(*room));
+        let configured = self.rooms.configured.keys();
+        let configured = configured.filter(|room| self.rooms.kept.made(room).is_none());
+        let running = self.rooms.conferences.iter();
+        let adhoc = running
+            .filter(|(room, it)| !it.policy.kept && !self.rooms.configured.contains_key(*room));
         configured.chain(adhoc.map(|(room, _)| room))
     }
 
@@ -175,11 +176,11 @@ impl Focus {
         limit: usize,
     ) -> Result<RoomDetail, OperatorError> {
         let policy = self.existing(room)?;
-        let kept = self.kept_rooms.made(room);
-        let conference = self.conferences.get(room);
+        let kept = self.rooms.kept.made(room);
+        let conference = self.rooms.conferences.get(room);
         let subject = conference.and_then(|it| it.identity().subject);
         Ok(RoomDetail {
-            lasting: kept.is_some() || self.rooms.contains_key(room),
+            lasting: kept.is_some() || self.rooms.configured.contains_key(room),
             summary: self.summary(room, kept.and_then(|it| it.made)),
             locked: conference.map_or(policy.locked, |it| it.locked),
             max_participants: policy.max_participants,
@@ -190,11 +191,12 @@ impl Focus {
     }
 
     fn summary(&self, room: &RoomUri, made: Option<Duration>) -> RoomSummary {
-        let conference = self.conferences.get(room);
-        let adhoc = conference.filter(|it| !it.policy.kept && !self.rooms.contains_key(room));
+        let conference = self.rooms.conference(room);
+        let adhoc =
+            conference.filter(|it| !it.policy.kept && !self.rooms.configured.contains_key(room));
         let made = made.map(Moment::from_epoch);
         let created = adhoc.map_or(made, |it| it.begun).or(self.started);
-        let counted = || self.messages.get(room).copied().unwrap_or_default();
+        let counted = || self.rooms.messages.get(room).copied().unwrap_or_default();
         RoomSummary {
             uri: room.clone(),
             participants: conference.map_or(0, Conference::present),
@@ -215,7 +217,9 @@ impl Focus {
         let users = conference.participants.iter().skip(offset).take(limit);
         let detail = |(uri, participant): (&UserUri, &super::room::participant::Participant)| {
             let devices = participant.endpoints.iter();
-            let devices = devices.filter_map(|id| self.endpoints.get(id)).map(device);
+            let devices = devices
+                .filter_map(|id| self.rooms.endpoint(*id))
+                .map(device);
             let on_the_way = invited.get(uri).into_iter().flatten();
             UserDetail {
                 entity: uri.clone(),
@@ -235,20 +239,22 @@ impl Focus {
     /// It is there already.
     pub fn create_room(&mut self, now: Moment, entry: RoomEntry) -> Result<(), OperatorError> {
         let room = entry.uri.clone();
-        let known = self.rooms.contains_key(&room) || self.factories.contains_key(&room);
-        if known || self.kept_rooms.made(&room).is_some() {
+        let known =
+            self.rooms.configured.contains_key(&room) || self.rooms.factories.contains_key(&room);
+        if known || self.rooms.kept.made(&room).is_some() {
             return Err(OperatorError::Exists(room));
         }
-        if let Some(conference) = self.conferences.get_mut(&room) {
+        if let Some(conference) = self.rooms.conference_mut(&room) {
             conference.creator = None;
             conference.locked = entry.locked;
             let messages = conference.messages;
-            self.messages.insert(room.clone(), messages);
+            self.rooms.messages.insert(room.clone(), messages);
         }
         let made = Some(now.since_epoch());
         self.keep_room(now, RoomEntry { made, ..entry });
         self.amend_all(&room);
-        self.log(Level::Info, format_args!("{room} was made by management"));
+        self.out
+            .log(Level::Info, format_args!("{room} was made by management"));
         Ok(())
     }
 
@@ -261,7 +267,7 @@ impl Focus {
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
         let policy = self.existing(room);
         let remembers = policy.as_ref().is_ok_and(|policy| policy.history > 0)
-            || self.kept_rooms.remembers(room);
+            || self.rooms.kept.remembers(room);
         if !remembers {
             policy?;
         }
@@ -270,10 +276,11 @@ impl Focus {
         if remembers {
             self.forget_history(room);
         }
-        if self.forget_room(now, room) && !self.rooms.contains_key(room) {
-            self.messages.remove(room);
+        if self.forget_room(now, room) && !self.rooms.configured.contains_key(room) {
+            self.rooms.messages.remove(room);
         }
-        self.log(Level::Info, format_args!("{room} was ended by management"));
+        self.out
+            .log(Level::Info, format_args!("{room} was ended by management"));
         Ok(())
     }
 
@@ -295,11 +302,11 @@ impl Focus {
         let uri: Uri = target.parse().map_err(|_| refused(400, "no SIP URI"))?;
         let user = UserUri::new(uri.address_of_record());
         let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
-        if !self.conferences.contains_key(room) {
+        if !self.rooms.conferences.contains_key(room) {
             let conference = Conference::new(room.clone(), policy);
-            self.conferences.insert(room.clone(), conference);
+            self.rooms.conferences.insert(room.clone(), conference);
         }
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let is_in = conference.is_some_and(|it| it.has(&user));
         let verdict = match is_in {
             true => Err(refused(409, "is in the room already")),
@@ -333,12 +340,12 @@ impl Focus {
     /// A socket to send from: one that a participant of the room came by, else the last one
     /// that anything came by.
     fn socket_for(&self, room: &RoomUri) -> Option<Socket> {
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let theirs = conference.into_iter().flat_map(|it| {
             let all = it.participants.values();
             all.flat_map(|participant| &participant.endpoints)
         });
-        let endpoint = theirs.filter_map(|id| self.endpoints.get(id)).next();
+        let endpoint = theirs.filter_map(|id| self.rooms.endpoint(*id)).next();
         let socket = endpoint.map(|endpoint| endpoint.dialog.socket.clone());
         socket.or_else(|| self.socket.clone())
     }
@@ -354,7 +361,7 @@ impl Focus {
         user: &UserUri,
     ) -> Result<(), OperatorError> {
         self.existing(room)?;
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         if !conference.is_some_and(|it| it.participants.contains_key(user)) {
             return Err(OperatorError::NotIn(user.clone()));
         }
@@ -374,22 +381,22 @@ impl Focus {
         role: Role,
     ) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Role(user.clone(), role))?;
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conferences.get_mut(room) else {
             return Ok(());
         };
         conference.set_role(user, role);
         let participant = conference.participants.get(user);
         let devices = participant.map_or(Vec::new(), |it| it.endpoints.clone());
         for id in devices {
-            let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            let Some(endpoint) = self.rooms.endpoint_mut(id) else {
                 continue;
             };
             endpoint.set_role(role);
             if let Some(admission) = self.admission(id) {
-                self.order(Order::Amend(Box::new(admission)));
+                self.out.order(Order::Amend(Box::new(admission)));
             }
         }
-        self.log(
+        self.out.log(
             Level::Info,
             format_args!("{user} is {} in {room} from now on", role.as_str()),
         );
@@ -403,7 +410,7 @@ impl Focus {
     /// There is no such room.
     pub fn say(&mut self, room: &RoomUri, text: &str) -> Result<(), OperatorError> {
         self.existing(room)?;
-        self.order(Order::Say {
+        self.out.order(Order::Say {
             room: room.clone(),
             text: text.to_owned(),
         });
@@ -416,7 +423,7 @@ impl Focus {
     /// There is no such room.
     pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Lock(locked))?;
-        if let Some(conference) = self.conferences.get_mut(room)
+        if let Some(conference) = self.rooms.conferences.get_mut(room)
             && conference.locked != locked
         {
             conference.locked = locked;
@@ -437,7 +444,7 @@ impl Focus {
         pattern: &Pattern,
     ) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Ban(pattern.clone()))?;
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conferences.get(room);
         let users = conference.into_iter().flat_map(|it| it.participants.keys());
         let banned: Vec<UserUri> = users.filter(|it| pattern.matches(it)).cloned().collect();
         for user in banned {
@@ -465,18 +472,18 @@ impl Focus {
 
     /// So many messages more were sent in a room.
     pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
-        let configured = self.rooms.contains_key(room);
-        match self.conferences.get_unmarked(room) {
+        let configured = self.rooms.configured.contains_key(room);
+        match self.rooms.conferences.get_unmarked(room) {
             Some(adhoc) if !adhoc.policy.kept && !configured => adhoc.messages += count,
             // What is told of a room after it has ended counts nowhere.
-            None if !configured && self.kept_rooms.made(room).is_none() => {}
-            _ => *self.messages.entry(room.clone()).or_default() += count,
+            None if !configured && self.rooms.kept.made(room).is_none() => {}
+            _ => *self.rooms.messages.entry(room.clone()).or_default() += count,
         }
     }
 
     /// A participant has sent a message that somebody listens for.
     pub(super) fn said(&mut self, mut said: Said) {
-        let conference = self.conferences.get(&said.room);
+        let conference = self.rooms.conference(&said.room);
         // The switch knows who wants privacy by the anonymous URI alone.
         let hidden = conference.into_iter().flat_map(|it| &it.participants);
         let user = hidden
@@ -488,13 +495,13 @@ impl Focus {
         if let Some((user, _)) = user.filter(|_| said.user.as_str().ends_with(".invalid")) {
             said.user = user.clone();
         }
-        self.event(Event::Message(said));
+        self.out.event(Event::Message(said));
     }
 
     fn existing(&self, room: &RoomUri) -> Result<Arc<Policy>, OperatorError> {
         let policy = self.policy(room, Some(false));
         policy
-            .filter(|_| !self.factories.contains_key(room))
+            .filter(|_| !self.rooms.factories.contains_key(room))
             .ok_or_else(|| OperatorError::NoRoom(room.clone()))
     }
 
@@ -503,15 +510,15 @@ impl Focus {
     /// as it is edited.
     fn rule(&mut self, now: Moment, room: &RoomUri, ruling: &Ruling) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        if let Some(mut entry) = self.kept_rooms.made(room).cloned() {
+        if let Some(mut entry) = self.rooms.kept.made(room).cloned() {
             ruling.change(&mut entry);
             self.keep_room(now, entry);
-        } else if self.rooms.contains_key(room) {
-            let decided = self.kept_rooms.decisions(room).cloned();
+        } else if self.rooms.configured.contains_key(room) {
+            let decided = self.rooms.kept.decisions(room).cloned();
             let mut decisions = decided.unwrap_or_else(|| Decisions::new(room.clone()));
             decisions.decide(ruling);
             self.keep_decisions(now, decisions);
-        } else if let Some(conference) = self.conferences.get_mut(room) {
+        } else if let Some(conference) = self.rooms.conferences.get_mut(room) {
             let mut entry = policy.entry(room.clone());
             ruling.change(&mut entry);
             conference.policy = Policy::of_entry(&entry, self.config.max_participants);
@@ -521,12 +528,12 @@ impl Focus {
 
     /// The switch learns of a room's changed rules.
     fn amend_all(&mut self, room: &RoomUri) {
-        let theirs = self.endpoints.iter();
+        let theirs = self.rooms.endpoints.iter();
         let theirs = theirs.filter(|(_, endpoint)| endpoint.room == *room);
         let ids: Vec<_> = theirs.map(|(id, _)| *id).collect();
         for id in ids {
             if let Some(admission) = self.admission(id) {
-                self.order(Order::Amend(Box::new(admission)));
+                self.out.order(Order::Amend(Box::new(admission)));
             }
         }
     }
@@ -551,10 +558,9 @@ fn page_of<T: Ord>(all: &mut [T], offset: usize, limit: usize) -> &[T] {
 }
 
 fn device(endpoint: &Endpoint) -> EndpointDetail {
-    let status = match (&endpoint.session, endpoint.is_on_hold()) {
-        (None, _) => "lost",
-        (_, true) => "on-hold",
-        (_, false) => "connected",
+    let status = match endpoint.is_lost() {
+        true => "lost",
+        false => endpoint.presence().0.as_str(),
     };
     let theirs = endpoint.media.theirs.as_ref();
     EndpointDetail {

@@ -1,12 +1,13 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
-use super::room::policy::Policy;
-use super::sip::dialog::{Dialog, DialogKey};
-use super::sip::offer_answer::{self, Terms};
+use super::sip::dialog::Dialog;
+use super::sip::offer_answer;
 use super::sip::rejection::{ALLOW, Refusal, SUPPORTED, Verdict, no_room};
 use super::timers::Timer;
-use super::{Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Transport, Usage};
+use super::{Arrival, CANCEL_MEMORY, Focus, TransactionId};
 use crate::control::RoomUri;
+use crate::focus::call::listeners::Towards;
+use crate::focus::sip::dialogs::{Awaits, Usage};
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::face::contact;
@@ -14,9 +15,6 @@ use crate::focus::sip::face::feature_tags;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::{CSeq, Message, Method, NameAddr, Request, Uri};
-
-/// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
-const DEFAULT_PORT: u16 = 2855;
 
 impl Focus {
     pub(super) fn request(&mut self, now: Moment, arrival: Arrival) {
@@ -26,7 +24,7 @@ impl Focus {
             Err(error) => {
                 if let Some(transaction) = arrival.transaction {
                     let refusal = Refusal::new(400).because(error);
-                    self.refuse(transaction, refusal, arrival.to_tag);
+                    self.out.refuse(transaction, refusal, arrival.to_tag);
                 }
                 return;
             }
@@ -36,7 +34,7 @@ impl Focus {
             return;
         }
         let Some(transaction) = arrival.transaction else {
-            self.log(
+            self.out.log(
                 Level::Debug,
                 format_args!("{} without a transaction", request.method),
             );
@@ -49,13 +47,14 @@ impl Focus {
             arrival,
         };
         if let Err(refusal) = self.dispatch(now, &incoming) {
-            self.refuse(transaction, refusal, incoming.arrival.to_tag);
+            self.out
+                .refuse(transaction, refusal, incoming.arrival.to_tag);
         }
     }
 
     fn dispatch(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
         let request = &incoming.request;
-        if request.method == Method::Invite && self.cancelled.remove(&incoming.transaction) {
+        if request.method == Method::Invite && self.dialogs.take_cancel(incoming.transaction) {
             return Err(Refusal::new(487));
         }
         acceptable(request)?;
@@ -85,16 +84,6 @@ impl Focus {
         }
     }
 
-    /// The last dialog of a peer's call (its Call-ID and From tag).
-    pub(super) fn known_dialog(&self, request: &Request) -> Option<Usage> {
-        let from = request.headers.first("From");
-        let from = from.and_then(|value| value.parse::<NameAddr>().ok());
-        let tag = from.as_ref().and_then(|from| from.tag());
-        let call_id = request.headers.first("Call-ID").unwrap_or_default();
-        let call = (call_id.to_owned(), tag.unwrap_or_default().to_owned());
-        self.dialogs.get(self.calls.get(&call)?).copied()
-    }
-
     /// The same request that came a second time, by another way (RFC 3261 §8.2.2.2): its
     /// first copy made the dialog.
     fn check_merged(&self, request: &Request) -> Verdict<()> {
@@ -103,9 +92,9 @@ impl Focus {
             .first("CSeq")
             .and_then(|value| value.parse::<CSeq>().ok())
             .map(|cseq| cseq.number);
-        let known = self.known_dialog(request).and_then(|usage| match usage {
-            Usage::Endpoint(id) => self.endpoints.get(&id).map(|e| &e.dialog),
-            Usage::Subscription(id) => self.subscriptions.get(&id).map(|s| &s.dialog),
+        let known = self.dialogs.of_call(request).and_then(|usage| match usage {
+            Usage::Endpoint(id) => self.rooms.endpoint(id).map(|e| &e.dialog),
+            Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|s| &s.dialog),
             Usage::Referral(id) => self.dialog_of_referral(id),
         });
         match known {
@@ -114,18 +103,16 @@ impl Focus {
         }
     }
 
-    /// Which dialog a request with a To tag belongs to.
-    pub(super) fn usage(&self, request: &Request) -> Option<Usage> {
-        let key = DialogKey::of_request(request)?;
-        self.dialogs.get(&key).copied()
-    }
-
     /// The answer an INVITE would get, with what we can do (RFC 3261 §11.2, RFC 4579 §5.13).
     pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
         let create = incoming.arrival.options.create;
         let policy = self.policy(room, create).ok_or_else(no_room)?;
-        let secure = self.terms(&policy).secure();
-        let local = self.local(&incoming.arrival.socket, &policy, secure, "");
+        let towards = Towards {
+            socket: &incoming.arrival.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let local = self.local(towards, &policy, "");
         let origin = offer_answer::Origin {
             session: 0,
             version: 0,
@@ -135,7 +122,8 @@ impl Focus {
         let mut headers = capabilities(&contact).with("Content-Type", "application/sdp");
         headers.set("Contact", feature_tags(&contact));
         let to_tag = incoming.arrival.to_tag.clone();
-        self.reply(incoming.transaction, 200, headers, body, to_tag);
+        self.out
+            .reply(incoming.transaction, 200, headers, body, to_tag);
         Ok(())
     }
 
@@ -147,7 +135,7 @@ impl Focus {
         } = incoming;
         let local_tag = match &arrival.to_tag {
             Some(tag) => tag.clone(),
-            None => self.new_tag(),
+            None => self.out.tag(),
         };
         Dialog::accept(request, arrival, local_tag, contact)
             .map_err(|error| Refusal::new(400).because(error))
@@ -156,51 +144,17 @@ impl Focus {
     /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2) unless the 2xx has
     /// left; also when the INVITE comes only now.
     pub(super) fn cancel(&mut self, now: Moment, transaction: TransactionId) {
-        if let Some(id) = self.answering.get(&transaction).copied() {
-            self.abandon(now, id, Refusal::new(487));
-        } else if let Some(id) = self.unacknowledged.get(&transaction).copied() {
-            self.cancel_granted(now, id);
-        } else if self.cancel_waiting(transaction) {
-        } else if self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction) {
-            self.timers
-                .arm(now + CANCEL_MEMORY, Timer::ForgetCancel(transaction));
-        }
-    }
-
-    /// Host and port for `a=path`: of the first listener of the transport. An advertised
-    /// port stands for the first listener of all.
-    pub(super) fn msrp_address(&self, socket: &Socket, secure: bool) -> (String, u16) {
-        let transport = if secure {
-            Transport::Tls
-        } else {
-            Transport::Tcp
-        };
-        let mut listeners = self.config.listen.iter().enumerate();
-        let (place, port) = listeners
-            .find(|(_, listen)| listen.transport == transport)
-            .map_or((0, DEFAULT_PORT), |(place, it)| (place, it.address.port()));
-        match &self.config.advertise {
-            Some(advertise) => {
-                let own = advertise.port.filter(|_| place == 0);
-                (advertise.host.clone(), own.unwrap_or(port))
+        match self.dialogs.awaits(transaction) {
+            Some(Awaits::Admission(id)) => self.abandon(now, id, Refusal::new(487)),
+            Some(Awaits::Ack(id)) => self.cancel_granted(now, id),
+            Some(Awaits::Departure(_)) => {}
+            None if self.cancel_waiting(transaction) => {}
+            None => {
+                if self.dialogs.remember_cancel(transaction) {
+                    let timer = Timer::ForgetCancel(transaction);
+                    self.timers.arm(now + CANCEL_MEMORY, timer);
+                }
             }
-            None => (socket.host.clone(), port),
-        }
-    }
-
-    /// How MSRP may come into a room: as there are listeners, over TLS only where the room
-    /// says so (RFC 7701 §4.1).
-    pub(super) fn terms(&self, policy: &Policy) -> Terms {
-        let has = |transport| {
-            self.config
-                .listen
-                .iter()
-                .any(|it| it.transport == transport)
-        };
-        Terms {
-            tcp: has(Transport::Tcp) && !policy.only_tls,
-            tls: has(Transport::Tls),
-            plain_text: policy.plain_text,
         }
     }
 }

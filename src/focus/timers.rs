@@ -85,6 +85,11 @@ impl Timers {
         (entry.key().0 <= now).then(|| entry.remove())
     }
 
+    /// How many are armed.
+    pub(super) fn len(&self) -> usize {
+        self.armed.len()
+    }
+
     /// When the next timer is due.
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.armed.first_key_value().map(|(key, _)| key.0)

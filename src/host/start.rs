@@ -14,6 +14,7 @@ use crate::log::Line;
 use crate::net;
 use crate::parameters::{Collected, Settings, SwitchPlace, Value};
 use crate::patience::patiently;
+use crate::remote;
 use crate::statistics;
 use crate::store::{self, OnError};
 
@@ -98,7 +99,10 @@ pub(crate) fn listeners() -> Option<net::Listeners> {
 /// to the conference process, which says the same and goes on.
 fn check_files(settings: &Settings, groups: FurtherGroups) -> Result<(), String> {
     match &settings.switch {
-        SwitchPlace::Unix(socket) => check_socket(socket, groups)?,
+        SwitchPlace::Unix(socket) => {
+            check_socket(socket, groups)?;
+            remote::check_listeners(socket, &settings.focus.listen)?;
+        }
         SwitchPlace::Embedded => {
             let files = settings.net.tls.as_ref();
             files

@@ -72,8 +72,9 @@ pub const TABLE: &[Parameter] = &[
     Parameter {
         repeatable: true,
         doc: "Where the switch takes MSRP connections: `msrp:` (TCP) or `msrps:` (TLS) and a \
-              literal address with port, IPv6 in brackets. The first of each kind is the one \
-              put into SDP. `msrps:` needs `tls_certificate`. Listeners are bound before the \
+              literal address with port, IPv6 in brackets. The first of each kind that is of \
+              an address family the client has is put into SDP; a client that has none of \
+              them is answered 488. `msrps:` needs `tls_certificate`. Listeners are bound before the \
               proxy gives up root's rights: any port will do.",
         example: "\"msrp:[2001:db8::5]:2855\"",
         ..text(
@@ -122,7 +123,8 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "The host, and optionally port, that `a=path` and the `c=` line name in SDP. Not \
-              set, it is the address of the SIP socket that took the INVITE, with the \
+              set, it is the listener's own address; for one that listens on every address \
+              (`0.0.0.0`, `[::]`), that of the SIP socket that took the INVITE, with the \
               listener's port. Set it when the machine stands behind NAT.",
         example: "\"chat.example.com:2855\"",
         ..text("advertise", "", "HOST or HOST:PORT, IPv6 in brackets")
@@ -338,8 +340,9 @@ pub const TABLE: &[Parameter] = &[
     Parameter {
         doc: "Where the switch is: `embedded`, in the proxy's conference process; or `unix:` and \
               the path of the control socket of `msrp-switchd`, which keeps every MSRP \
-              connection through a restart or a crash of the proxy. `listen` must then name \
-              what `msrp-switchd` listens on; the other parameters of the switch \
+              connection through a restart or a crash of the proxy. It says itself where it \
+              listens; `listen`, if it is set all the same, chooses among these, and one \
+              that it does not have stops the start. The other parameters of the switch \
               (`switch_threads`, `outbox_bytes`, `slow_reader`, `forward_whole_below`, \
               `chunk_timeout`, `idle_timeout`, `dial_allow`, `nickname_confusables`, and those of TLS) are options of its \
               command line and have no effect here.",

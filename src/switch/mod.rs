@@ -77,6 +77,9 @@ const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
 const UNBOUND_OCTETS: usize = 64 * 1024;
 /// How long a connection that is to close may take to write what is queued.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// How long the connection of a session outlives its place in the room, for its peer to learn
+/// by SIP why it ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Sessions that leave together, before others have their turn.
 const EXPELLED_AT_ONCE: usize = 256;
 /// What the operator decided.
@@ -149,6 +152,8 @@ pub struct Switch {
     /// Large messages that are passed on while they come in.
     streams: Table<StreamKey, Stream>,
     by_session: HashMap<SessionId, SessionKey>,
+    /// Sessions in no room whose connection is still to stay.
+    parting: HashMap<SessionId, SessionKey>,
     by_room: HashMap<RoomUri, RoomKey>,
     /// What is kept of rooms without sessions.
     vacated: Vacated,
@@ -173,8 +178,8 @@ pub struct Switch {
     /// Of those that left, whom everything was written to.
     left: Vec<SessionKey>,
     stopping: bool,
-    /// When sessions that no focus has claimed end.
-    orphans_end: Option<Moment>,
+    /// When sessions that no focus has claimed end, and how long they may stay.
+    orphans_end: Option<(Moment, Duration)>,
     listening: news::Listening,
     promises: Promises,
     counters: Counters,
@@ -196,6 +201,7 @@ impl Switch {
             rooms: Table::default(),
             streams: Table::default(),
             by_session: HashMap::new(),
+            parting: HashMap::new(),
             by_room: HashMap::new(),
             vacated: Vacated::default(),
             histories: history::Histories::default(),
@@ -227,8 +233,14 @@ impl Switch {
             Order::Expel { session, .. } => {
                 if let Some(&key) = self.by_session.get(&session) {
                     self.expel(now, key);
+                } else if let Some(key) = self.parting.remove(&session) {
+                    self.stop_lingering(key);
                 }
             }
+            Order::Part { session, .. } => self.part_from_room(now, session),
+            Order::Submit {
+                session, message, ..
+            } => self.submit(now, &session, &message),
             Order::Close { room } => self.close_room(&room),
             Order::Say { room, text } => self.say(now, &room, &text),
             Order::Listen(on) => self.listen(on),
@@ -389,6 +401,7 @@ impl Switch {
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
                 Timer::Leave(key) => self.leave_due(now, key),
+                Timer::Farewell(key) => self.stop_lingering(key),
                 Timer::Held(key) => self.held_due(now, key),
                 Timer::Pause(key) => self.pause_due(now, key),
                 Timer::Count(key) => self.count_due(now, key),
@@ -483,11 +496,16 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.claimed = true;
+        session.unclaimed = None;
         if let Some(room) = self.rooms.get_mut(session.room) {
             room.policy = admission.policy.clone();
         }
         let (unnamed, bound) = (session.to_path().is_empty(), session.connection);
+        if unnamed && bound.is_none() && !admission.peer.path.is_empty() {
+            // Its peer has answered; until then it may have rung for minutes.
+            session.bind_by = session.bind_by.min(now + admission.policy.bind_timeout);
+            self.timers.arm(session.bind_by, Timer::Bind(key));
+        }
         if let Some(room) = self.rooms.get_mut(session.room) {
             room.members.unname(key, &session.user, &session.uris);
             room.members.name(key, &admission.user, &admission.uris);
@@ -550,6 +568,27 @@ impl Switch {
         self.mark_session_dirty(key);
     }
 
+    /// Takes a session out of its room; its connection is closed when it is expelled.
+    fn part_from_room(&mut self, now: Moment, session: SessionId) {
+        let Some(&key) = self.by_session.get(&session) else {
+            return;
+        };
+        self.expel(now, key);
+        if let Some(leaving) = self.sessions.get_mut(key).filter(|it| it.leaving) {
+            leaving.lingers = true;
+            self.parting.insert(session, key);
+            self.timers.arm(now + FAREWELL, Timer::Farewell(key));
+        }
+    }
+
+    fn stop_lingering(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key).filter(|it| it.lingers) {
+            session.lingers = false;
+            self.parting.remove(&session.id);
+            self.mark_session_dirty(key);
+        }
+    }
+
     fn leave_due(&mut self, now: Moment, key: SessionKey) {
         if self.sessions.get(key).is_some_and(|it| it.leaving) {
             self.end(now, key, None);
@@ -586,6 +625,9 @@ impl Switch {
             return;
         };
         self.leaving -= usize::from(leaving);
+        if session.lingers {
+            self.parting.remove(&session.id);
+        }
         if let Some(id) = session.connection {
             self.detach(now, id, key);
         }

@@ -42,7 +42,11 @@ impl Switch {
         facts: &Facts<'_>,
         change: NicknameChange,
     ) {
-        if self.sessions.get(key).is_none_or(|it| !it.claimed) {
+        if self
+            .sessions
+            .get(key)
+            .is_none_or(|it| it.unclaimed.is_some())
+        {
             return self.reply(id, facts, Code::Ok);
         }
         let mut octets = Vec::new();

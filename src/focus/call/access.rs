@@ -2,17 +2,18 @@
 
 use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::face::{Incoming, identity};
 use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
-use crate::entropy::token;
+use crate::entropy::is_token;
+use crate::focus::Focus;
 use crate::focus::room::policy::Policy;
 use crate::focus::sip::dialog::DialogKey;
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
-use crate::focus::{Focus, Usage};
 use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
 
 /// Devices of one user in one conference; a device is a dialog, a session and a place in
@@ -44,13 +45,13 @@ impl Focus {
         create: Option<bool>,
     ) -> Option<Arc<Policy>> {
         let most = self.config.max_participants;
-        if let Some(conference) = self.conferences.get(room) {
+        if let Some(conference) = self.rooms.conference(room) {
             return Some(Arc::clone(&conference.policy));
         }
         if let Some(policy) = self.ruled(room) {
             return Some(policy);
         }
-        if let Some(policy) = self.factories.get(room) {
+        if let Some(policy) = self.rooms.factories.get(room) {
             return Some(Arc::clone(policy));
         }
         create
@@ -61,11 +62,11 @@ impl Focus {
     /// The rules that management or the configuration has for a room. What management decided
     /// while we ran counts more.
     pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
-        if let Some(made) = self.kept_rooms.made(room) {
+        if let Some(made) = self.rooms.kept.made(room) {
             return Some(Policy::of_kept(made, self.config.max_participants));
         }
-        let configured = self.rooms.get(room)?;
-        Some(match self.kept_rooms.decisions(room) {
+        let configured = self.rooms.configured.get(room)?;
+        Some(match self.rooms.kept.decisions(room) {
             Some(decisions) => Arc::new(configured.with(decisions)),
             None => Arc::clone(configured),
         })
@@ -75,7 +76,10 @@ impl Focus {
     pub(in crate::focus) fn room_policy(&self, room: &RoomUri) -> Verdict<Arc<Policy>> {
         let policy = self.policy(room, Some(false));
         policy
-            .filter(|_| self.conferences.contains_key(room) || !self.factories.contains_key(room))
+            .filter(|_| {
+                self.rooms.conferences.contains_key(room)
+                    || !self.rooms.factories.contains_key(room)
+            })
             .ok_or_else(no_room)
     }
 
@@ -90,7 +94,7 @@ impl Focus {
         let stranger = user
             .as_str()
             .ends_with("@anonymous.invalid")
-            .then(|| self.next_anonymous());
+            .then(|| self.rooms.next_anonymous());
         let user = stranger.map_or(user, anonymous_uri);
         let (room, replaces) = self.referenced(headers, room, &user)?;
         let create = incoming.arrival.options.create;
@@ -125,7 +129,7 @@ impl Focus {
             (Some(_), Some(_)) => Err(Refusal::new(400).because("Replaces and Join")),
             (Some(replaces), None) => {
                 let id = self.named(&replaces.dialog)?;
-                let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+                let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
                 // RFC 3891 §3: an early dialog that we did not start.
                 if endpoint.joined.is_none() {
                     return Err(Refusal::new(481).because("the dialog is early"));
@@ -140,7 +144,7 @@ impl Focus {
             }
             (None, Some(join)) => {
                 let id = self.named(&join.dialog)?;
-                let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+                let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
                 Ok((endpoint.room.clone(), None))
             }
         }
@@ -152,8 +156,8 @@ impl Focus {
             local_tag: dialog.local_tag.clone(),
             remote_tag: dialog.remote_tag.clone(),
         };
-        match self.dialogs.get(&key) {
-            Some(Usage::Endpoint(id)) => Ok(*id),
+        match self.dialogs.usage(&key) {
+            Some(Usage::Endpoint(id)) => Ok(id),
             _ => Err(Refusal::new(481)),
         }
     }
@@ -161,7 +165,7 @@ impl Focus {
     /// The rejoin rules of RCS clients: only 404 makes them start a new group, 403 tells
     /// that they left on purpose.
     fn check_rejoin(&self, headers: &Headers, room: &RoomUri, user: &UserUri) -> Verdict<()> {
-        let Some(conference) = self.conferences.get(room) else {
+        let Some(conference) = self.rooms.conference(room) else {
             // A room that a factory once made is never made anew.
             return if self.was_made_by_a_factory(room) {
                 Err(Refusal::new(404).because("the conference has ended"))
@@ -179,19 +183,19 @@ impl Focus {
 
     fn was_made_by_a_factory(&self, room: &RoomUri) -> bool {
         let made = room.as_str().split_once('@').and_then(|(user, host)| {
-            let (factory, _) = user.rsplit_once('-')?;
-            Some(format!("{factory}@{host}"))
+            let (factory, name) = user.rsplit_once('-')?;
+            is_token(name, ROOM_NAME_LENGTH).then(|| format!("{factory}@{host}"))
         });
-        made.is_some_and(|factory| self.factories.contains_key(factory.as_str()))
-            && !self.rooms.contains_key(room)
+        made.is_some_and(|factory| self.rooms.factories.contains_key(factory.as_str()))
+            && !self.lasts(room)
     }
 
     /// Behind a factory URI is a new room each time (RFC 4579 §5.4).
     fn room_of_factory(&mut self, room: RoomUri) -> RoomUri {
-        if !self.factories.contains_key(&room) {
+        if !self.rooms.factories.contains_key(&room) {
             return room;
         }
-        let name = token(self.entropy.as_mut(), ROOM_NAME_LENGTH);
+        let name = self.out.token(ROOM_NAME_LENGTH);
         match room.as_str().split_once('@') {
             Some((user, host)) => RoomUri::new(format!("{user}-{name}@{host}")),
             None => room,
@@ -201,8 +205,9 @@ impl Focus {
     /// What the caller will be: as the script says, else as the room's lists say; who makes
     /// a room that ends again moderates it.
     fn role(&self, incoming: &Incoming, room: &RoomUri, user: &UserUri, policy: &Policy) -> Role {
-        let creates = !self.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
-        let present = self.conferences.get(room).and_then(|conference| {
+        let creates =
+            !self.rooms.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
+        let present = self.rooms.conference(room).and_then(|conference| {
             let participant = conference.participants.get(user)?;
             conference.has(user).then_some(participant.role)
         });
@@ -224,8 +229,8 @@ impl Focus {
             role,
             ..
         } = access;
-        let Some(conference) = self.conferences.get(room) else {
-            if self.conferences.len() >= self.config.max_conferences {
+        let Some(conference) = self.rooms.conference(room) else {
+            if self.rooms.conferences.len() >= self.config.max_conferences {
                 return Err(Refusal::new(503)
                     .with("Retry-After", RETRY_AFTER)
                     .because("too many conferences"));

@@ -6,7 +6,9 @@ use crate::control::{
 };
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::{RETRY_AFTER, capabilities};
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
@@ -28,11 +30,12 @@ impl Focus {
             return;
         };
         self.check_certificate(id, &admission.peer.fingerprints);
-        self.sessions.insert(admission.session.clone(), id);
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             endpoint.admission_timer = Some(timer);
             if let Some(answering) = &endpoint.answering {
-                self.answering.insert(answering.transaction, id);
+                let key = &endpoint.dialog.key;
+                self.dialogs
+                    .wait(answering.transaction, key, Awaits::Admission(id));
             }
         }
         self.order_admission(admission);
@@ -40,14 +43,14 @@ impl Focus {
 
     /// The endpoint as the switch must know it.
     pub(in crate::focus) fn admission(&self, id: EndpointId) -> Option<Admission> {
-        let endpoint = self.endpoints.get(&id)?;
+        let endpoint = self.rooms.endpoint(id)?;
         let (user, display) = match endpoint.anonymous {
             Some(number) => (anonymous_uri(number), String::new()),
             None => (endpoint.user.clone(), endpoint.display.clone()),
         };
         let nickname = self
-            .conferences
-            .get(&endpoint.room)
+            .rooms
+            .conference(&endpoint.room)
             .and_then(|conference| conference.participants.get(&endpoint.user))
             .and_then(|participant| participant.nickname.clone());
         let (setup, mut peer) = match &endpoint.media.theirs {
@@ -87,19 +90,18 @@ impl Focus {
         id: EndpointId,
         announced: &[Fingerprint],
     ) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(user) = self.rooms.endpoint(id).map(|it| it.user.clone()) else {
             return;
         };
-        if self.fingerprints.changed(&endpoint.user, announced) {
-            let user = &endpoint.user;
+        if self.rooms.fingerprints.changed(&user, announced) {
             let line = format!("the certificate {user} announces is not the one seen first");
-            self.log(Level::Warning, line);
+            self.out.log(Level::Warning, line);
         }
     }
 
     /// The room's rules as the switch must know them.
     pub(in crate::focus) fn session_policy(&self, room: &RoomUri) -> Option<RoomPolicy> {
-        let policy = &self.conferences.get(room)?.policy;
+        let policy = &self.rooms.conference(room)?.policy;
         Some(RoomPolicy {
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
@@ -120,11 +122,11 @@ impl Focus {
             Notice::Bound { session, .. } => {
                 if let Some(endpoint) = self.endpoint_of(&session) {
                     let line = format!("{} talks in {}", endpoint.user, endpoint.room);
-                    self.log(Level::Debug, line);
+                    self.out.log(Level::Debug, line);
                 }
             }
             Notice::Lost { session, cause, .. } => self.lost(now, &session, cause),
-            Notice::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
+            Notice::Certificate { fingerprint } => self.switch.fingerprint = Some(fingerprint),
             Notice::Nickname {
                 room,
                 user,
@@ -132,12 +134,15 @@ impl Focus {
                 change,
             } => {
                 // Whatever he has now, the switch holds what was his before no more.
-                self.held_nicknames.remove(&room, &user);
+                self.rooms.held_nicknames.remove(&room, &user);
                 self.nickname(now, &room, &user, nickname);
-                self.order(Order::Kept { room, change });
+                self.out.order(Order::Kept { room, change });
             }
-            Notice::Connected { run } => {
-                if self.run.replace(run) != Some(run) {
+            Notice::Connected { run, listen } => {
+                if self.config.listen.is_empty() {
+                    self.switch.listen = listen;
+                }
+                if self.switch.run.replace(run) != Some(run) {
                     self.hand_over_nicknames(now, run);
                 }
                 self.recall_again();
@@ -163,33 +168,36 @@ impl Focus {
         session: &SessionId,
         why: &'static str,
     ) {
-        if let Some(id) = self.dialing.get(session).copied() {
-            self.call_off(now, id, DisconnectionMethod::Failed, 503);
-        }
-        if let Some(id) = self.sessions.get(session).copied() {
-            let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-            self.abandon(now, id, refusal.because(why));
-            self.renewal_refused(now, id);
+        match self.rooms.occupant(session) {
+            Some(Occupant::Invitation(id)) => {
+                self.call_off(now, id, DisconnectionMethod::Failed, 503);
+            }
+            Some(Occupant::Endpoint(id)) => {
+                let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+                self.abandon(now, id, refusal.because(why));
+                self.renewal_refused(now, id);
+            }
+            None => {}
         }
     }
 
     fn endpoint_of(&self, session: &SessionId) -> Option<&Endpoint> {
-        self.endpoints.get(self.sessions.get(session)?)
+        self.rooms.endpoint(self.rooms.seated(session)?)
     }
 
     fn admitted(&mut self, now: Moment, session: &SessionId) {
-        let Some(id) = self.sessions.get(session).copied() else {
+        let Some(id) = self.rooms.seated(session) else {
             return;
         };
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         self.timers.disarm(endpoint.admission_timer.take());
-        endpoint.run = self.run;
+        endpoint.run = self.switch.run;
         let Some(answering) = endpoint.answering.take() else {
             return self.renewal_admitted(now, id);
         };
-        self.answering.remove(&answering.transaction);
+        self.dialogs.settle(answering.transaction);
         let joining = answering.before.is_none();
         self.accept(now, id, answering);
         if joining {
@@ -199,11 +207,11 @@ impl Focus {
 
     /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
     pub(in crate::focus) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
-        if !self.endpoints.contains_key(&id) {
+        if !self.rooms.endpoints.contains_key(&id) {
             return;
         }
         self.start_session_timer(now, id, answering.agreement);
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let mut headers = answering
@@ -215,12 +223,12 @@ impl Focus {
             headers.push("Content-Type", "application/sdp");
             body.push_str(description);
         }
-        let reply = self.written(200, headers, body, Some(to_tag));
+        let reply = self.out.written(200, headers, body, Some(to_tag));
         match answering.needs_ack {
             true => self.await_ack(id, answering, reply),
             false => {
                 let answer = Output::Reply(answering.transaction, reply);
-                self.outputs.push_back(answer);
+                self.out.push(answer);
             }
         }
     }
@@ -232,7 +240,7 @@ impl Focus {
         user: &UserUri,
         nickname: Option<String>,
     ) {
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         let revision = conference.revision + 1;
@@ -256,7 +264,8 @@ impl Focus {
     }
 
     pub(in crate::focus) fn admission_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.log(Level::Warning, "the switch does not answer; INVITE refused");
+        self.out
+            .log(Level::Warning, "the switch does not answer; INVITE refused");
         let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
         self.abandon(now, id, refusal.because("the switch does not answer"));
     }
@@ -264,16 +273,17 @@ impl Focus {
     /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
     /// leaves the participant where it was.
     pub(in crate::focus) fn abandon(&mut self, now: Moment, id: EndpointId, refusal: Refusal) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let Some(answering) = endpoint.answering.take() else {
             return;
         };
         self.timers.disarm(endpoint.admission_timer.take());
-        self.answering.remove(&answering.transaction);
+        self.dialogs.settle(answering.transaction);
         let to_tag = endpoint.dialog.key.local_tag.clone();
-        self.refuse(answering.transaction, refusal, Some(to_tag));
+        self.out
+            .refuse(answering.transaction, refusal, Some(to_tag));
         match answering.before {
             None => self.forget_join(now, id),
             before => self.undo(now, id, before),

@@ -1,39 +1,41 @@
 //! Leaving: BYE, loss of the connection, removal, the end of a conference.
 
+use std::sync::Arc;
+
 use crate::control::{LossCause, Order, RoomUri, SessionId, UserUri};
 use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
+use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::timers::Timer;
 use crate::focus::watch::subscription::{Due, Termination};
-use crate::focus::{Event, Focus, Purpose};
+use crate::focus::{Event, Focus};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
-use crate::wire::sip::{Headers, Method};
 
 impl Focus {
     /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
     pub(in crate::focus) fn lost(&mut self, now: Moment, session: &SessionId, cause: LossCause) {
-        let Some(id) = self.sessions.remove(session) else {
+        let Some(id) = self.rooms.seated(session) else {
             return;
         };
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        self.rooms.take_session(id);
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        endpoint.session = None;
-        self.totals.losses += 1;
+        self.out.totals.losses += 1;
         let line = format!(
             "{} lost its MSRP session in {}: {}",
             endpoint.user,
             endpoint.room,
             describe(cause)
         );
-        self.log(Level::Info, line);
+        self.out.log(Level::Info, line);
         if cause == LossCause::NeverBound {
             self.dismiss_as(now, id, DisconnectionMethod::Failed);
             return;
@@ -48,7 +50,7 @@ impl Focus {
 
     pub(in crate::focus) fn await_rejoin_until(&mut self, id: EndpointId, until: Moment) {
         let timer = self.timers.arm(until, Timer::Rejoin(id));
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             self.timers.disarm(endpoint.rejoin_timer.replace(timer));
         }
     }
@@ -77,11 +79,9 @@ impl Focus {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
         }
-        self.send(now, Purpose::Farewell, |focus, request| {
-            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
-            let endpoint = focus.endpoints.get_mut(&id)?;
-            Some(endpoint.dialog.request(request, Method::Bye, headers, ""))
-        });
+        if let Some(endpoint) = self.rooms.endpoint(id) {
+            self.hang_up(now, endpoint.dialog.clone());
+        }
         self.depart(now, id, method);
     }
 
@@ -94,13 +94,13 @@ impl Focus {
     ) {
         self.end_session(id);
         self.take_back(id, Refusal::new(487));
-        let Some(mut endpoint) = self.endpoints.remove(&id) else {
+        let Some(mut endpoint) = self.rooms.leave(id) else {
             return;
         };
         if let Some(answer) = endpoint.unacknowledged.take() {
             self.close(answer);
         }
-        self.untrack(&endpoint.dialog.key);
+        self.dialogs.close(&endpoint.dialog.key);
         for timer in [
             endpoint.admission_timer,
             endpoint.rejoin_timer,
@@ -113,8 +113,8 @@ impl Focus {
             self.timers.disarm(timer);
         }
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
-        self.log(Level::Info, line);
-        self.totals.leaves += u64::from(endpoint.joined.is_some());
+        self.out.log(Level::Info, line);
+        self.out.totals.leaves += u64::from(endpoint.joined.is_some());
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
         self.tell_left(&endpoint, method);
@@ -125,7 +125,7 @@ impl Focus {
 
     /// A user has left with her last device, and with the last user the conference is over.
     fn tell_left(&mut self, endpoint: &Endpoint, method: DisconnectionMethod) {
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
         };
         if endpoint.joined.is_none() || conference.has(&endpoint.user) {
@@ -137,19 +137,19 @@ impl Focus {
             conference.begun = None;
         }
         let room = endpoint.room.clone();
-        self.event(Event::Leave {
+        self.out.event(Event::Leave {
             room: room.clone(),
             user: endpoint.user.clone(),
             method,
         });
         if is_over {
-            self.event(Event::End(room));
+            self.out.event(Event::End(room));
         }
     }
 
     /// Some rooms end when who made them leaves (RFC 4579 §5.12).
     fn end_with_creator(&mut self, now: Moment, left: &Endpoint) {
-        let Some(conference) = self.conferences.get_mut(&left.room) else {
+        let Some(conference) = self.rooms.conference_mut(&left.room) else {
             return;
         };
         if conference.policy.lifetime != Lifetime::WhileCreatorStays
@@ -164,18 +164,16 @@ impl Focus {
 
     /// Everybody out.
     pub(in crate::focus) fn dismiss_all(&mut self, now: Moment, room: &RoomUri) {
-        let theirs: Vec<_> = self
-            .endpoints
-            .iter()
-            .filter(|(_, endpoint)| endpoint.room == *room)
-            .map(|(id, _)| *id)
-            .collect();
+        let conference = self.rooms.conference(room);
+        let theirs = conference
+            .map(|it| it.endpoints.clone())
+            .unwrap_or_default();
         for id in theirs {
             self.dismiss(now, id);
         }
         let invitations: Vec<_> = self
-            .conferences
-            .get(room)
+            .rooms
+            .conference(room)
             .into_iter()
             .flat_map(|conference| conference.invitations.keys().copied())
             .collect();
@@ -191,7 +189,7 @@ impl Focus {
         endpoint: &Endpoint,
         method: DisconnectionMethod,
     ) {
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
         };
         let revision = conference.change();
@@ -207,7 +205,7 @@ impl Focus {
             let user = UserUri::new(shown_uri(&endpoint.user, anonymous));
             self.hold_nickname(now, &endpoint.room, user, nickname);
         }
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
         };
         conference.check_published(&endpoint.user);
@@ -239,7 +237,7 @@ impl Focus {
 
     /// Where only participants may watch, leaving ends the subscription (row E35).
     fn end_private_subscriptions(&mut self, now: Moment, endpoint: &Endpoint) {
-        let Some(conference) = self.conferences.get(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
         if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
@@ -253,11 +251,11 @@ impl Focus {
     /// Drops what an INVITE without a 2xx had prepared.
     pub(in crate::focus) fn forget_join(&mut self, now: Moment, id: EndpointId) {
         self.end_session(id);
-        let Some(endpoint) = self.endpoints.remove(&id) else {
+        let Some(endpoint) = self.rooms.leave(id) else {
             return;
         };
-        self.untrack(&endpoint.dialog.key);
-        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+        self.dialogs.close(&endpoint.dialog.key);
+        if let Some(conference) = self.rooms.conference_mut(&endpoint.room) {
             conference.joining = conference.joining.saturating_sub(1);
         }
         self.end_if_empty(now, &endpoint.room);
@@ -265,20 +263,16 @@ impl Focus {
 
     /// Tells the switch to forget the endpoint's session.
     pub(in crate::focus) fn end_session(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        if let Some(session) = endpoint.session.take() {
-            let room = endpoint.room.clone();
-            self.sessions.remove(&session);
-            self.order(Order::Expel { room, session });
+        let room = self.rooms.endpoint(id).map(|it| it.room.clone());
+        if let Some((room, session)) = room.zip(self.rooms.take_session(id)) {
+            self.out.order(Order::Expel { room, session });
         }
     }
 
     /// A conference ends with its last participant unless its room is there for ever; then it
     /// stays as long as somebody watches it.
     pub(in crate::focus) fn end_if_empty(&mut self, now: Moment, room: &RoomUri) {
-        let Some(conference) = self.conferences.get(room) else {
+        let Some(conference) = self.rooms.conference(room) else {
             return;
         };
         if !conference.is_empty() || conference.ending {
@@ -287,30 +281,39 @@ impl Focus {
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
-            self.conferences.remove(room);
+            let policy = Arc::clone(&conference.policy);
+            self.rooms.conferences.remove(room);
+            self.forget_passing_room(room, &policy);
         }
     }
 
     /// Last NOTIFYs, then the conference is gone (RFC 4575 §3.3).
     pub(in crate::focus) fn end_conference(&mut self, now: Moment, room: &RoomUri) {
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         conference.ending = true;
-        let lasts = conference.policy.kept || self.rooms.contains_key(room);
-        let had_history = conference.policy.history > 0;
+        let policy = Arc::clone(&conference.policy);
         let subscribers = conference.subscribers.ids();
-        if let Some(mut conference) = self.conferences.remove(room) {
+        if let Some(mut conference) = self.rooms.conferences.remove(room) {
             self.forget_publications(&mut conference);
         }
         for id in subscribers {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }
-        self.order(Order::Close { room: room.clone() });
-        if !lasts && !self.is_known(room) {
-            self.kept_rooms.learn(room.clone(), None);
+        self.out.order(Order::Close { room: room.clone() });
+        self.forget_passing_room(room, &policy);
+    }
+
+    /// Nobody comes into a room again that neither management nor the configuration has.
+    fn forget_passing_room(&mut self, room: &RoomUri, policy: &Policy) {
+        if policy.kept || self.rooms.configured.contains_key(room) {
+            return;
         }
-        if had_history && !lasts {
+        if !self.is_known(room) {
+            self.rooms.kept.learn(room.clone(), None);
+        }
+        if policy.history > 0 {
             self.forget_history(room);
         }
     }

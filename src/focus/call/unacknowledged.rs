@@ -4,13 +4,14 @@
 
 use crate::control::Order;
 use crate::focus::ids::EndpointId;
+use crate::focus::sip::dialogs::{ACK_TIMEOUT, Awaits, Usage};
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::sip::unacknowledged::Before;
 use crate::focus::sip::unacknowledged::Unacknowledged;
 use crate::focus::timers::Timer;
-use crate::focus::{ACK_TIMEOUT, Focus, Output, Reply, TransactionId, Usage};
+use crate::focus::{Focus, Output, Reply, TransactionId};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -30,18 +31,22 @@ impl Focus {
         answering: Answering,
         mut reply: Reply,
     ) {
-        let earlier = self.endpoints.get_unmarked(&id);
+        let earlier = self.rooms.endpoints.get_unmarked(&id);
         if let Some(earlier) = earlier.and_then(|it| it.unacknowledged.take()) {
             self.close(earlier);
         }
         let transaction = answering.transaction;
-        self.unacknowledged.insert(transaction, id);
-        reply.until_ack = self.unacknowledged.len() <= MAX_REPEATED;
-        if self.unacknowledged.len() == MAX_REPEATED + 1 {
+        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
+            return;
+        };
+        let key = &endpoint.dialog.key;
+        self.dialogs.wait(transaction, key, Awaits::Ack(id));
+        reply.until_ack = self.dialogs.unacknowledged() <= MAX_REPEATED;
+        if self.dialogs.unacknowledged() == MAX_REPEATED + 1 {
             let line = format!("more than {MAX_REPEATED} INVITEs answered 200 wait for an ACK");
-            self.log(Level::Warning, line);
+            self.out.log(Level::Warning, line);
         }
-        if let Some(endpoint) = self.endpoints.get_unmarked(&id) {
+        if let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) {
             endpoint.unacknowledged = Some(Unacknowledged {
                 transaction,
                 cseq: answering.cseq,
@@ -52,17 +57,18 @@ impl Focus {
                 before: answering.before,
             });
         }
-        self.outputs.push_back(Output::Reply(transaction, reply));
+        self.out.push(Output::Reply(transaction, reply));
     }
 
     /// The host has taken a 2xx.
     pub(in crate::focus) fn answer_left(&mut self, now: Moment, transaction: TransactionId) {
-        self.granted.remove(&transaction);
-        let Some(id) = self.unacknowledged.get(&transaction).copied() else {
-            return;
+        let id = match self.dialogs.awaits(transaction) {
+            Some(Awaits::Ack(id)) => id,
+            Some(Awaits::Departure(_)) => return self.dialogs.settle(transaction),
+            _ => return,
         };
         let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
-        let endpoint = self.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoints.get_unmarked(&id);
         if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.as_mut()) {
             answer.left = true;
             answer.timer = Some(timer);
@@ -71,13 +77,13 @@ impl Focus {
 
     /// The host has not taken a 2xx: nothing of what it grants stands.
     pub(in crate::focus) fn unanswered(&mut self, now: Moment, transaction: TransactionId) {
-        if let Some(id) = self.granted.remove(&transaction) {
-            self.forget_subscription(now, id);
-        }
-        let Some(id) = self.unacknowledged.remove(&transaction) else {
-            return;
+        let id = match self.dialogs.awaits(transaction) {
+            Some(Awaits::Ack(id)) => id,
+            Some(Awaits::Departure(id)) => return self.forget_subscription(now, id),
+            _ => return,
         };
-        let endpoint = self.endpoints.get_unmarked(&id);
+        self.dialogs.settle(transaction);
+        let endpoint = self.rooms.endpoints.get_unmarked(&id);
         if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.take()) {
             self.timers.disarm(answer.timer);
             self.undo(now, id, answer.before);
@@ -91,15 +97,13 @@ impl Focus {
         id: EndpointId,
         refusal: Refusal,
     ) -> Option<Unacknowledged> {
-        let endpoint = self.endpoints.get_unmarked(&id)?;
+        let endpoint = self.rooms.endpoints.get_unmarked(&id)?;
         let answer = endpoint.unacknowledged.take_if(|it| it.is_under_way())?;
         let to_tag = endpoint.dialog.key.local_tag.clone();
         let transaction = answer.transaction;
-        self.unacknowledged.remove(&transaction);
-        self.outputs
-            .retain(|output| !matches!(output, Output::Reply(of, _) if *of == transaction));
-        self.outputs.push_back(Output::Withdraw(transaction));
-        self.refuse(transaction, refusal, Some(to_tag));
+        self.dialogs.settle(transaction);
+        self.out.withdraw(transaction);
+        self.out.refuse(transaction, refusal, Some(to_tag));
         Some(answer)
     }
 
@@ -112,24 +116,24 @@ impl Focus {
 
     /// The ACK of the 2xx to this endpoint's last INVITE has come; `false` for any other.
     pub(in crate::focus) fn acknowledge(&mut self, id: EndpointId, ack: &Request) -> bool {
-        let endpoint = self.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoints.get_unmarked(&id);
         let answer = endpoint.and_then(|it| it.unacknowledged.take_if(|it| it.is_answered_by(ack)));
         answer.map(|answer| self.close(answer)).is_some()
     }
 
     /// Nobody waits for this 2xx's ACK any more.
     pub(in crate::focus) fn close(&mut self, answer: Unacknowledged) {
-        self.unacknowledged.remove(&answer.transaction);
+        self.dialogs.settle(answer.transaction);
         self.timers.disarm(answer.timer);
         if answer.left {
-            self.outputs.push_back(Output::Release(answer.transaction));
+            self.out.push(Output::Release(answer.transaction));
         }
     }
 
     pub(in crate::focus) fn ack_timed_out(&mut self, now: Moment, id: EndpointId) {
-        if let Some(endpoint) = self.endpoints.get(&id) {
+        if let Some(endpoint) = self.rooms.endpoint(id) {
             let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
-            self.log(Level::Info, line);
+            self.out.log(Level::Info, line);
         }
         self.dismiss_as(now, id, DisconnectionMethod::Failed);
     }
@@ -137,11 +141,11 @@ impl Focus {
     /// The INVITE of a 2xx without ACK, sent again after the host has forgotten its
     /// transaction: it gets the same answer.
     pub(in crate::focus) fn repeat_answer(&mut self, incoming: &Incoming) -> bool {
-        let known = self.known_dialog(&incoming.request);
+        let known = self.dialogs.of_call(&incoming.request);
         let Some(Usage::Endpoint(id)) = known else {
             return false;
         };
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return false;
         };
         let tag = &endpoint.dialog.key.local_tag;
@@ -163,7 +167,7 @@ impl Focus {
             ..answer.reply.clone()
         };
         let again = Output::Reply(incoming.transaction, reply);
-        self.outputs.push_back(again);
+        self.out.push(again);
         true
     }
 
@@ -182,7 +186,7 @@ impl Focus {
 
     fn restore_before(&mut self, now: Moment, id: EndpointId, before: Before) {
         self.resume_session_timer(id, before.timer);
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let was_lost = before.session.is_none();
@@ -195,7 +199,7 @@ impl Focus {
             self.end_session(id);
         }
         self.take_description(now, id, before.media.theirs.clone());
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             endpoint.answer_due = before.answer_due;
             endpoint.restore_media(before.media);
         }
@@ -205,7 +209,7 @@ impl Focus {
             (false, None) => {}
         }
         if !was_lost && let Some(admission) = self.admission(id) {
-            self.order(Order::Amend(Box::new(admission)));
+            self.out.order(Order::Amend(Box::new(admission)));
         }
     }
 }

@@ -4,46 +4,12 @@
 //! as the host keeps the INVITE (some seconds after its first final answer); a phone that
 //! answers later hears nothing and gives up by itself after 64*T1 (§13.3.1.4).
 
-use bytes::Bytes;
+use crate::focus::sip::dialogs::{ACK_TIMEOUT, Purpose};
 
-use crate::focus::sip::dialog::Dialog;
 use crate::focus::timers::Timer;
-use crate::focus::{ACK_TIMEOUT, Focus, Output, Purpose, RequestId};
+use crate::focus::{Focus, Output, RequestId};
 use crate::time::Moment;
-use crate::wire::sip::{CSeq, Headers, Method, NameAddr, Response};
-
-/// Dialogs that one INVITE may make; answers of more phones than this are left to time out.
-const MAX_FORKS: usize = 16;
-
-/// An INVITE of ours that phones may still answer.
-#[derive(Debug)]
-pub(in crate::focus) struct Dialled {
-    /// As it was when the INVITE was sent.
-    pub(in crate::focus) dialog: Dialog,
-    /// The To tags of those that have answered: whatever else they send is a retransmission.
-    answered: Vec<String>,
-}
-
-impl Dialled {
-    pub(in crate::focus) fn new(dialog: Dialog) -> Self {
-        Self {
-            dialog,
-            answered: Vec::new(),
-        }
-    }
-
-    /// Whether this 2xx is the first of its phone.
-    fn is_new(&mut self, response: &Response) -> bool {
-        let to = response.headers.first("To");
-        let to = to.and_then(|value| value.parse::<NameAddr>().ok());
-        let tag = to.as_ref().and_then(|to| to.tag()).unwrap_or_default();
-        if self.answered.len() >= MAX_FORKS || self.answered.iter().any(|known| known == tag) {
-            return false;
-        }
-        self.answered.push(tag.to_owned());
-        true
-    }
-}
+use crate::wire::sip::{CSeq, Method, Response};
 
 impl Focus {
     /// The first final answer of an INVITE: its phone is known from now on, and others may
@@ -54,7 +20,7 @@ impl Focus {
         request: RequestId,
         response: &Response,
     ) {
-        if let Some(dialled) = self.dialled.get_mut(&request) {
+        if let Some(dialled) = self.dialogs.dialled(request) {
             dialled.is_new(response);
         }
         self.forget_dialled_later(now, request);
@@ -62,7 +28,7 @@ impl Focus {
 
     /// The INVITE has had its outcome.
     pub(in crate::focus) fn forget_dialled_later(&mut self, now: Moment, request: RequestId) {
-        if self.dialled.contains_key(&request) {
+        if self.dialogs.dialled(request).is_some() {
             self.timers
                 .arm(now + ACK_TIMEOUT, Timer::ForgetDialled(request));
         }
@@ -84,14 +50,14 @@ impl Focus {
         let Some(cseq) = cseq.filter(|cseq| cseq.method == Method::Invite) else {
             return;
         };
-        let request = RequestId(self.next_id());
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let request = self.request_id();
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         endpoint.dialog.refresh_target(response);
         if endpoint.dialog.flow.is_some() {
             let ack = endpoint.dialog.acknowledge(request, cseq.number);
-            self.outputs.push_back(Output::Send(Box::new(ack)));
+            self.out.push(Output::Send(Box::new(ack)));
         }
     }
 
@@ -102,7 +68,7 @@ impl Focus {
         request: RequestId,
         response: &Response,
     ) {
-        let Some(dialled) = self.dialled.get_mut(&request) else {
+        let Some(dialled) = self.dialogs.dialled(request) else {
             return;
         };
         if !dialled.is_new(response) {
@@ -110,11 +76,8 @@ impl Focus {
         }
         let mut dialog = dialled.dialog.clone();
         dialog.established(response);
-        let ack = dialog.acknowledge(RequestId(self.next_id()), dialog.local_cseq);
-        self.outputs.push_back(Output::Send(Box::new(ack)));
-        self.send(now, Purpose::Farewell, |focus, request| {
-            let headers = Headers::new().with("User-Agent", focus.config.software.clone());
-            Some(dialog.request(request, Method::Bye, headers, Bytes::new()))
-        });
+        let ack = dialog.acknowledge(self.request_id(), dialog.local_cseq);
+        self.out.push(Output::Send(Box::new(ack)));
+        self.hang_up(now, dialog);
     }
 }

@@ -7,18 +7,18 @@ use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
-use crate::entropy::token;
-use crate::focus::invite::forked_answers::Dialled;
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
 use crate::focus::sip::targets::Targets;
 use crate::focus::timers::Timer;
-use crate::focus::{Focus, INVITE_TIMEOUT, Output, Purpose};
+use crate::focus::{Focus, Output};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -32,7 +32,7 @@ const MAX_INVITATIONS: usize = 1_000;
 impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
-        let conference = self.conferences.get(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
         conference.policy.admits(target)?;
         if target.as_str() == room.as_str() {
             return Err(Refusal::new(403).because("a room cannot join itself"));
@@ -67,7 +67,7 @@ impl Focus {
                 None => return,
             },
         };
-        let id = InvitationId(self.next_id());
+        let id = InvitationId(self.out.next_id());
         let entity = self.unique_entity(room, &user, target);
         let invitation = Invitation {
             user,
@@ -115,7 +115,7 @@ impl Focus {
             setup: Setup::Passive,
             peer: Peer::silent(),
         };
-        self.dialing.insert(admission.session.clone(), id);
+        self.rooms.promise_session(admission.session.clone(), id);
         self.order_admission(admission);
     }
 
@@ -123,8 +123,8 @@ impl Focus {
     fn dialog_to(&mut self, room: &RoomUri, target: &str, inviter: &Inviter) -> Dialog {
         Dialog {
             key: DialogKey {
-                call_id: token(self.entropy.as_mut(), crate::focus::SESSION_ID_LENGTH),
-                local_tag: self.new_tag(),
+                call_id: self.out.session_id(),
+                local_tag: self.out.tag(),
                 remote_tag: String::new(),
             },
             local_uri: room.to_string(),
@@ -149,10 +149,14 @@ impl Focus {
     ) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
-        let (session, local) =
-            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
+        let towards = Towards {
+            socket: &inviter.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let origin = Origin {
-            session: self.next_id(),
+            session: self.out.next_id(),
             version: 1,
         };
         let ours = offer_answer::offer(&local, origin).write().into();
@@ -167,6 +171,7 @@ impl Focus {
             session,
             targets: Targets::new(target),
             min_se: self.config.min_se,
+            raised: 0,
         })
     }
 
@@ -178,7 +183,7 @@ impl Focus {
         id: InvitationId,
         invitation: Invitation,
     ) {
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         let user = invitation.user.clone();
@@ -186,20 +191,20 @@ impl Focus {
         conference
             .participants
             .get_or_insert_with(&user, || Participant::new(String::new(), role, 0));
-        conference.change_user(&user);
+        conference.change_invited(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring);
         conference.invitations.insert(id, invitation);
         if refers {
-            self.referred.insert(call_id, id);
+            self.invites.referred.insert(call_id, id);
         }
-        self.invitations.insert(id, room.clone());
+        self.invites.rooms.insert(id, room.clone());
         self.conference_changed(now, room);
     }
 
     pub(in crate::focus) fn invitation(&mut self, id: InvitationId) -> Option<&mut Invitation> {
-        let room = self.invitations.get(&id)?;
-        self.conferences.get_mut(room)?.invitations.get_mut(&id)
+        let room = self.invites.rooms.get(&id)?;
+        self.rooms.conference_mut(room)?.invitations.get_mut(&id)
     }
 
     /// Sends the INVITE or REFER, the first time or again.
@@ -209,27 +214,28 @@ impl Focus {
             .is_some_and(|invitation| matches!(invitation.course, Course::Referring));
         let patience =
             referring.then(|| self.timers.arm(now + REFER_PATIENCE, Timer::Invitation(id)));
-        let request = self.send(now, Purpose::Invitation(id), |focus, request| {
-            let software = focus.config.software.clone();
-            let interval = focus.config.session_expires;
-            let room = focus.invitations.get(&id)?.clone();
-            let about = focus.conferences.get(&room).map(|it| it.identity());
-            let invitation = focus.invitation(id)?;
-            let (method, headers, body) = invitation.message(&room, interval);
-            let headers = about.unwrap_or_default().announce(headers);
-            let headers = headers.with("User-Agent", software);
-            Some(invitation.dialog.request(request, method, headers, body))
-        });
+        let request = self.request_id();
+        let software = self.out.software.clone();
+        let interval = self.config.session_expires;
+        let Some(room) = self.invites.rooms.get(&id).cloned() else {
+            return;
+        };
+        let conference = self.rooms.conference(&room);
+        let about = conference.map(|it| it.identity()).unwrap_or_default();
         let Some(invitation) = self.invitation(id) else {
             return;
         };
-        invitation.request = request;
+        let (method, headers, body) = invitation.message(&room, interval);
+        let headers = about.announce(headers).with("User-Agent", software);
+        let message = invitation.dialog.request(request, method, headers, body);
+        invitation.request = Some(request);
         let before = std::mem::replace(&mut invitation.patience, patience);
-        let dialled = Dialled::new(invitation.dialog.clone());
+        let dialog = invitation.dialog.clone();
         self.timers.disarm(before);
-        if let Some(request) = request.filter(|_| !referring) {
-            self.dialled.insert(request, dialled);
+        if !referring {
+            self.dialogs.dial(request, dialog);
         }
+        self.send(now, Purpose::Invitation(id), message);
     }
 
     pub(in crate::focus) fn invitation_timed_out(&mut self, now: Moment, id: InvitationId) {
@@ -270,7 +276,7 @@ impl Focus {
         };
         let dialing = matches!(invitation.course, Course::Dialing { .. });
         if let Some(request) = invitation.request.filter(|_| dialing) {
-            self.outputs.push_back(Output::Cancel(request));
+            self.out.push(Output::Cancel(request));
         }
         self.end_invitation(now, id, method, code, None);
     }
@@ -288,18 +294,18 @@ impl Focus {
         };
         if let Course::Dialing { session, .. } = &invitation.course {
             let (room, session) = (room.clone(), session.clone());
-            self.order(Order::Expel { room, session });
+            self.out.order(Order::Expel { room, session });
         }
         let line = format!("{} does not join {room}: {code}", invitation.user);
-        self.log(Level::Info, line);
+        self.out.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
         self.report(now, invitation.inviter.referral, code, Some(&text));
-        if let Some(conference) = self.conferences.get_mut(&room) {
+        if let Some(conference) = self.rooms.conference_mut(&room) {
             // Row E14: in the form of a Reason header (RFC 3326 §2).
             let text = text.replace(['"', '\\'], "'");
             let reason = format!("SIP;cause={code};text=\"{text}\"");
             // Ids are never used twice, for what ever.
-            conference.depart(now, EndpointId(id.0), &invitation, method, reason);
+            conference.depart(now, EndpointId(id.0), &invitation, method, Some(reason));
         }
         self.conference_changed(now, &room);
         self.end_if_empty(now, &room);
@@ -307,25 +313,32 @@ impl Focus {
 
     /// The party is in: the invitation has done its work.
     pub(in crate::focus) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
-        if let Some((_, invitation)) = self.take_invitation(id) {
-            self.report(now, invitation.inviter.referral, 200, None);
+        let Some((room, invitation)) = self.take_invitation(id) else {
+            return;
+        };
+        self.report(now, invitation.inviter.referral, 200, None);
+        // Who is in under another address was not invited, as far as others can tell.
+        let conference = self.rooms.conference_mut(&room);
+        if let Some(conference) = conference.filter(|it| it.mask_of(&invitation.user).is_some()) {
+            let (id, method) = (EndpointId(id.0), DisconnectionMethod::Departed);
+            conference.depart(now, id, &invitation, method, None);
         }
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
-        let room = self.invitations.remove(&id)?;
-        let invitation = self.conferences.get_mut(&room)?.invitations.remove(&id)?;
+        let room = self.invites.rooms.remove(&id)?;
+        let invitation = self.rooms.conference_mut(&room)?.invitations.remove(&id)?;
         self.timers.disarm(invitation.patience);
-        self.referred.remove(&invitation.dialog.key.call_id);
+        self.invites.referred.remove(&invitation.dialog.key.call_id);
         if let Course::Dialing { session, .. } = &invitation.course {
-            self.dialing.remove(session);
+            self.rooms.withdraw_session(session, id);
         }
         Some((room, invitation))
     }
 
     /// A party that was asked by REFER dials in: its invitation, if there is one.
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
-        let conference = self.conferences.get(room)?;
+        let conference = self.rooms.conference(room)?;
         conference
             .invitations
             .iter()

@@ -7,6 +7,7 @@
 use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::media::Media;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
 use crate::focus::watch::subscription::{Due, Subscription, Termination};
-use crate::focus::{Focus, Lifetime, Output, Role, RoomEntry, Socket, Usage};
+use crate::focus::{Focus, Lifetime, Output, Role, RoomEntry, Socket};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::Params;
@@ -42,8 +43,8 @@ impl Focus {
         let mut sorted = Sorted::default();
         records.into_iter().for_each(|record| sorted.take(record));
         self.learn_rooms(sorted.rooms, &sorted.conferences);
-        self.last_anonymous = sorted.last_anonymous;
-        self.kept_anonymous = sorted.last_anonymous;
+        self.rooms.last_anonymous = sorted.last_anonymous;
+        self.rooms.kept_anonymous = sorted.last_anonymous;
         self.restore_held_nicknames(now, sorted.held_nicknames);
         let mut earlier = Earlier::default();
         for conference in sorted.conferences {
@@ -82,15 +83,15 @@ impl Focus {
         for subscription in sorted.subscriptions {
             self.restore_subscription(now, subscription, &mut find);
         }
-        let rooms: Vec<RoomUri> = self.conferences.keys().cloned().collect();
+        let rooms: Vec<RoomUri> = self.rooms.conferences.keys().cloned().collect();
         let limit = self.config.roster_limit;
         for room in rooms {
-            if let Some(conference) = self.conferences.get_unmarked(&room) {
+            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
                 conference.count_crowd(limit);
             }
             self.end_if_empty(now, &room);
         }
-        if !self.conferences.is_empty() {
+        if !self.rooms.conferences.is_empty() {
             self.timers.arm(now, Timer::Restored);
         }
         self.tell_changes(0);
@@ -107,32 +108,32 @@ impl Focus {
             "{} records without their conference are deleted",
             keys.len()
         );
-        self.log(Level::Warning, line);
+        self.out.log(Level::Warning, line);
         let changes = keys.into_iter().map(Change::Delete).collect();
-        self.outputs.push_back(Output::Store(changes));
+        self.out.push(Output::Store(changes));
     }
 
     /// Who may not be in or watch under the rules of this run, goes.
     pub(in crate::focus) fn enforce_rules(&mut self, now: Moment) {
         let mut unwelcome = Vec::new();
-        for (room, conference) in &self.conferences {
+        for (room, conference) in &self.rooms.conferences {
             let users = conference.participants.keys();
             let users = users.filter(|user| conference.policy.admits(user).is_err());
             unwelcome.extend(users.map(|user| (room.clone(), user.clone())));
         }
         for (room, user) in unwelcome {
-            self.log(
+            self.out.log(
                 Level::Notice,
                 format_args!("{user} may not be in {room} any more"),
             );
             self.remove(now, &room, &user);
         }
-        let watching = self.subscriptions.values();
+        let watching = self.watch.subscriptions.values();
         let watching: BTreeSet<_> = watching
             .map(|it| (it.room.clone(), it.user.clone()))
             .collect();
         for (room, user) in watching {
-            let goes_on = self.conferences.contains_key(&room);
+            let goes_on = self.rooms.conferences.contains_key(&room);
             if goes_on && self.check_permission(&room, &user).is_err() {
                 self.reject_subscriber(now, &room, &user);
             }
@@ -144,14 +145,14 @@ impl Focus {
     fn learn_rooms(&mut self, rooms: Vec<(RoomUri, Kept)>, running: &[ConferenceRecord]) {
         let mut decided = Vec::new();
         for (room, kept) in rooms {
-            if matches!(kept, Kept::Decided(_)) && self.rooms.contains_key(&room) {
+            if matches!(kept, Kept::Decided(_)) && self.rooms.configured.contains_key(&room) {
                 decided.push(room.to_string());
             }
-            self.kept_rooms.learn(room, Some(kept));
+            self.rooms.kept.learn(room, Some(kept));
         }
         for conference in running {
             if !self.is_known(&conference.rules.uri) {
-                self.kept_rooms.learn(conference.rules.uri.clone(), None);
+                self.rooms.kept.learn(conference.rules.uri.clone(), None);
             }
         }
         if !decided.is_empty() {
@@ -161,7 +162,7 @@ impl Focus {
                 "roles, bans or locks given by management stand on top of the configuration of \
                  {count} rooms ({names}); 'end' takes them back"
             );
-            self.log(Level::Notice, line);
+            self.out.log(Level::Notice, line);
         }
     }
 
@@ -172,13 +173,8 @@ impl Focus {
                 "restored: {} conferences, {} participants, {} subscriptions",
                 counts.conferences, counts.participants, counts.subscriptions
             );
-            self.log(Level::Notice, line);
+            self.out.log(Level::Notice, line);
         }
-    }
-
-    /// No id is given twice.
-    fn reserve(&mut self, id: u64) {
-        self.last_id = self.last_id.max(id);
     }
 
     fn restore_conference(&mut self, record: ConferenceRecord, earlier: &mut Earlier) {
@@ -218,13 +214,13 @@ impl Focus {
             creator,
             ..Conference::new(room.clone(), policy)
         };
-        self.conferences.insert(room.clone(), conference);
-        self.conferences.kept_as(room, &kept);
+        self.rooms.conferences.insert(room.clone(), conference);
+        self.rooms.conferences.kept_as(room, &kept);
     }
 
     fn restore_departed(&mut self, record: DepartedRecord, earlier: &mut Earlier) {
         let kept = Record::Departed(record.clone());
-        let Some(conference) = self.conferences.get_mut(&record.room) else {
+        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
             earlier.passed_over.push(kept.key());
             return;
         };
@@ -233,7 +229,7 @@ impl Focus {
     }
 
     fn restore_participant(&mut self, record: ParticipantRecord, earlier: &mut Earlier) {
-        let Some(conference) = self.conferences.get_mut(&record.room) else {
+        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
             earlier
                 .passed_over
                 .push(Key::Participant(record.room, record.user));
@@ -242,9 +238,6 @@ impl Focus {
         let role = earlier.role(conference, &record.user, record.role);
         let user = record.user.clone();
         let kept = Record::Participant(record.clone());
-        self.last_anonymous = self
-            .last_anonymous
-            .max(record.anonymous.unwrap_or_default());
         let participant = Participant {
             nickname: record.nickname,
             anonymous: record.anonymous,
@@ -263,9 +256,9 @@ impl Focus {
         earlier: &mut Earlier,
     ) -> bool {
         let id = EndpointId(record.id);
-        self.reserve(record.id);
-        self.reserve(record.media.origin.session);
-        let Some(conference) = self.conferences.get_mut(&record.room) else {
+        self.out.reserve_id(record.id);
+        self.out.reserve_id(record.media.origin.session);
+        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
             return false;
         };
         let role = earlier.role(conference, &record.user, record.role);
@@ -277,19 +270,17 @@ impl Focus {
             return false;
         };
         participant.endpoints.push(id);
-        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
         }
-        if let Some(session) = endpoint.session.clone() {
-            self.sessions.insert(session, id);
-        }
-        let lost = endpoint.session.is_none();
+        let lost = endpoint.is_lost();
         let kept = endpoint_record(id, &endpoint, Counters::Exact)
             .map(|it| Record::Endpoint(Box::new(it)));
-        self.endpoints.insert(id, endpoint);
+        self.rooms.enter(id, endpoint);
         if let Some(kept) = kept {
-            self.endpoints.kept_as(id, &kept);
+            self.rooms.endpoints.kept_as(id, &kept);
         }
         self.recast(id, role);
         self.begun(id);
@@ -303,8 +294,12 @@ impl Focus {
     /// The rules have changed meanwhile. The switch admits everybody anew, or is told when it
     /// has said how the sessions are.
     fn recast(&mut self, id: EndpointId, role: Role) {
-        if self.endpoints.get(&id).is_some_and(|it| it.role != role)
-            && let Some(endpoint) = self.endpoints.get_mut(&id)
+        if self
+            .rooms
+            .endpoints
+            .get(&id)
+            .is_some_and(|it| it.role != role)
+            && let Some(endpoint) = self.rooms.endpoints.get_mut(&id)
         {
             endpoint.set_role(role);
             endpoint.recast = true;
@@ -313,11 +308,8 @@ impl Focus {
 
     /// Its conference goes on, and began when the first who is still in came.
     fn begun(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
-            return;
-        };
-        let joined = endpoint.joined;
-        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+        if let Some((endpoint, conference)) = self.rooms.with_conference(id) {
+            let joined = endpoint.joined;
             conference.begun = conference.begun.min(joined).or(joined);
         }
     }
@@ -362,7 +354,7 @@ impl Focus {
     /// Participants none of whose devices could be restored.
     fn drop_the_absent(&mut self) {
         // Every conference is marked: their rows go too.
-        for (_, conference) in self.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             let absent: Vec<_> = conference
                 .participants
                 .iter()
@@ -378,16 +370,16 @@ impl Focus {
     /// False when it says nothing any more.
     fn restore_publication(&mut self, now: Moment, record: PublicationRecord) -> bool {
         let id = PublicationId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let expires = self.at_most(now, record.expires);
         let expiry = self.timers.arm(expires, Timer::Publication(id));
         let room = record.room.clone();
         let restored = self
-            .conferences
-            .get_mut(&room)
+            .rooms
+            .conference_mut(&room)
             .is_some_and(|conference| conference.restore_publication(id, record, expiry));
         if restored {
-            self.publications.insert(id, room);
+            self.rooms.publications.insert(id, room);
         } else {
             self.timers.disarm(Some(expiry));
         }
@@ -407,7 +399,7 @@ impl Focus {
         find: &mut FindSocket<'_>,
     ) {
         let id = SubscriptionId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let expires = self.at_most(now, record.expires);
         let timer = self.timers.arm(expires, Timer::Expiry(id));
         let left = expires.saturating_since(now);
@@ -427,7 +419,8 @@ impl Focus {
             ..Subscription::untold(now, record.room, record.user, dialog)
         };
         let kept = subscription_record(id, &subscription, Counters::Exact);
-        self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
+        self.dialogs
+            .open(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
             Some(conference) => {
                 conference.subscribers.add(id, &subscription.user);
@@ -436,8 +429,9 @@ impl Focus {
             // Its conference ended, and the last NOTIFY did not go out any more.
             None => Due::Last(Termination::NoResource),
         };
-        self.subscriptions.insert(id, subscription);
-        self.subscriptions
+        self.watch.subscriptions.insert(id, subscription);
+        self.watch
+            .subscriptions
             .kept_as(id, &Record::Subscription(Box::new(kept)));
         self.make_due(now, id, due);
     }
@@ -546,7 +540,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         theirs: record.media.theirs,
         one_send: record.media.one_send,
     };
-    Some(Endpoint {
+    let mut endpoint = Endpoint {
         display: record.display,
         entity: record.entity,
         session: record.session,
@@ -559,5 +553,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
         ..Endpoint::new(record.room, record.user, record.role, dialog, media)
-    })
+    };
+    endpoint.shown = endpoint.presence();
+    Some(endpoint)
 }

@@ -17,31 +17,32 @@ impl Focus {
         };
         if let Some(most) = most {
             let room = admission.room.clone();
-            self.outputs
-                .push_back(Output::Ask(Query::History(room.clone(), most)));
-            if let Some(conference) = self.conferences.get_unmarked(&room) {
+            self.out
+                .push(Output::Ask(Query::History(room.clone(), most)));
+            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
                 conference.recalling = Some(vec![admission]);
             }
         } else {
-            self.order(Order::Admit(Box::new(admission)));
+            self.out.order(Order::Admit(Box::new(admission)));
         }
     }
 
     /// `None` when the admission waits with others; with a number when so many messages must be
     /// looked up first.
     fn wait_for_history(&mut self, admission: Admission) -> Option<(Admission, Option<u16>)> {
-        let run = self.run;
-        let is_stored = self.kept_rooms.is_stored();
-        let Some(conference) = self.conferences.get_unmarked(&admission.room) else {
+        let run = self.switch.run;
+        let is_stored = self.rooms.kept.is_stored();
+        let Some(conference) = self.rooms.conferences.get_unmarked(&admission.room) else {
             return Some((admission, None));
         };
-        if let Some(waiting) = &mut conference.recalling {
-            let (sessions, dialing) = (&self.sessions, &self.dialing);
+        if let Some(mut waiting) = conference.recalling.take() {
             // Some have given up meanwhile.
-            waiting.retain(|it| {
-                sessions.contains_key(&it.session) || dialing.contains_key(&it.session)
-            });
+            waiting.retain(|it| self.rooms.occupant(&it.session).is_some());
+            let room = admission.room.clone();
             waiting.push(admission);
+            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
+                conference.recalling = Some(waiting);
+            }
             return None;
         }
         let most = conference.policy.history;
@@ -53,27 +54,27 @@ impl Focus {
 
     /// The history of a room was looked up: the switch gets it, and whoever waited is admitted.
     pub(in crate::focus) fn recalled(&mut self, room: &RoomUri, messages: Vec<PastMessage>) {
-        let run = self.run;
-        let Some(conference) = self.conferences.get_unmarked(room) else {
+        let run = self.switch.run;
+        let Some(conference) = self.rooms.conferences.get_unmarked(room) else {
             return;
         };
         conference.recalled = run;
         let waiting = conference.recalling.take();
         if !messages.is_empty() {
             let room = room.clone();
-            self.order(Order::Recall { room, messages });
+            self.out.order(Order::Recall { room, messages });
         }
         for admission in waiting.unwrap_or_default() {
             let session = &admission.session;
-            if self.sessions.contains_key(session) || self.dialing.contains_key(session) {
-                self.order(Order::Admit(Box::new(admission)));
+            if self.rooms.occupant(session).is_some() {
+                self.out.order(Order::Admit(Box::new(admission)));
             }
         }
     }
 
     /// It cannot be read: without it the switch would begin another one in its place.
     pub(in crate::focus) fn not_recalled(&mut self, now: Moment, room: &RoomUri) {
-        let conference = self.conferences.get_unmarked(room);
+        let conference = self.rooms.conferences.get_unmarked(room);
         let waiting = conference.and_then(|it| it.recalling.take());
         for admission in waiting.unwrap_or_default() {
             self.not_admitted(now, &admission.session, "the database cannot be read");
@@ -82,7 +83,7 @@ impl Focus {
 
     /// A switch has come (back): what it had got before may have been lost on the way.
     pub(in crate::focus) fn recall_again(&mut self) {
-        for (_, conference) in self.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             conference.recalled = None;
         }
     }
@@ -94,7 +95,7 @@ impl Focus {
         messages: Vec<PastMessage>,
         gone: u64,
     ) {
-        let ended = match self.conferences.get(&room) {
+        let ended = match self.rooms.conferences.get(&room) {
             Some(conference) => conference.policy.history == 0,
             // Of a room that is not known it is kept: should it have ended, the switch says so.
             None if !self.is_known(&room) => false,
@@ -108,24 +109,29 @@ impl Focus {
         };
         if ended {
             // It has ended meanwhile.
-            return self.order(done);
+            return self.out.order(done);
         }
         let change = HistoryChange {
             room,
             messages,
             gone,
         };
-        self.outputs.push_back(Output::Remember(change, done));
+        self.out.push(Output::Remember(change, done));
     }
 
     /// A room's history ends. The switch may have told some of it that we have not heard yet:
     /// when it says that it has forgotten, that is forgotten too.
     pub(in crate::focus) fn forget_history(&mut self, room: &RoomUri) {
         self.history_forgotten(room.clone());
-        self.order(Order::Forget { room: room.clone() });
+        self.out.order(Order::Forget { room: room.clone() });
     }
 
     pub(in crate::focus) fn history_forgotten(&mut self, room: RoomUri) {
-        self.ended_histories.push(room);
+        self.rooms.ended_histories.push(room);
+    }
+
+    /// Whether a room is there without a conference, as far as is known.
+    pub(in crate::focus) fn lasts(&self, room: &RoomUri) -> bool {
+        self.rooms.configured.contains_key(room) || self.rooms.kept.made(room).is_some()
     }
 }

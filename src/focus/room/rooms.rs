@@ -154,38 +154,39 @@ impl Focus {
     /// Somebody keeps records, and answers [`Output::Ask`]; so many rooms are among them that
     /// management made.
     pub fn use_store(&mut self, made: usize) {
-        self.kept_rooms.is_stored = true;
-        self.kept_rooms.made = made;
+        self.rooms.kept.is_stored = true;
+        self.rooms.kept.made = made;
     }
 
     /// The rooms that management made.
     pub fn kept_rooms(&self) -> &KeptRooms {
-        &self.kept_rooms
+        &self.rooms.kept
     }
 
     /// Whether it is known what management keeps of a room.
     pub(in crate::focus) fn is_known(&self, room: &RoomUri) -> bool {
-        self.kept_rooms.knows(room)
+        self.rooms.kept.knows(room)
     }
 
     /// Whether a request must wait until its room has been looked up. A running conference has
     /// its rules, a factory is in the configuration.
     pub(in crate::focus) fn must_look_up(&self, room: &RoomUri) -> bool {
-        let governed = self.conferences.contains_key(room) || self.factories.contains_key(room);
-        !governed && !self.kept_rooms.knows(room)
+        let governed =
+            self.rooms.conferences.contains_key(room) || self.rooms.factories.contains_key(room);
+        !governed && !self.rooms.kept.knows(room)
     }
 
     /// What must be found out before something is asked of a room by the operator; `always`
     /// also whether it has a history.
     pub fn room_needed(&self, room: &RoomUri, always: bool) -> Option<Query> {
-        let asks = (always && self.kept_rooms.is_stored) || !self.kept_rooms.knows(room);
+        let asks = (always && self.rooms.kept.is_stored) || !self.rooms.kept.knows(room);
         asks.then(|| Query::Room(room.clone()))
     }
 
     /// What must be found out before [`Focus::rooms_page`].
     pub fn page_needed(&self, offset: usize, limit: usize) -> Option<Query> {
         let (offset, limit) = self.kept_page(offset, limit);
-        let asks = self.kept_rooms.is_stored;
+        let asks = self.rooms.kept.is_stored;
         asks.then_some(Query::Page { offset, limit })
     }
 
@@ -208,7 +209,7 @@ impl Focus {
         });
         waiting.arrivals.push(incoming.arrival.clone());
         if waiting.arrivals.len() == 1 {
-            self.outputs.push_back(Output::Ask(Query::Room(room)));
+            self.out.push(Output::Ask(Query::Room(room)));
         }
         if !std::mem::replace(&mut self.lookups.is_timed, true) {
             self.timers.arm(now + LOOKUP_TIMEOUT, Timer::Lookup);
@@ -238,7 +239,8 @@ impl Focus {
         let waiting = self.lookups.rooms.remove(room);
         for arrival in waiting.into_iter().flat_map(|it| it.arrivals) {
             if let Some(transaction) = arrival.transaction {
-                self.refuse(transaction, unavailable(why), arrival.to_tag);
+                self.out
+                    .refuse(transaction, unavailable(why), arrival.to_tag);
             }
         }
     }
@@ -256,7 +258,8 @@ impl Focus {
         let Some(arrival) = self.lookups.take(transaction) else {
             return false;
         };
-        self.refuse(transaction, Refusal::new(487), arrival.to_tag);
+        self.out
+            .refuse(transaction, Refusal::new(487), arrival.to_tag);
         true
     }
 
@@ -264,10 +267,10 @@ impl Focus {
     pub(in crate::focus) fn found(&mut self, now: Moment, found: Found) {
         match (found.query, found.answer) {
             (Query::Room(room), Ok(Content::Room { kept, remembers })) => {
-                if !self.kept_rooms.knows(&room) {
-                    self.kept_rooms.learn(room.clone(), kept);
+                if !self.rooms.kept.knows(&room) {
+                    self.rooms.kept.learn(room.clone(), kept);
                 }
-                self.kept_rooms.remembers = remembers.then(|| room.clone());
+                self.rooms.kept.remembers = remembers.then(|| room.clone());
                 let waiting = self.lookups.rooms.remove(&room);
                 for arrival in waiting.into_iter().flat_map(|it| it.arrivals) {
                     self.request(now, arrival);
@@ -279,9 +282,9 @@ impl Focus {
             }
             (Query::History(room, _), _) => self.not_recalled(now, &room),
             (Query::Page { offset, .. }, Ok(Content::Page(entries))) => {
-                self.kept_rooms.page = (offset, entries);
+                self.rooms.kept.page = (offset, entries);
             }
-            (Query::Page { offset, .. }, _) => self.kept_rooms.page = (offset, Vec::new()),
+            (Query::Page { offset, .. }, _) => self.rooms.kept.page = (offset, Vec::new()),
         }
     }
 
@@ -303,8 +306,8 @@ impl Focus {
     }
 
     fn keep(&mut self, room: &RoomUri, kept: Option<Kept>, change: Change) {
-        self.kept_rooms.change(room, kept);
-        self.outputs.push_back(Output::Store(vec![change]));
+        self.rooms.kept.change(room, kept);
+        self.out.push(Output::Store(vec![change]));
     }
 
     /// A running conference goes on under the rules that the room has now.
@@ -312,7 +315,7 @@ impl Focus {
         let Some(policy) = self.ruled(room) else {
             return;
         };
-        if let Some(conference) = self.conferences.get_mut(room) {
+        if let Some(conference) = self.rooms.conferences.get_mut(room) {
             conference.policy = policy;
             conference.described = conference.change();
             self.conference_changed(now, room);
@@ -323,7 +326,7 @@ impl Focus {
     /// nothing of this room. A running conference of a room that it made ends with its last
     /// participant, unless the configuration has the room too.
     pub fn forget_room(&mut self, now: Moment, room: &RoomUri) -> bool {
-        let Some(kept) = self.kept_rooms.find(room).cloned() else {
+        let Some(kept) = self.rooms.kept.find(room).cloned() else {
             return false;
         };
         let key = match &kept {
@@ -333,8 +336,8 @@ impl Focus {
         self.keep(room, None, Change::Delete(key));
         self.rules_changed(now, room);
         if let Kept::Made(entry) = kept
-            && !self.rooms.contains_key(room)
-            && let Some(conference) = self.conferences.get_mut(room)
+            && !self.rooms.configured.contains_key(room)
+            && let Some(conference) = self.rooms.conferences.get_mut(room)
         {
             let passing = RoomEntry {
                 lifetime: Lifetime::WhileOccupied,

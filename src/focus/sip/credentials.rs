@@ -1,8 +1,8 @@
 //! Digest answers to proxies that challenge the focus (RFC 3261 §22).
 
-use crate::entropy::token;
+use crate::focus::sip::dialogs::{Pending, Purpose};
 use crate::focus::timers::Timer;
-use crate::focus::{Focus, OutgoingRequest, Output, Pending, Purpose, RequestId};
+use crate::focus::{Focus, OutgoingRequest, Output, RequestId};
 use crate::time::Moment;
 use crate::wire::sip::{Account, Request, Response, authorize};
 
@@ -31,20 +31,20 @@ impl Focus {
             return false;
         };
         sent.cseq = cseq;
-        let at = now + pending.purpose.patience();
+        let at = now + pending.purpose.timeout();
         let again = Pending {
             timer: self.timers.arm(at, Timer::Outcome(id)),
             sent: Some(sent.clone()),
             challenges: pending.challenges + 1,
             ..pending
         };
-        self.requests.insert(id, again);
-        self.outputs.push_back(Output::Send(sent));
+        self.dialogs.sent(id, again);
+        self.out.push(Output::Send(sent));
         true
     }
 
     fn answer_challenge(&mut self, sent: &mut OutgoingRequest, challenge: &Response) -> bool {
-        let cnonce = token(self.entropy.as_mut(), CNONCE_LENGTH);
+        let cnonce = self.out.token(CNONCE_LENGTH);
         let accounts: Vec<_> = self
             .config
             .credentials
@@ -71,8 +71,8 @@ impl Focus {
         let dialog = match pending.purpose {
             // The dialog has gone, and nothing else is sent in it.
             Purpose::Farewell => return Some(sent + 1),
-            Purpose::Notify(id) => &mut self.subscriptions.get_mut(&id)?.dialog,
-            Purpose::Refresh(id) | Purpose::Renewal(id) => &mut self.endpoints.get_mut(&id)?.dialog,
+            Purpose::Notify(id) => &mut self.watch.subscriptions.get_mut(&id)?.dialog,
+            Purpose::Refresh(id) | Purpose::Renewal(id) => &mut self.rooms.endpoint_mut(id)?.dialog,
             Purpose::Report(id) => self.referral_dialog(id)?,
             Purpose::Invitation(of) => {
                 let invitation = self.invitation(of).filter(|it| it.request == Some(id))?;
@@ -81,7 +81,7 @@ impl Focus {
         };
         dialog.local_cseq += 1;
         let cseq = dialog.local_cseq;
-        if let Some(dialled) = self.dialled.get_mut(&id) {
+        if let Some(dialled) = self.dialogs.dialled(id) {
             dialled.dialog.local_cseq = cseq;
         }
         Some(cseq)

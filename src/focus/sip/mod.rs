@@ -2,6 +2,7 @@
 
 pub(in crate::focus) mod credentials;
 pub(in crate::focus) mod dialog;
+pub(in crate::focus) mod dialogs;
 pub(in crate::focus) mod face;
 pub(in crate::focus) mod media;
 pub(in crate::focus) mod offer_answer;

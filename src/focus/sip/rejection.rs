@@ -1,6 +1,7 @@
 //! A request that is not granted: the final answer is the error.
 
-use crate::focus::{Focus, Output, Reply, TransactionId};
+use crate::focus::out::Out;
+use crate::focus::{Output, Reply, TransactionId};
 use crate::wire::sip::{Headers, reason};
 use bytes::Bytes;
 
@@ -55,7 +56,7 @@ pub(in crate::focus) fn no_room() -> Refusal {
 /// Granted, or refused.
 pub(in crate::focus) type Verdict<T> = Result<T, Refusal>;
 
-impl Focus {
+impl Out {
     /// Answers a transaction.
     pub(in crate::focus) fn reply(
         &mut self,
@@ -67,7 +68,7 @@ impl Focus {
     ) {
         self.totals.refused += u64::from(code >= 400);
         let reply = self.written(code, headers, body, to_tag);
-        self.outputs.push_back(Output::Reply(transaction, reply));
+        self.push(Output::Reply(transaction, reply));
     }
 
     /// An answer as it leaves.
@@ -81,7 +82,7 @@ impl Focus {
         Reply {
             code,
             reason: reason(code).to_owned(),
-            headers: headers.with("Server", self.config.software.clone()),
+            headers: headers.with("Server", self.software.clone()),
             body: body.into(),
             to_tag,
             until_ack: false,

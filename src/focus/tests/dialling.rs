@@ -89,7 +89,7 @@ fn a_forked_invite_keeps_its_first_answer_and_ends_the_others() {
     assert_eq!(bye.request_uri, "sip:sofa@192.0.2.9");
     assert_eq!(bye.cseq, 2, "RFC 3261 §12.2.1.1");
     scenario.pass(32);
-    assert!(scenario.focus.dialled.is_empty());
+    assert!(!scenario.focus.leftovers().contains(&"dialled"));
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");
 }
 
@@ -104,7 +104,7 @@ fn who_answers_after_all_was_over_gets_bye() {
     phone_answers(&mut scenario, request, "sofa");
     assert_eq!(scenario.transcript(), "< ACK carol\n< BYE carol");
     scenario.pass(40);
-    assert!(scenario.focus.dialled.is_empty());
+    assert!(!scenario.focus.leftovers().contains(&"dialled"));
     scenario.transcript();
     phone_answers(&mut scenario, request, "car");
     assert_eq!(scenario.transcript(), "");
@@ -125,7 +125,18 @@ fn f21_a_422_is_answered_by_a_longer_interval() {
     assert_eq!(scenario.last_sent("carol").cseq, 2);
     // The same again leads nowhere.
     scenario.party_answers("carol", 422, &[("Min-SE", "3600")], "");
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
+}
+
+#[test]
+fn f21_the_invited_may_ask_for_a_longer_interval_twice() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    for wanted in ["91", "92", "93"] {
+        scenario.party_answers("carol", 422, &[("Min-SE", wanted)], "");
+    }
+    assert_eq!(scenario.last_sent("carol").cseq, 3);
+    assert!(scenario.focus.invites.rooms.is_empty());
 }
 
 #[test]
@@ -160,7 +171,7 @@ fn every_challenge_on_the_way_is_answered() {
     // No server may have us try for ever.
     challenge(&mut scenario, request, 407, stale);
     challenge(&mut scenario, request, 407, stale);
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
 }
 
 #[test]
@@ -200,7 +211,7 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
         code: 200,
         response: None,
     });
-    assert!(scenario.focus.requests.is_empty());
+    assert_eq!(scenario.focus.counts().requests, 0);
     drop(alice);
 }
 

@@ -19,6 +19,10 @@ fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
 /// Rooms with a history that last, one of which ends its conference when it is empty; a
 /// factory of rooms with one, and a store.
 fn den() -> Scenario {
+    den_where_factories_make(Lifetime::WhileCreatorStays)
+}
+
+fn den_where_factories_make(lifetime: Lifetime) -> Scenario {
     let mut config = config();
     config.rooms.push(RoomEntry {
         history: 3,
@@ -30,6 +34,7 @@ fn den() -> Scenario {
         ..RoomEntry::new(RoomUri::new(NEST))
     });
     config.factories[0].history = 3;
+    config.factories[0].lifetime = lifetime;
     let mut scenario = Scenario::with(config);
     scenario.use_store(Answers::Right);
     connect(&mut scenario, 1);
@@ -39,6 +44,7 @@ fn den() -> Scenario {
 fn connect(scenario: &mut Scenario, run: u128) {
     scenario.feed(Input::Notice(Notice::Connected {
         run: SwitchRun(run),
+        listen: Vec::new(),
     }));
     scenario.transcript();
 }
@@ -140,7 +146,16 @@ fn who_was_in_before_is_no_newcomer() {
 
 #[test]
 fn a_history_ends_with_a_room_that_does_not_last() {
-    let mut scenario = den();
+    ends_with_its_room(Lifetime::WhileCreatorStays);
+}
+
+#[test]
+fn a_history_ends_with_a_room_of_a_factory_that_nobody_can_come_back_to() {
+    ends_with_its_room(Lifetime::Forever);
+}
+
+fn ends_with_its_room(lifetime: Lifetime) {
+    let mut scenario = den_where_factories_make(lifetime);
     let mut alice = scenario.phone("alice");
     let new = "sip:new@example.com";
     let code = scenario.request(&mut alice, "INVITE", new, &[], &offer("alice"));

@@ -76,13 +76,8 @@ fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
     scenario.admits = false;
     let mut early = scenario.phone("alice");
     scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
-    let tag = scenario
-        .focus
-        .dialogs
-        .keys()
-        .next()
-        .map(|key| key.local_tag.clone());
-    early.to_tag = tag;
+    let endpoint = scenario.focus.rooms.endpoints.values().next();
+    early.to_tag = endpoint.map(|it| it.dialog.key.local_tag.clone());
     let replaces = reference(&early);
     for value in [replaces.clone(), format!("{replaces};early-only")] {
         let reply = invite(&mut scenario, "alice", ROOM, &[("Replaces", &value)]);
@@ -104,6 +99,7 @@ fn a_second_device_is_what_its_user_is() {
     scenario.join("alice", ROOM);
     let roles: Vec<_> = scenario
         .focus
+        .rooms
         .endpoints
         .values()
         .map(|it| it.role)
@@ -152,7 +148,7 @@ fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
         "sip:anonymous1@anonymous.invalid"
     );
     scenario.nickname(ROOM, "sip:anonymous2@anonymous.invalid", "Ghost");
-    let bob = &scenario.focus.conferences[ROOM].participants["sip:bob@example.com"];
+    let bob = &scenario.focus.rooms.conferences[ROOM].participants["sip:bob@example.com"];
     assert_eq!(bob.nickname.as_deref(), Some("Ghost"));
 }
 
@@ -221,7 +217,7 @@ fn rcs_a_configured_room_takes_the_ids_of_who_comes_first() {
         &[("Contribution-ID", "group-2")],
     );
     scenario.pass(6);
-    let identity = &scenario.focus.conferences[hall].identity;
+    let identity = &scenario.focus.rooms.conferences[hall].identity;
     assert_eq!(identity.contribution.as_deref(), Some("group-1"));
     let about = scenario.rosters["bob"]
         .description
@@ -410,7 +406,7 @@ fn local_numbers_of_two_contexts_are_two_users() {
             Some(200)
         );
     }
-    let conference = &scenario.focus.conferences[ROOM];
+    let conference = &scenario.focus.rooms.conferences[ROOM];
     let users: Vec<_> = conference
         .participants
         .keys()
@@ -450,5 +446,5 @@ fn a_password_is_no_part_of_a_room() {
         reply.headers.first("Contact"),
         Some("<sip:lobby@example.com>;isfocus")
     );
-    assert!(scenario.focus.conferences.contains_key(ROOM));
+    assert!(scenario.focus.rooms.conferences.contains_key(ROOM));
 }

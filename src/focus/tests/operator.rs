@@ -303,6 +303,7 @@ fn messages_told_of_a_room_that_has_ended_count_nowhere() {
     }
     let counted: Vec<_> = scenario
         .focus
+        .rooms
         .messages
         .keys()
         .map(RoomUri::as_str)
@@ -357,9 +358,10 @@ fn participants_are_counted_as_they_come_and_go_without_visiting_every_conferenc
     let visited = |scenario: &Scenario| -> usize {
         scenario
             .focus
+            .rooms
             .conferences
             .values()
-            .map(Conference::present)
+            .map(|it| it.present())
             .sum()
     };
     assert_eq!(

@@ -211,3 +211,52 @@ fn update_with_an_offer_is_answered_at_once() {
     scenario.pass(40);
     assert_eq!(scenario.transcript(), "", "no ACK is awaited");
 }
+
+/// Answers the last request of ours, which was for Alice.
+fn refuse_422(scenario: &mut Scenario, min_se: &str) {
+    let request = scenario.sent.back().expect("a request").id;
+    let response = crate::wire::sip::Response {
+        code: 422,
+        reason: "Session Interval Too Small".to_owned(),
+        headers: Headers::new().with("Min-SE", min_se),
+        body: bytes::Bytes::new(),
+    };
+    scenario.feed(Input::Outcome {
+        request,
+        code: 422,
+        response: Some(Box::new(response)),
+    });
+}
+
+#[test]
+fn f21_a_422_that_asks_for_no_longer_interval_is_not_asked_again() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[]);
+    scenario.refresh_answer = None;
+    scenario.pass(HALF);
+    assert_eq!(scenario.transcript(), "< INVITE alice");
+    refuse_422(&mut scenario, "1800");
+    scenario.pass(10);
+    assert_eq!(scenario.transcript(), "");
+    scenario.pass(HALF);
+    assert_eq!(
+        scenario.transcript(),
+        "< BYE alice\n! expel alice\n! close lobby"
+    );
+}
+
+#[test]
+fn f21_a_422_is_answered_by_a_longer_interval_twice_at_most() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[]);
+    scenario.refresh_answer = None;
+    scenario.pass(HALF);
+    for wanted in ["1801", "1802", "1803"] {
+        refuse_422(&mut scenario, wanted);
+    }
+    scenario.pass(10);
+    assert_eq!(scenario.transcript(), ["< INVITE alice"; 3].join("\n"));
+    let last = scenario.sent.back().expect("a refresh");
+    let session = last.headers.first("Session-Expires");
+    assert_eq!(session, Some("1802;refresher=uac"));
+}

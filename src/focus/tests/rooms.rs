@@ -202,7 +202,7 @@ fn what_management_decides_leaves_the_rest_of_the_configuration_as_it_is_edited(
         let transaction = knock(&mut scenario, user, "sip:hall@example.com");
         assert_eq!(answer(&scenario, transaction), Some((code, None)), "{user}");
     }
-    let boss = &scenario.focus.conferences["sip:hall@example.com"].participants
+    let boss = &scenario.focus.rooms.conferences["sip:hall@example.com"].participants
         [&UserUri::new("sip:boss@example.com")];
     assert_eq!(boss.role, Role::Moderator);
     assert_eq!(scenario.focus.room_count(), 1);
@@ -235,7 +235,8 @@ fn a_start_names_the_rooms_about_which_management_has_decided() {
     assert!(
         lines
             .iter()
-            .any(|it| it.level == Level::Notice && it.text.contains("sip:hall@example.com")),
+            .any(|it| it.level == crate::log::Level::Notice
+                && it.text.contains("sip:hall@example.com")),
         "{lines:?}"
     );
 }
@@ -254,4 +255,23 @@ fn rooms_that_were_looked_up_are_remembered_up_to_a_bound_and_listed_from_the_st
     let names: Vec<_> = listed.iter().map(|it| short(it.uri.as_str())).collect();
     assert_eq!(names, ["hall", "team"]);
     assert_eq!(scenario.focus.room_count(), 2);
+}
+
+/// The factory is `sip:new@example.com`.
+#[test]
+fn only_names_with_our_token_are_those_of_a_factory() {
+    let mut scenario = Scenario::new();
+    let kept = RoomUri::new("sip:new-support@example.com");
+    let own = RoomUri::new("sip:new-abcdefghijklmnop@example.com");
+    for room in [&kept, &own] {
+        scenario
+            .focus
+            .keep_room(scenario.now, RoomEntry::new(room.clone()));
+        scenario.join("alice", room.as_str());
+    }
+    scenario.join("bob", "sip:new-ad-hoc@example.com");
+    let mut carol = scenario.phone("carol");
+    let gone = "sip:new-abcdefghijklmnoq@example.com";
+    let code = scenario.request(&mut carol, "INVITE", gone, &[], &offer("carol"));
+    assert_eq!(code, Some(404), "it has ended");
 }

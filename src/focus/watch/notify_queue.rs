@@ -44,6 +44,11 @@ impl NotifyQueue {
         Some((id, room, last))
     }
 
+    /// How many wait.
+    pub(in crate::focus) fn len(&self) -> usize {
+        self.waiting.values().map(VecDeque::len).sum()
+    }
+
     /// Since when somebody has waited.
     pub(in crate::focus) fn since(&self) -> Option<Moment> {
         self.since
