@@ -178,6 +178,7 @@ impl Both {
                 }
                 Output::Send(request) => {
                     let outcome = Input::Outcome {
+                        reached: None,
                         request: request.id,
                         code: 200,
                         response: None,

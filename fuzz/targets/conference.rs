@@ -215,7 +215,8 @@ impl World {
     fn answer(&mut self, code: u16) {
         for request in std::mem::take(&mut self.pending) {
             self.feed(Input::Outcome {
-                request,
+                reached: None,
+ request,
                 code: code.clamp(200, 699),
                 response: None,
             });

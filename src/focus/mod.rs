@@ -52,6 +52,7 @@ use out::Out;
 use record::Counters;
 use room::rooms::Lookups;
 use room::table::RoomTable;
+use sip::bye_reason::ByeReason;
 use sip::dialog::Dialog;
 use sip::dialogs::{Dialogs, Pending, Purpose};
 use sip::rejection::Refusal;
@@ -174,9 +175,13 @@ impl Focus {
             Input::Unanswered(transaction) => self.unanswered(now, transaction),
             Input::Outcome {
                 request,
+                reached,
                 code,
                 response,
-            } => self.outcome(now, request, code, response.as_deref()),
+            } => {
+                self.note_reached(request, reached);
+                self.outcome(now, request, code, response.as_deref());
+            }
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
             Input::Found(found) => self.found(now, found),
@@ -312,14 +317,14 @@ impl Focus {
             return;
         }
         match purpose {
-            Purpose::Farewell => {}
+            Purpose::Farewell => self.farewell_over(request),
             Purpose::Notify(id) => self.notified(now, id, request, code, response),
             Purpose::Refresh(id) => self.refreshed(now, id, code, response),
             Purpose::Renewal(id) => self.renewed(now, id, code, response),
             Purpose::Invitation(id) => {
                 self.invitation_outcome(now, id, request, code, response);
             }
-            Purpose::Report(id) => self.reported(now, id, code),
+            Purpose::Report(id) => self.reported(now, id, code, response),
         }
     }
 
@@ -335,7 +340,7 @@ impl Focus {
         self.refuse_all_waiting();
         let endpoints: Vec<_> = self.rooms.endpoints.keys().copied().collect();
         for id in endpoints {
-            self.dismiss(now, id);
+            self.dismiss(now, id, ByeReason::Stopping);
         }
         let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
         for id in invitations {
@@ -385,9 +390,13 @@ impl Focus {
     }
 
     /// Ends a dialog from our side.
-    fn hang_up(&mut self, now: Moment, mut dialog: Dialog) {
-        let headers = Headers::new().with("User-Agent", self.out.software.clone());
-        let request = dialog.request(self.request_id(), Method::Bye, headers, "");
+    fn hang_up(&mut self, now: Moment, mut dialog: Dialog, reason: ByeReason) -> RequestId {
+        let headers = Headers::new()
+            .with("Reason", reason.header())
+            .with("User-Agent", self.out.software.clone());
+        let id = self.request_id();
+        let request = dialog.request(id, Method::Bye, headers, "");
         self.send(now, Purpose::Farewell, request);
+        id
     }
 }

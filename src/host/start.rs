@@ -12,7 +12,7 @@ use crate::host::user::{self, FurtherGroups};
 use crate::host::{fds, guard, logging};
 use crate::log::Line;
 use crate::net;
-use crate::parameters::{Collected, Settings, SwitchPlace, Value};
+use crate::parameters::{Collected, Settings, SwitchPlace, Value, doubt};
 use crate::patience::patiently;
 use crate::remote;
 use crate::statistics;
@@ -58,6 +58,9 @@ pub(crate) fn settings_and_bridge(groups: FurtherGroups) -> Option<(Settings, Br
         Err(_) => return None,
     };
     let settings = collected.settings().map_err(logging::error).ok()?;
+    if let Some(doubt) = doubt(&settings.identity) {
+        logging::warning(doubt);
+    }
     if settings.switch == SwitchPlace::Embedded {
         bind(&settings.net.listen).map_err(logging::error).ok()?;
     }

@@ -14,6 +14,7 @@ use crate::net;
 use crate::store;
 
 pub use table::{Kind, Parameter, TABLE, markdown};
+pub(crate) use values::doubt;
 pub use values::{SwitchPlace, Value};
 
 /// The product as it names itself in SIP.

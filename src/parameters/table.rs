@@ -131,7 +131,10 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "Pseudo-variables that hold the caller's address; the host evaluates them for every \
-              request. A value that is no `sip:`, `sips:` or `tel:` URI makes the \
+              request. Several, separated by commas, are all addresses of the caller: the first \
+              is the participant, and messages may name any of them as their sender \
+              (`$avp(caller),$hdr(P-Asserted-Identity)`, where the proxy has taken out what it \
+              does not trust). A value that is no `sip:`, `sips:` or `tel:` URI makes the \
               caller nobody (403). The default trusts the From header, which anybody can write, \
               and `$au` and `$ar` repeat credentials that need not be those that were checked. \
               Use a variable that the script sets after it has authenticated the caller against \
@@ -329,11 +332,13 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "What a database that cannot be used means (disk full, damaged, not writable, of \
-              another proxy or a later release). `memory`: the log says so, conferences are \
-              kept in memory, and as soon as the database works they are written to it. \
-              `refuse`: the proxy does not start. A database that fails later, or does not \
-              return from a commit within two seconds, never ends anything: who is in stays; \
-              with `refuse` nobody new is let in (503) until it works again.",
+              another proxy or a later release). `memory`: the log says so, and conferences are \
+              kept in memory. A damaged file or a full disk is tried again every five seconds, \
+              and then everything is written; after a missing or unwritable folder, or a file of \
+              another proxy, restart the proxy. `refuse`: the proxy does not start. A database \
+              that fails later, or does not return from a commit within two seconds, never ends \
+              anything: participants stay; with `refuse` nobody new is let in (503) until it \
+              works again.",
         example: "\"refuse\"",
         ..text("db_on_error", "memory", "memory, refuse")
     },

@@ -135,15 +135,15 @@ fn room_mistakes_are_refused() {
         ("dev", "\"dev\" is not allowed (allowed: sip:USER@HOST"),
         ("sip:conf.example.com", "sip:USER@HOST"),
         ("sip:a@h:5060;max=2", "\"sip:a@h:5060\" is not allowed"),
-        ("sip:a@h;max=2;colour=red;tls=no", "\"colour=red\""),
+        ("sip:a@h;max=2;colour=red;tls=no", "\"sip:a@h;colour=red\""),
         ("sip:a@h;colour=red", UNKNOWN),
         (
             "sip:a@h;max",
-            "\"max\" is not allowed (allowed: max=1..100000)",
+            "\"sip:a@h;max\" is not allowed (allowed: max=1..100000)",
         ),
         (
             "sip:a@h;max=0",
-            "\"max=0\" is not allowed (allowed: max=1..100000)",
+            "\"sip:a@h;max=0\" is not allowed (allowed: max=1..100000)",
         ),
         ("sip:a@h;devices=two", "(allowed: devices=many|one)"),
         ("sip:a@h;end=soon", "(allowed: end=never|empty|creator)"),
@@ -201,6 +201,26 @@ fn the_switch_is_embedded_or_behind_a_socket() {
     let too_long = format!("{longest}x");
     for wrong in ["", "unix:", "unix:relative", "outside", &too_long] {
         assert!(said(&[("switch", text(wrong))]).contains("embedded, or unix:PATH"));
+    }
+}
+
+#[test]
+fn an_identity_that_the_caller_writes_is_doubted() {
+    for (identity, claimed) in [
+        ("$fu", Some("$fu")),
+        ("sip:$au@$fd", Some("$fd")),
+        ("sip:$au@$ar", Some("$ar")),
+        ("sip:$(fu{uri.user})@example.com", Some("$fu")),
+        ("$avp(caller)", None),
+        ("$var(full)", None),
+        ("$fullname", None),
+        ("sip:$au@example.com", None),
+        ("sip:fixed@example.com", None),
+    ] {
+        let doubt = super::doubt(identity);
+        assert_eq!(doubt.is_some(), claimed.is_some(), "{identity}");
+        let named = claimed.is_none_or(|name| doubt.unwrap_or_default().contains(name));
+        assert!(named, "{identity}");
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) const STEPS: &[&str] = &[
     HELD_NICKNAMES,
     HISTORY,
     ONLY_WHAT_WAS_AGREED,
+    OTHER_URIS,
     DEPARTED,
     DECISIONS,
 ];
@@ -201,6 +202,11 @@ CREATE TABLE history (
 /// Of a peer's description only what it means is kept (`sdp_accepted`).
 const ONLY_WHAT_WAS_AGREED: &str = "
 ALTER TABLE endpoints DROP COLUMN sdp_theirs;
+";
+
+/// What a participant may call itself besides its address.
+const OTHER_URIS: &str = "
+ALTER TABLE endpoints ADD COLUMN other_uris TEXT NOT NULL DEFAULT '[]';
 ";
 
 /// Who left by BYE has rows of their own, so that one more is one row; and counters that no run

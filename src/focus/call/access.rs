@@ -4,7 +4,7 @@ use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::RETRY_AFTER;
-use crate::focus::sip::face::{Incoming, identity};
+use crate::focus::sip::face::{Incoming, identity, other_identities};
 use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use crate::control::{RoomUri, UserUri};
 use crate::entropy::is_token;
 use crate::focus::Focus;
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::dialog::DialogKey;
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
 use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
 
@@ -27,6 +26,8 @@ pub(in crate::focus) struct Access {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) policy: Arc<Policy>,
     pub(in crate::focus) user: UserUri,
+    /// What else the caller may call itself.
+    pub(in crate::focus) other_uris: Vec<UserUri>,
     pub(in crate::focus) role: Role,
     /// The device whose place the new one takes (RFC 3891).
     pub(in crate::focus) replaces: Option<EndpointId>,
@@ -107,6 +108,7 @@ impl Focus {
             room,
             policy,
             user,
+            other_uris: other_identities(&incoming.arrival),
             role,
             replaces,
             private: Privacy::of(headers).hides_identity(),
@@ -151,12 +153,7 @@ impl Focus {
     }
 
     fn named(&self, dialog: &DialogReference) -> Verdict<EndpointId> {
-        let key = DialogKey {
-            call_id: dialog.call_id.clone(),
-            local_tag: dialog.local_tag.clone(),
-            remote_tag: dialog.remote_tag.clone(),
-        };
-        match self.dialogs.usage(&key) {
+        match self.dialogs.usage_named(dialog) {
             Some(Usage::Endpoint(id)) => Ok(id),
             _ => Err(Refusal::new(481)),
         }
@@ -248,11 +245,7 @@ impl Focus {
         if !conference.has_place_for(user) {
             return Err(Refusal::new(486).because("the room is full"));
         }
-        let devices = conference
-            .participants
-            .get(user)
-            .map_or(0, |participant| participant.endpoints.len());
-        if devices >= MAX_ENDPOINTS && access.replaces.is_none() {
+        if conference.devices(user) >= MAX_ENDPOINTS && access.replaces.is_none() {
             return Err(Refusal::new(486).because("too many devices of this user"));
         }
         Ok(())

@@ -62,12 +62,16 @@ impl Focus {
         if endpoint.answering.is_some() || endpoint.unacknowledged.is_some() {
             peer.dial = None;
         }
+        let mut uris = vec![user.clone()];
+        if endpoint.anonymous.is_none() {
+            uris.extend(endpoint.other_uris.iter().cloned());
+        }
         Some(Admission {
             session: endpoint.session.clone()?,
             room: endpoint.room.clone(),
             policy: self.session_policy(&endpoint.room)?,
             own_uri: endpoint.media.local.own_uri.clone(),
-            uris: vec![user.clone()],
+            uris,
             user,
             display,
             nickname,
@@ -120,6 +124,7 @@ impl Focus {
                 self.not_admitted(now, &session, "the switch takes nobody in");
             }
             Notice::Bound { session, .. } => {
+                self.invited_bound(now, &session);
                 if let Some(endpoint) = self.endpoint_of(&session) {
                     let line = format!("{} talks in {}", endpoint.user, endpoint.room);
                     self.out.log(Level::Debug, line);

@@ -2,6 +2,8 @@
 
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, top_via};
 use crate::focus::sip::unacknowledged::Answering;
@@ -49,7 +51,7 @@ impl Focus {
                 self.refer(now, incoming, &room, Some(id))
             }
             (Method::Subscribe, Usage::Referral(id)) => {
-                self.resubscribe_referral(now, incoming, id)
+                self.subscribe_in_refer_dialog(now, incoming, id)
             }
             (Method::Subscribe, Usage::Subscription(id)) => self.resubscribe(now, incoming, id),
             (Method::Subscribe, Usage::Endpoint(id)) => match self.referral_in(incoming, id) {
@@ -129,7 +131,7 @@ impl Focus {
                 let line = format!("unusable answer in ACK from {}: {why}", endpoint.user);
                 self.out.log(Level::Info, line);
                 // RFC 3261 §13.3.1.4 leaves only BYE.
-                self.dismiss(now, id);
+                self.dismiss(now, id, ByeReason::UnusableAnswer);
             }
         }
     }
@@ -211,7 +213,7 @@ impl Focus {
             return Err(Refusal::new(500).with("Retry-After", pause));
         }
         // Glare, or an offer of ours that waits for the answer in the ACK (RFC 3311 §5.2).
-        if endpoint.inviting.is_some() || endpoint.answer_due {
+        if endpoint.offers() {
             return Err(Refusal::new(491));
         }
         let needs_ack = incoming.request.method == Method::Invite;
@@ -243,7 +245,7 @@ impl Focus {
         endpoint.answer_due = needs_ack && offer.is_none();
         let answering = Answering {
             transaction: incoming.transaction,
-            cseq: endpoint.dialog.remote_cseq,
+            cseq: cseq(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: describes.then(|| endpoint.media.ours.clone()),
             needs_ack,
@@ -295,7 +297,8 @@ impl Focus {
             return;
         };
         let terms = Terms::again(&endpoint.media.local);
-        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
+        let source = endpoint.media.dialled_source();
+        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, source) {
             self.amend(now, id, accepted);
         }
     }

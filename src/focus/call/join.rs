@@ -4,8 +4,10 @@
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, top_via};
+use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, is_focus, top_via};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::{Lifetime, Role};
@@ -44,6 +46,10 @@ impl Focus {
                 .with("Retry-After", RETRY_AFTER)
                 .because("the database does not keep up"));
         }
+        if is_focus(&incoming.request.headers) {
+            // Rooms that are in each other would keep each other alive, and repeat each other.
+            return Err(Refusal::new(403).because("a conference cannot join a conference"));
+        }
         let access = self.check_access(incoming, room)?;
         self.check_switch()?;
         let SessionBody {
@@ -65,7 +71,7 @@ impl Focus {
         endpoint.first_message = message;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
-            cseq: endpoint.dialog.remote_cseq,
+            cseq: cseq(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: Some(endpoint.media.ours.clone()),
             needs_ack: true,
@@ -119,6 +125,7 @@ impl Focus {
             one_send: self.takes_one_send(&request.headers),
         };
         Ok(Endpoint {
+            other_uris: access.other_uris.clone().into(),
             display: display_name(request, user),
             entity: self.endpoint_entity(access, &dialog.remote_target),
             session: Some(session),
@@ -189,8 +196,9 @@ impl Focus {
         if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
             return old.entity.clone();
         }
-        if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
-            // The party that was asked to dial in goes on as the same element.
+        let awaited = self.awaited(room, user).filter(|_| !access.private);
+        if let Some(awaited) = awaited.and_then(|id| self.invitation(id)) {
+            // An invited party goes on as the same element, by whatever way it comes.
             return awaited.entity.clone();
         }
         self.unique_entity(room, user, target)
@@ -224,6 +232,26 @@ impl Focus {
         }
     }
 
+    /// Two devices may have come as one element while neither was in.
+    fn keep_key_unique(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
+            return;
+        };
+        let conference = self.rooms.conference(&endpoint.room);
+        let participant = conference.and_then(|it| it.participants.get(&endpoint.user));
+        let others = participant.into_iter().flat_map(|it| &it.endpoints);
+        let taken = others
+            .filter(|other| Some(**other) != endpoint.replaces)
+            .filter_map(|other| self.rooms.endpoint(*other))
+            .any(|other| other.entity == endpoint.entity);
+        if taken {
+            let entity = format!("{};endpoint={}", endpoint.entity, self.out.next_id());
+            if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+                endpoint.entity = entity;
+            }
+        }
+    }
+
     fn begin_join(&mut self, now: Moment, endpoint: Endpoint, access: &Access, request: &Request) {
         let id = EndpointId(self.out.next_id());
         let Access {
@@ -240,22 +268,21 @@ impl Focus {
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
         }
-        conference.joining += 1;
-        self.dialogs
-            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        conference.joining.insert(id, user.clone());
+        let key = endpoint.dialog.key.clone();
+        self.dialogs.open_by(now, key, Usage::Endpoint(id), request);
         self.rooms.enter(id, endpoint);
         self.ask_admission(now, id);
     }
 
     /// The endpoint is in the conference, and in its roster.
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
+        self.keep_key_unique(id);
         let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
             return;
         };
         let invited = endpoint.invitation.take();
-        if invited.is_none() {
-            conference.joining = conference.joining.saturating_sub(1);
-        }
+        conference.joining.remove(&id);
         let revision = conference.change();
         conference.left.remove(&endpoint.user);
         endpoint.joined = Some(now);
@@ -297,9 +324,7 @@ impl Focus {
         }
         let line = format!("{user} joined {room}");
         self.out.totals.joins += 1;
-        if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {
-            self.invitation_done(now, done);
-        }
+        self.end_invitations(now, &room, &user, invited, id);
         self.out.log(Level::Info, line);
         self.conference_changed(now, &room);
         self.take_over(now, id);
@@ -315,7 +340,7 @@ impl Focus {
         };
         if let Some(replaced) = self.rooms.endpoint_mut(old) {
             replaced.replaced = true;
-            self.dismiss(now, old);
+            self.dismiss(now, old, ByeReason::Replaced);
         }
     }
 
@@ -338,7 +363,7 @@ impl Focus {
             .filter(|other| *other != id)
             .collect();
         for other in others {
-            self.dismiss(now, other);
+            self.dismiss(now, other, ByeReason::OtherDevice);
         }
     }
 

@@ -9,11 +9,12 @@ use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::timers::Timer;
 use crate::focus::watch::subscription::{Due, Termination};
-use crate::focus::{Event, Focus};
+use crate::focus::{Event, Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -37,7 +38,7 @@ impl Focus {
         );
         self.out.log(Level::Info, line);
         if cause == LossCause::NeverBound {
-            self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            self.dismiss(now, id, ByeReason::NeverConnected);
             return;
         }
         self.await_rejoin(now, id);
@@ -56,21 +57,13 @@ impl Focus {
     }
 
     pub(in crate::focus) fn rejoin_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+        self.dismiss(now, id, ByeReason::ConnectionLost);
     }
 
-    /// Ends an endpoint's stay from our side.
-    pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId) {
-        self.dismiss_as(now, id, DisconnectionMethod::Booted);
-    }
-
-    /// Ends an endpoint's stay from our side, for this reason.
-    pub(in crate::focus) fn dismiss_as(
-        &mut self,
-        now: Moment,
-        id: EndpointId,
-        method: DisconnectionMethod,
-    ) {
+    /// Ends an endpoint's stay from our side. It is out of the room at once; its connection
+    /// stays until the BYE is answered, a second at most.
+    pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
+        let method = reason.method();
         let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
         let refusal = refusal.because("the conference ends");
         let granted = self.take_back(id, refusal.clone());
@@ -79,10 +72,24 @@ impl Focus {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
         }
+        self.end_referrals_of(now, id);
         if let Some(endpoint) = self.rooms.endpoint(id) {
-            self.hang_up(now, endpoint.dialog.clone());
+            let (room, dialog) = (endpoint.room.clone(), endpoint.dialog.clone());
+            let bye = self.hang_up(now, dialog, reason);
+            if let Some(session) = self.rooms.take_session(id) {
+                let parting = (room.clone(), session.clone());
+                self.rooms.parting.insert(bye, parting);
+                self.out.order(Order::Part { room, session });
+            }
         }
         self.depart(now, id, method);
+    }
+
+    /// A BYE has its outcome: its peer knows, and the connection may close.
+    pub(in crate::focus) fn farewell_over(&mut self, request: RequestId) {
+        if let Some((room, session)) = self.rooms.parting.remove(&request) {
+            self.out.order(Order::Expel { room, session });
+        }
     }
 
     /// Takes an endpoint out of everything.
@@ -115,6 +122,8 @@ impl Focus {
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.out.log(Level::Info, line);
         self.out.totals.leaves += u64::from(endpoint.joined.is_some());
+        let followers = std::mem::take(&mut endpoint.reports_to);
+        self.report_to(now, &followers, 480, Some("No MSRP Connection"));
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
         self.tell_left(&endpoint, method);
@@ -169,7 +178,7 @@ impl Focus {
             .map(|it| it.endpoints.clone())
             .unwrap_or_default();
         for id in theirs {
-            self.dismiss(now, id);
+            self.dismiss(now, id, ByeReason::ConferenceEnded);
         }
         let invitations: Vec<_> = self
             .rooms
@@ -256,7 +265,7 @@ impl Focus {
         };
         self.dialogs.close(&endpoint.dialog.key);
         if let Some(conference) = self.rooms.conference_mut(&endpoint.room) {
-            conference.joining = conference.joining.saturating_sub(1);
+            conference.joining.remove(&id);
         }
         self.end_if_empty(now, &endpoint.room);
     }

@@ -3,6 +3,7 @@
 //! within `rejoin_grace` leaves.
 
 use crate::focus::ids::EndpointId;
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::Purpose;
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use crate::focus::call::listeners::Towards;
 use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::timers::Timer;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Method, Response};
 
@@ -86,7 +86,7 @@ impl Focus {
         let headers = headers.with("Content-Type", "application/sdp");
         let dialog = &mut endpoint.dialog;
         let message = dialog.request(request, Method::Invite, headers, body);
-        endpoint.inviting = Some(request);
+        endpoint.inviting = Some(Method::Invite);
         self.send(now, Purpose::Renewal(id), message);
     }
 
@@ -138,7 +138,7 @@ impl Focus {
             (200..300, Some(response)) if admitted => self.take_renewal(now, id, response),
             // RFC 3261 §12.2.1.2: the dialog is no more.
             (404 | 410 | 481, _) | (408, Some(_)) => {
-                self.dismiss_as(now, id, DisconnectionMethod::Failed);
+                self.dismiss(now, id, ByeReason::NotRefreshed);
             }
             // RFC 4028 §7.3.
             (422, _) if raised => {
@@ -148,8 +148,12 @@ impl Focus {
             // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
             // its connection ended with the proxy, and it may come back over another.
             (491 | 500 | 503 | 200..300, _) | (_, None) => {
+                let pause = match code {
+                    491 => self.glare_pause(id),
+                    _ => PAUSE,
+                };
                 self.end_session(id);
-                self.timers.arm(now + PAUSE, Timer::Renewal(id));
+                self.timers.arm(now + pause, Timer::Renewal(id));
             }
             // Its own re-INVITE may still bring it back.
             _ => self.end_session(id),
@@ -183,10 +187,11 @@ impl Focus {
         let answer = Description::parse(&response.body).ok();
         let terms = Terms::again(&endpoint.media.local);
         let observer = endpoint.media.local.observer;
+        let source = endpoint.media.dialled_source();
         let accepted =
-            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, None).ok());
+            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, source).ok());
         let Some(mut accepted) = accepted else {
-            self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            self.dismiss(now, id, ByeReason::UnusableAnswer);
             return;
         };
         accepted.peer.sends &= !observer;

@@ -4,6 +4,7 @@
 
 use crate::control::Order;
 use crate::focus::ids::EndpointId;
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{ACK_TIMEOUT, Awaits, Usage};
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::rejection::Refusal;
@@ -135,7 +136,7 @@ impl Focus {
             let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
             self.out.log(Level::Info, line);
         }
-        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+        self.dismiss(now, id, ByeReason::NotAcknowledged);
     }
 
     /// The INVITE of a 2xx without ACK, sent again after the host has forgotten its

@@ -4,10 +4,12 @@ use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Course, Invitation};
-use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::Incoming;
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialogs::{Purpose, Usage};
+use crate::focus::sip::face::{Incoming, is_focus};
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
+use std::net::IpAddr;
 
 use crate::control::Order;
 use crate::focus::sip::offer_answer::{self, Terms};
@@ -20,6 +22,15 @@ use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, NameAddr, Response};
 
 impl Focus {
+    /// Where an INVITE of ours went to, before its outcome is told.
+    pub(in crate::focus) fn note_reached(&mut self, request: RequestId, reached: Option<IpAddr>) {
+        if let Some(Purpose::Invitation(id)) = self.dialogs.purpose(request)
+            && let Some(invitation) = self.invitation(id)
+        {
+            invitation.reached = reached;
+        }
+    }
+
     /// A provisional answer to our INVITE.
     pub(in crate::focus) fn invitation_progress(
         &mut self,
@@ -33,8 +44,8 @@ impl Focus {
         if matches!(code, 180 | 183) {
             self.show_under_way(now, id);
         }
-        let referral = self.invitation(id).and_then(|i| i.inviter.referral);
-        self.report(now, referral, code, None);
+        let followers = self.invitation(id).map(|it| it.followers.clone());
+        self.report_to(now, &followers.unwrap_or_default(), code, None);
     }
 
     fn show_under_way(&mut self, now: Moment, id: InvitationId) {
@@ -151,6 +162,7 @@ impl Focus {
         let Some(invitation) = self.invitation(id) else {
             return;
         };
+        let reached = invitation.reached;
         invitation.dialog.established(response);
         let dialog = invitation.dialog.clone();
         let answer = Description::parse(&response.body).ok();
@@ -159,15 +171,22 @@ impl Focus {
             Course::Referring => return,
         };
         let one_send = self.takes_one_send(&response.headers);
-        let accepted = answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, None));
+        let accepted = answer.map(|answer| {
+            // An inner address is fine where the INVITE itself went (`dial_allow`).
+            offer_answer::evaluate_answer(&answer, terms, reached)
+        });
         let Some(Ok(mut accepted)) = accepted else {
-            self.hang_up(now, dialog);
+            self.hang_up(now, dialog, ByeReason::UnusableAnswer);
             self.invitation_failed(now, id, 488, None);
             return;
         };
+        if is_focus(&response.headers) {
+            self.hang_up(now, dialog, ByeReason::IsConference);
+            return self.invitation_failed(now, id, 403, None);
+        }
         if !self.has_place(id) {
             // Others came in while it rang: the invited hold no place.
-            self.hang_up(now, dialog);
+            self.hang_up(now, dialog, ByeReason::Full);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
         // Whoever is anonymous here already stays so on another device.

@@ -2,16 +2,17 @@
 //! REFER (§5.6). Until the party has joined, the roster shows how far it got.
 
 use crate::focus::InviteMode;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
+use crate::focus::room::table::Occupant;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
-use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
@@ -21,7 +22,7 @@ use crate::focus::timers::Timer;
 use crate::focus::{Focus, Output};
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
 use crate::wire::sip::{Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.
@@ -57,6 +58,9 @@ impl Focus {
             return;
         };
         let user = UserUri::new(uri.address_of_record());
+        if let Some(id) = self.awaited(room, &user) {
+            return self.follow(now, id, inviter.referral);
+        }
         // What was written for somebody else's request must not become part of ours.
         let target = &uri.for_request().without_password().to_string();
         let dialog = self.dialog_to(room, target, &inviter);
@@ -74,11 +78,13 @@ impl Focus {
             entity,
             status: course.status(),
             referred_by: self.shown_in(room, &inviter.user),
-            inviter,
+            followers: inviter.referral.into_iter().collect(),
             dialog,
             course,
             history,
             request: None,
+            reached: None,
+            bound: false,
             patience: None,
         };
         self.show_invitation(now, room, id, invitation);
@@ -134,7 +140,7 @@ impl Focus {
             flow: None,
             principal: inviter.user.to_string(),
             local_cseq: 0,
-            remote_cseq: 0,
+            remote_cseq: None,
             socket: inviter.socket.clone(),
             contact: inviter.contact.clone(),
         }
@@ -299,7 +305,7 @@ impl Focus {
         let line = format!("{} does not join {room}: {code}", invitation.user);
         self.out.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
-        self.report(now, invitation.inviter.referral, code, Some(&text));
+        self.report_to(now, &invitation.followers, code, Some(&text));
         if let Some(conference) = self.rooms.conference_mut(&room) {
             // Row E14: in the form of a Reason header (RFC 3326 §2).
             let text = text.replace(['"', '\\'], "'");
@@ -311,17 +317,74 @@ impl Focus {
         self.end_if_empty(now, &room);
     }
 
-    /// The party is in: the invitation has done its work.
-    pub(in crate::focus) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
+    /// Somebody else has a party invited that is being invited already.
+    fn follow(&mut self, now: Moment, id: InvitationId, referral: Option<ReferralId>) {
+        let (Some(referral), Some(invitation)) = (referral, self.invitation(id)) else {
+            return;
+        };
+        invitation.followers.push(referral);
+        if invitation.status == EndpointStatus::Alerting {
+            self.report(now, Some(referral), 180, None);
+        }
+    }
+
+    /// A user is in, with this endpoint: whatever invitation there is has done its work. A
+    /// phone that still rings is not the one that was `answered`. Who was dialled has come once
+    /// its MSRP connection stands.
+    pub(in crate::focus) fn end_invitations(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        user: &UserUri,
+        answered: Option<InvitationId>,
+        endpoint: EndpointId,
+    ) {
+        let Some(id) = answered.or_else(|| self.awaited(room, user)) else {
+            return;
+        };
         let Some((room, invitation)) = self.take_invitation(id) else {
             return;
         };
-        self.report(now, invitation.inviter.referral, 200, None);
+        if answered.is_none()
+            && let Course::Dialing { session, .. } = &invitation.course
+        {
+            if let Some(request) = invitation.request {
+                self.out.push(Output::Cancel(request));
+            }
+            let (room, session) = (room.clone(), session.clone());
+            self.out.order(Order::Expel { room, session });
+        }
+        let waits = answered.is_some() && invitation.course.dials_out() && !invitation.bound;
+        match self.rooms.endpoint_mut(endpoint) {
+            Some(endpoint) if waits => endpoint.reports_to.clone_from(&invitation.followers),
+            _ => self.report_to(now, &invitation.followers, 200, None),
+        }
         // Who is in under another address was not invited, as far as others can tell.
         let conference = self.rooms.conference_mut(&room);
         if let Some(conference) = conference.filter(|it| it.mask_of(&invitation.user).is_some()) {
             let (id, method) = (EndpointId(id.0), DisconnectionMethod::Departed);
             conference.depart(now, id, &invitation, method, None);
+        }
+    }
+
+    /// The MSRP connection of a party that was dialled stands.
+    pub(in crate::focus) fn invited_bound(&mut self, now: Moment, session: &SessionId) {
+        match self.rooms.occupant(session) {
+            Some(Occupant::Invitation(id)) => {
+                if let Some(invitation) = self.invitation(id) {
+                    invitation.bound = true;
+                }
+            }
+            Some(Occupant::Endpoint(id)) => {
+                let endpoint = self.rooms.endpoint(id);
+                if endpoint.is_some_and(|endpoint| !endpoint.reports_to.is_empty())
+                    && let Some(endpoint) = self.rooms.endpoint_mut(id)
+                {
+                    let followers = std::mem::take(&mut endpoint.reports_to);
+                    self.report_to(now, &followers, 200, None);
+                }
+            }
+            None => {}
         }
     }
 
@@ -336,15 +399,13 @@ impl Focus {
         Some((room, invitation))
     }
 
-    /// A party that was asked by REFER dials in: its invitation, if there is one.
+    /// The invitation of a user, if there is one: there is never another.
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
         let conference = self.rooms.conference(room)?;
         conference
             .invitations
             .iter()
-            .find(|(_, invitation)| {
-                invitation.user == *user && matches!(invitation.course, Course::Referring)
-            })
+            .find(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)
     }
 }

@@ -524,7 +524,8 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
         flow: record.flow.filter(|_| socket.transport == "udp"),
         principal,
         local_cseq: record.local_cseq,
-        remote_cseq: record.remote_cseq,
+        // None is kept as 0, which a peer has hardly sent.
+        remote_cseq: (record.remote_cseq > 0).then_some(record.remote_cseq),
         socket,
         contact: record.contact,
     }
@@ -541,6 +542,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         one_send: record.media.one_send,
     };
     let mut endpoint = Endpoint {
+        other_uris: record.other_uris.into(),
         display: record.display,
         entity: record.entity,
         session: record.session,

@@ -77,7 +77,7 @@ pub(in crate::focus) struct Conference {
     /// Parties on their way in.
     pub(in crate::focus) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
-    pub(in crate::focus) joining: usize,
+    pub(in crate::focus) joining: BTreeMap<EndpointId, UserUri>,
     /// Departures that some subscriber has not been told to the end.
     pub(in crate::focus) departures: Vec<Departure>,
     /// Grows with every change that subscribers must see.
@@ -121,7 +121,7 @@ impl Conference {
             participants: DirtyMap::default(),
             endpoints: BTreeSet::new(),
             invitations: BTreeMap::new(),
-            joining: 0,
+            joining: BTreeMap::new(),
             departures: Vec::new(),
             revision: 0,
             forgotten: 0,
@@ -143,7 +143,16 @@ impl Conference {
     /// Whether one more user fits in; a further device of a participant always does. The
     /// invited hold no place.
     pub(in crate::focus) fn has_place_for(&self, user: &UserUri) -> bool {
-        self.has(user) || self.present() + self.joining < self.policy.max_participants
+        self.has(user) || self.present() + self.joining.len() < self.policy.max_participants
+    }
+
+    /// How many devices a user has, those that are just joining included.
+    pub(in crate::focus) fn devices(&self, user: &UserUri) -> usize {
+        let joined = self
+            .participants
+            .get(user)
+            .map_or(0, |it| it.endpoints.len());
+        joined + self.joining.values().filter(|it| *it == user).count()
     }
 
     /// Whether somebody is in with at least one device.
@@ -181,7 +190,7 @@ impl Conference {
 
     /// Whether nobody is in and nobody is on the way.
     pub(in crate::focus) fn is_empty(&self) -> bool {
-        self.participants.is_empty() && self.joining == 0
+        self.participants.is_empty() && self.joining.is_empty()
     }
 
     /// Gives a participant a role. In a crowd that decides who is listed.

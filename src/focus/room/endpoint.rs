@@ -3,9 +3,8 @@
 use bytes::Bytes;
 
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
-use crate::focus::RequestId;
 use crate::focus::Role;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::{Schedule, SessionTimer};
@@ -14,12 +13,15 @@ use crate::focus::timers::TimerKey;
 use crate::time::Moment;
 use crate::wire::conference_info::{EndpointStatus, MediaStatus};
 use crate::wire::resource_lists::Recipient;
+use crate::wire::sip::Method;
 
 /// One endpoint.
 #[derive(Debug)]
 pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) user: UserUri,
+    /// What else its user may call itself, as the host says.
+    pub(in crate::focus) other_uris: Box<[UserUri]>,
     pub(in crate::focus) display: String,
     /// The key of its element in conference-info: never changes.
     pub(in crate::focus) entity: String,
@@ -48,6 +50,8 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) dialed_out: bool,
     /// We dialled out and it has not joined yet: what it came from.
     pub(in crate::focus) invitation: Option<InvitationId>,
+    /// Whom to tell what becomes of its first MSRP connection.
+    pub(in crate::focus) reports_to: Vec<ReferralId>,
     /// In the roster.
     pub(in crate::focus) joined: Option<Moment>,
     /// What subscribers were told last of [`Endpoint::presence`].
@@ -61,8 +65,8 @@ pub(in crate::focus) struct Endpoint {
     /// It is called again as soon as the switch has admitted its new session.
     pub(in crate::focus) renewing: bool,
     pub(in crate::focus) session_timer: Option<SessionTimer>,
-    /// A session refresh request of ours without outcome.
-    pub(in crate::focus) inviting: Option<RequestId>,
+    /// The method of a session refresh request of ours without outcome.
+    pub(in crate::focus) inviting: Option<Method>,
     /// The peer takes UPDATE (RFC 3311).
     pub(in crate::focus) peer_updates: bool,
     /// It has sent a REFER in its dialog: the next ones are told apart (RFC 3515 §2.4.6).
@@ -100,6 +104,8 @@ impl Endpoint {
             first_message: None,
             dialed_out: false,
             invitation: None,
+            reports_to: Vec::new(),
+            other_uris: Box::default(),
             joined: None,
             shown: (EndpointStatus::Connected, MediaStatus::Sendrecv),
             referred_by: None,
@@ -122,6 +128,11 @@ impl Endpoint {
         if let Some(accepted) = &mut self.media.theirs {
             accepted.peer.sends = role != Role::Observer;
         }
+    }
+
+    /// An offer of ours has no answer yet; our UPDATEs have none.
+    pub(in crate::focus) fn offers(&self) -> bool {
+        self.answer_due || self.inviting == Some(Method::Invite)
     }
 
     /// An INVITE or UPDATE of the peer has no final answer yet.

@@ -3,6 +3,7 @@
 use crate::focus::room::participant::Departure;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::media::Media;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,13 +82,18 @@ pub(in crate::focus) struct Invitation {
     pub(in crate::focus) status: EndpointStatus,
     /// Who invited it, as others may see it.
     pub(in crate::focus) referred_by: String,
-    pub(in crate::focus) inviter: Inviter,
+    /// Whom to tell how it goes: of a party that is invited twice there is one invitation.
+    pub(in crate::focus) followers: Vec<ReferralId>,
     pub(in crate::focus) dialog: Dialog,
     pub(in crate::focus) course: Course,
     /// Who else was invited, for the party to see (RFC 5366 §5).
     pub(in crate::focus) history: Option<String>,
     /// The request without outcome.
     pub(in crate::focus) request: Option<RequestId>,
+    /// The address its INVITE went to.
+    pub(in crate::focus) reached: Option<IpAddr>,
+    /// Its MSRP connection came before its answer.
+    pub(in crate::focus) bound: bool,
     pub(in crate::focus) patience: Option<TimerKey>,
 }
 

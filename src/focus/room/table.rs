@@ -13,7 +13,7 @@ use crate::focus::room::fingerprint_memory::FingerprintMemory;
 use crate::focus::room::held_nicknames::HeldNicknames;
 use crate::focus::room::policy::Policy;
 use crate::focus::room::rooms::KeptRooms;
-use crate::focus::{Config, RoomEntry};
+use crate::focus::{Config, RequestId, RoomEntry};
 
 /// Whose a session at the switch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(in crate::focus) struct RoomTable {
     pub(in crate::focus) conferences: DirtyMap<RoomUri, Conference>,
     pub(in crate::focus) endpoints: DirtyMap<EndpointId, Endpoint>,
     sessions: HashMap<SessionId, Occupant>,
+    /// Sessions out of their room whose connection stays until the BYE is answered.
+    pub(in crate::focus) parting: HashMap<RequestId, (RoomUri, SessionId)>,
     /// The room of every publication.
     pub(in crate::focus) publications: HashMap<PublicationId, RoomUri>,
     /// Nicknames of users who have left.
@@ -85,6 +87,7 @@ impl RoomTable {
             conferences: DirtyMap::default(),
             endpoints: DirtyMap::default(),
             sessions: HashMap::new(),
+            parting: HashMap::new(),
             publications: HashMap::new(),
             held_nicknames: HeldNicknames::default(),
             ended_histories: Vec::new(),
@@ -227,6 +230,7 @@ impl RoomTable {
             ("conferences", self.conferences.len()),
             ("endpoints", self.endpoints.len()),
             ("sessions", self.sessions.len()),
+            ("parting", self.parting.len()),
             ("publications", self.publications.len()),
             ("held nicknames", self.held_nicknames.len()),
             ("counted messages", counted.count()),

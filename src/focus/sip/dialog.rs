@@ -41,7 +41,8 @@ pub(in crate::focus) struct Dialog {
     /// On whose behalf requests of it are sent.
     pub(in crate::focus) principal: String,
     pub(in crate::focus) local_cseq: u32,
-    pub(in crate::focus) remote_cseq: u32,
+    /// Empty until the peer has sent a request in it (RFC 3261 §12.1.2).
+    pub(in crate::focus) remote_cseq: Option<u32>,
     pub(in crate::focus) socket: Socket,
     /// Our Contact, the same in every message of the dialog.
     pub(in crate::focus) contact: String,
@@ -94,7 +95,7 @@ impl Dialog {
             flow: flow(request, arrival),
             principal: address_of_record(&arrival.identity),
             local_cseq: 0,
-            remote_cseq: cseq(request).ok_or(DialogError::CSeq)?,
+            remote_cseq: Some(cseq(request).ok_or(DialogError::CSeq)?),
             socket: arrival.socket.clone(),
             contact,
         })
@@ -103,9 +104,10 @@ impl Dialog {
     /// Takes a target refresh request's CSeq and Contact (RFC 3261 §12.2.2). False when the
     /// CSeq is not higher than the last: the request is out of order.
     pub(in crate::focus) fn advance(&mut self, request: &Request, arrival: &Arrival) -> bool {
-        let Some(number) = cseq(request).filter(|number| *number > self.remote_cseq) else {
+        let number = cseq(request);
+        if number.is_none() || number <= self.remote_cseq {
             return false;
-        };
+        }
         self.remote_cseq = number;
         self.flow = flow(request, arrival);
         self.socket = arrival.socket.clone();

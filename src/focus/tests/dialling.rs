@@ -14,6 +14,7 @@ fn phone_answers(scenario: &mut Scenario, request: RequestId, tag: &str) {
         body: answer("carol").into(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code: 200,
         response: Some(Box::new(response)),
@@ -44,6 +45,7 @@ fn challenge(scenario: &mut Scenario, request: RequestId, code: u16, fields: &st
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code,
         response: Some(Box::new(response)),
@@ -190,6 +192,7 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
     assert_eq!((again.id, again.cseq), (refresh.id, refresh.cseq + 1));
     assert_eq!(again.body, refresh.body);
     scenario.feed(Input::Outcome {
+        reached: None,
         request: again.id,
         code: 200,
         response: None,
@@ -207,26 +210,13 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
     );
     scenario.notify_answer = Some(200);
     scenario.feed(Input::Outcome {
+        reached: None,
         request: again.id,
         code: 200,
         response: None,
     });
     assert_eq!(scenario.focus.counts().requests, 0);
     drop(alice);
-}
-
-#[test]
-fn e08_a_party_invited_twice_has_two_keys() {
-    let (mut scenario, ..) = room();
-    for _ in 0..2 {
-        refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
-    }
-    scenario.pass(6);
-    let users = scenario.rosters["alice"].users.as_ref().expect("users");
-    let carol = users.users.iter().find(|user| user.entity == CAROL);
-    let keys = carol.expect("carol").endpoints.iter().map(|it| &it.entity);
-    let keys: HashSet<_> = keys.collect();
-    assert_eq!(keys.len(), 2, "{keys:?}");
 }
 
 #[test]
@@ -245,4 +235,24 @@ fn l04_nobody_has_us_call_the_world() {
     assert!(reply.headers.first("Warning").is_some());
     scenario.pass(60);
     assert_eq!(call(&mut scenario, 21).code, 200);
+}
+
+#[test]
+fn the_first_request_of_an_invited_party_may_have_any_number() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let invite = scenario.last_sent("carol").clone();
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    let mut carol = scenario.phone("carol");
+    carol.call_id = invite.call_id;
+    carol.to_tag = Some(invite.local_tag);
+    carol.tag = "party-carol".to_owned();
+    let request = |scenario: &mut Scenario, carol: &mut Phone, number: u32| {
+        // The scenario counts up first.
+        carol.cseq = number.wrapping_sub(1);
+        scenario.request(carol, "OPTIONS", ROOM, &[], "")
+    };
+    assert_eq!(request(&mut scenario, &mut carol, 0), Some(200));
+    assert_eq!(request(&mut scenario, &mut carol, 0), Some(500));
+    assert_eq!(request(&mut scenario, &mut carol, 1), Some(200));
 }

@@ -377,6 +377,7 @@ fn e13_who_is_called_anew_is_not_connected_before_it_answers() {
         body: offer("alice").into(),
     });
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code: 200,
         response: Some(response),

@@ -448,3 +448,66 @@ fn a_password_is_no_part_of_a_room() {
     );
     assert!(scenario.focus.rooms.conferences.contains_key(ROOM));
 }
+
+#[test]
+fn g05_every_address_the_host_names_is_the_callers() {
+    let given = |identity: &'static str| {
+        let mut scenario = Scenario::new();
+        let mut phone = scenario.phone("alice");
+        phone.identity = Some(identity);
+        let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+        let code = scenario.reply_to(transaction).expect("an answer").code;
+        let admission = scenario.admissions.pop();
+        let uris = admission.map(|it| it.uris.iter().map(ToString::to_string).collect());
+        (code, uris.unwrap_or_else(Vec::new).join(" "))
+    };
+    for (identity, code, uris) in [
+        ("sip:alice@example.com", 200, "sip:alice@example.com"),
+        (
+            "sip:alice@example.com,<tel:+1-201>, \"A, B\" <sips:Ali@Example.org:5061;x=y>",
+            200,
+            "sip:alice@example.com sip:Ali@example.org tel:+1201",
+        ),
+        // A local number is one with its context only.
+        (
+            "sip:alice@example.com, <tel:0100;phone-context=a.example>, tel:+1, tel:+1",
+            200,
+            "sip:alice@example.com tel:+1 tel:0100;phone-context=a.example",
+        ),
+        ("sip:a,b@example.com", 200, "sip:a,b@example.com"),
+        (
+            "sip:alice@example.com, nonsense",
+            200,
+            "sip:alice@example.com",
+        ),
+        (", sip:alice@example.com", 403, ""),
+        ("nonsense, sip:alice@example.com", 403, ""),
+        (
+            "sip:anonymous@anonymous.invalid, sip:alice@example.com",
+            200,
+            "sip:anonymous1@anonymous.invalid",
+        ),
+    ] {
+        assert_eq!(given(identity), (code, uris.to_owned()), "{identity}");
+    }
+}
+
+#[test]
+fn f19_only_the_method_and_number_of_an_ongoing_transaction_are_merged() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    let mut again = phone.clone();
+    // A client that keeps Call-ID and tag for its subscription.
+    again.to_tag = None;
+    again.cseq -= 1;
+    let mut watcher = again.clone();
+    let event = [("Event", "conference")];
+    let code = scenario.request(&mut watcher, "SUBSCRIBE", ROOM, &event, "");
+    assert_eq!(code, Some(200));
+    scenario.pass(33);
+    let mut third = again.clone();
+    let code = scenario.request(&mut third, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(200), "that transaction is over");
+    scenario.pass(60);
+}

@@ -11,6 +11,7 @@ mod documents;
 mod histories;
 mod history;
 mod identity;
+mod invitations;
 mod invite;
 mod leave;
 mod operator;
@@ -274,7 +275,7 @@ impl Scenario {
         headers: &[(&str, &str)],
         body: &str,
     ) -> TransactionId {
-        phone.cseq += 1;
+        phone.cseq = phone.cseq.wrapping_add(1);
         self.next += 1;
         let transaction = TransactionId {
             hash: 1,
@@ -317,6 +318,7 @@ impl Scenario {
             body: bytes::Bytes::copy_from_slice(body.as_bytes()),
         };
         self.feed(Input::Outcome {
+            reached: None,
             request: request.id,
             code,
             response: Some(Box::new(response)),
@@ -333,6 +335,15 @@ impl Scenario {
     }
 
     /// The switch lost this user's session.
+    /// The switch says that a user's connection stands.
+    pub(super) fn bind(&mut self, user: &str, room: &str) {
+        let session = self.sessions[user].clone();
+        self.feed(Input::Notice(Notice::Bound {
+            room: RoomUri::new(room),
+            session,
+        }));
+    }
+
     pub(super) fn lose(&mut self, user: &str, room: &str, cause: LossCause) {
         let session = self.sessions[user].clone();
         self.feed(Input::Notice(Notice::Lost {
@@ -693,6 +704,7 @@ impl Scenario {
         });
         self.sent.push_back(request);
         code.map(|code| Input::Outcome {
+            reached: None,
             request: id,
             code,
             response: answer.filter(|_| code < 300),

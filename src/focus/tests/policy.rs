@@ -92,7 +92,7 @@ fn one_device_replaces_the_other() {
     knock(&mut scenario, "alice");
     assert_eq!(
         scenario.transcript(),
-        "! admit alice\n< 200 alice OK\n< BYE alice\n! expel ?"
+        "! admit alice\n< 200 alice OK\n< BYE alice\n! part ?\n! expel ?"
     );
     assert_eq!(scenario.focus.counts().participants, 1);
 }
@@ -164,7 +164,7 @@ fn f09_a_factory_made_room_ends_with_its_creator() {
     scenario.request(&mut alice, "BYE", &room, &[], "");
     let transcript = scenario.transcript();
     assert!(
-        transcript.starts_with("< 200 alice OK\n! expel alice\n< BYE bob\n! expel bob\n! close"),
+        transcript.starts_with("< 200 alice OK\n! expel alice\n< BYE bob\n! part bob\n! close"),
         "{transcript}"
     );
     assert_eq!(scenario.focus.counts(), Counts::default());

@@ -68,11 +68,74 @@ fn f04_f13_add_by_refer() {
     scenario.pass(6);
     assert_eq!(
         scenario.transcript(),
-        "! amend carol\n< NOTIFY alice terminated SIP/2.0 200 OK\n\
-         < NOTIFY alice active partial v4 (carol=+)"
+        "! amend carol\n< NOTIFY alice active partial v4 (carol=+)"
+    );
+    scenario.bind("carol", ROOM);
+    assert_eq!(
+        scenario.transcript(),
+        "< NOTIFY alice terminated SIP/2.0 200 OK"
     );
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");
     assert_eq!(scenario.focus.counts().participants, 3);
+}
+
+/// Carol rings, invited by Alice, whose roster is of no matter.
+fn carol_rings() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    scenario.pass(6);
+    scenario.transcript();
+    scenario
+}
+
+#[test]
+fn the_inviter_learns_what_became_of_the_connection() {
+    let mut scenario = carol_rings();
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(6);
+    let said = scenario.transcript();
+    assert!(!said.contains("terminated"), "not known yet: {said}");
+    scenario.lose("carol", ROOM, LossCause::NeverBound);
+    scenario.pass(6);
+    let said = scenario.transcript();
+    let told = "< NOTIFY alice terminated SIP/2.0 480 No MSRP Connection";
+    assert!(said.contains(told), "{said}");
+
+    // It may come before the answer.
+    let mut scenario = carol_rings();
+    scenario.bind("carol", ROOM);
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(6);
+    let said = scenario.transcript();
+    let told = "< NOTIFY alice terminated SIP/2.0 200 OK";
+    assert!(said.contains(told), "{said}");
+}
+
+#[test]
+fn the_address_our_invite_went_to_counts_as_the_answers_source() {
+    let mut scenario = carol_rings();
+    let request = scenario.last_sent("carol").id;
+    let reached: std::net::IpAddr = "192.168.7.9".parse().unwrap();
+    let response = crate::wire::sip::Response {
+        code: 200,
+        reason: "OK".to_owned(),
+        headers: Headers::new()
+            .with("To", format!("<{CAROL}>;tag=desk"))
+            .with("Contact", "<sip:carol@192.168.7.9>"),
+        body: offer("carol")
+            .replace("a=setup:active", "a=setup:passive")
+            .into(),
+    };
+    scenario.feed(Input::Outcome {
+        request,
+        reached: Some(reached),
+        code: 200,
+        response: Some(Box::new(response)),
+    });
+    let admission = scenario.admissions.last().expect("an amendment");
+    let dial = admission.peer.dial.as_ref().expect("we connect");
+    assert_eq!(dial.source, Some(reached));
 }
 
 /// The hall holds two: Alice, who watches, and whoever comes first. It rings at Carol's.
@@ -133,7 +196,11 @@ fn an_invited_user_with_a_device_in_is_a_participant() {
     let (mut scenario, _alice, hall) = ringing_hall();
     let mut carol = scenario.join("carol", hall.as_str());
     assert_eq!(scenario.focus.counts().participants, 2);
-    // Her second phone still rings, and a further device needs no place.
+    // Her second phone is called, and a further device needs no place.
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(&mut phone, "REFER", hall.as_str(), &headers, "");
+    assert_eq!(code, Some(200));
     scenario.party_answers("carol", 200, &[], &answer("carol"));
     assert_eq!(scenario.focus.counts().participants, 2);
     scenario.request(&mut carol, "BYE", hall.as_str(), &[], "");
@@ -350,7 +417,7 @@ fn l09_e14_every_outcome_shows_in_the_roster() {
         scenario.pass(20);
         assert_eq!(super::users(&scenario.rosters["alice"]), "alice=+ bob=+");
         assert!(scenario.focus.invites.rooms.is_empty());
-        assert!(scenario.focus.invites.referrals.is_empty());
+        assert!(scenario.focus.invites.referrals.len() == 0);
     }
 }
 
@@ -455,7 +522,7 @@ fn nothing_is_left_after_silence() {
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
     scenario.pass(300);
     assert!(scenario.focus.invites.rooms.is_empty());
-    assert!(scenario.focus.invites.referrals.is_empty());
+    assert!(scenario.focus.invites.referrals.len() == 0);
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+");
 }
 
@@ -723,4 +790,128 @@ fn a_telephone_number_on_a_list_is_refused_as_in_a_refer() {
         Some(416)
     );
     assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+/// Alice's REFER for Carol outside her INVITE dialog, and what it made.
+fn followed(scenario: &mut Scenario) -> Phone {
+    let mut phone = scenario.phone("alice");
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    let code = scenario.request(&mut phone, "REFER", ROOM, &headers, "");
+    assert_eq!(code, Some(200));
+    scenario.pass(6);
+    scenario.transcript();
+    phone
+}
+
+fn subscribe(scenario: &mut Scenario, phone: &mut Phone, headers: &[(&str, &str)]) -> Reply {
+    let transaction = scenario.begin(phone, "SUBSCRIBE", ROOM, headers, "");
+    scenario.reply_to(transaction).expect("an answer").clone()
+}
+
+#[test]
+fn a_subscription_to_a_refer_is_granted_no_longer_than_asked() {
+    let (mut scenario, ..) = room();
+    let mut phone = followed(&mut scenario);
+    for (asked, granted) in [("20", "20"), ("100000", "300")] {
+        let headers = [("Event", "refer"), ("Expires", asked)];
+        let reply = subscribe(&mut scenario, &mut phone, &headers);
+        assert_eq!(reply.code, 200);
+        assert_eq!(reply.headers.first("Expires"), Some(granted));
+        let contact = reply.headers.first("Contact");
+        assert!(contact.is_some_and(|it| it.contains("sip:lobby@")));
+    }
+    let headers = [("Event", "refer"), ("Expires", "soon")];
+    assert_eq!(subscribe(&mut scenario, &mut phone, &headers).code, 400);
+    subscribe(
+        &mut scenario,
+        &mut phone,
+        &[("Event", "refer"), ("Expires", "20")],
+    );
+    scenario.pass(19);
+    assert_eq!(
+        scenario.transcript().lines().last(),
+        Some("< NOTIFY alice active SIP/2.0 100 Trying")
+    );
+    scenario.pass(1);
+    assert_eq!(
+        scenario.transcript(),
+        "< NOTIFY alice terminated SIP/2.0 100 Trying"
+    );
+    let last = scenario.sent.back().expect("a NOTIFY");
+    let state = last.headers.first("Subscription-State");
+    assert_eq!(state, Some("terminated;reason=timeout"));
+    assert_eq!(scenario.focus.invites.referrals.len(), 0);
+}
+
+#[test]
+fn a_subscribe_in_the_dialog_of_a_refer_must_mean_it() {
+    let (mut scenario, ..) = room();
+    let mut phone = followed(&mut scenario);
+    for (event, code) in [
+        (Some("refer"), 200),
+        (Some("refer;id=1"), 200),
+        (Some("refer;id=9"), 481),
+        (Some("conference"), 403),
+        (Some("presence"), 489),
+        (None, 489),
+    ] {
+        let headers: Vec<_> = event.map(|event| ("Event", event)).into_iter().collect();
+        let reply = subscribe(&mut scenario, &mut phone, &headers);
+        assert_eq!(reply.code, code, "{event:?}");
+    }
+}
+
+#[test]
+fn a_final_result_is_not_overwritten_while_it_waits() {
+    let (mut scenario, ..) = room();
+    let mut phone = scenario.phone("alice");
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    scenario.request(&mut phone, "REFER", ROOM, &headers, "");
+    // Within a second of the first NOTIFY.
+    scenario.party_answers("carol", 603, &[], "");
+    let reply = subscribe(&mut scenario, &mut phone, &[("Event", "refer")]);
+    assert_eq!(reply.code, 200);
+    scenario.pass(1);
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.ends_with("< NOTIFY alice terminated SIP/2.0 603 Decline"),
+        "{transcript}"
+    );
+}
+
+#[test]
+fn who_removes_themselves_in_their_dialog_is_told_the_result_before_the_bye() {
+    let (mut scenario, _, mut bob) = room();
+    let headers = [("Refer-To", "<sip:bob@example.com;method=BYE>")];
+    let code = scenario.request(&mut bob, "REFER", ROOM, &headers, "");
+    assert_eq!(code, Some(200));
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.starts_with(
+            "< 200 bob OK\n< NOTIFY bob terminated SIP/2.0 200 OK\n< BYE bob\n! part bob"
+        ),
+        "{transcript}"
+    );
+    assert_eq!(scenario.focus.invites.referrals.len(), 0);
+}
+
+#[test]
+fn who_is_removed_learns_before_the_bye_that_nothing_more_is_told() {
+    let (mut scenario, _, mut bob) = room();
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    scenario.request(&mut bob, "REFER", ROOM, &headers, "");
+    scenario.pass(6);
+    scenario.transcript();
+    refer(
+        &mut scenario,
+        "alice",
+        "<sip:bob@example.com;method=BYE>",
+        &[],
+    );
+    let transcript = scenario.transcript();
+    let (before, _) = transcript.split_once("< BYE bob").expect("a BYE");
+    assert!(
+        before.contains("< NOTIFY bob terminated SIP/2.0 100 Trying"),
+        "{transcript}"
+    );
 }

@@ -79,6 +79,7 @@ impl Audience {
                         watcher.notifies += 1;
                         watcher.bodies.push(request.body.clone());
                         inputs.push_back(Input::Outcome {
+                            reached: None,
                             request: request.id,
                             code: 200,
                             response: None,

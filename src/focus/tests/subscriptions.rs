@@ -63,6 +63,7 @@ fn outcome(scenario: &mut Scenario, code: u16, headers: Headers) {
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request: notify.id,
         code,
         response: Some(Box::new(response)),
@@ -465,4 +466,19 @@ fn e35_silence_and_expiry_leave_nothing() {
     scenario.pass(4000);
     assert_eq!(scenario.focus.counts(), Counts::default());
     assert_eq!(scenario.focus.deadline(), None);
+}
+
+#[test]
+fn the_answer_to_a_notify_refreshes_the_target() {
+    let (mut scenario, _) = watcher("conference");
+    scenario.notify_answer = None;
+    scenario.pass(20);
+    change(&mut scenario);
+    let moved = "sip:alice@192.0.2.77:5099";
+    let headers = Headers::new().with("Contact", format!("<{moved}>"));
+    outcome(&mut scenario, 200, headers);
+    scenario.pass(10);
+    change(&mut scenario);
+    let last = scenario.sent.back().expect("a NOTIFY");
+    assert_eq!(last.request_uri, moved);
 }

@@ -262,6 +262,10 @@ impl Focus {
         subscription.in_flight = None;
         if code < 300 {
             subscription.failures = 0;
+            if let Some(response) = response {
+                // NOTIFY refreshes the target (RFC 6665 §4.4.1).
+                subscription.dialog.refresh_target(response);
+            }
             subscription.adjust_rates(now, interval, response);
         } else {
             subscription.failures += 1;

@@ -48,7 +48,9 @@ impl Focus {
         let subscription = self.new_subscription(now, incoming, room, user, &event)?;
         let id = SubscriptionId(self.out.next_id());
         let key = subscription.dialog.key.clone();
-        self.dialogs.open(key.clone(), Usage::Subscription(id));
+        let usage = Usage::Subscription(id);
+        let request = &incoming.request;
+        self.dialogs.open_by(now, key.clone(), usage, request);
         if let Some(conference) = self.watched(&subscription.room) {
             conference.subscribers.add(id, &subscription.user);
         }
