@@ -9,6 +9,7 @@ use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
 use crate::focus::room::table::Occupant;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
+use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
         let conference = self.rooms.conference(room).ok_or_else(no_room)?;
+        if target.as_str().len() > MAX_URI_LENGTH {
+            return Err(Refusal::new(400).because("the address is too long"));
+        }
         conference.policy.admits(target)?;
         if target.as_str() == room.as_str() {
             return Err(Refusal::new(403).because("a room cannot join itself"));
@@ -72,7 +76,11 @@ impl Focus {
             },
         };
         let id = InvitationId(self.out.next_id());
-        let entity = self.unique_entity(room, &user, target);
+        let key = match target.len() > MAX_URI_LENGTH {
+            true => user.as_str(),
+            false => target,
+        };
+        let entity = self.unique_entity(room, &user, key);
         let invitation = Invitation {
             user,
             entity,
