@@ -27,7 +27,7 @@ impl Switch {
     ) -> Result<(), Code> {
         let result = self.try_feed(now, key, facts, at, octets);
         if let Err(code) = result {
-            self.refuse(now, key, facts, code);
+            self.refuse(now, key, facts.name(), code);
         }
         result
     }

@@ -3,15 +3,12 @@
 use crate::wire::media_type;
 use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
 
-use super::Owner;
 use super::ids::SessionKey;
 use super::plain::TEXT_PLAIN;
 
 /// A SEND with a body of which the end has not come.
 #[derive(Debug)]
 pub(super) enum Incoming {
-    /// It is for a session of another thread.
-    Elsewhere(Owner),
     /// It has been answered; the rest is of no use.
     Skip,
     /// It is for this session.
@@ -105,6 +102,7 @@ impl<'a> Facts<'a> {
     pub(super) fn keep(&self) -> OwnedFacts {
         OwnedFacts {
             transaction: self.transaction,
+            is_nickname: self.method == Method::Nickname,
             to_path: self.to_path.into(),
             from_path: self.from_path.into(),
             message_id: self.message_id.map(Into::into),
@@ -116,10 +114,11 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The same of a SEND, kept.
+/// The same of a SEND or NICKNAME, kept.
 #[derive(Clone, Debug)]
 pub(super) struct OwnedFacts {
     transaction: TransactionId,
+    is_nickname: bool,
     to_path: Box<str>,
     from_path: Box<str>,
     message_id: Option<Box<str>>,
@@ -133,7 +132,10 @@ impl OwnedFacts {
     pub(super) fn view(&self) -> Facts<'_> {
         Facts {
             transaction: self.transaction,
-            method: Method::Send,
+            method: match self.is_nickname {
+                true => Method::Nickname,
+                false => Method::Send,
+            },
             to_path: &self.to_path,
             from_path: &self.from_path,
             message_id: self.message_id.as_deref(),

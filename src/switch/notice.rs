@@ -50,16 +50,9 @@ impl Switch {
         let Some(&key) = self.by_room.get(uri) else {
             return;
         };
-        let Some(&first) = self
-            .rooms
-            .get(key)
-            .and_then(|room| room.members.all().first())
-        else {
-            return;
-        };
         let body = body(uri, text, now);
-        let wrapped_type = type_in(&body);
-        let mut entry = Entry::new(body.into(), wrapped_type, first, Audience::Everybody);
+        let (wrapped_type, nobody) = (type_in(&body), SessionKey::default());
+        let mut entry = Entry::new(body.into(), wrapped_type, nobody, Audience::Everybody);
         entry.text = Some(Box::new(Text::new("", text.as_bytes())));
         self.append(now, key, Arc::new(entry));
     }
@@ -72,7 +65,7 @@ fn type_in(body: &[u8]) -> std::ops::Range<usize> {
 }
 
 /// What a session must be told, once.
-pub(super) fn take(session: &mut Session, key: SessionKey, now: Moment) -> Option<Entry> {
+pub(super) fn take(session: &mut Session, now: Moment) -> Option<Entry> {
     let lost = std::mem::take(&mut session.lost);
     let text = match (session.notice.take(), lost) {
         (Some(text), _) => text.into_string(),
@@ -86,7 +79,7 @@ pub(super) fn take(session: &mut Session, key: SessionKey, now: Moment) -> Optio
         return None;
     }
     let body = body(&session.room_uri, &text, now);
-    let mut entry = Entry::new(body.into(), 0..0, key, Audience::Room);
+    let mut entry = Entry::new(body.into(), 0..0, session.said_as, Audience::Room);
     if session.plain_text {
         entry.text = Some(Box::new(Text::new("", text.as_bytes())));
     }

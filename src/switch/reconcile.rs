@@ -39,7 +39,7 @@ impl Switch {
         if last {
             let key = self.by_room.get(&room);
             let members = key.and_then(|&key| self.rooms.get(key));
-            let members = members.map(|room| room.members.all().to_vec());
+            let members = members.map(|room| room.members.all().collect());
             self.end_orphans(now, members.unwrap_or_default());
             self.retell_history(now, &room);
         }
@@ -60,9 +60,9 @@ impl Switch {
             };
         };
         session.claimed = true;
-        let standing = match session.connection {
-            Some(_) => Standing::Bound,
-            None => Standing::Waiting,
+        let standing = match session.is_tied() {
+            true => Standing::Bound,
+            false => Standing::Waiting,
         };
         let room = self.rooms.get(session.room);
         let nickname = room.and_then(|room| room.nickname_of(&session.user));
@@ -86,8 +86,9 @@ impl Switch {
     fn end_orphans(&mut self, now: Moment, among: Vec<SessionKey>) {
         for key in among {
             let session = self.sessions.get(key);
-            if session.is_some_and(|session| !session.claimed) {
-                self.expel(now, key);
+            // Of guests, the owner of their room knows whether somebody has claimed them.
+            if session.is_some_and(|session| !session.claimed && session.home.is_none()) {
+                self.expel(now, key, None);
             }
         }
     }
