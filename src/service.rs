@@ -45,6 +45,13 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the rooms are counted: that may ask the store.
 const ROOMS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A commit that takes longer counts as failed: SQLite itself gives up before, so this is a
+/// disk or a network that hangs.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
+/// Outputs that may wait for a commit before nobody new is let in: what 1,000 joins a second
+/// make in that time.
+const HELD: usize = 10_000;
+
 /// Messages that wait to be told.
 const TOLD: usize = 1_000;
 /// Messages told in one turn: a script may look at each.
@@ -257,6 +264,12 @@ pub trait Ledger {
     fn rewrite(&mut self, everything: Vec<Change>) -> Ticket;
     /// Whether a restart will find what is settled.
     fn is_safe(&self) -> bool;
+    /// It does not come back from a commit: that counts as failed.
+    fn give_up(&mut self);
+    /// Whether nobody new may come in, since nothing is kept.
+    fn refuses(&self) -> bool {
+        false
+    }
     /// Keeps what was given, and closes.
     fn stop(&mut self);
 }
@@ -281,6 +294,16 @@ impl Ledger for Option<Store> {
 
     fn is_safe(&self) -> bool {
         self.as_ref().is_some_and(Store::is_safe)
+    }
+
+    fn give_up(&mut self) {
+        if let Some(store) = self {
+            store.give_up();
+        }
+    }
+
+    fn refuses(&self) -> bool {
+        self.as_ref().is_some_and(Store::refuses)
     }
 
     fn stop(&mut self) {
@@ -354,6 +377,11 @@ pub struct Service<C, S, L> {
     ledger: L,
     /// What must not be told before this batch of changes is kept.
     owed: Ticket,
+    /// The last batch given, and since when the oldest one of them is waited for.
+    given: Ticket,
+    progress: (Ticket, Moment),
+    /// Nobody new is let in.
+    closed: bool,
     /// What waits for that, in order.
     held: VecDeque<(Ticket, Output)>,
     /// What the switch is told when this much is kept, in order.
@@ -390,6 +418,9 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             switch,
             ledger,
             owed: 0,
+            given: 0,
+            progress: (0, Moment::from_epoch(Duration::ZERO)),
+            closed: false,
             held: VecDeque::new(),
             remembering: VecDeque::new(),
             notices,
@@ -461,10 +492,12 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     pub fn turn(&mut self, now: Moment, host: &mut dyn Host) {
         self.outgoing.turn(now, host);
         self.settle(now, host);
+        self.watch_ledger(now, host);
         self.release(now, host);
         if self.ledger.wants_everything() {
             let everything = self.core.snapshot();
             self.owed = self.ledger.rewrite(everything);
+            self.note_given(now, self.owed);
         }
         for _ in 0..NOTICES_A_TURN {
             let Ok(notice) = self.notices.try_recv() else {
@@ -492,7 +525,9 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// When [`Service::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Moment> {
         if self.notices.is_empty() && self.told.is_empty() {
-            let deadlines = [self.core.deadline(), self.outgoing.deadline()];
+            let waits = self.ledger.settled() < self.given;
+            let given_up = waits.then(|| self.progress.1 + COMMIT_PATIENCE);
+            let deadlines = [self.core.deadline(), self.outgoing.deadline(), given_up];
             deadlines.into_iter().flatten().min()
         } else {
             Some(Moment::from_epoch(Duration::ZERO))
@@ -559,10 +594,14 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn perform(&mut self, now: Moment, host: &mut dyn Host) {
         while let Some(output) = self.core.poll() {
             match output {
-                Output::Store(changes) => self.owed = self.ledger.write(changes),
+                Output::Store(changes) => {
+                    self.owed = self.ledger.write(changes);
+                    self.note_given(now, self.owed);
+                }
                 Output::Order(order) if !order.is_promise() => self.switch.order(order),
                 Output::Remember(change, done) => {
                     let ticket = self.ledger.write(vec![Change::Remember(change)]);
+                    self.note_given(now, ticket);
                     self.remembering.push_back((ticket, done));
                     self.tell_remembered();
                 }
@@ -579,6 +618,31 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 output if self.must_wait() => self.held.push_back((self.owed, output)),
                 output => self.tell(now, output, host),
             }
+        }
+    }
+
+    fn note_given(&mut self, now: Moment, ticket: Ticket) {
+        if self.progress.0 >= self.given {
+            // Nothing was waited for.
+            self.progress.1 = now;
+        }
+        self.given = ticket;
+    }
+
+    /// A store that makes no progress is given up, and nobody waits for it any more; where
+    /// too much waits, or nothing is kept, nobody new is let in.
+    fn watch_ledger(&mut self, now: Moment, host: &mut dyn Host) {
+        let settled = self.ledger.settled();
+        if settled >= self.given || settled != self.progress.0 {
+            self.progress = (settled, now);
+        } else if now.saturating_since(self.progress.1) >= COMMIT_PATIENCE {
+            self.ledger.give_up();
+            self.progress = (self.ledger.settled(), now);
+        }
+        let closed = self.held.len() >= HELD || self.ledger.refuses();
+        if closed != self.closed {
+            self.closed = closed;
+            self.feed(now, Input::Close(closed), host);
         }
     }
 
@@ -756,6 +820,16 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 Statistic::DropsSlowReader,
                 totals.drops_slow_reader,
                 before.drops_slow_reader,
+            ),
+            (
+                Statistic::UnfinishedDropped,
+                totals.unfinished_dropped,
+                before.unfinished_dropped,
+            ),
+            (
+                Statistic::DialsDelayed,
+                totals.dials_delayed,
+                before.dials_delayed,
             ),
         ] {
             if now > before {

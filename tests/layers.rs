@@ -129,7 +129,9 @@ fn the_pure_layers_open_no_socket_and_read_no_clock() {
             "ToSocketAddrs",
             "Instant",
             "SystemTime",
-            "thread",
+            "std::thread",
+            "thread::spawn",
+            "thread::sleep",
             "libc",
             "getrandom",
             "crossbeam_channel",
@@ -182,6 +184,59 @@ fn focus_and_switch_know_only_the_control_vocabulary_of_each_other() {
             "crate::service",
         ],
     );
+}
+
+/// Inside the focus the arrows point to the left: `sip` ← `room` ← `roster` ← `watch` ← `call`,
+/// `invite`, `operator`. The records are data that everybody may name.
+#[test]
+fn the_folders_of_the_focus_know_only_those_before_them() {
+    let folders = [
+        ["crate::focus::sip"].as_slice(),
+        &["crate::focus::room"],
+        &["crate::focus::roster"],
+        &["crate::focus::watch"],
+        &[
+            "crate::focus::call",
+            "crate::focus::invite",
+            "crate::focus::operator",
+            "crate::focus::request",
+        ],
+    ];
+    let base = ["ids", "timers", "dirty_map", "io", "event", "config", "out"];
+    for name in base {
+        let above = folders.concat();
+        forbid(&[&format!("focus/{name}")], &above);
+    }
+    // A conference still holds its subscribers and their documents.
+    for (name, first) in [("sip", 1), ("room", 4), ("roster", 3), ("watch", 4)] {
+        let above = folders[first..].concat();
+        forbid(&[&format!("focus/{name}")], &above);
+    }
+    forbid(
+        &["focus/record"],
+        &["crate::focus::call", "crate::focus::invite"],
+    );
+}
+
+/// What outlives no message knows nothing of rooms and connections but the keys it is called by.
+#[test]
+fn messages_under_way_know_formats_and_keys_only() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        if !source.path.starts_with("switch/message") {
+            continue;
+        }
+        for (number, line) in &source.lines {
+            let line = line.replace("pub(in crate::switch)", "pub");
+            let allowed = ["crate::wire", "crate::time", "crate::switch::ids"];
+            let paths = line.matches("crate::").count() + line.matches("super::super").count();
+            let known: usize = allowed.iter().map(|it| line.matches(it).count()).sum();
+            if paths > known {
+                broken.push(format!("src/{}:{number}: {line}", source.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -305,7 +360,9 @@ fn the_resolver_knows_names_and_nothing_of_what_asks() {
             "domain",
             "Instant",
             "SystemTime",
-            "thread",
+            "std::thread",
+            "thread::spawn",
+            "thread::sleep",
             "std::fs",
         ],
     );

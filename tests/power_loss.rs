@@ -215,6 +215,7 @@ fn config(folder: &Path, durability: Durability) -> Config {
         path: folder.join("state.sqlite"),
         durability,
         on_error: OnError::Refuse,
+        busy: store::BUSY,
     }
 }
 

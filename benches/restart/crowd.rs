@@ -68,6 +68,7 @@ impl Crowd {
             path: database,
             durability: Durability::Normal,
             on_error: OnError::Refuse,
+            busy: store::BUSY,
         };
         let opened = store::open(store, log, Arc::new(|| {})).expect("a database");
         let clock = Clock::start();

@@ -63,6 +63,7 @@ fn open(file: &Path) -> Opened {
         path: PathBuf::from(file),
         durability: Durability::Normal,
         on_error: OnError::Refuse,
+        busy: store::BUSY,
     };
     store::open(config, log, Arc::new(|| {})).expect("a database")
 }

@@ -4,18 +4,20 @@
 //! CPU time of the server process, pinned to one core, the driver on another; absolute
 //! values move with the machine, the ratios count.
 
+mod crowd;
 mod driver;
 mod floor;
+mod idle;
 mod quiet;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use msrp_conference::control::{
-    Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
+    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
 use msrp_conference::net::{Config, Listen, Pool, Transport};
 
@@ -60,13 +62,20 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["--serve", "switch", rooms, members] => serve_switch(number(rooms), number(members)),
-        ["--serve", "floor", rooms, members] => floor::serve(number(rooms), number(members)),
+        ["--serve", "switch", rooms, members, threads] => {
+            serve_switch(number(rooms), number(members), number(threads));
+        }
+        ["--serve", "focus"] => idle::serve_focus(),
+        ["--serve", "floor", rooms, members, _] => floor::serve(number(rooms), number(members)),
         ["--drive", which] => {
             run(which.parse().unwrap_or(3));
             quiet::run();
+            idle::run();
+            crowd::run();
         }
         ["--quiet"] => quiet::run(),
+        ["--idle"] => idle::run(),
+        ["--crowd"] => crowd::run(),
         // `cargo test --all-targets` comes here without it.
         _ if words.contains(&"--bench") => {
             let rounds = std::env::var("ROUNDS").unwrap_or_else(|_| "3".into());
@@ -84,8 +93,10 @@ fn number(text: &str) -> usize {
 /// This program on one core.
 fn pinned(core: &str, arguments: &[&str]) -> Command {
     let own = std::env::current_exe().expect("this program");
-    let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(own).args(arguments);
+    let mut command = Command::new("sh");
+    // Room for 20,000 connections, where that is allowed.
+    let script = "ulimit -n 50000 2>/dev/null; exec taskset -c \"$0\" \"$@\"";
+    command.args(["-c", script, core]).arg(own).args(arguments);
     command
 }
 
@@ -130,29 +141,37 @@ fn median(mut values: Vec<f64>) -> f64 {
 struct Server {
     process: Child,
     address: SocketAddr,
+    output: Option<ChildStdout>,
 }
 
 impl Server {
     fn start(kind: &str, case: &Case) -> Self {
-        let (rooms, members) = (case.rooms.to_string(), case.members.to_string());
-        let mut process = pinned("0", &["--serve", kind, &rooms, &members])
+        Self::start_with(kind, case, 1)
+    }
+
+    fn start_with(kind: &str, case: &Case, threads: usize) -> Self {
+        let numbers = [case.rooms, case.members, threads].map(|it| it.to_string());
+        let [rooms, members, threads] = &numbers;
+        let mut process = pinned("0", &["--serve", kind, rooms, members, threads])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a server");
         let mut line = String::new();
-        let output = process.stdout.take().expect("its output");
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("its address");
+        let mut output = BufReader::new(process.stdout.take().expect("its output"));
+        output.read_line(&mut line).expect("its address");
         let address = line.trim().parse().expect("an address");
-        Self { process, address }
+        Self {
+            process,
+            address,
+            output: Some(output.into_inner()),
+        }
     }
 
     /// Nanoseconds of CPU of all its threads.
     fn cpu(&self) -> u64 {
-        let tasks = format!("/proc/{}/task", self.process.id());
-        let tasks = std::fs::read_dir(tasks).expect("a running server");
+        let process = self.process.id();
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("a running server");
         tasks
             .flatten()
             .filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok())
@@ -161,12 +180,17 @@ impl Server {
     }
 
     fn pss(&self) -> u64 {
-        let path = format!("/proc/{}/smaps_rollup", self.process.id());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("Pss:"));
-        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
-            .unwrap_or(0)
+        pss(self.process.id())
     }
+}
+
+/// KiB of memory of a process, its share of what others map too.
+fn pss(process: u32) -> u64 {
+    let path = format!("/proc/{process}/smaps_rollup");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("Pss:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(0)
 }
 
 impl Drop for Server {
@@ -206,7 +230,7 @@ pub(crate) fn room_uri(room: usize) -> String {
     format!("sip:room{room}@example.com")
 }
 
-fn serve_switch(rooms: usize, members: usize) {
+fn serve_switch(rooms: usize, members: usize, threads: usize) {
     let (notices, received) = crossbeam_channel::unbounded();
     let (log, _lines) = crossbeam_channel::unbounded();
     let config = Config {
@@ -215,6 +239,7 @@ fn serve_switch(rooms: usize, members: usize) {
             address: "127.0.0.1:0".parse().expect("an address"),
         }],
         outbox_bytes: 16 << 20,
+        threads,
         ..Config::default()
     };
     let pool = Pool::start(config, notices, log, Arc::new(|| ())).expect("a pool");
@@ -227,7 +252,42 @@ fn serve_switch(rooms: usize, members: usize) {
         }
     }
     println!("{address}");
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        act(&pool, &received, &line, members);
+        println!("{line}");
+    }
     std::thread::sleep(Duration::from_secs(3600));
+}
+
+/// What happens to room 0.
+fn act(pool: &Pool, notices: &crossbeam_channel::Receiver<Notice>, what: &str, members: usize) {
+    let room = RoomUri::new(room_uri(0));
+    let left = match what {
+        // What the members' coming left behind costs no act anything.
+        "settle" => {
+            notices.try_iter().for_each(drop);
+            return;
+        }
+        "join" => {
+            let admission = admission(pool.addresses()[0], 0, members);
+            pool.order(Order::Admit(Box::new(admission)));
+            let admitted = |notice: &Notice| matches!(notice, Notice::Admitted { .. });
+            while !admitted(&notices.recv().expect("an answer")) {}
+            return;
+        }
+        "leave" => {
+            let session = SessionId::new(session(0, members / 2).as_str());
+            pool.order(Order::Expel { room, session });
+            members
+        }
+        _ => {
+            pool.order(Order::Close { room });
+            0
+        }
+    };
+    while pool.totals().sessions > left as u64 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn admission(address: SocketAddr, room: usize, member: usize) -> Admission {

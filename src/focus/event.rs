@@ -1,7 +1,7 @@
 //! What has happened, for whoever listens in the host: its event interface or script.
 
-use super::Role;
 use crate::control::{RoomUri, Said, UserUri};
+use crate::focus::Role;
 use crate::wire::conference_info::DisconnectionMethod;
 
 /// Something that happened in a room.

@@ -1,12 +1,13 @@
 //! What goes into the focus and what comes out of it.
 
+use crate::focus::Role;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::Event;
 use super::record::{Change, HistoryChange};
-use super::{Event, Role};
 use crate::control::{Notice, Order};
 use crate::log::Line;
 use crate::wire::sip::{Headers, Method, Response};
@@ -104,6 +105,8 @@ pub enum Input {
     },
     /// The switch says something.
     Notice(Notice),
+    /// Nobody new may come in, or everybody again: what joins promise cannot be kept now.
+    Close(bool),
     /// The moment of `deadline()` has come.
     Deadline,
     /// The host stops: end every dialog and subscription.

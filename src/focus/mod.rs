@@ -4,113 +4,71 @@
 //! [`Focus::handle`] takes an [`Input`], [`Focus::poll`] gives the [`Output`]s it caused,
 //! [`Focus::deadline`] says when to come back with [`Input::Deadline`].
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex_lite::Regex;
 
-use crate::control::{Order, RoomUri, SessionId, SwitchRun};
-use crate::entropy::{Entropy, token};
-use crate::log::{Level, Line};
+use crate::control::{RoomUri, SessionId, SwitchRun};
+use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
-use crate::wire::sip::{Method, Response};
+use crate::wire::sip::{Headers, Method, Response};
 
-mod admission;
-mod allowance;
-mod answers;
-mod conference;
+mod call;
 mod config;
-mod credentials;
-mod dialog;
-mod document_cache;
-mod entrance;
+mod dirty_map;
 mod event;
-mod first_seen;
-mod guests;
-mod held_nicknames;
-mod history;
-mod in_dialog;
-mod invitation;
-mod invitation_answers;
+mod ids;
+mod invite;
 mod io;
-mod join;
-mod leave;
-mod notifier;
-mod notify;
-mod offer_answer;
-mod opening;
 mod operator;
-mod policy;
-mod publication;
-mod rates;
-mod reconcile;
+mod out;
 pub mod record;
-mod referral;
-mod refusal;
-mod renew;
 mod request;
-mod rooms;
+mod room;
 mod roster;
-mod session_timer;
-mod subscription;
-mod targets;
+mod sip;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod tracked;
-mod turns;
-mod unacknowledged;
-mod view;
-mod watchers;
+mod watch;
 
 pub use crate::control::{Listen, Transport};
-pub use config::{About, Advertise, Config, RoomEntry};
-pub use credentials::Credentials;
+pub use config::{
+    About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
+    RoomEntry,
+};
 pub use event::{Detail, Event};
-pub use invitation::InviteMode;
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
-pub use policy::{Lifetime, Pattern, Role};
-pub use rooms::{MemoryRooms, Rooms};
+pub use room::rooms::{MemoryRooms, Rooms};
 
-use allowance::Allowance;
-use answers::Dialled;
-use conference::{Conference, Endpoint, EndpointId};
-use dialog::DialogKey;
-use first_seen::FirstSeen;
-use held_nicknames::HeldNicknames;
-use invitation::InvitationId;
-use policy::Policy;
-use publication::PublicationId;
+use dirty_map::DirtyMap;
+use ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
+use invite::referral::Referral;
+use out::Out;
 use record::Counters;
-use referral::{Referral, ReferralId};
-use refusal::Refusal;
-use subscription::{Subscription, SubscriptionId};
-use timers::{Timer, TimerKey, Timers};
-use tracked::Tracked;
-use turns::{Budget, Turns};
+use room::conference::Conference;
+use room::endpoint::Endpoint;
+use room::fingerprint_memory::FingerprintMemory;
+use room::held_nicknames::HeldNicknames;
+use room::invitation_limit::InvitationLimit;
+use room::policy::Policy;
+use sip::dialog::Dialog;
+use sip::dialogs::{Dialogs, Pending, Purpose};
+use sip::rejection::Refusal;
+use timers::{Timer, Timers};
+use watch::notify_queue::{Budget, NotifyQueue};
+use watch::subscription::Subscription;
 
-/// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
-const ACK_TIMEOUT: Duration = Duration::from_secs(32);
 /// How long an INVITE waits for the switch before it is answered 503.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a CANCEL that overtook its INVITE is remembered.
 const CANCEL_MEMORY: Duration = Duration::from_secs(8);
-/// Longer than any transaction of ours lives in the host (timer F and timer B: 32 s).
-const OUTCOME_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longer than an INVITE of ours rings in the host (both stop after two minutes at most).
-const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
-/// CANCELs remembered at the same time; a flood of stray ones forgets nothing else.
-const MAX_CANCELS: usize = 10_000;
-/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
-const TAG_LENGTH: usize = 16;
-/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 asks for 80).
-const SESSION_ID_LENGTH: usize = 32;
-
 /// How much there is of everything; all zero when nothing is left behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -143,47 +101,6 @@ pub struct Totals {
     pub notifies: u64,
 }
 
-/// Who uses a dialog; dialogs are not shared (RFC 6665 §4.5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Usage {
-    Endpoint(EndpointId),
-    Subscription(SubscriptionId),
-    Referral(ReferralId),
-}
-
-/// A request of ours without outcome.
-#[derive(Debug)]
-struct Pending {
-    purpose: Purpose,
-    timer: TimerKey,
-    /// As it was sent, where we have an answer to a challenge.
-    sent: Option<Box<OutgoingRequest>>,
-    /// Challenges answered so far.
-    challenges: u8,
-}
-
-/// What a request of ours was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// Nothing depends on how it ends: BYE, last NOTIFY.
-    Farewell,
-    Notify(SubscriptionId),
-    Refresh(EndpointId),
-    Renewal(EndpointId),
-    Invitation(InvitationId),
-    Report(ReferralId),
-}
-
-impl Purpose {
-    /// Longer than the host may take to tell how it ended.
-    fn patience(self) -> Duration {
-        match self {
-            Self::Invitation(_) | Self::Renewal(_) => INVITE_TIMEOUT,
-            _ => OUTCOME_TIMEOUT,
-        }
-    }
-}
-
 fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
     entries
         .iter()
@@ -196,7 +113,7 @@ pub struct Focus {
     config: Config,
     full_notify_agents: Option<Regex>,
     one_send_agents: Option<Regex>,
-    entropy: Box<dyn Entropy + Send>,
+    out: Out,
     /// The rules of configured rooms and factories.
     rooms: HashMap<RoomUri, Arc<Policy>>,
     factories: HashMap<RoomUri, Arc<Policy>>,
@@ -204,42 +121,29 @@ pub struct Focus {
     kept_rooms: Box<dyn Rooms>,
     /// How many messages were sent in rooms that last.
     messages: HashMap<RoomUri, u64>,
-    conferences: Tracked<RoomUri, Conference>,
-    endpoints: Tracked<EndpointId, Endpoint>,
-    subscriptions: Tracked<SubscriptionId, Subscription>,
+    conferences: DirtyMap<RoomUri, Conference>,
+    endpoints: DirtyMap<EndpointId, Endpoint>,
+    subscriptions: DirtyMap<SubscriptionId, Subscription>,
     /// Nicknames of users who have left.
     held_nicknames: HeldNicknames,
     /// Rooms whose history has ended; the store is told with the next changes.
     ended_histories: Vec<RoomUri>,
     /// The room of every publication.
     publications: HashMap<PublicationId, RoomUri>,
-    dialogs: HashMap<DialogKey, Usage>,
-    /// The last dialog of each call of a peer: its Call-ID and From tag.
-    calls: HashMap<(String, String), DialogKey>,
+    dialogs: Dialogs,
     sessions: HashMap<SessionId, EndpointId>,
     /// Where each invitation is.
     invitations: HashMap<InvitationId, RoomUri>,
-    /// INVITEs of ours that phones may still answer.
-    dialled: HashMap<RequestId, Dialled>,
     /// Invitations that ring, by the session they were promised.
     dialing: HashMap<SessionId, InvitationId>,
     /// Invitations by REFER, by its Call-ID.
     referred: HashMap<String, InvitationId>,
     referrals: HashMap<ReferralId, Referral>,
-    /// INVITEs whose 2xx has no ACK yet.
-    unacknowledged: HashMap<TransactionId, EndpointId>,
-    /// SUBSCRIBEs whose 2xx makes a subscription and has not left yet.
-    granted: HashMap<TransactionId, SubscriptionId>,
-    /// INVITEs that wait for the switch.
-    answering: HashMap<TransactionId, EndpointId>,
-    /// CANCELs that came before their INVITE.
-    cancelled: HashSet<TransactionId>,
-    requests: HashMap<RequestId, Pending>,
     timers: Timers,
     /// Of the TLS listeners' certificate, as the switch last said.
     fingerprint: Option<Fingerprint>,
-    first_seen: FirstSeen,
-    allowance: Allowance,
+    fingerprints: FingerprintMemory,
+    invitation_limit: InvitationLimit,
     /// The run of the switch that was met last.
     run: Option<SwitchRun>,
     /// Endpoints whose session ended with its switch, and since when they wait.
@@ -248,14 +152,13 @@ pub struct Focus {
     /// How counters are kept.
     counters: Counters,
     /// NOTIFYs that are due.
-    turns: Turns,
+    turns: NotifyQueue,
     budget: Budget,
-    last_id: u64,
     /// The number of the last anonymous participant.
     last_anonymous: u32,
-    outputs: VecDeque<Output>,
-    totals: Totals,
     stopping: bool,
+    /// Nobody new is let in: what joins promise cannot be kept.
+    closed: bool,
     /// The host stops, and the next run goes on from here: nobody is told anything.
     suspended: bool,
     /// The first moment this focus was told.
@@ -276,41 +179,32 @@ impl Focus {
             factories: policies(&config.factories, config.max_participants),
             budget: Budget::new(config.notify_memory),
             kept_rooms: Box::new(MemoryRooms::default()),
+            out: Out::new(config.software.clone(), entropy),
             config,
-            entropy,
-            conferences: Tracked::default(),
-            endpoints: Tracked::default(),
-            subscriptions: Tracked::default(),
+            conferences: DirtyMap::default(),
+            endpoints: DirtyMap::default(),
+            subscriptions: DirtyMap::default(),
             held_nicknames: HeldNicknames::default(),
             ended_histories: Vec::new(),
             publications: HashMap::new(),
-            dialogs: HashMap::new(),
-            calls: HashMap::new(),
+            dialogs: Dialogs::default(),
             sessions: HashMap::new(),
             invitations: HashMap::new(),
-            dialled: HashMap::new(),
             dialing: HashMap::new(),
             referred: HashMap::new(),
             referrals: HashMap::new(),
-            unacknowledged: HashMap::new(),
-            granted: HashMap::new(),
-            answering: HashMap::new(),
-            cancelled: HashSet::new(),
-            requests: HashMap::new(),
             timers: Timers::default(),
             fingerprint: None,
-            first_seen: FirstSeen::default(),
-            allowance: Allowance::default(),
+            fingerprints: FingerprintMemory::default(),
+            invitation_limit: InvitationLimit::default(),
             run: None,
             renewals: VecDeque::new(),
             renewals_since: None,
             counters: Counters::Leased,
-            turns: Turns::default(),
-            last_id: 0,
+            turns: NotifyQueue::default(),
             last_anonymous: 0,
-            outputs: VecDeque::new(),
-            totals: Totals::default(),
             stopping: false,
+            closed: false,
             suspended: false,
             started: None,
             socket: None,
@@ -320,7 +214,7 @@ impl Focus {
 
     /// Takes one input.
     pub fn handle(&mut self, now: Moment, input: Input) {
-        let position = self.outputs.len();
+        let position = self.out.len();
         let is_turn = matches!(input, Input::Deadline | Input::Stop);
         self.started.get_or_insert(now);
         match input {
@@ -335,6 +229,7 @@ impl Focus {
             } => self.outcome(now, request, code, response.as_deref()),
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
+            Input::Close(closed) => self.closed = closed,
             Input::Deadline => {}
             Input::Stop => self.stop(now),
             Input::Suspend => self.suspend(now),
@@ -358,7 +253,7 @@ impl Focus {
 
     /// The next thing to do, until `None`.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.out.pop()
     }
 
     /// When to come back with [`Input::Deadline`] at the latest.
@@ -376,24 +271,53 @@ impl Focus {
 
     /// Whether nothing is left: no dialog, subscription or request under way.
     pub fn is_idle(&self) -> bool {
-        let over = self.dialogs.is_empty() && self.requests.is_empty();
-        (over || self.suspended) && self.outputs.is_empty()
+        let (dialogs, requests, _) = self.dialogs.counts();
+        let over = dialogs + requests == 0;
+        (over || self.suspended) && self.out.len() == 0
+    }
+
+    /// The names of what is not empty. Once everybody has left, every subscription has ended
+    /// and every timer has passed, there must be none.
+    pub fn leftovers(&self) -> Vec<&'static str> {
+        let lasts = |room: &RoomUri| self.rooms.contains_key(room);
+        let counted = self.messages.keys().filter(|room| !lasts(room));
+        let all = [
+            ("conferences", self.conferences.len()),
+            ("endpoints", self.endpoints.len()),
+            ("subscriptions", self.subscriptions.len()),
+            ("sessions", self.sessions.len()),
+            ("publications", self.publications.len()),
+            ("invitations", self.invitations.len()),
+            ("dialing", self.dialing.len()),
+            ("referred", self.referred.len()),
+            ("referrals", self.referrals.len()),
+            ("renewals", self.renewals.len()),
+            ("held nicknames", self.held_nicknames.len()),
+            ("counted messages", counted.count()),
+            ("notify queue", self.turns.len()),
+            ("timers", self.timers.len()),
+            ("outputs", self.out.len()),
+        ];
+        let left = all.into_iter().filter(|(_, count)| *count > 0);
+        let names = left.map(|(name, _)| name);
+        names.chain(self.dialogs.leftovers()).collect()
     }
 
     /// What has happened since the start.
     pub fn totals(&self) -> Totals {
-        self.totals
+        self.out.totals
     }
 
     /// How much there is of everything.
     pub fn counts(&self) -> Counts {
+        let (dialogs, requests, transactions) = self.dialogs.counts();
         Counts {
             conferences: self.conferences.len(),
             participants: self.conferences.values().map(Conference::present).sum(),
             subscriptions: self.subscriptions.len(),
-            dialogs: self.dialogs.len(),
-            requests: self.requests.len(),
-            transactions: self.answering.len() + self.unacknowledged.len() + self.granted.len(),
+            dialogs,
+            requests,
+            transactions,
         }
     }
 
@@ -411,10 +335,10 @@ impl Focus {
             Timer::Expiry(id) => self.subscription_expired(now, id),
             Timer::Publication(id) => self.publication_expired(now, id),
             Timer::ForgetCancel(transaction) => {
-                self.cancelled.remove(&transaction);
+                self.dialogs.take_cancel(transaction);
             }
             Timer::ForgetDialled(request) => {
-                self.dialled.remove(&request);
+                self.dialogs.forget_dialled(request);
             }
             Timer::HeldNickname => self.free_nicknames(now),
             Timer::Outcome(request) => self.outcome(now, request, 408, None),
@@ -423,7 +347,7 @@ impl Focus {
 
     fn outcome(&mut self, now: Moment, request: RequestId, code: u16, response: Option<&Response>) {
         let accepted = response.filter(|_| (200..300).contains(&code));
-        let Some(pending) = self.requests.remove(&request) else {
+        let Some(pending) = self.dialogs.take_request(request) else {
             if let Some(response) = accepted {
                 self.refuse_answer(now, request, response);
             }
@@ -453,8 +377,7 @@ impl Focus {
     }
 
     fn progress(&mut self, now: Moment, request: RequestId, code: u16) {
-        let purpose = self.requests.get(&request).map(|pending| pending.purpose);
-        if let Some(Purpose::Invitation(id)) = purpose {
+        if let Some(Purpose::Invitation(id)) = self.dialogs.purpose(request) {
             self.invitation_progress(now, id, code);
         }
     }
@@ -481,8 +404,7 @@ impl Focus {
     fn suspend(&mut self, now: Moment) {
         self.stopping = true;
         self.suspended = true;
-        let waiting: Vec<_> = self.answering.values().copied().collect();
-        for id in waiting {
+        for id in self.dialogs.awaiting_admission() {
             self.abandon(now, id, Refusal::new(503));
         }
         let invitations: Vec<_> = self.invitations.keys().copied().collect();
@@ -493,62 +415,30 @@ impl Focus {
         self.touch_counters();
     }
 
-    fn track(&mut self, key: DialogKey, usage: Usage) {
-        let call = (key.call_id.clone(), key.remote_tag.clone());
-        self.calls.insert(call, key.clone());
-        self.dialogs.insert(key, usage);
+    /// A number for a request of ours, which is to be made with it.
+    fn request_id(&mut self) -> RequestId {
+        RequestId(self.out.next_id())
     }
 
-    fn untrack(&mut self, key: &DialogKey) {
-        let call = (key.call_id.clone(), key.remote_tag.clone());
-        if self.calls.get(&call) == Some(key) {
-            self.calls.remove(&call);
-        }
-        self.dialogs.remove(key);
-    }
-
-    fn next_id(&mut self) -> u64 {
-        self.last_id += 1;
-        self.last_id
-    }
-
-    fn new_tag(&mut self) -> String {
-        token(self.entropy.as_mut(), TAG_LENGTH)
-    }
-
-    fn order(&mut self, order: Order) {
-        self.outputs.push_back(Output::Order(order));
-    }
-
-    fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
-    }
-
-    fn log(&mut self, level: Level, text: impl std::fmt::Display) {
-        self.outputs.push_back(Output::Log(Line::new(level, text)));
-    }
-
-    /// Sends a request inside a dialog and remembers what it was for.
-    fn send(
-        &mut self,
-        now: Moment,
-        purpose: Purpose,
-        make: impl FnOnce(&mut Self, RequestId) -> Option<OutgoingRequest>,
-    ) -> Option<RequestId> {
-        let id = RequestId(self.next_id());
-        let request = make(self, id)?;
-        let timer = self
-            .timers
-            .arm(now + purpose.patience(), Timer::Outcome(id));
+    /// Sends a request and remembers what it is for.
+    fn send(&mut self, now: Moment, purpose: Purpose, request: OutgoingRequest) {
+        let id = request.id;
+        let timer = self.timers.arm(now + purpose.timeout(), Timer::Outcome(id));
         let pending = Pending {
             purpose,
             timer,
             sent: (!self.config.credentials.is_empty()).then(|| Box::new(request.clone())),
             challenges: 0,
         };
-        self.requests.insert(id, pending);
-        self.totals.notifies += u64::from(request.method == Method::Notify);
-        self.outputs.push_back(Output::Send(Box::new(request)));
-        Some(id)
+        self.dialogs.sent(id, pending);
+        self.out.totals.notifies += u64::from(request.method == Method::Notify);
+        self.out.push(Output::Send(Box::new(request)));
+    }
+
+    /// Ends a dialog from our side.
+    fn hang_up(&mut self, now: Moment, mut dialog: Dialog) {
+        let headers = Headers::new().with("User-Agent", self.out.software.clone());
+        let request = dialog.request(self.request_id(), Method::Bye, headers, "");
+        self.send(now, Purpose::Farewell, request);
     }
 }

@@ -1,15 +1,18 @@
 //! What the operator asks and orders at run time. Management may do everything; what it asks
 //! for must exist.
 
+use super::roster::view::anonymous_uri;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::invitation::{Invitation, Inviter};
+use crate::focus::sip::face::contact;
+use crate::focus::{Pattern, Role};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conference::{Conference, Endpoint};
-use super::invitation::{Invitation, Inviter};
-use super::policy::{Pattern, Policy};
-use super::request::contact;
-use super::{Event, Focus, Role, RoomEntry, Socket};
+use super::room::conference::Conference;
+use super::room::policy::Policy;
+use super::{Event, Focus, RoomEntry, Socket};
 use crate::control::{Order, RoomUri, Said, UserUri};
 use crate::log::Level;
 use crate::time::Moment;
@@ -188,7 +191,7 @@ impl Focus {
         RoomSummary {
             uri: room.clone(),
             participants: conference.map_or(0, Conference::present),
-            subscribers: conference.map_or(0, |it| it.watchers.len()),
+            subscribers: conference.map_or(0, |it| it.subscribers.len()),
             created: created.unwrap_or(Moment::from_epoch(Duration::ZERO)),
             messages: adhoc.map_or_else(counted, |it| it.messages),
         }
@@ -203,7 +206,7 @@ impl Focus {
                 .push(invitation);
         }
         let users = conference.participants.iter().skip(offset).take(limit);
-        let detail = |(uri, participant): (&UserUri, &super::conference::Participant)| {
+        let detail = |(uri, participant): (&UserUri, &super::room::participant::Participant)| {
             let devices = participant.endpoints.iter();
             let devices = devices.filter_map(|id| self.endpoints.get(id)).map(device);
             let on_the_way = invited.get(uri).into_iter().flatten();
@@ -238,7 +241,8 @@ impl Focus {
         let made = Some(now.since_epoch());
         self.keep_room(now, RoomEntry { made, ..entry });
         self.amend_all(&room);
-        self.log(Level::Info, format_args!("{room} was made by management"));
+        self.out
+            .log(Level::Info, format_args!("{room} was made by management"));
         Ok(())
     }
 
@@ -263,7 +267,8 @@ impl Focus {
         if self.forget_room(now, room) && !self.rooms.contains_key(room) {
             self.messages.remove(room);
         }
-        self.log(Level::Info, format_args!("{room} was ended by management"));
+        self.out
+            .log(Level::Info, format_args!("{room} was ended by management"));
         Ok(())
     }
 
@@ -379,14 +384,14 @@ impl Focus {
             };
             endpoint.role = role;
             endpoint.media.local.observer = role == Role::Observer;
-            if let Some((_, accepted)) = &mut endpoint.media.theirs {
+            if let Some(accepted) = &mut endpoint.media.theirs {
                 accepted.peer.sends = role != Role::Observer;
             }
             if let Some(admission) = self.admission(id) {
-                self.order(Order::Amend(Box::new(admission)));
+                self.out.order(Order::Amend(Box::new(admission)));
             }
         }
-        self.log(
+        self.out.log(
             Level::Info,
             format_args!("{user} is {} in {room} from now on", role.as_str()),
         );
@@ -400,7 +405,7 @@ impl Focus {
     /// There is no such room.
     pub fn say(&mut self, room: &RoomUri, text: &str) -> Result<(), OperatorError> {
         self.existing(room)?;
-        self.order(Order::Say {
+        self.out.order(Order::Say {
             room: room.clone(),
             text: text.to_owned(),
         });
@@ -427,10 +432,14 @@ impl Focus {
     ///
     /// # Errors
     /// There is no such room.
-    pub fn ban(&mut self, now: Moment, room: &RoomUri, who: &str) -> Result<(), OperatorError> {
-        let pattern = Pattern::new(who);
+    pub fn ban(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        pattern: &Pattern,
+    ) -> Result<(), OperatorError> {
         self.change_rules(now, room, |rules| {
-            if !rules.deny.contains(&pattern) {
+            if !rules.deny.contains(pattern) {
                 rules.deny.push(pattern.clone());
             }
         })?;
@@ -447,13 +456,17 @@ impl Focus {
     ///
     /// # Errors
     /// There is no such room, or this address was not banned.
-    pub fn unban(&mut self, now: Moment, room: &RoomUri, who: &str) -> Result<(), OperatorError> {
-        let pattern = Pattern::new(who);
+    pub fn unban(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        pattern: &Pattern,
+    ) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        if !policy.deny.contains(&pattern) {
-            return Err(OperatorError::NotBanned(who.to_owned()));
+        if !policy.deny.contains(pattern) {
+            return Err(OperatorError::NotBanned(pattern.as_str().to_owned()));
         }
-        self.change_rules(now, room, |rules| rules.deny.retain(|it| *it != pattern))
+        self.change_rules(now, room, |rules| rules.deny.retain(|it| it != pattern))
     }
 
     /// So many messages more were sent in a room.
@@ -474,12 +487,12 @@ impl Focus {
             .filter(|(_, it)| it.anonymous.is_some())
             .find(|(_, it)| {
                 it.anonymous
-                    .is_some_and(|number| super::join::anonymous_uri(number) == said.user)
+                    .is_some_and(|number| anonymous_uri(number) == said.user)
             });
         if let Some((user, _)) = user.filter(|_| said.user.as_str().ends_with(".invalid")) {
             said.user = user.clone();
         }
-        self.event(Event::Message(said));
+        self.out.event(Event::Message(said));
     }
 
     fn existing(&self, room: &RoomUri) -> Result<Arc<Policy>, OperatorError> {
@@ -519,7 +532,7 @@ impl Focus {
         let ids: Vec<_> = theirs.map(|(id, _)| *id).collect();
         for id in ids {
             if let Some(admission) = self.admission(id) {
-                self.order(Order::Amend(Box::new(admission)));
+                self.out.order(Order::Amend(Box::new(admission)));
             }
         }
     }
@@ -553,7 +566,7 @@ fn device(endpoint: &Endpoint) -> EndpointDetail {
     EndpointDetail {
         dialog: endpoint.dialog.key.call_id.clone(),
         status,
-        msrp: theirs.and_then(|(_, accepted)| accepted.peer.path.last().cloned()),
+        msrp: theirs.and_then(|accepted| accepted.peer.path.last().cloned()),
         joined: endpoint.joined,
     }
 }

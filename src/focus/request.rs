@@ -1,29 +1,23 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
-use super::dialog::{Dialog, DialogKey};
-use super::offer_answer::Terms;
-use super::policy::Policy;
-use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict, no_room};
+use super::room::policy::Policy;
+use super::sip::dialog::Dialog;
+use super::sip::offer_answer::{self, Terms};
+use super::sip::rejection::{ALLOW, Refusal, SUPPORTED, Verdict, no_room};
 use super::timers::Timer;
-use super::{
-    Arrival, CANCEL_MEMORY, Focus, MAX_CANCELS, Socket, TransactionId, Transport, Usage,
-    offer_answer,
-};
-use crate::control::{RoomUri, UserUri};
+use super::{Arrival, CANCEL_MEMORY, Focus, Socket, TransactionId, Transport};
+use crate::control::RoomUri;
+use crate::focus::sip::dialogs::{Awaits, Usage};
+use crate::focus::sip::face::Incoming;
+use crate::focus::sip::face::capabilities;
+use crate::focus::sip::face::contact;
+use crate::focus::sip::face::feature_tags;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::multipart::ACCEPT;
-use crate::wire::sip::{CSeq, Headers, Message, Method, NameAddr, Request, Uri};
+use crate::wire::sip::{CSeq, Message, Method, NameAddr, Request, Uri};
 
 /// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
 const DEFAULT_PORT: u16 = 2855;
-
-/// A request with what is needed to answer it.
-pub(super) struct Incoming {
-    pub(super) request: Request,
-    pub(super) transaction: TransactionId,
-    pub(super) arrival: Arrival,
-}
 
 impl Focus {
     pub(super) fn request(&mut self, now: Moment, arrival: Arrival) {
@@ -33,7 +27,7 @@ impl Focus {
             Err(error) => {
                 if let Some(transaction) = arrival.transaction {
                     let refusal = Refusal::new(400).because(error);
-                    self.refuse(transaction, refusal, arrival.to_tag);
+                    self.out.refuse(transaction, refusal, arrival.to_tag);
                 }
                 return;
             }
@@ -43,7 +37,7 @@ impl Focus {
             return;
         }
         let Some(transaction) = arrival.transaction else {
-            self.log(
+            self.out.log(
                 Level::Debug,
                 format_args!("{} without a transaction", request.method),
             );
@@ -56,13 +50,14 @@ impl Focus {
             arrival,
         };
         if let Err(refusal) = self.dispatch(now, &incoming) {
-            self.refuse(transaction, refusal, incoming.arrival.to_tag);
+            self.out
+                .refuse(transaction, refusal, incoming.arrival.to_tag);
         }
     }
 
     fn dispatch(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
         let request = &incoming.request;
-        if request.method == Method::Invite && self.cancelled.remove(&incoming.transaction) {
+        if request.method == Method::Invite && self.dialogs.take_cancel(incoming.transaction) {
             return Err(Refusal::new(487));
         }
         acceptable(request)?;
@@ -89,16 +84,6 @@ impl Focus {
         }
     }
 
-    /// The last dialog of a peer's call (its Call-ID and From tag).
-    pub(super) fn known_dialog(&self, request: &Request) -> Option<Usage> {
-        let from = request.headers.first("From");
-        let from = from.and_then(|value| value.parse::<NameAddr>().ok());
-        let tag = from.as_ref().and_then(|from| from.tag());
-        let call_id = request.headers.first("Call-ID").unwrap_or_default();
-        let call = (call_id.to_owned(), tag.unwrap_or_default().to_owned());
-        self.dialogs.get(self.calls.get(&call)?).copied()
-    }
-
     /// The same request that came a second time, by another way (RFC 3261 §8.2.2.2): its
     /// first copy made the dialog.
     fn check_merged(&self, request: &Request) -> Verdict<()> {
@@ -107,7 +92,7 @@ impl Focus {
             .first("CSeq")
             .and_then(|value| value.parse::<CSeq>().ok())
             .map(|cseq| cseq.number);
-        let known = self.known_dialog(request).and_then(|usage| match usage {
+        let known = self.dialogs.of_call(request).and_then(|usage| match usage {
             Usage::Endpoint(id) => self.endpoints.get(&id).map(|e| &e.dialog),
             Usage::Subscription(id) => self.subscriptions.get(&id).map(|s| &s.dialog),
             Usage::Referral(id) => self.dialog_of_referral(id),
@@ -116,12 +101,6 @@ impl Focus {
             Some(dialog) if Some(dialog.remote_cseq) == number => Err(Refusal::new(482)),
             _ => Ok(()),
         }
-    }
-
-    /// Which dialog a request with a To tag belongs to.
-    pub(super) fn usage(&self, request: &Request) -> Option<Usage> {
-        let key = DialogKey::of_request(request)?;
-        self.dialogs.get(&key).copied()
     }
 
     /// The answer an INVITE would get, with what we can do (RFC 3261 §11.2, RFC 4579 §5.13).
@@ -139,7 +118,8 @@ impl Focus {
         let mut headers = capabilities(&contact).with("Content-Type", "application/sdp");
         headers.set("Contact", feature_tags(&contact));
         let to_tag = incoming.arrival.to_tag.clone();
-        self.reply(incoming.transaction, 200, headers, body, to_tag);
+        self.out
+            .reply(incoming.transaction, 200, headers, body, to_tag);
         Ok(())
     }
 
@@ -151,7 +131,7 @@ impl Focus {
         } = incoming;
         let local_tag = match &arrival.to_tag {
             Some(tag) => tag.clone(),
-            None => self.new_tag(),
+            None => self.out.tag(),
         };
         Dialog::accept(request, arrival, local_tag, contact)
             .map_err(|error| Refusal::new(400).because(error))
@@ -160,13 +140,16 @@ impl Focus {
     /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2) unless the 2xx has
     /// left; also when the INVITE comes only now.
     pub(super) fn cancel(&mut self, now: Moment, transaction: TransactionId) {
-        if let Some(id) = self.answering.get(&transaction).copied() {
-            self.abandon(now, id, Refusal::new(487));
-        } else if let Some(id) = self.unacknowledged.get(&transaction).copied() {
-            self.cancel_granted(now, id);
-        } else if self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction) {
-            self.timers
-                .arm(now + CANCEL_MEMORY, Timer::ForgetCancel(transaction));
+        match self.dialogs.awaits(transaction) {
+            Some(Awaits::Admission(id)) => self.abandon(now, id, Refusal::new(487)),
+            Some(Awaits::Ack(id)) => self.cancel_granted(now, id),
+            Some(Awaits::Departure(_)) => {}
+            None => {
+                if self.dialogs.remember_cancel(transaction) {
+                    let timer = Timer::ForgetCancel(transaction);
+                    self.timers.arm(now + CANCEL_MEMORY, timer);
+                }
+            }
         }
     }
 
@@ -273,59 +256,4 @@ fn room_uri(text: &str) -> Verdict<RoomUri> {
         return Err(no_room());
     }
     Ok(RoomUri::new(uri.address_of_record()))
-}
-
-/// The caller, as the host names it. A user part with a password, or header fields behind the
-/// URI, come from pieces that were put together wrongly: such a text is nobody.
-pub(super) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
-    let uri = arrival.identity.trim().parse::<Uri>().ok();
-    let plain = |uri: &Uri| {
-        let password = uri.scheme != "tel" && uri.user.as_ref().is_some_and(|it| it.contains(':'));
-        !password && uri.headers.is_none()
-    };
-    match uri.filter(plain) {
-        Some(uri) => Ok(UserUri::new(uri.address_of_record())),
-        None => Err(Refusal::new(403).because("the caller has no identity")),
-    }
-}
-
-/// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with
-/// the port and transport of the socket where the URI alone would lead elsewhere.
-pub(super) fn contact(request_uri: &str, socket: &Socket) -> String {
-    let Ok(mut uri) = request_uri.parse::<Uri>() else {
-        return request_uri.to_owned();
-    };
-    let default_port = if socket.transport == "tls" {
-        5061
-    } else {
-        5060
-    };
-    if uri.port.is_none() && socket.port != default_port && uri.host == socket.host {
-        uri.port = Some(socket.port);
-    }
-    uri.headers = None;
-    uri.params.0.clear();
-    if socket.transport != "udp" {
-        let transport = socket.uri_transport().to_owned();
-        let transport = ("transport".to_owned(), Some(transport));
-        uri.params.0.push(transport);
-    }
-    uri.to_string()
-}
-
-/// Contact with what the room takes (RFC 3840 §9, §10): messages, and nothing else.
-fn feature_tags(contact: &str) -> String {
-    let methods = ALLOW.replace(' ', "");
-    let events = ALLOW_EVENTS.replace(' ', "");
-    format!("<{contact}>;isfocus;message;methods=\"{methods}\";events=\"{events}\"")
-}
-
-/// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
-pub(super) fn capabilities(contact: &str) -> Headers {
-    Headers::new()
-        .with("Contact", format!("<{contact}>;isfocus"))
-        .with("Allow", ALLOW)
-        .with("Allow-Events", ALLOW_EVENTS)
-        .with("Supported", SUPPORTED.join(", "))
-        .with("Accept", ACCEPT)
 }

@@ -1,12 +1,8 @@
 //! Every deadline of the focus in one ordered set.
 
+use crate::focus::ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
 use std::collections::BTreeMap;
 
-use super::conference::EndpointId;
-use super::invitation::InvitationId;
-use super::publication::PublicationId;
-use super::referral::ReferralId;
-use super::subscription::SubscriptionId;
 use super::{RequestId, TransactionId};
 use crate::time::Moment;
 
@@ -83,6 +79,11 @@ impl Timers {
     pub(super) fn due(&mut self, now: Moment) -> Option<Timer> {
         let entry = self.armed.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    /// How many are armed.
+    pub(super) fn len(&self) -> usize {
+        self.armed.len()
     }
 
     /// When the next timer is due.

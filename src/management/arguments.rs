@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::Command;
-use super::{Call, DEFAULT_LIMIT, Fault, MAX_LIMIT, MAX_SAID, Page, Request};
+use super::{Call, DEFAULT_LIMIT, Fault, MAX_LIMIT, MAX_SAID, Page, Request, shortened};
 use crate::control::{RoomUri, UserUri};
-use crate::focus::Role;
-use crate::parameters;
+use crate::focus::{Pattern, PatternError, Role};
+use crate::parameters::{self, ParameterError};
 use crate::wire::sip::Uri;
 
 /// One argument.
@@ -52,8 +52,8 @@ impl Call {
                     text.push(';');
                     text.push_str(options.trim().trim_start_matches(';'));
                 }
-                let entry = parameters::room(&with_scheme(&text));
-                Request::Create(Box::new(entry.map_err(|error| Fault::new(400, error))?))
+                let entry = parameters::room(&with_scheme(&text)).map_err(not_a_room)?;
+                Request::Create(Box::new(entry))
             }
             Command::End => Request::End(given.room()?),
             Command::Invite => Request::Invite(given.room()?, given.uri("uri")?.to_string()),
@@ -88,7 +88,7 @@ impl<'a> Given<'a> {
                     .parameters
                     .iter()
                     .position(|parameter| parameter.name == name)
-                    .ok_or_else(|| bad(format!("there is no parameter {name:?}")))?,
+                    .ok_or_else(|| bad(format!("there is no parameter {}", quoted(name))))?,
             };
             let slot = values
                 .get_mut(place)
@@ -123,7 +123,12 @@ impl<'a> Given<'a> {
         let text = self.text(name).trim();
         let uri: Option<Uri> = with_scheme(text).parse().ok();
         uri.filter(|uri| matches!(uri.scheme.as_str(), "sip" | "sips") && uri.user.is_some())
-            .ok_or_else(|| Fault::new(400, format_args!("{name} {text:?} is no SIP URI")))
+            .ok_or_else(|| {
+                Fault::new(
+                    400,
+                    format_args!("{name} {} is no SIP URI (sip:USER@HOST)", quoted(text)),
+                )
+            })
     }
 
     fn room(&self) -> Result<RoomUri, Fault> {
@@ -132,30 +137,33 @@ impl<'a> Given<'a> {
 
     fn user(&self) -> Result<UserUri, Fault> {
         let text = self.text("user").trim();
-        if text.starts_with("tel:") {
-            return Ok(UserUri::new(text));
+        if let Ok(uri) = text.parse::<Uri>()
+            && uri.scheme == "tel"
+        {
+            return Ok(UserUri::new(uri.address_of_record()));
         }
         Ok(UserUri::new(self.uri("user")?.address_of_record()))
     }
 
     /// An address for which `*` may stand.
-    fn pattern(&self) -> Result<String, Fault> {
+    fn pattern(&self) -> Result<Pattern, Fault> {
         let text = self.text("user").trim();
-        if !text.contains('*') {
-            return Ok(self.user()?.to_string());
+        let wrong = |error| Fault::new(400, format_args!("user {}: {error}", quoted(text)));
+        if text.contains([' ', ',', ';', '<', '>', '"']) && text.contains('*') {
+            return Err(wrong(PatternError::Malformed));
         }
-        if text.contains([' ', ',', ';', '<', '>', '"']) {
-            let wrong = format_args!("user {text:?} is no address");
-            return Err(Fault::new(400, wrong));
-        }
-        Ok(text.to_owned())
+        let address = match text.contains('*') {
+            true => text.to_owned(),
+            false => self.user()?.to_string(),
+        };
+        address.parse().map_err(wrong)
     }
 
     fn role(&self) -> Result<Role, Fault> {
         let text = self.text("role").trim();
         Role::from_name(text).ok_or_else(|| {
             let allowed = "participant, moderator or observer";
-            Fault::new(400, format_args!("role {text:?} is not {allowed}"))
+            Fault::new(400, format_args!("role {} is not {allowed}", quoted(text)))
         })
     }
 
@@ -195,9 +203,28 @@ impl<'a> Given<'a> {
                     usize::MAX => format!("a number from {least}"),
                     most => format!("a number from {least} to {most}"),
                 };
-                Fault::new(400, format_args!("{name} {text:?} is not {allowed}"))
+                Fault::new(
+                    400,
+                    format_args!("{name} {} is not {allowed}", quoted(text)),
+                )
             })
     }
+}
+
+/// What is wrong with the room or with one of its options.
+fn not_a_room(error: ParameterError) -> Fault {
+    let allowed = error.allowed;
+    Fault::new(
+        400,
+        format_args!("{} is not allowed ({allowed})", quoted(&error.value)),
+    )
+}
+
+/// What was given, as an error shows it.
+fn quoted(text: &str) -> String {
+    /// So that the rest of the error has room, however the text is escaped.
+    const MOST: usize = 40;
+    shortened(&format!("{text:?}"), MOST)
 }
 
 fn with_scheme(text: &str) -> String {

@@ -14,7 +14,7 @@ mod value;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{RoomUri, UserUri};
-use crate::focus::{Role, RoomEntry};
+use crate::focus::{Pattern, Role, RoomEntry};
 
 pub use arguments::Argument;
 pub use run::{run, statistics};
@@ -28,6 +28,9 @@ pub const DEFAULT_LIMIT: usize = 100;
 pub const MAX_LIMIT: usize = 1_000;
 /// Longest text that `say` takes, in octets.
 pub const MAX_SAID: usize = 4_096;
+/// Longest text of an error, in octets. Kamailio's binrpc drops the whole answer when it is
+/// longer, so that kamcmd prints nothing; its JSON-RPC cuts it at 127.
+pub const MAX_FAULT: usize = 119;
 
 /// A command as a host's interface took it, not yet looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +63,7 @@ pub enum Request {
     /// Let only moderators in, or everybody again.
     Lock(RoomUri, bool),
     /// Keep somebody out, or let him in again: an address, `*` for any characters.
-    Ban(RoomUri, String, bool),
+    Ban(RoomUri, Pattern, bool),
     /// Read again what can be read again.
     Reload,
     /// The statistics.
@@ -87,13 +90,23 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault.
+    /// A fault; its text is cut at [`MAX_FAULT`] octets.
     pub fn new(code: u16, text: impl std::fmt::Display) -> Self {
         Self {
             code,
-            text: text.to_string(),
+            text: shortened(&text.to_string(), MAX_FAULT),
         }
     }
+}
+
+/// A text of at most `most` octets; a longer one ends with an ellipsis.
+fn shortened(text: &str, most: usize) -> String {
+    const MORE: &str = "…";
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(most.saturating_sub(MORE.len()));
+    format!("{}{MORE}", &text[..end])
 }
 
 /// What comes of a command.

@@ -119,9 +119,29 @@ fn mistakes_are_told_with_what_is_allowed() {
             &["a@h", "http://h"],
             "uri \"http://h\" is no SIP URI",
         ),
-        (Command::Create, &["a@h;max=0"], "parameter room: "),
-        (Command::Create, &["a@h", "colour=red"], "parameter room: "),
-        (Command::Ban, &["a@h", "*@h, b@h"], "is no address"),
+        (
+            Command::Create,
+            &["a@h;max=0"],
+            "\"max=0\" is not allowed (max=1..100000)",
+        ),
+        (
+            Command::Create,
+            &["a@h", "colour=red"],
+            "\"colour=red\" is not allowed (options: docs/",
+        ),
+        (Command::Create, &["room1"], "is not allowed (sip:USER@HOST"),
+        (
+            Command::Say,
+            &["a@h", " "],
+            "text is missing (usage: say room text)",
+        ),
+        (Command::Say, &["a@h"], "text is missing"),
+        (
+            Command::Say,
+            &["a@h", "b", "c"],
+            "too many parameters (usage: say room text)",
+        ),
+        (Command::Ban, &["a@h", "*@h, b@h"], "no address of record"),
     ] {
         let fault = call(command, arguments).read().expect_err("refused");
         assert_eq!(fault.code, 400);
@@ -160,6 +180,33 @@ fn mistakes_are_told_with_what_is_allowed() {
         };
         assert_eq!(call.read().expect_err("refused").code, 400);
     }
+}
+
+/// Or kamcmd prints nothing at all, and JSON-RPC half of it.
+#[test]
+fn errors_fit_every_interface() {
+    let long = "ü".repeat(2_000);
+    let room = format!("a@h;{long}=1");
+    let calls = [
+        (Command::Show, vec![long.as_str()]),
+        (Command::Create, vec![long.as_str()]),
+        (Command::Create, vec![room.as_str()]),
+        (
+            Command::Create,
+            vec!["a@h;moderators=sip:b@h;subscribe=whoever-may-come-along"],
+        ),
+        (Command::Role, vec!["a@h", "b@h", long.as_str()]),
+        (Command::Ban, vec!["a@h", long.as_str()]),
+        (Command::List, vec![long.as_str()]),
+        (Command::Invite, vec!["a@h", long.as_str(), "c"]),
+    ];
+    for (command, arguments) in calls {
+        let fault = call(command, &arguments).read().expect_err("refused");
+        assert!(fault.text.len() <= MAX_FAULT, "{fault}");
+        // The end says what is allowed, or where to read it.
+        assert!(!fault.text.ends_with('…'), "{fault}");
+    }
+    assert_eq!(Fault::new(400, &long).text.len(), MAX_FAULT);
 }
 
 #[test]

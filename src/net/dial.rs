@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::mailbox::Accepted;
+use super::places::{Parties, Places, parties};
 use super::tls::{Records, Tls};
 use crate::control::Dial;
 use crate::switch::{Security, Wanted};
@@ -34,8 +34,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 4;
-/// Connections under way at a time, of all threads; more wait, within their bind_timeout.
-const MAX_DIALS: usize = 256;
 
 /// One entry of `dial_allow`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,13 +214,15 @@ pub(super) enum DialError {
     NoTrust,
     #[error("its name can be no certificate's")]
     Name,
+    #[error("too many are tried for its room or its network")]
+    Crowded,
 }
 
 /// What all threads connect with.
 pub(super) struct Dialer {
     policy: DialPolicy,
     tls: Arc<Tls>,
-    places: Semaphore,
+    places: Arc<Places>,
 }
 
 impl fmt::Debug for Dialer {
@@ -236,8 +236,13 @@ impl Dialer {
         Self {
             policy,
             tls,
-            places: Semaphore::new(MAX_DIALS),
+            places: Arc::default(),
         }
+    }
+
+    /// Attempts that had to wait for others of their room or network.
+    pub(super) fn delayed(&self) -> u64 {
+        self.places.delayed()
     }
 
     /// Whether a connection that was made for somebody else may serve this one too.
@@ -248,7 +253,9 @@ impl Dialer {
     /// A connection to where the peer's description says.
     pub(super) async fn dial(&self, wanted: &Wanted) -> Result<Accepted, DialError> {
         let target = &wanted.target;
-        let mut stream = self.connect_within(wanted.within, target).await?;
+        let parties = parties(target.source, &wanted.room);
+        let connecting = self.connect_within(wanted.within, target, parties);
+        let mut stream = connecting.await?;
         super::tune(&stream);
         if !target.secure {
             return accepted(stream, None, Security::Plain);
@@ -273,11 +280,15 @@ impl Dialer {
         &self,
         within: Duration,
         target: &Dial,
+        parties: Parties,
     ) -> Result<TcpStream, DialError> {
         let until = Instant::now() + within;
         let mut pause = FIRST_PAUSE;
         loop {
-            let place = self.places.acquire().await;
+            let place = timeout_at(until, self.places.acquire(parties.clone())).await;
+            let Ok(Some(place)) = place else {
+                return Err(DialError::Crowded);
+            };
             let result = self.connect(target).await;
             drop(place);
             let passing = matches!(result, Err(DialError::Connect(_)));

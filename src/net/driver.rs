@@ -551,6 +551,8 @@ impl Driver {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             drops_slow_reader: counters.drops_slow_reader,
+            unfinished_dropped: counters.unfinished_dropped,
+            dials_delayed: 0,
             panics: self.panics,
         });
         if std::mem::take(&mut self.told) {

@@ -13,6 +13,7 @@ mod driver;
 mod local;
 mod mailbox;
 mod outlet;
+mod places;
 mod register;
 mod strangers;
 mod tell;
@@ -156,6 +157,10 @@ pub struct Totals {
     pub bytes_out: u64,
     /// Copies not written because the receiver was too slow.
     pub drops_slow_reader: u64,
+    /// Unfinished messages let go of while others needed the memory.
+    pub unfinished_dropped: u64,
+    /// Attempts to connect to a peer that had to wait for others.
+    pub dials_delayed: u64,
     /// Panics caught; each cost a connection.
     pub panics: u64,
 }
@@ -220,6 +225,7 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 
 /// The running switch.
 pub struct Pool {
+    dialer: Arc<Dialer>,
     threads: Vec<Mailbox>,
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
@@ -267,8 +273,11 @@ impl Pool {
             .map(|_| Mailbox::new())
             .unzip();
         let tell = Tell { notices, log, wake };
+        let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
+        let dialer = Arc::new(dialer);
         let mut pool = Pool {
             threads,
+            dialer: Arc::clone(&dialer),
             register: Register::default(),
             totals: Vec::new(),
             addresses: listeners.addresses().map_err(StartError::Listener)?,
@@ -279,8 +288,6 @@ impl Pool {
             acceptors: Vec::new(),
             drivers: Vec::new(),
         };
-        let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
-        let dialer = Arc::new(dialer);
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
             tell.notice(Notice::Certificate { fingerprint });
         }
@@ -347,6 +354,7 @@ impl Pool {
         for thread in &self.totals {
             thread.add_to(&mut totals);
         }
+        totals.dials_delayed = self.dialer.delayed();
         totals
     }
 

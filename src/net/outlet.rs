@@ -14,9 +14,9 @@ use tokio::net::TcpStream;
 
 /// Octets not yet sent above which the operating system takes no more
 /// (`TCP_NOTSENT_LOWAT`)...
-const UNSENT: u32 = 16 * 1024;
+const UNSENT: u32 = 1024;
 /// ...and octets of one write, which it takes whole below that.
-const WRITE: usize = 48 * 1024;
+const WRITE: usize = 63 * 1024;
 /// A large write is not put together with the next one, or the limit would only be looked at
 /// every 64 KiB.
 const APART_FROM: usize = 16 * 1024;

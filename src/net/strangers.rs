@@ -157,7 +157,7 @@ impl Drop for Permit {
 }
 
 /// What counts as one source: an IPv4 address, or the /64 that one IPv6 host has to itself.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let bits = address.to_bits() >> 64 << 64;

@@ -7,7 +7,7 @@ use super::Totals;
 /// Written by one thread, read by anybody.
 #[derive(Debug, Default)]
 pub(super) struct ThreadTotals {
-    figures: [AtomicU64; 7],
+    figures: [AtomicU64; 8],
 }
 
 impl ThreadTotals {
@@ -19,6 +19,7 @@ impl ThreadTotals {
             totals.bytes_in,
             totals.bytes_out,
             totals.drops_slow_reader,
+            totals.unfinished_dropped,
             totals.panics,
         ];
         for (place, figure) in self.figures.iter().zip(figures) {
@@ -34,6 +35,7 @@ impl ThreadTotals {
             &mut totals.bytes_in,
             &mut totals.bytes_out,
             &mut totals.drops_slow_reader,
+            &mut totals.unfinished_dropped,
             &mut totals.panics,
         ];
         for (place, figure) in places.into_iter().zip(&self.figures) {

@@ -158,6 +158,7 @@ impl Collected {
             path,
             durability,
             on_error,
+            busy: store::BUSY,
         }))
     }
 

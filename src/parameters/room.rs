@@ -17,12 +17,12 @@ pub(super) const ALLOWED: &str = "sip:USER@HOST, then any of ;max=1..100000 ;nic
 
 /// Reads a `room`.
 pub(super) fn room(text: &str) -> Result<RoomEntry, ParameterError> {
-    read(text, Lifetime::Forever).ok_or_else(|| refuse("room", text))
+    read("room", text, Lifetime::Forever)
 }
 
 /// Reads a `factory`: its rooms end when their creator leaves, unless it says otherwise.
 pub(super) fn factory(text: &str) -> Result<RoomEntry, ParameterError> {
-    read(text, Lifetime::WhileCreatorStays).ok_or_else(|| refuse("factory", text))
+    read("factory", text, Lifetime::WhileCreatorStays)
 }
 
 /// No room twice: the second entry's options would silently be lost.
@@ -38,25 +38,63 @@ pub(super) fn distinct(rooms: &[RoomEntry], factories: &[RoomEntry]) -> Result<(
     }
 }
 
+/// Options that are lists of patterns.
+const PATTERNS: [&str; 4] = ["moderators", "observers", "allow", "deny"];
+
 fn refuse(parameter: &'static str, text: &str) -> ParameterError {
     table::find(parameter).refuse(&Value::Text(text.to_owned()))
 }
 
-fn read(text: &str, lifetime: Lifetime) -> Option<RoomEntry> {
+fn read(
+    parameter: &'static str,
+    text: &str,
+    lifetime: Lifetime,
+) -> Result<RoomEntry, ParameterError> {
     let mut parts = text.trim().split(';');
-    let uri: Uri = parts.next()?.trim().parse().ok()?;
-    if uri.scheme != "sip" || uri.user.is_none() || uri.port.is_some() || uri.headers.is_some() {
-        return None;
-    }
+    let first = parts.next().unwrap_or_default().trim();
+    let uri = room_uri(first).ok_or_else(|| ParameterError {
+        allowed: "sip:USER@HOST, without a port".to_owned(),
+        ..refuse(parameter, first)
+    })?;
     let mut entry = RoomEntry {
         lifetime,
-        ..RoomEntry::new(RoomUri::new(uri.address_of_record()))
+        ..RoomEntry::new(uri)
     };
-    for option in parts.filter(|option| !option.trim().is_empty()) {
-        let (name, value) = option.split_once('=')?;
-        apply(&mut entry, name.trim(), value.trim())?;
+    for option in parts.map(str::trim).filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let name = name.trim();
+        apply(&mut entry, name, value.trim()).ok_or_else(|| ParameterError {
+            allowed: wrong_pattern(name, value).unwrap_or_else(|| allowed(name)),
+            ..refuse(parameter, option)
+        })?;
     }
-    Some(entry)
+    Ok(entry)
+}
+
+fn room_uri(text: &str) -> Option<RoomUri> {
+    let uri: Uri = text.parse().ok()?;
+    let is_room =
+        uri.scheme == "sip" && uri.user.is_some() && uri.port.is_none() && uri.headers.is_none();
+    is_room.then(|| RoomUri::new(uri.address_of_record()))
+}
+
+/// The first pattern of a list that is none, and why.
+fn wrong_pattern(name: &str, value: &str) -> Option<String> {
+    let mut all = value.split(',').filter(|_| PATTERNS.contains(&name));
+    all.find_map(|pattern| {
+        let pattern = Some(pattern.trim()).filter(|it| !it.is_empty())?;
+        let error = pattern.parse::<Pattern>().err()?;
+        Some(format!("{pattern}: {error}"))
+    })
+}
+
+/// What may stand for this option; where all of them are listed if there is no such one.
+fn allowed(name: &str) -> String {
+    let listed = ALLOWED.split_once(&format!(";{name}="));
+    match listed.and_then(|(_, rest)| rest.split([' ', '(']).next()) {
+        Some(values) => format!("{name}={values}"),
+        None => "options: docs/parameters.md#room-string".to_owned(),
+    }
 }
 
 fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
@@ -76,10 +114,10 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
         "tls" => entry.only_tls = yes(value)?,
         "plain_text" => entry.plain_text = yes(value)?,
         "private" => entry.private_messages = yes(value)?,
-        "moderators" => entry.moderators = patterns(value),
-        "observers" => entry.observers = patterns(value),
-        "allow" => entry.allow = patterns(value),
-        "deny" => entry.deny = patterns(value),
+        "moderators" => entry.moderators = patterns(value)?,
+        "observers" => entry.observers = patterns(value)?,
+        "allow" => entry.allow = patterns(value)?,
+        "deny" => entry.deny = patterns(value)?,
         "name" => entry.about.name = Some(words(value)?),
         "subject" => entry.about.subject = Some(words(value)?),
         "web_page" => entry.about.services.push(("web-page".into(), uri(value)?)),
@@ -121,12 +159,11 @@ fn apply(entry: &mut RoomEntry, name: &str, value: &str) -> Option<()> {
 }
 
 /// Addresses of record with `*`, separated by commas.
-fn patterns(value: &str) -> Vec<Pattern> {
-    value
+fn patterns(value: &str) -> Option<Vec<Pattern>> {
+    let all = value
         .split(',')
-        .filter(|pattern| !pattern.trim().is_empty())
-        .map(Pattern::new)
-        .collect()
+        .filter(|pattern| !pattern.trim().is_empty());
+    all.map(|pattern| pattern.parse().ok()).collect()
 }
 
 fn words(value: &str) -> Option<String> {

@@ -326,11 +326,12 @@ pub const TABLE: &[Parameter] = &[
         ..text("db_sync", "normal", "normal, full")
     },
     Parameter {
-        doc: "What a database that cannot be used means when the proxy starts (disk full, \
-              damaged, not writable, of another proxy or a later release). `memory`: the log \
-              says so, conferences are kept in memory, and as soon as the database works they \
-              are written to it. `refuse`: the proxy does not start. A database that fails \
-              later never ends anything: conferences go on in memory.",
+        doc: "What a database that cannot be used means (disk full, damaged, not writable, of \
+              another proxy or a later release). `memory`: the log says so, conferences are \
+              kept in memory, and as soon as the database works they are written to it. \
+              `refuse`: the proxy does not start. A database that fails later, or does not \
+              return from a commit within two seconds, never ends anything: who is in stays; \
+              with `refuse` nobody new is let in (503) until it works again.",
         example: "\"refuse\"",
         ..text("db_on_error", "memory", "memory, refuse")
     },

@@ -130,21 +130,32 @@ fn rooms_carry_their_options() {
 
 #[test]
 fn room_mistakes_are_refused() {
-    for wrong in [
-        "dev",
-        "sip:conf.example.com",
-        "sip:dev@conf.example.com;colour=red",
-        "sip:dev@conf.example.com;max=0",
-        "sip:dev@conf.example.com;devices=two",
-        "sip:dev@conf.example.com;end=soon",
-        "sip:dev@conf.example.com;web_page=nowhere",
-        "sip:dev@conf.example.com;subject=",
-        "sip:dev@conf.example.com;plain_text=perhaps",
-        "sip:dev@conf.example.com;history=501",
-        "sip:dev@conf.example.com;history=yes",
-        "sip:dev@conf.example.com;history=-1",
+    const UNKNOWN: &str = "docs/parameters.md#room-string";
+    for (wrong, said_of_it) in [
+        ("dev", "\"dev\" is not allowed (allowed: sip:USER@HOST"),
+        ("sip:conf.example.com", "sip:USER@HOST"),
+        ("sip:a@h:5060;max=2", "\"sip:a@h:5060\" is not allowed"),
+        ("sip:a@h;max=2;colour=red;tls=no", "\"colour=red\""),
+        ("sip:a@h;colour=red", UNKNOWN),
+        (
+            "sip:a@h;max",
+            "\"max\" is not allowed (allowed: max=1..100000)",
+        ),
+        (
+            "sip:a@h;max=0",
+            "\"max=0\" is not allowed (allowed: max=1..100000)",
+        ),
+        ("sip:a@h;devices=two", "(allowed: devices=many|one)"),
+        ("sip:a@h;end=soon", "(allowed: end=never|empty|creator)"),
+        ("sip:a@h;web_page=nowhere", "(allowed: web_page=URI)"),
+        ("sip:a@h;subject=", "(allowed: subject=TEXT)"),
+        ("sip:a@h;plain_text=perhaps", "(allowed: plain_text=yes|no)"),
+        ("sip:a@h;history=501", "(allowed: history=0..500)"),
+        ("sip:a@h;history=yes", "history=0..500"),
+        ("sip:a@h;history=-1", "history=0..500"),
     ] {
-        assert!(said(&[("room", text(wrong))]).contains("subscribe=anyone|participants"));
+        let found = said(&[("room", text(wrong))]);
+        assert!(found.contains(said_of_it), "{wrong}: {found}");
     }
     let twice = [("room", text("sip:a@b")), ("room", text("sip:a@B"))];
     assert!(said(&twice).contains("every room or factory once"));
@@ -191,4 +202,23 @@ fn the_switch_is_embedded_or_behind_a_socket() {
     for wrong in ["", "unix:", "unix:relative", "outside", &too_long] {
         assert!(said(&[("switch", text(wrong))]).contains("embedded, or unix:PATH"));
     }
+}
+
+#[test]
+fn a_pattern_that_fits_nobody_stops_the_start_and_says_why() {
+    let wrong = said(&[("room", text("sip:a@h;deny=bob@h,sips:mallory@h"))]);
+    assert!(
+        wrong.contains("sips:mallory@h: a user has the same address"),
+        "{wrong}"
+    );
+    let wrong = said(&[("factory", text("sip:a@h;allow=*@h:5060"))]);
+    assert!(wrong.contains("*@h:5060: no address of record"), "{wrong}");
+    let settings = collect(&[("room", text("sip:a@h;deny=%6Dallory@Example.COM,*@B.org"))]);
+    let room = &settings.expect("allowed").focus.rooms[0];
+    let patterns: Vec<_> = room
+        .deny
+        .iter()
+        .map(crate::focus::Pattern::as_str)
+        .collect();
+    assert_eq!(patterns, ["sip:mallory@example.com", "*@b.org"]);
 }

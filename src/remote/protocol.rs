@@ -9,7 +9,7 @@ use crate::net::Totals;
 
 /// Version of everything after the preamble, `control` included: one more with every change
 /// that an older side would misread.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 const MARK: &[u8; 7] = b"msrpctl";
 

@@ -40,6 +40,8 @@ impl Tally {
             bytes_in: sum(|totals| totals.bytes_in),
             bytes_out: sum(|totals| totals.bytes_out),
             drops_slow_reader: sum(|totals| totals.drops_slow_reader),
+            unfinished_dropped: sum(|totals| totals.unfinished_dropped),
+            dials_delayed: sum(|totals| totals.dials_delayed),
             panics: sum(|totals| totals.panics),
         }
     }

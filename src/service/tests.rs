@@ -82,6 +82,8 @@ pub(super) struct Book {
     lost: bool,
     rewritten: usize,
     safe: bool,
+    given_up: usize,
+    refuses: bool,
 }
 
 impl Ledger for Book {
@@ -102,6 +104,13 @@ impl Ledger for Book {
     }
     fn is_safe(&self) -> bool {
         self.safe
+    }
+    fn give_up(&mut self) {
+        self.given_up += 1;
+        self.settled = Ticket::MAX;
+    }
+    fn refuses(&self) -> bool {
+        self.refuses
     }
     fn stop(&mut self) {}
 }
@@ -234,6 +243,7 @@ impl Bench {
                 response,
             } => format!("outcome {} {code} {}", request.0, response.is_some()),
             Input::Notice(_) => "notice".to_owned(),
+            Input::Close(closed) => format!("close {closed}"),
             Input::Deadline => "deadline".to_owned(),
             Input::Stop => "stop".to_owned(),
             Input::Suspend => "suspend".to_owned(),
@@ -629,4 +639,67 @@ fn a_socket_on_every_address_is_named_by_the_one_the_caller_sees() {
         name_socket(&mut arrival);
         assert_eq!(arrival.socket.host, named);
     }
+}
+
+#[test]
+fn a_commit_that_does_not_return_is_given_up_after_two_seconds() {
+    let keep = || vec![Output::Store(vec![change()]), reply(200)];
+    let mut bench = Bench::new([keep(), vec![Output::Store(vec![change()])]]);
+    bench.accept(Frame::Cancel(ID));
+    let end = NOW + COMMIT_PATIENCE;
+    assert_eq!(
+        bench.service.deadline(),
+        Some(end),
+        "it comes back for that"
+    );
+    bench.turn(end - Duration::from_millis(1));
+    assert_eq!(
+        (bench.service.ledger.given_up, bench.host.replies.len()),
+        (0, 0)
+    );
+    bench.turn(end);
+    assert_eq!(bench.service.ledger.given_up, 1);
+    assert_eq!(bench.host.replies, [(ID, 200)], "the answer goes out");
+    assert_eq!(bench.service.deadline(), None);
+}
+
+#[test]
+fn a_store_that_makes_progress_is_waited_for() {
+    let keep = || vec![Output::Store(vec![change()])];
+    let mut bench = Bench::new([keep(), keep(), keep()]);
+    bench.accept(Frame::Cancel(ID));
+    bench.accept(Frame::Cancel(ID));
+    let second = Duration::from_secs(1);
+    bench.turn(NOW + second);
+    bench.service.ledger.settled = 1;
+    bench.turn(NOW + second + second);
+    bench.turn(NOW + second + second + second);
+    assert_eq!(bench.service.ledger.given_up, 0, "one of two, a second ago");
+    // An idle hour is no hanging.
+    bench.service.ledger.settled = 2;
+    bench.turn(NOW + second * 3600);
+    bench
+        .service
+        .accept(NOW + second * 7200, Frame::Cancel(ID), &mut bench.host);
+    bench.turn(NOW + second * 7201);
+    assert_eq!(bench.service.ledger.given_up, 0);
+    bench.turn(NOW + second * 7202);
+    assert_eq!(bench.service.ledger.given_up, 1);
+}
+
+#[test]
+fn nobody_new_is_let_in_while_too_much_waits_or_nothing_is_kept() {
+    let mut flood = vec![Output::Store(vec![change()])];
+    flood.extend((0..HELD as u64).map(request));
+    let mut bench = Bench::new([flood]);
+    bench.accept(Frame::Cancel(ID));
+    bench.turn(NOW);
+    bench.turn(NOW);
+    bench.service.ledger.settled = 1;
+    bench.turn(NOW);
+    bench.turn(NOW);
+    bench.service.ledger.refuses = true;
+    bench.turn(NOW);
+    let all = bench.inputs();
+    assert_eq!(all, "cancel 7:9, close true, close false, close true");
 }

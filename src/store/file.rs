@@ -17,11 +17,6 @@ use crate::focus::record::{
     ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
 };
 
-/// How long a reader of another process, such as an operator's shell, may hold us up.
-const BUSY: Duration = match cfg!(test) {
-    false => Duration::from_secs(2),
-    true => Duration::from_millis(50),
-};
 /// Statements kept prepared: one a table and kind.
 const STATEMENTS: usize = 32;
 
@@ -46,17 +41,17 @@ pub(super) fn inspect(path: &Path) -> Result<(), StoreError> {
         // Its folder is made by the user that will write it.
         return Ok(());
     }
-    let connection = open_to_read(path)?;
+    let connection = open_to_read(path, super::BUSY)?;
     version(path, &connection).map(|_| ())
 }
 
 /// A connection that can only read. It fails as long as nobody has made the file.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_to_read(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         Connection::open_with_flags(path, flags).map_err(|error| explain(path, error))?;
     connection
-        .busy_timeout(BUSY)
+        .busy_timeout(busy)
         .map_err(|error| explain(path, error))?;
     Ok(connection)
 }
@@ -91,16 +86,16 @@ impl File {
         let connection = Connection::open(&path).map_err(|error| explain(&path, error))?;
         let mut file = Self { path, connection };
         version(&file.path, &file.connection)?;
-        file.prepare(config.durability)
+        file.prepare(config.durability, config.busy)
             .map_err(|error| explain(&file.path, error))?;
         file.examine()?;
         file.bring_up_to_date()?;
         Ok(file)
     }
 
-    fn prepare(&mut self, durability: Durability) -> rusqlite::Result<()> {
+    fn prepare(&mut self, durability: Durability, busy: Duration) -> rusqlite::Result<()> {
         let connection = &self.connection;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(busy)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         let synchronous = match durability {

@@ -19,6 +19,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
@@ -41,12 +42,12 @@ pub enum Durability {
     Full,
 }
 
-/// What an unusable file means at the start (modparam `db_on_error`).
+/// What an unusable file means (modparam `db_on_error`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
     /// Conferences go on in memory.
     Memory,
-    /// The proxy does not start.
+    /// The proxy does not start; later nobody new is let in until it works again.
     Refuse,
 }
 
@@ -57,9 +58,14 @@ pub struct Config {
     pub path: PathBuf,
     /// What a commit outlasts.
     pub durability: Durability,
-    /// What an unusable file means at the start.
+    /// What an unusable file means.
     pub on_error: OnError,
+    /// How long another process, such as an operator's shell, may hold a commit up: [`BUSY`].
+    pub busy: Duration,
 }
+
+/// Less than what a commit may take before it counts as one that hangs.
+pub const BUSY: Duration = Duration::from_secs(1);
 
 /// Why a file cannot be used; each says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -224,12 +230,16 @@ pub fn open(
     }
     let shared = Arc::new(Shared::new(file.is_some()));
     let rooms = StoredRooms::new(config.path.clone(), Arc::clone(&shared));
-    let writer = Writer::start(config, lock, file, Arc::clone(&shared), log, wake)
+    let (path, refuses) = (config.path.clone(), config.on_error == OnError::Refuse);
+    let writer = Writer::start(config, lock, file, Arc::clone(&shared), log.clone(), wake)
         .map_err(StoreError::Thread)?;
     let store = Store {
         shared,
         writer,
         given: 0,
+        path,
+        refuses,
+        log,
     };
     Ok(Opened {
         store,
@@ -266,20 +276,51 @@ pub struct Store {
     shared: Arc<Shared>,
     writer: Writer,
     given: Ticket,
+    path: PathBuf,
+    refuses: bool,
+    log: Sender<Line>,
 }
 
 impl Store {
     /// Hands changes over, to be kept all or none; never waits.
     pub fn write(&mut self, changes: Vec<Change>) -> Ticket {
         self.given += 1;
-        self.writer.write(self.given, changes);
+        if !self.writer.write(self.given, changes) {
+            self.say_hanging("cannot keep up with what is to be written");
+        }
         self.given
     }
 
     /// Every batch up to this one is kept, or there is no hope of that for now and nobody
     /// shall wait for it.
     pub fn settled(&self) -> Ticket {
-        self.shared.settled()
+        match self.shared.is_safe() {
+            true => self.shared.settled(),
+            false => self.given,
+        }
+    }
+
+    /// A commit has not returned for so long that it counts as failed. What comes until it
+    /// does is not queued: then everything is wanted.
+    pub fn give_up(&mut self) {
+        if self.writer.give_up() {
+            self.say_hanging("does not return from a commit (a disk or network that hangs?)");
+        }
+    }
+
+    fn say_hanging(&self, what: &str) {
+        let until = match self.refuses {
+            true => "nobody new is let in (db_on_error)",
+            false => "conferences are kept in memory, and a crash would lose what changes",
+        };
+        let path = self.path.display();
+        let line = format!("database {path}: {what}. Until it does, {until}");
+        let _ = self.log.send(Line::new(Level::Error, line));
+    }
+
+    /// Whether nobody new may come in, since nothing is kept of it (modparam `db_on_error`).
+    pub fn refuses(&self) -> bool {
+        self.refuses && !self.shared.is_safe()
     }
 
     /// The file works again and lacks what was given meanwhile: [`Store::rewrite`] it.
@@ -290,7 +331,9 @@ impl Store {
     /// Everything there is, in the place of what the file holds.
     pub fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
         self.given += 1;
-        self.writer.rewrite(self.given, everything);
+        if !self.writer.rewrite(self.given, everything) {
+            self.say_hanging("cannot keep up with what is to be written");
+        }
         self.given
     }
 

@@ -41,7 +41,7 @@ impl StoredRooms {
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
         let mut slot = self.connection.borrow_mut();
         if slot.is_none() {
-            *slot = open_to_read(&self.path).ok();
+            *slot = open_to_read(&self.path, super::BUSY).ok();
         }
         let answer = question(slot.as_ref()?);
         if answer.is_err() {

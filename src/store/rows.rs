@@ -272,10 +272,8 @@ fn taken_timer(row: &mut Taken<'_>) -> rusqlite::Result<Option<SessionTimerRecor
 }
 
 fn media(cells: Cells, media: &MediaRecord) -> Cells {
-    let (theirs, accepted) = match &media.theirs {
-        Some((text, accepted)) => (Some(text.clone()), serde_json::to_string(accepted).ok()),
-        None => (None, None),
-    };
+    let theirs = media.theirs.as_ref();
+    let theirs = theirs.and_then(|theirs| serde_json::to_string(theirs).ok());
     cells
         .json(&media.local)
         .number(media.one_send)
@@ -283,7 +281,6 @@ fn media(cells: Cells, media: &MediaRecord) -> Cells {
         .number(media.origin.version)
         .text(media.ours.as_str())
         .maybe_text(theirs)
-        .maybe_text(accepted)
 }
 
 fn taken_media(row: &mut Taken<'_>) -> rusqlite::Result<MediaRecord> {
@@ -295,14 +292,8 @@ fn taken_media(row: &mut Taken<'_>) -> rusqlite::Result<MediaRecord> {
     };
     let ours = row.take()?;
     let theirs: Option<String> = row.take()?;
-    let accepted: Option<String> = row.take()?;
-    let theirs = match (theirs, accepted) {
-        (Some(text), Some(accepted)) => {
-            let accepted = serde_json::from_str(&accepted).map_err(|_| row.unfit(Type::Text))?;
-            Some((text, accepted))
-        }
-        _ => None,
-    };
+    let theirs = theirs.map(|text| serde_json::from_str(&text));
+    let theirs = theirs.transpose().map_err(|_| row.unfit(Type::Text))?;
     Ok(MediaRecord {
         local,
         origin,

@@ -5,7 +5,7 @@
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
 
 /// Every step ever released, oldest first. A step is never changed, only followed by others.
-pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES, HISTORY];
+pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES, HISTORY, ONLY_WHAT_WAS_AGREED];
 
 /// The tables whose rows are the running state, in the order in which they are read. Rooms and
 /// their histories are none of it: they stay when everything is written anew.
@@ -187,4 +187,9 @@ CREATE TABLE history (
     message BLOB NOT NULL,
     PRIMARY KEY (room, number)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Of a peer's description only what it means is kept (`sdp_accepted`).
+const ONLY_WHAT_WAS_AGREED: &str = "
+ALTER TABLE endpoints DROP COLUMN sdp_theirs;
 ";

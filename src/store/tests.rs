@@ -36,6 +36,7 @@ impl Folder {
             path: self.0.path().join("state.sqlite"),
             durability: Durability::Normal,
             on_error: OnError::Refuse,
+            busy: Duration::from_millis(50),
         }
     }
 }
@@ -69,9 +70,9 @@ fn settle(store: &Store, ticket: Ticket) {
 /// The file can be used again: this is written anew, and found in the next run.
 fn written_anew(mut failed: Opened, folder: &Folder, all: &[Record]) -> Opened {
     wait("it works again", || failed.store.wants_everything());
-    let ticket = failed.store.rewrite(put(all));
-    settle(&failed.store, ticket);
-    assert!(failed.store.is_safe());
+    failed.store.rewrite(put(all));
+    assert!(!failed.store.wants_everything(), "once");
+    wait("it is safe again", || failed.store.is_safe());
     failed.store.stop();
     let (again, _) = opened(folder.config());
     assert_eq!(again.records, all);
@@ -184,16 +185,13 @@ fn endpoint(id: u64) -> EndpointRecord {
             },
             one_send: true,
             ours: "v=0\r\n".to_owned(),
-            theirs: Some((
-                "v=0\r\ns=x\r\n".to_owned(),
-                Accepted {
-                    index: 0,
-                    peer,
-                    setup: Setup::Passive,
-                    secure: false,
-                    cema: true,
-                },
-            )),
+            theirs: Some(Accepted {
+                index: 0,
+                peer,
+                setup: Setup::Passive,
+                secure: false,
+                cema: true,
+            }),
         },
     }
 }
@@ -518,6 +516,7 @@ fn full(path: &Path) {
         path: path.to_owned(),
         durability: Durability::Normal,
         on_error: OnError::Refuse,
+        busy: BUSY,
     };
     let (mut store, _) = opened(config);
     let many = (1..400).map(|id| Change::Put(Record::Endpoint(Box::new(endpoint(id)))));
@@ -604,4 +603,84 @@ fn a_lock_is_free_when_its_holder_is_gone() {
     assert!(Lock::take(&path).is_err());
     drop(held);
     assert!(Lock::take(&path).is_ok());
+}
+
+/// A commit that does not come back, as on a disk that hangs: somebody holds the file, and the
+/// busy timeout is an hour.
+fn hanging(folder: &Folder, on_error: OnError) -> (Opened, Receiver<Line>, Connection) {
+    let (mut store, lines) = opened(Config {
+        on_error,
+        busy: Duration::from_secs(3600),
+        ..folder.config()
+    });
+    let first = store.store.write(put(&everything()));
+    settle(&store.store, first);
+    let shell = Connection::open(folder.config().path).expect("a shell");
+    shell.execute_batch("BEGIN IMMEDIATE").expect("it locks");
+    (store, lines, shell)
+}
+
+#[test]
+fn a_store_that_hangs_is_waited_for_by_nobody_and_gets_one_snapshot_when_it_is_back() {
+    for on_error in [OnError::Memory, OnError::Refuse] {
+        let folder = Folder::new();
+        let (mut store, lines, shell) = hanging(&folder, on_error);
+        let ticket = store.store.write(vec![Change::Delete(Key::Endpoint(1))]);
+        assert!(store.store.settled() < ticket, "it is waited for");
+        assert!(!store.store.refuses());
+        store.store.give_up();
+        assert!(store.store.settled() >= ticket && !store.store.is_safe());
+        assert_eq!(store.store.refuses(), on_error == OnError::Refuse);
+        // Said once, and what comes meanwhile is not queued.
+        for _ in 0..1_000 {
+            let ticket = store.store.write(vec![Change::Delete(Key::Endpoint(2))]);
+            assert!(store.store.settled() >= ticket);
+            store.store.give_up();
+        }
+        let line = lines.recv().expect("a line").text;
+        assert!(line.contains("does not return from a commit"), "{line}");
+        assert!(lines.is_empty());
+        shell.execute_batch("COMMIT").expect("it lets go");
+        let all: Vec<_> = everything().into_iter().take(3).collect();
+        written_anew(store, &folder, &all);
+    }
+}
+
+#[test]
+fn a_store_that_cannot_keep_up_counts_as_one_that_hangs() {
+    let folder = Folder::new();
+    let (mut store, lines, shell) = hanging(&folder, OnError::Memory);
+    let mut given = 0;
+    while store.store.is_safe() {
+        given = store.store.write(vec![Change::Delete(Key::Endpoint(1))]);
+        assert!(given < 10_000, "nothing queues without bound");
+    }
+    assert!(store.store.settled() >= given);
+    let line = lines.recv().expect("a line").text;
+    assert!(line.contains("cannot keep up"), "{line}");
+    shell.execute_batch("COMMIT").expect("it lets go");
+    written_anew(store, &folder, &everything());
+}
+
+#[test]
+fn while_everything_is_written_anew_it_is_not_wanted_again_and_nobody_waits() {
+    let folder = Folder::new();
+    let (mut store, _lines, shell) = hanging(&folder, OnError::Memory);
+    store.store.write(vec![Change::Delete(Key::Endpoint(1))]);
+    store.store.give_up();
+    shell.execute_batch("COMMIT").expect("it lets go");
+    wait("it works again", || store.store.wants_everything());
+    shell.execute_batch("BEGIN IMMEDIATE").expect("it locks");
+    store.store.rewrite(put(&everything()));
+    let later = vec![Change::Delete(Key::Endpoint(1))];
+    let ticket = store.store.write(later);
+    assert!(!store.store.wants_everything() && !store.store.is_safe());
+    assert!(store.store.settled() >= ticket);
+    shell.execute_batch("COMMIT").expect("it lets go");
+    wait("it is safe again", || store.store.is_safe());
+    store.store.stop();
+    let (again, _) = opened(folder.config());
+    let left = |record: &Record| record.key() != Key::Endpoint(1);
+    let expected: Vec<_> = everything().into_iter().filter(left).collect();
+    assert_eq!(again.records, expected, "what came behind it is kept too");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 
 use super::file::File;
 use super::lock::Lock;
@@ -23,6 +23,12 @@ const RETRY: Duration = match cfg!(test) {
 };
 /// How long a stop waits for the last commits.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+/// Batches that wait for the thread: what a second of 1,000 joins makes, many times. A store
+/// that has more to do counts as one that hangs.
+const QUEUE: usize = match cfg!(test) {
+    false => 16_384,
+    true => 64,
+};
 /// Batches in one commit, so that whoever waits for the first does not wait for a flood.
 const BATCHES: usize = 4096;
 
@@ -36,7 +42,8 @@ pub(super) struct Shared {
     forgotten: Mutex<BTreeSet<RoomUri>>,
 }
 
-/// How the file stands.
+/// How the file stands. The thread fails and recovers; its owner gives a thread up that does
+/// not come back, and hands everything over when it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum State {
@@ -44,8 +51,12 @@ enum State {
     Safe,
     /// It failed; nothing is written.
     Failed,
+    /// The thread does not come back from the file, or not fast enough; nothing is written.
+    Hanging,
     /// It works again and waits for everything.
     Wanting,
+    /// Everything is on its way into it.
+    Rewriting,
 }
 
 impl Shared {
@@ -71,8 +82,23 @@ impl Shared {
         self.is(State::Safe)
     }
 
+    pub(super) fn takes_changes(&self) -> bool {
+        [State::Safe, State::Rewriting]
+            .iter()
+            .any(|it| self.is(*it))
+    }
+
     fn is(&self, state: State) -> bool {
         self.state.load(Ordering::Acquire) == state as u8
+    }
+
+    /// Goes from one state to another, if it is the one.
+    fn go(&self, from: State, to: State) -> bool {
+        let (from, to) = (from as u8, to as u8);
+        let changed = self
+            .state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        changed.is_ok()
     }
 
     pub(super) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<RoomUri, Option<RoomEntry>>> {
@@ -91,11 +117,14 @@ impl Shared {
 enum Letter {
     Write(Ticket, Vec<Change>),
     Rewrite(Ticket, Vec<Change>),
+    /// Look at the state.
+    Look,
     Stop,
 }
 
 /// The thread, from outside.
 pub(super) struct Writer {
+    shared: Arc<Shared>,
     letters: Sender<Letter>,
     done: Receiver<()>,
 }
@@ -109,14 +138,15 @@ impl Writer {
         log: Sender<Line>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
-        let (letters, received) = unbounded();
+        let (letters, received) = bounded(QUEUE);
         let (ended, done) = unbounded();
+        let of_thread = Arc::clone(&shared);
         let work = Work {
             config,
             lock,
             file,
             retry_at: Instant::now() + RETRY,
-            shared,
+            shared: of_thread,
             log,
             wake,
             received,
@@ -127,21 +157,49 @@ impl Writer {
                 work.run();
                 drop(ended);
             })?;
-        Ok(Self { letters, done })
+        Ok(Self {
+            shared,
+            letters,
+            done,
+        })
     }
 
-    pub(super) fn write(&self, ticket: Ticket, changes: Vec<Change>) {
-        let _ = self.letters.send(Letter::Write(ticket, changes));
+    /// False when it has been given up: with so much to do already.
+    #[must_use]
+    pub(super) fn write(&self, ticket: Ticket, changes: Vec<Change>) -> bool {
+        !self.shared.takes_changes() || self.hand_over(Letter::Write(ticket, changes))
     }
 
-    pub(super) fn rewrite(&self, ticket: Ticket, everything: Vec<Change>) {
-        let _ = self.letters.send(Letter::Rewrite(ticket, everything));
+    #[must_use]
+    pub(super) fn rewrite(&self, ticket: Ticket, everything: Vec<Change>) -> bool {
+        !self.shared.go(State::Wanting, State::Rewriting)
+            || self.hand_over(Letter::Rewrite(ticket, everything))
+    }
+
+    fn hand_over(&self, letter: Letter) -> bool {
+        match self.letters.try_send(letter) {
+            Err(TrySendError::Full(_)) => !self.give_up(),
+            // It has ended with a panic, and is logged as that.
+            Err(TrySendError::Disconnected(_)) | Ok(()) => true,
+        }
+    }
+
+    /// Nobody waits for the thread any more; when it comes back, it is given everything.
+    /// False when nobody did.
+    pub(super) fn give_up(&self) -> bool {
+        let mut running = [State::Safe, State::Rewriting].into_iter();
+        let given_up = running.any(|state| self.shared.go(state, State::Hanging));
+        // Should it be waiting for us. With a full queue it is not.
+        let _ = self.letters.try_send(Letter::Look);
+        given_up
     }
 
     pub(super) fn stop(self) {
-        let _ = self.letters.send(Letter::Stop);
+        // A thread that hangs hears of it never, or too late.
+        let until = Instant::now() + STOP_GRACE;
+        let _ = self.letters.send_deadline(Letter::Stop, until);
         // Nothing is ever sent: the thread's end disconnects it.
-        let _ = self.done.recv_timeout(STOP_GRACE);
+        let _ = self.done.recv_deadline(until);
     }
 }
 
@@ -181,7 +239,10 @@ impl Work {
             match letter {
                 Some(Letter::Rewrite(ticket, everything)) => self.rewrite(ticket, &everything),
                 Some(Letter::Stop) => return,
-                Some(Letter::Write(..)) | None => {}
+                Some(Letter::Write(..) | Letter::Look) | None => {}
+            }
+            if self.shared.go(State::Hanging, State::Wanting) {
+                (self.wake)();
             }
         }
     }
@@ -230,8 +291,10 @@ impl Work {
             match file.replace(everything, &rooms) {
                 Ok(()) => {
                     self.note_rooms(rooms.iter());
-                    self.set(State::Safe);
-                    self.say(Level::Notice, "everything is in the database again");
+                    self.settle(ticket);
+                    if self.shared.go(State::Rewriting, State::Safe) {
+                        self.say(Level::Notice, "everything is in the database again");
+                    }
                 }
                 Err(error) => self.fail(&error),
             }

@@ -11,7 +11,7 @@ use crate::wire::msrp::Decoder;
 use super::guests::MAX_UNORDERED;
 use super::ids::{RoomKey, SessionKey, StreamKey};
 use super::incoming::Incoming;
-use super::replies::Code;
+use super::message::Code;
 
 /// How a connection is secured, as far as its sessions care.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,14 +113,6 @@ impl Connection {
         match self.interrupted {
             true => self.unread.len(),
             false => 0,
-        }
-    }
-
-    /// Octets held of a SEND whose end has not come.
-    pub(super) fn held(&self) -> usize {
-        match &self.incoming {
-            Some(Incoming::Send(sending)) => sending.octets.len(),
-            _ => 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Switch;
 use super::ids::{ConnectionId, SessionKey};
 use super::session::Session;
-use crate::control::{Dial, LossCause, Notice, SessionId};
+use crate::control::{Dial, LossCause, Notice, RoomUri, SessionId};
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::{ByteRange, Flag, HeadWriter, Method, TransactionId};
@@ -16,6 +16,8 @@ use crate::wire::msrp::{ByteRange, Flag, HeadWriter, Method, TransactionId};
 pub struct Wanted {
     /// For whom.
     pub session: SessionId,
+    /// For which room.
+    pub room: RoomUri,
     /// Where to.
     pub target: Dial,
     /// What the peer's certificate is announced by.
@@ -44,6 +46,7 @@ impl Switch {
         session.dialled = Some(Box::new(target.clone()));
         self.wanted.push_back(Wanted {
             session: session.id.clone(),
+            room: session.room_uri.clone(),
             target: target.clone(),
             fingerprints: session.fingerprints().to_vec(),
             within: session.bind_by.saturating_since(now),

@@ -1,19 +1,17 @@
-//! The octets of messages that come in chunks, to where they belong: small messages are
-//! collected, large ones passed on as soon as their CPIM headers are complete (RFC 7701 §6.1,
-//! G26).
+//! What becomes of messages that come in several pieces: what the assembly machine asks for
+//! is done here, and what unfinished messages may cost is kept to.
 
-use crate::time::Moment;
-use crate::wire::cpim;
+use std::borrow::Cow;
 
-use super::assembly::{Heading, State};
-use super::ids::SessionKey;
-use super::incoming::Facts;
+use super::Switch;
+use super::ids::{ConnectionId, SessionKey, StreamKey};
+use super::message::{Code, Ending, Facts, Limits, Lost, OwnedFacts, Step, Whole};
 use super::plain;
-use super::replies::Code;
-use super::{HELD_OCTETS, Switch};
-
-/// How much of a message is looked at for its CPIM headers.
-const FRONT: u64 = 2 * cpim::MAX_HEAD as u64;
+use super::replies;
+use super::stream::{Ended, Stream};
+use super::timers::Timer;
+use crate::time::Moment;
+use crate::wire::msrp::{FailureReport, Flag};
 
 impl Switch {
     /// Octets of a message from offset `at`, of a chunk of which the end may still be to come.
@@ -26,6 +24,7 @@ impl Switch {
         octets: &[u8],
     ) -> Result<(), Code> {
         let result = self.try_feed(now, key, facts, at, octets);
+        let result = result.and_then(|()| self.keep_to_quota(key, facts.name()));
         if let Err(code) = result {
             self.refuse(now, key, facts.name(), code);
         }
@@ -40,109 +39,277 @@ impl Switch {
         at: u64,
         octets: &[u8],
     ) -> Result<(), Code> {
-        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
+        let limits = Limits {
+            whole_below: self.config.forward_whole_below as u64,
+            ahead: self.config.outbox_bytes / 4,
+        };
+        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
         let room = self.rooms.get(session.room).ok_or(Code::NoSession)?;
         let end = at.checked_add(octets.len() as u64).ok_or(Code::TooLarge)?;
         if end > room.policy.max_message_size {
             return Err(Code::TooLarge);
         }
-        let known = session.assemblies.get(facts.name());
-        let shift = match known.map(|message| message.shift) {
-            Some(shift) => shift,
-            None if facts.is_plain_text() => self.open_wrapped(now, key, facts)?,
-            None => 0,
-        };
-        self.put(now, key, &facts.shifted(shift), at + shift, octets)
-    }
-
-    /// What a client says that knows no message/cpim begins with headers of ours; says how
-    /// many octets they are.
-    fn open_wrapped(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        facts: &Facts<'_>,
-    ) -> Result<u64, Code> {
-        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        let headers = plain::wrapping(session, facts.content_type.unwrap_or_default(), now);
-        let shift = headers.len() as u64;
-        self.put(now, key, &facts.shifted(shift), 0, &headers)?;
-        let session = self.sessions.get_mut(key);
-        if let Some(message) = session.and_then(|it| it.assemblies.get_mut(facts.name())) {
-            message.shift = shift;
+        if !session.assemblies.has(facts.name()) {
+            // What a client says that knows no message/cpim begins with headers of ours.
+            let opening = match facts.content_type {
+                Some(media) if facts.is_plain_text() => plain::wrapping(session, media, now),
+                _ => Vec::new(),
+            };
+            session.assemblies.begin(now, facts, &opening)?;
         }
-        Ok(shift)
-    }
-
-    fn put(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        at: u64,
-        octets: &[u8],
-    ) -> Result<(), Code> {
-        let whole_below = self.config.forward_whole_below as u64;
-        let ahead = self.config.outbox_bytes / 4;
-        let full = self.held + octets.len() > HELD_OCTETS;
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-        let before = session.assemblies.octets();
-        let message = session.assemblies.place(now, facts);
-        let message = message.ok_or(Code::TooLarge)?;
-        let end = at.saturating_add(octets.len() as u64);
-        let small = end <= whole_below && facts.range.total.unwrap_or(0) <= whole_below;
-        if let State::Collecting(pieces) = &message.state
-            && !small
-        {
-            message.state = State::Heading(Box::new(Heading::of(pieces)));
-        }
-        let fits = match &mut message.state {
-            State::Refused(code) => return Err(*code),
-            State::Flowing(stream) => {
-                let stream = *stream;
-                return self.flow(now, stream, at, octets);
-            }
-            _ if full => false,
-            State::Collecting(pieces) => {
-                usize::try_from(at).is_ok_and(|start| pieces.write(start, octets))
-            }
-            State::Heading(heading) => heading.window.write(at, octets, ahead),
-        };
-        let heading = matches!(message.state, State::Heading(_));
-        self.held = (self.held + session.assemblies.octets()).saturating_sub(before);
+        let step = session.assemblies.piece(now, facts, at, octets, limits);
+        self.recount(key);
         self.time_chunks(now, key);
-        match fits {
-            false => Err(Code::TooLarge),
-            true if heading => self.read_head(now, key, facts),
-            true => Ok(()),
+        match step? {
+            Step::Kept => Ok(()),
+            Step::Flows(stream, at) => self.flow(now, stream, at, octets),
+            Step::Opens(opening) => {
+                let stream = self.begin_stream(now, key, facts.name(), &opening)?;
+                let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
+                let so_far = session.assemblies.flow(facts.name(), stream);
+                if let Some((window, total)) = so_far
+                    && let Some(stream) = self.streams.get_mut(stream)
+                {
+                    (stream.window, stream.total) = (window, total);
+                }
+                self.flowed(now, stream);
+                Ok(())
+            }
         }
     }
 
-    /// A large message is passed on once its CPIM headers are complete, whatever the chunks
-    /// they come in and whatever came before them (P06): what bounds them is their own size.
-    fn read_head(&mut self, now: Moment, key: SessionKey, facts: &Facts<'_>) -> Result<(), Code> {
-        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        let message = session.assemblies.get(facts.name());
-        let Some(State::Heading(heading)) = message.map(|message| &message.state) else {
+    /// The end of a chunk has come of which the octets are where they belong; `end` is the
+    /// offset behind the last, none if there were none.
+    pub(super) fn chunk_ends(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        end: Option<u64>,
+        flag: Flag,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return self.reply(id, facts, Code::NoSession);
+        };
+        let ending = session.assemblies.end(facts.name(), end, flag);
+        self.recount(key);
+        match ending {
+            Ending::Goes => self.reply(id, facts, Code::Ok),
+            Ending::Whole(whole) => self.take_collected(now, id, key, facts, whole),
+            Ending::Flows(stream, end, last) => match self.flow_ends(now, stream, end, last) {
+                true => self.streamed(id, key, facts, stream),
+                false => self.reply(id, facts, Code::Ok),
+            },
+            Ending::Over(code, stream) => {
+                if let Some(stream) = stream {
+                    self.abort_stream(stream);
+                }
+                self.reply(id, facts, code);
+            }
+        }
+    }
+
+    /// The end of a chunk that was refused before; the last one ends that.
+    pub(super) fn skip_end(&mut self, key: SessionKey, name: &str, flag: Flag) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.assemblies.end(name, None, flag);
+        }
+    }
+
+    fn take_collected(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        key: SessionKey,
+        last: &Facts<'_>,
+        whole: Whole,
+    ) {
+        let first = (&whole.facts.view(), whole.shift);
+        self.take(now, id, key, last, first, Cow::Owned(whole.body));
+    }
+
+    /// A large message has come whole (C46). The owner of its room answers.
+    fn streamed(&mut self, id: ConnectionId, key: SessionKey, last: &Facts<'_>, stream: StreamKey) {
+        let session = self.sessions.get_mut(key);
+        let Some(message) = session.and_then(|it| it.assemblies.remove(last.name())) else {
+            return;
+        };
+        self.recount(key);
+        let ended = Ended::new(id, last, &message.facts.view(), message.shift);
+        match self.home(key) {
+            Some(_) => self.pass_end(stream, ended),
+            None => self.take_streamed(self.exchange.here(id), stream, &ended),
+        }
+    }
+
+    /// A message is refused: further chunks of it are, too, and receivers get no more.
+    pub(super) fn refuse(&mut self, now: Moment, key: SessionKey, name: &str, code: Code) {
+        let session = self.sessions.get_mut(key);
+        let Some(lost) = session.map(|it| it.assemblies.refuse(name, code)) else {
+            return;
+        };
+        if let Some(stream) = lost.stream {
+            self.abort_stream(stream);
+        }
+        self.recount(key);
+        self.time_chunks(now, key);
+    }
+
+    /// Starts the chunk timer of a session unless it runs (G28).
+    fn time_chunks(&mut self, now: Moment, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key)
+            && !session.assemblies.is_empty()
+            && !std::mem::replace(&mut session.assemblies.timed, true)
+        {
+            let due = now + self.config.chunk_timeout;
+            self.timers.arm(due, Timer::Chunk(key));
+        }
+    }
+
+    pub(super) fn chunk_due(&mut self, now: Moment, key: SessionKey) {
+        let timeout = self.config.chunk_timeout;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let (lost, again) = session.assemblies.expire(now, timeout);
+        session.assemblies.timed = again.is_some();
+        for message in lost {
+            self.lose(key, message, Code::TooLate);
+        }
+        self.recount(key);
+        if let Some(due) = again {
+            self.timers.arm(due, Timer::Chunk(key));
+        }
+    }
+
+    /// Nothing more is taken of a message of which chunks may have been answered 200.
+    fn lose(&mut self, key: SessionKey, message: Lost, code: Code) {
+        if let Some(stream) = message.stream {
+            self.abort_stream(stream);
+        }
+        if let Some(facts) = message.believed {
+            self.report_failure(key, &facts, code);
+        }
+    }
+
+    fn report_failure(&mut self, key: SessionKey, facts: &OwnedFacts, code: Code) {
+        let facts = facts.view();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let (_, transaction) = session.ids.next_id();
+        if let Some(id) = session.connection
+            && facts.failure_report != FailureReport::No
+        {
+            self.reply_with(id, |out| {
+                replies::report_failure(out, &facts, &transaction, code);
+            });
+        }
+    }
+
+    /// The rest of what a session says will not come.
+    pub(super) fn forget_unfinished(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let mut said = std::mem::take(&mut session.assemblies);
+        for stream in said.streams() {
+            self.abort_stream(stream);
+        }
+        self.pot.charge(&mut said.charge, None, 0);
+    }
+
+    /// What a session holds of unfinished messages has changed.
+    pub(super) fn recount(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let assemblies = &mut session.assemblies;
+        let streams = assemblies.streams().filter_map(|key| self.streams.get(key));
+        let streams: usize = streams.map(Stream::octets).sum();
+        let octets = assemblies.octets() + streams;
+        let charge = &mut assemblies.charge;
+        self.pot.charge(charge, session.connection, octets);
+    }
+
+    /// After a piece of message `name`: whoever holds more than his share of what unfinished
+    /// messages may cost loses those of which nothing came for longest. Nobody else does.
+    fn keep_to_quota(&mut self, key: SessionKey, name: &str) -> Result<(), Code> {
+        let Some(session) = self.sessions.get(key) else {
             return Ok(());
         };
-        let front = heading.window.front(FRONT);
-        if matches!(cpim::Message::parse(&front), Ok(None)) && !heading.is_whole() {
-            return Ok(());
+        let (kept, connection) = ((key, name), session.connection);
+        if session.assemblies.charge.octets() > self.pot.session_limit() {
+            self.make_way(&[key], kept, |switch| {
+                let session = switch.sessions.get(key);
+                let held = session.map_or(0, |it| it.assemblies.charge.octets());
+                held <= switch.pot.session_limit()
+            })?;
         }
-        let stream = self.begin_stream(now, key, facts, &front)?;
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-        let message = session.assemblies.get_mut(facts.name());
-        let message = message.ok_or(Code::TooLarge)?;
-        // Its octets are counted as held before and after.
-        if let State::Heading(heading) =
-            std::mem::replace(&mut message.state, State::Flowing(stream))
-            && let Some(stream) = self.streams.get_mut(stream)
+        if let Some(id) = connection
+            && self.pot.share(id) > self.pot.connection_limit()
         {
-            stream.window = heading.window;
-            stream.total = heading.total;
+            let most = self.pot.connection_limit();
+            self.make_way_on(id, kept, most)?;
         }
-        self.flowed(now, stream);
+        if self.pot.is_full() {
+            while let Some((id, share)) = self.pot.greediest() {
+                self.make_way_on(id, kept, share)?;
+            }
+        }
         Ok(())
+    }
+
+    fn make_way_on(
+        &mut self,
+        id: ConnectionId,
+        kept: (SessionKey, &str),
+        share: usize,
+    ) -> Result<(), Code> {
+        let connection = self.connections.get(id);
+        let sessions = connection.map_or(Vec::new(), |it| it.sessions.clone());
+        self.make_way(&sessions, kept, |switch| switch.pot.share(id) <= share)
+    }
+
+    /// Lets go of unfinished messages of these sessions, all but one, until that is enough.
+    /// Otherwise that one is to go as well.
+    fn make_way(
+        &mut self,
+        sessions: &[SessionKey],
+        kept: (SessionKey, &str),
+        enough: impl Fn(&Self) -> bool,
+    ) -> Result<(), Code> {
+        let mut held = Vec::new();
+        for &key in sessions {
+            let Some(session) = self.sessions.get(key) else {
+                continue;
+            };
+            for message in session.assemblies.unfinished() {
+                let stream = message.stream().and_then(|key| self.streams.get(key));
+                let octets = message.octets() + stream.map_or(0, Stream::octets);
+                let name = message.facts.name();
+                if octets > 0 && (key, name) != kept {
+                    held.push((message.last, key, name.to_owned()));
+                }
+            }
+        }
+        held.sort_unstable();
+        for (_, key, name) in held {
+            if enough(self) {
+                return Ok(());
+            }
+            let Some(session) = self.sessions.get_mut(key) else {
+                continue;
+            };
+            let lost = session.assemblies.refuse(&name, Code::LetGo);
+            self.counters.unfinished_dropped += 1;
+            self.lose(key, lost, Code::LetGo);
+            self.recount(key);
+        }
+        match enough(self) {
+            true => Ok(()),
+            false => Err(Code::LetGo),
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::wire::cpim::{self, Message};
 use super::Switch;
 use super::backlog::{Audience, Entry};
 use super::ids::{RoomKey, SessionKey};
-use super::imdn::is_notification;
+use super::message::imdn::is_notification;
 use super::send::{is_heartbeat, range_of};
 use super::timers::Timer;
 

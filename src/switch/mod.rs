@@ -9,7 +9,6 @@
 //! is written when its receiver's turn to write comes, so a turn costs each receiver one
 //! write, and an idle or slow one no buffer of its own.
 
-mod assembly;
 mod backlog;
 mod backpressure;
 mod batch;
@@ -20,10 +19,10 @@ mod feed;
 mod guests;
 mod history;
 mod ids;
-mod imdn;
 mod incoming;
 mod liveness;
 mod members;
+mod message;
 mod news;
 mod nickname;
 mod notice;
@@ -44,7 +43,6 @@ mod timers;
 mod transmit;
 mod turns;
 mod vacated;
-mod window;
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +67,7 @@ pub use transmit::After;
 
 use connection::Connection;
 use ids::{RoomKey, SessionKey, StreamKey, Table};
+use message::Pot;
 use promise::Promises;
 use room::Room;
 use session::Session;
@@ -86,10 +85,6 @@ const UNBOUND_OCTETS: usize = 64 * 1024;
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// Sessions that leave together, before others have their turn.
 const EXPELLED_AT_ONCE: usize = 256;
-/// Octets of messages that are not whole yet, in one instance; above it chunks are answered
-/// 413. A dozen of the largest messages at a time, whatever the number of sessions.
-const HELD_OCTETS: usize = 128 * 1024 * 1024;
-
 /// What the operator decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -143,6 +138,8 @@ pub struct Counters {
     pub messages_out: u64,
     /// Copies not written because the receiver was too slow.
     pub drops_slow_reader: u64,
+    /// Messages of which the rest did not come while others needed the memory.
+    pub unfinished_dropped: u64,
     /// Connections closed because what came was not MSRP, or too much of it.
     pub garbage: u64,
 }
@@ -182,8 +179,8 @@ pub struct Switch {
     /// Large messages of which somebody got something.
     touched: Vec<StreamKey>,
     turns: Turns,
-    /// Octets of messages that are not whole yet.
-    held: usize,
+    /// What messages that are not whole yet cost.
+    pot: Pot,
     /// Sessions that are in no room any more.
     leaving: usize,
     /// Sessions that are to leave.
@@ -228,7 +225,7 @@ impl Switch {
             resumes: VecDeque::new(),
             touched: Vec::new(),
             turns: Turns::default(),
-            held: 0,
+            pot: Pot::new(config.outbox_bytes),
             leaving: 0,
             expelled: VecDeque::new(),
             left: Vec::new(),
@@ -290,10 +287,7 @@ impl Switch {
     /// The connection has failed or was closed: all sessions on it are lost (C63).
     pub fn closed(&mut self, now: Moment, id: ConnectionId) {
         self.lose_sessions_of(now, id, LossCause::Disconnected);
-        let Some(connection) = self.connections.remove(id) else {
-            return;
-        };
-        self.held = self.held.saturating_sub(connection.held());
+        self.connections.remove(id);
     }
 
     /// The peer will send nothing more, but may still read: it gets what waits for it, then
@@ -539,6 +533,7 @@ impl Switch {
     fn unbind(&mut self, now: Moment, key: SessionKey, admission: &Admission) {
         self.end_copies(key);
         self.recall_session(key, admission.peer.dial.clone());
+        self.forget_unfinished(key);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
@@ -633,14 +628,10 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let said = std::mem::take(&mut session.assemblies);
         let (id, room) = (session.id.clone(), session.room);
-        for stream in said.streams() {
-            self.abort_stream(stream);
-        }
-        self.held = self.held.saturating_sub(said.octets());
         let room = self.rooms.get(room);
         let is_guest = room.is_some_and(|room| room.original.is_some());
+        self.forget_unfinished(key);
         self.by_session.remove(&id);
         self.leave_room(now, key);
         let Some(session) = self.sessions.get(key) else {
@@ -796,26 +787,6 @@ impl Switch {
             .is_some_and(|session| !session.is_bound() && session.bind_by <= now);
         if unbound {
             self.end(now, key, Some(LossCause::NeverBound));
-        }
-    }
-
-    fn chunk_due(&mut self, now: Moment, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let before = session.assemblies.octets();
-        let (expired, again) = session.assemblies.expire(now, self.config.chunk_timeout);
-        let after = session.assemblies.octets();
-        self.held = (self.held + after).saturating_sub(before);
-        session.assemblies.timed = again.is_some();
-        for message in expired {
-            if let Some(stream) = message.stream() {
-                self.abort_stream(stream);
-            }
-            self.report_expired(key, &message);
-        }
-        if let Some(due) = again {
-            self.timers.arm(due, Timer::Chunk(key));
         }
     }
 }

@@ -12,8 +12,7 @@ use crate::wire::msrp::UseNickname;
 
 use super::Switch;
 use super::ids::SessionKey;
-use super::incoming::Facts;
-use super::replies::Code;
+use super::message::{Code, Facts};
 use super::room::{MAX_QUARANTINED, Nickname};
 use super::threads::Speaker;
 

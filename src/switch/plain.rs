@@ -12,10 +12,9 @@ use crate::wire::msrp::FailureReport;
 use super::Switch;
 use super::copies;
 use super::ids::SessionKey;
+use super::message::TEXT_PLAIN;
 use super::session::Session;
 
-/// What these clients send, and what they get.
-pub(super) const TEXT_PLAIN: &str = "text/plain";
 /// With the name in front it is UTF-8, whatever was said of what follows.
 pub(super) const WRITTEN: &str = "text/plain; charset=utf-8";
 /// Of a name somebody chose, at most this is put in front of what he says.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::Switch;
 use super::guests::WISH;
 use super::ids::SessionKey;
-use super::incoming::Facts;
-use super::replies::{self, Code};
+use super::message::{Code, Facts};
+use super::replies;
 use super::threads::{Credit, Speaker};
 use crate::control::NicknameChange;
 

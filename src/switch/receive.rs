@@ -11,11 +11,12 @@ use crate::wire::msrp::{
 
 use super::connection::Connection;
 use super::ids::{ConnectionId, SessionKey, Thread};
-use super::incoming::{Facts, Incoming, Sending};
-use super::replies::{self, Code};
+use super::incoming::{Incoming, Sending};
+use super::message::{Code, Facts};
+use super::replies;
 use super::session::Session;
 use super::threads::Speaker;
-use super::{HELD_OCTETS, Switch, UNBOUND_OCTETS, copies};
+use super::{Switch, UNBOUND_OCTETS, copies};
 
 /// Whose a message is.
 enum Target {
@@ -212,7 +213,7 @@ impl Switch {
             Target::Here(key) => {
                 self.bind(now, id, key);
                 match self.screen(key, &facts) {
-                    Ok(()) => Incoming::Send(Box::new(self.sending(key, &facts))),
+                    Ok(()) => Incoming::Send(Box::new(Sending::new(key, &facts))),
                     Err(code) => {
                         self.reply(id, &facts, code);
                         Incoming::Skip
@@ -226,22 +227,6 @@ impl Switch {
         true
     }
 
-    /// A SEND of which the head has come: one of a large message goes to it piece by piece.
-    fn sending(&self, key: SessionKey, facts: &Facts<'_>) -> Sending {
-        let session = self.sessions.get(key);
-        let message = session.and_then(|it| it.assemblies.get(facts.name()));
-        let whole_below = self.config.forward_whole_below as u64;
-        let announced = facts.range.total.unwrap_or(0) > whole_below;
-        Sending {
-            session: key,
-            facts: facts.keep(),
-            octets: Vec::new(),
-            flows: announced || message.is_some_and(|it| it.stream().is_some()),
-            length: 0,
-            refused: false,
-        }
-    }
-
     fn body(&mut self, now: Moment, id: ConnectionId, piece: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -253,40 +238,19 @@ impl Switch {
             Incoming::Skip => {}
             Incoming::Send(sending) if sending.refused => {}
             Incoming::Send(sending) => {
-                if let Err(code) = self.body_of(now, sending, piece) {
-                    sending.refused = true;
+                let (key, facts) = (sending.session, sending.facts.view());
+                let at = facts.offset().saturating_add(sending.length);
+                if let Err(code) = self.feed(now, key, &facts, at, piece) {
                     // C31: said at once, so that the sender stops in the middle of it.
-                    self.reply(id, &sending.facts.view(), code);
+                    self.reply(id, &facts, code);
+                    sending.refused = true;
                 }
+                sending.length += piece.len() as u64;
             }
         }
         if let Some(connection) = self.connections.get_mut(id) {
             connection.incoming = Some(incoming);
         }
-    }
-
-    fn body_of(&mut self, now: Moment, sending: &mut Sending, piece: &[u8]) -> Result<(), Code> {
-        let facts = sending.facts.view();
-        let whole_below = self.config.forward_whole_below;
-        if !sending.flows && sending.octets.len() + piece.len() > whole_below {
-            sending.flows = true;
-            let octets = std::mem::take(&mut sending.octets);
-            self.held = self.held.saturating_sub(octets.len());
-            self.feed(now, sending.session, &facts, facts.offset(), &octets)?;
-        }
-        if sending.flows {
-            let at = facts.offset().saturating_add(sending.length);
-            self.feed(now, sending.session, &facts, at, piece)?;
-        } else if self.held + piece.len() > HELD_OCTETS {
-            self.held = self.held.saturating_sub(sending.octets.len());
-            sending.octets = Vec::new();
-            return Err(Code::TooLarge);
-        } else {
-            self.held += piece.len();
-            sending.octets.extend_from_slice(piece);
-        }
-        sending.length += piece.len() as u64;
-        Ok(())
     }
 
     fn finish(&mut self, now: Moment, id: ConnectionId, flag: Flag) {
@@ -296,20 +260,16 @@ impl Switch {
         };
         match incoming {
             Incoming::Skip => {}
-            Incoming::Send(sending) if sending.refused => {
-                if flag != Flag::More {
-                    self.forget(sending.session, sending.facts.view().name());
-                }
-            }
-            Incoming::Send(sending) if sending.flows && sending.length > 0 => {
-                let facts = sending.facts.view();
-                let end = facts.offset().saturating_add(sending.length);
-                self.chunk_ends(now, id, sending.session, &facts, end, flag);
-            }
             Incoming::Send(sending) => {
-                self.held = self.held.saturating_sub(sending.octets.len());
-                let (key, body) = (sending.session, Cow::Owned(sending.octets));
-                self.send(now, id, key, &sending.facts.view(), Some(body), flag);
+                let (key, facts) = (sending.session, sending.facts.view());
+                let end = facts.offset().saturating_add(sending.length);
+                if sending.refused {
+                    self.skip_end(key, facts.name(), flag);
+                } else if sending.length == 0 {
+                    self.send(now, id, key, &facts, Some(Cow::Borrowed(&[])), flag);
+                } else {
+                    self.chunk_ends(now, id, key, &facts, Some(end), flag);
+                }
             }
         }
     }
@@ -395,7 +355,11 @@ impl Switch {
         };
         let security = &connection.security;
         match session.connection {
-            Some(other) if other != id => Target::Refused(Code::BoundElsewhere),
+            Some(other) if other != id => match session.home {
+                // The owner may have called it back by now.
+                Some(home) => Target::Elsewhere(home),
+                None => Target::Refused(Code::BoundElsewhere),
+            },
             Some(_) => Target::Here(key),
             None if session.away.is_some() => Target::Refused(Code::BoundElsewhere),
             None if session.recalled.is_some() => Target::Elsewhere(self.exchange.own),

@@ -5,43 +5,7 @@ use crate::wire::msrp::{
     end_line_after_body,
 };
 
-use super::incoming::Facts;
-
-/// The answer to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
-    Ok,
-    BadRequest,
-    Forbidden,
-    NotFound,
-    TooLarge,
-    UnsupportedMedia,
-    MalformedNickname,
-    NicknameTaken,
-    NoPrivateMessages,
-    NoSession,
-    NotImplemented,
-    BoundElsewhere,
-}
-
-impl Code {
-    fn line(self) -> (u16, &'static str) {
-        match self {
-            Code::Ok => (200, "OK"),
-            Code::BadRequest => (400, "Bad Request"),
-            Code::Forbidden => (403, "Forbidden"),
-            Code::NotFound => (404, "Recipient Not Found"),
-            Code::TooLarge => (413, "Message Too Large"),
-            Code::UnsupportedMedia => (415, "Unsupported Media Type"),
-            Code::MalformedNickname => (424, "Malformed Nickname"),
-            Code::NicknameTaken => (425, "Nickname Reserved Or Already In Use"),
-            Code::NoPrivateMessages => (428, "Private Messages Not Supported"),
-            Code::NoSession => (481, "Session Does Not Exist"),
-            Code::NotImplemented => (501, "Not Implemented"),
-            Code::BoundElsewhere => (506, "Session Bound To Another Connection"),
-        }
-    }
-}
+use super::message::{Code, Facts};
 
 /// Writes the response a request is due, which may be none (C42, C43).
 pub(super) fn respond(out: &mut Vec<u8>, request: &Facts<'_>, code: Code) {
@@ -87,24 +51,25 @@ pub(super) fn respond_malformed(out: &mut Vec<u8>, request: &Malformed<'_>) {
     HeadWriter::response(out, &request.transaction, number, comment, back, own).end(Flag::Last);
 }
 
-/// Writes that a message did not come to its end in time (§7.1.2, §10.4).
-pub(super) fn report_expired(
+/// Writes that a message of which chunks were answered 200 came to nothing (§7.1.2).
+pub(super) fn report_failure(
     out: &mut Vec<u8>,
     request: &Facts<'_>,
     transaction: &TransactionId,
-    octets: u64,
+    code: Code,
 ) {
     let Some(message_id) = request.message_id else {
         return;
     };
     let (to_path, from_path) = (request.from_path, request.to_path);
+    let (code, comment) = code.line();
     HeadWriter::request(out, transaction, Method::Report, to_path, from_path)
         .message_id(message_id)
-        .byte_range(ByteRange::whole(octets))
+        .byte_range(ByteRange::whole(request.range.total.unwrap_or(0)))
         .status(Status {
             namespace: 0,
-            code: 408,
-            comment: "The Rest Did Not Come In Time",
+            code,
+            comment,
         })
         .end(Flag::Last);
 }

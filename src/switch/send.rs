@@ -9,22 +9,18 @@ use bytes::Bytes;
 use crate::time::Moment;
 use crate::wire::cpim::{CpimError, Message};
 use crate::wire::media_type;
-use crate::wire::msrp::{FailureReport, Flag};
+use crate::wire::msrp::Flag;
 
 use super::Switch;
-use super::assembly::{Assembly, State};
 use super::backlog::{Audience, Entry, Position};
 use super::copies::MESSAGE_CPIM;
 use super::guests;
-use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
-use super::imdn;
-use super::incoming::Facts;
+use super::ids::{ConnectionId, RoomKey, SessionKey};
+use super::message::{Code, Facts, imdn};
 use super::plain::{self, Text};
-use super::replies::{self, Code};
+use super::replies;
 use super::session::canonical;
-use super::stream::Ended;
 use super::threads::Speaker;
-use super::timers::Timer;
 
 /// Some clients send this every few seconds when they see a wildcard in accept-types.
 const HEARTBEAT: &str = "text/x-msrp-heartbeat";
@@ -68,13 +64,14 @@ impl Switch {
         let Some(body) = body.filter(|body| !is_keep_alive(facts, body)) else {
             return match self.has_begun(key, facts) {
                 // RFC 4975 §7.1: the end of a message under way needs no octets.
-                true => self.chunk_ends(now, id, key, facts, 0, flag),
+                true => self.chunk_ends(now, id, key, facts, None, flag),
                 false => self.reply(id, facts, Code::Ok),
             };
         };
-        if flag != Flag::Abort
-            && let Err(code) = self.screen(key, facts)
-        {
+        if flag == Flag::Abort {
+            return self.chunk_ends(now, id, key, facts, None, flag);
+        }
+        if let Err(code) = self.screen(key, facts) {
             return self.reply(id, facts, code);
         }
         let small = body.len() <= self.config.forward_whole_below;
@@ -83,12 +80,13 @@ impl Switch {
             return self.take(now, id, key, facts, (facts, shift), body);
         }
         let end = facts.offset().saturating_add(body.len() as u64);
-        if flag != Flag::Abort
-            && let Err(code) = self.feed(now, key, facts, facts.offset(), &body)
-        {
-            return self.refused(id, key, facts, code, flag);
+        match self.feed(now, key, facts, facts.offset(), &body) {
+            Ok(()) => self.chunk_ends(now, id, key, facts, Some(end), flag),
+            Err(code) => {
+                self.skip_end(key, facts.name(), flag);
+                self.reply(id, facts, code);
+            }
         }
-        self.chunk_ends(now, id, key, facts, end, flag);
     }
 
     /// A whole message as message/cpim, and how many octets of it are not the sender's.
@@ -108,113 +106,6 @@ impl Switch {
                 (Cow::Owned(octets), shift)
             }
             _ => (body, 0),
-        }
-    }
-
-    /// The end of a chunk has come of which the octets are where they belong; `end` is the
-    /// offset behind the last, 0 if there were none.
-    pub(super) fn chunk_ends(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        end: u64,
-        flag: Flag,
-    ) {
-        if flag == Flag::Abort {
-            // C30: the sender gave the message up.
-            let message = self.forget(key, facts.name());
-            if let Some(stream) = message.and_then(|message| message.stream()) {
-                self.abort_stream(stream);
-            }
-            return self.reply(id, facts, Code::Ok);
-        }
-        let last = flag == Flag::Last;
-        let session = self.sessions.get_mut(key);
-        let message = session.and_then(|it| it.assemblies.get_mut(facts.name()));
-        let none = end == 0;
-        let end = end + message.as_ref().map_or(0, |message| message.shift);
-        let stream = match message.map(|message| &mut message.state) {
-            None => None,
-            Some(State::Refused(code)) => {
-                let code = *code;
-                return self.refused(id, key, facts, code, flag);
-            }
-            Some(State::Collecting(pieces)) => {
-                if last {
-                    pieces.ends_at(if none { pieces.end() } else { end });
-                }
-                if pieces.is_whole() {
-                    return self.take_collected(now, id, key, facts);
-                }
-                None
-            }
-            Some(State::Heading(heading)) => {
-                if last {
-                    heading.total = Some(end.max(if none { heading.window.end() } else { 0 }));
-                }
-                if heading.is_whole() {
-                    return self.refused(id, key, facts, Code::BadRequest, flag);
-                }
-                None
-            }
-            Some(State::Flowing(stream)) => Some(*stream),
-        };
-        if let Some(stream) = stream
-            && self.flow_ends(now, stream, end, last)
-        {
-            return self.streamed(id, key, facts, stream);
-        }
-        self.reply(id, facts, Code::Ok);
-    }
-
-    /// A chunk of a message that is refused; the last one ends that.
-    pub(super) fn refused(
-        &mut self,
-        id: ConnectionId,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        code: Code,
-        flag: Flag,
-    ) {
-        if flag != Flag::More {
-            self.forget(key, facts.name());
-        }
-        self.reply(id, facts, code);
-    }
-
-    fn take_collected(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        key: SessionKey,
-        facts: &Facts<'_>,
-    ) {
-        if let Some(message) = self.forget(key, facts.name())
-            && let State::Collecting(pieces) = message.state
-        {
-            let body = Cow::Owned(pieces.into_message());
-            let first = (&message.facts.view(), message.shift);
-            self.take(now, id, key, facts, first, body);
-        }
-    }
-
-    /// A large message has come whole (C46). The owner of its room answers.
-    fn streamed(
-        &mut self,
-        id: ConnectionId,
-        key: SessionKey,
-        facts: &Facts<'_>,
-        stream: StreamKey,
-    ) {
-        let Some(message) = self.forget(key, facts.name()) else {
-            return;
-        };
-        let ended = Ended::new(id, facts, &message.facts.view(), message.shift);
-        match self.home(key) {
-            Some(_) => self.pass_end(stream, ended),
-            None => self.take_streamed(self.exchange.here(id), stream, &ended),
         }
     }
 
@@ -251,22 +142,11 @@ impl Switch {
     /// Some of the message has come before.
     fn has_begun(&self, key: SessionKey, facts: &Facts<'_>) -> bool {
         let session = self.sessions.get(key);
-        session.is_some_and(|it| it.assemblies.get(facts.name()).is_some())
-    }
-
-    /// Starts the chunk timer of a session unless it runs (G28).
-    pub(super) fn time_chunks(&mut self, now: Moment, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(key)
-            && !session.assemblies.is_empty()
-            && !std::mem::replace(&mut session.assemblies.timed, true)
-        {
-            let due = now + self.config.chunk_timeout;
-            self.timers.arm(due, Timer::Chunk(key));
-        }
+        session.is_some_and(|it| it.assemblies.has(facts.name()))
     }
 
     /// A whole message: it is put in order by the owner of its room.
-    fn take(
+    pub(super) fn take(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -326,26 +206,6 @@ impl Switch {
         self.reply_to(speaker, |out| {
             replies::report_success(out, first, &transaction, octets, addresses.as_deref());
         });
-    }
-
-    /// The rest of a message did not come within `chunk_timeout`: nobody got it, though its
-    /// chunks were answered 200.
-    pub(super) fn report_expired(&mut self, key: SessionKey, message: &Assembly) {
-        let facts = message.facts.view();
-        let known = matches!(message.state, State::Refused(_));
-        if known || facts.failure_report == FailureReport::No {
-            return;
-        }
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let (_, transaction) = session.ids.next_id();
-        let octets = facts.range.total.unwrap_or(0);
-        if let Some(id) = session.connection {
-            self.reply_with(id, |out| {
-                replies::report_expired(out, &facts, &transaction, octets);
-            });
-        }
     }
 
     /// Puts a whole message into the room's backlog. Returns the CPIM addresses of a private

@@ -11,14 +11,13 @@ use crate::wire::fingerprint::{self, Fingerprint};
 use crate::wire::media_type;
 use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
 
-use super::assembly::Assemblies;
 use super::backlog::{Backlog, Entry, Position};
 use super::connection::Security;
 use super::guests::Recalled;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
+use super::message::{Assemblies, Code, TEXT_PLAIN};
 use super::outgoing::Copy;
-use super::plain::{self, TEXT_PLAIN};
-use super::replies::Code;
+use super::plain;
 use super::threads::Speaker;
 
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).

@@ -18,16 +18,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::assembly::{Assembly, State};
 use super::backlog::Audience;
 use super::guests;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
-use super::incoming::{Facts, OwnedFacts};
+use super::message::{Code, Facts, Opening, OwnedFacts, Window};
 use super::outgoing::Copy;
-use super::replies::Code;
 use super::threads::{Credit, Parcel, Speaker};
 use super::timers::Timer;
-use super::window::Window;
 use super::{SlowReader, Switch};
 
 /// How long a sender waits for his slowest receiver at a time.
@@ -46,7 +43,9 @@ pub(super) struct Stream {
     /// Who sends it, while the session is known here.
     from: Option<SessionKey>,
     pub(super) window: Window,
-    /// Its length, once the chunk that ends it has come.
+    /// Its length, as its sender has announced it.
+    announced: Option<u64>,
+    /// The same, once the chunk that ends it has come.
     pub(super) total: Option<u64>,
     /// Everything has come.
     pub(super) whole: bool,
@@ -104,11 +103,8 @@ struct Pending {
 pub(super) struct Opens {
     session: SessionKey,
     connection: ConnectionId,
-    facts: OwnedFacts,
-    /// Octets of the front that are not the sender's.
-    shift: u64,
-    /// Holds the CPIM headers.
-    front: Vec<u8>,
+    name: Box<str>,
+    opening: Opening,
 }
 
 /// The end of a large message.
@@ -124,7 +120,7 @@ pub(super) struct Ended {
 
 /// A large message as its receivers' threads must know it when it begins.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct Beginning {
     room: RoomKey,
     from: SessionKey,
     audience: Audience,
@@ -158,6 +154,7 @@ impl Stream {
             room,
             from,
             window: Window::default(),
+            announced: None,
             total: None,
             whole: false,
             receivers: Vec::new(),
@@ -179,6 +176,12 @@ impl Stream {
         to.map(|(_, waiting)| *waiting).max().unwrap_or(0)
     }
 
+    /// Octets of it that are held, here or on another thread.
+    pub(super) fn octets(&self) -> usize {
+        let abroad = usize::try_from(self.waiting_abroad()).unwrap_or(usize::MAX);
+        self.window.octets().max(abroad)
+    }
+
     fn comes_from_elsewhere(&self) -> bool {
         self.route
             .as_ref()
@@ -193,20 +196,18 @@ impl Stream {
 }
 
 impl Switch {
-    /// Fixes the recipients; `front` holds the CPIM headers.
+    /// Fixes the recipients of the message of this name.
     pub(super) fn begin_stream(
         &mut self,
         now: Moment,
         key: SessionKey,
-        facts: &Facts<'_>,
-        front: &[u8],
+        name: &str,
+        opening: &Opening,
     ) -> Result<StreamKey, Code> {
         let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        let assembly = session.assemblies.get(facts.name());
-        let shift = assembly.map_or(0, |it| it.shift);
         match (self.home(key), session.connection) {
-            (Some(home), Some(id)) => Ok(self.open_stream(id, key, home, facts, shift, front)),
-            _ => self.admit_stream(now, key, facts, shift, front),
+            (Some(home), Some(id)) => Ok(self.open_stream(id, key, home, name, opening)),
+            _ => self.admit_stream(now, key, name, opening),
         }
     }
 
@@ -215,28 +216,24 @@ impl Switch {
         &mut self,
         now: Moment,
         key: SessionKey,
-        facts: &Facts<'_>,
-        shift: u64,
-        front: &[u8],
+        name: &str,
+        opening: &Opening,
     ) -> Result<StreamKey, Code> {
+        let front = &opening.front[..];
         // Some clients announce the same range for whatever they send.
-        let announced = facts
-            .range
-            .total
+        let announced = opening
+            .announced
             .filter(|total| *total > front.len() as u64);
         let size = announced.unwrap_or(0);
-        let addressed = self.address(key, front, size, facts.success_report)?;
+        let addressed = self.address(key, front, size, opening.report)?;
         let session = self.sessions.get(key).ok_or(Code::NoSession)?;
         let room = self.rooms.get_mut(session.room).ok_or(Code::NoSession)?;
         if addressed.is_notification && session.is_anonymous() {
             // It cannot be read (RFC 5438 §14.2, P13), and is none.
             return Err(Code::TooLarge);
         }
-        let own = usize::try_from(shift)
-            .ok()
-            .and_then(|shift| front.get(shift..));
-        let own = own.unwrap_or_default();
-        let fingerprint = room.fingerprint(&session.user, facts.name(), own);
+        let own = front.get(opening.shift..).unwrap_or_default();
+        let fingerprint = room.fingerprint(&session.user, name, own);
         let (thread, connections, abroad) = (self.exchange.own, &self.connections, &self.abroad);
         let lives = |speaker| guests::lives(speaker, thread, connections, abroad);
         let again = room.is_repeated(now, fingerprint, session.speaker(thread), lives);
@@ -249,13 +246,14 @@ impl Switch {
         let private = addressed.is_private();
         let stream = self.streams.insert(Stream {
             addresses: addressed.addresses,
+            announced,
             fingerprint,
             ..Stream::new(room_key, Some(key))
         });
         if again {
             return Ok(stream);
         }
-        let opening = Opening {
+        let beginning = Beginning {
             room: room_key,
             from: key,
             audience: addressed.audience,
@@ -265,38 +263,40 @@ impl Switch {
             opening: self.opening(key, private).into(),
             content: addressed.content as u64,
         };
-        self.begin_copies(now, stream, room_key, &opening);
-        self.send_opening(stream, room_key, opening);
+        self.begin_copies(now, stream, room_key, &beginning);
+        self.send_beginning(stream, room_key, beginning);
         Ok(stream)
     }
 
     /// Tells every thread that has members of the room.
-    fn send_opening(&mut self, key: StreamKey, room: RoomKey, opening: Opening) {
+    fn send_beginning(&mut self, key: StreamKey, room: RoomKey, beginning: Beginning) {
         let (Some(room), Some(stream)) = (self.rooms.get(room), self.streams.get_mut(key)) else {
             return;
         };
-        let opening = Arc::new(opening);
+        let beginning = Arc::new(beginning);
         for thread in room.abroad() {
             stream.route().to.push((thread, 0));
-            let parcel = Parcel::Begins(key, Arc::clone(&opening));
+            let parcel = Parcel::Begins(key, Arc::clone(&beginning));
             self.exchange.post(thread, parcel);
         }
     }
 
     /// Its receivers among the members that are here.
-    fn begin_copies(&mut self, now: Moment, key: StreamKey, room: RoomKey, opening: &Opening) {
+    fn begin_copies(&mut self, now: Moment, key: StreamKey, room: RoomKey, beginning: &Beginning) {
         let Some(room) = self.rooms.get(room) else {
             return;
         };
-        let announced = opening.announced;
+        let announced = beginning.announced;
         let members = room.members.here().iter().copied().filter(|member| {
             let receiver = self.sessions.get(*member);
             receiver.is_some_and(|receiver| {
                 // C61: nothing waits so long for who is not there yet.
                 receiver.connection.is_some()
-                    && receiver.takes(announced.unwrap_or(0), &opening.wrapped_type)
-                    && (opening.is_text || !receiver.plain_text)
-                    && opening.audience.includes(opening.from, receiver.said_as)
+                    && receiver.takes(announced.unwrap_or(0), &beginning.wrapped_type)
+                    && (beginning.is_text || !receiver.plain_text)
+                    && beginning
+                        .audience
+                        .includes(beginning.from, receiver.said_as)
             })
         });
         for receiver in members.collect::<Vec<_>>() {
@@ -308,7 +308,7 @@ impl Switch {
             if let Some(session) = self.sessions.get_mut(receiver) {
                 let (message, _) = session.ids.next_id();
                 let text = session.plain_text;
-                let text = text.then(|| (opening.opening.clone(), opening.content));
+                let text = text.then(|| (beginning.opening.clone(), beginning.content));
                 session.put_copy(Copy::new(key, message, announced, text));
                 if let Some(stream) = self.streams.get_mut(key) {
                     stream.receivers.push(receiver);
@@ -323,24 +323,23 @@ impl Switch {
         id: ConnectionId,
         key: SessionKey,
         (owner, session): (Thread, SessionKey),
-        facts: &Facts<'_>,
-        shift: u64,
-        front: &[u8],
+        name: &str,
+        opening: &Opening,
     ) -> StreamKey {
         let room = self.sessions.get(key).map(|session| session.room);
         let mut stream = Stream::new(room.unwrap_or_default(), Some(key));
+        stream.announced = opening.announced;
         stream.route().to.push((owner, 0));
         stream.route().pending = Some(Pending {
-            name: facts.name().into(),
+            name: name.into(),
             ended: None,
         });
         let stream = self.streams.insert(stream);
         let opens = Opens {
             session,
             connection: id,
-            facts: facts.keep(),
-            shift,
-            front: front.to_vec(),
+            name: name.into(),
+            opening: opening.clone(),
         };
         let parcel = Parcel::Opens(stream, Box::new(opens));
         self.exchange.post(owner, parcel);
@@ -353,16 +352,15 @@ impl Switch {
         now: Moment,
         from: Thread,
         there: StreamKey,
-        opens: Opens,
+        opens: &Opens,
     ) {
         let speaker = Speaker {
             thread: from,
             connection: opens.connection,
         };
         self.exchange.serving = Some(Credit { speaker, octets: 0 });
-        let facts = opens.facts.view();
         let result = match self.speaks_on(opens.session, speaker) {
-            true => self.admit_stream(now, opens.session, &facts, opens.shift, &opens.front),
+            true => self.admit_stream(now, opens.session, &opens.name, &opens.opening),
             false => Err(Code::NoSession),
         };
         self.exchange.serving = None;
@@ -389,13 +387,16 @@ impl Switch {
         now: Moment,
         from: Thread,
         there: StreamKey,
-        opening: &Opening,
+        beginning: &Beginning,
     ) {
-        let Some(&room) = self.replicas.get(&(from, opening.room)) else {
+        let Some(&room) = self.replicas.get(&(from, beginning.room)) else {
             return;
         };
-        let key = self.streams.insert(Stream::new(room, None));
-        self.begin_copies(now, key, room, opening);
+        let key = self.streams.insert(Stream {
+            announced: beginning.announced,
+            ..Stream::new(room, None)
+        });
+        self.begin_copies(now, key, room, beginning);
         let receivers = self.streams.get(key).map_or(0, |it| it.receivers.len());
         match receivers {
             0 => drop(self.streams.remove(key)),
@@ -496,7 +497,6 @@ impl Switch {
             let parcel = Parcel::Passed(there, octets.len() as u64);
             return self.exchange.post(from, parcel);
         };
-        self.held += octets.len();
         stream.window.append(octets.clone());
         self.flowed(now, key);
     }
@@ -632,13 +632,16 @@ impl Switch {
     ) -> Result<(), Code> {
         let outbox = self.config.outbox_bytes;
         let stream = self.streams.get_mut(key).ok_or(Code::TooLarge)?;
-        let (end, before) = (stream.window.end(), stream.window.octets());
+        let (end, from) = (stream.window.end(), stream.from);
         let fits = stream.window.write(at, octets, outbox / 4);
-        self.held = (self.held + stream.window.octets()).saturating_sub(before);
+        let more = stream.window.end() != end;
+        if let Some(from) = from {
+            self.recount(from);
+        }
         if !fits {
             return Err(Code::TooLarge);
         }
-        if stream.window.end() != end {
+        if more {
             self.flowed(now, key);
         }
         Ok(())
@@ -656,9 +659,7 @@ impl Switch {
             return;
         };
         let comes = stream.comes_from_elsewhere();
-        let abroad = usize::try_from(stream.waiting_abroad()).unwrap_or(usize::MAX);
-        let here = stream.window.octets();
-        let waiting = here.max(abroad);
+        let (here, waiting) = (stream.window.octets(), stream.octets());
         self.mark_receivers(key);
         if let Some(from) = from {
             self.said_in(from, room);
@@ -716,40 +717,12 @@ impl Switch {
         true
     }
 
-    /// A message is refused: further chunks of it are, too, and receivers get no more.
-    pub(super) fn refuse(&mut self, now: Moment, key: SessionKey, name: &str, code: Code) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let before = session.assemblies.octets();
-        let Some(message) = session.assemblies.get_mut(name) else {
-            return;
-        };
-        let state = std::mem::replace(&mut message.state, State::Refused(code));
-        self.held = (self.held + session.assemblies.octets()).saturating_sub(before);
-        self.time_chunks(now, key);
-        if let State::Flowing(stream) = state {
-            self.abort_stream(stream);
-        }
-    }
-
-    /// A message is over for its sender, before its end or at it.
-    pub(super) fn forget(&mut self, key: SessionKey, name: &str) -> Option<Assembly> {
-        let session = self.sessions.get_mut(key)?;
-        let before = session.assemblies.octets();
-        let message = session.assemblies.remove(name);
-        let after = session.assemblies.octets();
-        self.held = (self.held + after).saturating_sub(before);
-        message
-    }
-
     /// The rest will not come: the receivers are told so with `#` (RFC 4975 §7.1).
     pub(super) fn abort_stream(&mut self, key: StreamKey) {
         self.release(key);
         let Some(stream) = self.streams.remove(key) else {
             return;
         };
-        self.held = self.held.saturating_sub(stream.window.octets());
         for receiver in stream.receivers {
             self.abort_copy(receiver, key);
         }
@@ -791,9 +764,8 @@ impl Switch {
                 Some(session.copy(key)?.sent)
             });
             let least = sent.min().unwrap_or(stream.window.end());
-            let before = stream.window.octets();
             stream.window.trim(least);
-            self.held = (self.held + stream.window.octets()).saturating_sub(before);
+            let from = stream.from;
             let waiting = stream.window.end().saturating_sub(least);
             let waiting = waiting.max(stream.waiting_abroad());
             let over = stream.whole && stream.receivers.is_empty() && !stream.is_pending();
@@ -813,10 +785,12 @@ impl Switch {
                 self.release(key);
             }
             if over && let Some(stream) = self.streams.remove(key) {
-                self.held = self.held.saturating_sub(stream.window.octets());
                 if let Some(from) = stream.route.and_then(|route| route.from) {
                     self.inflows.remove(&from);
                 }
+            }
+            if let Some(from) = from {
+                self.recount(from);
             }
         }
     }
@@ -827,6 +801,10 @@ impl Switch {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
+        if stream.announced == Some(stream.window.end()) {
+            // There is nothing more to wait with.
+            return;
+        }
         let connection = match &stream.pause {
             Some(pause) if pause.certain || !certain => return,
             Some(pause) => pause.connection,

@@ -16,8 +16,8 @@ use super::backlog::Entry;
 use super::connection::Security;
 use super::guests::{Answer, Back, Newcomer, Utterance, Wish};
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
-use super::replies::Code;
-use super::stream::{Ended, Opening, Opens};
+use super::message::Code;
+use super::stream::{Beginning, Ended, Opens};
 use crate::control::{Admission, LossCause, RoomPolicy, SessionId};
 use crate::time::Moment;
 
@@ -123,7 +123,7 @@ pub(super) enum Parcel {
     /// Everything of it has come.
     Ended(StreamKey, Box<Ended>),
     /// A large message begins in a room.
-    Begins(StreamKey, Arc<Opening>),
+    Begins(StreamKey, Arc<Beginning>),
     /// The next octets of either.
     Piece(StreamKey, Bytes),
     /// Its sender waits for those who are behind, who certainly are there, or may be.
@@ -258,11 +258,13 @@ impl Switch {
             Parcel::Hold(id) => self.pause_reading(id),
             Parcel::Resume(id) => self.resume(id),
             Parcel::Failed(id) => self.closes.push_back(id),
-            Parcel::Opens(stream, opens) => self.stream_opens(now, from, stream, *opens),
+            Parcel::Opens(stream, opens) => self.stream_opens(now, from, stream, &opens),
             Parcel::Accepted(stream) => self.stream_accepted(stream),
             Parcel::Refused(stream, code) => self.stream_refused(now, stream, code),
             Parcel::Ended(stream, ended) => self.stream_ended(now, from, stream, &ended),
-            Parcel::Begins(stream, opening) => self.stream_begins(now, from, stream, &opening),
+            Parcel::Begins(stream, beginning) => {
+                self.stream_begins(now, from, stream, &beginning);
+            }
             Parcel::Piece(stream, octets) => self.stream_piece(now, from, stream, &octets),
             Parcel::Waits(stream, certain) => self.stream_waits(now, from, stream, certain),
             Parcel::Behind(stream) => self.stream_behind(now, stream),

@@ -6,11 +6,13 @@ use super::{
     PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::control::RoomUri;
-use crate::focus::conference::{Conference, Endpoint, EndpointId};
-use crate::focus::dialog::Dialog;
-use crate::focus::session_timer::{Refresher, SessionTimer};
-use crate::focus::subscription::{Due, Subscription, SubscriptionId};
-use crate::focus::tracked::News;
+use crate::focus::dirty_map::News;
+use crate::focus::ids::{EndpointId, SubscriptionId};
+use crate::focus::room::conference::Conference;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::sip::dialog::Dialog;
+use crate::focus::sip::session_timer::{Refresher, SessionTimer};
+use crate::focus::watch::subscription::{Due, Subscription};
 use crate::focus::{Focus, Output};
 
 /// Counters that grow with every NOTIFY are kept rounded up to a multiple of this, so that
@@ -41,8 +43,7 @@ impl Focus {
     pub(in crate::focus) fn tell_changes(&mut self, position: usize) {
         let changes = self.changes();
         if !changes.is_empty() {
-            let position = position.min(self.outputs.len());
-            self.outputs.insert(position, Output::Store(changes));
+            self.out.insert(position, Output::Store(changes));
         }
     }
 
@@ -193,12 +194,12 @@ pub(super) fn endpoint_record(
             local: media.local.clone(),
             origin: media.origin,
             one_send: media.one_send,
-            ours: media.ours.write(),
+            ours: media.ours.to_string(),
             theirs: media
                 .theirs
                 .as_ref()
                 .filter(|_| !endpoint.answer_due)
-                .map(|(description, accepted)| (description.write(), accepted.clone())),
+                .cloned(),
         },
     })
 }

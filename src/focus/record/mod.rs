@@ -11,13 +11,14 @@ mod keep;
 mod restore;
 
 use crate::control::{PastMessage, RoomUri, SessionId, SwitchRun, UserUri};
-use crate::focus::{Lifetime, Role, RoomEntry};
+use crate::focus::RoomEntry;
+use crate::focus::{Lifetime, Role};
 use crate::time::Moment;
 
 pub(super) use keep::Counters;
 pub use restore::FindSocket;
 
-pub use crate::focus::offer_answer::{Accepted, Local, Origin};
+pub use crate::focus::sip::offer_answer::{Accepted, Local, Origin};
 
 /// One change of what is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +180,7 @@ pub struct MediaRecord {
     /// Our description as sent last.
     pub ours: String,
     /// The peer's description, and what it means.
-    pub theirs: Option<(String, Accepted)>,
+    pub theirs: Option<Accepted>,
     /// The peer takes a message in one SEND only.
     pub one_send: bool,
 }

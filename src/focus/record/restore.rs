@@ -4,6 +4,11 @@
 //! subscriber is due a full document, and how the sessions are, the switch will say when it
 //! is asked. Records that contradict each other are passed over, and the rest is restored.
 
+use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::media::Media;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +19,16 @@ use super::{
     PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::control::RoomUri;
-use crate::focus::conference::{Conference, Endpoint, EndpointId, Identity, Media, Participant};
-use crate::focus::dialog::{Dialog, DialogKey, address_of_record};
-use crate::focus::policy::Policy;
-use crate::focus::publication::PublicationId;
-use crate::focus::rates::Rates;
-use crate::focus::session_timer::{Agreement, Refresher, Schedule};
-use crate::focus::subscription::{Due, Subscription, SubscriptionId, Termination};
+use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::policy::Policy;
+use crate::focus::sip::dialog::{Dialog, DialogKey, address_of_record};
+use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
-use crate::focus::{Focus, Socket, Usage};
+use crate::focus::watch::event_rate::EventRates;
+use crate::focus::watch::subscription::{Due, Subscription, Termination};
+use crate::focus::{Focus, Socket};
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::sdp::Description;
 use crate::wire::sip::Params;
 
 /// Finds the host's own name of a socket of an earlier run; 0 when it is there no more, and
@@ -85,13 +88,8 @@ impl Focus {
                 "restored: {} conferences, {} participants, {} subscriptions",
                 counts.conferences, counts.participants, counts.subscriptions
             );
-            self.log(Level::Notice, line);
+            self.out.log(Level::Notice, line);
         }
-    }
-
-    /// No id is given twice.
-    fn reserve(&mut self, id: u64) {
-        self.last_id = self.last_id.max(id);
     }
 
     fn restore_conference(&mut self, record: ConferenceRecord) {
@@ -146,8 +144,8 @@ impl Focus {
 
     fn restore_endpoint(&mut self, now: Moment, record: EndpointRecord, find: &mut FindSocket<'_>) {
         let id = EndpointId(record.id);
-        self.reserve(record.id);
-        self.reserve(record.media.origin.session);
+        self.out.reserve_id(record.id);
+        self.out.reserve_id(record.media.origin.session);
         let participant = self
             .conferences
             .get_mut(&record.room)
@@ -161,7 +159,8 @@ impl Focus {
             participant.endpoints.retain(|other| *other != id);
             return;
         };
-        self.track(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
         }
@@ -236,7 +235,7 @@ impl Focus {
 
     fn restore_publication(&mut self, record: PublicationRecord) {
         let id = PublicationId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let expiry = self.timers.arm(record.expires, Timer::Publication(id));
         let room = record.room.clone();
         let restored = self
@@ -257,7 +256,7 @@ impl Focus {
         find: &mut FindSocket<'_>,
     ) {
         let id = SubscriptionId(record.id);
-        self.reserve(record.id);
+        self.out.reserve_id(record.id);
         let timer = self.timers.arm(record.expires, Timer::Expiry(id));
         let left = record.expires.saturating_since(now);
         let dialog = dialog(record.dialog, find);
@@ -265,7 +264,7 @@ impl Focus {
             role: record.role,
             event_id: record.event_id,
             expires: record.expires,
-            rates: Rates::agree(
+            rates: EventRates::agree(
                 &Params::parse(record.rates.trim_start_matches(';')),
                 self.config.notify_interval,
                 left,
@@ -276,10 +275,11 @@ impl Focus {
             ..Subscription::untold(now, record.room, record.user, dialog)
         };
         let kept = subscription_record(id, &subscription, Counters::Exact);
-        self.track(subscription.dialog.key.clone(), Usage::Subscription(id));
+        self.dialogs
+            .open(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
             Some(conference) => {
-                conference.watchers.add(id, &subscription.user);
+                conference.subscribers.add(id, &subscription.user);
                 Due::Full
             }
             // Its conference ended, and the last NOTIFY did not go out any more.
@@ -349,17 +349,12 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
 
 /// `None` when its SDP cannot be read.
 fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoint> {
-    let ours = Description::parse(record.media.ours.as_bytes()).ok()?;
-    let theirs = match record.media.theirs {
-        Some((text, accepted)) => Some((Description::parse(text.as_bytes()).ok()?, accepted)),
-        None => None,
-    };
     let dialog = dialog(record.dialog, find);
     let media = Media {
         local: record.media.local,
         origin: record.media.origin,
-        ours,
-        theirs,
+        ours: record.media.ours.into(),
+        theirs: record.media.theirs,
         one_send: record.media.one_send,
     };
     Some(Endpoint {

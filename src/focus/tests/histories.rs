@@ -178,7 +178,7 @@ impl History {
         }
     }
 
-    fn change(&mut self, change: impl FnOnce(&mut conference::Conference)) {
+    fn change(&mut self, change: impl FnOnce(&mut room::conference::Conference)) {
         let room = RoomUri::new(ROOM);
         let conference = self.scenario.focus.conferences.get_mut(&room);
         change(conference.expect("the host keeps it"));
@@ -314,7 +314,7 @@ fn check(events: &[Step], roster_limit: usize) -> Result<(), TestCaseError> {
         .values()
         .map(|subscription| {
             let conference = &scenario.focus.conferences[ROOM];
-            let view = view::View::of(conference, subscription);
+            let view = subscription.current_view(conference);
             (short(subscription.user.as_str()), view)
         })
         .collect();

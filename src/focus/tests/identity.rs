@@ -76,13 +76,8 @@ fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
     scenario.admits = false;
     let mut early = scenario.phone("alice");
     scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
-    let tag = scenario
-        .focus
-        .dialogs
-        .keys()
-        .next()
-        .map(|key| key.local_tag.clone());
-    early.to_tag = tag;
+    let endpoint = scenario.focus.endpoints.values().next();
+    early.to_tag = endpoint.map(|it| it.dialog.key.local_tag.clone());
     let replaces = reference(&early);
     for value in [replaces.clone(), format!("{replaces};early-only")] {
         let reply = invite(&mut scenario, "alice", ROOM, &[("Replaces", &value)]);
@@ -347,4 +342,108 @@ fn e14_hold_shows_in_the_roster() {
     scenario.ack(&mut alice, ROOM, "");
     scenario.pass(5);
     assert_eq!(status(&scenario), Some(info::EndpointStatus::Connected));
+}
+
+#[test]
+fn what_a_contact_says_behind_its_uri_is_not_in_our_requests() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    phone.cseq += 1;
+    let transaction = TransactionId {
+        hash: 1,
+        label: 9_000,
+    };
+    let mut arrival = arrival(
+        &phone,
+        "INVITE",
+        ROOM,
+        &[],
+        &offer("alice"),
+        Some(transaction),
+    );
+    let text = String::from_utf8_lossy(&arrival.message);
+    let text = text.replace(
+        "<sip:alice@192.0.2.7:5060>",
+        "<sip:alice@192.0.2.7:5060;method=MESSAGE?Subject=x&Body=y>",
+    );
+    arrival.message = text.into();
+    scenario
+        .replies
+        .insert(transaction, ("alice".to_owned(), None));
+    scenario.feed(Input::Request(Box::new(arrival)));
+    phone.to_tag = scenario
+        .reply_to(transaction)
+        .expect("an answer")
+        .to_tag
+        .clone();
+    scenario.ack(&mut phone, ROOM, "");
+    scenario
+        .manage(|focus, now| {
+            focus.expel(
+                now,
+                &RoomUri::new(ROOM),
+                &UserUri::new("sip:alice@example.com"),
+            )
+        })
+        .expect("alice is in");
+    let bye = scenario.sent.back().expect("a BYE");
+    assert_eq!(bye.request_uri, "sip:alice@192.0.2.7:5060");
+}
+
+#[test]
+fn local_numbers_of_two_contexts_are_two_users() {
+    let mut scenario = Scenario::new();
+    for identity in [
+        "tel:0100;phone-context=a.example",
+        "tel:01-00;phone-context=B.example",
+    ] {
+        let mut phone = scenario.phone("0100");
+        phone.tag = identity.to_owned().replace([':', ';', '='], "-");
+        phone.identity = Some(identity);
+        assert_eq!(
+            scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("x")),
+            Some(200)
+        );
+    }
+    let conference = &scenario.focus.conferences[ROOM];
+    let users: Vec<_> = conference
+        .participants
+        .keys()
+        .map(UserUri::as_str)
+        .collect();
+    assert_eq!(
+        users,
+        [
+            "tel:0100;phone-context=a.example",
+            "tel:0100;phone-context=b.example"
+        ]
+    );
+}
+
+#[test]
+fn a_password_is_no_part_of_a_room() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(
+        &mut phone,
+        "INVITE",
+        "sip::pw@example.com",
+        &[],
+        &offer("alice"),
+    );
+    assert_eq!(code, Some(400), "nobody's room");
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(
+        &mut phone,
+        "INVITE",
+        "sip:lobby:pw@example.com",
+        &[],
+        &offer("alice"),
+    );
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    assert_eq!(
+        reply.headers.first("Contact"),
+        Some("<sip:lobby@example.com>;isfocus")
+    );
+    assert!(scenario.focus.conferences.contains_key(ROOM));
 }

@@ -31,11 +31,11 @@ mod transport;
 mod unacknowledged;
 mod views;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::control::{LossCause, NicknameChange, Notice, SessionId, Standing, UserUri};
+use crate::control::{LossCause, NicknameChange, Notice, Order, SessionId, Standing, UserUri};
 use crate::entropy::Seeded;
 use crate::focus::record::{Change, Key, Record};
 use crate::wire::conference_info as info;
@@ -361,24 +361,24 @@ impl Scenario {
     pub(super) fn truth(&mut self, room: &str, unmasked: bool) -> info::Document {
         self.truth_for(
             room,
-            &view::View {
+            &roster::view::View {
                 unmasked,
-                extent: view::Extent::Everybody,
+                extent: roster::view::Extent::Everybody,
             },
         )
     }
 
     /// The conference as it is for somebody, written anew.
-    pub(super) fn truth_for(&mut self, room: &str, view: &view::View) -> info::Document {
+    pub(super) fn truth_for(&mut self, room: &str, view: &roster::view::View) -> info::Document {
         let conference = self
             .focus
             .conferences
             .get_mut(&RoomUri::new(room))
             .expect("a conference");
         for (_, participant) in conference.participants.iter_mut_unmarked() {
-            participant.written = roster::Written::default();
+            participant.written = roster::cache::Written::default();
         }
-        let (template, _) = roster::full(conference, &self.focus.endpoints, view);
+        let (template, _) = roster::document::full(conference, &self.focus.endpoints, view);
         info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 

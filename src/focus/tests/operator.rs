@@ -161,7 +161,7 @@ fn who_is_banned_goes_and_stays_out_until_unbanned() {
     scenario.join("mallory", ROOM);
     let lobby = room(ROOM);
     assert_eq!(
-        scenario.manage(|focus, now| focus.ban(now, &lobby, "*mallory@*")),
+        scenario.manage(|focus, now| focus.ban(now, &lobby, &Pattern::new("*mallory@*"))),
         Ok(())
     );
     let counts = scenario.focus.counts();
@@ -171,11 +171,11 @@ fn who_is_banned_goes_and_stays_out_until_unbanned() {
     assert_eq!(code, Some(403));
     assert!(
         scenario
-            .manage(|focus, now| focus.unban(now, &lobby, "sip:mallory@h"))
+            .manage(|focus, now| focus.unban(now, &lobby, &Pattern::new("sip:mallory@h")))
             .is_err()
     );
     assert_eq!(
-        scenario.manage(|focus, now| focus.unban(now, &lobby, "*mallory@*")),
+        scenario.manage(|focus, now| focus.unban(now, &lobby, &Pattern::new("*mallory@*"))),
         Ok(())
     );
     scenario.join("mallory", ROOM);

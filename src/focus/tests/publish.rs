@@ -243,15 +243,15 @@ fn f23_a_mixer_adds_its_users_and_what_it_knows_of_the_conference() {
     assert_eq!(phone.endpoints[0].call_info, None, "never shown");
 
     // The mixer's user comes in, and leaves, and is the mixer's again.
-    let mut guest = scenario.phone("phone");
-    guest.domain = "example.org";
-    scenario.request(&mut guest, "INVITE", ROOM, &[], &offer("phone"));
-    scenario.ack(&mut guest, ROOM, "");
+    let mut recipient = scenario.phone("phone");
+    recipient.domain = "example.org";
+    scenario.request(&mut recipient, "INVITE", ROOM, &[], &offer("phone"));
+    scenario.ack(&mut recipient, ROOM, "");
     scenario.pass(6);
     let joined = shown(&scenario, "sip:phone@example.org").expect("the participant");
     assert_eq!(joined.roles, ["participant"]);
     assert_eq!(joined.endpoints.len(), 2);
-    scenario.request(&mut guest, "BYE", ROOM, &[], "");
+    scenario.request(&mut recipient, "BYE", ROOM, &[], "");
     scenario.pass(20);
     let phone = shown(&scenario, "sip:phone@example.org").expect("the mixer's user");
     assert_eq!(phone.endpoints.len(), 1);
@@ -315,5 +315,61 @@ fn f23_a_room_that_something_is_published_about_stays() {
     scenario.request(&mut watcher, "SUBSCRIBE", HALL, &end, "");
     assert_eq!(scenario.focus.counts().conferences, 1);
     scenario.pass(600);
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+#[test]
+fn a_publication_with_thousands_of_entries_in_a_list_is_refused() {
+    let mut scenario = room();
+    let endpoints = |count: usize, prefix: &str| -> String {
+        let all = (0..count).map(|n| format!("<endpoint entity=\"{prefix}{n}\"/>"));
+        all.collect()
+    };
+    let about = |endpoints: &str| {
+        document(&format!(
+            "<users><user entity=\"sip:alice@example.com\">{endpoints}</user></users>"
+        ))
+    };
+    let huge = about(&endpoints(9_000, "e"));
+    assert_eq!(
+        publish(&mut scenario, "alice", None, "600", &huge).code,
+        413
+    );
+    let words = "w ".repeat(33);
+    let keywords = document(&format!(
+        "<conference-description><keywords>{words}</keywords></conference-description>"
+    ));
+    let many: String = (0..1_001)
+        .map(|n| format!("<user entity=\"sip:u{n}@h\"/>"))
+        .collect();
+    for body in [keywords, document(&format!("<users>{many}</users>"))] {
+        assert_eq!(publish(&mut scenario, "host", None, "600", &body).code, 413);
+    }
+    // What several say together is as short.
+    for prefix in ["a", "b", "c"] {
+        let body = about(&endpoints(20, prefix));
+        assert_eq!(publish(&mut scenario, "host", None, "600", &body).code, 200);
+    }
+    scenario.pass(6);
+    let alice = shown(&scenario, "sip:alice@example.com").expect("alice");
+    assert_eq!(alice.endpoints.len(), 32);
+}
+
+#[test]
+fn leave_and_end_are_told_of_the_last_to_leave_who_had_published() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    tag_of(&publish(&mut scenario, "alice", None, "600", &note("Al")));
+    scenario.events.clear();
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    let told: Vec<_> = scenario.events.iter().map(std::mem::discriminant).collect();
+    let room = RoomUri::new(ROOM);
+    let leave = Event::Leave {
+        room: room.clone(),
+        user: UserUri::new("sip:alice@example.com"),
+        method: info::DisconnectionMethod::Departed,
+    };
+    let expected = [leave, Event::End(room)].map(|event| std::mem::discriminant(&event));
+    assert_eq!(told, expected);
     assert_eq!(scenario.focus.counts(), Counts::default());
 }

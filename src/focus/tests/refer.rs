@@ -697,3 +697,30 @@ fn a_challenge_without_credentials_is_a_failure() {
     scenario.pass(2);
     assert!(scenario.transcript().contains("terminated SIP/2.0 401"));
 }
+
+#[test]
+fn what_a_list_writes_behind_a_uri_is_not_in_our_request() {
+    let mut scenario = Scenario::new();
+    let entries =
+        "<entry uri=\"sip:bob:pw@example.com;method=MESSAGE;transport=tcp?Subject=x&amp;Body=y\"/>";
+    assert_eq!(
+        invite_with(&mut scenario, ROOM, "alice", entries),
+        Some(200)
+    );
+    let invite = scenario.last_sent("bob");
+    let clean = "sip:bob@example.com;transport=tcp";
+    assert_eq!(invite.request_uri, clean);
+    assert_eq!(invite.next_hop, clean);
+    assert_eq!(invite.remote_uri, clean);
+}
+
+#[test]
+fn a_telephone_number_on_a_list_is_refused_as_in_a_refer() {
+    let mut scenario = Scenario::new();
+    let entries = format!("{TWO}<entry uri=\"tel:+15551234\"/>");
+    assert_eq!(
+        invite_with(&mut scenario, ROOM, "alice", &entries),
+        Some(416)
+    );
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}

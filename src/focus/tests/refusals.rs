@@ -274,3 +274,39 @@ fn callers_without_identity_403() {
         assert_eq!(code, Some(403), "{nobody:?}");
     }
 }
+
+#[test]
+fn nobody_new_comes_in_while_nothing_can_be_kept() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.feed(Input::Close(true));
+    for (method, headers) in [
+        ("INVITE", &[][..]),
+        ("SUBSCRIBE", &[("Event", "conference")][..]),
+    ] {
+        let mut phone = scenario.phone("bob");
+        let body = if method == "INVITE" {
+            offer("bob")
+        } else {
+            String::new()
+        };
+        let transaction = scenario.begin(&mut phone, method, ROOM, headers, &body);
+        let reply = scenario.reply_to(transaction).expect("an answer");
+        assert_eq!(
+            (reply.code, reply.headers.first("Retry-After")),
+            (503, Some("10"))
+        );
+    }
+    // Whoever is in stays, and may go.
+    assert_eq!(
+        scenario.request(&mut alice, "INVITE", ROOM, &[], &offer("alice")),
+        Some(200)
+    );
+    scenario.ack(&mut alice, ROOM, "");
+    assert_eq!(
+        scenario.request(&mut alice, "BYE", ROOM, &[], ""),
+        Some(200)
+    );
+    scenario.feed(Input::Close(false));
+    scenario.join("bob", ROOM);
+}

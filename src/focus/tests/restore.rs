@@ -190,8 +190,8 @@ fn records_that_fit_nothing_are_passed_over() {
     let mut focus = Focus::new(config(), Box::new(Seeded(3)));
     focus.restore(scenario.now, orphans.collect(), &mut |_| 0);
     assert_eq!(focus.counts().participants, 0);
-    // Watchers of a conference that is no more are told so.
-    let last = subscription::Due::Last(subscription::Termination::NoResource);
+    // Subscribers of a conference that is no more are told so.
+    let last = watch::subscription::Due::Last(watch::subscription::Termination::NoResource);
     assert!(focus.subscriptions.values().all(|one| one.due == last));
 }
 

@@ -27,7 +27,7 @@ struct Watcher {
 /// Subscribers by user, and a host that answers every NOTIFY with 200 one input later.
 struct Audience {
     scenario: Scenario,
-    watchers: HashMap<String, Watcher>,
+    subscribers: HashMap<String, Watcher>,
     /// Of the last answer.
     to_tag: Option<String>,
 }
@@ -36,7 +36,7 @@ impl Audience {
     fn new(scenario: Scenario) -> Self {
         Self {
             scenario,
-            watchers: HashMap::new(),
+            subscribers: HashMap::new(),
             to_tag: None,
         }
     }
@@ -45,7 +45,7 @@ impl Audience {
         let mut phone = self.scenario.phone(user);
         phone.cseq = 1;
         phone.transport = "tcp";
-        self.watchers.insert(user.to_owned(), Watcher::default());
+        self.subscribers.insert(user.to_owned(), Watcher::default());
         let transaction = TransactionId { hash: 2, label: 0 };
         let headers = [("Event", "conference")];
         let arrival = arrival(&phone, "SUBSCRIBE", HALL, &headers, "", Some(transaction));
@@ -75,7 +75,7 @@ impl Audience {
                     Output::Send(request) => {
                         notifies += 1;
                         let user = short(&request.remote_uri);
-                        let watcher = self.watchers.get_mut(&user).expect("a watcher");
+                        let watcher = self.subscribers.get_mut(&user).expect("a watcher");
                         watcher.notifies += 1;
                         watcher.bodies.push(request.body.clone());
                         inputs.push_back(Input::Outcome {
@@ -114,7 +114,7 @@ impl Audience {
 
     fn roster(&self, user: &str) -> info::Document {
         let mut roster = None;
-        for body in &self.watchers[user].bodies {
+        for body in &self.subscribers[user].bodies {
             let document = info::Document::read(body).expect("a document");
             info::apply(&mut roster, document).expect("no gap");
         }
@@ -134,7 +134,7 @@ fn e11_a_thousand_watch_a_thousand_join() {
         audience.pass(Duration::from_millis(7));
     }
     audience.pass(Duration::from_secs(10));
-    for watcher in audience.watchers.values_mut() {
+    for watcher in audience.subscribers.values_mut() {
         assert_eq!(watcher.notifies, 1);
         watcher.notifies = 0;
     }
@@ -144,7 +144,7 @@ fn e11_a_thousand_watch_a_thousand_join() {
         audience.pass(Duration::from_millis(10));
     }
     audience.pass(Duration::from_secs(20));
-    for (user, watcher) in &audience.watchers {
+    for (user, watcher) in &audience.subscribers {
         assert!(
             watcher.notifies <= 3,
             "{user} got {} NOTIFYs",
@@ -158,7 +158,7 @@ fn e11_a_thousand_watch_a_thousand_join() {
     );
     let mut truth = audience.scenario.truth(HALL, false);
     let mut heard = std::collections::HashSet::new();
-    for (user, watcher) in &audience.watchers {
+    for (user, watcher) in &audience.subscribers {
         // The rebuilding is the same for all who got the same octets.
         let heard_before = watcher
             .bodies
@@ -212,7 +212,10 @@ fn e17_a_crowd_is_counted_not_listed() {
     assert_eq!(users(&audience.roster("outsider")), "boss=+");
     audience.join("h");
     audience.pass(Duration::from_secs(20));
-    let last = audience.watchers["alice"].bodies.last().expect("a NOTIFY");
+    let last = audience.subscribers["alice"]
+        .bodies
+        .last()
+        .expect("a NOTIFY");
     let last = info::Document::read(last).expect("a document");
     assert_eq!(
         (last.state, users(&last).as_str()),
@@ -266,7 +269,7 @@ fn storms_in_one_room_delay_no_other() {
 fn large_documents_for_many_wait_for_memory() {
     let mut scenario = hall(10_000);
     scenario.focus.config.notify_memory = 1 << 20;
-    scenario.focus.budget = turns::Budget::new(1 << 20);
+    scenario.focus.budget = watch::notify_queue::Budget::new(1 << 20);
     let mut audience = Audience::new(scenario);
     for watcher in 0..40 {
         audience.watch(&format!("w{watcher}"));
@@ -274,7 +277,7 @@ fn large_documents_for_many_wait_for_memory() {
     audience.pass(Duration::from_secs(10));
     let sent = |audience: &Audience| -> usize {
         let bodies = audience
-            .watchers
+            .subscribers
             .values()
             .flat_map(|watcher| &watcher.bodies);
         bodies.map(|body| body.len()).sum()

@@ -1,7 +1,7 @@
 //! A 2xx until its ACK: not yet left, refused by the host, repeated.
 
 use super::*;
-use crate::focus::unacknowledged::MAX_REPEATED;
+use crate::focus::call::unacknowledged::MAX_REPEATED;
 
 /// An INVITE whose 200 waits for the store.
 fn granted(scenario: &mut Scenario, phone: &mut Phone) -> TransactionId {
@@ -223,12 +223,14 @@ fn a_subscription_whose_200_is_refused_is_none() {
 #[test]
 fn a_call_is_forgotten_with_its_last_subscription() {
     let mut scenario = Scenario::new();
-    scenario.join("alice", ROOM);
+    let mut alice = scenario.join("alice", ROOM);
     let mut phone = scenario.phone("alice");
     let fetch = [("Event", "conference"), ("Expires", "0")];
     let code = scenario.request(&mut phone, "SUBSCRIBE", ROOM, &fetch, "");
     assert_eq!(code, Some(200));
-    assert_eq!(scenario.focus.calls.len(), 1, "that of her INVITE");
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    scenario.pass(1);
+    assert_eq!(scenario.focus.dialogs.leftovers(), [""; 0]);
 }
 
 #[test]
@@ -287,7 +289,7 @@ fn so_many_answers_are_repeated_at_a_time() {
         .for_each(|phone| scenario.ack(phone, ROOM, ""));
     let code = scenario.request(&mut phones[0], "INVITE", ROOM, &[], &offer("x"));
     assert_eq!(code, Some(200));
-    assert_eq!(scenario.focus.unacknowledged.len(), MAX_REPEATED);
+    assert_eq!(scenario.focus.dialogs.unacknowledged(), MAX_REPEATED);
     scenario.pass(32);
     assert_eq!(scenario.focus.counts().transactions, 0);
 }

@@ -166,7 +166,10 @@ fn a_message_ends_without_octets_too() {
             let whole = (body.clone().into_bytes(), Some('$'));
             assert_eq!(got.contains(&whole), arrives, "{size} {flag}");
             assert!(got.iter().all(|(_, end)| *end == Some(flag)));
-            assert_eq!((stage.switch.streams.len(), stage.switch.held), (0, 0));
+            assert_eq!(
+                (stage.switch.streams.len(), stage.switch.pot.octets()),
+                (0, 0)
+            );
             stage.give(alice, bodiless("tid12343", '$'));
             assert_eq!(stage.codes(alice), [200], "a keep-alive");
         }
@@ -199,29 +202,181 @@ fn messages_under_assembly_are_bounded() {
     assert_eq!(codes.iter().filter(|code| **code == 413).count(), 12);
 }
 
+/// The first chunk of a message of a session.
+fn first_chunk(name: &str, number: usize, headers: &[&str], octets: usize) -> String {
+    let (tid, id) = (
+        format!("tid{number:05}"),
+        format!("Message-ID: first{number}"),
+    );
+    let mut all = vec![id.as_str()];
+    all.extend_from_slice(headers);
+    all.push("Content-Type: message/cpim");
+    let end = format!("\r\n{}\r\n-------{tid}+\r\n", "x".repeat(octets));
+    request(name, &tid, "SEND", &all, &end)
+}
+
+/// A room with a message that comes in two reads, which must pass.
+fn passes(stage: &mut Stage) {
+    let admission = |name| admission("sip:quiet@example.com", name);
+    let (carol, dave) = (
+        stage.enter(admission("carol")),
+        stage.enter(admission("dave")),
+    );
+    let body = cpim_to("carol", "sip:quiet@example.com", &"y".repeat(700));
+    let text = send("carol", "tid12345", &[], &body);
+    let (front, rest) = text.split_at(500);
+    stage.give(carol, front);
+    stage.give(carol, rest);
+    assert_eq!(stage.codes(carol), [200]);
+    assert_eq!(stage.got(dave)[0].text(), body);
+}
+
 #[test]
-fn all_that_is_not_whole_is_bounded_together() {
+fn whoever_begins_many_messages_far_out_keeps_nobody_from_speaking() {
     let mut stage = Stage::new();
+    let id = stage.join("greedy0");
+    for session in 1..260 {
+        let name = format!("greedy{session}");
+        stage.admit(admission(LOBBY, &name));
+        stage.give(id, empty_send(&name, "bindtid1"));
+    }
+    for session in 0..260 {
+        for number in 0..8 {
+            let far = ["Byte-Range: 65500-*/65536"];
+            stage.give(
+                id,
+                first_chunk(&format!("greedy{session}"), number, &far, 1),
+            );
+        }
+    }
+    assert_eq!(stage.switch.pot.octets(), 260 * 8, "what has come");
+    passes(&mut stage);
+}
+
+#[test]
+fn once_the_pot_is_full_the_oldest_of_the_greediest_go() {
+    let mut stage = Stage::new();
+    stage.switch.pot = Pot::of(128_000);
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    stage.switch.held = HELD_OCTETS - 100;
-    let part = cpim("alice", &"x".repeat(1000));
-    stage.give(alice, chunk("tid12341", 1, "*", &part, '+'));
-    let single = send("alice", "tid12342", &[], &part);
+    let modest = first_chunk("bob", 1, &["Byte-Range: 1-*/*"], 3000);
+    stage.give(bob, modest);
+    let connections: Vec<ConnectionId> = (0..8).map(|at| stage.join(&format!("g{at}"))).collect();
+    stage.pass(Duration::from_secs(1));
+    for (at, id) in connections.iter().enumerate() {
+        for number in 0..2 {
+            let octets = 7500;
+            stage.give(
+                *id,
+                first_chunk(&format!("g{at}"), number, &["Byte-Range: 1-*/*"], octets),
+            );
+            assert_eq!(stage.codes(*id), [200]);
+        }
+    }
+    // 123,000 are held; of the greediest two lose one each.
+    stage.pass(Duration::from_secs(1));
+    stage.give(alice, first_chunk("alice", 1, &["Byte-Range: 1-*/*"], 6000));
+    assert_eq!(stage.codes(alice), [200], "never the newest of an innocent");
+    assert!(stage.switch.pot.octets() <= 120_000);
+    let dropped = stage.switch.counters().unfinished_dropped;
+    assert_eq!(dropped, 2);
+    let mut reported = 0;
+    for (at, id) in connections.iter().enumerate() {
+        for report in stage.got(*id) {
+            assert_eq!(report.header("Message-ID"), Some("first0"), "the oldest");
+            let status = report.header("Status").unwrap();
+            assert!(status.starts_with("000 413 "), "{status}");
+            reported += 1;
+            let rest = first_chunk(&format!("g{at}"), 0, &["Byte-Range: 7501-*/*"], 10);
+            stage.give(*id, rest);
+            assert_eq!(stage.codes(*id), [413], "nor is its rest taken");
+        }
+    }
+    assert_eq!(reported, dropped);
+    assert!(stage.raw(bob).len() < 300, "her answer and nothing else");
+    passes(&mut stage);
+}
+
+#[test]
+fn a_session_and_a_connection_have_their_own_bounds() {
+    for (sessions, limit) in [(1, 128_000 / 8), (8, 128_000 / 4)] {
+        let mut stage = Stage::new();
+        stage.switch.pot = Pot::of(128_000);
+        let id = stage.join("greedy0");
+        for session in 1..sessions {
+            let name = format!("greedy{session}");
+            stage.admit(admission(LOBBY, &name));
+            stage.give(id, empty_send(&name, "bindtid1"));
+        }
+        stage.raw(id);
+        for number in 0..7 * sessions {
+            stage.pass(Duration::from_millis(1));
+            let name = format!("greedy{}", number % sessions);
+            let headers = ["Byte-Range: 1-*/*", "Failure-Report: partial"];
+            stage.give(id, first_chunk(&name, number, &headers, 5000));
+            assert!(stage.switch.pot.octets() <= limit);
+        }
+        assert!(stage.switch.pot.octets() > limit - 5000);
+        let kept = (limit / 5000) as u64;
+        let dropped = stage.switch.counters().unfinished_dropped;
+        assert_eq!(dropped, 7 * sessions as u64 - kept);
+        let reports = stage.got(id);
+        let named = reports.iter().map(|it| it.header("Message-ID").unwrap());
+        let expected: Vec<String> = (0..dropped).map(|at| format!("first{at}")).collect();
+        assert!(named.eq(expected.iter()), "the oldest first");
+    }
+}
+
+#[test]
+fn who_asks_for_no_report_gets_none_of_what_is_let_go() {
+    let mut stage = Stage::new();
+    stage.switch.pot = Pot::of(80_000);
+    let alice = stage.join("alice");
+    for number in 0..3 {
+        let headers = ["Byte-Range: 1-*/*", "Failure-Report: no"];
+        stage.give(alice, first_chunk("alice", number, &headers, 4000));
+    }
+    assert_eq!(stage.switch.counters().unfinished_dropped, 1);
+    assert!(stage.raw(alice).is_empty());
+}
+
+#[test]
+fn a_single_message_above_its_share_is_refused_itself() {
+    let mut stage = Stage::new();
+    stage.switch.pot = Pot::of(8000);
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let single = send("alice", "tid12342", &[], &cpim("alice", &"x".repeat(3000)));
     for piece in single.as_bytes().chunks(500) {
         stage.give(alice, piece);
     }
-    assert_eq!(stage.codes(alice), [413, 413]);
-    assert_eq!(stage.switch.held, HELD_OCTETS - 100);
-    stage.switch.held = 0;
-    let another = chunk("tid12343", 1, "*", &part, '+').replace("chunked1", "chunked2");
-    stage.give(alice, another);
-    assert_eq!(stage.switch.held, part.len());
-    let rest = &send("alice", "tid12344", &[], &part);
-    stage.give(alice, &rest[..800]);
-    assert!(stage.switch.held > part.len());
+    assert_eq!(stage.codes(alice), [413]);
+    assert_eq!(stage.switch.pot.octets(), 0);
+    stage.give(alice, &single[..800]);
+    assert!(stage.switch.pot.octets() > 0);
     stage.switch.closed(stage.now, alice);
-    assert_eq!(stage.switch.held, 0);
+    assert_eq!(stage.switch.pot.octets(), 0);
     assert!(stage.raw(bob).is_empty());
+}
+
+#[test]
+fn a_send_that_stands_still_for_the_chunk_timeout_is_answered_408() {
+    let mut stage = Stage::with(
+        Config {
+            chunk_timeout: Duration::from_secs(20),
+            ..config()
+        },
+        Box::new(Alone),
+    );
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let single = send("alice", "tid12342", &[], &cpim("alice", &"x".repeat(3000)));
+    let (front, rest) = single.split_at(1000);
+    stage.give(alice, front);
+    stage.pass(Duration::from_secs(21));
+    assert_eq!(stage.switch.pot.octets(), 0);
+    stage.give(alice, rest);
+    assert_eq!(stage.codes(alice), [408]);
+    assert!(stage.raw(bob).is_empty());
+    stage.give(alice, single.replace("tid12342", "tid12343"));
+    assert_eq!(stage.codes(alice), [200]);
 }
 
 /// A conversation with everything in it.
@@ -278,7 +433,7 @@ fn outcome(cuts: &[usize]) -> (Vec<Got>, Vec<Got>) {
             break;
         }
     }
-    assert_eq!(stage.switch.held, 0);
+    assert_eq!(stage.switch.pot.octets(), 0);
     (stage.got(alice), stage.got(bob))
 }
 
@@ -321,8 +476,8 @@ fn a_chunk_far_out_costs_no_more_than_its_octets() {
     let body = cpim("alice", &"x".repeat(60_000));
     let (front, last) = body.split_at(body.len() - 1);
     stage.give(alice, chunk("tid12341", body.len(), "*", last, '$'));
-    assert_eq!(stage.switch.held, 1);
+    assert_eq!(stage.switch.pot.octets(), 1);
     stage.give(alice, chunk("tid12342", 1, "*", front, '+'));
-    assert_eq!(stage.switch.held, 0);
+    assert_eq!(stage.switch.pot.octets(), 0);
     assert_eq!(stage.got(bob)[0].text(), body);
 }

@@ -58,7 +58,10 @@ fn who_stops_in_the_middle_of_a_request_is_gone() {
             stage.lost(),
             [("alice".to_owned(), LossCause::Disconnected)]
         );
-        assert_eq!((stage.cut.pop(), stage.switch.held), (Some(alice), 0));
+        assert_eq!(
+            (stage.cut.pop(), stage.switch.pot.octets()),
+            (Some(alice), 0)
+        );
     }
 }
 

@@ -17,6 +17,7 @@ mod requests;
 mod rooms;
 mod streams;
 mod threads;
+mod threads_model;
 mod transactions;
 mod turns;
 

@@ -56,6 +56,8 @@ struct Member {
     large: Vec<u32>,
     /// The one it sends: its number, and how much of it is sent.
     sending: Option<(u32, usize)>,
+    /// Since when it takes nothing.
+    blocked: Option<Moment>,
 }
 
 /// A large message: its text, and whether all of it was sent.
@@ -178,6 +180,7 @@ impl Model {
             expected: past.cloned().collect(),
             large: Vec::new(),
             sending: None,
+            blocked: None,
         };
         self.members.insert(who, member);
     }
@@ -262,8 +265,13 @@ impl Model {
         let text = format!("L{number}:{}", "y".repeat(size as usize));
         let whole = false;
         self.large.insert(number, Large { text, whole });
+        let now = self.stage.now;
         for member in self.others(who) {
-            member.large.push(number);
+            // Nobody waits for who takes nothing.
+            let stalled = |since| since + Duration::from_secs(2) <= now;
+            if !member.blocked.is_some_and(stalled) {
+                member.large.push(number);
+            }
         }
         if let Some(member) = self.members.get_mut(&who) {
             member.sending = Some((number, 0));
@@ -312,10 +320,10 @@ impl Model {
     }
 
     fn block(&mut self, who: u8, blocked: bool) {
-        if let Some(member) = self.members.get(&who) {
-            self.stage
-                .switch
-                .blocked(self.stage.now, member.id, blocked);
+        if let Some(member) = self.members.get_mut(&who) {
+            let now = self.stage.now;
+            member.blocked = blocked.then_some(now);
+            self.stage.switch.blocked(now, member.id, blocked);
         }
     }
 
@@ -334,10 +342,17 @@ impl Model {
         // A chunk may come after the one that was too much.
         let most = outbox + 90_000;
         assert!(
-            switch.held <= switch.streams.len() * most,
+            switch.pot.octets() <= switch.streams.len() * most,
             "{}",
-            switch.held
+            switch.pot.octets()
         );
+        let unfinished = switch.by_session.values().map(|key| {
+            let assemblies = &switch.sessions.get(*key).unwrap().assemblies;
+            let streams = assemblies.streams().map(|key| switch.streams.get(key));
+            let streams: usize = streams.map(|it| it.unwrap().window.octets()).sum();
+            assemblies.octets() + streams
+        });
+        assert_eq!(switch.pot.octets(), unfinished.sum::<usize>());
         let mut histories = 0;
         for room in switch.by_room.values() {
             let room = switch.rooms.get(*room).unwrap();

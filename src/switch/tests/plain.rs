@@ -188,7 +188,7 @@ fn their_chunks_are_put_together() {
     stage.give(paula, chunk("tid00002", "1-3/6", "abc", '+'));
     assert_eq!(stage.codes(paula), [200, 200]);
     assert_eq!(stage.texts(alice), ["abcdef"]);
-    assert_eq!(stage.switch.held, 0);
+    assert_eq!(stage.switch.pot.octets(), 0);
 }
 
 #[test]
@@ -217,7 +217,10 @@ fn what_they_send_may_be_large() {
         assert_eq!(message.from.uri, "sip:paula@example.com");
         assert_eq!(body[message.content..], large.body);
     }
-    assert_eq!((stage.switch.streams.len(), stage.switch.held), (0, 0));
+    assert_eq!(
+        (stage.switch.streams.len(), stage.switch.pot.octets()),
+        (0, 0)
+    );
 }
 
 #[test]

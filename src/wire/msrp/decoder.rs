@@ -354,6 +354,10 @@ impl<'a> StartLine<'a> {
                 false => Ok(None),
             };
         };
+        if length > MAX_HEAD {
+            // As if it had come in pieces.
+            return Err(DecodeError::HeadTooLarge);
+        }
         Self::parts(&input[PROTOCOL.len()..length - 2], length)
             .map(Some)
             .ok_or(DecodeError::StartLine)

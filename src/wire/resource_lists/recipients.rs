@@ -22,7 +22,7 @@ pub struct Recipient {
 
 /// Reads all the lists of an INVITE as one (RFC 5363 §4.1, row L05), in order of first
 /// mention. URIs that are neither `sip:`, `sips:` nor `tel:` cannot be invited and are left
-/// out. Who asks, and the room, may be among them (row L11 leaves that to the caller).
+/// out (so are those of nobody, such as `sip::password@host`). Who asks, and the room, may be among them (row L11 leaves that to the caller).
 pub fn recipients<'a>(
     lists: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Vec<Recipient>, ReadError> {

@@ -114,11 +114,8 @@ impl Headers {
 
 /// The canonical form of a name; what no `token` may hold is left out.
 fn canonical(name: &str) -> String {
-    let name = name.trim();
-    match long_name(name) {
-        Some(long) => long.to_owned(),
-        None => name.chars().filter(|&c| is_token_char(c)).collect(),
-    }
+    let name: String = name.chars().filter(|&c| is_token_char(c)).collect();
+    long_name(&name).map_or(name, str::to_owned)
 }
 
 /// The registered spelling of a name in any case or in compact form.
@@ -228,6 +225,15 @@ mod tests {
         assert_eq!(headers.first("I"), Some("1@h"));
         assert!(headers.iter().all(|h| h.name == "Call-ID"));
         assert_eq!(headers.first("Via"), None);
+    }
+
+    #[test]
+    fn a_compact_name_is_one_whatever_is_left_out_around_it() {
+        let headers = Headers::new()
+            .with("i\0", "1@h")
+            .with(" v ", "SIP/2.0/UDP h");
+        assert_eq!(headers.first("Call-ID"), Some("1@h"));
+        assert_eq!(headers.first("Via"), Some("SIP/2.0/UDP h"));
     }
 
     #[test]

@@ -118,6 +118,10 @@ impl Message {
                 None => return Ok(None),
             }
         };
+        if block_end > MAX_HEADER_BLOCK {
+            // As if it had come in pieces.
+            return Err(ParseError::TooLarge);
+        }
         let block = &octets[leading_line_ends(octets)..block_end];
         let (_, header_octets) = next_line(block).ok_or(ParseError::StartLine)?;
         let (headers, _) = parse_headers(header_octets)?;

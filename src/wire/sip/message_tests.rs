@@ -345,6 +345,9 @@ fn sizes_are_bounded() {
         Message::frame(&[b'x'; MAX_HEADER_BLOCK + 1]),
         Err(ParseError::TooLarge)
     );
+    // As large, and whole; malformed, too: the kind does not depend on how it came.
+    let whole = format!("BYE sip:a@b SIP/2.0\r\nno colon\r\n{endless}l: 0\r\n\r\n");
+    assert_eq!(Message::frame(whole.as_bytes()), Err(ParseError::TooLarge));
     let huge = format!("BYE sip:a@b SIP/2.0\r\nl: {}\r\n\r\n", MAX_MESSAGE + 1);
     assert_eq!(Message::frame(huge.as_bytes()), Err(ParseError::TooLarge));
 }

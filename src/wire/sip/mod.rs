@@ -28,4 +28,5 @@ pub use message::{
 pub use reason::reason;
 pub use refer::{MAX_EMBEDDED, ReferError, ReferTo, ReferredBy, wants_refer_subscription};
 pub use uri::{MAX_URI, Uri, UriError};
+pub(crate) use uri::{canonical_user, without_separators};
 pub use values::{CSeq, Method, NameAddr, Params, SubscriptionState};

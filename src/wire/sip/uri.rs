@@ -40,12 +40,18 @@ impl Uri {
     /// The canonical address of record, by which rooms and users are compared: `sip:` (also
     /// for `sips:`), user percent-decoded where that is safe, host in lower case; no
     /// password, port, parameters, headers. A `tel:` URI keeps its scheme and loses its
-    /// visual separators (RFC 3966 §4).
+    /// visual separators (RFC 3966 §4); a local number is one only with its context (§5.1.5).
     pub fn address_of_record(&self) -> String {
         let user = self.user.as_deref().unwrap_or_default();
         if self.scheme == "tel" {
-            let digits = user.chars().filter(|c| !"-.()".contains(*c));
-            return format!("tel:{}", digits.collect::<String>().to_ascii_lowercase());
+            let number = without_separators(user);
+            let context = self.params.value("phone-context");
+            return match context.filter(|it| !number.starts_with('+') && !it.is_empty()) {
+                Some(context) => {
+                    format!("tel:{number};phone-context={}", canonical_context(context))
+                }
+                None => format!("tel:{number}"),
+            };
         }
         let user = user.split(':').next().unwrap_or_default();
         let host = self.host.to_ascii_lowercase();
@@ -53,6 +59,31 @@ impl Uri {
             "" => format!("sip:{host}"),
             _ => format!("sip:{}@{host}", canonical_user(user)),
         }
+    }
+}
+
+impl Uri {
+    /// The URI as it may stand in a Request-URI: without header fields and method, which are
+    /// for Contacts and links (RFC 3261 §19.1.1, table 1).
+    #[must_use]
+    pub fn for_request(mut self) -> Self {
+        self.headers = None;
+        let is_method = |name: &str| name.eq_ignore_ascii_case("method");
+        self.params.0.retain(|(name, _)| !is_method(name));
+        self
+    }
+
+    /// The same without the password that somebody still writes behind the user (RFC 3261
+    /// §19.1.1 recommends against it): it never becomes part of a name.
+    #[must_use]
+    pub fn without_password(mut self) -> Self {
+        if self.scheme != "tel"
+            && let Some(user) = &mut self.user
+            && let Some(end) = user.find(':')
+        {
+            user.truncate(end);
+        }
+        self
     }
 }
 
@@ -66,7 +97,9 @@ impl FromStr for Uri {
         if !matches!(scheme.as_str(), "sip" | "sips" | "tel") {
             return Err(UriError::Scheme);
         }
-        let forbidden = |c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c);
+        // The last two are no characters of XML: what is left out there would make two keys one.
+        let forbidden =
+            |c: char| c.is_whitespace() || c.is_control() || "<>\"\u{fffe}\u{ffff}".contains(c);
         if text.len() > MAX_URI || rest.contains(forbidden) {
             return Err(UriError::Malformed);
         }
@@ -99,7 +132,10 @@ fn parse_sip(scheme: String, rest: &str) -> Result<Uri, UriError> {
     // The user part may hold `;` and `?`, neither it nor what follows an unescaped `@`
     // (§19.1.1), so the first `@` ends it; some write one into the headers nevertheless.
     let (user, rest) = match rest.split_once('@') {
-        Some(("", _)) => return Err(UriError::Malformed),
+        // A password alone belongs to nobody.
+        Some((user, _)) if user.is_empty() || user.starts_with(':') => {
+            return Err(UriError::Malformed);
+        }
         Some((user, rest)) => (Some(user.to_owned()), rest),
         None => (None, rest),
     };
@@ -147,7 +183,7 @@ fn parse_host_port(text: &str) -> Option<(&str, Option<u16>)> {
 
 /// Only escapes of unreserved characters may be undone (§19.1.4); what a user part may not
 /// hold is escaped, and all escapes are in upper case, so that equal users are equal octets.
-fn canonical_user(user: &str) -> String {
+pub(crate) fn canonical_user(user: &str) -> String {
     let octets = user.as_bytes();
     let mut canonical = String::with_capacity(user.len());
     let mut at = 0;
@@ -165,6 +201,21 @@ fn canonical_user(user: &str) -> String {
         }
     }
     canonical
+}
+
+/// A telephone number without its visual separators.
+pub(crate) fn without_separators(number: &str) -> String {
+    let digits = number.chars().filter(|c| !"-.()".contains(*c));
+    digits.collect::<String>().to_ascii_lowercase()
+}
+
+/// A domain name, or the front of a global number (RFC 3966 §5.1.5).
+fn canonical_context(context: &str) -> String {
+    let context = context.to_ascii_lowercase();
+    match context.starts_with('+') {
+        true => canonical_user(&without_separators(&context)),
+        false => canonical_user(&context),
+    }
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -242,6 +293,7 @@ mod tests {
             "sip",
             "sip:",
             "sip:@h",
+            "sip::pw@h",
             "sip:a@",
             "sip:a@h:",
             "sip:a@h:70000",
@@ -254,6 +306,7 @@ mod tests {
             "tel:",
             "tel:+",
             "<sip:a@b>",
+            "sip:a\u{fffe}@b",
             "sip:a@b\r\nX: y",
         ] {
             assert!(text.parse::<Uri>().is_err(), "{text:?}");
@@ -277,6 +330,45 @@ mod tests {
         assert_eq!(uri("sip:a%00%@h").address_of_record(), "sip:a%00%25@h");
         assert_eq!(uri("sip:é@h").address_of_record(), "sip:%C3%A9@h");
         assert_eq!(uri("tel:+1-20(1)").address_of_record(), "tel:+1201");
+    }
+
+    #[test]
+    fn a_local_number_is_one_only_with_its_context() {
+        let aor = |text: &str| uri(text).address_of_record();
+        assert_eq!(
+            aor("tel:0100;phone-context=A.example"),
+            "tel:0100;phone-context=a.example"
+        );
+        assert_ne!(
+            aor("tel:0100;phone-context=a"),
+            aor("tel:0100;phone-context=b")
+        );
+        assert_eq!(
+            aor("tel:01-00;phone-context=+1-20;x=y"),
+            "tel:0100;phone-context=+120"
+        );
+        assert_eq!(aor("tel:+100;phone-context=a"), "tel:+100");
+        for text in [
+            "tel:0100;phone-context=a%5b;b",
+            "tel:0100;phone-context=\"q;r\"",
+        ] {
+            let Ok(uri) = text.parse::<Uri>() else {
+                continue;
+            };
+            let once = uri.address_of_record();
+            assert_eq!(aor(&once), once);
+        }
+    }
+
+    #[test]
+    fn a_request_uri_has_neither_headers_nor_a_method() {
+        let clean = |text: &str| uri(text).for_request().to_string();
+        assert_eq!(
+            clean("sip:bob@h:5070;Method=MESSAGE;transport=tcp?Subject=x&Body=y"),
+            "sip:bob@h:5070;transport=tcp"
+        );
+        assert_eq!(clean("sip:bob@h;lr"), "sip:bob@h;lr");
+        assert_eq!(uri("sip:a:b@h").without_password().to_string(), "sip:a@h");
     }
 
     proptest! {

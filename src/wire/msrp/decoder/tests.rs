@@ -400,7 +400,8 @@ fn heads_are_bounded() {
     let endless = format!("MSRP a786 SEND\r\nX: {}", "x".repeat(2 * MAX_HEAD));
     let many = format!("MSRP a786 SEND\r\n{}", "X: y\r\n".repeat(MAX_HEAD));
     let start = format!("MSRP a786 {}", "x".repeat(2 * MAX_HEAD));
-    for text in [endless, many, start] {
+    let nonsense = format!("MSRP !! {}\r\n", "x".repeat(2 * MAX_HEAD));
+    for text in [endless, many, start, nonsense] {
         let lost = [Seen::Lost(DecodeError::HeadTooLarge)];
         assert_eq!(whole(text.as_bytes()), lost);
         assert_eq!(one_by_one(text.as_bytes()), lost);

@@ -1,0 +1,251 @@
+//! Who may come into a conference, as what, and in whose place.
+
+use crate::focus::ids::EndpointId;
+use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::face::RETRY_AFTER;
+use crate::focus::sip::face::{Incoming, identity};
+use crate::focus::{Lifetime, Role};
+use std::sync::Arc;
+
+use crate::control::{RoomUri, UserUri};
+use crate::focus::Focus;
+use crate::focus::room::policy::Policy;
+use crate::focus::sip::dialog::DialogKey;
+use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
+use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
+
+/// Devices of one user in one conference; a device is a dialog, a session and a place in
+/// everybody's roster.
+const MAX_ENDPOINTS: usize = 16;
+/// Characters of the random part of a factory-made room's name.
+const ROOM_NAME_LENGTH: usize = 16;
+
+/// How somebody comes into a conference.
+pub(in crate::focus) struct Access {
+    pub(in crate::focus) room: RoomUri,
+    pub(in crate::focus) policy: Arc<Policy>,
+    pub(in crate::focus) user: UserUri,
+    pub(in crate::focus) role: Role,
+    /// The device whose place the new one takes (RFC 3891).
+    pub(in crate::focus) replaces: Option<EndpointId>,
+    /// The caller asked for privacy (RFC 3323, 3325).
+    pub(in crate::focus) private: bool,
+    /// The caller has no address but the one all strangers share (RFC 3323 §4.1.1.3): its
+    /// number, which is in the address it has here.
+    pub(in crate::focus) stranger: Option<u32>,
+}
+
+impl Focus {
+    /// What governs a room, if it exists or may be created.
+    pub(in crate::focus) fn policy(
+        &self,
+        room: &RoomUri,
+        create: Option<bool>,
+    ) -> Option<Arc<Policy>> {
+        let most = self.config.max_participants;
+        if let Some(conference) = self.conferences.get(room) {
+            return Some(Arc::clone(&conference.policy));
+        }
+        if let Some(policy) = self.ruled(room) {
+            return Some(policy);
+        }
+        if let Some(policy) = self.factories.get(room) {
+            return Some(Arc::clone(policy));
+        }
+        create
+            .unwrap_or(self.config.adhoc)
+            .then(|| Policy::adhoc(room, most))
+    }
+
+    /// The rules that management or the configuration has for a room. What management decided
+    /// while we ran counts more.
+    pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
+        let kept = self.kept_rooms.find(room);
+        let most = self.config.max_participants;
+        kept.map(|entry| Policy::of_kept(&entry, most))
+            .or_else(|| self.rooms.get(room).cloned())
+    }
+
+    /// What governs a room that exists; a factory is none.
+    pub(in crate::focus) fn room_policy(&self, room: &RoomUri) -> Verdict<Arc<Policy>> {
+        let policy = self.policy(room, Some(false));
+        policy
+            .filter(|_| self.conferences.contains_key(room) || !self.factories.contains_key(room))
+            .ok_or_else(no_room)
+    }
+
+    /// Checks an INVITE outside any dialog.
+    pub(in crate::focus) fn check_access(
+        &mut self,
+        incoming: &Incoming,
+        room: RoomUri,
+    ) -> Verdict<Access> {
+        let headers = &incoming.request.headers;
+        let user = identity(&incoming.arrival)?;
+        let stranger = user
+            .as_str()
+            .ends_with("@anonymous.invalid")
+            .then(|| self.next_anonymous());
+        let user = stranger.map_or(user, anonymous_uri);
+        let (room, replaces) = self.referenced(headers, room, &user)?;
+        let create = incoming.arrival.options.create;
+        let policy = self.policy(&room, create).ok_or_else(no_room)?;
+        policy.admits(&user)?;
+        self.check_rejoin(headers, &room, &user)?;
+        let room = self.room_of_factory(room);
+        let role = self.role(incoming, &room, &user, &policy);
+        Ok(Access {
+            room,
+            policy,
+            user,
+            role,
+            replaces,
+            private: Privacy::of(headers).hides_identity(),
+            stranger,
+        })
+    }
+
+    /// The dialog that Replaces (RFC 3891 §3) or Join (RFC 3911 §4) names decides the room.
+    fn referenced(
+        &self,
+        headers: &Headers,
+        room: RoomUri,
+        user: &UserUri,
+    ) -> Verdict<(RoomUri, Option<EndpointId>)> {
+        let malformed = |error| Refusal::new(400).because(error);
+        let replaces = Replaces::of(headers).map_err(malformed)?;
+        let join = Join::of(headers).map_err(malformed)?;
+        match (replaces, join) {
+            (None, None) => Ok((room, None)),
+            (Some(_), Some(_)) => Err(Refusal::new(400).because("Replaces and Join")),
+            (Some(replaces), None) => {
+                let id = self.named(&replaces.dialog)?;
+                let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+                // RFC 3891 §3: an early dialog that we did not start.
+                if endpoint.joined.is_none() {
+                    return Err(Refusal::new(481).because("the dialog is early"));
+                }
+                if endpoint.user != *user {
+                    return Err(Refusal::new(403).because("not a dialog of the caller"));
+                }
+                if replaces.early_only {
+                    return Err(Refusal::new(486).because("the dialog is confirmed"));
+                }
+                Ok((endpoint.room.clone(), Some(id)))
+            }
+            (None, Some(join)) => {
+                let id = self.named(&join.dialog)?;
+                let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+                Ok((endpoint.room.clone(), None))
+            }
+        }
+    }
+
+    fn named(&self, dialog: &DialogReference) -> Verdict<EndpointId> {
+        let key = DialogKey {
+            call_id: dialog.call_id.clone(),
+            local_tag: dialog.local_tag.clone(),
+            remote_tag: dialog.remote_tag.clone(),
+        };
+        match self.dialogs.usage(&key) {
+            Some(Usage::Endpoint(id)) => Ok(id),
+            _ => Err(Refusal::new(481)),
+        }
+    }
+
+    /// The rejoin rules of RCS clients: only 404 makes them start a new group, 403 tells
+    /// that they left on purpose.
+    fn check_rejoin(&self, headers: &Headers, room: &RoomUri, user: &UserUri) -> Verdict<()> {
+        let Some(conference) = self.conferences.get(room) else {
+            // A room that a factory once made is never made anew.
+            return if self.was_made_by_a_factory(room) {
+                Err(Refusal::new(404).because("the conference has ended"))
+            } else {
+                Ok(())
+            };
+        };
+        let same = conference.identity.contribution.as_deref() == headers.first("Contribution-ID")
+            && conference.identity.contribution.is_some();
+        if same && conference.left.contains(user) {
+            return Err(Refusal::new(403).because("left on purpose"));
+        }
+        Ok(())
+    }
+
+    fn was_made_by_a_factory(&self, room: &RoomUri) -> bool {
+        let made = room.as_str().split_once('@').and_then(|(user, host)| {
+            let (factory, _) = user.rsplit_once('-')?;
+            Some(format!("{factory}@{host}"))
+        });
+        made.is_some_and(|factory| self.factories.contains_key(factory.as_str()))
+            && !self.rooms.contains_key(room)
+    }
+
+    /// Behind a factory URI is a new room each time (RFC 4579 §5.4).
+    fn room_of_factory(&mut self, room: RoomUri) -> RoomUri {
+        if !self.factories.contains_key(&room) {
+            return room;
+        }
+        let name = self.out.token(ROOM_NAME_LENGTH);
+        match room.as_str().split_once('@') {
+            Some((user, host)) => RoomUri::new(format!("{user}-{name}@{host}")),
+            None => room,
+        }
+    }
+
+    /// What the caller will be: as the script says, else as the room's lists say; who makes
+    /// a room that ends again moderates it.
+    fn role(&self, incoming: &Incoming, room: &RoomUri, user: &UserUri, policy: &Policy) -> Role {
+        let creates = !self.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
+        let present = self.conferences.get(room).and_then(|conference| {
+            let participant = conference.participants.get(user)?;
+            conference.has(user).then_some(participant.role)
+        });
+        match (incoming.arrival.options.role, present) {
+            (Some(role), _) => role,
+            (None, _) if creates => Role::Moderator,
+            // Another device of somebody who is in.
+            (None, Some(role)) => role,
+            (None, None) => policy.role(user),
+        }
+    }
+
+    /// Whether there is a place; who replaces a device of his own needs none.
+    pub(in crate::focus) fn check_capacity(&self, access: &Access) -> Verdict<()> {
+        let Access {
+            room,
+            policy,
+            user,
+            role,
+            ..
+        } = access;
+        let Some(conference) = self.conferences.get(room) else {
+            if self.conferences.len() >= self.config.max_conferences {
+                return Err(Refusal::new(503)
+                    .with("Retry-After", RETRY_AFTER)
+                    .because("too many conferences"));
+            }
+            if policy.locked && *role != Role::Moderator {
+                return Err(Refusal::new(480).because("the room is locked"));
+            }
+            return Ok(());
+        };
+        // Whom somebody invited who may, comes in.
+        let is_expected = conference.participants.contains_key(user);
+        if conference.locked && !is_expected && *role != Role::Moderator {
+            return Err(Refusal::new(480).because("the room is locked"));
+        }
+        if !conference.has_place_for(user) {
+            return Err(Refusal::new(486).because("the room is full"));
+        }
+        let devices = conference
+            .participants
+            .get(user)
+            .map_or(0, |participant| participant.endpoints.len());
+        if devices >= MAX_ENDPOINTS && access.replaces.is_none() {
+            return Err(Refusal::new(486).because("too many devices of this user"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! Focus and switch: every session is admitted there before anything is promised, and what
+//! the switch says comes back here.
+
+use crate::control::{
+    Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
+};
+use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::dialogs::Awaits;
+use crate::focus::sip::face::{RETRY_AFTER, capabilities};
+use crate::focus::sip::rejection::Refusal;
+use crate::focus::sip::unacknowledged::Answering;
+use crate::focus::timers::Timer;
+use crate::focus::{ADMISSION_TIMEOUT, Focus, Output};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::fingerprint::Fingerprint;
+use crate::wire::sip::Headers;
+
+impl Focus {
+    /// Asks the switch to take the endpoint's session in; its answer is the INVITE's answer.
+    pub(in crate::focus) fn ask_admission(&mut self, now: Moment, id: EndpointId) {
+        let timer = self
+            .timers
+            .arm(now + ADMISSION_TIMEOUT, Timer::Admission(id));
+        let Some(admission) = self.admission(id) else {
+            return;
+        };
+        self.check_certificate(id, &admission.peer.fingerprints);
+        self.sessions.insert(admission.session.clone(), id);
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            endpoint.admission_timer = Some(timer);
+            if let Some(answering) = &endpoint.answering {
+                let key = &endpoint.dialog.key;
+                self.dialogs
+                    .wait(answering.transaction, key, Awaits::Admission(id));
+            }
+        }
+        self.order_admission(admission);
+    }
+
+    /// The endpoint as the switch must know it.
+    pub(in crate::focus) fn admission(&self, id: EndpointId) -> Option<Admission> {
+        let endpoint = self.endpoints.get(&id)?;
+        let (user, display) = match endpoint.anonymous {
+            Some(number) => (anonymous_uri(number), String::new()),
+            None => (endpoint.user.clone(), endpoint.display.clone()),
+        };
+        let nickname = self
+            .conferences
+            .get(&endpoint.room)
+            .and_then(|conference| conference.participants.get(&endpoint.user))
+            .and_then(|participant| participant.nickname.clone());
+        let (setup, mut peer) = match &endpoint.media.theirs {
+            Some(accepted) => (accepted.setup, accepted.peer.clone()),
+            None => (Setup::Passive, Peer::silent()),
+        };
+        peer.one_send = endpoint.media.one_send;
+        // We connect to who has heard where from: before the ACK our answer may be on its way.
+        if endpoint.answering.is_some() || endpoint.unacknowledged.is_some() {
+            peer.dial = None;
+        }
+        Some(Admission {
+            session: endpoint.session.clone()?,
+            room: endpoint.room.clone(),
+            policy: self.session_policy(&endpoint.room)?,
+            own_uri: endpoint.media.local.own_uri.clone(),
+            uris: vec![user.clone()],
+            user,
+            display,
+            nickname,
+            newcomer: endpoint.joined.is_none(),
+            setup,
+            peer,
+        })
+    }
+
+    /// Whether who signs as this takes a message in one SEND only (`one_send_agents`).
+    pub(in crate::focus) fn takes_one_send(&self, headers: &Headers) -> bool {
+        let agent = headers.first("User-Agent").or(headers.first("Server"));
+        let pattern = self.one_send_agents.as_ref();
+        pattern.is_some_and(|pattern| pattern.is_match(agent.unwrap_or_default()))
+    }
+
+    /// RFC 6714 §7.7, U14: a user whose certificate is not the one seen first.
+    pub(in crate::focus) fn check_certificate(
+        &mut self,
+        id: EndpointId,
+        announced: &[Fingerprint],
+    ) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        if self.fingerprints.changed(&endpoint.user, announced) {
+            let user = &endpoint.user;
+            let line = format!("the certificate {user} announces is not the one seen first");
+            self.out.log(Level::Warning, line);
+        }
+    }
+
+    /// The room's rules as the switch must know them.
+    pub(in crate::focus) fn session_policy(&self, room: &RoomUri) -> Option<RoomPolicy> {
+        let policy = &self.conferences.get(room)?.policy;
+        Some(RoomPolicy {
+            nicknames: policy.nicknames,
+            private_messages: policy.private_messages,
+            max_message_size: self.config.max_message_size,
+            plain_text: policy.plain_text,
+            history: policy.history,
+            bind_timeout: self.config.bind_timeout,
+        })
+    }
+
+    /// What the switch says.
+    pub(in crate::focus) fn notice(&mut self, now: Moment, notice: Notice) {
+        match notice {
+            Notice::Admitted { session, .. } => self.admitted(now, &session),
+            Notice::Refused { session, .. } => {
+                if let Some(id) = self.dialing.get(&session).copied() {
+                    self.call_off(now, id, DisconnectionMethod::Failed, 503);
+                }
+                if let Some(id) = self.sessions.get(&session).copied() {
+                    let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+                    self.abandon(now, id, refusal.because("the switch takes nobody in"));
+                    self.renewal_refused(now, id);
+                }
+            }
+            Notice::Bound { session, .. } => {
+                if let Some(endpoint) = self.endpoint_of(&session) {
+                    let line = format!("{} talks in {}", endpoint.user, endpoint.room);
+                    self.out.log(Level::Debug, line);
+                }
+            }
+            Notice::Lost { session, cause, .. } => self.lost(now, &session, cause),
+            Notice::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
+            Notice::Nickname {
+                room,
+                user,
+                nickname,
+                change,
+            } => {
+                // Whatever he has now, the switch holds what was his before no more.
+                self.held_nicknames.remove(&room, &user);
+                self.nickname(now, &room, &user, nickname);
+                self.out.order(Order::Kept { room, change });
+            }
+            Notice::Connected { run } => {
+                if self.run.replace(run) != Some(run) {
+                    self.hand_over_nicknames(now, run);
+                }
+                self.recall_again();
+                self.present_sessions();
+            }
+            Notice::Disconnected => {}
+            Notice::Counted { room, messages } => self.count_messages(&room, messages),
+            Notice::Said(said) => self.said(said),
+            Notice::Remember {
+                room,
+                messages,
+                gone,
+            } => self.remember(room, messages, gone),
+            Notice::Forgotten { room } => self.history_forgotten(room),
+            Notice::Reconciled { room, sessions } => self.reconciled(now, &room, sessions),
+        }
+    }
+
+    fn endpoint_of(&self, session: &SessionId) -> Option<&Endpoint> {
+        self.endpoints.get(self.sessions.get(session)?)
+    }
+
+    fn admitted(&mut self, now: Moment, session: &SessionId) {
+        let Some(id) = self.sessions.get(session).copied() else {
+            return;
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        self.timers.disarm(endpoint.admission_timer.take());
+        endpoint.run = self.run;
+        let Some(answering) = endpoint.answering.take() else {
+            return self.renewal_admitted(now, id);
+        };
+        self.dialogs.settle(answering.transaction);
+        let joining = answering.before.is_none();
+        self.accept(now, id, answering);
+        if joining {
+            self.joined(now, id);
+        }
+    }
+
+    /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
+    pub(in crate::focus) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
+        if !self.endpoints.contains_key(&id) {
+            return;
+        }
+        self.start_session_timer(now, id, answering.agreement);
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let mut headers = answering
+            .agreement
+            .announce(capabilities(&endpoint.dialog.contact));
+        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let mut body = String::new();
+        if let Some(description) = &answering.body {
+            headers.push("Content-Type", "application/sdp");
+            body.push_str(description);
+        }
+        let reply = self.out.written(200, headers, body, Some(to_tag));
+        match answering.needs_ack {
+            true => self.await_ack(id, answering, reply),
+            false => {
+                let answer = Output::Reply(answering.transaction, reply);
+                self.out.push(answer);
+            }
+        }
+    }
+
+    pub(in crate::focus) fn nickname(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        user: &UserUri,
+        nickname: Option<String>,
+    ) {
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return;
+        };
+        let revision = conference.revision + 1;
+        let named = conference.participants.iter().find(|(uri, participant)| {
+            // The switch knows who wants privacy by the anonymous URI alone.
+            participant
+                .anonymous
+                .map_or(*uri == user, |number| anonymous_uri(number) == *user)
+        });
+        let named = named.map(|(uri, _)| uri.clone());
+        let Some(participant) = named.and_then(|uri| conference.participants.get_mut(&uri)) else {
+            return;
+        };
+        if participant.nickname == nickname {
+            return;
+        }
+        participant.nickname = nickname;
+        participant.changed = revision;
+        conference.change();
+        self.conference_changed(now, room);
+    }
+
+    pub(in crate::focus) fn admission_timed_out(&mut self, now: Moment, id: EndpointId) {
+        self.out
+            .log(Level::Warning, "the switch does not answer; INVITE refused");
+        let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+        self.abandon(now, id, refusal.because("the switch does not answer"));
+    }
+
+    /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
+    /// leaves the participant where it was.
+    pub(in crate::focus) fn abandon(&mut self, now: Moment, id: EndpointId, refusal: Refusal) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let Some(answering) = endpoint.answering.take() else {
+            return;
+        };
+        self.timers.disarm(endpoint.admission_timer.take());
+        self.dialogs.settle(answering.transaction);
+        let to_tag = endpoint.dialog.key.local_tag.clone();
+        self.out
+            .refuse(answering.transaction, refusal, Some(to_tag));
+        match answering.before {
+            None => self.forget_join(now, id),
+            before => self.undo(now, id, before),
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Requests inside a dialog: ACK, BYE, re-INVITE, OPTIONS (RFC 3261 §12.2.2, §14).
+
+use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::face::{Incoming, top_via};
+use crate::focus::sip::unacknowledged::Answering;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::control::{Order, RoomUri};
+use crate::focus::Focus;
+use crate::focus::call::offer::{SessionBody, parse_offer};
+use crate::focus::sip::offer_answer::{self, Accepted, Terms};
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::session_timer::Agreement;
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{Headers, Method, Request, Response};
+
+impl Focus {
+    pub(in crate::focus) fn in_dialog(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
+        if incoming.request.method == Method::Notify {
+            return self.refer_progress(now, incoming);
+        }
+        let usage = self
+            .dialogs
+            .usage_of(&incoming.request)
+            .ok_or_else(|| Refusal::new(481))?;
+        self.advance(usage, incoming)?;
+        match (&incoming.request.method, usage) {
+            (Method::Bye, Usage::Endpoint(id)) => {
+                self.bye(now, incoming, id);
+                Ok(())
+            }
+            (Method::Invite | Method::Update, Usage::Endpoint(id)) => {
+                self.modify(now, incoming, id)
+            }
+            (Method::Options, _) => {
+                let room = self.room_of_usage(usage)?;
+                self.options(incoming, &room)
+            }
+            (Method::Refer, Usage::Endpoint(id)) => {
+                let room = self.room_of(id)?;
+                self.refer(now, incoming, &room, Some(id))
+            }
+            (Method::Subscribe, Usage::Referral(id)) => {
+                self.resubscribe_referral(now, incoming, id)
+            }
+            (Method::Subscribe, Usage::Subscription(id)) => self.resubscribe(now, incoming, id),
+            (Method::Subscribe, Usage::Endpoint(id)) => match self.referral_in(incoming, id) {
+                Some(referral) => self.resubscribe_referral(now, incoming, referral),
+                // Dialogs are not shared between usages (RFC 6665 §4.5.2).
+                None => Err(Refusal::new(403).because("subscribe outside the INVITE dialog")),
+            },
+            (Method::Refer, _) => {
+                Err(Refusal::new(403).because("refer outside this dialog, or in that of an INVITE"))
+            }
+            _ => Err(Refusal::new(481)),
+        }
+    }
+
+    fn room_of(&self, id: EndpointId) -> Verdict<RoomUri> {
+        self.room_of_usage(Usage::Endpoint(id))
+    }
+
+    fn room_of_usage(&self, usage: Usage) -> Verdict<RoomUri> {
+        let room = match usage {
+            Usage::Endpoint(id) => self.endpoints.get(&id).map(|it| &it.room),
+            Usage::Subscription(id) => self.subscriptions.get(&id).map(|it| &it.room),
+            Usage::Referral(id) => self.room_of_referral(id),
+        };
+        room.cloned().ok_or(Refusal::new(481))
+    }
+
+    /// CSeq order (RFC 3261 §12.2.2: out of order is 500) and target refresh.
+    fn advance(&mut self, usage: Usage, incoming: &Incoming) -> Verdict<()> {
+        let dialog = match usage {
+            Usage::Endpoint(id) => self.endpoints.get_mut(&id).map(|e| &mut e.dialog),
+            Usage::Subscription(id) => self.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
+            Usage::Referral(id) => self.referral_dialog(id),
+        };
+        let dialog = dialog.ok_or(Refusal::new(481))?;
+        if !dialog.advance(&incoming.request, &incoming.arrival) {
+            return Err(Refusal::new(500).because("CSeq out of order"));
+        }
+        Ok(())
+    }
+
+    fn bye(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) {
+        self.out
+            .reply(incoming.transaction, 200, Headers::new(), "", None);
+        // A BYE before the final answer ends the INVITE too (RFC 3261 §15.1.2).
+        self.abandon(now, id, Refusal::new(487));
+        self.depart(now, id, DisconnectionMethod::Departed);
+    }
+
+    /// The ACK of a 2xx; it may bring the answer to our offer.
+    pub(in crate::focus) fn ack(&mut self, now: Moment, request: &Request, source: IpAddr) {
+        let Some(Usage::Endpoint(id)) = self.dialogs.usage_of(request) else {
+            return;
+        };
+        // The ACK of an earlier INVITE, or one that comes twice, says nothing new.
+        if !self.acknowledge(id, request) {
+            return;
+        }
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if !std::mem::take(&mut endpoint.answer_due) {
+            return self.connect_after_ack(id);
+        }
+        let answer = Description::parse(&request.body).ok();
+        let terms = Terms::again(&endpoint.media.local);
+        let accepted =
+            answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, Some(source)));
+        match accepted {
+            Some(Ok(accepted)) => self.amend(now, id, accepted),
+            problem => {
+                let why = match problem {
+                    Some(Err(error)) => error.to_string(),
+                    _ => "no session description".to_owned(),
+                };
+                let line = format!("unusable answer in ACK from {}: {why}", endpoint.user);
+                self.out.log(Level::Info, line);
+                // RFC 3261 §13.3.1.4 leaves only BYE.
+                self.dismiss(now, id);
+            }
+        }
+    }
+
+    /// The peer knows our answer: now the switch may connect to it.
+    fn connect_after_ack(&mut self, id: EndpointId) {
+        let admission = self.admission(id);
+        if let Some(admission) = admission.filter(|it| it.peer.dial.is_some()) {
+            self.out.order(Order::Amend(Box::new(admission)));
+        }
+    }
+
+    /// New facts about a living session.
+    fn amend(&mut self, now: Moment, id: EndpointId, accepted: Accepted) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let same = endpoint.media.theirs.as_ref() == Some(&accepted);
+        self.take_description(now, id, Some(accepted));
+        if same {
+            return;
+        }
+        if let Some(admission) = self.admission(id) {
+            self.check_certificate(id, &admission.peer.fingerprints);
+            self.out.order(Order::Amend(Box::new(admission)));
+        }
+    }
+
+    /// The peer's answer to an offer with a new path: the switch learns who it is.
+    pub(in crate::focus) fn amend_renewed(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        accepted: Accepted,
+    ) {
+        self.take_description(now, id, Some(accepted));
+        if let Some(admission) = self.admission(id) {
+            self.check_certificate(id, &admission.peer.fingerprints);
+            self.out.order(Order::Amend(Box::new(admission)));
+        }
+    }
+
+    /// What the peer said last; the roster shows which way content flows.
+    pub(in crate::focus) fn take_description(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        theirs: Option<Accepted>,
+    ) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let before = endpoint.direction();
+        endpoint.media.theirs = theirs;
+        if endpoint.direction() == before {
+            return;
+        }
+        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
+        if let Some(conference) = self.conferences.get_mut(&room) {
+            conference.change_user(&user);
+            self.conference_changed(now, &room);
+        }
+    }
+
+    /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
+    /// switch, a lost session is made anew (RFC 3261 §14.2, 3311 §5.2, 4975 §8.4).
+    fn modify(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
+        let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+        if endpoint.owes_answer() {
+            // RFC 3261 §14.2: between 0 and 10 seconds.
+            let pause = self.out.random_below(11).to_string();
+            return Err(Refusal::new(500).with("Retry-After", pause));
+        }
+        // Glare, or an offer of ours that waits for the answer in the ACK (RFC 3311 §5.2).
+        if endpoint.inviting.is_some() || endpoint.answer_due {
+            return Err(Refusal::new(491));
+        }
+        let needs_ack = incoming.request.method == Method::Invite;
+        let agreement = self.settle(&incoming.request)?;
+        let SessionBody { offer, recipients } = parse_offer(
+            &incoming.request,
+            endpoint.role,
+            self.terms_again(endpoint),
+            incoming.arrival.source.ip(),
+        )?;
+        if !recipients.is_empty() {
+            // Row L02: lists come with the first INVITE only.
+            return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
+        }
+        let before = Box::new(endpoint.before());
+        let lost = endpoint.session.is_none();
+        let describes = needs_ack || offer.is_some();
+        if describes {
+            self.describe_again(id, offer.as_ref(), lost);
+        }
+        let endpoint = self.endpoints.get_mut(&id).ok_or(Refusal::new(481))?;
+        endpoint.answer_due = needs_ack && offer.is_none();
+        let answering = Answering {
+            transaction: incoming.transaction,
+            cseq: endpoint.dialog.remote_cseq,
+            via: top_via(&incoming.request),
+            body: describes.then(|| endpoint.media.ours.clone()),
+            needs_ack,
+            agreement,
+            before: Some(before),
+        };
+        if lost && describes {
+            self.rejoin(now, id, offer, answering);
+            return Ok(());
+        }
+        // It comes by itself while it is about to be called with a fresh path.
+        let returns = endpoint.rejoin_timer.take();
+        match offer {
+            Some((_, accepted)) if returns.is_some() => {
+                self.timers.disarm(returns);
+                self.amend_renewed(now, id, accepted);
+            }
+            Some((_, accepted)) => self.amend(now, id, accepted),
+            None => {
+                if let Some(endpoint) = self.endpoints.get_mut(&id) {
+                    endpoint.rejoin_timer = returns;
+                }
+            }
+        }
+        self.accept(now, id, answering);
+        Ok(())
+    }
+
+    /// A session keeps its transport; a lost one may come back over another.
+    fn terms_again(&self, endpoint: &Endpoint) -> Terms {
+        match self.conferences.get(&endpoint.room) {
+            Some(conference) if endpoint.session.is_none() => self.terms(&conference.policy),
+            _ => Terms::again(&endpoint.media.local),
+        }
+    }
+
+    /// Settles the session timer of a session refresh request.
+    pub(in crate::focus) fn settle(&self, request: &Request) -> Verdict<Agreement> {
+        Agreement::settle(request, self.config.session_expires, self.config.min_se)
+    }
+
+    /// The peer's answer to our refresh.
+    pub(in crate::focus) fn answered(&mut self, now: Moment, id: EndpointId, response: &Response) {
+        let Ok(answer) = Description::parse(&response.body) else {
+            return;
+        };
+        // Whatever cannot be used changes nothing: the old session runs on.
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let terms = Terms::again(&endpoint.media.local);
+        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
+            self.amend(now, id, accepted);
+        }
+    }
+
+    /// Our description for a re-INVITE: the same `o=` line unless something in it changed
+    /// (RFC 4975 §8.4, RFC 3264 §8).
+    fn describe_again(
+        &mut self,
+        id: EndpointId,
+        offer: Option<&(Description, Accepted)>,
+        lost: bool,
+    ) {
+        let Some((socket, room, role)) = self.endpoints.get(&id).map(|endpoint| {
+            let socket = endpoint.dialog.socket.clone();
+            (socket, endpoint.room.clone(), endpoint.role)
+        }) else {
+            return;
+        };
+        let fresh = match self.conferences.get(&room).map(|c| Arc::clone(&c.policy)) {
+            Some(policy) if lost => {
+                let secure = match offer {
+                    Some((_, accepted)) => accepted.secure,
+                    None => self.terms(&policy).secure(),
+                };
+                Some(self.new_session(&socket, &policy, role, secure))
+            }
+            _ => None,
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if let Some((session, local)) = fresh {
+            endpoint.session = Some(session);
+            endpoint.media.local = local;
+        }
+        let media = &mut endpoint.media;
+        let describe = |origin| {
+            let described = match offer {
+                Some((offer, accepted)) => {
+                    offer_answer::answer(offer, accepted, &media.local, origin)
+                }
+                None => offer_answer::offer(&media.local, origin),
+            };
+            described.write()
+        };
+        if describe(media.origin) != *media.ours {
+            media.origin.version += 1;
+            media.ours = describe(media.origin).into();
+        }
+    }
+
+    fn rejoin(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        offer: Option<(Description, Accepted)>,
+        answering: Answering,
+    ) {
+        self.take_description(now, id, offer.map(|(_, accepted)| accepted));
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            endpoint.answering = Some(answering);
+            self.timers.disarm(endpoint.rejoin_timer.take());
+        }
+        self.ask_admission(now, id);
+    }
+}

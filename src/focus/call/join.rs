@@ -1,0 +1,392 @@
+//! Joining: INVITE, admission at the switch, 2xx, ACK. Nobody is answered 200 before the switch
+//! has admitted him.
+
+use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, top_via};
+use crate::focus::sip::media::Media;
+use crate::focus::sip::unacknowledged::Answering;
+use crate::focus::{Lifetime, Role};
+use std::sync::Arc;
+
+use crate::control::{RoomUri, SessionId, UserUri};
+use crate::focus::call::access::Access;
+use crate::focus::call::offer::{SessionBody, parse_offer};
+use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::policy::Policy;
+use crate::focus::roster::view::shown_uri;
+use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin};
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::{Event, Focus, Socket};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{NameAddr, Request, Uri};
+
+impl Focus {
+    /// An INVITE that starts a dialog.
+    pub(in crate::focus) fn invite(
+        &mut self,
+        now: Moment,
+        incoming: &Incoming,
+        room: RoomUri,
+    ) -> Verdict<()> {
+        if self.stopping {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("shutting down"));
+        }
+        if self.closed {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("the database does not keep up"));
+        }
+        let access = self.check_access(incoming, room)?;
+        let SessionBody { offer, recipients } = parse_offer(
+            &incoming.request,
+            access.role,
+            self.terms(&access.policy),
+            incoming.arrival.source.ip(),
+        )?;
+        self.check_recipients(&access.room, &access.policy, access.role, &recipients)?;
+        let agreement = self.settle(&incoming.request)?;
+        self.check_capacity(&access)?;
+        self.spend_invitations(now, &access.user, recipients.len())?;
+        let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
+        endpoint.recipients = recipients;
+        endpoint.answering = Some(Answering {
+            transaction: incoming.transaction,
+            cseq: endpoint.dialog.remote_cseq,
+            via: top_via(&incoming.request),
+            body: Some(endpoint.media.ours.clone()),
+            needs_ack: true,
+            agreement,
+            before: None,
+        });
+        self.begin_join(now, endpoint, &access, &incoming.request);
+        Ok(())
+    }
+
+    fn new_endpoint(
+        &mut self,
+        incoming: &Incoming,
+        access: &Access,
+        offer: Option<(Description, Accepted)>,
+    ) -> Verdict<Endpoint> {
+        let Incoming {
+            request, arrival, ..
+        } = incoming;
+        let Access {
+            room, user, role, ..
+        } = access;
+        let contact = room_contact(&request.uri, room, &arrival.socket);
+        let dialog = self.new_dialog(incoming, contact)?;
+        let secure = match &offer {
+            Some((_, accepted)) => accepted.secure,
+            None => self.terms(&access.policy).secure(),
+        };
+        let (session, local) = self.new_session(&arrival.socket, &access.policy, *role, secure);
+        let origin = Origin {
+            session: self.out.next_id(),
+            version: 1,
+        };
+        let ours = match &offer {
+            Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
+            None => offer_answer::offer(&local, origin),
+        };
+        let ours = ours.write().into();
+        let answer_due = offer.is_none();
+        let media = Media {
+            local,
+            origin,
+            ours,
+            theirs: offer.map(|(_, accepted)| accepted),
+            one_send: self.takes_one_send(&request.headers),
+        };
+        Ok(Endpoint {
+            display: display_name(request, user),
+            entity: self.endpoint_entity(access, &dialog.remote_target),
+            session: Some(session),
+            answer_due,
+            replaces: access.replaces,
+            anonymous: self.anonymous_number(access),
+            referred_by: self.referrer(request, room),
+            peer_updates: request.headers.has_token("Allow", "UPDATE"),
+            ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
+        })
+    }
+
+    /// A new session id and what our description says about it.
+    pub(in crate::focus) fn new_session(
+        &mut self,
+        socket: &Socket,
+        policy: &Policy,
+        role: Role,
+        secure: bool,
+    ) -> (SessionId, Local) {
+        let id = self.out.session_id();
+        let local = Local {
+            observer: role == Role::Observer,
+            ..self.local(socket, policy, secure, &format!("/{id}"))
+        };
+        (SessionId::new(id), local)
+    }
+
+    /// What our description says to everybody in a room; `path` is that of the MSRP URI.
+    pub(in crate::focus) fn local(
+        &self,
+        socket: &Socket,
+        policy: &Policy,
+        secure: bool,
+        path: &str,
+    ) -> Local {
+        let (host, port) = self.msrp_address(socket, secure);
+        let scheme = if secure { "msrps" } else { "msrp" };
+        Local {
+            own_uri: format!("{scheme}://{host}:{port}{path};tcp"),
+            host,
+            port,
+            secure,
+            fingerprint: self.fingerprint.clone().filter(|_| secure),
+            max_size: self.config.max_message_size,
+            nicknames: policy.nicknames,
+            private_messages: policy.private_messages,
+            plain_text: policy.plain_text,
+            observer: false,
+        }
+    }
+
+    /// Who asks for privacy gets a number for the whole stay (row G06); a second device is
+    /// as anonymous as the first.
+    fn anonymous_number(&mut self, access: &Access) -> Option<u32> {
+        let known = self
+            .conferences
+            .get(&access.room)
+            .and_then(|conference| conference.participants.get(&access.user))
+            .filter(|participant| !participant.endpoints.is_empty());
+        match known {
+            Some(participant) => participant.anonymous,
+            None if access.stranger.is_some() => access.stranger,
+            None if access.private => Some(self.next_anonymous()),
+            None => None,
+        }
+    }
+
+    pub(in crate::focus) fn next_anonymous(&mut self) -> u32 {
+        self.last_anonymous = self.last_anonymous.wrapping_add(1);
+        self.last_anonymous
+    }
+
+    /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
+    /// device share a Contact.
+    fn endpoint_entity(&mut self, access: &Access, target: &str) -> String {
+        let Access { room, user, .. } = access;
+        if let Some(old) = access.replaces.and_then(|id| self.endpoints.get(&id)) {
+            return old.entity.clone();
+        }
+        if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
+            // The party that was asked to dial in goes on as the same element.
+            return awaited.entity.clone();
+        }
+        self.unique_entity(room, user, target)
+    }
+
+    /// The key of a new `<endpoint>` of a user: the address itself, if no other has it.
+    pub(in crate::focus) fn unique_entity(
+        &mut self,
+        room: &RoomUri,
+        user: &UserUri,
+        address: &str,
+    ) -> String {
+        let conference = self.conferences.get(room);
+        let taken = conference.is_some_and(|conference| {
+            let devices = conference.participants.get(user).into_iter();
+            let invited = conference
+                .invitations
+                .values()
+                .filter(|it| it.user == *user);
+            devices
+                .flat_map(|participant| &participant.endpoints)
+                .filter_map(|id| self.endpoints.get(id))
+                .map(|endpoint| &endpoint.entity)
+                .chain(invited.map(|invitation| &invitation.entity))
+                .any(|entity| entity == address)
+        });
+        if taken {
+            format!("{address};endpoint={}", self.out.next_id())
+        } else {
+            address.to_owned()
+        }
+    }
+
+    fn begin_join(&mut self, now: Moment, endpoint: Endpoint, access: &Access, request: &Request) {
+        let id = EndpointId(self.out.next_id());
+        let Access {
+            room, policy, user, ..
+        } = access;
+        let conference = self.conferences.get_or_insert_with(room, || Conference {
+            creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+            ..Conference::new(room.clone(), Arc::clone(policy))
+        });
+        // A configured room may be watched before anybody comes.
+        if conference.is_empty() {
+            conference.begin(Identity::of(&request.headers));
+        }
+        conference.joining += 1;
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        self.endpoints.insert(id, endpoint);
+        self.ask_admission(now, id);
+    }
+
+    /// The endpoint is in the conference, and in its roster.
+    pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
+        let invited = endpoint.invitation.take();
+        if invited.is_none() {
+            conference.joining = conference.joining.saturating_sub(1);
+        }
+        let revision = conference.change();
+        conference.left.remove(&endpoint.user);
+        endpoint.joined = Some(now);
+        let is_new = !conference.participants.contains_key(&endpoint.user);
+        let participant = conference
+            .participants
+            .get_or_insert_with(&endpoint.user, || {
+                Participant::new(endpoint.display.clone(), endpoint.role, revision)
+            });
+        if participant.display.is_empty() {
+            participant.display = endpoint.display.clone();
+        }
+        participant.changed = revision;
+        participant.endpoints.push(id);
+        let is_first = participant.endpoints.len() == 1;
+        let rises = endpoint.role > participant.role;
+        if is_first {
+            conference.set_anonymous(&endpoint.user, endpoint.anonymous, is_new);
+            conference.check_published(&endpoint.user);
+        }
+        if rises {
+            conference.set_role(&endpoint.user, endpoint.role);
+        }
+        let begins = conference.begun.is_none();
+        conference.begun.get_or_insert(now);
+        let room = endpoint.room.clone();
+        let user = endpoint.user.clone();
+        let (display, role) = (endpoint.display.clone(), endpoint.role);
+        if begins {
+            self.out.event(Event::Start(room.clone()));
+        }
+        if is_first {
+            self.out.event(Event::Join {
+                room: room.clone(),
+                user: user.clone(),
+                display,
+                role,
+            });
+        }
+        let line = format!("{user} joined {room}");
+        self.out.totals.joins += 1;
+        if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {
+            self.invitation_done(now, done);
+        }
+        self.out.log(Level::Info, line);
+        self.conference_changed(now, &room);
+        self.take_over(now, id);
+        self.keep_one_device(now, id);
+        self.invite_recipients(now, id);
+    }
+
+    /// A device that took another's place: the old one gets BYE, the roster stays as it is
+    /// (RFC 3891 §3, row F08).
+    fn take_over(&mut self, now: Moment, id: EndpointId) {
+        let Some(old) = self.endpoints.get_mut(&id).and_then(|e| e.replaces.take()) else {
+            return;
+        };
+        if let Some(replaced) = self.endpoints.get_mut(&old) {
+            replaced.replaced = true;
+            self.dismiss(now, old);
+        }
+    }
+
+    /// Where a user has one device, the new one replaces the old (option `devices=one`).
+    fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let Some(conference) = self.conferences.get(&endpoint.room) else {
+            return;
+        };
+        if !conference.policy.one_device {
+            return;
+        }
+        let others: Vec<_> = conference
+            .participants
+            .get(&endpoint.user)
+            .into_iter()
+            .flat_map(|participant| participant.endpoints.iter().copied())
+            .filter(|other| *other != id)
+            .collect();
+        for other in others {
+            self.dismiss(now, other);
+        }
+    }
+
+    /// Who referred the caller to this room (RFC 3892 §3), as others may see it.
+    fn referrer(&self, request: &Request, room: &RoomUri) -> Option<String> {
+        let value = request.headers.first("Referred-By")?;
+        let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
+        let user = UserUri::new(uri.address_of_record());
+        Some(self.shown_in(room, &user))
+    }
+
+    /// A user as others in a room may see it.
+    pub(in crate::focus) fn shown_in(&self, room: &RoomUri, user: &UserUri) -> String {
+        let participant = self
+            .conferences
+            .get(room)
+            .and_then(|conference| conference.participants.get(user));
+        shown_uri(user, participant.and_then(|p| p.anonymous))
+    }
+}
+
+/// Our Contact; for a room made by a factory that room's URI.
+fn room_contact(dialled: &str, room: &RoomUri, socket: &Socket) -> String {
+    let Ok(uri) = dialled.parse::<Uri>() else {
+        return contact(room.as_str(), socket);
+    };
+    if uri.address_of_record() == room.as_str() {
+        return contact(dialled, socket);
+    }
+    let name = room
+        .as_str()
+        .split_once(':')
+        .and_then(|(_, rest)| rest.split_once('@'));
+    let made = Uri {
+        user: name.map(|(user, _)| user.to_owned()),
+        ..uri
+    };
+    contact(&made.to_string(), socket)
+}
+
+/// The name in From, when From names the caller.
+fn display_name(request: &Request, user: &UserUri) -> String {
+    request
+        .headers
+        .first("From")
+        .and_then(|value| value.parse::<NameAddr>().ok())
+        .filter(|from| {
+            from.uri
+                .parse::<Uri>()
+                .is_ok_and(|uri| uri.address_of_record() == user.as_str())
+        })
+        .map(|from| from.display)
+        .unwrap_or_default()
+}

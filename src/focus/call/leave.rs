@@ -1,0 +1,320 @@
+//! Leaving: BYE, loss of the connection, removal, the end of a conference.
+
+use crate::control::{LossCause, Order, RoomUri, SessionId, UserUri};
+use crate::focus::Lifetime;
+use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::participant::Departure;
+use crate::focus::roster::view::shown_uri;
+use crate::focus::sip::face::RETRY_AFTER;
+use crate::focus::sip::rejection::Refusal;
+use crate::focus::timers::Timer;
+use crate::focus::watch::subscription::{Due, Termination};
+use crate::focus::{Event, Focus};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+
+impl Focus {
+    /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
+    pub(in crate::focus) fn lost(&mut self, now: Moment, session: &SessionId, cause: LossCause) {
+        let Some(id) = self.sessions.remove(session) else {
+            return;
+        };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        endpoint.session = None;
+        self.out.totals.losses += 1;
+        let line = format!(
+            "{} lost its MSRP session in {}: {}",
+            endpoint.user,
+            endpoint.room,
+            describe(cause)
+        );
+        self.out.log(Level::Info, line);
+        if cause == LossCause::NeverBound {
+            self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            return;
+        }
+        self.await_rejoin(now, id);
+    }
+
+    /// Without a session the endpoint may stay for `rejoin_grace`.
+    pub(in crate::focus) fn await_rejoin(&mut self, now: Moment, id: EndpointId) {
+        self.await_rejoin_until(id, now + self.config.rejoin_grace);
+    }
+
+    pub(in crate::focus) fn await_rejoin_until(&mut self, id: EndpointId, until: Moment) {
+        let timer = self.timers.arm(until, Timer::Rejoin(id));
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            self.timers.disarm(endpoint.rejoin_timer.replace(timer));
+        }
+    }
+
+    pub(in crate::focus) fn rejoin_timed_out(&mut self, now: Moment, id: EndpointId) {
+        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+    }
+
+    /// Ends an endpoint's stay from our side.
+    pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId) {
+        self.dismiss_as(now, id, DisconnectionMethod::Booted);
+    }
+
+    /// Ends an endpoint's stay from our side, for this reason.
+    pub(in crate::focus) fn dismiss_as(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        method: DisconnectionMethod,
+    ) {
+        let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+        let refusal = refusal.because("the conference ends");
+        let granted = self.take_back(id, refusal.clone());
+        self.abandon(now, id, refusal);
+        if granted.is_some_and(|answer| answer.starts_dialog()) {
+            // There is no dialog to end: its 2xx has not left.
+            return self.depart(now, id, method);
+        }
+        if let Some(endpoint) = self.endpoints.get(&id) {
+            self.hang_up(now, endpoint.dialog.clone());
+        }
+        self.depart(now, id, method);
+    }
+
+    /// Takes an endpoint out of everything.
+    pub(in crate::focus) fn depart(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        method: DisconnectionMethod,
+    ) {
+        self.end_session(id);
+        self.take_back(id, Refusal::new(487));
+        let Some(mut endpoint) = self.endpoints.remove(&id) else {
+            return;
+        };
+        if let Some(answer) = endpoint.unacknowledged.take() {
+            self.close(answer);
+        }
+        self.dialogs.close(&endpoint.dialog.key);
+        for timer in [
+            endpoint.admission_timer,
+            endpoint.rejoin_timer,
+            endpoint
+                .session_timer
+                .as_ref()
+                .and_then(|t| t.refresh_timer),
+            endpoint.session_timer.as_ref().and_then(|t| t.expiry_timer),
+        ] {
+            self.timers.disarm(timer);
+        }
+        let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
+        self.out.log(Level::Info, line);
+        self.out.totals.leaves += u64::from(endpoint.joined.is_some());
+        self.forget_referrals_of(id);
+        self.leave_roster(now, id, &endpoint, method);
+        self.tell_left(&endpoint, method);
+        self.conference_changed(now, &endpoint.room);
+        self.end_with_creator(now, &endpoint);
+        self.end_if_empty(now, &endpoint.room);
+    }
+
+    /// A user has left with her last device, and with the last user the conference is over.
+    fn tell_left(&mut self, endpoint: &Endpoint, method: DisconnectionMethod) {
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
+        if endpoint.joined.is_none() || conference.has(&endpoint.user) {
+            return;
+        }
+        let participants = &conference.participants;
+        let is_over = participants.values().all(|it| it.endpoints.is_empty());
+        if is_over {
+            conference.begun = None;
+        }
+        let room = endpoint.room.clone();
+        self.out.event(Event::Leave {
+            room: room.clone(),
+            user: endpoint.user.clone(),
+            method,
+        });
+        if is_over {
+            self.out.event(Event::End(room));
+        }
+    }
+
+    /// Some rooms end when who made them leaves (RFC 4579 §5.12).
+    fn end_with_creator(&mut self, now: Moment, left: &Endpoint) {
+        let Some(conference) = self.conferences.get_mut(&left.room) else {
+            return;
+        };
+        if conference.policy.lifetime != Lifetime::WhileCreatorStays
+            || conference.creator.as_ref() != Some(&left.user)
+            || conference.has(&left.user)
+        {
+            return;
+        }
+        conference.creator = None;
+        self.dismiss_all(now, &left.room);
+    }
+
+    /// Everybody out.
+    pub(in crate::focus) fn dismiss_all(&mut self, now: Moment, room: &RoomUri) {
+        let theirs: Vec<_> = self
+            .endpoints
+            .iter()
+            .filter(|(_, endpoint)| endpoint.room == *room)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in theirs {
+            self.dismiss(now, id);
+        }
+        let invitations: Vec<_> = self
+            .conferences
+            .get(room)
+            .into_iter()
+            .flat_map(|conference| conference.invitations.keys().copied())
+            .collect();
+        for id in invitations {
+            self.withdraw_invitation(now, id);
+        }
+    }
+
+    fn leave_roster(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        endpoint: &Endpoint,
+        method: DisconnectionMethod,
+    ) {
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
+        let revision = conference.change();
+        let Some(participant) = conference.participants.get_mut(&endpoint.user) else {
+            return;
+        };
+        participant.endpoints.retain(|other| *other != id);
+        participant.changed = revision;
+        let (display, nickname) = (participant.display.clone(), participant.nickname.clone());
+        let (role, anonymous) = (participant.role, participant.anonymous);
+        conference.drop_if_gone(&endpoint.user);
+        if let Some(nickname) = nickname.clone().filter(|_| !conference.has(&endpoint.user)) {
+            let user = UserUri::new(shown_uri(&endpoint.user, anonymous));
+            self.hold_nickname(now, &endpoint.room, user, nickname);
+        }
+        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+            return;
+        };
+        conference.check_published(&endpoint.user);
+        let watched = !conference.subscribers.is_empty();
+        let departed = endpoint.joined.is_some() && !endpoint.replaced;
+        if method == DisconnectionMethod::Departed && conference.identity.contribution.is_some() {
+            conference.left.insert(endpoint.user.clone());
+        }
+        if watched && departed {
+            conference.departures.push(Departure {
+                user: endpoint.user.clone(),
+                display,
+                nickname,
+                role,
+                anonymous,
+                id,
+                endpoint: endpoint.entity.clone(),
+                method,
+                reason: None,
+                dialed_out: endpoint.dialed_out,
+                at: now,
+                joined_at: endpoint.joined,
+                revision,
+            });
+        }
+        self.unpublish_all_of(now, &endpoint.room, &endpoint.user);
+        self.end_private_subscriptions(now, endpoint);
+    }
+
+    /// Where only participants may watch, leaving ends the subscription (row E35).
+    fn end_private_subscriptions(&mut self, now: Moment, endpoint: &Endpoint) {
+        let Some(conference) = self.conferences.get(&endpoint.room) else {
+            return;
+        };
+        if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
+            return;
+        }
+        for id in conference.subscribers.of(&endpoint.user).to_vec() {
+            self.make_due(now, id, Due::Last(Termination::Rejected));
+        }
+    }
+
+    /// Drops what an INVITE without a 2xx had prepared.
+    pub(in crate::focus) fn forget_join(&mut self, now: Moment, id: EndpointId) {
+        self.end_session(id);
+        let Some(endpoint) = self.endpoints.remove(&id) else {
+            return;
+        };
+        self.dialogs.close(&endpoint.dialog.key);
+        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+            conference.joining = conference.joining.saturating_sub(1);
+        }
+        self.end_if_empty(now, &endpoint.room);
+    }
+
+    /// Tells the switch to forget the endpoint's session.
+    pub(in crate::focus) fn end_session(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if let Some(session) = endpoint.session.take() {
+            let room = endpoint.room.clone();
+            self.sessions.remove(&session);
+            self.out.order(Order::Expel { room, session });
+        }
+    }
+
+    /// A conference ends with its last participant unless its room is there for ever; then it
+    /// stays as long as somebody watches it.
+    pub(in crate::focus) fn end_if_empty(&mut self, now: Moment, room: &RoomUri) {
+        let Some(conference) = self.conferences.get(room) else {
+            return;
+        };
+        if !conference.is_empty() || conference.ending {
+            return;
+        }
+        if conference.policy.lifetime != Lifetime::Forever {
+            self.end_conference(now, room);
+        } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
+            self.conferences.remove(room);
+        }
+    }
+
+    /// Last NOTIFYs, then the conference is gone (RFC 4575 §3.3).
+    pub(in crate::focus) fn end_conference(&mut self, now: Moment, room: &RoomUri) {
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return;
+        };
+        conference.ending = true;
+        let had_history = conference.policy.history > 0;
+        let subscribers = conference.subscribers.ids();
+        if let Some(mut conference) = self.conferences.remove(room) {
+            self.forget_publications(&mut conference);
+        }
+        for id in subscribers {
+            self.make_due(now, id, Due::Last(Termination::NoResource));
+        }
+        self.out.order(Order::Close { room: room.clone() });
+        if had_history && !self.lasts(room) {
+            self.forget_history(room);
+        }
+    }
+}
+
+fn describe(cause: LossCause) -> &'static str {
+    match cause {
+        LossCause::NeverBound => "no connection came",
+        LossCause::Disconnected => "the connection closed",
+        LossCause::ProtocolError => "the connection broke the protocol",
+        LossCause::Undeliverable => "a message could not be delivered",
+        LossCause::TooSlow => "the connection was too slow",
+    }
+}

@@ -1,0 +1,51 @@
+//! What the body of an INVITE or UPDATE says: an offer, and recipients.
+
+use crate::focus::Role;
+use std::net::IpAddr;
+
+use crate::focus::sip::offer_answer::{self, Accepted, Terms};
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::wire::multipart::{ACCEPT, BodyError, InviteBody};
+use crate::wire::resource_lists::{ReadError, Recipient, recipients};
+use crate::wire::sdp::Description;
+use crate::wire::sip::Request;
+
+/// What the body of an INVITE or UPDATE says.
+pub(in crate::focus) struct SessionBody {
+    /// Its offer.
+    pub(in crate::focus) offer: Option<(Description, Accepted)>,
+    /// Whom to invite as well (RFC 5366).
+    pub(in crate::focus) recipients: Vec<Recipient>,
+}
+
+/// Reads the body; an unusable one is refused.
+pub(in crate::focus) fn parse_offer(
+    request: &Request,
+    role: Role,
+    terms: Terms,
+    source: IpAddr,
+) -> Verdict<SessionBody> {
+    let body = InviteBody::read(&request.headers, &request.body).map_err(|error| match error {
+        BodyError::Unsupported => Refusal::new(415).with("Accept", ACCEPT),
+        _ => Refusal::new(400).because(error),
+    })?;
+    let recipients =
+        recipients(body.lists.iter().map(|list| &list[..])).map_err(|error| match error {
+            ReadError::TooLarge => Refusal::new(403).because(error),
+            _ => Refusal::new(400).because(error),
+        })?;
+    let Some(sdp) = body.sdp else {
+        return Ok(SessionBody {
+            offer: None,
+            recipients,
+        });
+    };
+    let offer = Description::parse(&sdp).map_err(|error| Refusal::new(400).because(error))?;
+    let mut accepted = offer_answer::evaluate_offer(&offer, terms, Some(source))
+        .map_err(|error| Refusal::new(488).because(error))?;
+    accepted.peer.sends &= role != Role::Observer;
+    Ok(SessionBody {
+        offer: Some((offer, accepted)),
+        recipients,
+    })
+}

@@ -1,0 +1,76 @@
+//! Lists in INVITE (RFC 5366, 5363): whom a new participant brings along.
+
+use crate::control::{RoomUri, UserUri};
+use crate::focus::Focus;
+use crate::focus::Role;
+use crate::focus::ids::EndpointId;
+use crate::focus::room::invitation::Inviter;
+use crate::focus::room::policy::Policy;
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::resource_lists::{Recipient, history};
+
+impl Focus {
+    /// Whether the caller may bring these recipients (rows L04, L11).
+    pub(in crate::focus) fn check_recipients(
+        &self,
+        room: &RoomUri,
+        policy: &Policy,
+        role: Role,
+        recipients: &[Recipient],
+    ) -> Verdict<()> {
+        if recipients.is_empty() {
+            return Ok(());
+        }
+        if recipients.len() > self.config.max_list_size {
+            return Err(Refusal::new(403).because("the list is too long"));
+        }
+        // As in a REFER: nothing of ours leads to a telephone number.
+        if recipients.iter().any(|it| it.address.starts_with("tel:")) {
+            return Err(Refusal::new(416).because("a tel: URI on the list"));
+        }
+        let moderated = !policy.moderators.is_empty()
+            || policy.only_moderators_invite
+            || self
+                .conferences
+                .get(room)
+                .is_some_and(|c| c.creator.is_some());
+        match role {
+            Role::Moderator => Ok(()),
+            Role::Participant if !moderated => Ok(()),
+            _ => Err(Refusal::new(403).because("only moderators may invite a list")),
+        }
+    }
+
+    /// Invites whom a new participant brought along.
+    pub(in crate::focus) fn invite_recipients(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let recipients = std::mem::take(&mut endpoint.recipients);
+        let room = endpoint.room.clone();
+        let inviter = Inviter {
+            user: endpoint.user.clone(),
+            socket: endpoint.dialog.socket.clone(),
+            contact: endpoint.dialog.contact.clone(),
+            referral: None,
+        };
+        let mode = self.config.invite_mode;
+        for recipient in &recipients {
+            let user = UserUri::new(recipient.address.clone());
+            // Row L11: neither the inviter nor the room, nor who is in already.
+            let is_in = self.conferences.get(&room).is_some_and(|c| c.has(&user));
+            if user == inviter.user || is_in {
+                continue;
+            }
+            if let Err(refusal) = self.check_invitee(&room, &user) {
+                let line = format!("{user} is not invited into {room}: {}", refusal.code);
+                self.out.log(Level::Info, line);
+                continue;
+            }
+            let told = history(&recipients, Some(&recipient.address));
+            self.invite_party(now, &room, &recipient.uri, mode, inviter.clone(), told);
+        }
+    }
+}

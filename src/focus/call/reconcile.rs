@@ -1,0 +1,66 @@
+//! A switch has come (back): the focus names the sessions it believes in, and takes what it
+//! missed from the answers.
+
+use std::collections::BTreeMap;
+
+use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, UserUri};
+use crate::focus::Focus;
+use crate::focus::roster::view::shown_uri;
+use crate::time::Moment;
+
+impl Focus {
+    pub(in crate::focus) fn present_sessions(&mut self) {
+        let mut rooms: BTreeMap<RoomUri, Vec<SessionId>> = BTreeMap::new();
+        for (session, id) in &self.sessions {
+            if let Some(endpoint) = self.endpoints.get(id) {
+                let sessions = rooms.entry(endpoint.room.clone()).or_default();
+                sessions.push(session.clone());
+            }
+        }
+        // Parties that ring may answer as long as their session waits for them.
+        for (session, id) in &self.dialing {
+            if let Some(room) = self.invitations.get(id) {
+                rooms.entry(room.clone()).or_default().push(session.clone());
+            }
+        }
+        for room in self.conferences.keys() {
+            rooms.entry(room.clone()).or_default();
+        }
+        for (room, sessions) in rooms {
+            for order in Order::reconcile(&room, &sessions) {
+                self.out.order(order);
+            }
+        }
+    }
+
+    pub(in crate::focus) fn reconciled(&mut self, now: Moment, room: &RoomUri, stands: Vec<Stand>) {
+        for stand in stands {
+            let Some(id) = self.sessions.get(&stand.session).copied() else {
+                continue;
+            };
+            let Some(endpoint) = self.endpoints.get(&id) else {
+                continue;
+            };
+            let waits = endpoint.answering.is_some();
+            let outlived = endpoint.run != self.run && !waits;
+            let unknown = endpoint.media.theirs.is_none() && endpoint.unacknowledged.is_none();
+            if stand.standing == Standing::Gone && outlived {
+                self.outlived(now, id);
+            } else if stand.standing == Standing::Gone {
+                self.lost(now, &stand.session, LossCause::Disconnected);
+            } else if unknown && !waits && endpoint.inviting.is_none() {
+                // The ACK with its answer came while nobody was here.
+                self.end_session(id);
+                self.outlived(now, id);
+            } else {
+                let participant = self
+                    .conferences
+                    .get(room)
+                    .and_then(|conference| conference.participants.get(&endpoint.user));
+                let anonymous = participant.and_then(|participant| participant.anonymous);
+                let shown = UserUri::new(shown_uri(&endpoint.user, anonymous));
+                self.nickname(now, room, &shown, stand.nickname);
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Keeping session timers (RFC 4028): our refreshes, and what happens if nobody refreshes.
+
+use crate::focus::sip::dialogs::Purpose;
+use crate::focus::sip::face::capabilities;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::focus::Focus;
+use crate::focus::ids::EndpointId;
+use crate::focus::sip::session_timer::{
+    Agreement, Refresher, SHORTEST, Schedule, SessionTimer, min_se,
+};
+use crate::focus::timers::Timer;
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sip::{Headers, Method, Response};
+
+/// RFC 4028 §10: the BYE leaves this long before the expiry, or a third of the interval.
+const BYE_MARGIN: Duration = Duration::from_secs(32);
+
+/// RFC 3261 §14.1: after 491, who did not make the Call-ID waits up to two seconds.
+const GLARE_PAUSE_MS: u16 = 2000;
+
+impl Focus {
+    /// (Re)starts an endpoint's session timer after a 2xx.
+    pub(in crate::focus) fn start_session_timer(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        agreement: Agreement,
+    ) {
+        let margin = BYE_MARGIN.min(agreement.interval / 3);
+        let expiry = self
+            .timers
+            .arm(now + agreement.interval - margin, Timer::SessionExpiry(id));
+        let refresh = (agreement.refresher == Refresher::Us).then(|| {
+            self.timers
+                .arm(now + agreement.interval / 2, Timer::Refresh(id))
+        });
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let timer = SessionTimer {
+            agreement,
+            by_update: endpoint.peer_updates,
+            refresh_timer: refresh,
+            expiry_timer: Some(expiry),
+        };
+        self.set_session_timer(id, Some(timer));
+    }
+
+    /// A session timer goes on as it stood.
+    pub(in crate::focus) fn resume_session_timer(
+        &mut self,
+        id: EndpointId,
+        schedule: Option<Schedule>,
+    ) {
+        let timer = schedule.map(|schedule| SessionTimer {
+            agreement: schedule.agreement,
+            by_update: schedule.by_update,
+            refresh_timer: schedule
+                .refresh
+                .map(|at| self.timers.arm(at, Timer::Refresh(id))),
+            expiry_timer: schedule
+                .expiry
+                .map(|at| self.timers.arm(at, Timer::SessionExpiry(id))),
+        });
+        self.set_session_timer(id, timer);
+    }
+
+    fn set_session_timer(&mut self, id: EndpointId, timer: Option<SessionTimer>) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if let Some(before) = std::mem::replace(&mut endpoint.session_timer, timer) {
+            self.timers.disarm(before.refresh_timer);
+            self.timers.disarm(before.expiry_timer);
+        }
+    }
+
+    /// Nobody refreshed the dialog.
+    pub(in crate::focus) fn session_expired(&mut self, now: Moment, id: EndpointId) {
+        if let Some(endpoint) = self.endpoints.get(&id) {
+            let line = format!("the session of {} was not refreshed", endpoint.user);
+            self.out.log(Level::Info, line);
+        }
+        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+    }
+
+    /// The timer goes on as the peer's 2xx to our re-INVITE says.
+    pub(in crate::focus) fn renew_agreement(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        response: &Response,
+    ) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let ours = self.config.session_expires;
+        let agreement = match &endpoint.session_timer {
+            Some(timer) => timer.agreement.renewed(response),
+            None => Agreement::accepted(response, ours),
+        };
+        self.start_session_timer(now, id, agreement);
+    }
+
+    /// Sends our refresh: UPDATE without body, or the re-INVITE that changes nothing.
+    pub(in crate::focus) fn refresh(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let busy = endpoint.answering.is_some()
+            || endpoint.inviting.is_some()
+            || endpoint.unacknowledged.is_some();
+        if busy {
+            self.refresh_later(now, id, Duration::from_secs(1));
+            return;
+        }
+        let request = self.request_id();
+        let headers = self.refresh_headers(id);
+        let Some((endpoint, headers)) = self.endpoints.get_mut(&id).zip(headers) else {
+            return;
+        };
+        let by_update = endpoint
+            .session_timer
+            .as_ref()
+            .is_some_and(|it| it.by_update);
+        let (method, headers, body) = if by_update {
+            (Method::Update, headers, Bytes::new())
+        } else {
+            let headers = headers.with("Content-Type", "application/sdp");
+            (
+                Method::Invite,
+                headers,
+                String::from(endpoint.media.ours.clone()).into(),
+            )
+        };
+        let message = endpoint.dialog.request(request, method, headers, body);
+        endpoint.inviting = Some(request);
+        self.send(now, Purpose::Refresh(id), message);
+    }
+
+    /// Headers of a session refresh request of ours.
+    pub(in crate::focus) fn refresh_headers(&self, id: EndpointId) -> Option<Headers> {
+        let endpoint = self.endpoints.get(&id)?;
+        let timer = endpoint.session_timer.as_ref();
+        let interval = timer.map_or(self.config.session_expires, |it| it.agreement.interval);
+        let value = format!("{};refresher=uac", interval.as_secs());
+        Some(
+            capabilities(&endpoint.dialog.contact)
+                .with("Session-Expires", value)
+                .with("Min-SE", self.config.min_se.as_secs().to_string())
+                .with("User-Agent", self.out.software.clone()),
+        )
+    }
+
+    fn refresh_later(&mut self, now: Moment, id: EndpointId, pause: Duration) {
+        let timer = self.timers.arm(now + pause, Timer::Refresh(id));
+        if let Some(before) = self
+            .endpoints
+            .get_mut(&id)
+            .and_then(|endpoint| endpoint.session_timer.as_mut())
+            .and_then(|session| session.refresh_timer.replace(timer))
+        {
+            self.timers.disarm(Some(before));
+        }
+    }
+
+    /// Our refresh has its outcome (RFC 4028 §7.3, RFC 3261 §14.1).
+    pub(in crate::focus) fn refreshed(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        endpoint.inviting = None;
+        let Some(timer) = endpoint.session_timer.as_mut() else {
+            return;
+        };
+        let agreement = timer.agreement;
+        match code {
+            200..300 => {
+                if let Some(response) = response {
+                    endpoint.dialog.refresh_target(response);
+                }
+                let renewed = response.map_or(agreement, |response| agreement.renewed(response));
+                self.start_session_timer(now, id, renewed);
+                if let Some(response) = response.filter(|response| !response.body.is_empty()) {
+                    self.answered(now, id, response);
+                }
+            }
+            408 | 481 => self.dismiss_as(now, id, DisconnectionMethod::Failed),
+            422 => {
+                let floor = response.and_then(min_se);
+                timer.agreement.interval = agreement.interval.max(floor.unwrap_or(SHORTEST));
+                self.refresh_later(now, id, Duration::ZERO);
+            }
+            491 => {
+                let pause = self.out.random_below(GLARE_PAUSE_MS);
+                self.refresh_later(now, id, Duration::from_millis(pause.into()));
+            }
+            405 | 501 if timer.by_update => {
+                timer.by_update = false;
+                endpoint.peer_updates = false;
+                self.refresh_later(now, id, Duration::ZERO);
+            }
+            // Whatever else: the peer may still refresh; the expiry decides.
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Sessions that ended with their switch: every endpoint gets a re-INVITE with a fresh path
+//! (docs/restart.md). Who answers is back without having done anything; who does not
+//! within `rejoin_grace` leaves.
+
+use crate::focus::ids::EndpointId;
+use crate::focus::sip::dialogs::Purpose;
+use std::time::Duration;
+
+use crate::control::{Peer, SessionId, Setup};
+use crate::focus::Focus;
+use crate::focus::sip::offer_answer::{self, Terms};
+use crate::focus::timers::Timer;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{Method, Response};
+
+/// re-INVITEs sent in one turn, as many as NOTIFYs.
+const RENEWALS_PER_TURN: usize = 32;
+/// After an answer that allows another try: RFC 3261 §14.1 has up to two seconds.
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Focus {
+    /// An endpoint's session ended with its switch: it waits for its turn to be called.
+    pub(in crate::focus) fn outlived(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if let Some(session) = endpoint.session.take() {
+            self.sessions.remove(&session);
+        }
+        self.renewals.push_back(id);
+        self.renewals_since.get_or_insert(now);
+    }
+
+    /// Calls some of those that wait; the deadline brings the rest.
+    pub(in crate::focus) fn renew_some(&mut self, now: Moment) {
+        for _ in 0..RENEWALS_PER_TURN {
+            if self.budget.free_at().is_some_and(|free| free > now) {
+                return;
+            }
+            let Some(id) = self.renewals.pop_front() else {
+                break;
+            };
+            self.renew(now, id);
+        }
+        if self.renewals.is_empty() {
+            self.renewals_since = None;
+        }
+    }
+
+    /// A fresh session; the peer hears of it when the switch has admitted it, for its
+    /// connection may come with its 200.
+    pub(in crate::focus) fn renew(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let busy = endpoint.inviting.is_some() || endpoint.answering.is_some();
+        if self.stopping || busy || endpoint.session.is_some() {
+            // It has come back by itself, or is just doing so.
+            return;
+        }
+        if endpoint.rejoin_timer.is_none() {
+            self.await_rejoin(now, id);
+        }
+        let Some(session) = self.describe_anew(id) else {
+            return;
+        };
+        if let Some(mut admission) = self.admission(id) {
+            admission.setup = Setup::Passive;
+            admission.peer = Peer::silent();
+            self.sessions.insert(session, id);
+            self.order_admission(admission);
+        }
+    }
+
+    /// The fresh session is there: the peer is called, unless it has come back by itself.
+    pub(in crate::focus) fn renewal_admitted(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let due = std::mem::take(&mut endpoint.renewing);
+        if !due || self.stopping || endpoint.inviting.is_some() || endpoint.rejoin_timer.is_none() {
+            return;
+        }
+        let request = self.request_id();
+        let headers = self.refresh_headers(id);
+        let Some((endpoint, headers)) = self.endpoints.get_mut(&id).zip(headers) else {
+            return;
+        };
+        let body = String::from(endpoint.media.ours.clone());
+        self.budget.take(now, body.len());
+        let headers = headers.with("Content-Type", "application/sdp");
+        let dialog = &mut endpoint.dialog;
+        let message = dialog.request(request, Method::Invite, headers, body);
+        endpoint.inviting = Some(request);
+        self.send(now, Purpose::Renewal(id), message);
+    }
+
+    /// Our offer with a new path: `actpass` (row U02), the next version of the same `o=`.
+    fn describe_anew(&mut self, id: EndpointId) -> Option<SessionId> {
+        let endpoint = self.endpoints.get(&id)?;
+        let policy = std::sync::Arc::clone(&self.conferences.get(&endpoint.room)?.policy);
+        let (socket, role) = (endpoint.dialog.socket.clone(), endpoint.role);
+        let terms = self.terms(&policy);
+        let secure = match endpoint.media.local.secure {
+            true => terms.tls,
+            false => !terms.tcp,
+        };
+        let (session, local) = self.new_session(&socket, &policy, role, secure);
+        let endpoint = self.endpoints.get_mut(&id)?;
+        let media = &mut endpoint.media;
+        media.origin.version += 1;
+        media.ours = offer_answer::offer(&local, media.origin).write().into();
+        media.local = local;
+        endpoint.session = Some(session.clone());
+        endpoint.run = self.run;
+        endpoint.renewing = true;
+        endpoint.answer_due = false;
+        Some(session)
+    }
+
+    /// The re-INVITE has its outcome.
+    pub(in crate::focus) fn renewed(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        endpoint.inviting = None;
+        let admitted = endpoint.session.is_some();
+        match (code, response) {
+            (200..300, Some(response)) if admitted => self.take_renewal(now, id, response),
+            // RFC 3261 §12.2.1.2: the dialog is no more.
+            (404 | 410 | 481, _) | (408, Some(_)) => {
+                self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            }
+            // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
+            // its connection ended with the proxy, and it may come back over another.
+            (491 | 500 | 503 | 200..300, _) | (_, None) => {
+                self.end_session(id);
+                self.timers.arm(now + PAUSE, Timer::Renewal(id));
+            }
+            // Its own re-INVITE may still bring it back.
+            _ => self.end_session(id),
+        }
+    }
+
+    /// The switch does not take the session in: later, perhaps.
+    pub(in crate::focus) fn renewal_refused(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        if !std::mem::take(&mut endpoint.renewing) {
+            return;
+        }
+        if let Some(session) = endpoint.session.take() {
+            self.sessions.remove(&session);
+        }
+        self.timers.arm(now + PAUSE, Timer::Renewal(id));
+        if self
+            .endpoints
+            .get(&id)
+            .is_some_and(|endpoint| endpoint.rejoin_timer.is_none())
+        {
+            self.await_rejoin(now, id);
+        }
+    }
+
+    fn take_renewal(&mut self, now: Moment, id: EndpointId, response: &Response) {
+        self.renew_agreement(now, id, response);
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
+        let answer = Description::parse(&response.body).ok();
+        let terms = Terms::again(&endpoint.media.local);
+        let observer = endpoint.media.local.observer;
+        let accepted =
+            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, None).ok());
+        let Some(mut accepted) = accepted else {
+            self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            return;
+        };
+        accepted.peer.sends &= !observer;
+        let timer = endpoint.rejoin_timer.take();
+        self.timers.disarm(timer);
+        self.amend_renewed(now, id, accepted);
+    }
+}

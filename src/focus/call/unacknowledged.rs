@@ -1,0 +1,215 @@
+//! The 2xx of an INVITE until its ACK (RFC 3261 §13.3.1.4): it waits for the store, leaves or
+//! is refused by the host, is repeated, acknowledged or given up. Whatever becomes of it,
+//! nothing of the INVITE is left where its caller was not told "200".
+
+use crate::control::Order;
+use crate::focus::ids::EndpointId;
+use crate::focus::sip::dialogs::{ACK_TIMEOUT, Awaits, Usage};
+use crate::focus::sip::face::Incoming;
+use crate::focus::sip::rejection::Refusal;
+use crate::focus::sip::unacknowledged::Answering;
+use crate::focus::sip::unacknowledged::Before;
+use crate::focus::sip::unacknowledged::Unacknowledged;
+use crate::focus::timers::Timer;
+use crate::focus::{Focus, Output, Reply, TransactionId};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sip::Request;
+
+/// 2xx without ACK that the host repeats over 64*T1. Each costs it a transaction, some 20 kB
+/// of shared memory, for that long; further ones are repeated as long as the host repeats
+/// any answer.
+pub(in crate::focus) const MAX_REPEATED: usize = 1_000;
+
+impl Focus {
+    /// Notes that this 2xx waits for its ACK; whether the host shall repeat it until then.
+    /// An earlier one has reached the peer, or it would not have sent another INVITE.
+    pub(in crate::focus) fn await_ack(
+        &mut self,
+        id: EndpointId,
+        answering: Answering,
+        mut reply: Reply,
+    ) {
+        let earlier = self.endpoints.get_unmarked(&id);
+        if let Some(earlier) = earlier.and_then(|it| it.unacknowledged.take()) {
+            self.close(earlier);
+        }
+        let transaction = answering.transaction;
+        let Some(endpoint) = self.endpoints.get_unmarked(&id) else {
+            return;
+        };
+        let key = &endpoint.dialog.key;
+        self.dialogs.wait(transaction, key, Awaits::Ack(id));
+        reply.until_ack = self.dialogs.unacknowledged() <= MAX_REPEATED;
+        if self.dialogs.unacknowledged() == MAX_REPEATED + 1 {
+            let line = format!("more than {MAX_REPEATED} INVITEs answered 200 wait for an ACK");
+            self.out.log(Level::Warning, line);
+        }
+        if let Some(endpoint) = self.endpoints.get_unmarked(&id) {
+            endpoint.unacknowledged = Some(Unacknowledged {
+                transaction,
+                cseq: answering.cseq,
+                via: answering.via,
+                reply: reply.clone(),
+                left: false,
+                timer: None,
+                before: answering.before,
+            });
+        }
+        self.out.push(Output::Reply(transaction, reply));
+    }
+
+    /// The host has taken a 2xx.
+    pub(in crate::focus) fn answer_left(&mut self, now: Moment, transaction: TransactionId) {
+        let id = match self.dialogs.awaits(transaction) {
+            Some(Awaits::Ack(id)) => id,
+            Some(Awaits::Departure(_)) => return self.dialogs.settle(transaction),
+            _ => return,
+        };
+        let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
+        let endpoint = self.endpoints.get_unmarked(&id);
+        if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.as_mut()) {
+            answer.left = true;
+            answer.timer = Some(timer);
+        }
+    }
+
+    /// The host has not taken a 2xx: nothing of what it grants stands.
+    pub(in crate::focus) fn unanswered(&mut self, now: Moment, transaction: TransactionId) {
+        let id = match self.dialogs.awaits(transaction) {
+            Some(Awaits::Ack(id)) => id,
+            Some(Awaits::Departure(id)) => return self.forget_subscription(now, id),
+            _ => return,
+        };
+        self.dialogs.settle(transaction);
+        let endpoint = self.endpoints.get_unmarked(&id);
+        if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.take()) {
+            self.timers.disarm(answer.timer);
+            self.undo(now, id, answer.before);
+        }
+    }
+
+    /// A 2xx that has not left yet becomes this refusal; what it grants is the caller's to
+    /// undo.
+    pub(in crate::focus) fn take_back(
+        &mut self,
+        id: EndpointId,
+        refusal: Refusal,
+    ) -> Option<Unacknowledged> {
+        let endpoint = self.endpoints.get_unmarked(&id)?;
+        let answer = endpoint.unacknowledged.take_if(|it| it.is_under_way())?;
+        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let transaction = answer.transaction;
+        self.dialogs.settle(transaction);
+        self.out.withdraw(transaction);
+        self.out.refuse(transaction, refusal, Some(to_tag));
+        Some(answer)
+    }
+
+    /// CANCEL of an INVITE that is granted but not answered yet.
+    pub(in crate::focus) fn cancel_granted(&mut self, now: Moment, id: EndpointId) {
+        if let Some(answer) = self.take_back(id, Refusal::new(487)) {
+            self.undo(now, id, answer.before);
+        }
+    }
+
+    /// The ACK of the 2xx to this endpoint's last INVITE has come; `false` for any other.
+    pub(in crate::focus) fn acknowledge(&mut self, id: EndpointId, ack: &Request) -> bool {
+        let endpoint = self.endpoints.get_unmarked(&id);
+        let answer = endpoint.and_then(|it| it.unacknowledged.take_if(|it| it.is_answered_by(ack)));
+        answer.map(|answer| self.close(answer)).is_some()
+    }
+
+    /// Nobody waits for this 2xx's ACK any more.
+    pub(in crate::focus) fn close(&mut self, answer: Unacknowledged) {
+        self.dialogs.settle(answer.transaction);
+        self.timers.disarm(answer.timer);
+        if answer.left {
+            self.out.push(Output::Release(answer.transaction));
+        }
+    }
+
+    pub(in crate::focus) fn ack_timed_out(&mut self, now: Moment, id: EndpointId) {
+        if let Some(endpoint) = self.endpoints.get(&id) {
+            let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
+            self.out.log(Level::Info, line);
+        }
+        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+    }
+
+    /// The INVITE of a 2xx without ACK, sent again after the host has forgotten its
+    /// transaction: it gets the same answer.
+    pub(in crate::focus) fn repeat_answer(&mut self, incoming: &Incoming) -> bool {
+        let known = self.dialogs.of_call(&incoming.request);
+        let Some(Usage::Endpoint(id)) = known else {
+            return false;
+        };
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return false;
+        };
+        let tag = &endpoint.dialog.key.local_tag;
+        let answer = endpoint.unacknowledged.as_ref();
+        let Some(answer) = answer.filter(|it| it.is_to(&incoming.request)) else {
+            return false;
+        };
+        // The host's own tag, where it puts one in, makes another dialog of it.
+        if incoming
+            .arrival
+            .to_tag
+            .as_ref()
+            .is_some_and(|own| own != tag)
+        {
+            return false;
+        }
+        let reply = Reply {
+            until_ack: false,
+            ..answer.reply.clone()
+        };
+        let again = Output::Reply(incoming.transaction, reply);
+        self.out.push(again);
+        true
+    }
+
+    /// An INVITE without 2xx leaves everything as it was.
+    pub(in crate::focus) fn undo(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        before: Option<Box<Before>>,
+    ) {
+        match before {
+            None => self.depart(now, id, DisconnectionMethod::Failed),
+            Some(before) => self.restore_before(now, id, *before),
+        }
+    }
+
+    fn restore_before(&mut self, now: Moment, id: EndpointId, before: Before) {
+        self.resume_session_timer(id, before.timer);
+        let Some(endpoint) = self.endpoints.get(&id) else {
+            return;
+        };
+        let was_lost = before.session.is_none();
+        // Lost or renewed since: what is now counts.
+        let moved_on = endpoint.session != before.session;
+        if endpoint.renewing || endpoint.inviting.is_some() || (moved_on && !was_lost) {
+            return;
+        }
+        if was_lost {
+            self.end_session(id);
+        }
+        self.take_description(now, id, before.media.theirs.clone());
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            endpoint.answer_due = before.answer_due;
+            endpoint.restore_media(before.media);
+        }
+        match (was_lost, before.rejoin) {
+            (_, Some(until)) => self.await_rejoin_until(id, until.max(now)),
+            (true, None) => self.await_rejoin(now, id),
+            (false, None) => {}
+        }
+        if !was_lost && let Some(admission) = self.admission(id) {
+            self.out.order(Order::Amend(Box::new(admission)));
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A map that remembers which of its entries may have changed, so that no change of what must
+//! survive a restart can be forgotten: whoever reaches an entry to change it leaves a mark.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::iter::Map;
+#[cfg(test)]
+use std::ops::Index;
+
+/// The map. Looking up costs the logarithm of its size, in order of the keys.
+#[derive(Debug)]
+pub(super) struct DirtyMap<K, V> {
+    /// In boxes: the nodes of the tree are half empty.
+    entries: BTreeMap<K, Box<V>>,
+    touched: BTreeSet<K>,
+    removed: BTreeSet<K>,
+    /// A digest of what was last kept of each entry. A chance of 2^-64 to miss a change is
+    /// less than that of a disk to lose it.
+    kept: BTreeMap<K, u64>,
+}
+
+/// What became of an entry that is kept.
+pub(super) enum News<K, R> {
+    /// It is this now.
+    Put(R),
+    /// It is gone.
+    Gone(K),
+}
+
+impl<K, V> Default for DirtyMap<K, V> {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            kept: BTreeMap::new(),
+        }
+    }
+}
+
+impl<K: Ord + Clone, V> DirtyMap<K, V> {
+    pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key).map(Box::as_ref)
+    }
+
+    /// The entry, which counts as changed from now on.
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let found = self.entries.get_mut(key)?;
+        if !self.touched.contains(key) {
+            self.touched.insert(key.clone());
+        }
+        Some(found)
+    }
+
+    pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.touched.insert(key.clone());
+        self.entries.insert(key, Box::new(value)).map(|it| *it)
+    }
+
+    /// The entry of this key, made if there is none.
+    pub(super) fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+        self.touched.insert(key.clone());
+        let entry = self.entries.entry(key.clone());
+        entry.or_insert_with(|| Box::new(make()))
+    }
+
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        let removed = self.entries.remove(key)?;
+        self.touched.insert(key.clone());
+        if self.kept.remove(key).is_some() {
+            self.removed.insert(key.clone());
+        }
+        Some(*removed)
+    }
+
+    pub(super) fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.contains_key(key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries
+            .iter()
+            .map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// The entries, for changes of what is not kept.
+    pub(super) fn iter_mut_unmarked(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        let entries = self.entries.iter_mut();
+        entries.map(|(key, value)| (key, value.as_mut()))
+    }
+
+    /// The entry, for changes of what is not kept.
+    pub(super) fn get_unmarked(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key).map(Box::as_mut)
+    }
+
+    pub(super) fn keys(&self) -> impl ExactSizeIterator<Item = &K> {
+        self.entries.keys()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values().map(Box::as_ref)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Marks everything, as if nothing had been kept yet.
+    pub(super) fn forget_kept(&mut self) {
+        self.kept.clear();
+        self.removed.clear();
+        self.touched = self.entries.keys().cloned().collect();
+    }
+
+    /// Marks everything.
+    pub(super) fn touch_all(&mut self) {
+        self.touched = self.entries.keys().cloned().collect();
+    }
+
+    /// Notes that an entry stands like this where it is kept.
+    pub(super) fn kept_as(&mut self, key: K, record: &impl Hash) {
+        self.kept.insert(key, digest(record));
+    }
+
+    /// The keys of the entries that may have changed since the last [`DirtyMap::news`].
+    pub(super) fn touched(&self) -> impl Iterator<Item = &K> {
+        self.touched.iter()
+    }
+
+    /// What has really changed since the last call, what is gone first. `record` makes the
+    /// kept form of an entry, `None` for one that is not to be kept (yet).
+    pub(super) fn news<R: Hash>(
+        &mut self,
+        mut record: impl FnMut(&K, &V) -> Option<R>,
+    ) -> Vec<News<K, R>> {
+        let removed = std::mem::take(&mut self.removed);
+        let mut news: Vec<_> = removed.into_iter().map(News::Gone).collect();
+        for key in std::mem::take(&mut self.touched) {
+            let entry = self.entries.get(&key);
+            match entry.and_then(|entry| record(&key, entry)) {
+                Some(record) => {
+                    let now = digest(&record);
+                    if self.kept.get(&key) != Some(&now) {
+                        self.kept.insert(key, now);
+                        news.push(News::Put(record));
+                    }
+                }
+                None if self.kept.remove(&key).is_some() => news.push(News::Gone(key)),
+                None => {}
+            }
+        }
+        news
+    }
+}
+
+impl<'a, K, V> IntoIterator for &'a DirtyMap<K, V> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = Map<btree_map::Iter<'a, K, Box<V>>, fn((&'a K, &'a Box<V>)) -> Self::Item>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+}
+
+impl<K, V> IntoIterator for DirtyMap<K, V> {
+    type Item = (K, V);
+    type IntoIter = Map<btree_map::IntoIter<K, Box<V>>, fn((K, Box<V>)) -> (K, V)>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter().map(|(key, value)| (key, *value))
+    }
+}
+
+#[cfg(test)]
+impl<K: Ord + Borrow<Q>, Q: Ord + ?Sized, V> Index<&Q> for DirtyMap<K, V> {
+    type Output = V;
+    fn index(&self, key: &Q) -> &V {
+        &self.entries[key]
+    }
+}
+
+fn digest(record: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    record.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn news(map: &mut DirtyMap<u8, (u8, u8)>) -> String {
+        // Only the first number is kept, and only when it is not zero.
+        let news = map.news(|key, (kept, _)| (*kept != 0).then_some((*key, *kept)));
+        let lines = news.iter().map(|one| match one {
+            News::Put((key, value)) => format!("{key}={value}"),
+            News::Gone(key) => format!("{key}-"),
+        });
+        lines.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn only_what_has_changed_is_news() {
+        let mut map = DirtyMap::default();
+        map.insert(1, (5, 0));
+        map.insert(2, (0, 0));
+        assert_eq!(news(&mut map), "1=5");
+        assert_eq!(news(&mut map), "");
+        map.get_mut(&1).expect("it").1 = 9;
+        assert_eq!(news(&mut map), "", "touched, but the same");
+        map.get_mut(&2).expect("it").0 = 7;
+        map.get_mut(&1).expect("it").0 = 0;
+        assert_eq!(news(&mut map), "1- 2=7");
+        map.remove(&2);
+        map.insert(2, (7, 0));
+        assert_eq!(news(&mut map), "2- 2=7", "another one under the same key");
+        map.remove(&1);
+        assert_eq!(news(&mut map), "", "it was not kept");
+        map.forget_kept();
+        assert_eq!(news(&mut map), "2=7");
+    }
+}

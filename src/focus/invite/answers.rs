@@ -1,0 +1,274 @@
+//! What invited parties answer: progress, challenges, redirections, acceptance.
+
+use crate::focus::Role;
+use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::invitation::{Course, Invitation};
+use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::face::Incoming;
+use crate::focus::sip::media::Media;
+use bytes::Bytes;
+
+use crate::control::Order;
+use crate::focus::sip::offer_answer::{self, Terms};
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::session_timer::{Agreement, min_se};
+use crate::focus::{Focus, RequestId};
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{Headers, NameAddr, Response};
+
+impl Focus {
+    /// A provisional answer to our INVITE.
+    pub(in crate::focus) fn invitation_progress(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+    ) {
+        if code <= 100 {
+            return;
+        }
+        if matches!(code, 180 | 183) {
+            self.show_under_way(now, id);
+        }
+        let referral = self.invitation(id).and_then(|i| i.inviter.referral);
+        self.report(now, referral, code, None);
+    }
+
+    fn show_under_way(&mut self, now: Moment, id: InvitationId) {
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let Some(conference) = self.conferences.get_mut(&room) else {
+            return;
+        };
+        let Some(invitation) = conference.invitations.get_mut(&id) else {
+            return;
+        };
+        let status = invitation.course.status_under_way();
+        if std::mem::replace(&mut invitation.status, status) == status {
+            return;
+        }
+        let user = invitation.user.clone();
+        conference.change_user(&user);
+        self.conference_changed(now, &room);
+    }
+
+    /// A final answer to our INVITE or REFER.
+    pub(in crate::focus) fn invitation_outcome(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        request: RequestId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let accepted = response.filter(|_| (200..300).contains(&code));
+        let Some(invitation) = self.invitation(id).filter(|it| it.request == Some(request)) else {
+            // It was withdrawn: who has answered all the same is told so.
+            if let Some(response) = accepted {
+                self.refuse_answer(now, request, response);
+            }
+            return self.forget_dialled_later(now, request);
+        };
+        invitation.request = None;
+        match accepted {
+            Some(response) => self.answer_came(now, request, response),
+            None => self.forget_dialled_later(now, request),
+        }
+        match (code, response) {
+            (200..=299, Some(response)) => self.invitation_accepted(now, id, response),
+            (300..=399, Some(response)) => self.redirected(now, id, code, response),
+            (422, Some(response)) => self.invite_for_longer(now, id, response),
+            (300..600, _) => self.try_elsewhere(now, id, code, response),
+            // RFC 3261 §21.6: that holds for the party wherever it is.
+            _ => self.invitation_failed(now, id, code, response),
+        }
+    }
+
+    /// RFC 4028 §7.3: a longer session interval, if that is what the answer asks for.
+    fn invite_for_longer(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let wanted = min_se(response);
+        let longer = self.invitation(id).and_then(|invitation| {
+            let Course::Dialing { min_se, .. } = &mut invitation.course else {
+                return None;
+            };
+            let longer = wanted.filter(|wanted| wanted > min_se)?;
+            *min_se = longer;
+            Some(())
+        });
+        match longer {
+            Some(()) => self.send_invitation(now, id),
+            None => self.invitation_failed(now, id, 422, Some(response)),
+        }
+    }
+
+    /// RFC 3261 §8.1.3.4: the party may be found elsewhere.
+    fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
+        let room = self.invitations.get(&id).cloned();
+        if let (Some(room), Some(invitation)) = (room, self.invitation(id))
+            && let Course::Dialing { targets, .. } = &mut invitation.course
+        {
+            targets.redirected(response, &room);
+        }
+        self.try_elsewhere(now, id, code, Some(response));
+    }
+
+    /// This target does not come; the next one may.
+    fn try_elsewhere(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        match self.invitation(id).is_some_and(Invitation::turn_elsewhere) {
+            true => self.send_invitation(now, id),
+            false => self.invitation_failed(now, id, code, response),
+        }
+    }
+
+    fn invitation_accepted(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        match invitation.course {
+            // The party has agreed; it is in when its own INVITE has come.
+            Course::Referring => {}
+            Course::Dialing { .. } => self.answered_invitation(now, id, response),
+        }
+    }
+
+    /// A 2xx with the answer to our offer: the dialog stands, the party is in; the switch,
+    /// which has admitted it before it was dialled, learns who it is.
+    fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        invitation.dialog.established(response);
+        let dialog = invitation.dialog.clone();
+        let answer = Description::parse(&response.body).ok();
+        let terms = match &invitation.course {
+            Course::Dialing { media, .. } => Terms::again(&media.local),
+            Course::Referring => return,
+        };
+        let one_send = self.takes_one_send(&response.headers);
+        let accepted = answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, None));
+        let Some(Ok(mut accepted)) = accepted else {
+            self.hang_up(now, dialog);
+            self.invitation_failed(now, id, 488, None);
+            return;
+        };
+        if !self.has_place(id) {
+            // Others came in while it rang: the invited hold no place.
+            self.hang_up(now, dialog);
+            return self.call_off(now, id, DisconnectionMethod::Failed, 486);
+        }
+        let run = self.run;
+        let endpoint_id = EndpointId(self.out.next_id());
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let Course::Dialing { media, session, .. } = &invitation.course else {
+            return;
+        };
+        accepted.peer.sends &= !media.local.observer;
+        let role = if media.local.observer {
+            Role::Observer
+        } else {
+            Role::Participant
+        };
+        let media = Media {
+            theirs: Some(accepted),
+            one_send,
+            ..(**media).clone()
+        };
+        let user = invitation.user.clone();
+        let endpoint = Endpoint {
+            display: display_name(response),
+            entity: invitation.entity.clone(),
+            session: Some(session.clone()),
+            run,
+            dialed_out: true,
+            invitation: Some(id),
+            referred_by: Some(invitation.referred_by.clone()),
+            peer_updates: response.headers.has_token("Allow", "UPDATE"),
+            ..Endpoint::new(room, user, role, dialog, media)
+        };
+        self.dialogs
+            .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
+        self.endpoints.insert(endpoint_id, endpoint);
+        let agreement = Agreement::accepted(response, self.config.session_expires);
+        self.start_session_timer(now, endpoint_id, agreement);
+        if let Some(admission) = self.admission(endpoint_id) {
+            self.sessions.insert(admission.session.clone(), endpoint_id);
+            self.out.order(Order::Amend(Box::new(admission)));
+        }
+        self.joined(now, endpoint_id);
+    }
+
+    /// Whether there is a place left for an invited party.
+    fn has_place(&self, id: InvitationId) -> bool {
+        let room = self.invitations.get(&id);
+        let conference = room.and_then(|room| self.conferences.get(room));
+        conference.is_some_and(|it| {
+            let invitation = it.invitations.get(&id);
+            invitation.is_some_and(|invitation| it.has_place_for(&invitation.user))
+        })
+    }
+
+    /// A party we sent a REFER tells how it goes (RFC 3515 §2.4.4).
+    pub(in crate::focus) fn refer_progress(
+        &mut self,
+        now: Moment,
+        incoming: &Incoming,
+    ) -> Verdict<()> {
+        let request = &incoming.request;
+        let id = request
+            .headers
+            .first("Call-ID")
+            .and_then(|call_id| self.referred.get(call_id))
+            .copied()
+            .ok_or(Refusal::new(481))?;
+        let invitation = self.invitation(id).ok_or(Refusal::new(481))?;
+        let ours = &invitation.dialog.key.local_tag;
+        let to = request
+            .headers
+            .first("To")
+            .and_then(|to| to.parse::<NameAddr>().ok());
+        if to.as_ref().and_then(|to| to.tag()) != Some(ours) {
+            return Err(Refusal::new(481));
+        }
+        self.out
+            .reply(incoming.transaction, 200, Headers::new(), "", None);
+        match Response::status_of_fragment(&request.body) {
+            Some((100..200, _)) => self.show_under_way(now, id),
+            Some((code @ 300.., reason)) => {
+                let response = Response {
+                    code,
+                    reason,
+                    headers: Headers::new(),
+                    body: Bytes::new(),
+                };
+                self.invitation_failed(now, id, code, Some(&response));
+            }
+            // It has dialled in, or will tell more.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn display_name(response: &Response) -> String {
+    response
+        .headers
+        .first("To")
+        .and_then(|value| value.parse::<NameAddr>().ok())
+        .map(|to| to.display)
+        .unwrap_or_default()
+}

@@ -1,0 +1,337 @@
+//! Inviting others: the focus dials out (RFC 4579 §5.5) or asks the party to dial in by
+//! REFER (§5.6). Until the party has joined, the roster shows how far it got.
+
+use crate::focus::InviteMode;
+use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::room::invitation::Course;
+use crate::focus::room::invitation::Invitation;
+use crate::focus::room::invitation::Inviter;
+use crate::focus::room::participant::Participant;
+use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
+use crate::focus::sip::media::Media;
+use std::time::Duration;
+
+use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::focus::sip::dialog::{Dialog, DialogKey};
+use crate::focus::sip::offer_answer::{self, Origin};
+use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
+use crate::focus::sip::targets::Targets;
+use crate::focus::timers::Timer;
+use crate::focus::{Focus, Output};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sip::{Response, Uri};
+
+/// How long a party that was asked by REFER may take to dial in.
+const REFER_PATIENCE: Duration = Duration::from_secs(180);
+/// Parties being invited into one conference at a time.
+const MAX_INVITATIONS: usize = 1_000;
+
+impl Focus {
+    /// Whether the room has a place for this party and it may come in.
+    pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
+        let conference = self.conferences.get(room).ok_or_else(no_room)?;
+        conference.policy.admits(target)?;
+        if target.as_str() == room.as_str() {
+            return Err(Refusal::new(403).because("a room cannot join itself"));
+        }
+        if !conference.has_place_for(target) || conference.invitations.len() >= MAX_INVITATIONS {
+            return Err(Refusal::new(486).because("the room is full"));
+        }
+        Ok(())
+    }
+
+    /// Starts inviting a party; the caller has checked that it may.
+    pub(in crate::focus) fn invite_party(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        target: &str,
+        mode: InviteMode,
+        inviter: Inviter,
+        history: Option<String>,
+    ) {
+        let Ok(uri) = target.parse::<Uri>() else {
+            return;
+        };
+        let user = UserUri::new(uri.address_of_record());
+        // What was written for somebody else's request must not become part of ours.
+        let target = &uri.for_request().without_password().to_string();
+        let dialog = self.dialog_to(room, target, &inviter);
+        let course = match mode {
+            InviteMode::Refer => Course::Referring,
+            InviteMode::DialOut => match self.dialing(room, target, &user, &inviter) {
+                Some(course) => course,
+                None => return,
+            },
+        };
+        let id = InvitationId(self.out.next_id());
+        let entity = self.unique_entity(room, &user, target);
+        let invitation = Invitation {
+            user,
+            entity,
+            status: course.status(),
+            referred_by: self.shown_in(room, &inviter.user),
+            inviter,
+            dialog,
+            course,
+            history,
+            request: None,
+            patience: None,
+        };
+        self.show_invitation(now, room, id, invitation);
+        self.admit_invited(room, id);
+        self.send_invitation(now, id);
+    }
+
+    /// The switch admits a party before it is dialled, so that its connection may come as
+    /// soon as it has answered.
+    fn admit_invited(&mut self, room: &RoomUri, id: InvitationId) {
+        let Some(policy) = self.session_policy(room) else {
+            return;
+        };
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let Course::Dialing { media, session, .. } = &invitation.course else {
+            return;
+        };
+        let admission = Admission {
+            session: session.clone(),
+            room: room.clone(),
+            policy: RoomPolicy {
+                // It rings first.
+                bind_timeout: policy.bind_timeout + INVITE_TIMEOUT,
+                ..policy
+            },
+            own_uri: media.local.own_uri.clone(),
+            user: invitation.user.clone(),
+            display: String::new(),
+            nickname: None,
+            uris: vec![invitation.user.clone()],
+            newcomer: true,
+            setup: Setup::Passive,
+            peer: Peer::silent(),
+        };
+        self.dialing.insert(admission.session.clone(), id);
+        self.order_admission(admission);
+    }
+
+    /// What a request outside any dialog needs (RFC 3261 §8.1.1).
+    fn dialog_to(&mut self, room: &RoomUri, target: &str, inviter: &Inviter) -> Dialog {
+        Dialog {
+            key: DialogKey {
+                call_id: self.out.session_id(),
+                local_tag: self.out.tag(),
+                remote_tag: String::new(),
+            },
+            local_uri: room.to_string(),
+            remote_uri: target.to_owned(),
+            remote_target: target.to_owned(),
+            route_set: Vec::new(),
+            flow: None,
+            principal: inviter.user.to_string(),
+            local_cseq: 0,
+            remote_cseq: 0,
+            socket: inviter.socket.clone(),
+            contact: inviter.contact.clone(),
+        }
+    }
+
+    fn dialing(
+        &mut self,
+        room: &RoomUri,
+        target: &str,
+        user: &UserUri,
+        inviter: &Inviter,
+    ) -> Option<Course> {
+        let policy = self.policy(room, Some(false))?;
+        let role = policy.role(user);
+        let (session, local) =
+            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
+        let origin = Origin {
+            session: self.out.next_id(),
+            version: 1,
+        };
+        let ours = offer_answer::offer(&local, origin).write().into();
+        Some(Course::Dialing {
+            media: Box::new(Media {
+                local,
+                origin,
+                ours,
+                theirs: None,
+                one_send: false,
+            }),
+            session,
+            targets: Targets::new(target),
+            min_se: self.config.min_se,
+        })
+    }
+
+    /// Puts a party on its way into the roster.
+    fn show_invitation(
+        &mut self,
+        now: Moment,
+        room: &RoomUri,
+        id: InvitationId,
+        invitation: Invitation,
+    ) {
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return;
+        };
+        let user = invitation.user.clone();
+        let role = conference.policy.role(&user);
+        conference
+            .participants
+            .get_or_insert_with(&user, || Participant::new(String::new(), role, 0));
+        conference.change_user(&user);
+        let call_id = invitation.dialog.key.call_id.clone();
+        let refers = matches!(invitation.course, Course::Referring);
+        conference.invitations.insert(id, invitation);
+        if refers {
+            self.referred.insert(call_id, id);
+        }
+        self.invitations.insert(id, room.clone());
+        self.conference_changed(now, room);
+    }
+
+    pub(in crate::focus) fn invitation(&mut self, id: InvitationId) -> Option<&mut Invitation> {
+        let room = self.invitations.get(&id)?;
+        self.conferences.get_mut(room)?.invitations.get_mut(&id)
+    }
+
+    /// Sends the INVITE or REFER, the first time or again.
+    pub(in crate::focus) fn send_invitation(&mut self, now: Moment, id: InvitationId) {
+        let referring = self
+            .invitation(id)
+            .is_some_and(|invitation| matches!(invitation.course, Course::Referring));
+        let patience =
+            referring.then(|| self.timers.arm(now + REFER_PATIENCE, Timer::Invitation(id)));
+        let request = self.request_id();
+        let software = self.out.software.clone();
+        let interval = self.config.session_expires;
+        let Some(room) = self.invitations.get(&id).cloned() else {
+            return;
+        };
+        let conference = self.conferences.get(&room);
+        let about = conference.map(|it| it.identity.clone()).unwrap_or_default();
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let (method, headers, body) = invitation.message(&room, interval);
+        let headers = about.announce(headers).with("User-Agent", software);
+        let message = invitation.dialog.request(request, method, headers, body);
+        invitation.request = Some(request);
+        let before = std::mem::replace(&mut invitation.patience, patience);
+        let dialog = invitation.dialog.clone();
+        self.timers.disarm(before);
+        if !referring {
+            self.dialogs.dial(request, dialog);
+        }
+        self.send(now, Purpose::Invitation(id), message);
+    }
+
+    pub(in crate::focus) fn invitation_timed_out(&mut self, now: Moment, id: InvitationId) {
+        self.invitation_failed(now, id, 408, None);
+    }
+
+    /// The party does not come.
+    pub(in crate::focus) fn invitation_failed(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let reason = response.map(|response| response.reason.clone());
+        let method = match code {
+            486 | 600 => DisconnectionMethod::Busy,
+            _ => DisconnectionMethod::Failed,
+        };
+        self.end_invitation(now, id, method, code, reason);
+    }
+
+    /// Takes an invitation back: CANCEL while it rings.
+    pub(in crate::focus) fn withdraw_invitation(&mut self, now: Moment, id: InvitationId) {
+        self.call_off(now, id, DisconnectionMethod::Booted, 487);
+    }
+
+    /// Takes an invitation back for this reason.
+    pub(in crate::focus) fn call_off(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        method: DisconnectionMethod,
+        code: u16,
+    ) {
+        let Some(invitation) = self.invitation(id) else {
+            return;
+        };
+        let dialing = matches!(invitation.course, Course::Dialing { .. });
+        if let Some(request) = invitation.request.filter(|_| dialing) {
+            self.out.push(Output::Cancel(request));
+        }
+        self.end_invitation(now, id, method, code, None);
+    }
+
+    fn end_invitation(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        method: DisconnectionMethod,
+        code: u16,
+        reason: Option<String>,
+    ) {
+        let Some((room, invitation)) = self.take_invitation(id) else {
+            return;
+        };
+        if let Course::Dialing { session, .. } = &invitation.course {
+            let (room, session) = (room.clone(), session.clone());
+            self.out.order(Order::Expel { room, session });
+        }
+        let line = format!("{} does not join {room}: {code}", invitation.user);
+        self.out.log(Level::Info, line);
+        let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
+        self.report(now, invitation.inviter.referral, code, Some(&text));
+        if let Some(conference) = self.conferences.get_mut(&room) {
+            // Row E14: in the form of a Reason header (RFC 3326 §2).
+            let text = text.replace(['"', '\\'], "'");
+            let reason = format!("SIP;cause={code};text=\"{text}\"");
+            // Ids are never used twice, for what ever.
+            conference.depart(now, EndpointId(id.0), &invitation, method, reason);
+        }
+        self.conference_changed(now, &room);
+        self.end_if_empty(now, &room);
+    }
+
+    /// The party is in: the invitation has done its work.
+    pub(in crate::focus) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
+        if let Some((_, invitation)) = self.take_invitation(id) {
+            self.report(now, invitation.inviter.referral, 200, None);
+        }
+    }
+
+    fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
+        let room = self.invitations.remove(&id)?;
+        let invitation = self.conferences.get_mut(&room)?.invitations.remove(&id)?;
+        self.timers.disarm(invitation.patience);
+        self.referred.remove(&invitation.dialog.key.call_id);
+        if let Course::Dialing { session, .. } = &invitation.course {
+            self.dialing.remove(session);
+        }
+        Some((room, invitation))
+    }
+
+    /// A party that was asked by REFER dials in: its invitation, if there is one.
+    pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
+        let conference = self.conferences.get(room)?;
+        conference
+            .invitations
+            .iter()
+            .find(|(_, invitation)| {
+                invitation.user == *user && matches!(invitation.course, Course::Referring)
+            })
+            .map(|(id, _)| *id)
+    }
+}

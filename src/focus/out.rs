@@ -1,0 +1,106 @@
+//! What goes out, and what every part of the focus needs for it: numbers, tags, the totals.
+
+use std::collections::VecDeque;
+
+use super::{Event, Output, Totals, TransactionId};
+use crate::control::Order;
+use crate::entropy::{Entropy, token};
+use crate::log::{Level, Line};
+
+/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
+const TAG_LENGTH: usize = 16;
+/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 asks for 80).
+const SESSION_ID_LENGTH: usize = 32;
+
+/// Outputs that have not been polled yet, and where ids and randomness come from.
+pub(super) struct Out {
+    queue: VecDeque<Output>,
+    pub(super) totals: Totals,
+    entropy: Box<dyn Entropy + Send>,
+    last_id: u64,
+    /// Server and User-Agent.
+    pub(super) software: String,
+}
+
+impl Out {
+    pub(super) fn new(software: String, entropy: Box<dyn Entropy + Send>) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            totals: Totals::default(),
+            entropy,
+            last_id: 0,
+            software,
+        }
+    }
+
+    /// A number that nothing else has ever had.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// A number of an earlier run is not given again.
+    pub(super) fn reserve_id(&mut self, id: u64) {
+        self.last_id = self.last_id.max(id);
+    }
+
+    /// A tag, or anything else that must not be guessed.
+    pub(super) fn tag(&mut self) -> String {
+        self.token(TAG_LENGTH)
+    }
+
+    /// A session id; the path that contains it is the peer's credential.
+    pub(super) fn session_id(&mut self) -> String {
+        self.token(SESSION_ID_LENGTH)
+    }
+
+    /// So many random characters.
+    pub(super) fn token(&mut self, length: usize) -> String {
+        token(self.entropy.as_mut(), length)
+    }
+
+    /// A random number below `limit`.
+    pub(super) fn random_below(&mut self, limit: u16) -> u16 {
+        let mut random = [0; 2];
+        self.entropy.fill(&mut random);
+        u16::from_le_bytes(random) % limit
+    }
+
+    pub(super) fn push(&mut self, output: Output) {
+        self.queue.push_back(output);
+    }
+
+    pub(super) fn order(&mut self, order: Order) {
+        self.push(Output::Order(order));
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.push(Output::Event(event));
+    }
+
+    pub(super) fn log(&mut self, level: Level, text: impl std::fmt::Display) {
+        self.push(Output::Log(Line::new(level, text)));
+    }
+
+    /// A 2xx that has not left yet is not to leave.
+    pub(super) fn withdraw(&mut self, transaction: TransactionId) {
+        self.queue
+            .retain(|output| !matches!(output, Output::Reply(of, _) if *of == transaction));
+        self.push(Output::Withdraw(transaction));
+    }
+
+    /// The oldest output.
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+
+    /// How many outputs wait to be polled.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Puts an output in front of the one in this place.
+    pub(super) fn insert(&mut self, place: usize, output: Output) {
+        self.queue.insert(place.min(self.queue.len()), output);
+    }
+}

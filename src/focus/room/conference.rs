@@ -1,0 +1,242 @@
+//! Conferences, their participants and the endpoints these talk from.
+
+use crate::focus::Role;
+use crate::focus::ids::InvitationId;
+use crate::focus::room::invitation::Invitation;
+use crate::focus::room::participant::Departure;
+use crate::focus::room::participant::Participant;
+use crate::focus::room::publications::Publications;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::control::{RoomUri, SwitchRun, UserUri};
+use crate::focus::dirty_map::DirtyMap;
+use crate::focus::room::policy::Policy;
+use crate::focus::roster::cache::DocumentCache;
+use crate::focus::watch::subscribers::Subscribers;
+use crate::time::Moment;
+use crate::wire::sip::Headers;
+
+/// What a conference is about, and which group session it is to RCS clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::focus) struct Identity {
+    /// Subject.
+    pub(in crate::focus) subject: Option<String>,
+    /// Contribution-ID: kept over every rejoin.
+    pub(in crate::focus) contribution: Option<String>,
+    /// Conversation-ID: the thread.
+    pub(in crate::focus) conversation: Option<String>,
+}
+
+impl Identity {
+    /// What these headers say.
+    pub(in crate::focus) fn of(headers: &Headers) -> Self {
+        let value = |name| headers.first(name).map(str::to_owned);
+        Self {
+            subject: value("Subject"),
+            contribution: value("Contribution-ID"),
+            conversation: value("Conversation-ID"),
+        }
+    }
+
+    /// The same, for whom the focus invites.
+    pub(in crate::focus) fn announce(&self, mut headers: Headers) -> Headers {
+        for (name, value) in [
+            ("Subject", &self.subject),
+            ("Contribution-ID", &self.contribution),
+            ("Conversation-ID", &self.conversation),
+        ] {
+            if let Some(value) = value {
+                headers.push(name, value.clone());
+            }
+        }
+        headers
+    }
+}
+
+/// A running conference of a room.
+#[derive(Debug)]
+pub(in crate::focus) struct Conference {
+    pub(in crate::focus) room: RoomUri,
+    pub(in crate::focus) policy: Arc<Policy>,
+    pub(in crate::focus) locked: bool,
+    /// What the INVITE that made it said it is about.
+    pub(in crate::focus) identity: Identity,
+    /// Who left by BYE, where the conference has a Contribution-ID.
+    pub(in crate::focus) left: BTreeSet<UserUri>,
+    /// Who made it by joining first; nobody made a configured room.
+    pub(in crate::focus) creator: Option<UserUri>,
+    /// Who is in or invited, by address of record; the invited have no endpoints.
+    pub(in crate::focus) participants: DirtyMap<UserUri, Participant>,
+    /// Parties on their way in.
+    pub(in crate::focus) invitations: BTreeMap<InvitationId, Invitation>,
+    /// Users whose first join still waits for the switch; they count against the maximum.
+    pub(in crate::focus) joining: usize,
+    /// Departures that some subscriber has not been told to the end.
+    pub(in crate::focus) departures: Vec<Departure>,
+    /// Grows with every change that subscribers must see.
+    pub(in crate::focus) revision: u64,
+    /// Departures up to this revision are not remembered any more.
+    pub(in crate::focus) forgotten: u64,
+    /// The revision of the last change that only full documents tell: who is listed and who
+    /// is not.
+    pub(in crate::focus) reshaped: u64,
+    /// The revision of the last change of somebody's role.
+    pub(in crate::focus) recast: u64,
+    /// The revision of the last change of the description.
+    pub(in crate::focus) described: u64,
+    /// There are too many to list everybody (`roster_limit`).
+    pub(in crate::focus) crowded: bool,
+    pub(in crate::focus) subscribers: Subscribers,
+    pub(in crate::focus) publications: Publications,
+    pub(in crate::focus) documents: DocumentCache,
+    /// When the first participant came in; `None` while nobody is in.
+    pub(in crate::focus) begun: Option<Moment>,
+    /// Messages sent, while the room does not last.
+    pub(in crate::focus) messages: u64,
+    /// The run of the switch that was given the room's history.
+    pub(in crate::focus) recalled: Option<SwitchRun>,
+    /// The last NOTIFYs are on their way.
+    pub(in crate::focus) ending: bool,
+}
+
+impl Conference {
+    /// A conference without participants.
+    pub(in crate::focus) fn new(room: RoomUri, policy: Arc<Policy>) -> Self {
+        Self {
+            room,
+            locked: policy.locked,
+            policy,
+            identity: Identity::default(),
+            left: BTreeSet::new(),
+            creator: None,
+            participants: DirtyMap::default(),
+            invitations: BTreeMap::new(),
+            joining: 0,
+            departures: Vec::new(),
+            revision: 0,
+            forgotten: 0,
+            reshaped: 0,
+            recast: 0,
+            described: 0,
+            crowded: false,
+            subscribers: Subscribers::default(),
+            publications: Publications::default(),
+            documents: DocumentCache::default(),
+            begun: None,
+            messages: 0,
+            recalled: None,
+            ending: false,
+        }
+    }
+
+    /// Whether one more user fits in; a further device of a participant always does. The
+    /// invited hold no place.
+    pub(in crate::focus) fn has_place_for(&self, user: &UserUri) -> bool {
+        self.has(user) || self.present() + self.joining < self.policy.max_participants
+    }
+
+    /// Whether somebody is in with at least one device.
+    pub(in crate::focus) fn has(&self, user: &UserUri) -> bool {
+        self.participants
+            .get(user)
+            .is_some_and(|participant| !participant.endpoints.is_empty())
+    }
+
+    /// How many users are in.
+    pub(in crate::focus) fn present(&self) -> usize {
+        let invited: BTreeSet<_> = self.invitations.values().map(|it| &it.user).collect();
+        let waits = |user: &&&UserUri| {
+            let user = self.participants.get(**user);
+            user.is_some_and(|it| it.endpoints.is_empty())
+        };
+        self.participants.len() - invited.iter().filter(waits).count()
+    }
+
+    /// Takes a user out whose last endpoint or invitation has gone.
+    pub(in crate::focus) fn drop_if_gone(&mut self, user: &UserUri) {
+        let invited = self.invitations.values().any(|i| i.user == *user);
+        if !invited && !self.has(user) {
+            self.participants.remove(user);
+        }
+    }
+
+    /// Whether nobody is in and nobody is on the way.
+    pub(in crate::focus) fn is_empty(&self) -> bool {
+        self.participants.is_empty() && self.joining == 0
+    }
+
+    /// Gives a participant a role. In a crowd that decides who is listed.
+    pub(in crate::focus) fn set_role(&mut self, user: &UserUri, role: Role) {
+        let revision = self.revision + 1;
+        if let Some(participant) = self.participants.get_mut(user)
+            && participant.role != role
+        {
+            participant.role = role;
+            participant.changed = revision;
+            self.revision = revision;
+            self.recast = revision;
+        }
+    }
+
+    /// Shows a participant under another address from now on. Somebody new was never shown
+    /// under the old one.
+    pub(in crate::focus) fn set_anonymous(
+        &mut self,
+        user: &UserUri,
+        anonymous: Option<u32>,
+        is_new: bool,
+    ) {
+        let revision = self.revision;
+        if let Some(participant) = self.participants.get_mut(user)
+            && participant.anonymous != anonymous
+        {
+            participant.anonymous = anonymous;
+            participant.changed = revision;
+            if !is_new {
+                // Only a full document says that the old address is gone; departures under
+                // it would tell that both are the same user.
+                self.reshaped = revision;
+                self.forgotten = revision;
+                self.departures.clear();
+            }
+        }
+    }
+
+    /// A user's own change, such as another direction of its medium.
+    pub(in crate::focus) fn change_user(&mut self, user: &UserUri) {
+        let revision = self.change();
+        if let Some(participant) = self.participants.get_mut(user) {
+            participant.changed = revision;
+        }
+    }
+
+    /// Whether it is a crowd, at this limit. It takes an eighth less to be none again, so
+    /// that nobody is told everything at every coming and going around the limit.
+    pub(in crate::focus) fn count_crowd(&mut self, limit: usize) {
+        let count = self.present();
+        let crowded = match self.crowded {
+            true => count > limit - limit / 8,
+            false => count > limit,
+        };
+        if crowded != self.crowded {
+            self.crowded = crowded;
+            self.reshaped = self.revision;
+        }
+    }
+
+    /// The first one comes and says what it is about.
+    pub(in crate::focus) fn begin(&mut self, identity: Identity) {
+        self.left.clear();
+        if self.identity != identity {
+            self.identity = identity;
+            self.described = self.change();
+        }
+    }
+
+    /// Notes a change that subscribers must see and returns its revision.
+    pub(in crate::focus) fn change(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+}

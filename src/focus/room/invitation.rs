@@ -1,0 +1,200 @@
+//! Parties on their way into a conference.
+
+use crate::focus::room::participant::Departure;
+use crate::focus::sip::face::capabilities;
+use crate::focus::sip::media::Media;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::control::{RoomUri, SessionId, UserUri};
+use crate::focus::ids::{EndpointId, ReferralId};
+use crate::focus::room::conference::Conference;
+use crate::focus::sip::dialog::Dialog;
+use crate::focus::sip::targets::Targets;
+use crate::focus::timers::TimerKey;
+use crate::focus::{RequestId, Socket};
+use crate::time::Moment;
+use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
+use crate::wire::multipart::{self, OutgoingPart};
+use crate::wire::resource_lists::{self, HISTORY_DISPOSITION};
+use crate::wire::sip::{Headers, Method};
+
+/// Who wants somebody invited, and over what.
+#[derive(Clone, Debug)]
+pub(in crate::focus) struct Inviter {
+    pub(in crate::focus) user: UserUri,
+    /// The SIP socket the wish came in by: invitations leave by it.
+    pub(in crate::focus) socket: Socket,
+    /// Our Contact for this room.
+    pub(in crate::focus) contact: String,
+    /// Whom to tell how it goes.
+    pub(in crate::focus) referral: Option<ReferralId>,
+}
+
+/// How an invitation is carried out.
+#[derive(Debug)]
+pub(in crate::focus) enum Course {
+    /// An INVITE is under way.
+    Dialing {
+        media: Box<Media>,
+        session: SessionId,
+        targets: Targets,
+        /// The shortest session interval that we ask for (RFC 4028 §7.3).
+        min_se: Duration,
+    },
+    /// A REFER is under way or was accepted.
+    Referring,
+}
+
+impl Course {
+    /// RFC 4575 §5.7.3: a party that was asked to dial in is anticipated, and not dialled.
+    pub(in crate::focus) fn status(&self) -> EndpointStatus {
+        match self {
+            Self::Dialing { .. } => EndpointStatus::DialingOut,
+            Self::Referring => EndpointStatus::Pending,
+        }
+    }
+
+    /// How far it is when the party, or its phone, is at work.
+    pub(in crate::focus) fn status_under_way(&self) -> EndpointStatus {
+        match self {
+            Self::Dialing { .. } => EndpointStatus::Alerting,
+            Self::Referring => EndpointStatus::DialingIn,
+        }
+    }
+
+    /// The focus calls the party.
+    pub(in crate::focus) fn dials_out(&self) -> bool {
+        matches!(self, Self::Dialing { .. })
+    }
+}
+
+/// A party on its way in.
+#[derive(Debug)]
+pub(in crate::focus) struct Invitation {
+    pub(in crate::focus) user: UserUri,
+    /// Key of its endpoint in the roster: the URI that was dialled.
+    pub(in crate::focus) entity: String,
+    pub(in crate::focus) status: EndpointStatus,
+    /// Who invited it, as others may see it.
+    pub(in crate::focus) referred_by: String,
+    pub(in crate::focus) inviter: Inviter,
+    pub(in crate::focus) dialog: Dialog,
+    pub(in crate::focus) course: Course,
+    /// Who else was invited, for the party to see (RFC 5366 §5).
+    pub(in crate::focus) history: Option<String>,
+    /// The request without outcome.
+    pub(in crate::focus) request: Option<RequestId>,
+    pub(in crate::focus) patience: Option<TimerKey>,
+}
+
+impl Invitation {
+    pub(in crate::focus) fn message(
+        &self,
+        room: &RoomUri,
+        interval: Duration,
+    ) -> (Method, Headers, Bytes) {
+        let headers = capabilities(&self.dialog.contact)
+            .with("Referred-By", format!("<{}>", self.referred_by));
+        match &self.course {
+            Course::Dialing { media, min_se, .. } => {
+                let (content_type, body) = self.offer_with_history(&media.ours);
+                // RFC 4028 §7.1: who refreshes is left to the answer.
+                let headers = headers
+                    .with(
+                        "Session-Expires",
+                        interval.max(*min_se).as_secs().to_string(),
+                    )
+                    .with("Min-SE", min_se.as_secs().to_string())
+                    .with("Content-Type", content_type);
+                (Method::Invite, headers, body)
+            }
+            // RFC 4579 §5.6: the party shall INVITE the room.
+            Course::Referring => {
+                let headers = headers.with("Refer-To", format!("<{}>", self.room_target(room)));
+                (Method::Refer, headers, Bytes::new())
+            }
+        }
+    }
+
+    /// The offer, with the list of who was invited where there is one (row L08).
+    fn offer_with_history(&self, sdp: &str) -> (String, Bytes) {
+        let alone = || ("application/sdp".to_owned(), Bytes::from(sdp.to_owned()));
+        let Some(history) = &self.history else {
+            return alone();
+        };
+        let parts = [
+            OutgoingPart {
+                content_type: "application/sdp",
+                disposition: None,
+                body: sdp.as_bytes(),
+            },
+            OutgoingPart {
+                content_type: resource_lists::MEDIA_TYPE,
+                disposition: Some(HISTORY_DISPOSITION),
+                body: history.as_bytes(),
+            },
+        ];
+        // The Call-ID is random: no part holds it.
+        multipart::write(&parts, &self.dialog.key.call_id).unwrap_or_else(|_| alone())
+    }
+
+    /// The room as it can be dialled from outside: our Contact.
+    fn room_target(&self, room: &RoomUri) -> String {
+        if self.dialog.contact.is_empty() {
+            room.to_string()
+        } else {
+            self.dialog.contact.clone()
+        }
+    }
+
+    /// Goes on to the next place where the party may be, if there is one.
+    pub(in crate::focus) fn turn_elsewhere(&mut self) -> bool {
+        let Course::Dialing { targets, .. } = &mut self.course else {
+            return false;
+        };
+        let Some(next) = targets.advance() else {
+            return false;
+        };
+        self.dialog.remote_target = next;
+        true
+    }
+}
+
+impl Conference {
+    /// An invited party is shown leaving; the user goes with its last endpoint.
+    pub(in crate::focus) fn depart(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        invitation: &Invitation,
+        method: DisconnectionMethod,
+        reason: String,
+    ) {
+        self.change_user(&invitation.user);
+        let Some(participant) = self.participants.get(&invitation.user) else {
+            return;
+        };
+        let departure = Departure {
+            user: invitation.user.clone(),
+            display: participant.display.clone(),
+            nickname: participant.nickname.clone(),
+            role: participant.role,
+            anonymous: participant.anonymous,
+            id,
+            endpoint: invitation.entity.clone(),
+            method,
+            reason: Some(reason),
+            dialed_out: invitation.course.dials_out(),
+            at: now,
+            joined_at: None,
+            revision: self.revision,
+        };
+        self.drop_if_gone(&invitation.user);
+        self.check_published(&invitation.user);
+        if !self.subscribers.is_empty() {
+            self.departures.push(departure);
+        }
+    }
+}

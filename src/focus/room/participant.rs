@@ -1,0 +1,56 @@
+//! Users in a conference, and who has gone.
+
+use crate::control::UserUri;
+use crate::focus::Role;
+use crate::focus::ids::EndpointId;
+use crate::focus::roster::cache::Written;
+use crate::time::Moment;
+use crate::wire::conference_info::DisconnectionMethod;
+
+/// A user in a conference.
+#[derive(Debug)]
+pub(in crate::focus) struct Participant {
+    pub(in crate::focus) display: String,
+    pub(in crate::focus) nickname: Option<String>,
+    pub(in crate::focus) role: Role,
+    /// Asked for privacy: the number it is shown by instead of its address.
+    pub(in crate::focus) anonymous: Option<u32>,
+    pub(in crate::focus) endpoints: Vec<EndpointId>,
+    /// The revision of the last change of the user or one of its endpoints.
+    pub(in crate::focus) changed: u64,
+    pub(in crate::focus) written: Written,
+}
+
+impl Participant {
+    /// A user without endpoints.
+    pub(in crate::focus) fn new(display: String, role: Role, since: u64) -> Self {
+        Self {
+            display,
+            nickname: None,
+            role,
+            anonymous: None,
+            endpoints: Vec::new(),
+            changed: since,
+            written: Written::default(),
+        }
+    }
+}
+
+/// An endpoint that has gone: shown once as disconnected, in the next document as deleted.
+#[derive(Clone, Debug)]
+pub(in crate::focus) struct Departure {
+    pub(in crate::focus) user: UserUri,
+    pub(in crate::focus) display: String,
+    pub(in crate::focus) nickname: Option<String>,
+    pub(in crate::focus) role: Role,
+    pub(in crate::focus) anonymous: Option<u32>,
+    pub(in crate::focus) id: EndpointId,
+    pub(in crate::focus) endpoint: String,
+    pub(in crate::focus) method: DisconnectionMethod,
+    pub(in crate::focus) reason: Option<String>,
+    /// We had invited it.
+    pub(in crate::focus) dialed_out: bool,
+    pub(in crate::focus) at: Moment,
+    pub(in crate::focus) joined_at: Option<Moment>,
+    pub(in crate::focus) revision: u64,
+}

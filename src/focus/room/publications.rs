@@ -1,0 +1,369 @@
+//! What participants and external mixers say about a conference (RFC 3903), as one statement.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::control::UserUri;
+use crate::focus::dirty_map::DirtyMap;
+use crate::focus::ids::PublicationId;
+use crate::focus::record::{PublicationRecord, Record};
+use crate::focus::room::conference::Conference;
+use crate::focus::timers::TimerKey;
+use crate::wire::conference_info as info;
+use crate::wire::sip::Uri;
+
+/// Users that publications of a room speak of.
+const MAX_USERS: usize = 1_000;
+/// Entries of every list in a publication, and of what all say together: the endpoints of a
+/// user (twice what a room admits), the media of an endpoint, keywords, URIs. Each is compared
+/// with all others of its list.
+const MAX_ENTRIES: usize = 32;
+
+/// What one publisher said.
+#[derive(Debug)]
+pub(in crate::focus) struct Publication {
+    /// Its entity tag, new after every success (RFC 3903 §6).
+    pub(in crate::focus) tag: String,
+    pub(in crate::focus) publisher: UserUri,
+    /// About everything, not only about the publisher.
+    pub(in crate::focus) unlimited: bool,
+    /// As it was published.
+    pub(in crate::focus) document: Bytes,
+    pub(in crate::focus) says: Statement,
+    pub(in crate::focus) expiry: TimerKey,
+}
+
+/// The parts of a document that publications may fill. Anything else in one is passed over:
+/// counts, states and versions are the focus' own; sidebars by value would be conferences in
+/// a conference; elements of other namespaces cannot be checked against any schema, nor for
+/// what they tell about whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::focus) struct Statement {
+    description: info::Description,
+    host_info: Option<info::HostInfo>,
+    sidebars: Vec<info::UriEntry>,
+    users: BTreeMap<UserUri, info::User>,
+}
+
+/// The publications of one conference.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct Publications {
+    pub(in crate::focus) all: DirtyMap<PublicationId, Publication>,
+    /// What they say together; of two that speak of the same the later one counts.
+    together: Statement,
+    /// The revision of the last change of each user in it.
+    changed: BTreeMap<UserUri, u64>,
+}
+
+impl Conference {
+    /// Takes up a publication of an earlier run; false when it says nothing any more.
+    pub(in crate::focus) fn restore_publication(
+        &mut self,
+        id: PublicationId,
+        record: PublicationRecord,
+        expiry: TimerKey,
+    ) -> bool {
+        let document = info::Document::read(&record.document).ok();
+        let Some(document) = document.filter(is_modest) else {
+            return false;
+        };
+        let kept = Record::Publication(record.clone());
+        let publication = Publication {
+            says: Statement::of_document(document, &record.publisher, record.unlimited),
+            tag: record.tag,
+            publisher: record.publisher,
+            unlimited: record.unlimited,
+            document: record.document.into(),
+            expiry,
+        };
+        self.publications.all.insert(id, publication);
+        self.publications.all.kept_as(id, &kept);
+        self.merge_publications();
+        true
+    }
+
+    /// Makes one statement of all; subscribers are told what has changed by it.
+    pub(in crate::focus) fn merge_publications(&mut self) {
+        let revision = self.change();
+        let now = Statement::merged(self.publications.all.values().map(|known| &known.says));
+        let before = std::mem::replace(&mut self.publications.together, now);
+        let now = &self.publications.together;
+        let changed = &mut self.publications.changed;
+        for (user, said) in &now.users {
+            if before.users.get(user) != Some(said) {
+                changed.insert(user.clone(), revision);
+                if let Some(participant) = self.participants.get_mut(user) {
+                    participant.changed = revision;
+                }
+            }
+        }
+        for user in before.users.keys() {
+            if now.users.contains_key(user) {
+                continue;
+            }
+            changed.remove(user);
+            match self.participants.get_mut(user) {
+                Some(participant) => participant.changed = revision,
+                // That somebody is there no more stands in full documents only.
+                None => self.reshaped = revision,
+            }
+        }
+        self.described = revision;
+        let lost_host = before.host_info.is_some() && now.host_info.is_none();
+        let lost_sidebars = !before.sidebars.is_empty() && now.sidebars.is_empty();
+        if lost_host || lost_sidebars {
+            self.reshaped = revision;
+        }
+    }
+
+    /// A user that publications speak of comes or goes: who is shown for it changes.
+    pub(in crate::focus) fn check_published(&mut self, user: &UserUri) {
+        if self.publications.together.users.contains_key(user) {
+            self.reshaped = self.revision;
+        }
+    }
+}
+
+impl Publications {
+    /// Whether there are none.
+    pub(in crate::focus) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Adds what is said about the conference.
+    pub(in crate::focus) fn describe(&self, document: &mut info::Document) {
+        document.host_info = self.together.host_info.clone();
+        document.sidebars = self.together.sidebars.clone();
+        if let Some(description) = &mut document.description {
+            add_description(description, &self.together.description);
+        }
+    }
+
+    /// What is said about a user.
+    pub(in crate::focus) fn of(&self, user: &UserUri) -> Option<&info::User> {
+        self.together.users.get(user)
+    }
+
+    /// Users of other mixers, with the revision of their last change.
+    pub(in crate::focus) fn users(&self) -> impl Iterator<Item = (&UserUri, &info::User, u64)> {
+        self.together.users.iter().map(|(uri, user)| {
+            let changed = self.changed.get(uri).copied().unwrap_or_default();
+            (uri, user, changed)
+        })
+    }
+}
+
+impl Statement {
+    fn merged<'a>(all: impl Iterator<Item = &'a Statement>) -> Self {
+        let mut merged = Self::default();
+        for says in all {
+            add_description(&mut merged.description, &says.description);
+            merged.host_info = says.host_info.clone().or(merged.host_info);
+            add_uris(&mut merged.sidebars, &says.sidebars);
+            for (uri, said) in &says.users {
+                let is_full = merged.users.len() >= MAX_USERS;
+                match merged.users.get_mut(uri) {
+                    Some(user) => add_user(user, said),
+                    None if is_full => {}
+                    None => {
+                        merged.users.insert(uri.clone(), said.clone());
+                    }
+                }
+            }
+        }
+        merged
+    }
+
+    /// What a document says, as far as this publisher may say it.
+    pub(in crate::focus) fn of_document(
+        document: info::Document,
+        publisher: &UserUri,
+        unlimited: bool,
+    ) -> Self {
+        let users = document.users.unwrap_or_default().users.into_iter();
+        let users = users
+            .filter(|user| user.state != info::State::Deleted)
+            .filter_map(|user| Some((canonical(&user.entity)?, user)))
+            .filter(|(uri, _)| unlimited || uri == publisher)
+            .map(|(uri, user)| {
+                let own = clean_user(&uri, user, unlimited);
+                (uri, own)
+            })
+            .collect();
+        if !unlimited {
+            return Self {
+                users,
+                ..Self::default()
+            };
+        }
+        Self {
+            description: document.description.unwrap_or_default(),
+            host_info: document.host_info,
+            sidebars: document.sidebars,
+            users,
+        }
+    }
+}
+
+/// Whether every list in a document is as short as we compare.
+pub(in crate::focus) fn is_modest(document: &info::Document) -> bool {
+    let users = document.users.iter().flat_map(|it| &it.users);
+    let of_user = |user: &info::User| {
+        let media = user.endpoints.iter().map(|endpoint| endpoint.media.len());
+        let lists = [
+            user.endpoints.len(),
+            user.associated_aors.len(),
+            user.roles.len(),
+        ];
+        media.chain(lists).max().unwrap_or_default()
+    };
+    let about = document.description.iter().flat_map(|it| {
+        let media = it.available_media.len();
+        [
+            it.keywords.len(),
+            it.conf_uris.len(),
+            it.service_uris.len(),
+            media,
+        ]
+    });
+    let host = document.host_info.iter().map(|it| it.uris.len());
+    let lists = about.chain(host).chain([document.sidebars.len()]);
+    let longest = lists.chain(users.clone().map(of_user)).max();
+    longest.unwrap_or_default() <= MAX_ENTRIES && users.count() <= MAX_USERS
+}
+
+/// The user a key stands for. Nobody speaks of the anonymous.
+pub(in crate::focus) fn canonical(entity: &str) -> Option<UserUri> {
+    let uri: Uri = entity.parse().ok()?;
+    let invalid = uri.host.eq_ignore_ascii_case("invalid") || uri.host.ends_with(".invalid");
+    (!invalid).then(|| UserUri::new(uri.address_of_record()))
+}
+
+/// A user as somebody may publish it: roles and nicknames are given in the room, dialogs are
+/// nobody's business.
+fn clean_user(uri: &UserUri, said: info::User, unlimited: bool) -> info::User {
+    let mut endpoints: Vec<info::Endpoint> = Vec::new();
+    for said in said.endpoints {
+        let is_known = endpoints.iter().any(|known| known.entity == said.entity);
+        if said.state == info::State::Deleted || is_known {
+            continue;
+        }
+        let mut media: Vec<info::Media> = Vec::new();
+        for said in said.media {
+            if media.iter().all(|known| known.id != said.id) {
+                media.push(said);
+            }
+        }
+        let endpoint = info::Endpoint {
+            state: info::State::Full,
+            media,
+            call_info: None,
+            ..said
+        };
+        endpoints.push(endpoint);
+    }
+    info::User {
+        entity: uri.to_string(),
+        state: info::State::Full,
+        display_text: said.display_text,
+        nickname: None,
+        associated_aors: said.associated_aors,
+        roles: if unlimited { said.roles } else { Vec::new() },
+        endpoints,
+    }
+}
+
+/// What publications say of a user who is in, on top of what the focus knows.
+pub(in crate::focus) fn add_to_participant(user: &mut info::User, said: &info::User) {
+    if user.nickname.is_none() && said.display_text.is_some() {
+        user.display_text.clone_from(&said.display_text);
+    }
+    add_uris(&mut user.associated_aors, &said.associated_aors);
+    for said in &said.endpoints {
+        let known = user
+            .endpoints
+            .iter_mut()
+            .find(|known| known.entity == said.entity);
+        let Some(known) = known else {
+            // Another mixer's leg of the same user.
+            if user.endpoints.len() < MAX_ENTRIES {
+                user.endpoints.push(said.clone());
+            }
+            continue;
+        };
+        if said.display_text.is_some() {
+            known.display_text.clone_from(&said.display_text);
+        }
+        // Whether it is connected, the focus knows better.
+        let status = said.status.filter(|status| {
+            matches!(
+                status,
+                info::EndpointStatus::OnHold | info::EndpointStatus::MutedViaFocus
+            )
+        });
+        known.status = status.or(known.status);
+        for media in &said.media {
+            match known.media.iter_mut().find(|medium| medium.id == media.id) {
+                Some(medium) => medium.display_text.clone_from(&media.display_text),
+                None => known.media.push(media.clone()),
+            }
+        }
+    }
+}
+
+/// Two publications about the same user: the later one adds to and overrides the earlier.
+fn add_user(user: &mut info::User, said: &info::User) {
+    if said.display_text.is_some() {
+        user.display_text.clone_from(&said.display_text);
+    }
+    add_uris(&mut user.associated_aors, &said.associated_aors);
+    if !said.roles.is_empty() {
+        user.roles.clone_from(&said.roles);
+    }
+    for said in &said.endpoints {
+        let is_full = user.endpoints.len() >= MAX_ENTRIES;
+        match user
+            .endpoints
+            .iter_mut()
+            .find(|known| known.entity == said.entity)
+        {
+            Some(known) => known.clone_from(said),
+            None if is_full => {}
+            None => user.endpoints.push(said.clone()),
+        }
+    }
+}
+
+fn add_description(description: &mut info::Description, said: &info::Description) {
+    let replace = |known: &mut Option<String>, said: &Option<String>| {
+        if said.is_some() {
+            known.clone_from(said);
+        }
+    };
+    replace(&mut description.display_text, &said.display_text);
+    replace(&mut description.subject, &said.subject);
+    replace(&mut description.free_text, &said.free_text);
+    for word in &said.keywords {
+        add(&mut description.keywords, word, |known| known == word);
+    }
+    add_uris(&mut description.conf_uris, &said.conf_uris);
+    add_uris(&mut description.service_uris, &said.service_uris);
+    for entry in &said.available_media {
+        let same = |known: &info::MediaEntry| known.label == entry.label;
+        add(&mut description.available_media, entry, same);
+    }
+}
+
+fn add_uris(known: &mut Vec<info::UriEntry>, said: &[info::UriEntry]) {
+    for entry in said {
+        add(known, entry, |known| known == entry);
+    }
+}
+
+/// One more, unless it is there or there are too many.
+fn add<T: Clone>(all: &mut Vec<T>, one: &T, is_same: impl Fn(&T) -> bool) {
+    if all.len() < MAX_ENTRIES && !all.iter().any(is_same) {
+        all.push(one.clone());
+    }
+}

@@ -1,0 +1,130 @@
+//! Documents of a conference, written once and shared by everybody who gets the same one.
+
+use crate::focus::roster::view::{Seen, View};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::time::Moment;
+use crate::wire::conference_info::{Template, UserElement};
+
+/// Renderings kept at the same time. Subscribers in step need one or two a view; the rest is
+/// for those who came lately.
+const MAX_RENDERINGS: usize = 16;
+/// Who waited long for a turn gets something newer.
+const MAX_AGE: Duration = Duration::from_secs(1);
+/// Versions of a rendering kept with their octets: subscribers who came at the same time
+/// count alike.
+const MAX_VERSIONS: usize = 4;
+
+/// What a document tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Scope {
+    /// Everything.
+    Full,
+    /// What has changed since; no document if nothing has.
+    Partial(Seen),
+    /// What has changed since, even if it is nothing.
+    Beat(Seen),
+}
+
+/// The renderings of one conference.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct DocumentCache {
+    renderings: VecDeque<Rendering>,
+    /// Renderings made so far.
+    #[cfg(test)]
+    pub(in crate::focus) made: usize,
+}
+
+/// One document without version.
+#[derive(Debug)]
+pub(in crate::focus) struct Rendering {
+    view: View,
+    pub(in crate::focus) scope: Scope,
+    /// It tells changes up to this one.
+    pub(in crate::focus) revision: u64,
+    made: Moment,
+    /// `None`: there is nothing to tell.
+    template: Option<Template>,
+    /// How many users stand in it.
+    pub(in crate::focus) users: usize,
+    bodies: Vec<(u32, Bytes)>,
+}
+
+impl DocumentCache {
+    /// The document for somebody who should have got it at `due`: the present one, or one
+    /// made since then. Made by `write` when there is none.
+    pub(in crate::focus) fn document(
+        &mut self,
+        view: &View,
+        scope: Scope,
+        revision: u64,
+        (due, now): (Moment, Moment),
+        write: impl FnOnce() -> Option<(Template, usize)>,
+    ) -> &mut Rendering {
+        let found = self.renderings.iter().position(|known| {
+            known.scope == scope
+                && known.view == *view
+                && (known.revision == revision
+                    || (known.made >= due && known.made + MAX_AGE >= now))
+        });
+        let at = found.unwrap_or_else(|| {
+            self.renderings
+                .retain(|known| known.scope != scope || known.view != *view);
+            if self.renderings.len() >= MAX_RENDERINGS {
+                self.renderings.pop_front();
+            }
+            let (template, users) = write().unzip();
+            self.renderings.push_back(Rendering {
+                view: view.clone(),
+                scope,
+                revision,
+                made: now,
+                template,
+                users: users.unwrap_or_default(),
+                bodies: Vec::new(),
+            });
+            #[cfg(test)]
+            {
+                self.made += 1;
+            }
+            self.renderings.len() - 1
+        });
+        &mut self.renderings[at]
+    }
+
+    /// Nobody waits any more: only what the next subscriber would get is worth its room.
+    pub(in crate::focus) fn settle(&mut self, revision: u64) {
+        self.renderings
+            .retain(|known| known.scope == Scope::Full && known.revision == revision);
+        for known in &mut self.renderings {
+            known.bodies = Vec::new();
+        }
+    }
+}
+
+impl Rendering {
+    /// Octets of the document; 0 when there is nothing to tell.
+    pub(in crate::focus) fn octets(&self) -> usize {
+        self.template.as_ref().map_or(0, Template::octets)
+    }
+
+    /// The document with this version.
+    pub(in crate::focus) fn body(&mut self, version: u32) -> Option<Bytes> {
+        if let Some((_, body)) = self.bodies.iter().find(|(known, _)| *known == version) {
+            return Some(body.clone());
+        }
+        let body = Bytes::from(self.template.as_ref()?.with_version(version));
+        if self.bodies.len() >= MAX_VERSIONS {
+            self.bodies.remove(0);
+        }
+        self.bodies.push((version, body.clone()));
+        Some(body)
+    }
+}
+
+/// A user's element as it was written last, masked and unmasked.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct Written(pub(in crate::focus) [Option<(u64, UserElement)>; 2]);

@@ -1,0 +1,263 @@
+//! The dialog state of RFC 3261 §12: enough to recognise requests and to write ours.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
+use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
+
+/// What makes a dialog unique (RFC 3261 §12).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::focus) struct DialogKey {
+    pub(in crate::focus) call_id: String,
+    pub(in crate::focus) local_tag: String,
+    pub(in crate::focus) remote_tag: String,
+}
+
+impl DialogKey {
+    /// The dialog a request of the peer claims to belong to.
+    pub(in crate::focus) fn of_request(request: &Request) -> Option<Self> {
+        let name_addr = |name: &str| request.headers.first(name)?.parse::<NameAddr>().ok();
+        Some(Self {
+            call_id: request.headers.first("Call-ID")?.to_owned(),
+            local_tag: name_addr("To")?.tag()?.to_owned(),
+            // RFC 2543 peers send no From tag (RFC 3261 §12.1.1).
+            remote_tag: name_addr("From")?.tag().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// One dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::focus) struct Dialog {
+    pub(in crate::focus) key: DialogKey,
+    pub(in crate::focus) local_uri: String,
+    pub(in crate::focus) remote_uri: String,
+    pub(in crate::focus) remote_target: String,
+    pub(in crate::focus) route_set: Vec<String>,
+    /// Where the peer itself was last heard from, when its Contact may not lead there.
+    pub(in crate::focus) flow: Option<String>,
+    /// On whose behalf requests of it are sent.
+    pub(in crate::focus) principal: String,
+    pub(in crate::focus) local_cseq: u32,
+    pub(in crate::focus) remote_cseq: u32,
+    pub(in crate::focus) socket: Socket,
+    /// Our Contact, the same in every message of the dialog.
+    pub(in crate::focus) contact: String,
+}
+
+/// Why a request cannot start a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::focus) enum DialogError {
+    #[error("Malformed or Missing From")]
+    From,
+    #[error("Malformed or Missing To")]
+    To,
+    #[error("Missing Call-ID")]
+    CallId,
+    #[error("Malformed or Missing CSeq")]
+    CSeq,
+    #[error("Malformed or Missing Contact")]
+    Contact,
+}
+
+impl Dialog {
+    /// The dialog that our 2xx to this request creates (RFC 3261 §12.1.1).
+    pub(in crate::focus) fn accept(
+        request: &Request,
+        arrival: &Arrival,
+        local_tag: String,
+        contact: String,
+    ) -> Result<Self, DialogError> {
+        let headers = &request.headers;
+        let parsed = |name: &str| headers.first(name)?.parse::<NameAddr>().ok();
+        let from = parsed("From").ok_or(DialogError::From)?;
+        let to = parsed("To").ok_or(DialogError::To)?;
+        Ok(Self {
+            key: DialogKey {
+                call_id: headers
+                    .first("Call-ID")
+                    .ok_or(DialogError::CallId)?
+                    .to_owned(),
+                local_tag,
+                remote_tag: from.tag().unwrap_or_default().to_owned(),
+            },
+            local_uri: to.uri,
+            remote_uri: from.uri,
+            remote_target: contact_uri(headers).ok_or(DialogError::Contact)?,
+            route_set: headers
+                .elements("Record-Route")
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            flow: flow(request, arrival),
+            principal: address_of_record(&arrival.identity),
+            local_cseq: 0,
+            remote_cseq: cseq(request).ok_or(DialogError::CSeq)?,
+            socket: arrival.socket.clone(),
+            contact,
+        })
+    }
+
+    /// Takes a target refresh request's CSeq and Contact (RFC 3261 §12.2.2). False when the
+    /// CSeq is not higher than the last: the request is out of order.
+    pub(in crate::focus) fn advance(&mut self, request: &Request, arrival: &Arrival) -> bool {
+        let Some(number) = cseq(request).filter(|number| *number > self.remote_cseq) else {
+            return false;
+        };
+        self.remote_cseq = number;
+        self.flow = flow(request, arrival);
+        self.socket = arrival.socket.clone();
+        if matches!(
+            request.method,
+            Method::Invite | Method::Update | Method::Subscribe
+        ) && let Some(target) = contact_uri(&request.headers)
+        {
+            self.remote_target = target;
+        }
+        true
+    }
+
+    /// Takes the Contact of a 2xx to a target refresh request of ours (RFC 3261 §12.2.1.2).
+    pub(in crate::focus) fn refresh_target(&mut self, response: &Response) {
+        if let Some(target) = contact_uri(&response.headers) {
+            self.remote_target = target;
+        }
+    }
+
+    /// The peer's 2xx to our INVITE makes the dialog (RFC 3261 §12.1.2).
+    pub(in crate::focus) fn established(&mut self, response: &Response) {
+        let headers = &response.headers;
+        let to = headers
+            .first("To")
+            .and_then(|to| to.parse::<NameAddr>().ok());
+        if let Some(tag) = to.as_ref().and_then(|to| to.tag()) {
+            self.key.remote_tag = tag.to_owned();
+        }
+        self.refresh_target(response);
+        let routes = headers.elements("Record-Route").into_iter().rev();
+        self.route_set = routes.map(str::to_owned).collect();
+        // Where it leads is the party's own doing from now on, not its inviter's.
+        self.principal = address_of_record(&self.remote_uri);
+    }
+
+    /// A request of ours inside the dialog (RFC 3261 §12.2.1.1).
+    pub(in crate::focus) fn request(
+        &mut self,
+        id: RequestId,
+        method: Method,
+        headers: Headers,
+        body: impl Into<Bytes>,
+    ) -> OutgoingRequest {
+        self.local_cseq += 1;
+        let Routing {
+            request_uri,
+            routes,
+            next_hop,
+        } = self.routing();
+        OutgoingRequest {
+            id,
+            method,
+            request_uri,
+            next_hop,
+            // Whoever put itself on the route knows the way to the peer.
+            flow: self.flow.clone().filter(|_| self.route_set.is_empty()),
+            principal: self.principal.clone(),
+            routes,
+            call_id: self.key.call_id.clone(),
+            cseq: self.local_cseq,
+            local_uri: self.local_uri.clone(),
+            local_tag: self.key.local_tag.clone(),
+            remote_uri: self.remote_uri.clone(),
+            remote_tag: self.key.remote_tag.clone(),
+            socket: self.socket.clone(),
+            headers,
+            body: body.into(),
+        }
+    }
+
+    /// The ACK of a 2xx to the INVITE of this number (RFC 3261 §13.2.2.4).
+    pub(in crate::focus) fn acknowledge(&self, id: RequestId, cseq: u32) -> OutgoingRequest {
+        let mut dialog = self.clone();
+        dialog.local_cseq = cseq.saturating_sub(1);
+        dialog.request(id, Method::Ack, Headers::new(), Bytes::new())
+    }
+
+    /// A strict router on top gets what it expects.
+    fn routing(&self) -> Routing {
+        let target = || self.remote_target.clone();
+        let first = self.route_set.first().and_then(|route| route_uri(route));
+        let Some((first, rest)) = first.zip(self.route_set.get(1..)) else {
+            return Routing {
+                request_uri: target(),
+                routes: self.route_set.clone(),
+                next_hop: target(),
+            };
+        };
+        if first.parse::<Uri>().is_ok_and(|uri| !uri.params.has("lr")) {
+            let mut routes = rest.to_vec();
+            routes.push(format!("<{}>", self.remote_target));
+            return Routing {
+                request_uri: first.clone(),
+                routes,
+                next_hop: first,
+            };
+        }
+        Routing {
+            request_uri: target(),
+            routes: self.route_set.clone(),
+            next_hop: first,
+        }
+    }
+}
+
+/// How a request is addressed (RFC 3261 §12.2.1.1).
+struct Routing {
+    request_uri: String,
+    routes: Vec<String>,
+    /// Where it goes first.
+    next_hop: String,
+}
+
+/// Who somebody is, however they write themselves.
+pub(in crate::focus) fn address_of_record(uri: &str) -> String {
+    let parsed = uri.parse::<Uri>();
+    parsed.map_or_else(|_| uri.to_owned(), |uri| uri.address_of_record())
+}
+
+/// The URI of the only Contact, as it may stand in a Request-URI; `None` when absent,
+/// malformed or `*`.
+fn contact_uri(headers: &Headers) -> Option<String> {
+    let value = headers.elements("Contact").into_iter().next()?;
+    let contact: NameAddr = value.parse().ok()?;
+    let uri: Uri = contact.uri.parse().ok()?;
+    Some(uri.for_request().to_string())
+}
+
+/// The CSeq number, when its method is the request's own.
+pub(in crate::focus) fn cseq(request: &Request) -> Option<u32> {
+    let value: crate::wire::sip::CSeq = request.headers.first("CSeq")?.parse().ok()?;
+    (value.method == request.method || request.method == Method::Ack).then_some(value.number)
+}
+
+/// Where to send to a peer that is our neighbour: over the connection it opened, or, when
+/// its Contact names another address than it sends from, through the NAT between us.
+fn flow(request: &Request, arrival: &Arrival) -> Option<String> {
+    if request.headers.elements("Via").len() != 1 {
+        return None;
+    }
+    let source = arrival.source;
+    let transport = arrival.socket.transport.as_str();
+    if transport != "udp" {
+        return Some(format!("sip:{source};transport={transport}"));
+    }
+    let contact: Uri = contact_uri(&request.headers)?.parse().ok()?;
+    let host = contact.host.trim_start_matches('[').trim_end_matches(']');
+    let same = host.parse::<IpAddr>().is_ok_and(|host| host == source.ip());
+    (!same).then(|| format!("sip:{source}"))
+}
+
+fn route_uri(route: &str) -> Option<String> {
+    Some(route.parse::<NameAddr>().ok()?.uri)
+}

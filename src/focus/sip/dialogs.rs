@@ -1,0 +1,365 @@
+//! Every dialog and transaction that is known, by every name it goes under. What belongs to a
+//! dialog is gone when the dialog is closed: nobody else has to remember an index.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId, SubscriptionId};
+use crate::focus::sip::dialog::{Dialog, DialogKey};
+use crate::focus::timers::TimerKey;
+use crate::focus::{OutgoingRequest, RequestId, TransactionId};
+use crate::wire::sip::{NameAddr, Request, Response};
+
+/// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
+pub(in crate::focus) const ACK_TIMEOUT: Duration = Duration::from_secs(32);
+/// Longer than any transaction of ours lives in the host (timer F and timer B: 32 s).
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than an INVITE of ours rings in the host (both stop after two minutes at most).
+pub(in crate::focus) const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
+/// CANCELs remembered at the same time; a flood of stray ones forgets nothing else.
+const MAX_CANCELS: usize = 10_000;
+/// Dialogs that one INVITE may make; answers of more phones than this are left to time out.
+const MAX_FORKS: usize = 16;
+
+/// Who uses a dialog; dialogs are not shared (RFC 6665 §4.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Usage {
+    Endpoint(EndpointId),
+    Subscription(SubscriptionId),
+    Referral(ReferralId),
+}
+
+/// What a request of a peer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Awaits {
+    /// An INVITE: for the switch to admit the endpoint.
+    Admission(EndpointId),
+    /// An INVITE that is answered 2xx: for its ACK.
+    Ack(EndpointId),
+    /// A SUBSCRIBE whose 2xx makes a subscription: for the 2xx to leave.
+    Departure(SubscriptionId),
+}
+
+/// A request of ours without outcome.
+#[derive(Debug)]
+pub(in crate::focus) struct Pending {
+    pub(in crate::focus) purpose: Purpose,
+    pub(in crate::focus) timer: TimerKey,
+    /// As it was sent, where we have an answer to a challenge.
+    pub(in crate::focus) sent: Option<Box<OutgoingRequest>>,
+    /// Challenges answered so far.
+    pub(in crate::focus) challenges: u8,
+}
+
+/// What a request of ours was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Purpose {
+    /// Nothing depends on how it ends: BYE, last NOTIFY.
+    Farewell,
+    Notify(SubscriptionId),
+    Refresh(EndpointId),
+    Renewal(EndpointId),
+    Invitation(InvitationId),
+    Report(ReferralId),
+}
+
+impl Purpose {
+    /// Longer than the host may take to tell how the request ended.
+    pub(in crate::focus) fn timeout(self) -> Duration {
+        match self {
+            Self::Invitation(_) | Self::Renewal(_) => INVITE_TIMEOUT,
+            _ => OUTCOME_TIMEOUT,
+        }
+    }
+}
+
+/// An INVITE of ours that phones may still answer.
+#[derive(Debug)]
+pub(in crate::focus) struct Dialled {
+    /// As it was when the INVITE was sent.
+    pub(in crate::focus) dialog: Dialog,
+    /// The To tags of those that have answered: whatever else they send is a retransmission.
+    answered: Vec<String>,
+}
+
+impl Dialled {
+    pub(in crate::focus) fn new(dialog: Dialog) -> Self {
+        Self {
+            dialog,
+            answered: Vec::new(),
+        }
+    }
+
+    /// Whether this 2xx is the first of its phone.
+    pub(in crate::focus) fn is_new(&mut self, response: &Response) -> bool {
+        let to = response.headers.first("To");
+        let to = to.and_then(|value| value.parse::<NameAddr>().ok());
+        let tag = to.as_ref().and_then(|to| to.tag()).unwrap_or_default();
+        if self.answered.len() >= MAX_FORKS || self.answered.iter().any(|known| known == tag) {
+            return false;
+        }
+        self.answered.push(tag.to_owned());
+        true
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    usage: Usage,
+    /// Requests of the peer in it that have not had their last word.
+    transactions: Vec<TransactionId>,
+}
+
+/// A call of a peer: its Call-ID and From tag.
+type Call = (String, String);
+
+/// The dialogs, and the transactions in them and outside.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct Dialogs {
+    open: HashMap<DialogKey, Open>,
+    /// The last dialog of each call of a peer.
+    calls: HashMap<Call, DialogKey>,
+    transactions: HashMap<TransactionId, (Awaits, DialogKey)>,
+    /// How many of the transactions wait for an ACK.
+    unacknowledged: usize,
+    /// CANCELs that came before their INVITE.
+    cancelled: HashSet<TransactionId>,
+    requests: HashMap<RequestId, Pending>,
+    dialled: HashMap<RequestId, Dialled>,
+}
+
+impl Dialogs {
+    /// A dialog has begun.
+    pub(in crate::focus) fn open(&mut self, key: DialogKey, usage: Usage) {
+        self.calls.insert(call(&key), key.clone());
+        let transactions = Vec::new();
+        self.open.insert(
+            key,
+            Open {
+                usage,
+                transactions,
+            },
+        );
+    }
+
+    /// A dialog is over: nothing of it is known any more.
+    pub(in crate::focus) fn close(&mut self, key: &DialogKey) {
+        let call = call(key);
+        if self.calls.get(&call) == Some(key) {
+            self.calls.remove(&call);
+        }
+        let Some(open) = self.open.remove(key) else {
+            return;
+        };
+        for transaction in open.transactions {
+            self.take(transaction);
+        }
+    }
+
+    /// Who uses a dialog.
+    pub(in crate::focus) fn usage(&self, key: &DialogKey) -> Option<Usage> {
+        Some(self.open.get(key)?.usage)
+    }
+
+    /// Who uses the dialog that a request of the peer claims to belong to.
+    pub(in crate::focus) fn usage_of(&self, request: &Request) -> Option<Usage> {
+        self.usage(&DialogKey::of_request(request)?)
+    }
+
+    /// Who uses the last dialog of the call that a request belongs to.
+    pub(in crate::focus) fn of_call(&self, request: &Request) -> Option<Usage> {
+        let from = request.headers.first("From");
+        let from = from.and_then(|value| value.parse::<NameAddr>().ok());
+        let tag = from.as_ref().and_then(|from| from.tag());
+        let call_id = request.headers.first("Call-ID").unwrap_or_default();
+        let call = (call_id.to_owned(), tag.unwrap_or_default().to_owned());
+        self.usage(self.calls.get(&call)?)
+    }
+
+    /// A request in this dialog waits for something.
+    pub(in crate::focus) fn wait(
+        &mut self,
+        transaction: TransactionId,
+        key: &DialogKey,
+        awaits: Awaits,
+    ) {
+        self.settle(transaction);
+        let Some(open) = self.open.get_mut(key) else {
+            return;
+        };
+        open.transactions.push(transaction);
+        self.unacknowledged += usize::from(matches!(awaits, Awaits::Ack(_)));
+        self.transactions.insert(transaction, (awaits, key.clone()));
+    }
+
+    /// What a request of a peer waits for.
+    pub(in crate::focus) fn awaits(&self, transaction: TransactionId) -> Option<Awaits> {
+        self.transactions
+            .get(&transaction)
+            .map(|(awaits, _)| *awaits)
+    }
+
+    /// A request of a peer waits for nothing any more.
+    pub(in crate::focus) fn settle(&mut self, transaction: TransactionId) {
+        if let Some(key) = self.take(transaction)
+            && let Some(open) = self.open.get_mut(&key)
+        {
+            open.transactions.retain(|known| *known != transaction);
+        }
+    }
+
+    fn take(&mut self, transaction: TransactionId) -> Option<DialogKey> {
+        let (awaits, key) = self.transactions.remove(&transaction)?;
+        self.unacknowledged -= usize::from(matches!(awaits, Awaits::Ack(_)));
+        Some(key)
+    }
+
+    /// How many INVITEs of peers wait for their ACK.
+    pub(in crate::focus) fn unacknowledged(&self) -> usize {
+        self.unacknowledged
+    }
+
+    /// The endpoints whose INVITE waits for the switch.
+    pub(in crate::focus) fn awaiting_admission(&self) -> Vec<EndpointId> {
+        let all = self.transactions.values();
+        all.filter_map(|(awaits, _)| match awaits {
+            Awaits::Admission(id) => Some(*id),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Remembers a CANCEL whose INVITE may still come; false when it is known, or when there
+    /// are too many.
+    pub(in crate::focus) fn remember_cancel(&mut self, transaction: TransactionId) -> bool {
+        self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction)
+    }
+
+    /// Whether this transaction was cancelled; that is forgotten then.
+    pub(in crate::focus) fn take_cancel(&mut self, transaction: TransactionId) -> bool {
+        self.cancelled.remove(&transaction)
+    }
+
+    /// A request of ours has left.
+    pub(in crate::focus) fn sent(&mut self, id: RequestId, pending: Pending) {
+        self.requests.insert(id, pending);
+    }
+
+    /// A request of ours has its outcome.
+    pub(in crate::focus) fn take_request(&mut self, id: RequestId) -> Option<Pending> {
+        self.requests.remove(&id)
+    }
+
+    /// What a request of ours without outcome is for.
+    pub(in crate::focus) fn purpose(&self, id: RequestId) -> Option<Purpose> {
+        Some(self.requests.get(&id)?.purpose)
+    }
+
+    /// Phones may answer this INVITE from now on.
+    pub(in crate::focus) fn dial(&mut self, id: RequestId, dialog: Dialog) {
+        self.dialled.insert(id, Dialled::new(dialog));
+    }
+
+    /// An INVITE of ours that phones may still answer.
+    pub(in crate::focus) fn dialled(&mut self, id: RequestId) -> Option<&mut Dialled> {
+        self.dialled.get_mut(&id)
+    }
+
+    /// No phone answers this INVITE any more.
+    pub(in crate::focus) fn forget_dialled(&mut self, id: RequestId) {
+        self.dialled.remove(&id);
+    }
+
+    /// How many dialogs, requests of ours, and requests of peers there are.
+    pub(in crate::focus) fn counts(&self) -> (usize, usize, usize) {
+        (
+            self.open.len(),
+            self.requests.len(),
+            self.transactions.len(),
+        )
+    }
+
+    /// The names of what is not empty.
+    pub(in crate::focus) fn leftovers(&self) -> Vec<&'static str> {
+        let all = [
+            ("dialogs", self.open.len()),
+            ("calls", self.calls.len()),
+            ("transactions", self.transactions.len()),
+            ("unacknowledged", self.unacknowledged),
+            ("cancelled", self.cancelled.len()),
+            ("requests", self.requests.len()),
+            ("dialled", self.dialled.len()),
+        ];
+        let left = all.into_iter().filter(|(_, count)| *count > 0);
+        left.map(|(name, _)| name).collect()
+    }
+}
+
+fn call(key: &DialogKey) -> Call {
+    (key.call_id.clone(), key.remote_tag.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(call: &str, tag: &str) -> DialogKey {
+        DialogKey {
+            call_id: call.to_owned(),
+            local_tag: tag.to_owned(),
+            remote_tag: "phone".to_owned(),
+        }
+    }
+
+    fn transaction(label: u32) -> TransactionId {
+        TransactionId { hash: 1, label }
+    }
+
+    #[test]
+    fn a_closed_dialog_leaves_nothing_in_any_index() {
+        let mut dialogs = Dialogs::default();
+        let (one, other) = (key("call", "a"), key("call", "b"));
+        let endpoint = EndpointId(1);
+        dialogs.open(one.clone(), Usage::Endpoint(endpoint));
+        dialogs.open(other.clone(), Usage::Endpoint(EndpointId(2)));
+        dialogs.wait(transaction(1), &one, Awaits::Admission(endpoint));
+        dialogs.wait(transaction(1), &one, Awaits::Ack(endpoint));
+        dialogs.wait(transaction(2), &one, Awaits::Ack(endpoint));
+        dialogs.wait(transaction(3), &other, Awaits::Departure(SubscriptionId(2)));
+        assert_eq!((dialogs.unacknowledged(), dialogs.counts()), (2, (2, 0, 3)));
+        dialogs.settle(transaction(2));
+        dialogs.settle(transaction(2));
+        assert_eq!(dialogs.unacknowledged(), 1);
+        dialogs.close(&one);
+        assert_eq!(dialogs.awaits(transaction(1)), None);
+        assert_eq!(
+            dialogs.counts(),
+            (1, 0, 1),
+            "the other dialog of the call is there"
+        );
+        dialogs.close(&other);
+        assert_eq!(dialogs.leftovers(), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_waits_in_a_dialog_that_is_closed() {
+        let mut dialogs = Dialogs::default();
+        dialogs.wait(
+            transaction(1),
+            &key("call", "a"),
+            Awaits::Ack(EndpointId(1)),
+        );
+        assert_eq!(dialogs.leftovers(), [""; 0]);
+    }
+
+    #[test]
+    fn stray_cancels_are_bounded() {
+        let mut dialogs = Dialogs::default();
+        for label in 0..MAX_CANCELS as u32 {
+            assert!(dialogs.remember_cancel(transaction(label)));
+        }
+        assert!(!dialogs.remember_cancel(transaction(u32::MAX)));
+        assert!(dialogs.take_cancel(transaction(0)));
+        assert!(!dialogs.take_cancel(transaction(0)));
+    }
+}

@@ -1,0 +1,96 @@
+//! What the focus is to SIP: who asks, and what it says of itself in every answer.
+
+use crate::control::UserUri;
+use crate::focus::sip::rejection::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
+use crate::focus::{Arrival, Socket, TransactionId};
+use crate::wire::multipart::ACCEPT;
+use crate::wire::sip::{Headers, Params, Request, Uri};
+
+/// The event package.
+pub(in crate::focus) const PACKAGE: &str = "conference";
+
+/// Seconds after which a refused caller may try again (RFC 3261 §20.33).
+pub(in crate::focus) const RETRY_AFTER: &str = "10";
+
+/// A request with what is needed to answer it.
+pub(in crate::focus) struct Incoming {
+    pub(in crate::focus) request: Request,
+    pub(in crate::focus) transaction: TransactionId,
+    pub(in crate::focus) arrival: Arrival,
+}
+
+/// The caller, as the host names it. A user part with a password, or header fields behind the
+/// URI, come from pieces that were put together wrongly: such a text is nobody.
+pub(in crate::focus) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
+    let uri = arrival.identity.trim().parse::<Uri>().ok();
+    let plain = |uri: &Uri| {
+        let password = uri.scheme != "tel" && uri.user.as_ref().is_some_and(|it| it.contains(':'));
+        !password && uri.headers.is_none()
+    };
+    match uri.filter(plain) {
+        Some(uri) => Ok(UserUri::new(uri.address_of_record())),
+        None => Err(Refusal::new(403).because("the caller has no identity")),
+    }
+}
+
+/// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with
+/// the port and transport of the socket where the URI alone would lead elsewhere.
+pub(in crate::focus) fn contact(request_uri: &str, socket: &Socket) -> String {
+    let Ok(mut uri) = request_uri.parse::<Uri>() else {
+        return request_uri.to_owned();
+    };
+    let default_port = if socket.transport == "tls" {
+        5061
+    } else {
+        5060
+    };
+    if uri.port.is_none() && socket.port != default_port && uri.host == socket.host {
+        uri.port = Some(socket.port);
+    }
+    uri = uri.without_password();
+    uri.headers = None;
+    uri.params.0.clear();
+    if socket.transport != "udp" {
+        let transport = socket.uri_transport().to_owned();
+        let transport = ("transport".to_owned(), Some(transport));
+        uri.params.0.push(transport);
+    }
+    uri.to_string()
+}
+
+/// Contact with what the room takes (RFC 3840 §9, §10): messages, and nothing else.
+pub(in crate::focus) fn feature_tags(contact: &str) -> String {
+    let methods = ALLOW.replace(' ', "");
+    let events = ALLOW_EVENTS.replace(' ', "");
+    format!("<{contact}>;isfocus;message;methods=\"{methods}\";events=\"{events}\"")
+}
+
+/// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
+pub(in crate::focus) fn capabilities(contact: &str) -> Headers {
+    Headers::new()
+        .with("Contact", format!("<{contact}>;isfocus"))
+        .with("Allow", ALLOW)
+        .with("Allow-Events", ALLOW_EVENTS)
+        .with("Supported", SUPPORTED.join(", "))
+        .with("Accept", ACCEPT)
+}
+
+/// The parameters of the Event header; anything else than our package is refused (RFC 6665
+/// §4.2.1.1).
+pub(in crate::focus) fn check_package(request: &Request) -> Verdict<Params> {
+    let bad_event = || Refusal::new(489).with("Allow-Events", ALLOW_EVENTS);
+    let event = request.headers.first("Event").ok_or_else(bad_event)?;
+    let (package, params) = event.split_once(';').unwrap_or((event, ""));
+    if !package.trim().eq_ignore_ascii_case(PACKAGE) {
+        return Err(bad_event());
+    }
+    Ok(Params::parse(params))
+}
+
+/// The topmost Via, which names the transaction (RFC 3261 §17.2.3).
+pub(in crate::focus) fn top_via(request: &Request) -> String {
+    let vias = request.headers.elements("Via");
+    vias.first()
+        .map(|via| (*via).to_owned())
+        .unwrap_or_default()
+}

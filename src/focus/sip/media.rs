@@ -1,0 +1,16 @@
+//! What an endpoint and we have agreed on by SDP.
+
+use crate::focus::sip::offer_answer::{Accepted, Local, Origin};
+
+/// The agreed SDP of an endpoint.
+#[derive(Clone, Debug)]
+pub(in crate::focus) struct Media {
+    pub(in crate::focus) local: Local,
+    pub(in crate::focus) origin: Origin,
+    /// What we said last, as written.
+    pub(in crate::focus) ours: Box<str>,
+    /// What the peer said last; `None` until its answer comes in the ACK.
+    pub(in crate::focus) theirs: Option<Accepted>,
+    /// The peer takes a message in one SEND only (`one_send_agents`).
+    pub(in crate::focus) one_send: bool,
+}

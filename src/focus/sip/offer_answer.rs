@@ -1,0 +1,231 @@
+//! Offer and answer for the one MSRP stream of a room (RFC 3264, 4975 §8, 6135, 7701 §5.2).
+
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Peer, Setup};
+use crate::wire::fingerprint::Fingerprint;
+use crate::wire::sdp::{Attribute, Description, Media};
+
+pub(in crate::focus) use read::{evaluate_answer, evaluate_offer};
+
+/// The only root type of a room (RFC 7701 §5.2), but where `plain_text` is allowed.
+const CPIM: &str = "message/cpim";
+const PLAIN: &str = "text/plain";
+/// Protocols of a stream (RFC 4975 §8.1).
+const TCP: &str = "TCP/MSRP";
+const TLS: &str = "TCP/TLS/MSRP";
+
+/// What a stream may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) struct Terms {
+    /// `TCP/MSRP`.
+    pub(in crate::focus) tcp: bool,
+    /// `TCP/TLS/MSRP`.
+    pub(in crate::focus) tls: bool,
+    /// text/plain without message/cpim will do.
+    pub(in crate::focus) plain_text: bool,
+}
+
+impl Terms {
+    /// Those of a session that already lives.
+    pub(in crate::focus) fn again(local: &Local) -> Self {
+        Self {
+            tcp: !local.secure,
+            tls: local.secure,
+            plain_text: local.plain_text,
+        }
+    }
+
+    /// What our own offers say: TCP where it is possible, every client can do that.
+    pub(in crate::focus) fn secure(self) -> bool {
+        !self.tcp
+    }
+}
+
+/// What a usable description says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Which `m=` section.
+    pub index: usize,
+    /// What the switch must know.
+    pub peer: Peer,
+    /// Our side of a=setup.
+    pub setup: Setup,
+    /// The stream runs over TLS.
+    pub secure: bool,
+    /// Both sides do CEMA (RFC 6714).
+    pub cema: bool,
+}
+
+/// What our description says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Local {
+    /// Host of `own_uri`, IPv6 in brackets.
+    pub host: String,
+    /// Port of `own_uri`.
+    pub port: u16,
+    /// The MSRP URI of this session.
+    pub own_uri: String,
+    /// The stream runs over TLS.
+    pub secure: bool,
+    /// Of our certificate (RFC 8122), where the stream runs over TLS.
+    pub fingerprint: Option<Fingerprint>,
+    /// Largest message we take, octets.
+    pub max_size: u64,
+    /// `a=chatroom:nickname` (RFC 7701 §8; the token is singular on the wire, row G09).
+    pub nicknames: bool,
+    /// `a=chatroom:private-messages`.
+    pub private_messages: bool,
+    /// Who takes text/plain and no message/cpim is let in.
+    pub plain_text: bool,
+    /// The peer only reads.
+    pub observer: bool,
+}
+
+/// The `o=` line: one session id, a version that grows with each change (RFC 3264 §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// Its session id.
+    pub session: u64,
+    /// Its version.
+    pub version: u64,
+}
+
+/// Our answer: the accepted stream, every other one refused in its place (RFC 3264 §6).
+pub(in crate::focus) fn answer(
+    offer: &Description,
+    accepted: &Accepted,
+    local: &Local,
+    origin: Origin,
+) -> Description {
+    let setup = match accepted.setup {
+        Setup::Passive => "passive",
+        Setup::Active => "active",
+    };
+    let media = offer.media.iter().enumerate().map(|(index, offered)| {
+        if index == accepted.index {
+            let plain = accepted.peer.plain_text;
+            let types: &[_] = if plain { &[PLAIN] } else { &[CPIM] };
+            let mut stream = message_stream(local, types, setup);
+            stream.attributes.extend(mirrored_direction(&accepted.peer));
+            if accepted.cema {
+                stream.attributes.push(attribute("msrp-cema", None));
+            }
+            stream
+        } else {
+            refused(offered)
+        }
+    });
+    description(local, origin, media.collect())
+}
+
+/// Our offer: `actpass`, never `passive` (RFC 6135 §4.2.2, U02). It never says msrp-cema, so
+/// that no answer can ask for another offer without it (RFC 6714 §4.2, U13).
+pub(in crate::focus) fn offer(local: &Local, origin: Origin) -> Description {
+    let types: &[_] = if local.plain_text {
+        &[CPIM, PLAIN]
+    } else {
+        &[CPIM]
+    };
+    let mut stream = message_stream(local, types, "actpass");
+    if local.observer {
+        stream.attributes.push(attribute("sendonly", None));
+    }
+    description(local, origin, vec![stream])
+}
+
+fn description(local: &Local, origin: Origin, media: Vec<Media>) -> Description {
+    let address = address(&local.host);
+    Description {
+        origin: format!("- {} {} {address}", origin.session, origin.version),
+        name: "-".to_owned(),
+        connection: Some(address),
+        attributes: Vec::new(),
+        other: vec![('t', "0 0".to_owned())],
+        media,
+    }
+}
+
+/// The order matters: opensips-js reads `a=path` only right after `a=accept-types`.
+fn message_stream(local: &Local, types: &[&str], setup: &str) -> Media {
+    let wraps = types.contains(&CPIM);
+    let mut tokens = Vec::new();
+    if local.nicknames {
+        tokens.push("nickname");
+    }
+    // Without message/cpim nobody can be addressed.
+    if local.private_messages && wraps {
+        tokens.push("private-messages");
+    }
+    let mut stream = Media {
+        kind: "message".to_owned(),
+        port: local.port,
+        protocol: if local.secure { TLS } else { TCP }.to_owned(),
+        formats: "*".to_owned(),
+        connection: None,
+        attributes: vec![
+            attribute("accept-types", Some(&types.join(" "))),
+            attribute("path", Some(&local.own_uri)),
+            attribute("setup", Some(setup)),
+            attribute(
+                "chatroom",
+                (!tokens.is_empty()).then(|| tokens.join(" ")).as_deref(),
+            ),
+            attribute("max-size", Some(&local.max_size.to_string())),
+        ],
+        other: Vec::new(),
+    };
+    if wraps {
+        let any = attribute("accept-wrapped-types", Some("*"));
+        stream.attributes.insert(2, any);
+    }
+    if let Some(fingerprint) = local.fingerprint.as_ref().filter(|_| local.secure) {
+        let value = fingerprint.to_string();
+        stream
+            .attributes
+            .push(attribute("fingerprint", Some(&value)));
+    }
+    stream
+}
+
+fn mirrored_direction(peer: &Peer) -> Option<Attribute> {
+    match (peer.sends, peer.receives) {
+        (true, true) => None,
+        (true, false) => Some(attribute("recvonly", None)),
+        (false, true) => Some(attribute("sendonly", None)),
+        (false, false) => Some(attribute("inactive", None)),
+    }
+}
+
+fn refused(offered: &Media) -> Media {
+    Media {
+        port: 0,
+        connection: None,
+        attributes: Vec::new(),
+        other: Vec::new(),
+        ..offered.clone()
+    }
+}
+
+/// `IN IP4 192.0.2.1`; a host name is announced as IP4 (RFC 8866 §5.7 allows an FQDN).
+fn address(host: &str) -> String {
+    match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(v6) => format!("IN IP6 {v6}"),
+        None => format!("IN IP4 {host}"),
+    }
+}
+
+fn attribute(name: &str, value: Option<&str>) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+    }
+}

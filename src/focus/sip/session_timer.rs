@@ -1,0 +1,234 @@
+//! Session timers (RFC 4028): who refreshes a dialog, how often, and what if nobody does.
+
+use std::time::Duration;
+
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::timers::TimerKey;
+use crate::time::Moment;
+use crate::wire::sip::{Headers, Request, Response};
+
+/// RFC 4028 §4: no interval may be shorter.
+pub(in crate::focus) const SHORTEST: Duration = Duration::from_secs(90);
+
+/// Who sends the refreshes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Refresher {
+    Us,
+    Peer,
+}
+
+/// What a 2xx settles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) struct Agreement {
+    pub(in crate::focus) interval: Duration,
+    pub(in crate::focus) refresher: Refresher,
+    /// The peer listed `timer` in Supported.
+    pub(in crate::focus) peer_supports: bool,
+}
+
+/// The session timer of a dialog.
+#[derive(Debug)]
+pub(in crate::focus) struct SessionTimer {
+    pub(in crate::focus) agreement: Agreement,
+    /// Method of our refreshes: UPDATE where the peer allows it.
+    pub(in crate::focus) by_update: bool,
+    pub(in crate::focus) refresh_timer: Option<TimerKey>,
+    pub(in crate::focus) expiry_timer: Option<TimerKey>,
+}
+
+/// When a session timer does what; to be taken up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) struct Schedule {
+    pub(in crate::focus) agreement: Agreement,
+    pub(in crate::focus) by_update: bool,
+    pub(in crate::focus) refresh: Option<Moment>,
+    pub(in crate::focus) expiry: Option<Moment>,
+}
+
+impl Schedule {
+    pub(in crate::focus) fn of(timer: &SessionTimer) -> Self {
+        Self {
+            agreement: timer.agreement,
+            by_update: timer.by_update,
+            refresh: timer.refresh_timer.map(TimerKey::at),
+            expiry: timer.expiry_timer.map(TimerKey::at),
+        }
+    }
+}
+
+impl Agreement {
+    /// Settles the timer for a session refresh request of the peer (RFC 4028 §9, table 2).
+    pub(in crate::focus) fn settle(
+        request: &Request,
+        ours: Duration,
+        min_se: Duration,
+    ) -> Verdict<Self> {
+        let supports = request.headers.has_token("Supported", "timer");
+        let asked = session_expires(&request.headers)?;
+        let floor = request
+            .headers
+            .first("Min-SE")
+            .and_then(|value| seconds(value.split(';').next()?))
+            .unwrap_or(SHORTEST)
+            .max(SHORTEST);
+        let (interval, refresher) = match asked {
+            Some((interval, _)) if interval < min_se && supports => {
+                let min = min_se.as_secs().to_string();
+                return Err(Refusal::new(422).with("Min-SE", min));
+            }
+            // What is shorter than §4 allows was meant by nobody who knows what it means.
+            Some((interval, said)) => (interval.clamp(SHORTEST, ours.max(floor)), said),
+            None => (ours.max(floor), None),
+        };
+        let refresher = match (supports, refresher.as_deref()) {
+            (true, Some("uas")) | (false, _) => Refresher::Us,
+            (true, _) => Refresher::Peer,
+        };
+        Ok(Self {
+            interval,
+            refresher,
+            peer_supports: supports,
+        })
+    }
+
+    /// What the peer's 2xx to our INVITE settles (RFC 4028 §7.2); without the header we refresh.
+    pub(in crate::focus) fn accepted(response: &Response, ours: Duration) -> Self {
+        let agreement = Self {
+            interval: ours,
+            refresher: Refresher::Us,
+            peer_supports: false,
+        };
+        agreement.renewed(response)
+    }
+
+    /// What the peer's 2xx to our refresh settles; without the header there is no timer at
+    /// its side, and we go on as before.
+    pub(in crate::focus) fn renewed(self, response: &Response) -> Self {
+        match session_expires(&response.headers) {
+            Ok(Some((interval, said))) => Self {
+                interval: interval.max(SHORTEST),
+                refresher: match said.as_deref() {
+                    Some("uas") => Refresher::Peer,
+                    _ => Refresher::Us,
+                },
+                ..self
+            },
+            _ => self,
+        }
+    }
+
+    /// The headers of our 2xx.
+    pub(in crate::focus) fn announce(self, headers: Headers) -> Headers {
+        let refresher = match self.refresher {
+            Refresher::Us => "uas",
+            Refresher::Peer => "uac",
+        };
+        let value = format!("{};refresher={refresher}", self.interval.as_secs());
+        let headers = headers.with("Session-Expires", value);
+        if self.peer_supports {
+            headers.with("Require", "timer")
+        } else {
+            headers
+        }
+    }
+}
+
+fn session_expires(headers: &Headers) -> Verdict<Option<(Duration, Option<String>)>> {
+    let Some(value) = headers.first("Session-Expires") else {
+        return Ok(None);
+    };
+    let mut parts = value.split(';');
+    let interval = parts
+        .next()
+        .and_then(seconds)
+        .ok_or_else(|| Refusal::new(400).because("Malformed Session-Expires"))?;
+    let refresher = parts
+        .filter_map(|part| part.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("refresher"))
+        .map(|(_, value)| value.trim().to_ascii_lowercase());
+    Ok(Some((interval, refresher)))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    // A day is as good as for ever, and no sum of it overflows.
+    let seconds: u64 = text.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(86_400)))
+}
+
+/// What a 422 asks for.
+pub(in crate::focus) fn min_se(response: &Response) -> Option<Duration> {
+    seconds(response.headers.first("Min-SE")?.split(';').next()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::sip::Method;
+
+    fn request(headers: &[(&str, &str)]) -> Request {
+        let mut all = Headers::new();
+        for (name, value) in headers {
+            all.push(name, *value);
+        }
+        Request {
+            method: Method::Invite,
+            uri: "sip:lobby@example.com".to_owned(),
+            headers: all,
+            body: Bytes::new(),
+        }
+    }
+
+    fn settle(headers: &[(&str, &str)]) -> Verdict<Agreement> {
+        Agreement::settle(&request(headers), Duration::from_secs(1800), SHORTEST)
+    }
+
+    #[test]
+    fn f21_table_2() {
+        type Case<'a> = (&'a [(&'a str, &'a str)], u64, Refresher);
+        let cases: [Case<'_>; 6] = [
+            (&[], 1800, Refresher::Us),
+            (&[("Session-Expires", "600")], 600, Refresher::Us),
+            (&[("Supported", "timer")], 1800, Refresher::Peer),
+            (
+                &[
+                    ("Supported", "timer"),
+                    ("Session-Expires", "600;refresher=uas"),
+                ],
+                600,
+                Refresher::Us,
+            ),
+            (
+                &[
+                    ("Supported", "timer"),
+                    ("Session-Expires", "600;refresher=uac"),
+                ],
+                600,
+                Refresher::Peer,
+            ),
+            (
+                &[
+                    ("Supported", "timer"),
+                    ("Session-Expires", "7200"),
+                    ("Min-SE", "3600"),
+                ],
+                3600,
+                Refresher::Peer,
+            ),
+        ];
+        for (headers, interval, refresher) in cases {
+            let agreement = settle(headers).expect("an agreement");
+            assert_eq!(agreement.interval.as_secs(), interval, "{headers:?}");
+            assert_eq!(agreement.refresher, refresher, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn f21_too_small_422() {
+        let refusal = settle(&[("Supported", "timer"), ("Session-Expires", "60")]);
+        let refusal = refusal.expect_err("422");
+        assert_eq!(refusal.code, 422);
+        assert_eq!(refusal.headers.first("Min-SE"), Some("90"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The rates a subscriber asks for (RFC 6446): how often NOTIFYs may come at most, and how
+//! often they must come at least.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+use crate::wire::sip::Params;
+
+/// The history of the adaptive minimum rate covers so many NOTIFYs (RFC 6446 §7.4: several
+/// times the reciprocal of the rate).
+const PERIOD_IN_NOTIFIES: f64 = 10.0;
+
+/// What was agreed with one subscriber, in NOTIFYs per second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::focus) struct EventRates {
+    max: Option<f64>,
+    min: Option<f64>,
+    adaptive: Option<Adaptive>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Adaptive {
+    rate: f64,
+    /// NOTIFYs of the last period, fading with time.
+    count: f64,
+    counted: Option<Moment>,
+}
+
+impl EventRates {
+    /// Reads the parameters of an Event header. A subscriber gets nothing faster than `pace`
+    /// between two NOTIFYs (§5.2, §6.3), and at least one before it expires (§5.3).
+    pub(in crate::focus) fn agree(event: &Params, pace: Duration, expires: Duration) -> Self {
+        let fastest = rate_of(pace);
+        let rate = |name| positive(event.value(name)?).map(|rate| rate.min(fastest));
+        let max = rate("max-rate").map(|max| max.max(rate_of(expires).min(fastest)));
+        let within = |rate: f64| rate.min(max.unwrap_or(fastest));
+        Self {
+            max,
+            min: rate("min-rate").map(within),
+            adaptive: rate("adaptive-min-rate").map(within).map(|rate| Adaptive {
+                rate,
+                count: PERIOD_IN_NOTIFIES,
+                counted: None,
+            }),
+        }
+    }
+
+    /// The shortest time between two NOTIFYs (§5.2).
+    pub(in crate::focus) fn shortest(&self) -> Duration {
+        self.max.map_or(Duration::ZERO, span)
+    }
+
+    /// The longest time between two NOTIFYs (§6.2, §7.4).
+    pub(in crate::focus) fn longest(&self) -> Option<Duration> {
+        let adaptive = self.adaptive.as_ref().map(|adaptive| {
+            // §7.4 (1): count / (rate² · period), with period = PERIOD_IN_NOTIFIES / rate.
+            let timeout = adaptive.count / (adaptive.rate * PERIOD_IN_NOTIFIES);
+            Duration::from_secs_f64(timeout).max(self.shortest())
+        });
+        [self.min.map(span), adaptive].into_iter().flatten().min()
+    }
+
+    /// Notes that a NOTIFY went out.
+    pub(in crate::focus) fn sent(&mut self, now: Moment) {
+        if let Some(adaptive) = &mut self.adaptive {
+            let period = PERIOD_IN_NOTIFIES / adaptive.rate;
+            let passed = adaptive
+                .counted
+                .map_or(0.0, |at| now.saturating_since(at).as_secs_f64());
+            adaptive.count = adaptive.count * (1.0 - passed / period).max(0.0) + 1.0;
+            adaptive.counted = Some(now);
+        }
+    }
+
+    /// The parameters for Subscription-State (§9.2).
+    pub(in crate::focus) fn params(&self) -> String {
+        let adaptive = self.adaptive.as_ref().map(|adaptive| adaptive.rate);
+        [
+            ("max-rate", self.max),
+            ("min-rate", self.min),
+            ("adaptive-min-rate", adaptive),
+        ]
+        .into_iter()
+        .filter_map(|(name, rate)| Some(format!(";{name}={}", decimal(rate?))))
+        .collect()
+    }
+}
+
+/// `1*2DIGIT ["." 1*10DIGIT]`, more than zero (§9.2); anything else is as if it were not there.
+fn positive(text: &str) -> Option<f64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str, most| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit())
+    };
+    if !digits(whole, 2) || !digits(fraction, 10) {
+        return None;
+    }
+    text.parse().ok().filter(|rate| *rate > 0.0)
+}
+
+fn rate_of(span: Duration) -> f64 {
+    // 99.9999999999 is the largest the grammar knows.
+    (1.0 / span.as_secs_f64()).min(99.0)
+}
+
+fn span(rate: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / rate)
+}
+
+fn decimal(rate: f64) -> String {
+    let text = format!("{rate:.10}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    match text {
+        "0" => "0.0000000001".to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agree(event: &str) -> EventRates {
+        let seconds = Duration::from_secs;
+        EventRates::agree(&Params::parse(event), seconds(5), seconds(100))
+    }
+
+    #[test]
+    fn e11_rates_are_adjusted_and_reflected() {
+        for (asked, agreed) in [
+            ("", ""),
+            ("max-rate=0.1", ";max-rate=0.1"),
+            ("max-rate=10", ";max-rate=0.2"),
+            ("max-rate=0.001", ";max-rate=0.01"),
+            ("min-rate=99;max-rate=0.1", ";max-rate=0.1;min-rate=0.1"),
+            ("adaptive-min-rate=0.05", ";adaptive-min-rate=0.05"),
+            ("max-rate=0;min-rate=-1", ""),
+            ("max-rate=1e1;min-rate=100;adaptive-min-rate=.5", ""),
+            ("min-rate=0.0000000001", ";min-rate=0.0000000001"),
+        ] {
+            assert_eq!(agree(asked).params(), agreed, "{asked}");
+        }
+    }
+
+    #[test]
+    fn e11_adaptive_rate_waits_longer_after_a_burst() {
+        let mut rates = agree("adaptive-min-rate=0.1");
+        let now = Moment::from_epoch(Duration::from_secs(1000));
+        assert_eq!(rates.longest(), Some(Duration::from_secs(10)));
+        for _ in 0..5 {
+            rates.sent(now);
+        }
+        assert_eq!(rates.longest(), Some(Duration::from_secs(15)));
+        rates.sent(now + Duration::from_secs(1000));
+        assert_eq!(rates.longest(), Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,383 @@
+//! NOTIFY: when, what, and what its answer means (RFC 6665 §4.2.2, 6446, 4575 §3.6–3.9).
+
+use crate::focus::Role;
+use crate::focus::ids::SubscriptionId;
+use crate::focus::roster::view::{Seen, View};
+use crate::focus::sip::dialogs::Purpose;
+use crate::focus::sip::face::PACKAGE;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::control::RoomUri;
+use crate::focus::room::conference::Conference;
+use crate::focus::roster::cache::Scope;
+use crate::focus::roster::document::{self};
+use crate::focus::timers::Timer;
+use crate::focus::watch::event_rate::EventRates;
+use crate::focus::watch::subscription::{Due, Subscription, Termination};
+use crate::focus::{Focus, RequestId};
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::conference_info::MEDIA_TYPE;
+use crate::wire::sip::{Headers, Method, Params, Response};
+
+/// Answers to NOTIFY that end the subscription (RFC 6665 §4.2.2, row E33); 408 is also what
+/// a time-out looks like.
+const FATAL: [u16; 14] = [
+    404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
+];
+/// Other refusals in a row after which nobody is there any more.
+const MAX_FAILURES: u32 = 5;
+/// Longest wait a subscriber may ask for with Retry-After; it can also subscribe less.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// NOTIFYs sent in one turn: some 20 µs each, so that nothing else waits a millisecond longer.
+const NOTIFIES_PER_TURN: usize = 32;
+/// The host copies each; half a megabyte takes it about as long.
+const OCTETS_PER_TURN: usize = 512 * 1024;
+/// Departures remembered for subscribers who are behind; whoever missed more than that gets
+/// a full document, which is shorter.
+const MAX_DEPARTURES: usize = 4096;
+/// Subscribers whose NOTIFYs fall into the same part of `notify_interval` get theirs
+/// together, for they share one document.
+const PARTS_OF_INTERVAL: u32 = 20;
+/// Largest document in a datagram: 65,507 octets less what headers of a long route need.
+const MAX_DATAGRAM: usize = 60_000;
+
+impl Focus {
+    /// Asks for a NOTIFY at once, as soon as none is in flight. What is last stays last.
+    pub(in crate::focus) fn make_due(&mut self, now: Moment, id: SubscriptionId, due: Due) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        let resource_gone = due == Due::Last(Termination::NoResource);
+        if resource_gone || !matches!(subscription.due, Due::Last(_)) {
+            subscription.due = due;
+        }
+        self.schedule(now, id);
+    }
+
+    /// Something changed that subscribers must see: those who knew everything get a NOTIFY
+    /// as soon as their pace allows; the others have one coming anyway.
+    pub(in crate::focus) fn conference_changed(&mut self, now: Moment, room: &RoomUri) {
+        let limit = self.config.roster_limit;
+        let Some(conference) = self.conferences.get_mut(room) else {
+            return;
+        };
+        conference.count_crowd(limit);
+        conference.bound_departures();
+        for id in conference.subscribers.wake() {
+            self.schedule(now, id);
+        }
+    }
+
+    /// Arms the timer for the next NOTIFY of a subscription, if there is anything to say.
+    fn schedule(&mut self, now: Moment, id: SubscriptionId) {
+        let interval = self.config.notify_interval;
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        if subscription.in_flight.is_some()
+            && subscription.due != Due::Last(Termination::NoResource)
+        {
+            return;
+        }
+        let at = match subscription.due {
+            Due::Full | Due::Last(_) => now,
+            Due::Changes => {
+                let Some(conference) = self.conferences.get_mut(&subscription.room) else {
+                    return;
+                };
+                if subscription.gap || has_news(conference, subscription.seen) {
+                    subscription.earliest(now, interval)
+                } else {
+                    conference.subscribers.rest(id);
+                    match subscription.latest(now) {
+                        Some(at) => at,
+                        None => return,
+                    }
+                }
+            }
+        };
+        let timer = self.timers.arm(at, Timer::Notify(id));
+        subscription.due_at = at;
+        self.timers.disarm(subscription.notify_timer.replace(timer));
+    }
+
+    /// A NOTIFY is due: it waits for its turn.
+    pub(in crate::focus) fn enqueue(&mut self, now: Moment, id: SubscriptionId) {
+        if let Some(subscription) = self.subscriptions.get_mut(&id)
+            && !std::mem::replace(&mut subscription.queued, true)
+        {
+            self.turns.push(now, &subscription.room, id);
+        }
+    }
+
+    /// Sends some of the NOTIFYs that are due; the deadline brings the rest.
+    pub(in crate::focus) fn notify_some(&mut self, now: Moment) {
+        let mut octets = 0;
+        for _ in 0..NOTIFIES_PER_TURN {
+            if octets > OCTETS_PER_TURN {
+                return;
+            }
+            if self.budget.free_at().is_some_and(|free| free > now) {
+                return;
+            }
+            let Some((id, room, last)) = self.turns.pop() else {
+                return;
+            };
+            octets += self.notify(now, id).unwrap_or_default();
+            if last && let Some(conference) = self.conferences.get_mut(&room) {
+                conference.documents.settle(conference.revision);
+            }
+        }
+    }
+
+    /// Sends the NOTIFY that is due, unless one is in flight; how many octets it carries.
+    fn notify(&mut self, now: Moment, id: SubscriptionId) -> Option<usize> {
+        let subscription = self.subscriptions.get_mut(&id)?;
+        subscription.queued = false;
+        let due = subscription.due;
+        let ends = matches!(due, Due::Last(_));
+        if subscription.in_flight.is_some() && due != Due::Last(Termination::NoResource) {
+            return None;
+        }
+        self.timers.disarm(subscription.notify_timer.take());
+        let Some(body) = self.next_document(now, id) else {
+            self.schedule(now, id);
+            return None;
+        };
+        let octets = body.len();
+        self.budget.take(now, octets);
+        let purpose = if ends {
+            Purpose::Farewell
+        } else {
+            Purpose::Notify(id)
+        };
+        let request = self.request_id();
+        let software = self.out.software.clone();
+        let subscription = self.subscriptions.get_mut(&id)?;
+        subscription.rates.sent(now);
+        let headers = notify_headers(subscription, now, due).with("User-Agent", software);
+        let dialog = &mut subscription.dialog;
+        let message = dialog.request(request, Method::Notify, headers, body);
+        if !ends {
+            subscription.in_flight = Some(request);
+            subscription.last_sent = Some(now);
+            subscription.due = Due::Changes;
+        }
+        self.send(now, purpose, message);
+        if ends {
+            self.forget_subscription(now, id);
+        }
+        Some(octets)
+    }
+
+    /// The document for the next NOTIFY; notes what the subscriber knows after it.
+    fn next_document(&mut self, now: Moment, id: SubscriptionId) -> Option<Bytes> {
+        let subscription = self.subscriptions.get_mut(&id)?;
+        let version = subscription.version + 1;
+        let farewell = match subscription.due {
+            Due::Last(Termination::NoResource) => Some(document::deleted(&subscription.room)),
+            Due::Last(Termination::Rejected) => Some(document::nothing(&subscription.room)),
+            _ => None,
+        };
+        if let Some(document) = farewell {
+            return Some(document.template(None).with_version(version).into());
+        }
+        self.state_document(now, id, version)
+    }
+
+    /// What there is to tell of the conference, if there is anything.
+    fn state_document(&mut self, now: Moment, id: SubscriptionId, version: u32) -> Option<Bytes> {
+        let subscription = self.subscriptions.get_mut(&id)?;
+        let conference = self.conferences.get_mut(&subscription.room)?;
+        let view = subscription.current_view(conference);
+        let scope = subscription.scope(now, conference, &view);
+        let moments = (subscription.due_at, now);
+        let rendering = document::document(conference, &self.endpoints, &view, scope, moments);
+        let is_datagram = subscription.dialog.socket.transport == "udp";
+        if is_datagram && rendering.octets() > MAX_DATAGRAM && !subscription.narrow {
+            subscription.narrow = true;
+            return self.state_document(now, id, version);
+        }
+        subscription.seen = match rendering.scope {
+            Scope::Full => Seen::all(rendering.revision),
+            Scope::Partial(seen) | Scope::Beat(seen) => seen.after_partial(rendering.revision),
+        };
+        let body = rendering.body(version);
+        conference.subscribers.show(id, subscription.seen);
+        conference.forget_departures();
+        if body.is_some() {
+            subscription.version = version;
+            subscription.gap = false;
+            subscription.view = Some(view);
+        }
+        body
+    }
+
+    /// A NOTIFY has its outcome.
+    pub(in crate::focus) fn notified(
+        &mut self,
+        now: Moment,
+        id: SubscriptionId,
+        request: RequestId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        let interval = self.config.notify_interval;
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        if subscription.in_flight != Some(request) {
+            return;
+        }
+        subscription.in_flight = None;
+        if code < 300 {
+            subscription.failures = 0;
+            subscription.adjust_rates(now, interval, response);
+        } else {
+            subscription.failures += 1;
+            // The subscriber missed a document: only a full one helps now.
+            subscription.gap = true;
+            subscription.not_before = retry_after(response).map(|span| now + span);
+        }
+        if FATAL.contains(&code) || subscription.failures >= MAX_FAILURES {
+            let line = format!(
+                "subscription of {} to {} ended: {code} to NOTIFY",
+                subscription.user, subscription.room
+            );
+            self.out.log(Level::Info, line);
+            self.forget_subscription(now, id);
+            return;
+        }
+        self.schedule(now, id);
+    }
+
+    pub(in crate::focus) fn forget_subscription(&mut self, now: Moment, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.remove(&id) else {
+            return;
+        };
+        self.dialogs.close(&subscription.dialog.key);
+        self.timers.disarm(subscription.notify_timer);
+        self.timers.disarm(subscription.expiry_timer);
+        if let Some(conference) = self.conferences.get_mut(&subscription.room) {
+            conference.subscribers.remove(id, &subscription.user);
+            conference.forget_departures();
+        }
+        self.end_if_empty(now, &subscription.room);
+    }
+}
+
+impl Subscription {
+    /// What the subscriber may see at present.
+    pub(in crate::focus) fn current_view(&self, conference: &Conference) -> View {
+        let participant = conference.participants.get(&self.user);
+        let role = participant.map(|participant| participant.role);
+        let listed_by_role = role == Some(Role::Moderator);
+        let role = self.role.or(role);
+        let role = role.unwrap_or_else(|| conference.policy.role(&self.user));
+        let crowded = conference.crowded || self.narrow;
+        let is_in = participant.is_some() && !listed_by_role;
+        View::of(&self.user, role, is_in, crowded)
+    }
+
+    /// When the next change may be told.
+    fn earliest(&self, now: Moment, interval: Duration) -> Moment {
+        let pace = interval.max(self.rates.shortest());
+        // Who refuses is asked less and less often.
+        let pace = pace * 2u32.pow(self.failures.saturating_sub(1));
+        let after_last = match self.last_sent {
+            Some(sent) if sent + pace > now => (sent + pace).round_up(interval / PARTS_OF_INTERVAL),
+            _ => now,
+        };
+        after_last.max(self.not_before.unwrap_or(now))
+    }
+
+    /// When the next NOTIFY must come even if nothing has changed (RFC 6446 §6, §7).
+    fn latest(&self, now: Moment) -> Option<Moment> {
+        let sent = self.last_sent?;
+        Some((sent + self.rates.longest()?).max(now))
+    }
+
+    /// What the next document must tell.
+    fn scope(&self, now: Moment, conference: &Conference, view: &View) -> Scope {
+        let must_be_full = self.due != Due::Changes
+            || self.gap
+            || self.full_only
+            || self.view.as_ref() != Some(view)
+            || self.seen.shown < conference.reshaped
+            || (view.is_crowd() && self.seen.shown < conference.recast)
+            || self.seen.buried < conference.forgotten;
+        let must_come = self.latest(now).is_some_and(|latest| latest <= now);
+        match (must_be_full, must_come) {
+            (true, _) => Scope::Full,
+            (false, true) => Scope::Beat(self.seen),
+            (false, false) => Scope::Partial(self.seen),
+        }
+    }
+
+    /// A 2xx to NOTIFY may ask for other rates (RFC 6446 §9.3).
+    fn adjust_rates(&mut self, now: Moment, interval: Duration, response: Option<&Response>) {
+        let event = response.and_then(|response| response.headers.first("Event"));
+        if let Some((package, params)) = event.map(|e| e.split_once(';').unwrap_or((e, "")))
+            && package.trim().eq_ignore_ascii_case(PACKAGE)
+        {
+            let left = self.expires.saturating_since(now);
+            self.rates = EventRates::agree(&Params::parse(params), interval, left);
+        }
+    }
+}
+
+impl Conference {
+    /// Departures that every subscriber has been told to the end need no memory.
+    fn forget_departures(&mut self) {
+        let buried = self.subscribers.all_buried();
+        let told = self
+            .departures
+            .partition_point(|departure| departure.revision <= buried);
+        self.departures.drain(..told);
+    }
+
+    fn bound_departures(&mut self) {
+        let excess = self.departures.len().saturating_sub(MAX_DEPARTURES);
+        if let Some(last) = self.departures.drain(..excess).next_back() {
+            self.forgotten = last.revision;
+        }
+    }
+}
+
+fn has_news(conference: &Conference, seen: Seen) -> bool {
+    let last = conference.departures.last();
+    seen.shown < conference.revision || last.is_some_and(|last| last.revision > seen.buried)
+}
+
+fn notify_headers(subscription: &Subscription, now: Moment, due: Due) -> Headers {
+    let state = match due {
+        Due::Last(termination) => format!("terminated;reason={}", termination.reason()),
+        Due::Full | Due::Changes => {
+            let left = subscription.expires.saturating_since(now).as_secs();
+            format!("active;expires={left}{}", subscription.rates.params())
+        }
+    };
+    let event = match &subscription.event_id {
+        Some(id) => format!("{PACKAGE};id={id}"),
+        None => PACKAGE.to_owned(),
+    };
+    Headers::new()
+        .with(
+            "Contact",
+            format!("<{}>;isfocus", subscription.dialog.contact),
+        )
+        .with("Event", event)
+        .with("Subscription-State", state)
+        .with("Content-Type", MEDIA_TYPE)
+}
+
+/// The seconds of a Retry-After (RFC 3261 §20.33).
+fn retry_after(response: Option<&Response>) -> Option<Duration> {
+    let value = response?.headers.first("Retry-After")?;
+    let digits = value.trim().split(|c: char| !c.is_ascii_digit()).next()?;
+    let seconds = digits.parse().unwrap_or(u64::MAX);
+    (!digits.is_empty()).then(|| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}

@@ -1,0 +1,123 @@
+//! Who watches a conference.
+
+use crate::focus::ids::SubscriptionId;
+use crate::focus::roster::view::Seen;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::control::UserUri;
+
+/// The subscriptions of one conference. Everything here costs the logarithm of their number
+/// at most.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct Subscribers {
+    seen: BTreeMap<SubscriptionId, Seen>,
+    by_user: HashMap<UserUri, Vec<SubscriptionId>>,
+    /// Those that know everything and wait for the next change.
+    quiet: BTreeSet<SubscriptionId>,
+    /// How many have been told of which departures.
+    buried: BTreeMap<u64, usize>,
+}
+
+impl Subscribers {
+    /// Adds a subscription that has seen nothing yet.
+    pub(in crate::focus) fn add(&mut self, id: SubscriptionId, user: &UserUri) {
+        self.seen.insert(id, Seen::default());
+        *self.buried.entry(0).or_default() += 1;
+        self.by_user.entry(user.clone()).or_default().push(id);
+    }
+
+    /// Removes a subscription, if it is one of these.
+    pub(in crate::focus) fn remove(&mut self, id: SubscriptionId, user: &UserUri) {
+        let Some(seen) = self.seen.remove(&id) else {
+            return;
+        };
+        self.leave(seen.buried);
+        self.quiet.remove(&id);
+        if let Some(theirs) = self.by_user.get_mut(user) {
+            theirs.retain(|other| *other != id);
+            if theirs.is_empty() {
+                self.by_user.remove(user);
+            }
+        }
+    }
+
+    /// Notes what a subscriber has been shown.
+    pub(in crate::focus) fn show(&mut self, id: SubscriptionId, now: Seen) {
+        if let Some(seen) = self.seen.get_mut(&id) {
+            let before = std::mem::replace(seen, now);
+            *self.buried.entry(now.buried).or_default() += 1;
+            self.leave(before.buried);
+        }
+    }
+
+    fn leave(&mut self, buried: u64) {
+        if let Some(count) = self.buried.get_mut(&buried) {
+            *count -= 1;
+            if *count == 0 {
+                self.buried.remove(&buried);
+            }
+        }
+    }
+
+    /// Every departure up to this revision has been told to everybody to the end.
+    pub(in crate::focus) fn all_buried(&self) -> u64 {
+        self.buried.keys().next().copied().unwrap_or(u64::MAX)
+    }
+
+    /// Lets a subscription wait for the next change.
+    pub(in crate::focus) fn rest(&mut self, id: SubscriptionId) {
+        if self.seen.contains_key(&id) {
+            self.quiet.insert(id);
+        }
+    }
+
+    /// Those that waited for a change, oldest first.
+    pub(in crate::focus) fn wake(&mut self) -> BTreeSet<SubscriptionId> {
+        std::mem::take(&mut self.quiet)
+    }
+
+    /// The subscriptions of one user.
+    pub(in crate::focus) fn of(&self, user: &UserUri) -> &[SubscriptionId] {
+        self.by_user.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of them, oldest first.
+    pub(in crate::focus) fn ids(&self) -> Vec<SubscriptionId> {
+        self.seen.keys().copied().collect()
+    }
+
+    /// How many.
+    pub(in crate::focus) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether nobody watches.
+    pub(in crate::focus) fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_watcher_decides_what_is_remembered() {
+        let mut subscribers = Subscribers::default();
+        let user = UserUri::new("sip:alice@example.com");
+        assert_eq!(subscribers.all_buried(), u64::MAX);
+        let (first, second) = (SubscriptionId(1), SubscriptionId(2));
+        subscribers.add(first, &user);
+        subscribers.add(second, &user);
+        subscribers.show(first, Seen::all(7));
+        assert_eq!(subscribers.all_buried(), 0);
+        subscribers.show(second, Seen::all(5));
+        assert_eq!(subscribers.all_buried(), 5);
+        subscribers.remove(second, &user);
+        subscribers.remove(second, &user);
+        assert_eq!(subscribers.all_buried(), 7);
+        assert_eq!(subscribers.of(&user), [first]);
+        subscribers.remove(first, &user);
+        assert!(subscribers.is_empty() && subscribers.of(&user).is_empty());
+    }
+}

@@ -1,0 +1,117 @@
+//! Subscriptions to the conference event package (RFC 6665, 4575 §3).
+
+use crate::control::{RoomUri, UserUri};
+use crate::focus::RequestId;
+use crate::focus::Role;
+use crate::focus::roster::view::{Seen, View};
+use crate::focus::sip::dialog::Dialog;
+use crate::focus::timers::TimerKey;
+use crate::focus::watch::event_rate::EventRates;
+use crate::time::Moment;
+
+/// Why a subscription ends (RFC 6665 §4.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Termination {
+    /// It expired or was unsubscribed.
+    Timeout,
+    /// The conference has ended.
+    NoResource,
+    /// The subscriber may not watch any more.
+    Rejected,
+}
+
+impl Termination {
+    /// The `reason` parameter.
+    pub(in crate::focus) fn reason(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NoResource => "noresource",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What the next NOTIFY carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Due {
+    /// Nothing, or a partial document if something changed.
+    Changes,
+    /// The whole document, at once: a SUBSCRIBE was accepted (RFC 6665 §4.2.1.2).
+    Full,
+    /// The last one.
+    Last(Termination),
+}
+
+/// One subscriber's subscription.
+#[derive(Debug)]
+pub(in crate::focus) struct Subscription {
+    pub(in crate::focus) room: RoomUri,
+    pub(in crate::focus) user: UserUri,
+    /// What the script says the subscriber is.
+    pub(in crate::focus) role: Option<Role>,
+    pub(in crate::focus) dialog: Dialog,
+    /// The `id` of the Event header, to be echoed (RFC 6665 §8.2.1).
+    pub(in crate::focus) event_id: Option<String>,
+    pub(in crate::focus) expires: Moment,
+    pub(in crate::focus) rates: EventRates,
+    /// Only understands full documents (`full_notify_agents`).
+    pub(in crate::focus) full_only: bool,
+    /// A document for everybody does not fit into its datagrams.
+    pub(in crate::focus) narrow: bool,
+    /// The version of the last document (row E06: counted per subscription).
+    pub(in crate::focus) version: u32,
+    pub(in crate::focus) seen: Seen,
+    /// What the last document showed.
+    pub(in crate::focus) view: Option<View>,
+    pub(in crate::focus) due: Due,
+    /// Since when the next NOTIFY is due.
+    pub(in crate::focus) due_at: Moment,
+    /// Waits for its turn.
+    pub(in crate::focus) queued: bool,
+    /// A NOTIFY under way: never two at a time.
+    pub(in crate::focus) in_flight: Option<RequestId>,
+    /// A document was lost on the way: what comes next must be full.
+    pub(in crate::focus) gap: bool,
+    /// NOTIFYs in a row that were refused.
+    pub(in crate::focus) failures: u32,
+    /// The subscriber wants no NOTIFY before.
+    pub(in crate::focus) not_before: Option<Moment>,
+    pub(in crate::focus) last_sent: Option<Moment>,
+    pub(in crate::focus) notify_timer: Option<TimerKey>,
+    pub(in crate::focus) expiry_timer: Option<TimerKey>,
+}
+
+impl Subscription {
+    /// One that has been told nothing yet, in this run at least: a whole document is due.
+    pub(in crate::focus) fn untold(
+        now: Moment,
+        room: RoomUri,
+        user: UserUri,
+        dialog: Dialog,
+    ) -> Self {
+        Self {
+            room,
+            user,
+            role: None,
+            dialog,
+            event_id: None,
+            expires: now,
+            rates: EventRates::default(),
+            full_only: false,
+            narrow: false,
+            version: 0,
+            seen: Seen::default(),
+            view: None,
+            due: Due::Full,
+            due_at: now,
+            queued: false,
+            in_flight: None,
+            gap: false,
+            failures: 0,
+            not_before: None,
+            last_sent: None,
+            notify_timer: None,
+            expiry_timer: None,
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! One machine for every SEND that is not whole in one piece (RFC 4975 §5.1, §7.3.1), whether
+//! it comes in several reads, in several chunks, or both: it takes pieces and ends of chunks
+//! and says what is to be done. Small messages are put together whatever the order of their
+//! chunks; large ones are passed on as soon as their CPIM headers are complete (RFC 7701 §6.1,
+//! G26).
+
+use std::time::Duration;
+
+use super::pieces::Pieces;
+use super::pot::Charge;
+use super::window::Window;
+use super::{Code, Facts, OwnedFacts};
+use crate::switch::ids::StreamKey;
+use crate::time::Moment;
+use crate::wire::cpim;
+use crate::wire::msrp::Flag;
+
+/// Messages of one session of which the sender has ended a chunk, and not the message.
+const MAX_MESSAGES: usize = 8;
+/// How much of a message is looked at for its CPIM headers.
+const FRONT: usize = 2 * cpim::MAX_HEAD;
+/// Octets beyond a gap before the CPIM headers are complete.
+const MAX_AHEAD: usize = 256 * 1024;
+
+/// The messages of one session of which not everything has come.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Assemblies {
+    messages: Vec<Assembly>,
+    /// The chunk timer runs.
+    pub(in crate::switch) timed: bool,
+    /// What they cost.
+    pub(in crate::switch) charge: Charge,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(in crate::switch) struct Assembly {
+    /// Of the chunk that came first.
+    pub(in crate::switch) facts: Box<OwnedFacts>,
+    state: State,
+    /// Octets in front that are ours and not the sender's (`plain_text`).
+    pub(in crate::switch) shift: u64,
+    /// When something of it came last.
+    pub(in crate::switch) last: Moment,
+    /// A chunk of it has begun and not ended.
+    open: bool,
+    /// A chunk of it was answered 200.
+    answered: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It is put together; a large one until its CPIM headers are complete.
+    Collecting { pieces: Pieces, large: bool },
+    /// It is passed on.
+    Flowing(StreamKey),
+    /// It was refused; so is every further chunk of it (C31).
+    Refused(Code),
+}
+
+/// What bounds the messages.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::switch) struct Limits {
+    /// Messages up to so many octets are put together.
+    pub(in crate::switch) whole_below: u64,
+    /// Octets of a large message that may lie beyond a gap.
+    pub(in crate::switch) ahead: usize,
+}
+
+/// What is to be done about a piece.
+#[derive(Debug)]
+pub(in crate::switch) enum Step {
+    /// Nothing: it is kept.
+    Kept,
+    /// The CPIM headers of a large message are complete: see [`Assemblies::flow`].
+    Opens(Opening),
+    /// It is to be passed on, from this offset.
+    Flows(StreamKey, u64),
+}
+
+/// The front of a large message.
+#[derive(Clone, Debug)]
+pub(in crate::switch) struct Opening {
+    /// Its CPIM headers, and some more.
+    pub(in crate::switch) front: Vec<u8>,
+    /// Its length, if the sender has said it.
+    pub(in crate::switch) announced: Option<u64>,
+    /// Octets of the front that are ours.
+    pub(in crate::switch) shift: usize,
+    /// A report about it is wanted.
+    pub(in crate::switch) report: bool,
+}
+
+/// What is to be done about the end of a chunk.
+#[derive(Debug)]
+pub(in crate::switch) enum Ending {
+    /// More of the message is to come.
+    Goes,
+    /// The same of one that is passed on: the chunk ends at this offset, and is the last.
+    Flows(StreamKey, u64, bool),
+    /// Everything has come.
+    Whole(Whole),
+    /// The message is over, or refused; one that was passed on is to be given up.
+    Over(Code, Option<StreamKey>),
+}
+
+/// A message of which nothing more is taken.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Lost {
+    /// Where it was passed on.
+    pub(in crate::switch) stream: Option<StreamKey>,
+    /// What it began with, if a chunk of it was answered 200: its sender believes in it.
+    pub(in crate::switch) believed: Option<Box<OwnedFacts>>,
+}
+
+/// A message that was put together.
+#[derive(Debug)]
+pub(in crate::switch) struct Whole {
+    /// Of the chunk that came first.
+    pub(in crate::switch) facts: Box<OwnedFacts>,
+    /// Octets in front that are not the sender's.
+    pub(in crate::switch) shift: u64,
+    pub(in crate::switch) body: Vec<u8>,
+}
+
+impl Assemblies {
+    /// Some of the message has come.
+    pub(in crate::switch) fn has(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.messages.iter().position(|it| it.facts.name() == name)
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut Assembly> {
+        self.messages.iter_mut().find(|it| it.facts.name() == name)
+    }
+
+    /// A message begins; `opening` stands before what its sender says.
+    pub(in crate::switch) fn begin(
+        &mut self,
+        now: Moment,
+        facts: &Facts<'_>,
+        opening: &[u8],
+    ) -> Result<(), Code> {
+        // One more than may be unfinished: it may end with its first chunk.
+        if self.messages.len() >= MAX_MESSAGES {
+            match self.messages.iter().position(Assembly::is_refused) {
+                // Who was refused often enough sends nothing more of it.
+                Some(place) => drop(self.messages.remove(place)),
+                None if self.messages.len() > MAX_MESSAGES => return Err(Code::TooMany),
+                None => {}
+            }
+        }
+        let mut pieces = Pieces::default();
+        pieces.write(0, opening);
+        self.messages.push(Assembly {
+            facts: Box::new(facts.keep()),
+            state: State::Collecting {
+                pieces,
+                large: false,
+            },
+            shift: opening.len() as u64,
+            last: now,
+            open: true,
+            answered: false,
+        });
+        Ok(())
+    }
+
+    /// Octets that stand at `at` in a message that has begun.
+    pub(in crate::switch) fn piece(
+        &mut self,
+        now: Moment,
+        facts: &Facts<'_>,
+        at: u64,
+        octets: &[u8],
+        limits: Limits,
+    ) -> Result<Step, Code> {
+        let message = self.get_mut(facts.name()).ok_or(Code::BadRequest)?;
+        (message.last, message.open) = (now, true);
+        let (shift, report) = (message.shift, message.facts.view().success_report);
+        let at = at.saturating_add(shift);
+        let (pieces, large) = match &mut message.state {
+            State::Refused(code) => return Err(*code),
+            State::Flowing(stream) => return Ok(Step::Flows(*stream, at)),
+            State::Collecting { pieces, large } => (pieces, large),
+        };
+        let announced = facts.range.total.map(|total| total.saturating_add(shift));
+        let end = at.saturating_add(octets.len() as u64);
+        *large |= end.max(announced.unwrap_or(0)) > limits.whole_below;
+        let fits = usize::try_from(at).is_ok_and(|start| pieces.write(start, octets));
+        if !fits || (*large && pieces.ahead() > limits.ahead.min(MAX_AHEAD)) {
+            return Err(Code::TooLarge);
+        }
+        if !*large {
+            return Ok(Step::Kept);
+        }
+        // Whatever the chunks the headers come in and whatever came before them (P06): what
+        // bounds them is their own size.
+        let front = pieces.front();
+        let front = front.get(..FRONT).unwrap_or(front);
+        if matches!(cpim::Message::parse(front), Ok(None)) {
+            return Ok(Step::Kept);
+        }
+        Ok(Step::Opens(Opening {
+            front: front.to_vec(),
+            announced,
+            shift: usize::try_from(shift).unwrap_or(usize::MAX),
+            report,
+        }))
+    }
+
+    /// A large message is passed on from now on: gives out what has come of it, and its
+    /// length, if the chunk that ends it has come.
+    pub(in crate::switch) fn flow(
+        &mut self,
+        name: &str,
+        stream: StreamKey,
+    ) -> Option<(Window, Option<u64>)> {
+        let message = self.get_mut(name)?;
+        match std::mem::replace(&mut message.state, State::Flowing(stream)) {
+            State::Collecting { pieces, .. } => Some(pieces.into_window()),
+            _ => None,
+        }
+    }
+
+    /// The end of a chunk has come; `end` is the offset behind its last octet, none if it had
+    /// no octets.
+    pub(in crate::switch) fn end(&mut self, name: &str, end: Option<u64>, flag: Flag) -> Ending {
+        let Some(place) = self.place(name) else {
+            return Ending::Over(Code::Ok, None);
+        };
+        if flag == Flag::Abort {
+            // C30: the sender gave the message up.
+            let message = self.messages.swap_remove(place);
+            return Ending::Over(Code::Ok, message.stream());
+        }
+        let last = flag == Flag::Last;
+        let full = self.messages.len() > MAX_MESSAGES;
+        let message = &mut self.messages[place];
+        message.open = false;
+        let end = end.map(|end| end.saturating_add(message.shift));
+        let ending = match &mut message.state {
+            State::Refused(code) if last => Ending::Over(*code, None),
+            State::Refused(code) => return Ending::Over(*code, None),
+            State::Flowing(stream) if last || !full => {
+                message.answered = true;
+                return Ending::Flows(*stream, end.unwrap_or(0), last);
+            }
+            State::Flowing(stream) => Ending::Over(Code::TooMany, Some(*stream)),
+            State::Collecting { pieces, large } => {
+                if last {
+                    pieces.ends_at(end.unwrap_or(pieces.end()));
+                }
+                match (pieces.is_whole(), *large) {
+                    (true, false) => {
+                        let body = std::mem::take(pieces).into_message();
+                        let Assembly { facts, shift, .. } = self.messages.swap_remove(place);
+                        return Ending::Whole(Whole { facts, shift, body });
+                    }
+                    // Its headers never ended.
+                    (true, true) => Ending::Over(Code::BadRequest, None),
+                    (false, _) if full => Ending::Over(Code::TooMany, None),
+                    (false, _) => {
+                        message.answered = true;
+                        return Ending::Goes;
+                    }
+                }
+            }
+        };
+        self.messages.swap_remove(place);
+        ending
+    }
+
+    /// A message is refused, and every further chunk of it.
+    pub(in crate::switch) fn refuse(&mut self, name: &str, code: Code) -> Lost {
+        let message = self.get_mut(name);
+        message.map_or_else(Lost::default, |message| message.refuse(code))
+    }
+
+    /// A message is over for its sender.
+    pub(in crate::switch) fn remove(&mut self, name: &str) -> Option<Assembly> {
+        let place = self.place(name)?;
+        Some(self.messages.swap_remove(place))
+    }
+
+    /// Gives messages up of which nothing came for `timeout`; says when to look again.
+    pub(in crate::switch) fn expire(
+        &mut self,
+        now: Moment,
+        timeout: Duration,
+    ) -> (Vec<Lost>, Option<Moment>) {
+        let mut lost = Vec::new();
+        self.messages.retain_mut(|message| {
+            let expired = message.last + timeout <= now;
+            if expired {
+                message.last = now;
+                lost.push(message.refuse(Code::TooLate));
+            }
+            // What may still come of a chunk is refused.
+            !expired || std::mem::take(&mut message.open)
+        });
+        let earliest = self.messages.iter().map(|message| message.last).min();
+        (lost, earliest.map(|last| last + timeout))
+    }
+
+    /// Those that have come in part and were not refused.
+    pub(in crate::switch) fn unfinished(&self) -> impl Iterator<Item = &Assembly> {
+        self.messages.iter().filter(|it| !it.is_refused())
+    }
+
+    pub(in crate::switch) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Octets collected.
+    pub(in crate::switch) fn octets(&self) -> usize {
+        self.messages.iter().map(Assembly::octets).sum()
+    }
+
+    /// Those that are passed on.
+    pub(in crate::switch) fn streams(&self) -> impl Iterator<Item = StreamKey> {
+        self.messages.iter().filter_map(Assembly::stream)
+    }
+}
+
+impl Assembly {
+    /// Where it is passed on.
+    pub(in crate::switch) fn stream(&self) -> Option<StreamKey> {
+        match self.state {
+            State::Flowing(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.state, State::Refused(_))
+    }
+
+    fn refuse(&mut self, code: Code) -> Lost {
+        let believed = self.answered && !self.is_refused();
+        let stream = self.stream();
+        self.state = State::Refused(code);
+        Lost {
+            stream,
+            believed: believed.then(|| self.facts.clone()),
+        }
+    }
+
+    /// Octets collected.
+    pub(in crate::switch) fn octets(&self) -> usize {
+        match &self.state {
+            State::Collecting { pieces, .. } => pieces.octets(),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What has come of a message of which not everything has.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::Window;
+
+/// Separate pieces of one message: a sender that skips about is not a client.
+const MAX_PIECES: usize = 64;
+
+/// A message so far: only what has come is held, wherever it belongs.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    /// By the offset of the first octet, apart from each other.
+    parts: BTreeMap<usize, Vec<u8>>,
+    octets: usize,
+    total: Option<usize>,
+}
+
+impl Pieces {
+    /// Puts octets in their place; `false` when they lie about too much. The caller bounds
+    /// how far out they may be.
+    pub(super) fn write(&mut self, start: usize, octets: &[u8]) -> bool {
+        if octets.is_empty() {
+            return true;
+        }
+        // C09: the end is counted, not read.
+        let end = start + octets.len();
+        self.cut(start, end);
+        let before = self.parts.range_mut(..start).next_back();
+        let before = before.filter(|(from, part)| *from + part.len() == start);
+        let (from, part) = match before {
+            Some((from, part)) => (*from, part),
+            None => (start, self.parts.entry(start).or_default()),
+        };
+        part.extend_from_slice(octets);
+        self.octets += octets.len();
+        if let Some(after) = self.parts.remove(&end)
+            && let Some(part) = self.parts.get_mut(&from)
+        {
+            part.extend_from_slice(&after);
+        }
+        self.parts.len() <= MAX_PIECES
+    }
+
+    /// C28: of what overlaps, the last wins.
+    fn cut(&mut self, start: usize, end: usize) {
+        let overlaps = |(from, part): (&usize, &Vec<u8>)| {
+            let meets = *from < end && from + part.len() > start;
+            meets.then_some(*from)
+        };
+        let old: Vec<usize> = self.parts.iter().filter_map(overlaps).collect();
+        for from in old {
+            let Some(mut part) = self.parts.remove(&from) else {
+                continue;
+            };
+            self.octets -= part.len();
+            let behind = part.split_off(part.len().min(end.saturating_sub(from)));
+            part.truncate(start.saturating_sub(from));
+            for (at, rest) in [(from, part), (end, behind)] {
+                if !rest.is_empty() {
+                    self.octets += rest.len();
+                    self.parts.insert(at, rest);
+                }
+            }
+        }
+    }
+
+    /// The chunk that ends the message has come: it fixes the length (C27).
+    pub(super) fn ends_at(&mut self, total: u64) {
+        self.total = usize::try_from(total).ok();
+    }
+
+    /// The offset behind the last octet that has come.
+    pub(super) fn end(&self) -> u64 {
+        let last = self.parts.last_key_value();
+        last.map_or(0, |(from, part)| (from + part.len()) as u64)
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        let front = self.front().len();
+        self.total.is_some_and(|total| front >= total)
+    }
+
+    pub(super) fn into_message(mut self) -> Vec<u8> {
+        let mut front = self.parts.remove(&0).unwrap_or_default();
+        front.truncate(self.total.unwrap_or(usize::MAX));
+        front
+    }
+
+    /// Octets that have come.
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// What has come without gap.
+    pub(super) fn front(&self) -> &[u8] {
+        self.parts.get(&0).map_or(&[], Vec::as_slice)
+    }
+
+    /// Octets that have come beyond a gap.
+    pub(super) fn ahead(&self) -> usize {
+        self.octets - self.front().len()
+    }
+
+    /// Goes on as a message that is passed on; with its length, if that is known.
+    pub(super) fn into_window(self) -> (Window, Option<u64>) {
+        let total = self.total.map(|total| total as u64);
+        let parts = self.parts.into_iter();
+        let parts = parts.map(|(from, part)| (from as u64, Bytes::from(part)));
+        (Window::of(parts), total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_pieces_anywhere_are_what_the_last_of_them_said(
+            writes in prop::collection::vec((0usize..200, 1usize..40, any::<u8>()), 1..30),
+        ) {
+            let mut pieces = Pieces::default();
+            let mut model = vec![None; 240];
+            for (start, length, octet) in writes {
+                pieces.write(start, &vec![octet; length]);
+                model[start..start + length].fill(Some(octet));
+                let come = model.iter().flatten().count();
+                prop_assert_eq!(pieces.octets, come, "only what has come is held");
+                let end = model.iter().rposition(Option::is_some).map_or(0, |at| at + 1);
+                prop_assert_eq!(pieces.end(), end as u64);
+                for (&from, part) in &pieces.parts {
+                    let there: Vec<_> = part.iter().copied().map(Some).collect();
+                    prop_assert_eq!(&model[from..from + part.len()], &there[..]);
+                }
+            }
+            let front = model.iter().take_while(|it| it.is_some()).count();
+            pieces.ends_at(front as u64);
+            prop_assert!(pieces.is_whole());
+            let whole: Vec<u8> = model.into_iter().map_while(|it| it).collect();
+            prop_assert_eq!(pieces.into_message(), whole);
+        }
+    }
+}
