@@ -784,10 +784,9 @@ impl Switch {
             if over || caught_up {
                 self.release(key);
             }
-            if over && let Some(stream) = self.streams.remove(key) {
-                if let Some(from) = stream.route.and_then(|route| route.from) {
-                    self.inflows.remove(&from);
-                }
+            let over = over.then(|| self.streams.remove(key)).flatten();
+            if let Some(from) = over.and_then(|stream| stream.route?.from) {
+                self.inflows.remove(&from);
             }
             if let Some(from) = from {
                 self.recount(from);
