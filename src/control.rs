@@ -106,7 +106,7 @@ pub struct RoomPolicy {
 }
 
 /// How MSRP travels on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
     /// `msrp:` over TCP.
     Tcp,
@@ -115,12 +115,48 @@ pub enum Transport {
 }
 
 /// One MSRP listener: the switch listens there, the focus sends peers there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
     /// Its transport.
     pub transport: Transport,
     /// Where it listens; port 0 takes any free one.
     pub address: SocketAddr,
+}
+
+impl Listen {
+    /// Whether who is sent to `named` comes to this one.
+    pub fn serves(&self, named: &Self) -> bool {
+        let (own, other) = (self.address, named.address);
+        self.transport == named.transport
+            && own.port() == other.port()
+            && (own.ip() == other.ip() || (own.ip().is_unspecified() && self.meets(&other.ip())))
+    }
+
+    /// Whether somebody who has this address can come here: they are of one family, or this
+    /// one takes both.
+    pub fn meets(&self, peer: &IpAddr) -> bool {
+        match self.address.ip() {
+            // Linux takes IPv4 there, too, unless `bindv6only` is set.
+            IpAddr::V6(own) => own.is_unspecified() || peer.is_ipv6(),
+            IpAddr::V4(_) => peer.is_ipv4(),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.transport {
+            Transport::Tcp => "msrp",
+            Transport::Tls => "msrps",
+        };
+        write!(f, "{scheme}:{}", self.address)
+    }
+}
+
+/// What contradicts what the other side has: the first listener named that nobody serves.
+pub fn unserved<'a>(named: &'a [Listen], there: &[Listen]) -> Option<&'a Listen> {
+    let served = |named: &&Listen| there.iter().any(|it| it.serves(named));
+    named.iter().find(|named| !served(named))
 }
 
 /// Which side opens the connection (RFC 4975 §5.4, RFC 6135).
@@ -425,6 +461,24 @@ pub enum Order {
         /// The room.
         room: RoomUri,
     },
+    /// The session is in its room no more; its connection stays until `Expel` follows, a
+    /// second at most: its peer is being told why by SIP. No answer.
+    Part {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+    },
+    /// A message that came with the INVITE of this session: taken as if it came over MSRP.
+    /// No answer; a refusal is told to the session as a message.
+    Submit {
+        /// Its room.
+        room: RoomUri,
+        /// The session.
+        session: SessionId,
+        /// The whole message/cpim.
+        message: Bytes,
+    },
 }
 
 impl Order {
@@ -466,6 +520,8 @@ impl Order {
             | Order::Recall { room, .. }
             | Order::Remembered { room, .. }
             | Order::Forget { room }
+            | Order::Part { room, .. }
+            | Order::Submit { room, .. }
             | Order::Reconcile { room, .. } => Some(room),
             Order::Listen(_) => None,
         }
@@ -485,6 +541,8 @@ pub enum Notice {
     Connected {
         /// Which run of it.
         run: SwitchRun,
+        /// Where it takes MSRP connections.
+        listen: Vec<Listen>,
     },
     /// A switch outside the proxy cannot be reached; `Admit` is answered `Refused` meanwhile.
     /// Its sessions may go on: nothing is known of them until `Connected`.

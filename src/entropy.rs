@@ -47,6 +47,11 @@ pub fn token(entropy: &mut (impl Entropy + ?Sized), length: usize) -> String {
         .collect()
 }
 
+/// Whether `text` could be a token of this length.
+pub fn is_token(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|octet| ALPHABET.contains(&octet))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +64,7 @@ mod tests {
         assert_eq!(first.len(), 26);
         assert!(first.bytes().all(|b| b.is_ascii_alphanumeric()));
         assert_ne!(first, second);
+        assert!(is_token(&first, 26) && !is_token(&first, 25));
+        assert!(!is_token("support-for-everybody-1", 23));
     }
 }

@@ -468,8 +468,9 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             } => {
                 let end = (code, response.is_empty());
                 match self.outgoing.outcome(now, request, end, host) {
-                    Some(request) => Input::Outcome {
+                    Some((request, reached)) => Input::Outcome {
                         request,
+                        reached,
                         code,
                         response: parse_response(&response, request, host),
                     },
@@ -585,6 +586,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             let (request, code) = self.outgoing.poll()?;
             Some(Input::Outcome {
                 request,
+                reached: None,
                 code,
                 response: None,
             })

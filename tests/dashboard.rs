@@ -1,4 +1,4 @@
-//! `docs/grafana.json` against what the proxies' own exporters say: every metric that it draws
+//! `docs/grafana.json` and `docs/alerts.yml` against what the proxies' own exporters say: every metric that it draws
 //! is exported, every statistic of the module is drawn, and it is a dashboard Grafana can load.
 
 #[path = "harness/mod.rs"]
@@ -107,8 +107,56 @@ fn every_metric_drawn_is_exported() {
                 assert!(exported.contains(metric.as_str()), "{metric} in\n{page}");
             }
         }
+        let alerts = alerts();
+        for name in alarmed(&alerts, host.family.as_str()) {
+            let metric = format!("{}_msrp_conference_{name}", host.family.as_str());
+            assert!(exported.contains(metric.as_str()), "{metric} in\n{page}");
+        }
         proxy.stop();
     });
+}
+
+fn alerts() -> String {
+    fs::read_to_string(root().join("docs/alerts.yml")).expect("docs/alerts.yml")
+}
+
+/// The statistics of this proxy that alert rules are about.
+fn alarmed<'a>(alerts: &'a str, proxy: &str) -> BTreeSet<&'a str> {
+    let start = format!("{proxy}_msrp_conference_");
+    let uses: Vec<&str> = alerts.split(&start).skip(1).collect();
+    let names = uses.into_iter().map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+        &rest[..end.unwrap_or(rest.len())]
+    });
+    names.collect()
+}
+
+#[test]
+fn alerts_are_of_both_proxies_and_explained() {
+    let alerts = alerts();
+    let known: BTreeSet<&str> = ALL.iter().map(|statistic| statistic.name()).collect();
+    let of_kamailio = alarmed(&alerts, "kamailio");
+    assert_eq!(of_kamailio, alarmed(&alerts, "opensips"));
+    assert!(
+        !of_kamailio.is_empty() && of_kamailio.is_subset(&known),
+        "{of_kamailio:?}"
+    );
+    let page = fs::read_to_string(root().join("docs/statistics.md")).expect("a page");
+    let rules: Vec<&str> = alerts.split("- alert: ").skip(1).collect();
+    assert!(rules.len() > 5);
+    for rule in rules {
+        let name = rule.lines().next().expect("a name");
+        assert!(
+            page.contains(&format!("| `{name}` |")),
+            "{name} is not in statistics.md"
+        );
+        for part in ["expr:", "severity:", "summary: \""] {
+            assert!(rule.contains(part), "{name} has no {part}");
+        }
+        let count = |letter| rule.matches(letter).count();
+        assert_eq!((count('('), count('[')), (count(')'), count(']')), "{rule}");
+    }
+    assert!(!alerts.contains('\t'));
 }
 
 #[test]

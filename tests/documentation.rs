@@ -11,7 +11,7 @@ use std::process::Command;
 
 use harness::host::{Family, Host};
 use harness::on_every_host;
-use harness::page::block;
+use harness::page::{block, links};
 use harness::plan::{Plan, exchanged, root};
 use msrp_conference::parameters::TABLE;
 
@@ -74,20 +74,14 @@ fn examples_are_changed_where_their_own_ports_and_folders_stand() {
 
 #[test]
 fn the_smallest_configurations_run() {
-    let kamailio = block("README.md", "in ten lines");
-    let opensips = block("docs/opensips.md", "in eleven lines");
-    assert_eq!(kamailio.lines().count(), 10, "{kamailio}");
-    assert_eq!(opensips.lines().count(), 11, "{opensips}");
+    let kamailio = block("README.md", "in eleven lines");
+    let opensips = block("docs/opensips.md", "in twelve lines");
+    assert_eq!(kamailio.lines().count(), 11, "{kamailio}");
+    assert_eq!(opensips.lines().count(), 12, "{opensips}");
     on_every_host(|host| match host.family {
         Family::Kamailio => runs(host, &kamailio),
         Family::OpenSips => runs(host, &opensips),
     });
-}
-
-/// Targets of the links of a page.
-fn links(text: &str) -> Vec<&str> {
-    let after = text.split("](").skip(1);
-    after.filter_map(|rest| rest.split(')').next()).collect()
 }
 
 /// A heading as GitHub names it in a link.
@@ -105,7 +99,7 @@ fn anchor(heading: &str) -> String {
 fn links_lead_somewhere() {
     for page in pages() {
         let text = read(&page);
-        for link in links(&text).into_iter().filter(|it| !it.contains(':')) {
+        for link in links(&text) {
             let (file, section) = link.split_once('#').unwrap_or((link, ""));
             let target = match file {
                 "" => page.clone(),

@@ -106,9 +106,31 @@ fn accounts_are_asked_for() {
         }
         let proxy = Plan::new(host).example("authenticated").start();
         let room = proxy.room("lobby");
-        fails_at("join", "--password", &[&room]);
-        let wrong = ["--from", "sip:alice@127.0.0.1", "--password", "no", &room];
-        fails_at("join", "user name and password", &wrong);
+        fails_at("join", "--account", &[&room]);
+        fails_at(
+            "join",
+            "user name and password",
+            &["--account", "alice:no", &room],
+        );
+        let stranger = [
+            "--account",
+            "alice:wonderland",
+            "--account",
+            "bob:no",
+            &room,
+        ];
+        fails_at("second", "second --account", &stranger);
+        // One account is enough, and two are as good.
+        let one = ["--account", "alice:wonderland"];
+        for accounts in [&one[..], &[one[0], one[1], one[0], "bob:builder"]] {
+            let (status, steps, output) =
+                msrp_chat(&[&["check", "--json"], accounts, &[&room]].concat());
+            assert_eq!(status, 0, "{output:?}\n{}", proxy.log());
+            assert!(
+                steps.iter().all(|step| step["result"] != "failed"),
+                "{output:?}"
+            );
+        }
         let accounts = [
             "--user",
             "alice",
@@ -162,7 +184,7 @@ fn the_certificate_is_looked_at() {
         let (status, steps, output) = msrp_chat(&line);
         assert_eq!(status, 0, "{output:?}");
         assert!(
-            seen(&steps, "certificate").contains("vouches"),
+            seen(&steps, "certificate").contains("CA-signed; for 127.0.0.1, issued by"),
             "{output:?}"
         );
         // Without its authority it is at least the one that SIP has announced.
@@ -199,6 +221,86 @@ fn what_is_broken_is_found_at_its_step() {
         let nothing = format!("sip:lobby@127.0.0.1:{}", free_port());
         fails_at("sip", "Is the server running", &[&nothing]);
         fails_at("address", "--proxy", &["sip:lobby@no-such-host.invalid"]);
+    });
+}
+
+/// Another proxy on the port, or a script that answers itself.
+#[test]
+fn an_answer_that_is_not_the_modules_is_told_as_such() {
+    on_every_host(|host| {
+        let (code, text) = ("403", "Not relaying");
+        let answer = match host.family {
+            Family::Kamailio => format!("sl_send_reply(\"{code}\", \"{text}\");"),
+            Family::OpenSips => format!("sl_send_reply({code}, \"{text}\");"),
+        };
+        let script = format!("if (is_method(\"INVITE\")) {{ {answer} exit; }}");
+        let proxy = Plan::new(host).script(&script).start();
+        fails_at("join", "not the module's", &[&proxy.room("lobby")]);
+        proxy.stop();
+    });
+}
+
+#[test]
+fn monitoring_plugins_get_their_line_and_status() {
+    let plugin = |line: &[&str]| {
+        let (status, _, output) = msrp_chat(&[&["check", "--nagios"], line].concat());
+        (status, String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    on_every_host(|host| {
+        let proxy = Plan::new(host).start();
+        let room = proxy.room("lobby");
+        let (status, line) = plugin(&[&room]);
+        assert_eq!(status, 0, "{line}");
+        assert!(
+            line.starts_with("CHAT OK - 15 steps in order|time="),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1, "{line}");
+        // NOTIFYs that are held back longer than the check waits.
+        let slow = Plan::new(host)
+            .parameter("notify_interval_ms", 60_000)
+            .start();
+        let (status, line) = plugin(&["--patience", "2", &slow.room("lobby")]);
+        assert_eq!(status, 1, "{line}");
+        assert!(line.starts_with("CHAT WARNING - news: "), "{line}");
+        slow.stop();
+        proxy.stop();
+        let (status, line) = plugin(&["--patience", "1", &room]);
+        assert_eq!(status, 2, "{line}");
+        assert!(line.starts_with("CHAT CRITICAL - "), "{line}");
+    });
+    let (status, line) = plugin(&["lobby"]);
+    assert_eq!(status, 3, "{line}");
+    assert!(line.starts_with("CHAT UNKNOWN - "), "{line}");
+}
+
+/// A check once a minute must not fill what newcomers are given.
+#[test]
+fn what_a_check_says_is_in_no_history() {
+    on_every_host(|host| {
+        let den = "sip:den@127.0.0.1;history=20";
+        let proxy = Plan::new(host).parameter("room", den).start();
+        let room = proxy.room("den");
+        let (status, _, output) = msrp_chat(&["check", "--json", &room]);
+        assert_eq!(status, 0, "{output:?}");
+        let listen = [
+            "--json",
+            "--from",
+            "sip:al@127.0.0.1",
+            "--say",
+            "mine",
+            "--for",
+            "1",
+            &room,
+        ];
+        for heard in [0, 1] {
+            let (status, events, output) = msrp_chat(&listen);
+            assert_eq!(status, 0, "{output:?}");
+            let messages = events.iter().filter(|event| event["event"] == "message");
+            let texts: Vec<_> = messages.map(|event| event["text"].clone()).collect();
+            assert_eq!(texts, vec!["mine"; heard], "{output:?}");
+        }
+        proxy.stop();
     });
 }
 

@@ -172,7 +172,10 @@ pub(crate) fn restart(database: &Path, size: Size) -> Times {
     let pool = Arc::new(pool);
     let run = SwitchRun(5);
     let mut first = Crowd::new(size, database.into(), Arc::clone(&pool), notices.clone());
-    first.feed(Input::Notice(Notice::Connected { run }));
+    first.feed(Input::Notice(Notice::Connected {
+        run,
+        listen: Vec::new(),
+    }));
     for number in 0..size.rooms {
         for member in 0..size.members {
             first.join(number, member);
@@ -188,7 +191,10 @@ pub(crate) fn restart(database: &Path, size: Size) -> Times {
     let mut second = Crowd::new(size, database.into(), pool, notices);
     let restored = started.elapsed();
     assert_eq!(second.focus.counts().participants, size.participants());
-    second.feed(Input::Notice(Notice::Connected { run }));
+    second.feed(Input::Notice(Notice::Connected {
+        run,
+        listen: Vec::new(),
+    }));
     let named = |notice: &Notice| match notice {
         Notice::Reconciled { sessions, .. } => sessions.len(),
         _ => 0,

@@ -138,7 +138,10 @@ pub(crate) fn serve_focus() {
         clock,
         path: String::new(),
     };
-    both.feed(Input::Notice(Notice::Connected { run: SwitchRun(5) }));
+    both.feed(Input::Notice(Notice::Connected {
+        run: SwitchRun(5),
+        listen: Vec::new(),
+    }));
     println!("{address}");
     let mut lines = std::io::stdin().lines();
     for room in 0..ROOMS {
@@ -175,6 +178,7 @@ impl Both {
                 }
                 Output::Send(request) => {
                     let outcome = Input::Outcome {
+                        reached: None,
                         request: request.id,
                         code: 200,
                         response: None,

@@ -107,7 +107,10 @@ impl World {
 
     fn connect(&mut self) {
         let run = SwitchRun(self.runs);
-        self.feed(Input::Notice(Notice::Connected { run }));
+        self.feed(Input::Notice(Notice::Connected {
+ run,
+ listen: Vec::new(),
+ }));
     }
 
     fn step(&mut self, step: &[u8]) {
@@ -212,7 +215,8 @@ impl World {
     fn answer(&mut self, code: u16) {
         for request in std::mem::take(&mut self.pending) {
             self.feed(Input::Outcome {
-                request,
+                reached: None,
+ request,
                 code: code.clamp(200, 699),
                 response: None,
             });

@@ -103,7 +103,8 @@ impl RoomEntry {
 /// The focus' configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// MSRP listeners; the first of a transport is the one put into SDP.
+    /// MSRP listeners; of those a peer can come to, the first of a transport is put into SDP.
+    /// None: those that the switch tells of.
     pub listen: Vec<Listen>,
     /// Address put into SDP.
     pub advertise: Option<Advertise>,

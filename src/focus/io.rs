@@ -1,7 +1,7 @@
 //! What goes into the focus and what comes out of it.
 
 use crate::focus::Role;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -98,6 +98,8 @@ pub enum Input {
     Outcome {
         /// The request.
         request: RequestId,
+        /// The address an INVITE went to, where that is known.
+        reached: Option<IpAddr>,
         /// Status code; 408 when nothing came.
         code: u16,
         /// The response, unless the host made the code up.

@@ -4,13 +4,12 @@
 //! [`Focus::handle`] takes an [`Input`], [`Focus::poll`] gives the [`Output`]s it caused,
 //! [`Focus::deadline`] says when to come back with [`Input::Deadline`].
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use regex_lite::Regex;
 
-use crate::control::{RoomUri, SessionId, SwitchRun};
+use crate::control::SwitchRun;
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
@@ -47,23 +46,17 @@ pub use io::{
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
 pub use room::rooms::{MemoryRooms, Rooms};
 
-use dirty_map::DirtyMap;
-use ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
-use invite::referral::Referral;
+use ids::EndpointId;
+use invite::table::Invites;
 use out::Out;
 use record::Counters;
 use room::conference::Conference;
-use room::endpoint::Endpoint;
-use room::fingerprint_memory::FingerprintMemory;
-use room::held_nicknames::HeldNicknames;
-use room::invitation_limit::InvitationLimit;
-use room::policy::Policy;
+use room::table::RoomTable;
 use sip::dialog::Dialog;
 use sip::dialogs::{Dialogs, Pending, Purpose};
 use sip::rejection::Refusal;
 use timers::{Timer, Timers};
-use watch::notify_queue::{Budget, NotifyQueue};
-use watch::subscription::Subscription;
+use watch::table::Watch;
 
 /// How long an INVITE waits for the switch before it is answered 503.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -101,61 +94,33 @@ pub struct Totals {
     pub notifies: u64,
 }
 
-fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
-    entries
-        .iter()
-        .map(|entry| (entry.uri.clone(), Policy::of_entry(entry, most)))
-        .collect()
-}
-
-/// The focus.
-pub struct Focus {
-    config: Config,
-    full_notify_agents: Option<Regex>,
-    one_send_agents: Option<Regex>,
-    out: Out,
-    /// The rules of configured rooms and factories.
-    rooms: HashMap<RoomUri, Arc<Policy>>,
-    factories: HashMap<RoomUri, Arc<Policy>>,
-    /// Rooms that management made.
-    kept_rooms: Box<dyn Rooms>,
-    /// How many messages were sent in rooms that last.
-    messages: HashMap<RoomUri, u64>,
-    conferences: DirtyMap<RoomUri, Conference>,
-    endpoints: DirtyMap<EndpointId, Endpoint>,
-    subscriptions: DirtyMap<SubscriptionId, Subscription>,
-    /// Nicknames of users who have left.
-    held_nicknames: HeldNicknames,
-    /// Rooms whose history has ended; the store is told with the next changes.
-    ended_histories: Vec<RoomUri>,
-    /// The room of every publication.
-    publications: HashMap<PublicationId, RoomUri>,
-    dialogs: Dialogs,
-    sessions: HashMap<SessionId, EndpointId>,
-    /// Where each invitation is.
-    invitations: HashMap<InvitationId, RoomUri>,
-    /// Invitations that ring, by the session they were promised.
-    dialing: HashMap<SessionId, InvitationId>,
-    /// Invitations by REFER, by its Call-ID.
-    referred: HashMap<String, InvitationId>,
-    referrals: HashMap<ReferralId, Referral>,
-    timers: Timers,
-    /// Of the TLS listeners' certificate, as the switch last said.
-    fingerprint: Option<Fingerprint>,
-    fingerprints: FingerprintMemory,
-    invitation_limit: InvitationLimit,
+/// The switch, as far as it is known.
+#[derive(Debug, Default)]
+struct SwitchSide {
+    /// Where it takes MSRP connections.
+    listen: Vec<Listen>,
     /// The run of the switch that was met last.
     run: Option<SwitchRun>,
+    /// Of the TLS listeners' certificate, as the switch last said.
+    fingerprint: Option<Fingerprint>,
     /// Endpoints whose session ended with its switch, and since when they wait.
     renewals: VecDeque<EndpointId>,
     renewals_since: Option<Moment>,
+}
+
+/// The focus. Each part owns its piece of the state.
+pub struct Focus {
+    config: Config,
+    one_send_agents: Option<Regex>,
+    timers: Timers,
+    out: Out,
+    dialogs: Dialogs,
+    rooms: RoomTable,
+    watch: Watch,
+    invites: Invites,
+    switch: SwitchSide,
     /// How counters are kept.
     counters: Counters,
-    /// NOTIFYs that are due.
-    turns: NotifyQueue,
-    budget: Budget,
-    /// The number of the last anonymous participant.
-    last_anonymous: u32,
     stopping: bool,
     /// Nobody new is let in: what joins promise cannot be kept.
     closed: bool,
@@ -171,44 +136,26 @@ impl Focus {
     /// A focus without conferences. `config` is validated: what should be a regular
     /// expression and is none matches nobody.
     pub fn new(config: Config, entropy: Box<dyn Entropy + Send>) -> Self {
-        let agents = |pattern: &Option<String>| Regex::new(pattern.as_deref()?).ok();
+        let one_send = config.one_send_agents.as_deref();
         Self {
-            full_notify_agents: agents(&config.full_notify_agents),
-            one_send_agents: agents(&config.one_send_agents),
-            rooms: policies(&config.rooms, config.max_participants),
-            factories: policies(&config.factories, config.max_participants),
-            budget: Budget::new(config.notify_memory),
-            kept_rooms: Box::new(MemoryRooms::default()),
-            out: Out::new(config.software.clone(), entropy),
-            config,
-            conferences: DirtyMap::default(),
-            endpoints: DirtyMap::default(),
-            subscriptions: DirtyMap::default(),
-            held_nicknames: HeldNicknames::default(),
-            ended_histories: Vec::new(),
-            publications: HashMap::new(),
-            dialogs: Dialogs::default(),
-            sessions: HashMap::new(),
-            invitations: HashMap::new(),
-            dialing: HashMap::new(),
-            referred: HashMap::new(),
-            referrals: HashMap::new(),
+            one_send_agents: one_send.and_then(|pattern| Regex::new(pattern).ok()),
             timers: Timers::default(),
-            fingerprint: None,
-            fingerprints: FingerprintMemory::default(),
-            invitation_limit: InvitationLimit::default(),
-            run: None,
-            renewals: VecDeque::new(),
-            renewals_since: None,
+            out: Out::new(config.software.clone(), entropy),
+            dialogs: Dialogs::default(),
+            rooms: RoomTable::new(&config),
+            watch: Watch::new(&config),
+            invites: Invites::default(),
+            switch: SwitchSide {
+                listen: config.listen.clone(),
+                ..SwitchSide::default()
+            },
+            config,
             counters: Counters::Leased,
-            turns: NotifyQueue::default(),
-            last_anonymous: 0,
             stopping: false,
             closed: false,
             suspended: false,
             started: None,
             socket: None,
-            messages: HashMap::new(),
         }
     }
 
@@ -224,9 +171,13 @@ impl Focus {
             Input::Unanswered(transaction) => self.unanswered(now, transaction),
             Input::Outcome {
                 request,
+                reached,
                 code,
                 response,
-            } => self.outcome(now, request, code, response.as_deref()),
+            } => {
+                self.note_reached(request, reached);
+                self.outcome(now, request, code, response.as_deref());
+            }
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
             Input::Close(closed) => self.closed = closed,
@@ -236,6 +187,7 @@ impl Focus {
         }
         if !self.suspended {
             self.keep_time(now, is_turn);
+            self.show_presences(now);
         }
         self.tell_changes(position);
     }
@@ -261,9 +213,9 @@ impl Focus {
         if self.suspended {
             return None;
         }
-        let waiting = [self.turns.since(), self.renewals_since];
+        let waiting = [self.watch.queue.since(), self.switch.renewals_since];
         let turn = waiting.into_iter().flatten().min().map(|since| {
-            let free = self.budget.free_at();
+            let free = self.watch.budget.free_at();
             free.map_or(since, |free| free.max(since))
         });
         [turn, self.timers.deadline()].into_iter().flatten().min()
@@ -279,28 +231,20 @@ impl Focus {
     /// The names of what is not empty. Once everybody has left, every subscription has ended
     /// and every timer has passed, there must be none.
     pub fn leftovers(&self) -> Vec<&'static str> {
-        let lasts = |room: &RoomUri| self.rooms.contains_key(room);
-        let counted = self.messages.keys().filter(|room| !lasts(room));
         let all = [
-            ("conferences", self.conferences.len()),
-            ("endpoints", self.endpoints.len()),
-            ("subscriptions", self.subscriptions.len()),
-            ("sessions", self.sessions.len()),
-            ("publications", self.publications.len()),
-            ("invitations", self.invitations.len()),
-            ("dialing", self.dialing.len()),
-            ("referred", self.referred.len()),
-            ("referrals", self.referrals.len()),
-            ("renewals", self.renewals.len()),
-            ("held nicknames", self.held_nicknames.len()),
-            ("counted messages", counted.count()),
-            ("notify queue", self.turns.len()),
+            ("renewals", self.switch.renewals.len()),
             ("timers", self.timers.len()),
             ("outputs", self.out.len()),
         ];
         let left = all.into_iter().filter(|(_, count)| *count > 0);
         let names = left.map(|(name, _)| name);
-        names.chain(self.dialogs.leftovers()).collect()
+        let owners = [
+            self.dialogs.leftovers(),
+            self.rooms.leftovers(),
+            self.watch.leftovers(),
+            self.invites.leftovers(),
+        ];
+        names.chain(owners.concat()).collect()
     }
 
     /// What has happened since the start.
@@ -312,9 +256,14 @@ impl Focus {
     pub fn counts(&self) -> Counts {
         let (dialogs, requests, transactions) = self.dialogs.counts();
         Counts {
-            conferences: self.conferences.len(),
-            participants: self.conferences.values().map(Conference::present).sum(),
-            subscriptions: self.subscriptions.len(),
+            conferences: self.rooms.conferences.len(),
+            participants: self
+                .rooms
+                .conferences
+                .values()
+                .map(Conference::present)
+                .sum(),
+            subscriptions: self.watch.subscriptions.len(),
             dialogs,
             requests,
             transactions,
@@ -385,15 +334,15 @@ impl Focus {
     /// Ends everything: 503 for who waits, BYE for who is in, a last NOTIFY for who watches.
     fn stop(&mut self, now: Moment) {
         self.stopping = true;
-        let endpoints: Vec<_> = self.endpoints.keys().copied().collect();
+        let endpoints: Vec<_> = self.rooms.endpoints.keys().copied().collect();
         for id in endpoints {
             self.dismiss(now, id);
         }
-        let invitations: Vec<_> = self.invitations.keys().copied().collect();
+        let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }
-        let rooms: Vec<_> = self.conferences.keys().cloned().collect();
+        let rooms: Vec<_> = self.rooms.conferences.keys().cloned().collect();
         for room in rooms {
             self.end_conference(now, &room);
         }
@@ -407,7 +356,7 @@ impl Focus {
         for id in self.dialogs.awaiting_admission() {
             self.abandon(now, id, Refusal::new(503));
         }
-        let invitations: Vec<_> = self.invitations.keys().copied().collect();
+        let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }

@@ -131,7 +131,7 @@ impl Focus {
 
     /// How many rooms there are.
     pub fn room_count(&self) -> usize {
-        self.kept_rooms.count() + self.not_kept().count()
+        self.rooms.kept.count() + self.not_kept().count()
     }
 
     /// A part of the rooms in the order of their URIs.
@@ -139,7 +139,7 @@ impl Focus {
         let others: Vec<RoomUri> = self.not_kept().cloned().collect();
         // So many of the kept ones stand in front of the page, however the others are mixed in.
         let before = offset.saturating_sub(others.len());
-        let kept = self.kept_rooms.page(before, offset - before + limit);
+        let kept = self.rooms.kept.page(before, offset - before + limit);
         let made: HashMap<RoomUri, Option<Duration>> =
             kept.into_iter().map(|it| (it.uri, it.made)).collect();
         let mut all: Vec<&RoomUri> = others.iter().chain(made.keys()).collect();
@@ -150,10 +150,11 @@ impl Focus {
 
     /// Configured rooms and running conferences that management does not keep.
     fn not_kept(&self) -> impl Iterator<Item = &RoomUri> {
-        let configured = self.rooms.keys();
-        let configured = configured.filter(|room| self.kept_rooms.find(room).is_none());
-        let running = self.conferences.iter();
-        let adhoc = running.filter(|(room, it)| !it.policy.kept && !self.rooms.contains_key(*room));
+        let configured = self.rooms.configured.keys();
+        let configured = configured.filter(|room| self.rooms.kept.find(room).is_none());
+        let running = self.rooms.conferences.iter();
+        let adhoc = running
+            .filter(|(room, it)| !it.policy.kept && !self.rooms.configured.contains_key(*room));
         configured.chain(adhoc.map(|(room, _)| room))
     }
 
@@ -168,11 +169,11 @@ impl Focus {
         limit: usize,
     ) -> Result<RoomDetail, OperatorError> {
         let policy = self.existing(room)?;
-        let kept = self.kept_rooms.find(room);
-        let conference = self.conferences.get(room);
+        let kept = self.rooms.kept.find(room);
+        let conference = self.rooms.conference(room);
         let subject = conference.and_then(|it| it.identity.subject.clone());
         Ok(RoomDetail {
-            lasting: kept.is_some() || self.rooms.contains_key(room),
+            lasting: kept.is_some() || self.rooms.configured.contains_key(room),
             summary: self.summary(room, kept.and_then(|it| it.made)),
             locked: conference.map_or(policy.locked, |it| it.locked),
             max_participants: policy.max_participants,
@@ -183,11 +184,12 @@ impl Focus {
     }
 
     fn summary(&self, room: &RoomUri, made: Option<Duration>) -> RoomSummary {
-        let conference = self.conferences.get(room);
-        let adhoc = conference.filter(|it| !it.policy.kept && !self.rooms.contains_key(room));
+        let conference = self.rooms.conference(room);
+        let adhoc =
+            conference.filter(|it| !it.policy.kept && !self.rooms.configured.contains_key(room));
         let made = made.map(Moment::from_epoch);
         let created = adhoc.map_or(made, |it| it.begun).or(self.started);
-        let counted = || self.messages.get(room).copied().unwrap_or_default();
+        let counted = || self.rooms.messages.get(room).copied().unwrap_or_default();
         RoomSummary {
             uri: room.clone(),
             participants: conference.map_or(0, Conference::present),
@@ -208,7 +210,9 @@ impl Focus {
         let users = conference.participants.iter().skip(offset).take(limit);
         let detail = |(uri, participant): (&UserUri, &super::room::participant::Participant)| {
             let devices = participant.endpoints.iter();
-            let devices = devices.filter_map(|id| self.endpoints.get(id)).map(device);
+            let devices = devices
+                .filter_map(|id| self.rooms.endpoint(*id))
+                .map(device);
             let on_the_way = invited.get(uri).into_iter().flatten();
             UserDetail {
                 entity: uri.clone(),
@@ -228,15 +232,16 @@ impl Focus {
     /// It is there already.
     pub fn create_room(&mut self, now: Moment, entry: RoomEntry) -> Result<(), OperatorError> {
         let room = entry.uri.clone();
-        let known = self.rooms.contains_key(&room) || self.factories.contains_key(&room);
-        if known || self.kept_rooms.find(&room).is_some() {
+        let known =
+            self.rooms.configured.contains_key(&room) || self.rooms.factories.contains_key(&room);
+        if known || self.rooms.kept.find(&room).is_some() {
             return Err(OperatorError::Exists(room));
         }
-        if let Some(conference) = self.conferences.get_mut(&room) {
+        if let Some(conference) = self.rooms.conference_mut(&room) {
             conference.creator = None;
             conference.locked = entry.locked;
             let messages = conference.messages;
-            self.messages.insert(room.clone(), messages);
+            self.rooms.messages.insert(room.clone(), messages);
         }
         let made = Some(now.since_epoch());
         self.keep_room(now, RoomEntry { made, ..entry });
@@ -255,7 +260,7 @@ impl Focus {
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
         let policy = self.existing(room);
         let remembers = policy.as_ref().is_ok_and(|policy| policy.history > 0)
-            || !self.kept_rooms.history(room, 1).is_empty();
+            || !self.rooms.kept.history(room, 1).is_empty();
         if !remembers {
             policy?;
         }
@@ -264,8 +269,8 @@ impl Focus {
         if remembers {
             self.forget_history(room);
         }
-        if self.forget_room(now, room) && !self.rooms.contains_key(room) {
-            self.messages.remove(room);
+        if self.forget_room(now, room) && !self.rooms.configured.contains_key(room) {
+            self.rooms.messages.remove(room);
         }
         self.out
             .log(Level::Info, format_args!("{room} was ended by management"));
@@ -290,11 +295,11 @@ impl Focus {
         let uri: Uri = target.parse().map_err(|_| refused(400, "no SIP URI"))?;
         let user = UserUri::new(uri.address_of_record());
         let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
-        if !self.conferences.contains_key(room) {
+        if !self.rooms.conferences.contains_key(room) {
             let conference = Conference::new(room.clone(), policy);
-            self.conferences.insert(room.clone(), conference);
+            self.rooms.conferences.insert(room.clone(), conference);
         }
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let is_in = conference.is_some_and(|it| it.has(&user));
         let verdict = match is_in {
             true => Err(refused(409, "is in the room already")),
@@ -328,12 +333,12 @@ impl Focus {
     /// A socket to send from: one that a participant of the room came by, else the last one
     /// that anything came by.
     fn socket_for(&self, room: &RoomUri) -> Option<Socket> {
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let theirs = conference.into_iter().flat_map(|it| {
             let all = it.participants.values();
             all.flat_map(|participant| &participant.endpoints)
         });
-        let endpoint = theirs.filter_map(|id| self.endpoints.get(id)).next();
+        let endpoint = theirs.filter_map(|id| self.rooms.endpoint(*id)).next();
         let socket = endpoint.map(|endpoint| endpoint.dialog.socket.clone());
         socket.or_else(|| self.socket.clone())
     }
@@ -349,7 +354,7 @@ impl Focus {
         user: &UserUri,
     ) -> Result<(), OperatorError> {
         self.existing(room)?;
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         if !conference.is_some_and(|it| it.participants.contains_key(user)) {
             return Err(OperatorError::NotIn(user.clone()));
         }
@@ -372,14 +377,14 @@ impl Focus {
             rules.roles.retain(|(known, _)| known != user);
             rules.roles.push((user.clone(), role));
         })?;
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return Ok(());
         };
         conference.set_role(user, role);
         let participant = conference.participants.get(user);
         let devices = participant.map_or(Vec::new(), |it| it.endpoints.clone());
         for id in devices {
-            let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            let Some(endpoint) = self.rooms.endpoint_mut(id) else {
                 continue;
             };
             endpoint.role = role;
@@ -418,7 +423,7 @@ impl Focus {
     /// There is no such room.
     pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
         self.change_rules(now, room, |rules| rules.locked = locked)?;
-        if let Some(conference) = self.conferences.get_mut(room)
+        if let Some(conference) = self.rooms.conference_mut(room)
             && conference.locked != locked
         {
             conference.locked = locked;
@@ -443,7 +448,7 @@ impl Focus {
                 rules.deny.push(pattern.clone());
             }
         })?;
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let users = conference.into_iter().flat_map(|it| it.participants.keys());
         let banned: Vec<UserUri> = users.filter(|it| pattern.matches(it)).cloned().collect();
         for user in banned {
@@ -471,16 +476,16 @@ impl Focus {
 
     /// So many messages more were sent in a room.
     pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
-        let conference = self.conferences.get_unmarked(room);
-        match conference.filter(|it| !it.policy.kept && !self.rooms.contains_key(room)) {
+        let conference = self.rooms.conferences.get_unmarked(room);
+        match conference.filter(|it| !it.policy.kept && !self.rooms.configured.contains_key(room)) {
             Some(adhoc) => adhoc.messages += count,
-            None => *self.messages.entry(room.clone()).or_default() += count,
+            None => *self.rooms.messages.entry(room.clone()).or_default() += count,
         }
     }
 
     /// A participant has sent a message that somebody listens for.
     pub(super) fn said(&mut self, mut said: Said) {
-        let conference = self.conferences.get(&said.room);
+        let conference = self.rooms.conference(&said.room);
         // The switch knows who wants privacy by the anonymous URI alone.
         let hidden = conference.into_iter().flat_map(|it| &it.participants);
         let user = hidden
@@ -498,7 +503,7 @@ impl Focus {
     fn existing(&self, room: &RoomUri) -> Result<Arc<Policy>, OperatorError> {
         let policy = self.policy(room, Some(false));
         policy
-            .filter(|_| !self.factories.contains_key(room))
+            .filter(|_| !self.rooms.factories.contains_key(room))
             .ok_or_else(|| OperatorError::NoRoom(room.clone()))
     }
 
@@ -511,15 +516,15 @@ impl Focus {
         change: impl FnOnce(&mut RoomEntry),
     ) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        let kept = self.kept_rooms.find(room);
-        let lasts = kept.is_some() || self.rooms.contains_key(room);
+        let kept = self.rooms.kept.find(room);
+        let lasts = kept.is_some() || self.rooms.configured.contains_key(room);
         let configured = || self.config.rooms.iter().find(|it| it.uri == *room).cloned();
         let entry = kept.or_else(configured);
         let mut entry = entry.unwrap_or_else(|| policy.entry(room.clone()));
         change(&mut entry);
         if lasts {
             self.keep_room(now, entry);
-        } else if let Some(conference) = self.conferences.get_mut(room) {
+        } else if let Some(conference) = self.rooms.conference_mut(room) {
             conference.policy = Policy::of_entry(&entry, self.config.max_participants);
         }
         Ok(())
@@ -527,7 +532,7 @@ impl Focus {
 
     /// The switch learns of a room's changed rules.
     fn amend_all(&mut self, room: &RoomUri) {
-        let theirs = self.endpoints.iter();
+        let theirs = self.rooms.endpoints.iter();
         let theirs = theirs.filter(|(_, endpoint)| endpoint.room == *room);
         let ids: Vec<_> = theirs.map(|(id, _)| *id).collect();
         for id in ids {
@@ -557,10 +562,9 @@ fn page_of<T: Ord>(all: &mut [T], offset: usize, limit: usize) -> &[T] {
 }
 
 fn device(endpoint: &Endpoint) -> EndpointDetail {
-    let status = match (&endpoint.session, endpoint.is_on_hold()) {
-        (None, _) => "lost",
-        (_, true) => "on-hold",
-        (_, false) => "connected",
+    let status = match endpoint.is_lost() {
+        true => "lost",
+        false => endpoint.presence().0.as_str(),
     };
     let theirs = endpoint.media.theirs.as_ref();
     EndpointDetail {

@@ -1,12 +1,12 @@
 //! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
 
-use super::room::policy::Policy;
 use super::sip::dialog::Dialog;
-use super::sip::offer_answer::{self, Terms};
+use super::sip::offer_answer;
 use super::sip::rejection::{ALLOW, Refusal, SUPPORTED, Verdict, no_room};
 use super::timers::Timer;
-use super::{Arrival, CANCEL_MEMORY, Focus, Socket, TransactionId, Transport};
+use super::{Arrival, CANCEL_MEMORY, Focus, TransactionId};
 use crate::control::RoomUri;
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialogs::{Awaits, Usage};
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::face::capabilities;
@@ -15,9 +15,6 @@ use crate::focus::sip::face::feature_tags;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::{CSeq, Message, Method, NameAddr, Request, Uri};
-
-/// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
-const DEFAULT_PORT: u16 = 2855;
 
 impl Focus {
     pub(super) fn request(&mut self, now: Moment, arrival: Arrival) {
@@ -93,8 +90,8 @@ impl Focus {
             .and_then(|value| value.parse::<CSeq>().ok())
             .map(|cseq| cseq.number);
         let known = self.dialogs.of_call(request).and_then(|usage| match usage {
-            Usage::Endpoint(id) => self.endpoints.get(&id).map(|e| &e.dialog),
-            Usage::Subscription(id) => self.subscriptions.get(&id).map(|s| &s.dialog),
+            Usage::Endpoint(id) => self.rooms.endpoint(id).map(|e| &e.dialog),
+            Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|s| &s.dialog),
             Usage::Referral(id) => self.dialog_of_referral(id),
         });
         match known {
@@ -107,8 +104,12 @@ impl Focus {
     pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
         let create = incoming.arrival.options.create;
         let policy = self.policy(room, create).ok_or_else(no_room)?;
-        let secure = self.terms(&policy).secure();
-        let local = self.local(&incoming.arrival.socket, &policy, secure, "");
+        let towards = Towards {
+            socket: &incoming.arrival.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let local = self.local(towards, &policy, "");
         let origin = offer_answer::Origin {
             session: 0,
             version: 0,
@@ -150,43 +151,6 @@ impl Focus {
                     self.timers.arm(now + CANCEL_MEMORY, timer);
                 }
             }
-        }
-    }
-
-    /// Host and port for `a=path`: of the first listener of the transport. An advertised
-    /// port stands for the first listener of all.
-    pub(super) fn msrp_address(&self, socket: &Socket, secure: bool) -> (String, u16) {
-        let transport = if secure {
-            Transport::Tls
-        } else {
-            Transport::Tcp
-        };
-        let mut listeners = self.config.listen.iter().enumerate();
-        let (place, port) = listeners
-            .find(|(_, listen)| listen.transport == transport)
-            .map_or((0, DEFAULT_PORT), |(place, it)| (place, it.address.port()));
-        match &self.config.advertise {
-            Some(advertise) => {
-                let own = advertise.port.filter(|_| place == 0);
-                (advertise.host.clone(), own.unwrap_or(port))
-            }
-            None => (socket.host.clone(), port),
-        }
-    }
-
-    /// How MSRP may come into a room: as there are listeners, over TLS only where the room
-    /// says so (RFC 7701 §4.1).
-    pub(super) fn terms(&self, policy: &Policy) -> Terms {
-        let has = |transport| {
-            self.config
-                .listen
-                .iter()
-                .any(|it| it.transport == transport)
-        };
-        Terms {
-            tcp: has(Transport::Tcp) && !policy.only_tls,
-            tls: has(Transport::Tls),
-            plain_text: policy.plain_text,
         }
     }
 }

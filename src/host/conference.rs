@@ -338,8 +338,8 @@ fn start_switch(
     let waker = waker.clone();
     let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
     if let SwitchPlace::Unix(path) = &settings.switch {
-        let listen = settings.net.listen.iter().map(|listen| listen.address);
-        let link = Link::start(path.clone(), listen.collect(), notices, lines, wake);
+        let listen = settings.focus.listen.clone();
+        let link = Link::start(path.clone(), listen, notices, lines, wake);
         return Ok(Box::new(Some(link.map_err(StartError::Link)?)));
     }
     let listeners = start::listeners().ok_or(StartError::NoListeners)?;
@@ -351,7 +351,8 @@ fn start_switch(
         wake,
     )?;
     let run = SwitchRun::new(&mut entropy::System);
-    let _ = notices.send(Notice::Connected { run });
+    let listen = pool.listening().to_vec();
+    let _ = notices.send(Notice::Connected { run, listen });
     Ok(Box::new(Some(pool)))
 }
 

@@ -12,8 +12,9 @@ use crate::host::user::{self, FurtherGroups};
 use crate::host::{fds, guard, logging};
 use crate::log::Line;
 use crate::net;
-use crate::parameters::{Collected, Settings, SwitchPlace, Value};
+use crate::parameters::{Collected, Settings, SwitchPlace, Value, doubt};
 use crate::patience::patiently;
+use crate::remote;
 use crate::statistics;
 use crate::store::{self, OnError};
 
@@ -57,6 +58,9 @@ pub(crate) fn settings_and_bridge(groups: FurtherGroups) -> Option<(Settings, Br
         Err(_) => return None,
     };
     let settings = collected.settings().map_err(logging::error).ok()?;
+    if let Some(doubt) = doubt(&settings.identity) {
+        logging::warning(doubt);
+    }
     if settings.switch == SwitchPlace::Embedded {
         bind(&settings.net.listen).map_err(logging::error).ok()?;
     }
@@ -98,7 +102,10 @@ pub(crate) fn listeners() -> Option<net::Listeners> {
 /// to the conference process, which says the same and goes on.
 fn check_files(settings: &Settings, groups: FurtherGroups) -> Result<(), String> {
     match &settings.switch {
-        SwitchPlace::Unix(socket) => check_socket(socket, groups)?,
+        SwitchPlace::Unix(socket) => {
+            check_socket(socket, groups)?;
+            remote::check_listeners(socket, &settings.focus.listen)?;
+        }
         SwitchPlace::Embedded => {
             let files = settings.net.tls.as_ref();
             files

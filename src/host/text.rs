@@ -136,11 +136,16 @@ pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> &[u8] {
 /// that are no UTF-8 are nothing, too: replaced, they would make one user of several.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
     let text = std::str::from_utf8(octets).unwrap_or_default();
-    if text.contains("<null>") {
-        String::new()
-    } else {
-        text.trim().to_owned()
+    // Of several addresses those that are missing are left out, but for the first, which says
+    // who it is.
+    let mut parts = text.split(',');
+    let first = parts.next().unwrap_or_default();
+    if first.contains("<null>") {
+        return String::new();
     }
+    let others = parts.filter(|part| !part.contains("<null>"));
+    let present: Vec<_> = std::iter::once(first).chain(others).collect();
+    present.join(",").trim().to_owned()
 }
 
 #[cfg(test)]
@@ -178,6 +183,8 @@ mod tests {
     #[test]
     fn a_missing_value_is_nobody() {
         assert_eq!(evaluated(b"sip:<null>@example.com"), "");
+        assert_eq!(evaluated(b"sip:a@b,<null>, <tel:+1>"), "sip:a@b, <tel:+1>");
+        assert_eq!(evaluated(b"<null>,sip:a@b"), "");
         assert_eq!(evaluated(b"sip:\xe5lice@example.com"), "");
         assert_eq!(evaluated(b" sip:a@b "), "sip:a@b");
     }

@@ -140,7 +140,9 @@ pub const COMMANDS: &[Entry] = &[
         doc: "Makes a room that lasts until `end`, over restarts too (modparam `db_path`), as if it were \
               configured. An ad hoc \
               conference that runs under this URI becomes that room. A room that exists is \
-              refused with 409.",
+              refused with 409. The script must hand over requests for the room's host: a room at \
+              a host that the proxy does not know as its own cannot be reached, and the module \
+              does not see that.",
         answer: "The room's canonical `uri`.",
         example: &["'sip:team@conf.example.com;max=50;moderators=sip:alice@example.com'"],
     },
@@ -152,8 +154,8 @@ pub const COMMANDS: &[Entry] = &[
         doc: "Ends a room's conference: everybody gets BYE, every subscription its last NOTIFY; \
               its history (docs/history.md) is deleted. A room made by `create` is gone then; a \
               configured one stays, empty, and as it is configured: what `role`, `ban` and \
-              `lock` had changed is forgotten. The history of a room that is configured no more \
-              can be deleted so, too.",
+              `lock` had changed is forgotten. It also deletes the history of a room \
+              that is no longer configured.",
         answer: DONE,
         example: &["sip:team@conf.example.com"],
     },
@@ -173,8 +175,8 @@ pub const COMMANDS: &[Entry] = &[
         name: "expel",
         parameters: &[ROOM, USER],
         lists: false,
-        doc: "Takes a user out of a room: BYE to every device, CANCEL to every invitation. She \
-              may come again: see `ban`.",
+        doc: "Takes a user out of a room: BYE to every device, CANCEL to every invitation. They \
+              may join again: see `ban`.",
         answer: DONE,
         example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
     },
@@ -187,9 +189,9 @@ pub const COMMANDS: &[Entry] = &[
             required("role", "`participant`, `moderator` or `observer`."),
         ],
         lists: false,
-        doc: "Gives a user a role, at once if she is in and whenever she comes. Whoever becomes \
-              or ceases to be an observer may write or not at once; what her client was told by \
-              SDP changes with its next re-INVITE.",
+        doc: "Gives a user a role: at once if they are in the room, and whenever they join. Whether \
+              an observer may write changes at once; the SDP of the client follows with its next \
+              re-INVITE.",
         answer: DONE,
         example: &[
             "sip:team@conf.example.com",
@@ -200,9 +202,9 @@ pub const COMMANDS: &[Entry] = &[
     Entry {
         command: Command::Say,
         name: "say",
-        parameters: &[ROOM, required("text", "What, at most 4096 octets.")],
+        parameters: &[ROOM, required("text", "The text, 1 to 4096 octets.")],
         lists: false,
-        doc: "Tells everybody in a room something, in the name of the room. Clients of AG \
+        doc: "Says something to everybody in a room, in the name of the room. Clients of AG \
               Projects show it as a notice, others as a message.",
         answer: DONE,
         example: &[
@@ -240,7 +242,7 @@ pub const COMMANDS: &[Entry] = &[
             ),
         ],
         lists: false,
-        doc: "Keeps a user out of a room from now on, and takes her out if she is in.",
+        doc: "Keeps a user out of a room from now on, and removes them if they are in it.",
         answer: DONE,
         example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
     },
@@ -345,12 +347,16 @@ This page is written from the table in `src/management/table.rs`: \
 `UPDATE_DOCS=1 cargo test management`.\n\n\
 The same commands are there in both proxies. In OpenSIPS they are MI commands, \
 `msrp_conference:list` and so on (4.0 also takes `msrp_conference_list`), over whatever \
-MI interface is loaded; in Kamailio RPC commands, `msrp_conference.list`, over kamcmd and \
-JSON-RPC. Parameters stand by position, in OpenSIPS also by name; each may be a string or a \
+MI interface is loaded (4.0's opensips-cli knows the form with the colon only); in Kamailio RPC \
+commands, `msrp_conference.list`, over kamcmd and JSON-RPC. kamcmd needs the module `ctl` (with our \
+examples: `kamcmd -s unix:/tmp/kamailio_ctl …`), and ends with status 0 even after an error, which \
+it prints. Parameters stand by position, in OpenSIPS also by name; each may be a string or a \
 number.\n\n\
-Who may reach the management interface may do everything: protect it as the proxy's own \
+Whoever reaches the management interface can do everything: protect it as the proxy's own \
 documentation says.\n\n\
 The conference process answers, within two seconds or the command fails with 504. It takes \
 thousands of commands a second, and they do not hold up calls. Errors have a code and a text: \
 400 what was given is not understood, 404 there is no such room or user, 409 it exists already, \
-480 not now, 486 the room is full, 503 the conference process is busy, 504 it does not answer.\n";
+480 not now, 486 the room is full, 503 the conference process is busy, 504 it does not answer. A \
+text names the one thing that is wrong in at most 119 octets, which is what kamcmd and JSON-RPC \
+take. With a wrong number of parameters OpenSIPS itself answers `-32602 Invalid params`.\n";

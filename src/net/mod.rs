@@ -185,7 +185,17 @@ impl Listeners {
 
     /// The real addresses, in the order of the configuration.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.0.iter().map(|(_, it)| it.local_addr()).collect()
+        Ok(self.listening()?.iter().map(|it| it.address).collect())
+    }
+
+    fn listening(&self) -> io::Result<Vec<Listen>> {
+        let listening = |(transport, listener): &(Transport, std::net::TcpListener)| {
+            Ok(Listen {
+                transport: *transport,
+                address: listener.local_addr()?,
+            })
+        };
+        self.0.iter().map(listening).collect()
     }
 
     fn has_tls(&self) -> bool {
@@ -229,7 +239,7 @@ pub struct Pool {
     threads: Vec<Mailbox>,
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
-    addresses: Vec<SocketAddr>,
+    listening: Vec<Listen>,
     listeners: Listeners,
     stop_accepting: watch::Sender<bool>,
     tls: Arc<Tls>,
@@ -280,7 +290,7 @@ impl Pool {
             dialer: Arc::clone(&dialer),
             register: Register::default(),
             totals: Vec::new(),
-            addresses: listeners.addresses().map_err(StartError::Listener)?,
+            listening: listeners.listening().map_err(StartError::Listener)?,
             listeners,
             stop_accepting: watch::Sender::new(false),
             tls: Arc::clone(&tls),
@@ -345,7 +355,12 @@ impl Pool {
 
     /// The listeners' real addresses, in the order of the configuration.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.clone()
+        self.listening.iter().map(|it| it.address).collect()
+    }
+
+    /// The listeners, with their real addresses.
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
     }
 
     /// What all threads together have done.

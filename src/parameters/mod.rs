@@ -14,6 +14,7 @@ use crate::net;
 use crate::store;
 
 pub use table::{Kind, Parameter, TABLE, markdown};
+pub(crate) use values::doubt;
 pub use values::{SwitchPlace, Value};
 
 /// The product as it names itself in SIP.
@@ -85,9 +86,12 @@ impl Collected {
     /// # Errors
     /// A value is not allowed (a default never is one of these), or two do not fit.
     pub fn settings(&self) -> Result<Settings, ParameterError> {
+        let switch = values::switch_place(&self.text("switch"))?;
         let listen = self.list("listen", values::listen)?;
+        // A switch outside says itself where it listens.
+        let told = switch != SwitchPlace::Embedded && self.given("listen").next().is_none();
         let focus = focus::Config {
-            listen: listen.clone(),
+            listen: if told { Vec::new() } else { listen.clone() },
             advertise: values::advertise(&self.text("advertise"))?,
             rooms: self.list("room", room::room)?,
             factories: self.list("factory", room::factory)?,
@@ -121,7 +125,6 @@ impl Collected {
             &self.text("tls_ca_list"),
             values::flag("tls_verify_client", &self.one("tls_verify_client"))?,
         )?;
-        let switch = values::switch_place(&self.text("switch"))?;
         if switch == SwitchPlace::Embedded {
             values::listeners_have_certificates(&listen, tls.as_ref())?;
         }

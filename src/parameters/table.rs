@@ -72,8 +72,9 @@ pub const TABLE: &[Parameter] = &[
     Parameter {
         repeatable: true,
         doc: "Where the switch takes MSRP connections: `msrp:` (TCP) or `msrps:` (TLS) and a \
-              literal address with port, IPv6 in brackets. The first of each kind is the one \
-              put into SDP. `msrps:` needs `tls_certificate`. Listeners are bound before the \
+              literal address with port, IPv6 in brackets. The first of each kind that is of \
+              an address family the client has is put into SDP; a client that has none of \
+              them is answered 488. `msrps:` needs `tls_certificate`. Listeners are bound before the \
               proxy gives up root's rights: any port will do.",
         example: "\"msrp:[2001:db8::5]:2855\"",
         ..text(
@@ -122,14 +123,18 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "The host, and optionally port, that `a=path` and the `c=` line name in SDP. Not \
-              set, it is the address of the SIP socket that took the INVITE, with the \
+              set, it is the listener's own address; for one that listens on every address \
+              (`0.0.0.0`, `[::]`), that of the SIP socket that took the INVITE, with the \
               listener's port. Set it when the machine stands behind NAT.",
         example: "\"chat.example.com:2855\"",
         ..text("advertise", "", "HOST or HOST:PORT, IPv6 in brackets")
     },
     Parameter {
         doc: "Pseudo-variables that hold the caller's address; the host evaluates them for every \
-              request. A value that is no `sip:`, `sips:` or `tel:` URI makes the \
+              request. Several, separated by commas, are all addresses of the caller: the first \
+              is the participant, and messages may name any of them as their sender \
+              (`$avp(caller),$hdr(P-Asserted-Identity)`, where the proxy has taken out what it \
+              does not trust). A value that is no `sip:`, `sips:` or `tel:` URI makes the \
               caller nobody (403). The default trusts the From header, which anybody can write, \
               and `$au` and `$ar` repeat credentials that need not be those that were checked. \
               Use a variable that the script sets after it has authenticated the caller against \
@@ -327,19 +332,22 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         doc: "What a database that cannot be used means (disk full, damaged, not writable, of \
-              another proxy or a later release). `memory`: the log says so, conferences are \
-              kept in memory, and as soon as the database works they are written to it. \
-              `refuse`: the proxy does not start. A database that fails later, or does not \
-              return from a commit within two seconds, never ends anything: who is in stays; \
-              with `refuse` nobody new is let in (503) until it works again.",
+              another proxy or a later release). `memory`: the log says so, and conferences are \
+              kept in memory. A damaged file or a full disk is tried again every five seconds, \
+              and then everything is written; after a missing or unwritable folder, or a file of \
+              another proxy, restart the proxy. `refuse`: the proxy does not start. A database \
+              that fails later, or does not return from a commit within two seconds, never ends \
+              anything: participants stay; with `refuse` nobody new is let in (503) until it \
+              works again.",
         example: "\"refuse\"",
         ..text("db_on_error", "memory", "memory, refuse")
     },
     Parameter {
         doc: "Where the switch is: `embedded`, in the proxy's conference process; or `unix:` and \
               the path of the control socket of `msrp-switchd`, which keeps every MSRP \
-              connection through a restart or a crash of the proxy. `listen` must then name \
-              what `msrp-switchd` listens on; the other parameters of the switch \
+              connection through a restart or a crash of the proxy. It says itself where it \
+              listens; `listen`, if it is set all the same, chooses among these, and one \
+              that it does not have stops the start. The other parameters of the switch \
               (`switch_threads`, `outbox_bytes`, `slow_reader`, `forward_whole_below`, \
               `chunk_timeout`, `idle_timeout`, `dial_allow`, `nickname_confusables`, and those of TLS) are options of its \
               command line and have no effect here.",

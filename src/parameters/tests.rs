@@ -205,6 +205,26 @@ fn the_switch_is_embedded_or_behind_a_socket() {
 }
 
 #[test]
+fn an_identity_that_the_caller_writes_is_doubted() {
+    for (identity, claimed) in [
+        ("$fu", Some("$fu")),
+        ("sip:$au@$fd", Some("$fd")),
+        ("sip:$au@$ar", Some("$ar")),
+        ("sip:$(fu{uri.user})@example.com", Some("$fu")),
+        ("$avp(caller)", None),
+        ("$var(full)", None),
+        ("$fullname", None),
+        ("sip:$au@example.com", None),
+        ("sip:fixed@example.com", None),
+    ] {
+        let doubt = super::doubt(identity);
+        assert_eq!(doubt.is_some(), claimed.is_some(), "{identity}");
+        let named = claimed.is_none_or(|name| doubt.unwrap_or_default().contains(name));
+        assert!(named, "{identity}");
+    }
+}
+
+#[test]
 fn a_pattern_that_fits_nobody_stops_the_start_and_says_why() {
     let wrong = said(&[("room", text("sip:a@h;deny=bob@h,sips:mallory@h"))]);
     assert!(

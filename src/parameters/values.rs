@@ -277,6 +277,26 @@ pub(super) fn pattern(name: &'static str, text: String) -> Result<Option<String>
     }
 }
 
+/// Pseudo-variables that repeat what a request says, with a domain in it: the From header's URI
+/// and domain, the realm of the credentials.
+const CLAIMED: [&str; 3] = ["fu", "fd", "ar"];
+
+/// What is doubtful about an `identity`, as far as it can be seen without the script: whoever
+/// writes the request chooses the domain.
+pub(crate) fn doubt(identity: &str) -> Option<String> {
+    let mut used = identity.split('$').skip(1).map(|start| {
+        let bare = start.strip_prefix('(').unwrap_or(start);
+        let end = bare.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        &bare[..end.unwrap_or(bare.len())]
+    });
+    let claimed = used.find(|name| CLAIMED.contains(name))?;
+    Some(format!(
+        "parameter identity: the caller writes what ${claimed} holds, and can be anybody of any \
+         domain. For testing only; otherwise authenticate against a fixed realm and use a \
+         variable that the script sets after that (docs/security.md)"
+    ))
+}
+
 /// Not empty; whether its pseudo-variables exist only the host can say.
 pub(super) fn identity(text: String) -> Result<String, ParameterError> {
     if text.trim().is_empty() {

@@ -8,12 +8,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
@@ -26,7 +26,9 @@ use super::{
     FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, PATIENCE, READ_OCTETS, encode,
     is_timeout,
 };
-use crate::control::{Admission, Notice, Order, Refusal, RoomUri, SessionId, SwitchRun};
+use crate::control::{
+    Admission, Listen, Notice, Order, Refusal, RoomUri, SessionId, SwitchRun, unserved,
+};
 use crate::entropy::{self, Entropy};
 use crate::log::{Level, Line};
 use crate::net::Totals;
@@ -52,8 +54,8 @@ pub struct Link {
 struct Shared {
     path: PathBuf,
     focus: FocusRun,
-    /// Where the focus believes the switch listens.
-    listen: Vec<SocketAddr>,
+    /// Where the operator says that the switch listens; nothing if it is to say so itself.
+    listen: Vec<Listen>,
     state: Mutex<State>,
     letters: Sender<Letter>,
     notices: Sender<Notice>,
@@ -116,14 +118,14 @@ impl From<io::Error> for Ended {
 
 impl Link {
     /// Starts to reach for the switch at `path`, and returns at once. `listen` is where the
-    /// focus believes it listens, to warn if it does not; `wake` is called after notices or
+    /// operator says that it listens, to complain if it does not; `wake` is called after notices or
     /// log lines were sent.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn start(
         path: PathBuf,
-        listen: Vec<SocketAddr>,
+        listen: Vec<Listen>,
         notices: Sender<Notice>,
         log: Sender<Line>,
         wake: Arc<dyn Fn() + Send + Sync>,
@@ -219,10 +221,14 @@ impl Shared {
         loop {
             match self.connect() {
                 Ok((stream, frames, hello)) => {
-                    pause = FIRST_PAUSE;
                     said.clear();
+                    let met = Instant::now();
                     self.up(&hello);
                     let ended = self.converse(&stream, frames, letters);
+                    // One that greets and dies is none to hurry back to.
+                    if met.elapsed() > LONGEST_PAUSE {
+                        pause = FIRST_PAUSE;
+                    }
                     if self.down(letters) || ended.is_none() {
                         return;
                     }
@@ -260,32 +266,15 @@ impl Shared {
     }
 
     fn connect(&self) -> Result<(UnixStream, Frames, SwitchHello), Ended> {
-        let mut stream = UnixStream::connect(&self.path)?;
-        stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
-        stream.set_write_timeout(Some(HELLO_TIMEOUT))?;
-        let mut octets = preamble().to_vec();
         let hello = FocusHello {
             run: self.focus,
             pid: std::process::id(),
         };
-        encode(&ToSwitch::Hello(hello), &mut octets)?;
-        stream.write_all(&octets)?;
-        let mut theirs = [0; PREAMBLE_OCTETS];
-        stream.read_exact(&mut theirs)?;
-        check_preamble(&theirs)?;
-        let mut frames = Frames::default();
-        let mut octets = vec![0; READ_OCTETS];
-        loop {
-            match frames.next(MAX_FRAME)? {
-                Some(ToFocus::Hello(hello)) => return Ok((stream, frames, hello)),
-                Some(ToFocus::Busy { pid }) => return Err(Ended::Busy(pid)),
-                Some(_) => return Err(Ended::NoHello),
-                None => {}
-            }
-            match stream.read(&mut octets)? {
-                0 => return Err(Ended::Closed),
-                count => frames.push(octets.get(..count).unwrap_or_default()),
-            }
+        let (stream, frames, answer) = ask(&self.path, &ToSwitch::Hello(hello))?;
+        match answer {
+            ToFocus::Hello(hello) => Ok((stream, frames, hello)),
+            ToFocus::Busy { pid } => Err(Ended::Busy(pid)),
+            _ => Err(Ended::NoHello),
         }
     }
 
@@ -303,17 +292,14 @@ impl Shared {
             Level::Notice,
             format_args!("drives the switch at {path}, run {run:x}, with {sessions} sessions"),
         );
-        for missing in self.listen.iter().filter(|own| !hello.listen.contains(own)) {
-            self.log(
-                Level::Warning,
-                format_args!(
-                    "the parameter listen names {missing}, but the switch at {path} does not \
-                     listen there"
-                ),
-            );
+        if let Some(contradiction) = contradiction(&self.listen, &hello.listen, &self.path) {
+            self.log(Level::Error, contradiction);
         }
         // Under the lock: nothing may be answered before the focus knows of the switch.
-        let _ = self.notices.send(Notice::Connected { run: hello.run });
+        let _ = self.notices.send(Notice::Connected {
+            run: hello.run,
+            listen: hello.listen.clone(),
+        });
         drop(state);
         (self.wake)();
     }
@@ -448,9 +434,57 @@ impl Shared {
                 let _ = self.notices.send(notice);
             }
             ToFocus::Totals(totals) => self.state().tally.update(totals),
-            ToFocus::Alive | ToFocus::Hello(_) | ToFocus::Busy { .. } => {}
+            ToFocus::Alive | ToFocus::Hello(_) | ToFocus::Busy { .. } | ToFocus::Listens(_) => {}
         }
     }
+}
+
+/// Says one thing to the switch at `path`, and waits for the answer.
+fn ask(path: &Path, question: &ToSwitch) -> Result<(UnixStream, Frames, ToFocus), Ended> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
+    stream.set_write_timeout(Some(HELLO_TIMEOUT))?;
+    let mut octets = preamble().to_vec();
+    encode(question, &mut octets)?;
+    stream.write_all(&octets)?;
+    let mut theirs = [0; PREAMBLE_OCTETS];
+    stream.read_exact(&mut theirs)?;
+    check_preamble(&theirs)?;
+    let mut frames = Frames::default();
+    let mut octets = vec![0; READ_OCTETS];
+    loop {
+        if let Some(answer) = frames.next(MAX_FRAME)? {
+            return Ok((stream, frames, answer));
+        }
+        match stream.read(&mut octets)? {
+            0 => return Err(Ended::Closed),
+            count => frames.push(octets.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+/// Whether the switch at `path`, if one is there, listens where the operator says.
+///
+/// # Errors
+/// It does not; the text names both.
+pub fn check_listeners(path: &Path, named: &[Listen]) -> Result<(), String> {
+    let there = match ask(path, &ToSwitch::Look) {
+        Ok((_, _, ToFocus::Listens(there))) => there,
+        // It may come later; the link will say what is wrong with it.
+        _ => return Ok(()),
+    };
+    contradiction(named, &there, path).map_or(Ok(()), Err)
+}
+
+fn contradiction(named: &[Listen], there: &[Listen], path: &Path) -> Option<String> {
+    let wrong = unserved(named, there)?;
+    let there: Vec<_> = there.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "the parameter listen names {wrong}, but the switch at {} listens at {}: take listen \
+         out, it says so itself",
+        path.display(),
+        there.join(", ")
+    ))
 }
 
 impl State {
@@ -471,7 +505,7 @@ impl State {
             Order::Amend(admission) => {
                 self.amended.insert(admission.session.clone(), admission);
             }
-            Order::Expel { session, .. } => {
+            Order::Expel { session, .. } | Order::Part { session, .. } => {
                 self.amended.remove(&session);
             }
             Order::Forget { room } => {
@@ -490,6 +524,7 @@ impl State {
             | Order::Hold { .. }
             | Order::Kept { .. }
             | Order::Say { .. }
+            | Order::Submit { .. }
             | Order::Listen(_) => {}
         }
     }

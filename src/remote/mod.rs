@@ -26,7 +26,7 @@ use std::io;
 use std::time::Duration;
 
 pub use frame::{FrameError, Frames, encode};
-pub use link::Link;
+pub use link::{Link, check_listeners};
 pub use protocol::{
     FocusHello, FocusRun, PREAMBLE_OCTETS, PreambleError, SwitchHello, ToFocus, ToSwitch, VERSION,
     check_preamble, preamble,

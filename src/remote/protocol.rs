@@ -1,10 +1,8 @@
 //! What the two sides say.
 
-use std::net::SocketAddr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Notice, Order, SwitchRun};
+use crate::control::{Listen, Notice, Order, SwitchRun};
 use crate::net::Totals;
 
 /// Version of everything after the preamble, `control` included: one more with every change
@@ -72,7 +70,7 @@ pub struct SwitchHello {
     /// What it has done before this.
     pub totals: Totals,
     /// Where it takes MSRP connections.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
 }
 
 /// From the focus.
@@ -86,6 +84,8 @@ pub enum ToSwitch {
     Alive,
     /// Last of all, when the focus stops in good order.
     Goodbye,
+    /// Instead of a hello: somebody asks where the switch listens, and nothing else.
+    Look,
 }
 
 /// From the switch.
@@ -104,4 +104,6 @@ pub enum ToFocus {
     Totals(Totals),
     /// Nothing to say.
     Alive,
+    /// The answer to [`ToSwitch::Look`]; the connection closes.
+    Listens(Vec<Listen>),
 }

@@ -22,7 +22,7 @@ use super::{
     FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, PATIENCE, READ_OCTETS, encode,
     is_timeout,
 };
-use crate::control::{Notice, Order, SwitchRun};
+use crate::control::{Listen, Notice, Order, SwitchRun};
 use crate::log::{Level, Line};
 use crate::net::{Pool, Totals};
 
@@ -63,6 +63,7 @@ pub fn serve(
     let path = listener.local_addr()?;
     let stopping = Arc::new(AtomicBool::new(false));
     let door = Door {
+        listen: pool.listening().into(),
         events,
         log: log.clone(),
         waiting: Arc::default(),
@@ -252,7 +253,7 @@ impl Server {
         let hello = SwitchHello {
             run: self.options.run,
             totals,
-            listen: self.pool.addresses(),
+            listen: self.pool.listening().to_vec(),
         };
         let certificate = self.certificate.clone().map(ToFocus::Notice);
         let hello = [ToFocus::Hello(hello)].into_iter();
@@ -360,6 +361,7 @@ impl Server {
 /// The control socket's door: lets in who greets properly.
 #[derive(Clone)]
 struct Door {
+    listen: Arc<[Listen]>,
     events: Sender<Event>,
     log: Sender<Line>,
     waiting: Arc<AtomicUsize>,
@@ -404,7 +406,7 @@ impl Door {
                 let _ = self.events.send(Event::Gone(number, ended));
             }
             // Somebody looked whether anybody is here.
-            Err(Ended::Closed | Ended::Stopped) => {}
+            Err(Ended::Closed | Ended::Stopped | Ended::Goodbye) => {}
             Err(ended) => self.log(format_args!("on the control socket: {ended}")),
         }
     }
@@ -431,6 +433,12 @@ impl Door {
             }
             match frames.next(MAX_HELLO)? {
                 Some(ToSwitch::Hello(hello)) => break hello,
+                Some(ToSwitch::Look) => {
+                    let mut octets = Vec::new();
+                    encode(&ToFocus::Listens(self.listen.to_vec()), &mut octets)?;
+                    stream.write_all(&octets)?;
+                    return Err(Ended::Goodbye);
+                }
                 Some(_) => return Err(Ended::NoHello),
                 None => fill(stream, &mut octets, &mut frames)?,
             }
@@ -456,7 +464,7 @@ impl Door {
                 }
                 Some(ToSwitch::Alive) => {}
                 Some(ToSwitch::Goodbye) => return Err(Ended::Goodbye),
-                Some(ToSwitch::Hello(_)) => return Err(Ended::NoHello),
+                Some(ToSwitch::Hello(_) | ToSwitch::Look) => return Err(Ended::NoHello),
                 None => fill(stream, &mut octets, &mut frames)?,
             }
         }

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::control::{
-    Admission, Dial, HISTORY_MESSAGES, HISTORY_OCTETS, HeldNickname, LossCause, NicknameChange,
-    Notice, Order, PastMessage, Peer, Refusal, RoomPolicy, RoomUri, SessionId, Setup, Stand,
-    Standing, SwitchRun, UserUri,
+    Admission, Dial, HISTORY_MESSAGES, HISTORY_OCTETS, HeldNickname, Listen, LossCause,
+    NicknameChange, Notice, Order, PastMessage, Peer, Refusal, RoomPolicy, RoomUri, SessionId,
+    Setup, Stand, Standing, SwitchRun, Transport, UserUri,
 };
 use crate::net::Totals;
 
@@ -203,7 +203,10 @@ fn to_focus() -> impl Strategy<Value = ToFocus> {
     let hello = (any::<u128>(), totals.clone()).prop_map(|(run, totals)| SwitchHello {
         run: SwitchRun(run),
         totals,
-        listen: vec!["[::1]:2855".parse().expect("an address")],
+        listen: vec![Listen {
+            transport: Transport::Tls,
+            address: "[::1]:2855".parse().expect("an address"),
+        }],
     });
     prop_oneof![
         4 => notice().prop_map(ToFocus::Notice),
@@ -211,6 +214,7 @@ fn to_focus() -> impl Strategy<Value = ToFocus> {
         1 => hello.prop_map(ToFocus::Hello),
         1 => any::<u32>().prop_map(|pid| ToFocus::Busy { pid }),
         1 => Just(ToFocus::Alive),
+        1 => Just(ToFocus::Listens(Vec::new())),
     ]
 }
 
@@ -402,17 +406,22 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
         }),
         ToSwitch::Order(Order::Forget { room: room.clone() }),
         ToSwitch::Goodbye,
+        ToSwitch::Look,
     ];
     let stand = Stand {
         session: session.clone(),
         standing: Standing::Gone,
         nickname: Some("N".to_owned()),
     };
+    let listen = Listen {
+        transport: Transport::Tcp,
+        address: "127.0.0.1:2855".parse().expect("an address"),
+    };
     let to_focus = vec![
         ToFocus::Hello(SwitchHello {
             run: SwitchRun(1),
             totals: Totals::default(),
-            listen: vec!["127.0.0.1:2855".parse().expect("an address")],
+            listen: vec![listen.clone()],
         }),
         ToFocus::Notice(Notice::Reconciled {
             room: room.clone(),
@@ -436,6 +445,7 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
             change: NicknameChange(9),
         }),
         ToFocus::Alive,
+        ToFocus::Listens(vec![listen]),
     ];
     (to_switch, to_focus)
 }
@@ -454,7 +464,7 @@ fn the_octets_of_this_version_stay_as_they_are() {
     lines.extend(to_switch.iter().map(line));
     lines.extend(to_focus.iter().map(line));
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    version 3
+    version 4
     \x00\x00\x00\x03\x00\x01\x02
     \x00\x00\x00h\x01\x00\x01s\x07sip:r@h\x01\x00\xac\x02\x00\x05 \x05\x10msrp://h:2/s;tcp\x07sip:u@h\x01U\x00\x01\x07sip:u@h\x01\x01\x01\x10msrp://h:1/p;tcp\x01\x0cmessage/cpim\x01\x01*\x01\t\x01\x00\x00\x00\x01\x00\x00\x00
     \x00\x00\x00\x0e\x01\x04\x07sip:r@h\x01\x01s\x01
@@ -463,13 +473,15 @@ fn the_octets_of_this_version_stay_as_they_are() {
     \x00\x00\x00\r\x01\n\x07sip:r@h\xac\x02\x02
     \x00\x00\x00\n\x01\x0b\x07sip:r@h
     \x00\x00\x00\x01\x03
-    \x00\x00\x00\x11\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x7f\x00\x00\x01\xa7\x16
+    \x00\x00\x00\x01\x04
+    \x00\x00\x00\x14\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x7f\x00\x00\x01\xa7\x16
     \x00\x00\x00\x11\x02\x02\x07sip:r@h\x01\x01s\x02\x01\x01N
     \x00\x00\x00\r\x02\x06\x07sip:r@h\x01s\x03
     \x00\x00\x00\x12\x02\t\x07sip:r@h\x01\xac\x02\x02hi\xab\x02
     \x00\x00\x00\n\x02\n\x07sip:r@h
     \x00\x00\x00\x14\x02\x07\x07sip:r@h\x07sip:u@h\x00\t
     \x00\x00\x00\x01\x04
+    \x00\x00\x00\n\x05\x01\x00\x00\x7f\x00\x00\x01\xa7\x16
     "#);
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::NotSent;
 use crate::focus::{OutgoingRequest, RequestId};
-use crate::resolve::{Failure, Hop, TargetError, Transport};
+use crate::resolve::{Failure, Hop, TargetError};
 use crate::time::Moment;
+use crate::wire::sip::Method;
 
 /// No place is tried so long after the first: whoever waits for the outcome waits no longer.
 const FAILOVER_LIMIT: Duration = Duration::from_secs(40);
@@ -76,8 +77,8 @@ pub(super) struct Leaving {
     pub(super) attempt: u8,
     /// When it was sent first.
     pub(super) first: Option<Moment>,
-    /// What it was sent by last.
-    pub(super) transport: Transport,
+    /// Where it was sent last.
+    pub(super) hop: Option<Hop>,
     /// It shall not be sent again.
     pub(super) withdrawn: bool,
     /// Why the last place failed.
@@ -93,7 +94,7 @@ impl Leaving {
             unlocated: true,
             attempt: 0,
             first: None,
-            transport: Transport::Udp,
+            hop: None,
             withdrawn: false,
             why: None,
         }
@@ -101,6 +102,11 @@ impl Leaving {
 
     pub(super) fn id(&self) -> RequestId {
         self.request.id
+    }
+
+    /// Where it was sent, if it may ring there.
+    pub(super) fn rings(&self) -> Option<Hop> {
+        self.hop.filter(|_| self.request.method == Method::Invite)
     }
 
     /// The id of the attempt that is next, or under way.

@@ -4,6 +4,7 @@
 //! the later requests of its own call and nobody else.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::{Departure, Host, Names, NotSent};
 use crate::entropy::Entropy;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
 use crate::log::{Level, Line};
-use crate::resolve::{Failure, Hop, Located, Locator, LookedUp, Target, Transport};
+use crate::resolve::{Failure, Hop, Located, Locator, LookedUp, Target};
 use crate::time::Moment;
 use crate::wire::sip::Method;
 
@@ -80,7 +81,7 @@ pub(super) struct Outgoing {
     last: HashMap<String, RequestId>,
     /// INVITEs of ours without outcome. A provisional response may be overtaken by the final
     /// one, which another worker took: it changes nothing then.
-    ringing: HashMap<RequestId, (Ringing, Transport)>,
+    ringing: HashMap<RequestId, (Ringing, Hop)>,
     over: VecDeque<(RequestId, u16)>,
     swept: Moment,
     logged: Moment,
@@ -138,7 +139,7 @@ impl Outgoing {
             return;
         }
         match self.ringing.get_mut(&id) {
-            Some((Ringing::At(transaction), transport)) => host.cancel(*transaction, *transport),
+            Some((Ringing::At(transaction), hop)) => host.cancel(*transaction, hop.transport),
             Some((ringing, _)) => *ringing = Ringing::Unwanted,
             None => {}
         }
@@ -160,23 +161,23 @@ impl Outgoing {
             Some(sent) => sent.give_up(),
             None => {}
         }
-        if let Some((ringing, transport)) = self.ringing.get_mut(&id)
+        if let Some((ringing, hop)) = self.ringing.get_mut(&id)
             && std::mem::replace(ringing, Ringing::At(transaction)) == Ringing::Unwanted
         {
-            host.cancel(transaction, *transport);
+            host.cancel(transaction, hop.transport);
         }
         Some(id)
     }
 
-    /// An attempt is over; `None` when the request is not. `made_up` is a code without a
-    /// response.
+    /// An attempt is over; `None` when the request is not. Gives where an INVITE went to.
+    /// `made_up` is a code without a response.
     pub(super) fn outcome(
         &mut self,
         now: Moment,
         attempt: RequestId,
         (code, made_up): (u16, bool),
         host: &mut dyn Host,
-    ) -> Option<RequestId> {
+    ) -> Option<(RequestId, Option<IpAddr>)> {
         self.handed(now, attempt, Ok(()), host);
         let (id, number) = of_attempt(attempt);
         if self.waiting.contains_key(&id) {
@@ -185,9 +186,9 @@ impl Outgoing {
         if self.sent.get(&id).map_or(0, |sent| sent.attempt) != number {
             return None;
         }
-        self.ringing.remove(&id);
+        let reached = self.ringing.remove(&id).map(|(_, hop)| hop.address.ip());
         let Some(sent) = self.sent.remove(&id) else {
-            return Some(id);
+            return Some((id, reached));
         };
         let call = &sent.request.call_id;
         let is_last = self.last.get(call) == Some(&id);
@@ -201,7 +202,7 @@ impl Outgoing {
             return None;
         }
         self.remember_attempt(sent);
-        Some(id)
+        Some((id, reached))
     }
 
     /// A worker has sent what it was handed, or could not.
@@ -403,7 +404,7 @@ impl Outgoing {
             return Ok(self.stand_in_line(leaving, !connected));
         }
         leaving.first.get_or_insert(now);
-        leaving.transport = hop.transport;
+        leaving.hop = Some(hop);
         let id = leaving.attempt_id();
         match host.send(&leaving.request, &hop, id) {
             Ok(Departure::Sent) => {
@@ -444,9 +445,8 @@ impl Outgoing {
 
     fn hand_over(&mut self, now: Moment, leaving: &mut Leaving, connects: bool) {
         leaving.stage = Stage::Handed;
-        if leaving.request.method == Method::Invite {
-            let sent = (Ringing::Sent, leaving.transport);
-            self.ringing.insert(leaving.id(), sent);
+        if let Some(hop) = leaving.rings() {
+            self.ringing.insert(leaving.id(), (Ringing::Sent, hop));
         }
         let handed = Handed {
             call: leaving.request.call_id.clone(),
@@ -478,9 +478,8 @@ impl Outgoing {
     fn left(&mut self, now: Moment, leaving: Leaving) {
         let (id, call) = (leaving.id(), leaving.request.call_id.clone());
         self.waiting.remove(&id);
-        if leaving.request.method == Method::Invite {
-            let sent = (Ringing::Sent, leaving.transport);
-            self.ringing.entry(id).or_insert(sent);
+        if let Some(hop) = leaving.rings() {
+            self.ringing.entry(id).or_insert((Ringing::Sent, hop));
         }
         let earlier = self.last.remove(&call);
         if let Some(earlier) = earlier.and_then(|earlier| self.sent.get_mut(&earlier)) {

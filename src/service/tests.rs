@@ -238,6 +238,7 @@ impl Bench {
             Input::Unanswered(id) => format!("unanswered {}:{}", id.hash, id.label),
             Input::Progress { request, code } => format!("progress {} {code}", request.0),
             Input::Outcome {
+                reached: _,
                 request,
                 code,
                 response,

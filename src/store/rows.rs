@@ -360,7 +360,7 @@ impl Stored for EndpointRecord {
             .maybe_text(self.session.as_ref().map(SessionId::as_str))
             .octets(self.run.map(|run| run.0.to_be_bytes().to_vec()));
         let cells = timer(cells, self.timer.as_ref());
-        dialog(media(cells, &self.media), &self.dialog)
+        dialog(media(cells, &self.media), &self.dialog).json(&self.other_uris)
     }
 
     fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
@@ -384,6 +384,7 @@ impl Stored for EndpointRecord {
             timer: taken_timer(row)?,
             media: taken_media(row)?,
             dialog: taken_dialog(row)?,
+            other_uris: row.json()?,
         })
     }
 }

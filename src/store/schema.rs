@@ -5,7 +5,13 @@
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
 
 /// Every step ever released, oldest first. A step is never changed, only followed by others.
-pub(super) const STEPS: &[&str] = &[FIRST, HELD_NICKNAMES, HISTORY, ONLY_WHAT_WAS_AGREED];
+pub(super) const STEPS: &[&str] = &[
+    FIRST,
+    HELD_NICKNAMES,
+    HISTORY,
+    ONLY_WHAT_WAS_AGREED,
+    OTHER_URIS,
+];
 
 /// The tables whose rows are the running state, in the order in which they are read. Rooms and
 /// their histories are none of it: they stay when everything is written anew.
@@ -192,4 +198,9 @@ CREATE TABLE history (
 /// Of a peer's description only what it means is kept (`sdp_accepted`).
 const ONLY_WHAT_WAS_AGREED: &str = "
 ALTER TABLE endpoints DROP COLUMN sdp_theirs;
+";
+
+/// What a participant may call itself besides its address.
+const OTHER_URIS: &str = "
+ALTER TABLE endpoints ADD COLUMN other_uris TEXT NOT NULL DEFAULT '[]';
 ";

@@ -143,6 +143,7 @@ fn endpoint(id: u64) -> EndpointRecord {
         one_send: false,
     };
     EndpointRecord {
+        other_uris: vec![UserUri::new("tel:+1201")],
         id,
         room: room(),
         user: UserUri::new("sip:alice@example.com"),

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memchr::memmem;
 
+use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::msrp::FailureReport;
 
-use super::copies::{self, MESSAGE_CPIM};
+use super::copies;
 use super::ids::SessionKey;
 use super::plain::Text;
 

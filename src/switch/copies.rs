@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::Moment;
+use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::msrp::{
     ByteRange, FailureReport, Flag, TransactionId, contains_end_line, end_line_after_body,
 };
@@ -21,9 +22,6 @@ use super::session::Session;
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 /// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
 const INTERRUPTIBLE_ABOVE: usize = 2048;
-
-/// The root type of rooms (RFC 7701 §5.2).
-pub(super) const MESSAGE_CPIM: &str = "message/cpim";
 
 /// What one receiver was given.
 #[derive(Debug, Default)]

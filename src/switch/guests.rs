@@ -307,6 +307,7 @@ impl Switch {
         match session.recalled {
             // It has not: it waits for another connection.
             Some(_) => self.back(now, key, Back::default()),
+            None if session.leaving => {}
             None => self.end(now, key, cause),
         }
     }
@@ -329,6 +330,22 @@ impl Switch {
         self.exchange.post(away.thread, parcel);
         self.not_abroad(away);
         self.comes_home(key, room, away.thread, true);
+    }
+
+    /// A session that was called back has got yet another path: whoever has named it
+    /// meanwhile had the one before.
+    pub(super) fn refuse_claimants(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let (name, recalled) = (session.id.clone(), &mut session.recalled);
+        let claimants = recalled
+            .as_mut()
+            .map(|it| std::mem::take(&mut it.claimants));
+        for (by, _) in claimants.into_iter().flatten() {
+            let answer = Answer::Refused(name.clone(), Code::NoSession);
+            self.answer(now, by, answer);
+        }
     }
 
     /// One session less on a connection elsewhere.

@@ -83,6 +83,9 @@ const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
 const UNBOUND_OCTETS: usize = 64 * 1024;
 /// How long a connection that is to close may take to write what is queued.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// How long the connection of a session outlives its place in the room, for its peer to learn
+/// by SIP why it ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Sessions that leave together, before others have their turn.
 const EXPELLED_AT_ONCE: usize = 256;
 /// What the operator decided.
@@ -156,6 +159,8 @@ pub struct Switch {
     /// Large messages that are passed on while they come in.
     streams: Table<StreamKey, Stream>,
     by_session: HashMap<SessionId, SessionKey>,
+    /// Sessions in no room whose connection is still to stay.
+    parting: HashMap<SessionId, SessionKey>,
     /// The rooms of which this is the owner.
     by_room: HashMap<RoomUri, RoomKey>,
     /// The others, by what their owners call them.
@@ -188,8 +193,8 @@ pub struct Switch {
     /// Of those that left, whom everything was written to.
     left: Vec<SessionKey>,
     stopping: bool,
-    /// When sessions that no focus has claimed end.
-    orphans_end: Option<Moment>,
+    /// When sessions that no focus has claimed end, and how long they may stay.
+    orphans_end: Option<(Moment, Duration)>,
     listening: news::Listening,
     promises: Promises,
     counters: Counters,
@@ -211,6 +216,7 @@ impl Switch {
             rooms: Table::default(),
             streams: Table::default(),
             by_session: HashMap::new(),
+            parting: HashMap::new(),
             by_room: HashMap::new(),
             replicas: HashMap::new(),
             inflows: HashMap::new(),
@@ -245,8 +251,14 @@ impl Switch {
             Order::Expel { session, .. } => {
                 if let Some(&key) = self.by_session.get(&session) {
                     self.expel(now, key, None);
+                } else {
+                    self.farewell_ends(now, &session);
                 }
             }
+            Order::Part { session, .. } => self.part_from_room(now, session),
+            Order::Submit {
+                session, message, ..
+            } => self.submit(now, &session, &message),
             Order::Close { room } => self.close_room(&room),
             Order::Say { room, text } => self.say(now, &room, &text),
             Order::Listen(on) => self.listen(on),
@@ -370,6 +382,7 @@ impl Switch {
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
                 Timer::Leave(key) => self.leave_due(now, key),
+                Timer::Farewell(key) => self.stop_lingering(now, key),
                 Timer::Held(key) => self.held_due(now, key),
                 Timer::Pause(key) => self.pause_due(now, key),
                 Timer::Count(key) => self.count_due(now, key),
@@ -482,12 +495,17 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.claimed = true;
+        session.unclaimed = None;
         let room = session.room;
         self.set_policy(room, &admission.policy);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        if session.to_path().is_empty() && !session.is_tied() && !admission.peer.path.is_empty() {
+            // Its peer has answered; until then it may have rung for minutes.
+            session.bind_by = session.bind_by.min(now + admission.policy.bind_timeout);
+            self.timers.arm(session.bind_by, Timer::Bind(key));
+        }
         if let Some(room) = self.rooms.get_mut(room) {
             room.members.unname(key, &session.user, &session.uris);
             room.members.name(key, &admission.user, &admission.uris);
@@ -532,6 +550,7 @@ impl Switch {
     /// C63: new URIs; what is queued waits for the new connection.
     fn unbind(&mut self, now: Moment, key: SessionKey, admission: &Admission) {
         self.end_copies(key);
+        self.refuse_claimants(now, key);
         self.recall_session(key, admission.peer.dial.clone());
         self.forget_unfinished(key);
         let Some(session) = self.sessions.get_mut(key) else {
@@ -577,6 +596,55 @@ impl Switch {
         self.mark_session_dirty(key);
     }
 
+    /// Takes a session out of its room; its connection is closed when it is expelled.
+    fn part_from_room(&mut self, now: Moment, session: SessionId) {
+        let Some(&key) = self.by_session.get(&session) else {
+            return;
+        };
+        match self.sessions.get(key).and_then(|it| it.away) {
+            None => self.expel(now, key, None),
+            Some(away) => {
+                let parcel = Parcel::Part(session.clone());
+                self.exchange.post(away.thread, parcel);
+                self.part(now, key, None);
+                if let Some(session) = self.sessions.get_mut(key) {
+                    // Where it says farewell.
+                    session.away = Some(away);
+                    session.leaving = true;
+                    self.leaving += 1;
+                }
+            }
+        }
+        if let Some(leaving) = self.sessions.get_mut(key).filter(|it| it.leaving) {
+            leaving.lingers = true;
+            self.parting.insert(session, key);
+            self.timers.arm(now + FAREWELL, Timer::Farewell(key));
+        }
+    }
+
+    /// The connection of a session that is in no room is to stay no longer.
+    fn farewell_ends(&mut self, now: Moment, session: &SessionId) {
+        if let Some(&key) = self.parting.get(session) {
+            self.stop_lingering(now, key);
+        }
+    }
+
+    fn stop_lingering(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key).filter(|it| it.lingers) else {
+            return;
+        };
+        session.lingers = false;
+        self.parting.remove(&session.id);
+        match session.away {
+            None => self.mark_session_dirty(key),
+            Some(away) => {
+                let parcel = Parcel::Expel(session.id.clone());
+                self.exchange.post(away.thread, parcel);
+                self.end(now, key, None);
+            }
+        }
+    }
+
     fn leave_due(&mut self, now: Moment, key: SessionKey) {
         if self.sessions.get(key).is_some_and(|it| it.leaving) {
             self.end(now, key, None);
@@ -614,6 +682,9 @@ impl Switch {
         };
         self.leaving -= usize::from(leaving);
         self.guests -= usize::from(session.home.is_some());
+        if session.lingers {
+            self.parting.remove(&session.id);
+        }
         if let Some(id) = session.connection {
             self.detach(now, id, key);
         }

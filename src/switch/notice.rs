@@ -14,6 +14,7 @@ use super::backlog::{Audience, Entry};
 use super::ids::SessionKey;
 use super::plain::Text;
 use super::session::Session;
+use super::threads::Parcel;
 
 /// How many participants a welcome names; the rest are counted.
 const NAMED: usize = 50;
@@ -45,6 +46,23 @@ impl Switch {
 }
 
 impl Switch {
+    /// Tells a session something, wherever it is.
+    pub(super) fn tell(&mut self, key: SessionKey, text: Box<str>) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        match session.away {
+            None => {
+                session.notice = Some(text);
+                self.mark_session_dirty(key);
+            }
+            Some(away) => {
+                let parcel = Parcel::Tell(session.id.clone(), text);
+                self.exchange.post(away.thread, parcel);
+            }
+        }
+    }
+
     /// What the operator has to say, to everybody in a room.
     pub(super) fn say(&mut self, now: Moment, uri: &RoomUri, text: &str) {
         let Some(&key) = self.by_room.get(uri) else {

@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 
+use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::msrp::{Flag, TransactionId, end_line_after_body};
 
 use super::Switch;
 use super::batch::Batch;
-use super::copies::MESSAGE_CPIM;
 use super::ids::{ConnectionId, SessionKey, StreamKey};
 use super::plain;
 use super::session::Session;

@@ -43,7 +43,8 @@ impl Switch {
         facts: &Facts<'_>,
         change: NicknameChange,
     ) {
-        if self.sessions.get(key).is_none_or(|it| !it.claimed) {
+        let session = self.sessions.get(key);
+        if session.is_none_or(|session| session.unclaimed.is_some()) {
             return self.respond(to, facts, Code::Ok);
         }
         let mut octets = Vec::new();

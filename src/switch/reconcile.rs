@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use super::Switch;
 use super::ids::SessionKey;
+use super::session::Session;
 use super::timers::Timer;
 use crate::control::{Notice, RECONCILE_SESSIONS, RoomUri, SessionId, Stand, Standing};
 use crate::time::Moment;
 
 impl Switch {
     /// The focus has gone, or another one has come: sessions that none claims within
-    /// `timeout` end. Conversation goes on meanwhile.
+    /// `timeout` end. Conversation goes on meanwhile. However often that happens, a session
+    /// that none ever claims ends within twice that time.
     pub fn unclaim(&mut self, now: Moment, timeout: Duration) {
         for session in self.sessions.iter_mut() {
-            session.claimed = false;
+            session.unclaimed.get_or_insert(now);
         }
         self.keep_promises();
         self.untell_histories();
         let end = now + timeout;
-        self.orphans_end = Some(end);
+        self.orphans_end = Some((end, timeout));
         self.timers.arm(end, Timer::Orphans);
     }
 
@@ -59,7 +61,7 @@ impl Switch {
                 nickname: None,
             };
         };
-        session.claimed = true;
+        session.unclaimed = None;
         let standing = match session.is_tied() {
             true => Standing::Bound,
             false => Standing::Waiting,
@@ -74,12 +76,21 @@ impl Switch {
     }
 
     pub(super) fn orphans_due(&mut self, now: Moment) {
-        // A focus may have come and gone again since this was armed.
-        if self.orphans_end.is_some_and(|end| end <= now) {
+        let Some((end, timeout)) = self.orphans_end else {
+            return;
+        };
+        let mut among: Vec<_> = self.by_session.values().copied().collect();
+        if end <= now {
             self.orphans_end = None;
-            let all = self.by_session.values().copied().collect();
-            self.end_orphans(now, all);
+        } else {
+            // A focus has come and gone again since this was armed.
+            let long_ago = |since| since + 2 * timeout <= now;
+            among.retain(|key| {
+                let session = self.sessions.get(*key);
+                session.is_some_and(|it| it.unclaimed.is_some_and(long_ago))
+            });
         }
+        self.end_orphans(now, among);
     }
 
     /// No focus knows them, so none is told.
@@ -87,7 +98,8 @@ impl Switch {
         for key in among {
             let session = self.sessions.get(key);
             // Of guests, the owner of their room knows whether somebody has claimed them.
-            if session.is_some_and(|session| !session.claimed && session.home.is_none()) {
+            let unclaimed = |it: &Session| it.unclaimed.is_some() && it.home.is_none();
+            if session.is_some_and(unclaimed) {
                 self.expel(now, key, None);
             }
         }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::control::SessionId;
 use crate::time::Moment;
-use crate::wire::cpim::{CpimError, Message};
+use crate::wire::cpim::{CpimError, MESSAGE_CPIM, Message};
 use crate::wire::media_type;
 use crate::wire::msrp::Flag;
 
 use super::Switch;
 use super::backlog::{Audience, Entry, Position};
-use super::copies::MESSAGE_CPIM;
 use super::guests;
 use super::ids::{ConnectionId, RoomKey, SessionKey};
 use super::message::{Code, Facts, imdn};
@@ -86,6 +86,30 @@ impl Switch {
                 self.skip_end(key, facts.name(), flag);
                 self.reply(id, facts, code);
             }
+        }
+    }
+
+    /// A message that came with the INVITE of a session, which may not be bound yet. What the
+    /// sender is not allowed is told as a message, since no SEND is there to be answered.
+    pub(super) fn submit(&mut self, now: Moment, id: &SessionId, message: &[u8]) {
+        let Some(&key) = self.by_session.get(id) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let (_, transaction) = session.ids.next_id();
+        let facts = Facts::of_submitted(transaction);
+        let fits = message.len() <= self.config.forward_whole_below;
+        let screened = self.screen(key, &facts).and(match fits {
+            true => Ok(()),
+            false => Err(Code::TooLarge),
+        });
+        let taken = screened.and_then(|()| self.deliver(now, key, &facts, 0, message.into()));
+        if let Err(code) = taken {
+            let (code, comment) = code.line();
+            let text = format!("Your first message was not delivered: {code} {comment}.");
+            self.tell(key, text.into());
         }
     }
 

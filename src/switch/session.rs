@@ -59,8 +59,8 @@ pub(super) struct Session {
     /// What stands between the transaction id of a copy and its Message-ID.
     head: Box<[u8]>,
     pub(super) ids: TransactionIds,
-    /// A focus that is there has admitted it, amended it or named it in its list.
-    pub(super) claimed: bool,
+    /// Since when no focus that is there has admitted it, amended it or named it in its list.
+    pub(super) unclaimed: Option<Moment>,
     /// The connection it is bound to.
     pub(super) connection: Option<ConnectionId>,
     /// The same on another thread: all but who it is has gone there.
@@ -83,6 +83,8 @@ pub(super) struct Session {
     pub(super) place: usize,
     /// It is in its room no more: what is its own still goes out.
     pub(super) leaving: bool,
+    /// Its connection stays though everything is written (`Order::Part`).
+    pub(super) lingers: bool,
     /// Number of the copy that asks for a response while the others do not: the peer still
     /// lives when it comes, and everything written before it has arrived.
     pub(super) probe: Option<u64>,
@@ -157,7 +159,7 @@ impl Session {
             profile: Profile::of(admission),
             head: Box::default(),
             ids,
-            claimed: true,
+            unclaimed: None,
             connection: None,
             away: None,
             recalled: None,
@@ -169,6 +171,7 @@ impl Session {
             own_octets: 0,
             place: 0,
             leaving: false,
+            lingers: false,
             probe: None,
             greeting: None,
             dialled: None,

@@ -97,6 +97,10 @@ pub(super) enum Parcel {
     Policy(RoomKey, RoomPolicy),
     /// It ends in good order.
     Expel(SessionId),
+    /// It is in its room no more, and is to stay a moment.
+    Part(SessionId),
+    /// It is to be told this.
+    Tell(SessionId, Box<str>),
     /// It is to come back: its peer has another path now.
     Recall(SessionId),
     /// A message to a room.
@@ -237,9 +241,18 @@ impl Switch {
             Parcel::Comes(id, newcomer) => self.comes(now, from, id, *newcomer),
             Parcel::Amended(admission, notice) => self.amended(now, from, &admission, notice),
             Parcel::Policy(room, policy) => self.replica_policy(from, room, policy),
-            Parcel::Expel(session) => {
+            Parcel::Expel(session) => match self.guest(from, &session) {
+                Some(key) => self.expel(now, key, None),
+                None => self.farewell_ends(now, &session),
+            },
+            Parcel::Part(session) => {
+                if self.guest(from, &session).is_some() {
+                    self.part_from_room(now, session);
+                }
+            }
+            Parcel::Tell(session, text) => {
                 if let Some(key) = self.guest(from, &session) {
-                    self.expel(now, key, None);
+                    self.tell(key, text);
                 }
             }
             Parcel::Recall(session) => self.go_back(now, from, &session),

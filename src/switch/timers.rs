@@ -12,6 +12,8 @@ use crate::time::Moment;
 pub(super) enum Timer {
     /// A connection must have bound a session by now, or be closed.
     Connection(ConnectionId),
+    /// A session that has left its room stays connected no longer.
+    Farewell(SessionKey),
     /// A session must have been bound by now (`bind_timeout`).
     Bind(SessionKey),
     /// Something must have been heard on a connection by now, if its peer owes something.

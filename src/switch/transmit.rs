@@ -157,7 +157,7 @@ impl Switch {
             held.stragglers -= 1;
         }
         let room = session.room;
-        if session.leaving && session.own.is_empty() {
+        if session.leaving && !session.lingers && session.own.is_empty() {
             self.left.push(key);
         }
         let on = session.connection;

@@ -7,6 +7,8 @@
 use crate::time::Moment;
 use std::borrow::Cow;
 
+/// The media type of a message in CPIM (RFC 3862 §1).
+pub const MESSAGE_CPIM: &str = "message/cpim";
 /// The most octets of CPIM headers and MIME headers together. RFC 3862 gives no bound; real
 /// ones stay below 2 KiB.
 pub const MAX_HEAD: usize = 8 * 1024;

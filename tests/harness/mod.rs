@@ -19,6 +19,7 @@ pub mod invited;
 pub mod large;
 pub mod mailbox;
 pub mod msrp;
+pub mod package;
 pub mod page;
 pub mod participant;
 pub mod plan;

@@ -12,3 +12,10 @@ pub fn block(page: &str, mark: &str) -> String {
     let (_, rest) = rest.split_once("```\n").expect("a block");
     rest.split_once("```").expect("its end").0.to_owned()
 }
+
+/// Targets of the links of a page that lead to other files, or within it.
+pub fn links(text: &str) -> Vec<&str> {
+    let after = text.split("](").skip(1);
+    let targets = after.filter_map(|rest| rest.split(')').next());
+    targets.filter(|it| !it.contains(':')).collect()
+}

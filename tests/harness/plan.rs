@@ -96,6 +96,13 @@ impl Plan {
         self
     }
 
+    /// With this configuration, which says itself where SIP is taken.
+    #[must_use]
+    pub fn whole(mut self, text: &str) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
     /// With this file as the module rather than what cargo built.
     #[must_use]
     pub fn module(mut self, file: &Path) -> Self {

@@ -174,6 +174,8 @@ fn a_host_that_is_laid_out_as_measured_is_not_complained_of() {
         let proxy = Plan::new(host).start();
         let log = proxy.log();
         let ours = log.lines().filter(|line| line.contains("msrp_conference"));
+        // The example believes the From header, and is told so.
+        let ours = ours.filter(|line| !line.contains("parameter identity"));
         let alarms: Vec<_> = ours
             .filter(|line| line.contains("WARNING") || line.contains("ERROR"))
             .collect();

@@ -1,8 +1,15 @@
 //! Both ends in one process.
 
-use std::time::Duration;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
 
-use msrp_conference::control::{LossCause, Notice, Order, Refusal, RoomUri, Standing, SwitchRun};
+use msrp_conference::control::{
+    Listen, LossCause, Notice, Order, Refusal, RoomUri, Standing, SwitchRun, Transport,
+};
+use msrp_conference::net::Totals;
+use msrp_conference::remote::{SwitchHello, ToFocus, check_listeners, encode, preamble};
 
 use crate::harness::PATIENCE;
 use crate::harness::proxy::wait_until;
@@ -268,9 +275,81 @@ fn an_amendment_made_without_a_switch_reaches_it_first_of_all() {
 fn a_listener_the_switch_does_not_have_is_said() {
     let folder = Folder::new();
     let outside = Outside::start(&folder.socket(), 1, LONG);
-    let wrong = "127.0.0.1:9".parse().unwrap();
-    let focus = Focus::expecting(&folder.socket(), vec![outside.msrp, wrong]);
-    focus.logs("the parameter listen names 127.0.0.1:9");
+    let listen = |address: SocketAddr| Listen {
+        transport: Transport::Tcp,
+        address,
+    };
+    let (right, wrong) = (listen(outside.msrp), listen("127.0.0.1:9".parse().unwrap()));
+    let secure = Listen {
+        transport: Transport::Tls,
+        ..right.clone()
+    };
+    let socket = folder.socket();
+    let path = socket.display();
+    for wrong in [wrong, secure] {
+        let said = format!(
+            "the parameter listen names {wrong}, but the switch at {path} listens at {right}"
+        );
+        let named = [right.clone(), wrong];
+        let checked = check_listeners(&socket, &named).expect_err("contradicts");
+        assert!(checked.starts_with(&said), "{checked}");
+        // Nobody drives the switch by asking.
+        let focus = Focus::expecting(&socket, named.to_vec());
+        focus.logs(&said);
+        focus.stop();
+        outside.logs("has gone (it stopped)");
+    }
+    assert_eq!(
+        check_listeners(&socket, std::slice::from_ref(&right)),
+        Ok(())
+    );
+    assert_eq!(
+        check_listeners(&folder.path().join("nobody"), &[right]),
+        Ok(())
+    );
+}
+
+#[test]
+fn the_greeting_says_where_the_switch_listens() {
+    let folder = Folder::new();
+    let outside = Outside::start(&folder.socket(), 1, LONG);
+    let focus = Focus::start(&folder.socket());
+    match focus.notice() {
+        Notice::Connected { run, listen } => {
+            assert_eq!(run, SwitchRun(1));
+            let address = outside.msrp;
+            let transport = Transport::Tcp;
+            assert_eq!(listen, [Listen { transport, address }]);
+        }
+        other => panic!("{other:?} instead of Connected"),
+    }
+}
+
+/// A switch that greets everybody and dies at once.
+#[test]
+fn a_switch_that_greets_and_dies_is_not_hurried_back_to() {
+    let folder = Folder::new();
+    let listener = UnixListener::bind(folder.socket()).expect("a control socket");
+    let focus = Focus::start(&folder.socket());
+    let mut met = Vec::new();
+    for _ in 0..5 {
+        let (mut stream, _) = listener.accept().expect("the focus");
+        met.push(Instant::now());
+        let mut octets = preamble().to_vec();
+        let hello = SwitchHello {
+            run: SwitchRun(1),
+            totals: Totals::default(),
+            listen: Vec::new(),
+        };
+        encode(&ToFocus::Hello(hello), &mut octets).unwrap();
+        stream.write_all(&octets).unwrap();
+        focus.connected();
+        drop(stream);
+        assert_eq!(focus.notice(), Notice::Disconnected);
+    }
+    let (first, last) = (met[3] - met[2], met[4] - met[3]);
+    assert!(first >= Duration::from_millis(400), "{first:?}");
+    assert!(last >= Duration::from_millis(800), "{last:?}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Real proxies with the switch outside them.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use msrp_conference::wire::sip::Message;
 
 use crate::harness::agent::{Agent, Transport};
 use crate::harness::participant::{Participant, client_path, invite};
-use crate::harness::plan::{Plan, free_port};
+use crate::harness::plan::{Plan, free_port, root};
 use crate::harness::proxy::{Proxy, wait_until};
 use crate::harness::{PATIENCE, host, on_every_host};
 use crate::program::Program;
@@ -306,5 +307,46 @@ fn who_loses_the_switch_itself_is_called_by_the_focus() {
         alice.hears(&words);
         assert!(carol.agent.request("BYE", PATIENCE).is_some());
         alice.sees(&["alice", "bob"]);
+    });
+}
+
+/// The example without the lines that hold `word`.
+fn without(host: &host::Host, word: &str) -> String {
+    let example = root()
+        .join("cfg-examples")
+        .join(host.family.as_str())
+        .join("minimal.cfg");
+    let text = fs::read_to_string(example).expect("the example");
+    let lines = text.lines().filter(|line| !line.contains(word));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_switch_says_where_it_listens() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let program = Program::start(&folder, &[]);
+        let text = without(host, "\"listen\"");
+        let proxy = start(plan(host, &folder, program.msrp.port()).text(&text));
+        let (alice, bob) = (join(&proxy, "alice"), join(&proxy, "bob"));
+        let words = alice.say("hello");
+        bob.hears(&words);
+    });
+}
+
+#[test]
+fn a_listen_that_contradicts_the_switch_ends_the_start() {
+    on_every_host(|host| {
+        let folder = Folder::new();
+        let program = Program::start(&folder, &[]);
+        let other = free_port();
+        let log = plan(host, &folder, other).start_refused();
+        let said = format!(
+            "the parameter listen names msrp:127.0.0.1:{other}, but the switch at {} listens at \
+             msrp:{}",
+            folder.socket().display(),
+            program.msrp
+        );
+        assert!(log.contains(&said), "{log}");
     });
 }

@@ -115,7 +115,7 @@ impl Focus {
     }
 
     /// One that believes the switch listens there.
-    pub(crate) fn expecting(path: &Path, listen: Vec<SocketAddr>) -> Self {
+    pub(crate) fn expecting(path: &Path, listen: Vec<Listen>) -> Self {
         let (notices_in, notices) = unbounded();
         let (log_in, log) = unbounded();
         let link = Link::start(path.into(), listen, notices_in, log_in, Arc::new(|| ()));
@@ -135,7 +135,7 @@ impl Focus {
 
     pub(crate) fn connected(&self) -> SwitchRun {
         match self.notice() {
-            Notice::Connected { run } => run,
+            Notice::Connected { run, .. } => run,
             other => panic!("{other:?} instead of Connected"),
         }
     }

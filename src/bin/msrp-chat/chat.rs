@@ -4,7 +4,7 @@
 use crate::call::{self, Me};
 use crate::cli::Arguments;
 use crate::failure::Failure;
-use crate::input::{Command, HELP, Input, Typed};
+use crate::input::{Command, HELP, Input, Names, Typed};
 use crate::msrp::connection::Connection;
 use crate::msrp::{Happening, Received, Session};
 use crate::participant::turn;
@@ -28,6 +28,9 @@ const CALL_BACK: Duration = Duration::from_secs(35);
 /// A lost connection is not worth a line when the room's BYE follows at once.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// So much is shown of a message of ours that was not taken.
+const UNSENT_SHOWN: usize = 60;
+
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -44,6 +47,7 @@ pub(crate) async fn run(arguments: Arguments, mut input: Input) -> Status {
     let status = match call::open(&arguments.caller()).await {
         Ok((transport, agent, me)) => {
             let mut chat = Chat::new(arguments, clock, screen, transport, agent, me);
+            chat.names = input.names.clone();
             chat.run(&mut input).await
         }
         Err(failure) => {
@@ -67,10 +71,14 @@ struct Chat {
     session: Option<Session>,
     connection: Option<Connection>,
     roster: Roster,
+    /// Whom the line editor completes.
+    names: Names,
     joined: bool,
     /// The roster has come, or will not.
     roster_settled: bool,
     said: bool,
+    /// The room did not take what the command line had us say.
+    unsaid: bool,
     expected: Vec<String>,
     input_over: bool,
     lost: Option<Lost>,
@@ -108,6 +116,7 @@ impl Chat {
         Self {
             roster_settled: arguments.no_subscribe,
             said: arguments.say.is_empty(),
+            unsaid: false,
             expected: arguments.expect.clone(),
             limit: arguments.limit().map(|limit| clock.now() + limit),
             arguments,
@@ -120,6 +129,7 @@ impl Chat {
             session: None,
             connection: None,
             roster: Roster::default(),
+            names: Names::default(),
             joined: false,
             input_over: false,
             lost: None,
@@ -230,7 +240,11 @@ impl Chat {
         match self.roster.take(octets) {
             Ok(Some(update)) => {
                 self.roster_settled = true;
-                self.screen.roster(now, &update, &self.roster);
+                self.names.know(self.roster.names());
+                // What came before we are in is shown when we are.
+                if self.joined || self.arguments.json {
+                    self.screen.roster(now, &update, &self.roster);
+                }
             }
             Ok(None) => {}
             Err(RosterError::Apply(_)) => {
@@ -251,6 +265,9 @@ impl Chat {
             Happening::Bound if !self.joined => {
                 self.joined = true;
                 self.screen.joined(now, &self.me.room, &self.me.uri);
+                if !self.arguments.json && self.roster.known() {
+                    self.screen.who(now, &self.roster);
+                }
             }
             Happening::Bound => self.screen.note(now, "You are back in the room."),
             Happening::NotBound(failure) => self.not_joined(&failure),
@@ -258,8 +275,12 @@ impl Chat {
             Happening::Sent => {}
             Happening::NotSent(failure, text) => {
                 self.screen.failed(now, &failure);
+                self.unsaid |= self.arguments.say.contains(&text);
                 if !text.is_empty() {
-                    self.screen.note(now, &format!("Not sent: {text}"));
+                    let beginning: String = text.chars().take(UNSENT_SHOWN).collect();
+                    let more = if beginning == text { "" } else { "…" };
+                    self.screen
+                        .note(now, &format!("Not sent: {beginning}{more}"));
                 }
             }
             Happening::Nickname(nickname) => {
@@ -455,7 +476,10 @@ impl Chat {
         if self.joined {
             self.screen.left(now, &ending.reason);
         }
-        Some(ending.status)
+        match ending.status {
+            Status::Fine if self.unsaid => Some(Status::Unmet),
+            status => Some(status),
+        }
     }
 
     fn not_joined(&mut self, failure: &Failure) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Where a password may stand so that it does not show in the process list.
 const PASSWORD_VARIABLE: &str = "MSRP_CHAT_PASSWORD";
-/// The same for the second identity of `check`.
+/// The same for the second participant of `check`.
 const SECOND_PASSWORD_VARIABLE: &str = "MSRP_CHAT_SECOND_PASSWORD";
 
 const EXAMPLES: &str = "\
@@ -134,8 +134,10 @@ pub(crate) struct Access {
 }
 
 const CHECK_EXAMPLES: &str = "\
-Two identities join the room, talk to each other and leave. What fails is told with what mends
-it; steps that need a failed one are not tried.
+Two participants join the room, talk to each other and leave. Each failure is printed with a
+suggested fix; dependent steps are skipped. The room sees check-1 and check-2 come and go; what
+they say is marked as a typing notice, which clients do not show and no history keeps. For a
+check that runs again and again use a room of its own, such as sip:check@conf.example.com.
 
 Steps:
   address      the server's name has an address
@@ -144,10 +146,10 @@ Steps:
   focus        the one who answers is a conference server (isfocus)
   description  the answer names an address for the chat that can be reached from here
   connection   a connection to it
-  certificate  with --msrps: who vouches for it, for which name, until when
+  certificate  with --msrps: whether it is CA-signed, its issuer, its name, when it ends
   bind         the first MSRP request is answered
   roster       SUBSCRIBE, and a NOTIFY that names us
-  second       the second identity joins too; second-bind: its connection
+  second       the second participant joins too; second-bind: its connection
   news         the first is told of the second by NOTIFY
   message      what the first says the second hears; reply: the other way round
   ack          the room has got the ACK: it does not repeat its 200
@@ -155,11 +157,18 @@ Steps:
 
 Examples:
   msrp-chat check sip:lobby@127.0.0.1:5060
-  MSRP_CHAT_PASSWORD=secret msrp-chat check --from sip:alice@example.com \\
-      --second sip:bob@example.com --second-user bob --second-password other \\
-      sip:lobby@conf.example.com
+  With accounts; one is enough, which then joins twice:
+    msrp-chat check --account alice@example.com:secret sip:lobby@conf.example.com
+    msrp-chat check --account alice@example.com:secret --account bob@example.com:other \\
+        sip:lobby@conf.example.com
+  The same without passwords in the process list:
+    MSRP_CHAT_PASSWORD=secret msrp-chat check --account alice@example.com \\
+        sip:lobby@conf.example.com
+  For Nagios, Icinga and their like:
+    msrp-chat check --nagios sip:check@conf.example.com
 
-Exit status: 0 everything in order (warnings included); 1 a step failed; 2 wrong usage.";
+Exit status: 0 everything in order (warnings included); 1 a step failed; 2 wrong usage. With
+--nagios: 0 in order, 1 a warning, 2 a step failed, 3 wrong usage.";
 
 /// `msrp-chat check`.
 #[derive(Clone, Debug, Parser)]
@@ -168,15 +177,21 @@ pub(crate) struct CheckArguments {
     /// The room: sip:ROOM@HOST[:PORT]
     #[arg(value_name = "ROOM", value_parser = sip_uri)]
     pub(crate) room: String,
-    /// The first identity (default: sip:check-1@ the room's host)
+    /// An account to join with: alice, alice@DOMAIN or either with :PASSWORD; give a second one
+    /// for the second participant, or the same account joins twice
+    #[arg(long, value_name = "USER[@DOMAIN][:PASSWORD]", value_parser = account,
+          conflicts_with_all = ["from", "second", "user", "password", "second_user",
+                                "second_password"])]
+    pub(crate) account: Vec<Account>,
+    /// The first participant's address (default: sip:check-1@ the room's host)
     #[arg(long, value_name = "URI", value_parser = sip_uri)]
     pub(crate) from: Option<String>,
-    /// The second identity (default: sip:check-2@ the room's host)
+    /// The second participant's address (default: sip:check-2@ the room's host)
     #[arg(long, value_name = "URI", value_parser = sip_uri)]
     pub(crate) second: Option<String>,
     #[command(flatten)]
     pub(crate) access: Access,
-    /// Account name of the second identity (default: the same account)
+    /// Account name of the second participant (default: that of --user, or the user of --second)
     #[arg(long, value_name = "NAME")]
     pub(crate) second_user: Option<String>,
     /// Its password; better in the environment variable MSRP_CHAT_SECOND_PASSWORD
@@ -188,6 +203,17 @@ pub(crate) struct CheckArguments {
     /// Write one JSON object a step
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write one line and end with 0, 1, 2 or 3, as monitoring plugins do
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) nagios: bool,
+}
+
+/// An account as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    user: String,
+    domain: Option<String>,
+    password: Option<String>,
 }
 
 const LOAD_EXAMPLES: &str = "\
@@ -228,11 +254,11 @@ pub(crate) struct LoadArguments {
     /// Messages a second, of all participants together
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
     pub(crate) rate: f64,
-    /// Octets of text in a message; some thirty at least, for what is measured by
+    /// Text size of a message in octets (at least 30: it carries a time stamp)
     #[arg(long, value_name = "OCTETS", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) size: u32,
-    /// How long they talk, once all have been sent for; an hour at most
+    /// How many seconds to send messages after the last join request (at most 3600)
     #[arg(long = "for", value_name = "SECONDS", default_value = "10", value_parser = talk)]
     pub(crate) talk_for: Duration,
     /// Subscribe everybody to the roster
@@ -266,7 +292,7 @@ pub(crate) struct Arguments {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) access: Access,
-    /// Say this once in the room and the roster is known (repeatable)
+    /// Send this text after joining (repeatable); if the room refuses it, the exit status is 1
     #[arg(long, value_name = "TEXT")]
     pub(crate) say: Vec<String>,
     /// Wait until a message with this text has come, then leave (repeatable: wait for all)
@@ -305,6 +331,23 @@ impl Access {
 }
 
 impl CheckArguments {
+    /// Who the participant with this number is: address and access. Without --account and
+    /// without another word it is `check-1` or `check-2` at the room's host.
+    pub(crate) fn participant(&self, number: usize) -> (String, Access) {
+        if let Some(account) = self.account.get(number).or(self.account.last()) {
+            let (own, other) = (PASSWORD_VARIABLE, SECOND_PASSWORD_VARIABLE);
+            let own_place = number == 0 || self.account.len() == 1;
+            let variable = if own_place { own } else { other };
+            return account.caller(&self.room, &self.access, variable);
+        }
+        let (given, access) = match number {
+            0 => (&self.from, self.access.clone()),
+            _ => (&self.second, self.second_access()),
+        };
+        let named = || identity_at(&self.room, &format!("check-{}", number + 1));
+        (given.clone().unwrap_or_else(named), access)
+    }
+
     /// The account of the second identity, where it has its own.
     pub(crate) fn second_access(&self) -> Access {
         let mut access = self.access.clone();
@@ -326,6 +369,45 @@ impl Arguments {
             false => Some(self.stay_for.unwrap_or(EXPECT_FOR)),
         }
     }
+}
+
+impl Account {
+    fn caller(&self, room: &str, access: &Access, variable: &str) -> (String, Access) {
+        let from = match &self.domain {
+            Some(domain) => format!("sip:{}@{domain}", self.user),
+            None => identity_at(room, &self.user),
+        };
+        let password = self.password.clone();
+        let access = Access {
+            user: Some(self.user.clone()),
+            password: password.or_else(|| std::env::var(variable).ok()),
+            ..access.clone()
+        };
+        (from, access)
+    }
+}
+
+/// `alice`, `alice@example.com`, each with `:PASSWORD` or without; `sip:` may stand in front.
+fn account(text: &str) -> Result<Account, String> {
+    let text = text.strip_prefix("sip:").unwrap_or(text);
+    let (user, rest) = text.split_at(text.find([':', '@']).unwrap_or(text.len()));
+    let (domain, password) = match rest.strip_prefix('@') {
+        None => (None, rest.strip_prefix(':')),
+        Some(rest) => {
+            // Colons in brackets are an address's own.
+            let host = rest.find(']').unwrap_or(0);
+            let end = rest[host..].find(':').map_or(rest.len(), |at| host + at);
+            (Some(&rest[..end]), rest[end..].strip_prefix(':'))
+        }
+    };
+    if user.is_empty() || domain == Some("") || password == Some("") {
+        return Err("write it as USER, USER@DOMAIN or either with :PASSWORD".to_owned());
+    }
+    Ok(Account {
+        user: user.to_owned(),
+        domain: domain.map(str::to_owned),
+        password: password.map(str::to_owned),
+    })
 }
 
 fn sip_uri(text: &str) -> Result<String, String> {
@@ -452,6 +534,36 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn accounts_are_read() {
+        let check = |line: &str| match tool(&format!("msrp-chat check {line} sip:lobby@conf.h")) {
+            Tool::Check(check) => [0, 1].map(|number| {
+                let (from, access) = check.participant(number);
+                let (user, password) = (access.user, access.password);
+                (from, user.unwrap_or_default(), password.unwrap_or_default())
+            }),
+            _ => panic!("no check"),
+        };
+        let is = |from: &str, user: &str, password: &str| {
+            (from.to_owned(), user.to_owned(), password.to_owned())
+        };
+        let alice = is("sip:alice@h", "alice", "a:b@c");
+        let both = check("--account alice@h:a:b@c");
+        assert_eq!(both, [alice.clone(), alice.clone()]);
+        let both = check("--account alice@h:a:b@c --account sip:bob:builder");
+        assert_eq!(both, [alice, is("sip:bob@conf.h", "bob", "builder")]);
+        let both = check("--account bob@[::1]:x");
+        assert_eq!(both[0], is("sip:bob@[::1]", "bob", "x"));
+        let both = check("--user alice --second sip:bob@h");
+        assert_eq!(both[0].0, "sip:check-1@conf.h");
+        assert_eq!(both[1].0, "sip:bob@h");
+        for wrong in ["", "@h", "a@", "a:", ":x"] {
+            assert!(account(wrong).is_err(), "{wrong}");
+        }
+        assert!(read("msrp-chat check --account a:b --user c sip:lobby@h").is_err());
+        assert!(read("msrp-chat check --nagios --json sip:lobby@h").is_err());
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! What people type: lines, and the terminal they come from.
 
+use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
-use rustyline::{DefaultEditor, ExternalPrinter};
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::Validator;
+use rustyline::{Context, Editor, ExternalPrinter, Helper};
 use std::io::{self, BufRead, IsTerminal};
 use std::process::{Command as Program, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// Lines that may wait for the program.
@@ -28,13 +34,17 @@ pub(crate) enum Command {
     Wrong(String),
 }
 
+/// What Tab makes of a slash.
+const COMMANDS: [&str; 5] = ["/help", "/msg ", "/nick ", "/quit", "/who"];
+
 /// What `/help` says.
 pub(crate) const HELP: &str = "\
 /who             who is in the room
 /msg NAME TEXT   say something to one participant only (\"NAME\" if it has spaces)
 /nick NAME       take a nickname; /nick alone gives it up
 /quit            leave
-//TEXT           say a line that starts with a slash";
+//TEXT           say a line that starts with a slash
+Tab              completes commands and names";
 
 impl Command {
     /// Reads a line; `None` for an empty one.
@@ -84,6 +94,68 @@ pub(crate) enum Typed {
     End,
 }
 
+/// Who is in the room: what Tab completes. The line editor has a thread of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Arc<Mutex<Vec<String>>>);
+
+impl Names {
+    /// Those who are in now.
+    pub(crate) fn know(&self, names: Vec<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// Where the word in front of `end` begins, and what it may become. After `/msg ` that is a
+    /// name, in quotes if it needs them; a name at the beginning of a line is an address.
+    fn completions(&self, line: &str, end: usize) -> (usize, Vec<String>) {
+        let typed = &line[..end];
+        if typed.starts_with('/') && !typed.contains(' ') {
+            let fitting = COMMANDS.iter().filter(|command| command.starts_with(typed));
+            return (0, fitting.map(|command| (*command).to_owned()).collect());
+        }
+        let (start, private) = match typed.strip_prefix("/msg ") {
+            Some(rest) => (end - rest.trim_start().len(), true),
+            None => (typed.rfind(' ').map_or(0, |space| space + 1), false),
+        };
+        let wanted = typed[start..].trim_start_matches('"').to_lowercase();
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = names
+            .iter()
+            .filter(|name| name.to_lowercase().starts_with(&wanted));
+        let written = fitting.map(|name| match (private, start) {
+            (true, _) if name.contains(char::is_whitespace) => format!("\"{name}\" "),
+            (false, 0) => format!("{name}: "),
+            _ => format!("{name} "),
+        });
+        (start, written.collect())
+    }
+}
+
+impl Completer for Names {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        end: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(self.completions(line, end))
+    }
+}
+
+impl Hinter for Names {
+    type Hint = String;
+}
+
+impl Highlighter for Names {}
+
+impl Validator for Names {}
+
+impl Helper for Names {}
+
+/// The editor of lines, with the names it completes.
+type LineEditor = Editor<Names, DefaultHistory>;
+
 /// Where output goes so that it does not disturb the line being edited.
 pub(crate) type Printer = Box<dyn FnMut(String) + Send>;
 
@@ -94,6 +166,8 @@ pub(crate) struct Input {
     pub(crate) printer: Option<Printer>,
     /// Lines are typed, and so seen, by a person.
     pub(crate) interactive: bool,
+    /// Whom Tab completes.
+    pub(crate) names: Names,
     terminal: Option<String>,
 }
 
@@ -102,7 +176,9 @@ impl Input {
     pub(crate) fn open(plain: bool) -> Self {
         let (sender, lines) = mpsc::channel(WAITING_LINES);
         let terminal = !plain && io::stdin().is_terminal() && io::stdout().is_terminal();
-        if let (true, Ok(mut editor)) = (terminal, DefaultEditor::new()) {
+        let names = Names::default();
+        if let (true, Ok(mut editor)) = (terminal, LineEditor::new()) {
+            editor.set_helper(Some(names.clone()));
             // Before the editor changes them.
             let settings = stty(&["-g"]);
             let printer = editor.create_external_printer().ok().map(|mut printer| {
@@ -117,6 +193,7 @@ impl Input {
                 lines,
                 printer,
                 interactive: true,
+                names,
                 terminal: settings,
             };
         }
@@ -125,6 +202,7 @@ impl Input {
             lines,
             printer: None,
             interactive: false,
+            names,
             terminal: None,
         }
     }
@@ -136,6 +214,7 @@ impl Input {
             lines,
             printer: Some(printer),
             interactive: true,
+            names: Names::default(),
             terminal: None,
         }
     }
@@ -164,7 +243,7 @@ fn stty(arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8(output.stdout).ok())?
 }
 
-fn edit(mut editor: DefaultEditor, sender: &mpsc::Sender<Typed>) {
+fn edit(mut editor: LineEditor, sender: &mpsc::Sender<Typed>) {
     loop {
         let typed = match editor.readline("> ") {
             Ok(line) => {
@@ -202,6 +281,28 @@ fn read(sender: &mpsc::Sender<Typed>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tab_completes_commands_and_names() {
+        let names = Names::default();
+        names.know(["Bob B.", "bert", "Zoë"].map(str::to_owned).to_vec());
+        let tab = |line: &str| names.completions(line, line.len());
+        assert_eq!(tab("/m"), (0, vec!["/msg ".to_owned()]));
+        assert_eq!(tab("/").1.len(), COMMANDS.len());
+        assert_eq!(tab("/msg b").0, 5);
+        assert_eq!(tab("/msg b").1, ["\"Bob B.\" ", "bert "]);
+        assert_eq!(tab("/msg \"bo"), (5, vec!["\"Bob B.\" ".to_owned()]));
+        assert_eq!(tab("zo"), (0, vec!["Zoë: ".to_owned()]));
+        assert_eq!(tab("ask zo"), (4, vec!["Zoë ".to_owned()]));
+        assert_eq!(tab("nobody").1, [""; 0]);
+        // What Tab writes is understood.
+        let line = format!("/msg {}hi", tab("/msg bo").1[0]);
+        let private = Command::Private {
+            to: "Bob B.".into(),
+            text: "hi".into(),
+        };
+        assert_eq!(Command::parse(&line), Some(private));
+    }
 
     #[test]
     fn lines_are_understood() {

@@ -37,9 +37,20 @@ fn main() -> ExitCode {
             Tool::Completions { shell } => manual::completions(shell),
             Tool::Man { tool } => manual::page(tool.as_deref()),
         },
+        Err(error) if error.use_stderr() && as_a_plugin() => {
+            // Nothing may have been printed to standard output by then (UNKNOWN).
+            println!("CHAT UNKNOWN - {}", error.kind());
+            let _ = error.print();
+            ExitCode::from(check::UNKNOWN)
+        }
         // --help and --version too; the exit status is the error's own.
         Err(error) => error.exit(),
     }
+}
+
+/// Whether a monitoring system reads the exit status, in which 2 is an outage.
+fn as_a_plugin() -> bool {
+    std::env::args_os().any(|argument| argument == "--nagios")
 }
 
 fn block_on(program: impl Future<Output = ExitCode>) -> ExitCode {

@@ -4,7 +4,7 @@
 use crate::call::{self, Caller, Me};
 use crate::failure::Failure;
 use crate::msrp::connection::Connection;
-use crate::msrp::{Happening, Received, Session, Trust};
+use crate::msrp::{Certificate, Happening, Received, Session, Trust};
 use crate::offer::Peer;
 use crate::roster::{Roster, RosterError};
 use crate::sip::transport::Transport;
@@ -111,6 +111,14 @@ impl Participant {
             .is_some()
     }
 
+    /// Sends a text to everybody that no client shows and no history keeps.
+    pub(crate) fn say_unseen(&mut self, text: &str) {
+        let now = self.clock.now();
+        if let Some(session) = &mut self.session {
+            session.say_unseen(now, text);
+        }
+    }
+
     /// Ends the call; `Left` follows.
     pub(crate) fn leave(&mut self) {
         self.agent.leave(self.clock.now());
@@ -129,6 +137,11 @@ impl Participant {
     /// Why the room's certificate is believed; `None` without TLS.
     pub(crate) fn trust(&self) -> Option<&Trust> {
         self.connection.as_ref()?.trust()
+    }
+
+    /// What the room's certificate says of itself.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        self.connection.as_ref()?.certificate()
     }
 
     /// The call itself.

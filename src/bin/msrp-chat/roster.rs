@@ -125,6 +125,17 @@ impl Roster {
         }
     }
 
+    /// Whether a document has come.
+    pub(crate) fn known(&self) -> bool {
+        self.document.is_some()
+    }
+
+    /// What those who are in are called.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let present = self.present();
+        present.iter().map(|user| user.name().to_owned()).collect()
+    }
+
     /// The URI of somebody named by nickname, name, URI or user part; if that is nobody's
     /// but looks like a URI, that.
     pub(crate) fn find(&self, wanted: &str) -> Option<String> {

@@ -63,12 +63,12 @@ impl Screen {
         };
         let text = match message.notice || message.from.is_empty() {
             true => format!("* {}", visible(&text)),
-            false => format!("{}{private}: {}", single(name), visible(&text)),
+            false => format!("{}{private}: {}", named(name), visible(&text)),
         };
-        // A message of the room's history shows when it was said.
+        // A message of the room's history shows when it was said, and that it is one.
         let past = |said: &Moment| now.saturating_since(*said) >= LATE;
         match message.said.filter(past) {
-            Some(said) => self.line_of(now, said, &text),
+            Some(said) => self.line_of(now, said, &format!("(earlier) {text}")),
             None => self.line(now, &text),
         }
     }
@@ -76,7 +76,7 @@ impl Screen {
     /// What we said ourselves, where it was not typed on this screen.
     pub(crate) fn said(&mut self, now: Moment, name: &str, text: &str) {
         if !self.json {
-            self.line(now, &format!("{}: {}", single(name), visible(text)));
+            self.line(now, &format!("{}: {}", named(name), visible(text)));
         }
     }
 
@@ -98,10 +98,10 @@ impl Screen {
         }
         for change in &update.changes {
             let text = match change {
-                Change::Joined(name) => format!("* {} joined", single(name)),
-                Change::Left(name, way) => format!("* {} {}", single(name), went(way)),
+                Change::Joined(name) => format!("* {} joined", noticed(name)),
+                Change::Left(name, way) => format!("* {} {}", noticed(name), went(way)),
                 Change::Renamed(old, new) => {
-                    format!("* {} is now called {}", single(old), single(new))
+                    format!("* {} is now called {}", noticed(old), noticed(new))
                 }
             };
             self.line(now, &text);
@@ -117,8 +117,8 @@ impl Screen {
         let names: Vec<String> = users
             .iter()
             .map(|user| match user.status.as_str() {
-                "connected" => single(user.name()),
-                status => format!("{} ({status})", single(user.name())),
+                "connected" => named(user.name()),
+                status => format!("{} ({status})", named(user.name())),
             })
             .collect();
         let text = match names.is_empty() {
@@ -236,6 +236,33 @@ fn single(text: &str) -> String {
     visible(&text.replace(['\r', '\n'], " "))
 }
 
+/// A name, in quotes unless it is of letters, digits and the few marks that names have: so that
+/// nobody's name reads as a notice, a time, or the end of the name.
+fn named(name: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_.'".contains(letter);
+    let is_word = |word: &str| word.starts_with(char::is_alphanumeric) && word.chars().all(plain);
+    quoted_unless(name, |name| name.split(' ').all(is_word))
+}
+
+/// A name in a notice, whose own words could be taken for the notice's.
+fn noticed(name: &str) -> String {
+    quoted_unless(&named(name), |name| {
+        !name.contains(' ') || name.starts_with('"')
+    })
+}
+
+fn quoted_unless(name: &str, harmless: impl Fn(&str) -> bool) -> String {
+    /// Longer names are cut.
+    const MOST: usize = 64;
+    if harmless(name) && name.chars().count() <= MOST {
+        return name.to_owned();
+    }
+    let shown = single(name).replace('"', "'");
+    let cut: String = shown.chars().take(MOST).collect();
+    let more = if cut == shown { "" } else { "…" };
+    format!("\"{cut}{more}\"")
+}
+
 fn day(now: Moment, offset: i64) -> String {
     let shift = Duration::from_secs(offset.unsigned_abs());
     let local = if offset < 0 { now - shift } else { now + shift };
@@ -318,9 +345,9 @@ mod tests {
             *lines.lock().unwrap(),
             [
                 "12:00:00 Bob: hi",
-                "11:00:00 Bob: hi",
+                "11:00:00 (earlier) Bob: hi",
                 "12:00:00 Bob: hi",
-                "1970-01-01 13:00:00 Bob: hi"
+                "1970-01-01 13:00:00 (earlier) Bob: hi"
             ]
         );
     }
@@ -338,8 +365,31 @@ mod tests {
         let shown = lines.lock().unwrap()[0].clone();
         assert_eq!(
             shown,
-            "12:00:00 B o\u{fffd}b: a\u{fffd}[2Jb\u{fffd}cd\n         12:00:00 Al: e"
+            "12:00:00 \"B o\u{fffd}b\": a\u{fffd}[2Jb\u{fffd}cd\n         12:00:00 Al: e"
         );
+    }
+
+    /// A notice begins with a star, and what follows it is in nobody's hands.
+    #[test]
+    fn nobodys_name_reads_as_a_notice() {
+        for (name, shown) in [
+            ("Bob", "Bob"),
+            ("Dr. Anne-Marie O'Neill", "Dr. Anne-Marie O'Neill"),
+            ("Zoë Ångström", "Zoë Ångström"),
+            ("* admin joined", "\"* admin joined\""),
+            ("Mal * admin joined", "\"Mal * admin joined\""),
+            ("Al: hi\n12:00:01 Bob", "\"Al: hi 12:00:01 Bob\""),
+            ("Al (only to you)", "\"Al (only to you)\""),
+            ("(earlier) Al", "\"(earlier) Al\""),
+            ("a\" joined \"b", "\"a' joined 'b\""),
+            ("", "\"\""),
+        ] {
+            assert_eq!(named(name), shown);
+        }
+        assert!(named(&"x".repeat(500)).chars().count() < 70);
+        assert_eq!(noticed("admin joined"), "\"admin joined\"");
+        assert_eq!(noticed("* admin"), "\"* admin\"");
+        assert_eq!(noticed("admin"), "admin");
     }
 
     #[test]

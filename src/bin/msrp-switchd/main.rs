@@ -83,7 +83,7 @@ fn run(arguments: &Arguments, signals: SigSet, log: Sender<Line>) -> Result<(), 
     }
     let listens: Vec<_> = pool.addresses().iter().map(ToString::to_string).collect();
     let text = format!(
-        "msrp-switchd {} takes MSRP at {}, a focus at {}",
+        "msrp-switchd {}: listening for MSRP on {}, control socket {}",
         env!("CARGO_PKG_VERSION"),
         listens.join(", "),
         arguments.socket.display()

@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     /// Most octets that wait for one receiver [default: 1048576]
     #[arg(long, value_name = "OCTETS")]
     outbox_bytes: Option<String>,
-    /// What becomes of who takes too little: drop or disconnect [default: drop]
+    /// What to do with slow readers: drop messages or disconnect [default: drop]
     #[arg(long, value_name = "WHAT")]
     slow_reader: Option<String>,
     /// Messages up to this size are delivered whole [default: 65536]

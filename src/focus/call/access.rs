@@ -4,11 +4,12 @@ use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::RETRY_AFTER;
-use crate::focus::sip::face::{Incoming, identity};
+use crate::focus::sip::face::{Incoming, identity, other_identities};
 use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
+use crate::entropy::is_token;
 use crate::focus::Focus;
 use crate::focus::room::policy::Policy;
 use crate::focus::sip::dialog::DialogKey;
@@ -26,6 +27,8 @@ pub(in crate::focus) struct Access {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) policy: Arc<Policy>,
     pub(in crate::focus) user: UserUri,
+    /// What else the caller may call itself.
+    pub(in crate::focus) other_uris: Vec<UserUri>,
     pub(in crate::focus) role: Role,
     /// The device whose place the new one takes (RFC 3891).
     pub(in crate::focus) replaces: Option<EndpointId>,
@@ -44,13 +47,13 @@ impl Focus {
         create: Option<bool>,
     ) -> Option<Arc<Policy>> {
         let most = self.config.max_participants;
-        if let Some(conference) = self.conferences.get(room) {
+        if let Some(conference) = self.rooms.conference(room) {
             return Some(Arc::clone(&conference.policy));
         }
         if let Some(policy) = self.ruled(room) {
             return Some(policy);
         }
-        if let Some(policy) = self.factories.get(room) {
+        if let Some(policy) = self.rooms.factories.get(room) {
             return Some(Arc::clone(policy));
         }
         create
@@ -61,17 +64,20 @@ impl Focus {
     /// The rules that management or the configuration has for a room. What management decided
     /// while we ran counts more.
     pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
-        let kept = self.kept_rooms.find(room);
+        let kept = self.rooms.kept.find(room);
         let most = self.config.max_participants;
         kept.map(|entry| Policy::of_kept(&entry, most))
-            .or_else(|| self.rooms.get(room).cloned())
+            .or_else(|| self.rooms.configured.get(room).cloned())
     }
 
     /// What governs a room that exists; a factory is none.
     pub(in crate::focus) fn room_policy(&self, room: &RoomUri) -> Verdict<Arc<Policy>> {
         let policy = self.policy(room, Some(false));
         policy
-            .filter(|_| self.conferences.contains_key(room) || !self.factories.contains_key(room))
+            .filter(|_| {
+                self.rooms.conferences.contains_key(room)
+                    || !self.rooms.factories.contains_key(room)
+            })
             .ok_or_else(no_room)
     }
 
@@ -86,7 +92,7 @@ impl Focus {
         let stranger = user
             .as_str()
             .ends_with("@anonymous.invalid")
-            .then(|| self.next_anonymous());
+            .then(|| self.rooms.next_anonymous());
         let user = stranger.map_or(user, anonymous_uri);
         let (room, replaces) = self.referenced(headers, room, &user)?;
         let create = incoming.arrival.options.create;
@@ -99,6 +105,7 @@ impl Focus {
             room,
             policy,
             user,
+            other_uris: other_identities(&incoming.arrival),
             role,
             replaces,
             private: Privacy::of(headers).hides_identity(),
@@ -121,7 +128,7 @@ impl Focus {
             (Some(_), Some(_)) => Err(Refusal::new(400).because("Replaces and Join")),
             (Some(replaces), None) => {
                 let id = self.named(&replaces.dialog)?;
-                let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+                let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
                 // RFC 3891 §3: an early dialog that we did not start.
                 if endpoint.joined.is_none() {
                     return Err(Refusal::new(481).because("the dialog is early"));
@@ -136,7 +143,7 @@ impl Focus {
             }
             (None, Some(join)) => {
                 let id = self.named(&join.dialog)?;
-                let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+                let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
                 Ok((endpoint.room.clone(), None))
             }
         }
@@ -157,7 +164,7 @@ impl Focus {
     /// The rejoin rules of RCS clients: only 404 makes them start a new group, 403 tells
     /// that they left on purpose.
     fn check_rejoin(&self, headers: &Headers, room: &RoomUri, user: &UserUri) -> Verdict<()> {
-        let Some(conference) = self.conferences.get(room) else {
+        let Some(conference) = self.rooms.conference(room) else {
             // A room that a factory once made is never made anew.
             return if self.was_made_by_a_factory(room) {
                 Err(Refusal::new(404).because("the conference has ended"))
@@ -175,16 +182,16 @@ impl Focus {
 
     fn was_made_by_a_factory(&self, room: &RoomUri) -> bool {
         let made = room.as_str().split_once('@').and_then(|(user, host)| {
-            let (factory, _) = user.rsplit_once('-')?;
-            Some(format!("{factory}@{host}"))
+            let (factory, name) = user.rsplit_once('-')?;
+            is_token(name, ROOM_NAME_LENGTH).then(|| format!("{factory}@{host}"))
         });
-        made.is_some_and(|factory| self.factories.contains_key(factory.as_str()))
-            && !self.rooms.contains_key(room)
+        made.is_some_and(|factory| self.rooms.factories.contains_key(factory.as_str()))
+            && !self.lasts(room)
     }
 
     /// Behind a factory URI is a new room each time (RFC 4579 §5.4).
     fn room_of_factory(&mut self, room: RoomUri) -> RoomUri {
-        if !self.factories.contains_key(&room) {
+        if !self.rooms.factories.contains_key(&room) {
             return room;
         }
         let name = self.out.token(ROOM_NAME_LENGTH);
@@ -197,8 +204,9 @@ impl Focus {
     /// What the caller will be: as the script says, else as the room's lists say; who makes
     /// a room that ends again moderates it.
     fn role(&self, incoming: &Incoming, room: &RoomUri, user: &UserUri, policy: &Policy) -> Role {
-        let creates = !self.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
-        let present = self.conferences.get(room).and_then(|conference| {
+        let creates =
+            !self.rooms.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
+        let present = self.rooms.conference(room).and_then(|conference| {
             let participant = conference.participants.get(user)?;
             conference.has(user).then_some(participant.role)
         });
@@ -220,8 +228,8 @@ impl Focus {
             role,
             ..
         } = access;
-        let Some(conference) = self.conferences.get(room) else {
-            if self.conferences.len() >= self.config.max_conferences {
+        let Some(conference) = self.rooms.conference(room) else {
+            if self.rooms.conferences.len() >= self.config.max_conferences {
                 return Err(Refusal::new(503)
                     .with("Retry-After", RETRY_AFTER)
                     .because("too many conferences"));

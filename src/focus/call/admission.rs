@@ -6,6 +6,7 @@ use crate::control::{
 };
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::{RETRY_AFTER, capabilities};
@@ -29,8 +30,7 @@ impl Focus {
             return;
         };
         self.check_certificate(id, &admission.peer.fingerprints);
-        self.sessions.insert(admission.session.clone(), id);
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             endpoint.admission_timer = Some(timer);
             if let Some(answering) = &endpoint.answering {
                 let key = &endpoint.dialog.key;
@@ -43,14 +43,14 @@ impl Focus {
 
     /// The endpoint as the switch must know it.
     pub(in crate::focus) fn admission(&self, id: EndpointId) -> Option<Admission> {
-        let endpoint = self.endpoints.get(&id)?;
+        let endpoint = self.rooms.endpoint(id)?;
         let (user, display) = match endpoint.anonymous {
             Some(number) => (anonymous_uri(number), String::new()),
             None => (endpoint.user.clone(), endpoint.display.clone()),
         };
         let nickname = self
-            .conferences
-            .get(&endpoint.room)
+            .rooms
+            .conference(&endpoint.room)
             .and_then(|conference| conference.participants.get(&endpoint.user))
             .and_then(|participant| participant.nickname.clone());
         let (setup, mut peer) = match &endpoint.media.theirs {
@@ -62,12 +62,16 @@ impl Focus {
         if endpoint.answering.is_some() || endpoint.unacknowledged.is_some() {
             peer.dial = None;
         }
+        let mut uris = vec![user.clone()];
+        if endpoint.anonymous.is_none() {
+            uris.extend(endpoint.other_uris.iter().cloned());
+        }
         Some(Admission {
             session: endpoint.session.clone()?,
             room: endpoint.room.clone(),
             policy: self.session_policy(&endpoint.room)?,
             own_uri: endpoint.media.local.own_uri.clone(),
-            uris: vec![user.clone()],
+            uris,
             user,
             display,
             nickname,
@@ -90,11 +94,10 @@ impl Focus {
         id: EndpointId,
         announced: &[Fingerprint],
     ) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(user) = self.rooms.endpoint(id).map(|it| it.user.clone()) else {
             return;
         };
-        if self.fingerprints.changed(&endpoint.user, announced) {
-            let user = &endpoint.user;
+        if self.rooms.fingerprints.changed(&user, announced) {
             let line = format!("the certificate {user} announces is not the one seen first");
             self.out.log(Level::Warning, line);
         }
@@ -102,7 +105,7 @@ impl Focus {
 
     /// The room's rules as the switch must know them.
     pub(in crate::focus) fn session_policy(&self, room: &RoomUri) -> Option<RoomPolicy> {
-        let policy = &self.conferences.get(room)?.policy;
+        let policy = &self.rooms.conference(room)?.policy;
         Some(RoomPolicy {
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
@@ -117,24 +120,16 @@ impl Focus {
     pub(in crate::focus) fn notice(&mut self, now: Moment, notice: Notice) {
         match notice {
             Notice::Admitted { session, .. } => self.admitted(now, &session),
-            Notice::Refused { session, .. } => {
-                if let Some(id) = self.dialing.get(&session).copied() {
-                    self.call_off(now, id, DisconnectionMethod::Failed, 503);
-                }
-                if let Some(id) = self.sessions.get(&session).copied() {
-                    let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-                    self.abandon(now, id, refusal.because("the switch takes nobody in"));
-                    self.renewal_refused(now, id);
-                }
-            }
+            Notice::Refused { session, .. } => self.not_admitted(now, &session),
             Notice::Bound { session, .. } => {
+                self.invited_bound(now, &session);
                 if let Some(endpoint) = self.endpoint_of(&session) {
                     let line = format!("{} talks in {}", endpoint.user, endpoint.room);
                     self.out.log(Level::Debug, line);
                 }
             }
             Notice::Lost { session, cause, .. } => self.lost(now, &session, cause),
-            Notice::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
+            Notice::Certificate { fingerprint } => self.switch.fingerprint = Some(fingerprint),
             Notice::Nickname {
                 room,
                 user,
@@ -142,12 +137,15 @@ impl Focus {
                 change,
             } => {
                 // Whatever he has now, the switch holds what was his before no more.
-                self.held_nicknames.remove(&room, &user);
+                self.rooms.held_nicknames.remove(&room, &user);
                 self.nickname(now, &room, &user, nickname);
                 self.out.order(Order::Kept { room, change });
             }
-            Notice::Connected { run } => {
-                if self.run.replace(run) != Some(run) {
+            Notice::Connected { run, listen } => {
+                if self.config.listen.is_empty() {
+                    self.switch.listen = listen;
+                }
+                if self.switch.run.replace(run) != Some(run) {
                     self.hand_over_nicknames(now, run);
                 }
                 self.recall_again();
@@ -166,19 +164,34 @@ impl Focus {
         }
     }
 
+    /// The switch does not take a session in.
+    fn not_admitted(&mut self, now: Moment, session: &SessionId) {
+        match self.rooms.occupant(session) {
+            Some(Occupant::Invitation(id)) => {
+                self.call_off(now, id, DisconnectionMethod::Failed, 503);
+            }
+            Some(Occupant::Endpoint(id)) => {
+                let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
+                self.abandon(now, id, refusal.because("the switch takes nobody in"));
+                self.renewal_refused(now, id);
+            }
+            None => {}
+        }
+    }
+
     fn endpoint_of(&self, session: &SessionId) -> Option<&Endpoint> {
-        self.endpoints.get(self.sessions.get(session)?)
+        self.rooms.endpoint(self.rooms.seated(session)?)
     }
 
     fn admitted(&mut self, now: Moment, session: &SessionId) {
-        let Some(id) = self.sessions.get(session).copied() else {
+        let Some(id) = self.rooms.seated(session) else {
             return;
         };
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         self.timers.disarm(endpoint.admission_timer.take());
-        endpoint.run = self.run;
+        endpoint.run = self.switch.run;
         let Some(answering) = endpoint.answering.take() else {
             return self.renewal_admitted(now, id);
         };
@@ -192,11 +205,11 @@ impl Focus {
 
     /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
     pub(in crate::focus) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
-        if !self.endpoints.contains_key(&id) {
+        if !self.rooms.endpoints.contains_key(&id) {
             return;
         }
         self.start_session_timer(now, id, answering.agreement);
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let mut headers = answering
@@ -225,7 +238,7 @@ impl Focus {
         user: &UserUri,
         nickname: Option<String>,
     ) {
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         let revision = conference.revision + 1;
@@ -258,7 +271,7 @@ impl Focus {
     /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
     /// leaves the participant where it was.
     pub(in crate::focus) fn abandon(&mut self, now: Moment, id: EndpointId, refusal: Refusal) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let Some(answering) = endpoint.answering.take() else {

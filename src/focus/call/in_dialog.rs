@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::control::{Order, RoomUri};
 use crate::focus::Focus;
+use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::sip::offer_answer::{self, Accepted, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
@@ -17,6 +18,7 @@ use crate::focus::sip::session_timer::Agreement;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::multipart::ACCEPT;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, Method, Request, Response};
 
@@ -68,8 +70,8 @@ impl Focus {
 
     fn room_of_usage(&self, usage: Usage) -> Verdict<RoomUri> {
         let room = match usage {
-            Usage::Endpoint(id) => self.endpoints.get(&id).map(|it| &it.room),
-            Usage::Subscription(id) => self.subscriptions.get(&id).map(|it| &it.room),
+            Usage::Endpoint(id) => self.rooms.endpoint(id).map(|it| &it.room),
+            Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|it| &it.room),
             Usage::Referral(id) => self.room_of_referral(id),
         };
         room.cloned().ok_or(Refusal::new(481))
@@ -78,8 +80,8 @@ impl Focus {
     /// CSeq order (RFC 3261 §12.2.2: out of order is 500) and target refresh.
     fn advance(&mut self, usage: Usage, incoming: &Incoming) -> Verdict<()> {
         let dialog = match usage {
-            Usage::Endpoint(id) => self.endpoints.get_mut(&id).map(|e| &mut e.dialog),
-            Usage::Subscription(id) => self.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
+            Usage::Endpoint(id) => self.rooms.endpoint_mut(id).map(|e| &mut e.dialog),
+            Usage::Subscription(id) => self.watch.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
             Usage::Referral(id) => self.referral_dialog(id),
         };
         let dialog = dialog.ok_or(Refusal::new(481))?;
@@ -106,7 +108,8 @@ impl Focus {
         if !self.acknowledge(id, request) {
             return;
         }
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        self.say_first(id);
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         if !std::mem::take(&mut endpoint.answer_due) {
@@ -131,6 +134,22 @@ impl Focus {
         }
     }
 
+    /// What the INVITE brought along is said now that the participant is in for certain.
+    fn say_first(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+            return;
+        };
+        let message = endpoint.first_message.take();
+        if let (Some(message), Some(session)) = (message, endpoint.session.clone()) {
+            let room = endpoint.room.clone();
+            self.out.order(Order::Submit {
+                room,
+                session,
+                message,
+            });
+        }
+    }
+
     /// The peer knows our answer: now the switch may connect to it.
     fn connect_after_ack(&mut self, id: EndpointId) {
         let admission = self.admission(id);
@@ -141,7 +160,7 @@ impl Focus {
 
     /// New facts about a living session.
     fn amend(&mut self, now: Moment, id: EndpointId, accepted: Accepted) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let same = endpoint.media.theirs.as_ref() == Some(&accepted);
@@ -176,25 +195,16 @@ impl Focus {
         id: EndpointId,
         theirs: Option<Accepted>,
     ) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        let before = endpoint.direction();
-        endpoint.media.theirs = theirs;
-        if endpoint.direction() == before {
-            return;
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+            endpoint.media.theirs = theirs;
         }
-        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
-        if let Some(conference) = self.conferences.get_mut(&room) {
-            conference.change_user(&user);
-            self.conference_changed(now, &room);
-        }
+        self.show_presence(now, id);
     }
 
     /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
     /// switch, a lost session is made anew (RFC 3261 §14.2, 3311 §5.2, 4975 §8.4).
     fn modify(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
-        let endpoint = self.endpoints.get(&id).ok_or(Refusal::new(481))?;
+        let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
         if endpoint.owes_answer() {
             // RFC 3261 §14.2: between 0 and 10 seconds.
             let pause = self.out.random_below(11).to_string();
@@ -206,12 +216,19 @@ impl Focus {
         }
         let needs_ack = incoming.request.method == Method::Invite;
         let agreement = self.settle(&incoming.request)?;
-        let SessionBody { offer, recipients } = parse_offer(
+        let SessionBody {
+            offer,
+            recipients,
+            message,
+        } = parse_offer(
             &incoming.request,
             endpoint.role,
             self.terms_again(endpoint),
             incoming.arrival.source.ip(),
         )?;
+        if message.is_some() {
+            return Err(Refusal::new(415).with("Accept", ACCEPT));
+        }
         if !recipients.is_empty() {
             // Row L02: lists come with the first INVITE only.
             return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
@@ -222,7 +239,7 @@ impl Focus {
         if describes {
             self.describe_again(id, offer.as_ref(), lost);
         }
-        let endpoint = self.endpoints.get_mut(&id).ok_or(Refusal::new(481))?;
+        let endpoint = self.rooms.endpoint_mut(id).ok_or(Refusal::new(481))?;
         endpoint.answer_due = needs_ack && offer.is_none();
         let answering = Answering {
             transaction: incoming.transaction,
@@ -246,7 +263,7 @@ impl Focus {
             }
             Some((_, accepted)) => self.amend(now, id, accepted),
             None => {
-                if let Some(endpoint) = self.endpoints.get_mut(&id) {
+                if let Some(endpoint) = self.rooms.endpoint_mut(id) {
                     endpoint.rejoin_timer = returns;
                 }
             }
@@ -257,7 +274,7 @@ impl Focus {
 
     /// A session keeps its transport; a lost one may come back over another.
     fn terms_again(&self, endpoint: &Endpoint) -> Terms {
-        match self.conferences.get(&endpoint.room) {
+        match self.rooms.conference(&endpoint.room) {
             Some(conference) if endpoint.session.is_none() => self.terms(&conference.policy),
             _ => Terms::again(&endpoint.media.local),
         }
@@ -274,11 +291,12 @@ impl Focus {
             return;
         };
         // Whatever cannot be used changes nothing: the old session runs on.
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let terms = Terms::again(&endpoint.media.local);
-        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, None) {
+        let source = endpoint.media.dialled_source();
+        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, source) {
             self.amend(now, id, accepted);
         }
     }
@@ -291,29 +309,38 @@ impl Focus {
         offer: Option<&(Description, Accepted)>,
         lost: bool,
     ) {
-        let Some((socket, room, role)) = self.endpoints.get(&id).map(|endpoint| {
+        let Some((socket, room, role)) = self.rooms.endpoint(id).map(|endpoint| {
             let socket = endpoint.dialog.socket.clone();
             (socket, endpoint.room.clone(), endpoint.role)
         }) else {
             return;
         };
-        let fresh = match self.conferences.get(&room).map(|c| Arc::clone(&c.policy)) {
+        let fresh = match self.rooms.conference(&room).map(|c| Arc::clone(&c.policy)) {
             Some(policy) if lost => {
                 let secure = match offer {
                     Some((_, accepted)) => accepted.secure,
                     None => self.terms(&policy).secure(),
                 };
-                Some(self.new_session(&socket, &policy, role, secure))
+                let theirs = offer.map(|(_, accepted)| accepted);
+                let towards = Towards {
+                    socket: &socket,
+                    secure,
+                    theirs,
+                };
+                Some(self.new_session(towards, &policy, role))
             }
             _ => None,
         };
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         if let Some((session, local)) = fresh {
-            endpoint.session = Some(session);
             endpoint.media.local = local;
+            self.rooms.give_session(id, session);
         }
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+            return;
+        };
         let media = &mut endpoint.media;
         let describe = |origin| {
             let described = match offer {
@@ -338,7 +365,7 @@ impl Focus {
         answering: Answering,
     ) {
         self.take_description(now, id, offer.map(|(_, accepted)| accepted));
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             endpoint.answering = Some(answering);
             self.timers.disarm(endpoint.rejoin_timer.take());
         }

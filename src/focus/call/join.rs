@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::focus::call::access::Access;
+use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::room::conference::{Conference, Identity};
 use crate::focus::room::policy::Policy;
@@ -44,7 +45,12 @@ impl Focus {
                 .because("the database does not keep up"));
         }
         let access = self.check_access(incoming, room)?;
-        let SessionBody { offer, recipients } = parse_offer(
+        self.check_switch()?;
+        let SessionBody {
+            offer,
+            recipients,
+            message,
+        } = parse_offer(
             &incoming.request,
             access.role,
             self.terms(&access.policy),
@@ -56,6 +62,7 @@ impl Focus {
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
+        endpoint.first_message = message;
         endpoint.answering = Some(Answering {
             transaction: incoming.transaction,
             cseq: endpoint.dialog.remote_cseq,
@@ -87,7 +94,13 @@ impl Focus {
             Some((_, accepted)) => accepted.secure,
             None => self.terms(&access.policy).secure(),
         };
-        let (session, local) = self.new_session(&arrival.socket, &access.policy, *role, secure);
+        let towards = Towards {
+            socket: &arrival.socket,
+            secure,
+            theirs: offer.as_ref().map(|(_, accepted)| accepted),
+        };
+        self.check_listener(towards)?;
+        let (session, local) = self.new_session(towards, &access.policy, *role);
         let origin = Origin {
             session: self.out.next_id(),
             version: 1,
@@ -106,13 +119,14 @@ impl Focus {
             one_send: self.takes_one_send(&request.headers),
         };
         Ok(Endpoint {
+            other_uris: access.other_uris.clone().into(),
             display: display_name(request, user),
             entity: self.endpoint_entity(access, &dialog.remote_target),
             session: Some(session),
             answer_due,
             replaces: access.replaces,
             anonymous: self.anonymous_number(access),
-            referred_by: self.referrer(request, room),
+            referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
         })
@@ -121,15 +135,14 @@ impl Focus {
     /// A new session id and what our description says about it.
     pub(in crate::focus) fn new_session(
         &mut self,
-        socket: &Socket,
+        towards: Towards<'_>,
         policy: &Policy,
         role: Role,
-        secure: bool,
     ) -> (SessionId, Local) {
         let id = self.out.session_id();
         let local = Local {
             observer: role == Role::Observer,
-            ..self.local(socket, policy, secure, &format!("/{id}"))
+            ..self.local(towards, policy, &format!("/{id}"))
         };
         (SessionId::new(id), local)
     }
@@ -137,19 +150,19 @@ impl Focus {
     /// What our description says to everybody in a room; `path` is that of the MSRP URI.
     pub(in crate::focus) fn local(
         &self,
-        socket: &Socket,
+        towards: Towards<'_>,
         policy: &Policy,
-        secure: bool,
         path: &str,
     ) -> Local {
-        let (host, port) = self.msrp_address(socket, secure);
+        let (host, port) = self.msrp_address(towards);
+        let secure = towards.secure;
         let scheme = if secure { "msrps" } else { "msrp" };
         Local {
             own_uri: format!("{scheme}://{host}:{port}{path};tcp"),
             host,
             port,
             secure,
-            fingerprint: self.fingerprint.clone().filter(|_| secure),
+            fingerprint: self.switch.fingerprint.clone().filter(|_| secure),
             max_size: self.config.max_message_size,
             nicknames: policy.nicknames,
             private_messages: policy.private_messages,
@@ -161,29 +174,20 @@ impl Focus {
     /// Who asks for privacy gets a number for the whole stay (row G06); a second device is
     /// as anonymous as the first.
     fn anonymous_number(&mut self, access: &Access) -> Option<u32> {
-        let known = self
-            .conferences
-            .get(&access.room)
-            .and_then(|conference| conference.participants.get(&access.user))
-            .filter(|participant| !participant.endpoints.is_empty());
-        match known {
-            Some(participant) => participant.anonymous,
+        let conference = self.rooms.conference(&access.room);
+        match conference.filter(|conference| conference.has(&access.user)) {
+            Some(conference) => conference.mask_of(&access.user),
             None if access.stranger.is_some() => access.stranger,
-            None if access.private => Some(self.next_anonymous()),
+            None if access.private => Some(self.rooms.next_anonymous()),
             None => None,
         }
-    }
-
-    pub(in crate::focus) fn next_anonymous(&mut self) -> u32 {
-        self.last_anonymous = self.last_anonymous.wrapping_add(1);
-        self.last_anonymous
     }
 
     /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
     /// device share a Contact.
     fn endpoint_entity(&mut self, access: &Access, target: &str) -> String {
         let Access { room, user, .. } = access;
-        if let Some(old) = access.replaces.and_then(|id| self.endpoints.get(&id)) {
+        if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
             return old.entity.clone();
         }
         if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
@@ -200,7 +204,7 @@ impl Focus {
         user: &UserUri,
         address: &str,
     ) -> String {
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let taken = conference.is_some_and(|conference| {
             let devices = conference.participants.get(user).into_iter();
             let invited = conference
@@ -209,7 +213,7 @@ impl Focus {
                 .filter(|it| it.user == *user);
             devices
                 .flat_map(|participant| &participant.endpoints)
-                .filter_map(|id| self.endpoints.get(id))
+                .filter_map(|id| self.rooms.endpoint(*id))
                 .map(|endpoint| &endpoint.entity)
                 .chain(invited.map(|invitation| &invitation.entity))
                 .any(|entity| entity == address)
@@ -226,10 +230,13 @@ impl Focus {
         let Access {
             room, policy, user, ..
         } = access;
-        let conference = self.conferences.get_or_insert_with(room, || Conference {
-            creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
-            ..Conference::new(room.clone(), Arc::clone(policy))
-        });
+        let conference = self
+            .rooms
+            .conferences
+            .get_or_insert_with(room, || Conference {
+                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+                ..Conference::new(room.clone(), Arc::clone(policy))
+            });
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
@@ -237,16 +244,13 @@ impl Focus {
         conference.joining += 1;
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
-        self.endpoints.insert(id, endpoint);
+        self.rooms.enter(id, endpoint);
         self.ask_admission(now, id);
     }
 
     /// The endpoint is in the conference, and in its roster.
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
             return;
         };
         let invited = endpoint.invitation.take();
@@ -295,7 +299,7 @@ impl Focus {
         let line = format!("{user} joined {room}");
         self.out.totals.joins += 1;
         if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {
-            self.invitation_done(now, done);
+            self.invitation_done(now, done, id);
         }
         self.out.log(Level::Info, line);
         self.conference_changed(now, &room);
@@ -307,10 +311,10 @@ impl Focus {
     /// A device that took another's place: the old one gets BYE, the roster stays as it is
     /// (RFC 3891 §3, row F08).
     fn take_over(&mut self, now: Moment, id: EndpointId) {
-        let Some(old) = self.endpoints.get_mut(&id).and_then(|e| e.replaces.take()) else {
+        let Some(old) = self.rooms.endpoint_mut(id).and_then(|e| e.replaces.take()) else {
             return;
         };
-        if let Some(replaced) = self.endpoints.get_mut(&old) {
+        if let Some(replaced) = self.rooms.endpoint_mut(old) {
             replaced.replaced = true;
             self.dismiss(now, old);
         }
@@ -318,10 +322,10 @@ impl Focus {
 
     /// Where a user has one device, the new one replaces the old (option `devices=one`).
     fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let Some(conference) = self.conferences.get(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
         if !conference.policy.one_device {
@@ -339,19 +343,29 @@ impl Focus {
         }
     }
 
-    /// Who referred the caller to this room (RFC 3892 §3), as others may see it.
-    fn referrer(&self, request: &Request, room: &RoomUri) -> Option<String> {
+    /// Who referred the caller to this room (RFC 3892 §3), as others may see it: whom the room
+    /// knows, for it referred the caller itself, or whom the caller names. What a caller says
+    /// is repeated and not looked up: it would tell which address is whose number.
+    fn referrer(&self, request: &Request, access: &Access) -> Option<String> {
+        let Access { room, user, .. } = access;
+        let conference = self.rooms.conference(room);
+        let awaited = self.awaited(room, user);
+        if let Some(invitation) = conference
+            .zip(awaited)
+            .and_then(|(c, id)| c.invitations.get(&id))
+        {
+            return Some(invitation.referred_by.clone());
+        }
         let value = request.headers.first("Referred-By")?;
         let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
-        let user = UserUri::new(uri.address_of_record());
-        Some(self.shown_in(room, &user))
+        Some(uri.address_of_record())
     }
 
     /// A user as others in a room may see it.
     pub(in crate::focus) fn shown_in(&self, room: &RoomUri, user: &UserUri) -> String {
         let participant = self
-            .conferences
-            .get(room)
+            .rooms
+            .conference(room)
             .and_then(|conference| conference.participants.get(user));
         shown_uri(user, participant.and_then(|p| p.anonymous))
     }

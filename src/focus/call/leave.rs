@@ -18,13 +18,13 @@ use crate::wire::conference_info::DisconnectionMethod;
 impl Focus {
     /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
     pub(in crate::focus) fn lost(&mut self, now: Moment, session: &SessionId, cause: LossCause) {
-        let Some(id) = self.sessions.remove(session) else {
+        let Some(id) = self.rooms.seated(session) else {
             return;
         };
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        self.rooms.take_session(id);
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        endpoint.session = None;
         self.out.totals.losses += 1;
         let line = format!(
             "{} lost its MSRP session in {}: {}",
@@ -47,7 +47,7 @@ impl Focus {
 
     pub(in crate::focus) fn await_rejoin_until(&mut self, id: EndpointId, until: Moment) {
         let timer = self.timers.arm(until, Timer::Rejoin(id));
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             self.timers.disarm(endpoint.rejoin_timer.replace(timer));
         }
     }
@@ -76,7 +76,7 @@ impl Focus {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
         }
-        if let Some(endpoint) = self.endpoints.get(&id) {
+        if let Some(endpoint) = self.rooms.endpoint(id) {
             self.hang_up(now, endpoint.dialog.clone());
         }
         self.depart(now, id, method);
@@ -91,7 +91,7 @@ impl Focus {
     ) {
         self.end_session(id);
         self.take_back(id, Refusal::new(487));
-        let Some(mut endpoint) = self.endpoints.remove(&id) else {
+        let Some(mut endpoint) = self.rooms.leave(id) else {
             return;
         };
         if let Some(answer) = endpoint.unacknowledged.take() {
@@ -112,6 +112,12 @@ impl Focus {
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.out.log(Level::Info, line);
         self.out.totals.leaves += u64::from(endpoint.joined.is_some());
+        self.report(
+            now,
+            endpoint.reports_to.take(),
+            480,
+            Some("No MSRP Connection"),
+        );
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
         self.tell_left(&endpoint, method);
@@ -122,7 +128,7 @@ impl Focus {
 
     /// A user has left with her last device, and with the last user the conference is over.
     fn tell_left(&mut self, endpoint: &Endpoint, method: DisconnectionMethod) {
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
         };
         if endpoint.joined.is_none() || conference.has(&endpoint.user) {
@@ -146,7 +152,7 @@ impl Focus {
 
     /// Some rooms end when who made them leaves (RFC 4579 §5.12).
     fn end_with_creator(&mut self, now: Moment, left: &Endpoint) {
-        let Some(conference) = self.conferences.get_mut(&left.room) else {
+        let Some(conference) = self.rooms.conference_mut(&left.room) else {
             return;
         };
         if conference.policy.lifetime != Lifetime::WhileCreatorStays
@@ -161,18 +167,16 @@ impl Focus {
 
     /// Everybody out.
     pub(in crate::focus) fn dismiss_all(&mut self, now: Moment, room: &RoomUri) {
-        let theirs: Vec<_> = self
-            .endpoints
-            .iter()
-            .filter(|(_, endpoint)| endpoint.room == *room)
-            .map(|(id, _)| *id)
-            .collect();
+        let conference = self.rooms.conference(room);
+        let theirs = conference
+            .map(|it| it.endpoints.clone())
+            .unwrap_or_default();
         for id in theirs {
             self.dismiss(now, id);
         }
         let invitations: Vec<_> = self
-            .conferences
-            .get(room)
+            .rooms
+            .conference(room)
             .into_iter()
             .flat_map(|conference| conference.invitations.keys().copied())
             .collect();
@@ -188,7 +192,7 @@ impl Focus {
         endpoint: &Endpoint,
         method: DisconnectionMethod,
     ) {
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
         };
         let revision = conference.change();
@@ -204,7 +208,7 @@ impl Focus {
             let user = UserUri::new(shown_uri(&endpoint.user, anonymous));
             self.hold_nickname(now, &endpoint.room, user, nickname);
         }
-        let Some(conference) = self.conferences.get_mut(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
         };
         conference.check_published(&endpoint.user);
@@ -236,7 +240,7 @@ impl Focus {
 
     /// Where only participants may watch, leaving ends the subscription (row E35).
     fn end_private_subscriptions(&mut self, now: Moment, endpoint: &Endpoint) {
-        let Some(conference) = self.conferences.get(&endpoint.room) else {
+        let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
         if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
@@ -250,11 +254,11 @@ impl Focus {
     /// Drops what an INVITE without a 2xx had prepared.
     pub(in crate::focus) fn forget_join(&mut self, now: Moment, id: EndpointId) {
         self.end_session(id);
-        let Some(endpoint) = self.endpoints.remove(&id) else {
+        let Some(endpoint) = self.rooms.leave(id) else {
             return;
         };
         self.dialogs.close(&endpoint.dialog.key);
-        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+        if let Some(conference) = self.rooms.conference_mut(&endpoint.room) {
             conference.joining = conference.joining.saturating_sub(1);
         }
         self.end_if_empty(now, &endpoint.room);
@@ -262,12 +266,8 @@ impl Focus {
 
     /// Tells the switch to forget the endpoint's session.
     pub(in crate::focus) fn end_session(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        if let Some(session) = endpoint.session.take() {
-            let room = endpoint.room.clone();
-            self.sessions.remove(&session);
+        let room = self.rooms.endpoint(id).map(|it| it.room.clone());
+        if let Some((room, session)) = room.zip(self.rooms.take_session(id)) {
             self.out.order(Order::Expel { room, session });
         }
     }
@@ -275,7 +275,7 @@ impl Focus {
     /// A conference ends with its last participant unless its room is there for ever; then it
     /// stays as long as somebody watches it.
     pub(in crate::focus) fn end_if_empty(&mut self, now: Moment, room: &RoomUri) {
-        let Some(conference) = self.conferences.get(room) else {
+        let Some(conference) = self.rooms.conference(room) else {
             return;
         };
         if !conference.is_empty() || conference.ending {
@@ -284,25 +284,32 @@ impl Focus {
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
-            self.conferences.remove(room);
+            let had_history = conference.policy.history > 0;
+            self.rooms.conferences.remove(room);
+            self.forget_passing_history(room, had_history);
         }
     }
 
     /// Last NOTIFYs, then the conference is gone (RFC 4575 §3.3).
     pub(in crate::focus) fn end_conference(&mut self, now: Moment, room: &RoomUri) {
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         conference.ending = true;
         let had_history = conference.policy.history > 0;
         let subscribers = conference.subscribers.ids();
-        if let Some(mut conference) = self.conferences.remove(room) {
+        if let Some(mut conference) = self.rooms.conferences.remove(room) {
             self.forget_publications(&mut conference);
         }
         for id in subscribers {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }
         self.out.order(Order::Close { room: room.clone() });
+        self.forget_passing_history(room, had_history);
+    }
+
+    /// Nobody comes into a room again that neither management nor the configuration has.
+    fn forget_passing_history(&mut self, room: &RoomUri, had_history: bool) {
         if had_history && !self.lasts(room) {
             self.forget_history(room);
         }

@@ -3,6 +3,8 @@
 use crate::focus::Role;
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 use crate::focus::sip::offer_answer::{self, Accepted, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::wire::multipart::{ACCEPT, BodyError, InviteBody};
@@ -16,6 +18,8 @@ pub(in crate::focus) struct SessionBody {
     pub(in crate::focus) offer: Option<(Description, Accepted)>,
     /// Whom to invite as well (RFC 5366).
     pub(in crate::focus) recipients: Vec<Recipient>,
+    /// What the caller says first.
+    pub(in crate::focus) message: Option<Bytes>,
 }
 
 /// Reads the body; an unusable one is refused.
@@ -38,6 +42,7 @@ pub(in crate::focus) fn parse_offer(
         return Ok(SessionBody {
             offer: None,
             recipients,
+            message: None,
         });
     };
     let offer = Description::parse(&sdp).map_err(|error| Refusal::new(400).because(error))?;
@@ -47,5 +52,6 @@ pub(in crate::focus) fn parse_offer(
     Ok(SessionBody {
         offer: Some((offer, accepted)),
         recipients,
+        message: body.message,
     })
 }

@@ -33,8 +33,8 @@ impl Focus {
         let moderated = !policy.moderators.is_empty()
             || policy.only_moderators_invite
             || self
-                .conferences
-                .get(room)
+                .rooms
+                .conference(room)
                 .is_some_and(|c| c.creator.is_some());
         match role {
             Role::Moderator => Ok(()),
@@ -45,7 +45,7 @@ impl Focus {
 
     /// Invites whom a new participant brought along.
     pub(in crate::focus) fn invite_recipients(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let recipients = std::mem::take(&mut endpoint.recipients);
@@ -60,7 +60,7 @@ impl Focus {
         for recipient in &recipients {
             let user = UserUri::new(recipient.address.clone());
             // Row L11: neither the inviter nor the room, nor who is in already.
-            let is_in = self.conferences.get(&room).is_some_and(|c| c.has(&user));
+            let is_in = self.rooms.is_in(&room, &user);
             if user == inviter.user || is_in {
                 continue;
             }

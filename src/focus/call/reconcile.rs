@@ -5,25 +5,24 @@ use std::collections::BTreeMap;
 
 use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, UserUri};
 use crate::focus::Focus;
+use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::shown_uri;
 use crate::time::Moment;
 
 impl Focus {
     pub(in crate::focus) fn present_sessions(&mut self) {
         let mut rooms: BTreeMap<RoomUri, Vec<SessionId>> = BTreeMap::new();
-        for (session, id) in &self.sessions {
-            if let Some(endpoint) = self.endpoints.get(id) {
-                let sessions = rooms.entry(endpoint.room.clone()).or_default();
-                sessions.push(session.clone());
-            }
-        }
-        // Parties that ring may answer as long as their session waits for them.
-        for (session, id) in &self.dialing {
-            if let Some(room) = self.invitations.get(id) {
+        for (session, whose) in self.rooms.sessions() {
+            let room = match whose {
+                Occupant::Endpoint(id) => self.rooms.endpoint(id).map(|it| &it.room),
+                // Parties that ring may answer as long as their session waits for them.
+                Occupant::Invitation(id) => self.invites.rooms.get(&id),
+            };
+            if let Some(room) = room {
                 rooms.entry(room.clone()).or_default().push(session.clone());
             }
         }
-        for room in self.conferences.keys() {
+        for room in self.rooms.conferences.keys() {
             rooms.entry(room.clone()).or_default();
         }
         for (room, sessions) in rooms {
@@ -35,14 +34,14 @@ impl Focus {
 
     pub(in crate::focus) fn reconciled(&mut self, now: Moment, room: &RoomUri, stands: Vec<Stand>) {
         for stand in stands {
-            let Some(id) = self.sessions.get(&stand.session).copied() else {
+            let Some(id) = self.rooms.seated(&stand.session) else {
                 continue;
             };
-            let Some(endpoint) = self.endpoints.get(&id) else {
+            let Some(endpoint) = self.rooms.endpoint(id) else {
                 continue;
             };
             let waits = endpoint.answering.is_some();
-            let outlived = endpoint.run != self.run && !waits;
+            let outlived = endpoint.run != self.switch.run && !waits;
             let unknown = endpoint.media.theirs.is_none() && endpoint.unacknowledged.is_none();
             if stand.standing == Standing::Gone && outlived {
                 self.outlived(now, id);
@@ -54,8 +53,8 @@ impl Focus {
                 self.outlived(now, id);
             } else {
                 let participant = self
-                    .conferences
-                    .get(room)
+                    .rooms
+                    .conference(room)
                     .and_then(|conference| conference.participants.get(&endpoint.user));
                 let anonymous = participant.and_then(|participant| participant.anonymous);
                 let shown = UserUri::new(shown_uri(&endpoint.user, anonymous));

@@ -8,9 +8,7 @@ use bytes::Bytes;
 
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
-use crate::focus::sip::session_timer::{
-    Agreement, Refresher, SHORTEST, Schedule, SessionTimer, min_se,
-};
+use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule, SessionTimer};
 use crate::focus::timers::Timer;
 use crate::log::Level;
 use crate::time::Moment;
@@ -39,12 +37,13 @@ impl Focus {
             self.timers
                 .arm(now + agreement.interval / 2, Timer::Refresh(id))
         });
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let timer = SessionTimer {
             agreement,
             by_update: endpoint.peer_updates,
+            raised: 0,
             refresh_timer: refresh,
             expiry_timer: Some(expiry),
         };
@@ -60,6 +59,7 @@ impl Focus {
         let timer = schedule.map(|schedule| SessionTimer {
             agreement: schedule.agreement,
             by_update: schedule.by_update,
+            raised: 0,
             refresh_timer: schedule
                 .refresh
                 .map(|at| self.timers.arm(at, Timer::Refresh(id))),
@@ -71,7 +71,7 @@ impl Focus {
     }
 
     fn set_session_timer(&mut self, id: EndpointId, timer: Option<SessionTimer>) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         if let Some(before) = std::mem::replace(&mut endpoint.session_timer, timer) {
@@ -82,7 +82,7 @@ impl Focus {
 
     /// Nobody refreshed the dialog.
     pub(in crate::focus) fn session_expired(&mut self, now: Moment, id: EndpointId) {
-        if let Some(endpoint) = self.endpoints.get(&id) {
+        if let Some(endpoint) = self.rooms.endpoint(id) {
             let line = format!("the session of {} was not refreshed", endpoint.user);
             self.out.log(Level::Info, line);
         }
@@ -96,7 +96,7 @@ impl Focus {
         id: EndpointId,
         response: &Response,
     ) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let ours = self.config.session_expires;
@@ -109,7 +109,7 @@ impl Focus {
 
     /// Sends our refresh: UPDATE without body, or the re-INVITE that changes nothing.
     pub(in crate::focus) fn refresh(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let busy = endpoint.answering.is_some()
@@ -121,7 +121,7 @@ impl Focus {
         }
         let request = self.request_id();
         let headers = self.refresh_headers(id);
-        let Some((endpoint, headers)) = self.endpoints.get_mut(&id).zip(headers) else {
+        let Some((endpoint, headers)) = self.rooms.endpoint_mut(id).zip(headers) else {
             return;
         };
         let by_update = endpoint
@@ -145,7 +145,7 @@ impl Focus {
 
     /// Headers of a session refresh request of ours.
     pub(in crate::focus) fn refresh_headers(&self, id: EndpointId) -> Option<Headers> {
-        let endpoint = self.endpoints.get(&id)?;
+        let endpoint = self.rooms.endpoint(id)?;
         let timer = endpoint.session_timer.as_ref();
         let interval = timer.map_or(self.config.session_expires, |it| it.agreement.interval);
         let value = format!("{};refresher=uac", interval.as_secs());
@@ -160,8 +160,8 @@ impl Focus {
     fn refresh_later(&mut self, now: Moment, id: EndpointId, pause: Duration) {
         let timer = self.timers.arm(now + pause, Timer::Refresh(id));
         if let Some(before) = self
-            .endpoints
-            .get_mut(&id)
+            .rooms
+            .endpoint_mut(id)
             .and_then(|endpoint| endpoint.session_timer.as_mut())
             .and_then(|session| session.refresh_timer.replace(timer))
         {
@@ -177,7 +177,7 @@ impl Focus {
         code: u16,
         response: Option<&Response>,
     ) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         endpoint.inviting = None;
@@ -197,11 +197,7 @@ impl Focus {
                 }
             }
             408 | 481 => self.dismiss_as(now, id, DisconnectionMethod::Failed),
-            422 => {
-                let floor = response.and_then(min_se);
-                timer.agreement.interval = agreement.interval.max(floor.unwrap_or(SHORTEST));
-                self.refresh_later(now, id, Duration::ZERO);
-            }
+            422 if timer.raise(response) => self.refresh_later(now, id, Duration::ZERO),
             491 => {
                 let pause = self.out.random_below(GLARE_PAUSE_MS);
                 self.refresh_later(now, id, Duration::from_millis(pause.into()));

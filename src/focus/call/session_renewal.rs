@@ -6,8 +6,9 @@ use crate::focus::ids::EndpointId;
 use crate::focus::sip::dialogs::Purpose;
 use std::time::Duration;
 
-use crate::control::{Peer, SessionId, Setup};
+use crate::control::{Peer, Setup};
 use crate::focus::Focus;
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::timers::Timer;
 use crate::time::Moment;
@@ -23,36 +24,31 @@ const PAUSE: Duration = Duration::from_secs(2);
 impl Focus {
     /// An endpoint's session ended with its switch: it waits for its turn to be called.
     pub(in crate::focus) fn outlived(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
-            return;
-        };
-        if let Some(session) = endpoint.session.take() {
-            self.sessions.remove(&session);
-        }
-        self.renewals.push_back(id);
-        self.renewals_since.get_or_insert(now);
+        self.rooms.take_session(id);
+        self.switch.renewals.push_back(id);
+        self.switch.renewals_since.get_or_insert(now);
     }
 
     /// Calls some of those that wait; the deadline brings the rest.
     pub(in crate::focus) fn renew_some(&mut self, now: Moment) {
         for _ in 0..RENEWALS_PER_TURN {
-            if self.budget.free_at().is_some_and(|free| free > now) {
+            if self.watch.budget.free_at().is_some_and(|free| free > now) {
                 return;
             }
-            let Some(id) = self.renewals.pop_front() else {
+            let Some(id) = self.switch.renewals.pop_front() else {
                 break;
             };
             self.renew(now, id);
         }
-        if self.renewals.is_empty() {
-            self.renewals_since = None;
+        if self.switch.renewals.is_empty() {
+            self.switch.renewals_since = None;
         }
     }
 
     /// A fresh session; the peer hears of it when the switch has admitted it, for its
     /// connection may come with its 200.
     pub(in crate::focus) fn renew(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let busy = endpoint.inviting.is_some() || endpoint.answering.is_some();
@@ -63,20 +59,17 @@ impl Focus {
         if endpoint.rejoin_timer.is_none() {
             self.await_rejoin(now, id);
         }
-        let Some(session) = self.describe_anew(id) else {
-            return;
-        };
+        self.describe_anew(id);
         if let Some(mut admission) = self.admission(id) {
             admission.setup = Setup::Passive;
             admission.peer = Peer::silent();
-            self.sessions.insert(session, id);
             self.order_admission(admission);
         }
     }
 
     /// The fresh session is there: the peer is called, unless it has come back by itself.
     pub(in crate::focus) fn renewal_admitted(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let due = std::mem::take(&mut endpoint.renewing);
@@ -85,11 +78,11 @@ impl Focus {
         }
         let request = self.request_id();
         let headers = self.refresh_headers(id);
-        let Some((endpoint, headers)) = self.endpoints.get_mut(&id).zip(headers) else {
+        let Some((endpoint, headers)) = self.rooms.endpoint_mut(id).zip(headers) else {
             return;
         };
         let body = String::from(endpoint.media.ours.clone());
-        self.budget.take(now, body.len());
+        self.watch.budget.take(now, body.len());
         let headers = headers.with("Content-Type", "application/sdp");
         let dialog = &mut endpoint.dialog;
         let message = dialog.request(request, Method::Invite, headers, body);
@@ -98,26 +91,32 @@ impl Focus {
     }
 
     /// Our offer with a new path: `actpass` (row U02), the next version of the same `o=`.
-    fn describe_anew(&mut self, id: EndpointId) -> Option<SessionId> {
-        let endpoint = self.endpoints.get(&id)?;
-        let policy = std::sync::Arc::clone(&self.conferences.get(&endpoint.room)?.policy);
+    fn describe_anew(&mut self, id: EndpointId) -> Option<()> {
+        let endpoint = self.rooms.endpoint(id)?;
+        let policy = std::sync::Arc::clone(&self.rooms.conference(&endpoint.room)?.policy);
         let (socket, role) = (endpoint.dialog.socket.clone(), endpoint.role);
         let terms = self.terms(&policy);
         let secure = match endpoint.media.local.secure {
             true => terms.tls,
             false => !terms.tcp,
         };
-        let (session, local) = self.new_session(&socket, &policy, role, secure);
-        let endpoint = self.endpoints.get_mut(&id)?;
+        let theirs = endpoint.media.theirs.clone();
+        let towards = Towards {
+            socket: &socket,
+            secure,
+            theirs: theirs.as_ref(),
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
+        let endpoint = self.rooms.endpoint_mut(id)?;
         let media = &mut endpoint.media;
         media.origin.version += 1;
         media.ours = offer_answer::offer(&local, media.origin).write().into();
         media.local = local;
-        endpoint.session = Some(session.clone());
-        endpoint.run = self.run;
+        endpoint.run = self.switch.run;
         endpoint.renewing = true;
         endpoint.answer_due = false;
-        Some(session)
+        self.rooms.give_session(id, session);
+        Some(())
     }
 
     /// The re-INVITE has its outcome.
@@ -128,16 +127,23 @@ impl Focus {
         code: u16,
         response: Option<&Response>,
     ) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         endpoint.inviting = None;
         let admitted = endpoint.session.is_some();
+        let timer = endpoint.session_timer.as_mut();
+        let raised = code == 422 && timer.is_some_and(|timer| timer.raise(response));
         match (code, response) {
             (200..300, Some(response)) if admitted => self.take_renewal(now, id, response),
             // RFC 3261 §12.2.1.2: the dialog is no more.
             (404 | 410 | 481, _) | (408, Some(_)) => {
                 self.dismiss_as(now, id, DisconnectionMethod::Failed);
+            }
+            // RFC 4028 §7.3.
+            (422, _) if raised => {
+                self.end_session(id);
+                self.timers.arm(now, Timer::Renewal(id));
             }
             // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
             // its connection ended with the proxy, and it may come back over another.
@@ -152,19 +158,17 @@ impl Focus {
 
     /// The switch does not take the session in: later, perhaps.
     pub(in crate::focus) fn renewal_refused(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         if !std::mem::take(&mut endpoint.renewing) {
             return;
         }
-        if let Some(session) = endpoint.session.take() {
-            self.sessions.remove(&session);
-        }
+        self.rooms.take_session(id);
         self.timers.arm(now + PAUSE, Timer::Renewal(id));
         if self
-            .endpoints
-            .get(&id)
+            .rooms
+            .endpoint(id)
             .is_some_and(|endpoint| endpoint.rejoin_timer.is_none())
         {
             self.await_rejoin(now, id);
@@ -173,14 +177,15 @@ impl Focus {
 
     fn take_renewal(&mut self, now: Moment, id: EndpointId, response: &Response) {
         self.renew_agreement(now, id, response);
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let answer = Description::parse(&response.body).ok();
         let terms = Terms::again(&endpoint.media.local);
         let observer = endpoint.media.local.observer;
+        let source = endpoint.media.dialled_source();
         let accepted =
-            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, None).ok());
+            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, source).ok());
         let Some(mut accepted) = accepted else {
             self.dismiss_as(now, id, DisconnectionMethod::Failed);
             return;

@@ -31,12 +31,12 @@ impl Focus {
         answering: Answering,
         mut reply: Reply,
     ) {
-        let earlier = self.endpoints.get_unmarked(&id);
+        let earlier = self.rooms.endpoints.get_unmarked(&id);
         if let Some(earlier) = earlier.and_then(|it| it.unacknowledged.take()) {
             self.close(earlier);
         }
         let transaction = answering.transaction;
-        let Some(endpoint) = self.endpoints.get_unmarked(&id) else {
+        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
             return;
         };
         let key = &endpoint.dialog.key;
@@ -46,7 +46,7 @@ impl Focus {
             let line = format!("more than {MAX_REPEATED} INVITEs answered 200 wait for an ACK");
             self.out.log(Level::Warning, line);
         }
-        if let Some(endpoint) = self.endpoints.get_unmarked(&id) {
+        if let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) {
             endpoint.unacknowledged = Some(Unacknowledged {
                 transaction,
                 cseq: answering.cseq,
@@ -68,7 +68,7 @@ impl Focus {
             _ => return,
         };
         let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
-        let endpoint = self.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoints.get_unmarked(&id);
         if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.as_mut()) {
             answer.left = true;
             answer.timer = Some(timer);
@@ -83,7 +83,7 @@ impl Focus {
             _ => return,
         };
         self.dialogs.settle(transaction);
-        let endpoint = self.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoints.get_unmarked(&id);
         if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.take()) {
             self.timers.disarm(answer.timer);
             self.undo(now, id, answer.before);
@@ -97,7 +97,7 @@ impl Focus {
         id: EndpointId,
         refusal: Refusal,
     ) -> Option<Unacknowledged> {
-        let endpoint = self.endpoints.get_unmarked(&id)?;
+        let endpoint = self.rooms.endpoints.get_unmarked(&id)?;
         let answer = endpoint.unacknowledged.take_if(|it| it.is_under_way())?;
         let to_tag = endpoint.dialog.key.local_tag.clone();
         let transaction = answer.transaction;
@@ -116,7 +116,7 @@ impl Focus {
 
     /// The ACK of the 2xx to this endpoint's last INVITE has come; `false` for any other.
     pub(in crate::focus) fn acknowledge(&mut self, id: EndpointId, ack: &Request) -> bool {
-        let endpoint = self.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoints.get_unmarked(&id);
         let answer = endpoint.and_then(|it| it.unacknowledged.take_if(|it| it.is_answered_by(ack)));
         answer.map(|answer| self.close(answer)).is_some()
     }
@@ -131,7 +131,7 @@ impl Focus {
     }
 
     pub(in crate::focus) fn ack_timed_out(&mut self, now: Moment, id: EndpointId) {
-        if let Some(endpoint) = self.endpoints.get(&id) {
+        if let Some(endpoint) = self.rooms.endpoint(id) {
             let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
             self.out.log(Level::Info, line);
         }
@@ -145,7 +145,7 @@ impl Focus {
         let Some(Usage::Endpoint(id)) = known else {
             return false;
         };
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return false;
         };
         let tag = &endpoint.dialog.key.local_tag;
@@ -186,7 +186,7 @@ impl Focus {
 
     fn restore_before(&mut self, now: Moment, id: EndpointId, before: Before) {
         self.resume_session_timer(id, before.timer);
-        let Some(endpoint) = self.endpoints.get(&id) else {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let was_lost = before.session.is_none();
@@ -199,7 +199,7 @@ impl Focus {
             self.end_session(id);
         }
         self.take_description(now, id, before.media.theirs.clone());
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             endpoint.answer_due = before.answer_due;
             endpoint.restore_media(before.media);
         }

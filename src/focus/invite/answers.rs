@@ -4,15 +4,16 @@ use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Course, Invitation};
-use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
+use std::net::IpAddr;
 
 use crate::control::Order;
 use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
-use crate::focus::sip::session_timer::{Agreement, min_se};
+use crate::focus::sip::session_timer::{Agreement, MAX_RAISES, min_se};
 use crate::focus::{Focus, RequestId};
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -20,6 +21,15 @@ use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, NameAddr, Response};
 
 impl Focus {
+    /// Where an INVITE of ours went to, before its outcome is told.
+    pub(in crate::focus) fn note_reached(&mut self, request: RequestId, reached: Option<IpAddr>) {
+        if let Some(Purpose::Invitation(id)) = self.dialogs.purpose(request)
+            && let Some(invitation) = self.invitation(id)
+        {
+            invitation.reached = reached;
+        }
+    }
+
     /// A provisional answer to our INVITE.
     pub(in crate::focus) fn invitation_progress(
         &mut self,
@@ -38,10 +48,10 @@ impl Focus {
     }
 
     fn show_under_way(&mut self, now: Moment, id: InvitationId) {
-        let Some(room) = self.invitations.get(&id).cloned() else {
+        let Some(room) = self.invites.rooms.get(&id).cloned() else {
             return;
         };
-        let Some(conference) = self.conferences.get_mut(&room) else {
+        let Some(conference) = self.rooms.conference_mut(&room) else {
             return;
         };
         let Some(invitation) = conference.invitations.get_mut(&id) else {
@@ -52,7 +62,7 @@ impl Focus {
             return;
         }
         let user = invitation.user.clone();
-        conference.change_user(&user);
+        conference.change_invited(&user);
         self.conference_changed(now, &room);
     }
 
@@ -92,11 +102,12 @@ impl Focus {
     fn invite_for_longer(&mut self, now: Moment, id: InvitationId, response: &Response) {
         let wanted = min_se(response);
         let longer = self.invitation(id).and_then(|invitation| {
-            let Course::Dialing { min_se, .. } = &mut invitation.course else {
+            let Course::Dialing { min_se, raised, .. } = &mut invitation.course else {
                 return None;
             };
-            let longer = wanted.filter(|wanted| wanted > min_se)?;
+            let longer = wanted.filter(|wanted| wanted > min_se && *raised < MAX_RAISES)?;
             *min_se = longer;
+            *raised += 1;
             Some(())
         });
         match longer {
@@ -107,7 +118,7 @@ impl Focus {
 
     /// RFC 3261 §8.1.3.4: the party may be found elsewhere.
     fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
-        let room = self.invitations.get(&id).cloned();
+        let room = self.invites.rooms.get(&id).cloned();
         if let (Some(room), Some(invitation)) = (room, self.invitation(id))
             && let Course::Dialing { targets, .. } = &mut invitation.course
         {
@@ -144,12 +155,13 @@ impl Focus {
     /// A 2xx with the answer to our offer: the dialog stands, the party is in; the switch,
     /// which has admitted it before it was dialled, learns who it is.
     fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
-        let Some(room) = self.invitations.get(&id).cloned() else {
+        let Some(room) = self.invites.rooms.get(&id).cloned() else {
             return;
         };
         let Some(invitation) = self.invitation(id) else {
             return;
         };
+        let reached = invitation.reached;
         invitation.dialog.established(response);
         let dialog = invitation.dialog.clone();
         let answer = Description::parse(&response.body).ok();
@@ -158,7 +170,10 @@ impl Focus {
             Course::Referring => return,
         };
         let one_send = self.takes_one_send(&response.headers);
-        let accepted = answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, None));
+        let accepted = answer.map(|answer| {
+            // An inner address is fine where the INVITE itself went (`dial_allow`).
+            offer_answer::evaluate_answer(&answer, terms, reached)
+        });
         let Some(Ok(mut accepted)) = accepted else {
             self.hang_up(now, dialog);
             self.invitation_failed(now, id, 488, None);
@@ -169,7 +184,10 @@ impl Focus {
             self.hang_up(now, dialog);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
-        let run = self.run;
+        // Whoever is anonymous here already stays so on another device.
+        let conference = self.rooms.conference(&room);
+        let anonymous = conference.and_then(|it| it.mask_of(&it.invitations.get(&id)?.user));
+        let run = self.switch.run;
         let endpoint_id = EndpointId(self.out.next_id());
         let Some(invitation) = self.invitation(id) else {
             return;
@@ -196,17 +214,17 @@ impl Focus {
             run,
             dialed_out: true,
             invitation: Some(id),
+            anonymous,
             referred_by: Some(invitation.referred_by.clone()),
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room, user, role, dialog, media)
         };
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
-        self.endpoints.insert(endpoint_id, endpoint);
+        self.rooms.enter(endpoint_id, endpoint);
         let agreement = Agreement::accepted(response, self.config.session_expires);
         self.start_session_timer(now, endpoint_id, agreement);
         if let Some(admission) = self.admission(endpoint_id) {
-            self.sessions.insert(admission.session.clone(), endpoint_id);
             self.out.order(Order::Amend(Box::new(admission)));
         }
         self.joined(now, endpoint_id);
@@ -214,8 +232,8 @@ impl Focus {
 
     /// Whether there is a place left for an invited party.
     fn has_place(&self, id: InvitationId) -> bool {
-        let room = self.invitations.get(&id);
-        let conference = room.and_then(|room| self.conferences.get(room));
+        let room = self.invites.rooms.get(&id);
+        let conference = room.and_then(|room| self.rooms.conference(room));
         conference.is_some_and(|it| {
             let invitation = it.invitations.get(&id);
             invitation.is_some_and(|invitation| it.has_place_for(&invitation.user))
@@ -232,7 +250,7 @@ impl Focus {
         let id = request
             .headers
             .first("Call-ID")
-            .and_then(|call_id| self.referred.get(call_id))
+            .and_then(|call_id| self.invites.referred.get(call_id))
             .copied()
             .ok_or(Refusal::new(481))?;
         let invitation = self.invitation(id).ok_or(Refusal::new(481))?;

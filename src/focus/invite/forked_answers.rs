@@ -51,7 +51,7 @@ impl Focus {
             return;
         };
         let request = self.request_id();
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         endpoint.dialog.refresh_target(response);

@@ -7,11 +7,13 @@ use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
+use crate::focus::room::table::Occupant;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
-use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, Setup, UserUri};
+use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
+use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
@@ -31,7 +33,7 @@ const MAX_INVITATIONS: usize = 1_000;
 impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
-        let conference = self.conferences.get(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
         conference.policy.admits(target)?;
         if target.as_str() == room.as_str() {
             return Err(Refusal::new(403).because("a room cannot join itself"));
@@ -78,6 +80,8 @@ impl Focus {
             course,
             history,
             request: None,
+            reached: None,
+            bound: false,
             patience: None,
         };
         self.show_invitation(now, room, id, invitation);
@@ -114,7 +118,7 @@ impl Focus {
             setup: Setup::Passive,
             peer: Peer::silent(),
         };
-        self.dialing.insert(admission.session.clone(), id);
+        self.rooms.promise_session(admission.session.clone(), id);
         self.order_admission(admission);
     }
 
@@ -148,8 +152,12 @@ impl Focus {
     ) -> Option<Course> {
         let policy = self.policy(room, Some(false))?;
         let role = policy.role(user);
-        let (session, local) =
-            self.new_session(&inviter.socket, &policy, role, self.terms(&policy).secure());
+        let towards = Towards {
+            socket: &inviter.socket,
+            secure: self.terms(&policy).secure(),
+            theirs: None,
+        };
+        let (session, local) = self.new_session(towards, &policy, role);
         let origin = Origin {
             session: self.out.next_id(),
             version: 1,
@@ -166,6 +174,7 @@ impl Focus {
             session,
             targets: Targets::new(target),
             min_se: self.config.min_se,
+            raised: 0,
         })
     }
 
@@ -177,7 +186,7 @@ impl Focus {
         id: InvitationId,
         invitation: Invitation,
     ) {
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         let user = invitation.user.clone();
@@ -185,20 +194,20 @@ impl Focus {
         conference
             .participants
             .get_or_insert_with(&user, || Participant::new(String::new(), role, 0));
-        conference.change_user(&user);
+        conference.change_invited(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring);
         conference.invitations.insert(id, invitation);
         if refers {
-            self.referred.insert(call_id, id);
+            self.invites.referred.insert(call_id, id);
         }
-        self.invitations.insert(id, room.clone());
+        self.invites.rooms.insert(id, room.clone());
         self.conference_changed(now, room);
     }
 
     pub(in crate::focus) fn invitation(&mut self, id: InvitationId) -> Option<&mut Invitation> {
-        let room = self.invitations.get(&id)?;
-        self.conferences.get_mut(room)?.invitations.get_mut(&id)
+        let room = self.invites.rooms.get(&id)?;
+        self.rooms.conference_mut(room)?.invitations.get_mut(&id)
     }
 
     /// Sends the INVITE or REFER, the first time or again.
@@ -211,10 +220,10 @@ impl Focus {
         let request = self.request_id();
         let software = self.out.software.clone();
         let interval = self.config.session_expires;
-        let Some(room) = self.invitations.get(&id).cloned() else {
+        let Some(room) = self.invites.rooms.get(&id).cloned() else {
             return;
         };
-        let conference = self.conferences.get(&room);
+        let conference = self.rooms.conference(&room);
         let about = conference.map(|it| it.identity.clone()).unwrap_or_default();
         let Some(invitation) = self.invitation(id) else {
             return;
@@ -294,38 +303,76 @@ impl Focus {
         self.out.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
         self.report(now, invitation.inviter.referral, code, Some(&text));
-        if let Some(conference) = self.conferences.get_mut(&room) {
+        if let Some(conference) = self.rooms.conference_mut(&room) {
             // Row E14: in the form of a Reason header (RFC 3326 §2).
             let text = text.replace(['"', '\\'], "'");
             let reason = format!("SIP;cause={code};text=\"{text}\"");
             // Ids are never used twice, for what ever.
-            conference.depart(now, EndpointId(id.0), &invitation, method, reason);
+            conference.depart(now, EndpointId(id.0), &invitation, method, Some(reason));
         }
         self.conference_changed(now, &room);
         self.end_if_empty(now, &room);
     }
 
-    /// The party is in: the invitation has done its work.
-    pub(in crate::focus) fn invitation_done(&mut self, now: Moment, id: InvitationId) {
-        if let Some((_, invitation)) = self.take_invitation(id) {
-            self.report(now, invitation.inviter.referral, 200, None);
+    /// The party is in, as this endpoint: the invitation has done its work. Who was dialled
+    /// has come once its MSRP connection stands.
+    pub(in crate::focus) fn invitation_done(
+        &mut self,
+        now: Moment,
+        id: InvitationId,
+        endpoint: EndpointId,
+    ) {
+        let Some((room, invitation)) = self.take_invitation(id) else {
+            return;
+        };
+        let waits = invitation.course.dials_out() && !invitation.bound;
+        match self.rooms.endpoint_mut(endpoint) {
+            Some(endpoint) if waits => endpoint.reports_to = invitation.inviter.referral,
+            _ => self.report(now, invitation.inviter.referral, 200, None),
+        }
+        // Who is in under another address was not invited, as far as others can tell.
+        let conference = self.rooms.conference_mut(&room);
+        if let Some(conference) = conference.filter(|it| it.mask_of(&invitation.user).is_some()) {
+            let (id, method) = (EndpointId(id.0), DisconnectionMethod::Departed);
+            conference.depart(now, id, &invitation, method, None);
+        }
+    }
+
+    /// The MSRP connection of a party that was dialled stands.
+    pub(in crate::focus) fn invited_bound(&mut self, now: Moment, session: &SessionId) {
+        match self.rooms.occupant(session) {
+            Some(Occupant::Invitation(id)) => {
+                if let Some(invitation) = self.invitation(id) {
+                    invitation.bound = true;
+                }
+            }
+            Some(Occupant::Endpoint(id)) => {
+                let endpoint = self.rooms.endpoint(id);
+                if endpoint.is_some_and(|endpoint| endpoint.reports_to.is_some())
+                    && let Some(endpoint) = self.rooms.endpoint_mut(id)
+                {
+                    let referral = endpoint.reports_to.take();
+                    self.report(now, referral, 200, None);
+                }
+            }
+            None => {}
         }
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
-        let room = self.invitations.remove(&id)?;
-        let invitation = self.conferences.get_mut(&room)?.invitations.remove(&id)?;
+        let room = self.invites.rooms.remove(&id)?;
+        let invitation = self.rooms.conference_mut(&room)?.invitations.remove(&id)?;
         self.timers.disarm(invitation.patience);
-        self.referred.remove(&invitation.dialog.key.call_id);
+        self.invites.referred.remove(&invitation.dialog.key.call_id);
         if let Course::Dialing { session, .. } = &invitation.course {
-            self.dialing.remove(session);
+            self.rooms.withdraw_session(session, id);
         }
         Some((room, invitation))
     }
 
     /// A party that was asked by REFER dials in: its invitation, if there is one.
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
-        let conference = self.conferences.get(room)?;
+        let conference = self.rooms.conference(room)?;
         conference
             .invitations
             .iter()

@@ -73,7 +73,7 @@ impl Focus {
     ) -> Verdict<()> {
         let wish = wish(&incoming.request)?;
         // Within a dialog its tags are the proof: scripts ask for credentials outside only.
-        let user = match within.and_then(|id| self.endpoints.get(&id)) {
+        let user = match within.and_then(|id| self.rooms.endpoint(id)) {
             Some(endpoint) => endpoint.user.clone(),
             None => identity(&incoming.arrival)?,
         };
@@ -111,7 +111,7 @@ impl Focus {
 
     /// Whom the address of an anonymous participant stands for: rosters show no other.
     fn unmasked(&self, room: &RoomUri, shown: UserUri) -> UserUri {
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let mut participants = conference.into_iter().flat_map(|it| &it.participants);
         let meant = participants.find(|(_, participant)| {
             participant
@@ -123,7 +123,7 @@ impl Focus {
 
     /// What a participant is; nobody else may change a conference.
     fn role_of(&self, room: &RoomUri, user: &UserUri) -> Verdict<Role> {
-        let conference = self.conferences.get(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
         conference
             .participants
             .get(user)
@@ -139,7 +139,7 @@ impl Focus {
         let Some(named) = named else {
             return Ok(());
         };
-        let theirs = self.endpoints.values().any(|endpoint| {
+        let theirs = self.rooms.endpoints.values().any(|endpoint| {
             let key = &endpoint.dialog.key;
             endpoint.user == *user
                 && named
@@ -154,7 +154,7 @@ impl Focus {
     }
 
     fn check_add(&self, room: &RoomUri, role: Role, target: &str) -> Verdict<()> {
-        let conference = self.conferences.get(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
         let closed = conference.policy.only_moderators_invite || conference.locked;
         if role == Role::Observer || (closed && role != Role::Moderator) {
             return Err(Refusal::new(403).because("only moderators may add somebody"));
@@ -173,7 +173,7 @@ impl Focus {
         if role != Role::Moderator && user != target {
             return Err(Refusal::new(403).because("only moderators may remove somebody"));
         }
-        let conference = self.conferences.get(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
         if !conference.participants.contains_key(target) {
             return Err(Refusal::new(404).because("not in the room"));
         }
@@ -182,7 +182,7 @@ impl Focus {
 
     /// Removes a user: every device, every invitation, and its subscriptions (rows F06, F07).
     pub(in crate::focus) fn remove(&mut self, now: Moment, room: &RoomUri, user: &UserUri) {
-        let Some(conference) = self.conferences.get(room) else {
+        let Some(conference) = self.rooms.conference(room) else {
             return;
         };
         let invitations: Vec<_> = conference
@@ -232,7 +232,12 @@ impl Focus {
             );
             return Ok(None);
         }
-        let running = self.referrals.values().filter(|r| r.room == *room).count();
+        let running = self
+            .invites
+            .referrals
+            .values()
+            .filter(|r| r.room == *room)
+            .count();
         if running >= MAX_REFERRALS {
             return Err(Refusal::new(503)
                 .with("Retry-After", RETRY_AFTER)
@@ -265,7 +270,7 @@ impl Focus {
             last_sent: None,
             timer: None,
         };
-        self.referrals.insert(id, referral);
+        self.invites.referrals.insert(id, referral);
         self.report(now, Some(id), 100, None);
         Ok(Some(id))
     }
@@ -273,7 +278,7 @@ impl Focus {
     /// The Event of its NOTIFYs: those of the second and later REFERs of a dialog have an id
     /// (RFC 3515 §2.4.6).
     fn event_of(&mut self, request: &Request, within: Option<EndpointId>) -> String {
-        let endpoint = within.and_then(|id| self.endpoints.get_mut(&id));
+        let endpoint = within.and_then(|id| self.rooms.endpoint_mut(id));
         let again = endpoint.is_some_and(|it| std::mem::replace(&mut it.has_referred, true));
         match cseq(request) {
             Some(number) if again => format!("refer;id={number}"),
@@ -288,10 +293,10 @@ impl Focus {
         id: EndpointId,
     ) -> Option<ReferralId> {
         let event: Event = incoming.request.headers.first("Event")?.parse().ok()?;
-        let mut theirs = self
-            .referrals
-            .iter()
-            .filter(|(_, referral)| matches!(referral.channel, Channel::Endpoint(of) if of == id));
+        let mut theirs =
+            self.invites.referrals.iter().filter(
+                |(_, referral)| matches!(referral.channel, Channel::Endpoint(of) if of == id),
+            );
         let is_meant = |referral: &Referral| {
             let own = referral.event.parse::<Event>();
             own.is_ok_and(|own| own.is_same(&event))
@@ -303,7 +308,10 @@ impl Focus {
 
     /// The room a REFER is about.
     pub(in crate::focus) fn room_of_referral(&self, id: ReferralId) -> Option<&RoomUri> {
-        self.referrals.get(&id).map(|referral| &referral.room)
+        self.invites
+            .referrals
+            .get(&id)
+            .map(|referral| &referral.room)
     }
 
     /// Tells who follows a REFER how far it got.
@@ -317,7 +325,7 @@ impl Focus {
         let Some(id) = id else {
             return;
         };
-        let Some(referral) = self.referrals.get_mut(&id) else {
+        let Some(referral) = self.invites.referrals.get_mut(&id) else {
             return;
         };
         referral.news = Some(Response::fragment(code, text.unwrap_or(reason(code))));
@@ -326,7 +334,7 @@ impl Focus {
     }
 
     fn schedule_report(&mut self, now: Moment, id: ReferralId) {
-        let Some(referral) = self.referrals.get_mut(&id) else {
+        let Some(referral) = self.invites.referrals.get_mut(&id) else {
             return;
         };
         if referral.in_flight.is_some() || referral.news.is_none() {
@@ -341,7 +349,7 @@ impl Focus {
 
     /// Sends the NOTIFY of a REFER that is due.
     pub(in crate::focus) fn send_report(&mut self, now: Moment, id: ReferralId) {
-        let Some(referral) = self.referrals.get_mut(&id) else {
+        let Some(referral) = self.invites.referrals.get_mut(&id) else {
             return;
         };
         let Some(news) = referral.news.take() else {
@@ -373,7 +381,7 @@ impl Focus {
         self.send(now, purpose, message);
         if ends {
             self.forget_referral(id);
-        } else if let Some(referral) = self.referrals.get_mut(&id) {
+        } else if let Some(referral) = self.invites.referrals.get_mut(&id) {
             referral.in_flight = Some(request);
             referral.last_sent = Some(now);
         }
@@ -381,7 +389,7 @@ impl Focus {
 
     /// A NOTIFY of a REFER has its outcome.
     pub(in crate::focus) fn reported(&mut self, now: Moment, id: ReferralId, code: u16) {
-        if let Some(referral) = self.referrals.get_mut(&id) {
+        if let Some(referral) = self.invites.referrals.get_mut(&id) {
             referral.in_flight = None;
         }
         if code >= 300 {
@@ -400,7 +408,11 @@ impl Focus {
         id: ReferralId,
     ) -> Verdict<()> {
         let zero = incoming.request.headers.first("Expires").map(str::trim) == Some("0");
-        let referral = self.referrals.get_mut(&id).ok_or(Refusal::new(481))?;
+        let referral = self
+            .invites
+            .referrals
+            .get_mut(&id)
+            .ok_or(Refusal::new(481))?;
         let expires = if zero { Duration::ZERO } else { EXPIRES };
         referral.expires = now + expires;
         referral.ends |= zero;
@@ -411,7 +423,7 @@ impl Focus {
     }
 
     fn forget_referral(&mut self, id: ReferralId) {
-        if let Some(referral) = self.referrals.remove(&id) {
+        if let Some(referral) = self.invites.referrals.remove(&id) {
             self.timers.disarm(referral.timer);
             if let Channel::Own(dialog) = referral.channel {
                 self.dialogs.close(&dialog.key);
@@ -422,6 +434,7 @@ impl Focus {
     /// Nobody follows what happened in an ended conference or dialog.
     pub(in crate::focus) fn forget_referrals_of(&mut self, gone: EndpointId) {
         let theirs: Vec<_> = self
+            .invites
             .referrals
             .iter()
             .filter(|(_, r)| matches!(r.channel, Channel::Endpoint(id) if id == gone))
@@ -434,7 +447,7 @@ impl Focus {
 
     /// The dialog that a REFER made, if it made one.
     pub(in crate::focus) fn dialog_of_referral(&self, id: ReferralId) -> Option<&Dialog> {
-        match &self.referrals.get(&id)?.channel {
+        match &self.invites.referrals.get(&id)?.channel {
             Channel::Own(dialog) => Some(dialog),
             Channel::Endpoint(_) => None,
         }
@@ -442,9 +455,11 @@ impl Focus {
 
     /// The dialog of a REFER, for the order of its CSeqs.
     pub(in crate::focus) fn referral_dialog(&mut self, id: ReferralId) -> Option<&mut Dialog> {
-        match &mut self.referrals.get_mut(&id)?.channel {
+        match &mut self.invites.referrals.get_mut(&id)?.channel {
             Channel::Own(dialog) => Some(dialog),
-            Channel::Endpoint(endpoint) => self.endpoints.get_mut(endpoint).map(|e| &mut e.dialog),
+            Channel::Endpoint(endpoint) => {
+                self.rooms.endpoint_mut(*endpoint).map(|e| &mut e.dialog)
+            }
         }
     }
 }

@@ -56,35 +56,35 @@ impl Focus {
     /// Everything there is, for whoever has lost what was told before. Rooms that management
     /// made are not among it.
     pub fn snapshot(&mut self) -> Vec<Change> {
-        for (_, conference) in self.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             conference.participants.forget_kept();
             conference.publications.all.forget_kept();
         }
-        self.conferences.forget_kept();
-        self.endpoints.forget_kept();
-        self.subscriptions.forget_kept();
-        self.held_nicknames.forget_kept();
+        self.rooms.conferences.forget_kept();
+        self.rooms.endpoints.forget_kept();
+        self.watch.subscriptions.forget_kept();
+        self.rooms.held_nicknames.forget_kept();
         self.changes()
     }
 
     /// Marks everything that has counters, after `counters` has changed.
     pub(in crate::focus) fn touch_counters(&mut self) {
-        self.endpoints.touch_all();
-        self.subscriptions.touch_all();
+        self.rooms.endpoints.touch_all();
+        self.watch.subscriptions.touch_all();
     }
 
     fn changes(&mut self) -> Vec<Change> {
         let mut changes = self.conference_changes();
         let counters = self.counters;
         changes.extend(told(
-            self.endpoints.news(|id, endpoint| {
+            self.rooms.endpoints.news(|id, endpoint| {
                 endpoint_record(*id, endpoint, counters).map(|it| Record::Endpoint(Box::new(it)))
             }),
             |id| Key::Endpoint(id.0),
         ));
-        let conferences = &self.conferences;
+        let conferences = &self.rooms.conferences;
         changes.extend(told(
-            self.subscriptions.news(|id, subscription| {
+            self.watch.subscriptions.news(|id, subscription| {
                 // Without a conference only the last NOTIFY is left to send.
                 let goes_on = conferences.contains_key(&subscription.room)
                     && !matches!(subscription.due, Due::Last(_));
@@ -95,24 +95,24 @@ impl Focus {
             }),
             |id| Key::Subscription(id.0),
         ));
-        changes.extend(told(self.held_nicknames.news(), |(room, user)| {
+        changes.extend(told(self.rooms.held_nicknames.news(), |(room, user)| {
             Key::HeldNickname(room, user)
         }));
-        let ended = self.ended_histories.drain(..);
+        let ended = self.rooms.ended_histories.drain(..);
         changes.extend(ended.map(|room| Change::Delete(Key::History(room))));
         changes
     }
 
     fn conference_changes(&mut self) -> Vec<Change> {
-        let rooms: Vec<RoomUri> = self.conferences.touched().cloned().collect();
-        let news = self.conferences.news(|_, conference| {
+        let rooms: Vec<RoomUri> = self.rooms.conferences.touched().cloned().collect();
+        let news = self.rooms.conferences.news(|_, conference| {
             let record = conference_record(conference);
             Some(Record::Conference(Box::new(record)))
         });
         let mut changes: Vec<_> = told(news, Key::Conference).collect();
         for room in rooms {
             // Those of a conference that is gone went with it.
-            let Some(conference) = self.conferences.get_unmarked(&room) else {
+            let Some(conference) = self.rooms.conferences.get_unmarked(&room) else {
                 continue;
             };
             let participants = conference.participants.news(|user, participant| {
@@ -177,6 +177,7 @@ pub(super) fn endpoint_record(
         id: id.0,
         room: endpoint.room.clone(),
         user: endpoint.user.clone(),
+        other_uris: endpoint.other_uris.to_vec(),
         display: endpoint.display.clone(),
         entity: endpoint.entity.clone(),
         role: endpoint.role,

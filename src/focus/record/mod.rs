@@ -211,6 +211,8 @@ pub struct EndpointRecord {
     pub room: RoomUri,
     /// Whose it is.
     pub user: UserUri,
+    /// What else its user may call itself.
+    pub other_uris: Vec<UserUri>,
     /// The name shown, empty for none.
     pub display: String,
     /// Key of its element in conference-info.

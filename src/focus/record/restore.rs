@@ -69,10 +69,10 @@ impl Focus {
         for subscription in sorted.subscriptions {
             self.restore_subscription(now, subscription, &mut find);
         }
-        let rooms: Vec<RoomUri> = self.conferences.keys().cloned().collect();
+        let rooms: Vec<RoomUri> = self.rooms.conferences.keys().cloned().collect();
         let limit = self.config.roster_limit;
         for room in rooms {
-            if let Some(conference) = self.conferences.get_unmarked(&room) {
+            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
                 conference.count_crowd(limit);
             }
             self.end_if_empty(now, &room);
@@ -120,19 +120,18 @@ impl Focus {
             ..Conference::new(room.clone(), Arc::clone(&policy))
         };
         let kept = Record::Conference(Box::new(conference_record(&conference)));
-        self.conferences.insert(room.clone(), conference);
-        self.conferences.kept_as(room, &kept);
+        self.rooms.conferences.insert(room.clone(), conference);
+        self.rooms.conferences.kept_as(room, &kept);
     }
 
     fn restore_participant(&mut self, record: ParticipantRecord) {
-        let Some(conference) = self.conferences.get_mut(&record.room) else {
+        let last = &mut self.rooms.last_anonymous;
+        *last = (*last).max(record.anonymous.unwrap_or_default());
+        let Some(conference) = self.rooms.conference_mut(&record.room) else {
             return;
         };
         let user = record.user.clone();
         let kept = Record::Participant(record.clone());
-        self.last_anonymous = self
-            .last_anonymous
-            .max(record.anonymous.unwrap_or_default());
         let participant = Participant {
             nickname: record.nickname,
             anonymous: record.anonymous,
@@ -147,8 +146,8 @@ impl Focus {
         self.out.reserve_id(record.id);
         self.out.reserve_id(record.media.origin.session);
         let participant = self
-            .conferences
-            .get_mut(&record.room)
+            .rooms
+            .conference_mut(&record.room)
             .and_then(|conference| conference.participants.get_mut(&record.user));
         let Some(participant) = participant else {
             return;
@@ -164,15 +163,12 @@ impl Focus {
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
         }
-        if let Some(session) = endpoint.session.clone() {
-            self.sessions.insert(session, id);
-        }
-        let lost = endpoint.session.is_none();
+        let lost = endpoint.is_lost();
         let kept = endpoint_record(id, &endpoint, Counters::Exact)
             .map(|it| Record::Endpoint(Box::new(it)));
-        self.endpoints.insert(id, endpoint);
+        self.rooms.enter(id, endpoint);
         if let Some(kept) = kept {
-            self.endpoints.kept_as(id, &kept);
+            self.rooms.endpoints.kept_as(id, &kept);
         }
         self.begun(id);
         self.restore_session_timer(now, id, timer);
@@ -183,11 +179,8 @@ impl Focus {
 
     /// Its conference goes on, and began when the first who is still in came.
     fn begun(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
-            return;
-        };
-        let joined = endpoint.joined;
-        if let Some(conference) = self.conferences.get_mut(&endpoint.room) {
+        if let Some((endpoint, conference)) = self.rooms.with_conference(id) {
+            let joined = endpoint.joined;
             conference.begun = conference.begun.min(joined).or(joined);
         }
     }
@@ -220,7 +213,7 @@ impl Focus {
 
     /// Participants none of whose devices could be restored.
     fn drop_the_absent(&mut self) {
-        for (_, conference) in self.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             let absent: Vec<_> = conference
                 .participants
                 .iter()
@@ -239,11 +232,11 @@ impl Focus {
         let expiry = self.timers.arm(record.expires, Timer::Publication(id));
         let room = record.room.clone();
         let restored = self
-            .conferences
-            .get_mut(&room)
+            .rooms
+            .conference_mut(&room)
             .is_some_and(|conference| conference.restore_publication(id, record, expiry));
         if restored {
-            self.publications.insert(id, room);
+            self.rooms.publications.insert(id, room);
         } else {
             self.timers.disarm(Some(expiry));
         }
@@ -285,8 +278,9 @@ impl Focus {
             // Its conference ended, and the last NOTIFY did not go out any more.
             None => Due::Last(Termination::NoResource),
         };
-        self.subscriptions.insert(id, subscription);
-        self.subscriptions
+        self.watch.subscriptions.insert(id, subscription);
+        self.watch
+            .subscriptions
             .kept_as(id, &Record::Subscription(Box::new(kept)));
         self.make_due(now, id, due);
     }
@@ -357,7 +351,8 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         theirs: record.media.theirs,
         one_send: record.media.one_send,
     };
-    Some(Endpoint {
+    let mut endpoint = Endpoint {
+        other_uris: record.other_uris.into(),
         display: record.display,
         entity: record.entity,
         session: record.session,
@@ -370,5 +365,7 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
         ..Endpoint::new(record.room, record.user, record.role, dialog, media)
-    })
+    };
+    endpoint.shown = endpoint.presence();
+    Some(endpoint)
 }

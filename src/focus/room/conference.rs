@@ -1,7 +1,7 @@
 //! Conferences, their participants and the endpoints these talk from.
 
 use crate::focus::Role;
-use crate::focus::ids::InvitationId;
+use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::participant::Departure;
 use crate::focus::room::participant::Participant;
@@ -68,6 +68,8 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) creator: Option<UserUri>,
     /// Who is in or invited, by address of record; the invited have no endpoints.
     pub(in crate::focus) participants: DirtyMap<UserUri, Participant>,
+    /// The devices in it, those that are just joining included.
+    pub(in crate::focus) endpoints: BTreeSet<EndpointId>,
     /// Parties on their way in.
     pub(in crate::focus) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
@@ -111,6 +113,7 @@ impl Conference {
             left: BTreeSet::new(),
             creator: None,
             participants: DirtyMap::default(),
+            endpoints: BTreeSet::new(),
             invitations: BTreeMap::new(),
             joining: 0,
             departures: Vec::new(),
@@ -141,6 +144,14 @@ impl Conference {
         self.participants
             .get(user)
             .is_some_and(|participant| !participant.endpoints.is_empty())
+    }
+
+    /// The number of a user who is in under privacy (RFC 4575 §8.2).
+    pub(in crate::focus) fn mask_of(&self, user: &UserUri) -> Option<u32> {
+        let participant = self.participants.get(user)?;
+        participant
+            .anonymous
+            .filter(|_| !participant.endpoints.is_empty())
     }
 
     /// How many users are in.
@@ -208,6 +219,18 @@ impl Conference {
         let revision = self.change();
         if let Some(participant) = self.participants.get_mut(user) {
             participant.changed = revision;
+        }
+    }
+
+    /// A change of a user's invitations. Those of somebody who is anonymous here are shown
+    /// under the address that was invited, and tell nothing of the number.
+    pub(in crate::focus) fn change_invited(&mut self, user: &UserUri) {
+        let revision = self.change();
+        if let Some(participant) = self.participants.get_mut(user) {
+            match participant.anonymous {
+                Some(_) => participant.invitation_changed = revision,
+                None => participant.changed = revision,
+            }
         }
     }
 

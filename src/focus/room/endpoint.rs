@@ -1,16 +1,18 @@
 //! The devices that participants talk from: one INVITE dialog each.
 
+use bytes::Bytes;
+
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::RequestId;
 use crate::focus::Role;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::{Schedule, SessionTimer};
 use crate::focus::sip::unacknowledged::{Answering, Before, Unacknowledged};
 use crate::focus::timers::TimerKey;
 use crate::time::Moment;
-use crate::wire::conference_info::MediaStatus;
+use crate::wire::conference_info::{EndpointStatus, MediaStatus};
 use crate::wire::resource_lists::Recipient;
 
 /// One endpoint.
@@ -18,6 +20,8 @@ use crate::wire::resource_lists::Recipient;
 pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) user: UserUri,
+    /// What else its user may call itself, as the host says.
+    pub(in crate::focus) other_uris: Box<[UserUri]>,
     pub(in crate::focus) display: String,
     /// The key of its element in conference-info: never changes.
     pub(in crate::focus) entity: String,
@@ -40,12 +44,18 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) anonymous: Option<u32>,
     /// Whom it wants invited once it has joined.
     pub(in crate::focus) recipients: Vec<Recipient>,
+    /// What came with its INVITE, to be said once it has acknowledged our 200.
+    pub(in crate::focus) first_message: Option<Bytes>,
     /// We called it.
     pub(in crate::focus) dialed_out: bool,
     /// We dialled out and it has not joined yet: what it came from.
     pub(in crate::focus) invitation: Option<InvitationId>,
+    /// Whom to tell what becomes of its first MSRP connection.
+    pub(in crate::focus) reports_to: Option<ReferralId>,
     /// In the roster.
     pub(in crate::focus) joined: Option<Moment>,
+    /// What subscribers were told last of [`Endpoint::presence`].
+    pub(in crate::focus) shown: (EndpointStatus, MediaStatus),
     /// Who asked it to join (RFC 3892), as others may see it.
     pub(in crate::focus) referred_by: Option<String>,
     pub(in crate::focus) admission_timer: Option<TimerKey>,
@@ -88,9 +98,13 @@ impl Endpoint {
             replaced: false,
             anonymous: None,
             recipients: Vec::new(),
+            first_message: None,
             dialed_out: false,
             invitation: None,
+            reports_to: None,
+            other_uris: Box::default(),
             joined: None,
+            shown: (EndpointStatus::Connected, MediaStatus::Sendrecv),
             referred_by: None,
             admission_timer: None,
             unacknowledged: None,
@@ -110,13 +124,30 @@ impl Endpoint {
     }
 
     /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
-    pub(in crate::focus) fn is_on_hold(&self) -> bool {
+    fn is_on_hold(&self) -> bool {
         let theirs = self.media.theirs.as_ref();
         theirs.is_some_and(|accepted| !accepted.peer.receives)
     }
 
-    /// Which way content flows, seen from the endpoint.
-    pub(in crate::focus) fn direction(&self) -> MediaStatus {
+    /// Its MSRP session has ended, and it may come back for a while (`rejoin_grace`).
+    pub(in crate::focus) fn is_lost(&self) -> bool {
+        self.session.is_none() || self.rejoin_timer.is_some()
+    }
+
+    /// How its call stands, and which way content flows, seen from the endpoint. RFC 4575
+    /// §5.7.3: with a dialog but without messages it is on hold.
+    pub(in crate::focus) fn presence(&self) -> (EndpointStatus, MediaStatus) {
+        if self.is_lost() {
+            return (EndpointStatus::OnHold, MediaStatus::Inactive);
+        }
+        let status = match self.is_on_hold() {
+            true => EndpointStatus::OnHold,
+            false => EndpointStatus::Connected,
+        };
+        (status, self.direction())
+    }
+
+    fn direction(&self) -> MediaStatus {
         let peer = self.media.theirs.as_ref().map(|accepted| &accepted.peer);
         match peer.map_or((true, true), |peer| (peer.sends, peer.receives)) {
             (true, true) => MediaStatus::Sendrecv,

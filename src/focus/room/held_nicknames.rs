@@ -114,7 +114,7 @@ impl Focus {
         user: UserUri,
         nickname: String,
     ) {
-        self.held_nicknames.hold(HeldNicknameRecord {
+        self.rooms.held_nicknames.hold(HeldNicknameRecord {
             room: room.clone(),
             user,
             nickname,
@@ -125,13 +125,13 @@ impl Focus {
 
     /// The quarantine of some is over.
     pub(in crate::focus) fn free_nicknames(&mut self, now: Moment) {
-        self.held_nicknames.timer = None;
-        self.held_nicknames.free(now);
+        self.rooms.held_nicknames.timer = None;
+        self.rooms.held_nicknames.free(now);
         self.await_free_nickname();
     }
 
     fn await_free_nickname(&mut self) {
-        let held = &mut self.held_nicknames;
+        let held = &mut self.rooms.held_nicknames;
         if held.timer.is_none()
             && let Some((until, _)) = held.order.first()
         {
@@ -151,8 +151,8 @@ impl Focus {
             let kept = Record::HeldNickname(one.clone());
             // A clock that was set back must not make it last.
             one.until = one.until.min((now + QUARANTINE).in_millis());
-            self.held_nicknames.names.kept_as(whose, &kept);
-            self.held_nicknames.hold(one);
+            self.rooms.held_nicknames.names.kept_as(whose, &kept);
+            self.rooms.held_nicknames.hold(one);
         }
         self.free_nicknames(now);
     }
@@ -161,19 +161,19 @@ impl Focus {
     /// must know first which nicknames are not for them: those of who has left, and of who is
     /// still to be admitted there.
     pub(in crate::focus) fn hand_over_nicknames(&mut self, now: Moment, run: SwitchRun) {
-        self.held_nicknames.free(now);
+        self.rooms.held_nicknames.free(now);
         let mut rooms: BTreeMap<&RoomUri, Vec<HeldNickname>> = BTreeMap::new();
-        for ((room, user), held) in &self.held_nicknames.names {
+        for ((room, user), held) in &self.rooms.held_nicknames.names {
             rooms.entry(room).or_default().push(HeldNickname {
                 user: user.clone(),
                 nickname: held.nickname.clone(),
                 left: held.until.saturating_since(now),
             });
         }
-        for (room, conference) in &self.conferences {
+        for (room, conference) in &self.rooms.conferences {
             for (user, participant) in &conference.participants {
                 let theirs = participant.endpoints.iter();
-                let mut theirs = theirs.filter_map(|id| self.endpoints.get(id));
+                let mut theirs = theirs.filter_map(|id| self.rooms.endpoint(*id));
                 let known = theirs.any(|endpoint| endpoint.run == Some(run));
                 if let Some(nickname) = participant.nickname.clone().filter(|_| !known) {
                     rooms.entry(room).or_default().push(HeldNickname {

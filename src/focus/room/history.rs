@@ -16,8 +16,8 @@ impl Focus {
     }
 
     fn recall(&mut self, room: &RoomUri) {
-        let run = self.run;
-        let Some(conference) = self.conferences.get_unmarked(room) else {
+        let run = self.switch.run;
+        let Some(conference) = self.rooms.conferences.get_unmarked(room) else {
             return;
         };
         let most = conference.policy.history;
@@ -25,7 +25,7 @@ impl Focus {
             return;
         }
         conference.recalled = run;
-        let messages = self.kept_rooms.history(room, most);
+        let messages = self.rooms.kept.history(room, most);
         if !messages.is_empty() {
             let room = room.clone();
             self.out.order(Order::Recall { room, messages });
@@ -34,7 +34,7 @@ impl Focus {
 
     /// A switch has come (back): what it had got before may have been lost on the way.
     pub(in crate::focus) fn recall_again(&mut self) {
-        for (_, conference) in self.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             conference.recalled = None;
         }
     }
@@ -46,7 +46,7 @@ impl Focus {
         messages: Vec<PastMessage>,
         gone: u64,
     ) {
-        let policy = match self.conferences.get(&room) {
+        let policy = match self.rooms.conference(&room) {
             Some(conference) => Some(conference.policy.clone()),
             None => self.ruled(&room),
         };
@@ -76,12 +76,12 @@ impl Focus {
     }
 
     pub(in crate::focus) fn history_forgotten(&mut self, room: RoomUri) {
-        self.kept_rooms.forget_history(&room);
-        self.ended_histories.push(room);
+        self.rooms.kept.forget_history(&room);
+        self.rooms.ended_histories.push(room);
     }
 
     /// Whether a room is there without a conference: its history is, too.
     pub(in crate::focus) fn lasts(&self, room: &RoomUri) -> bool {
-        self.rooms.contains_key(room) || self.kept_rooms.find(room).is_some()
+        self.rooms.configured.contains_key(room) || self.rooms.kept.find(room).is_some()
     }
 }

@@ -3,6 +3,7 @@
 use crate::focus::room::participant::Departure;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::media::Media;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,6 +43,8 @@ pub(in crate::focus) enum Course {
         targets: Targets,
         /// The shortest session interval that we ask for (RFC 4028 §7.3).
         min_se: Duration,
+        /// How often the party has asked for a longer one.
+        raised: u8,
     },
     /// A REFER is under way or was accepted.
     Referring,
@@ -86,6 +89,10 @@ pub(in crate::focus) struct Invitation {
     pub(in crate::focus) history: Option<String>,
     /// The request without outcome.
     pub(in crate::focus) request: Option<RequestId>,
+    /// The address its INVITE went to.
+    pub(in crate::focus) reached: Option<IpAddr>,
+    /// Its MSRP connection came before its answer.
+    pub(in crate::focus) bound: bool,
     pub(in crate::focus) patience: Option<TimerKey>,
 }
 
@@ -163,29 +170,37 @@ impl Invitation {
 }
 
 impl Conference {
-    /// An invited party is shown leaving; the user goes with its last endpoint.
+    /// An invited party is shown leaving; the user goes with its last endpoint. Of somebody
+    /// anonymous it is the address that was invited.
     pub(in crate::focus) fn depart(
         &mut self,
         now: Moment,
         id: EndpointId,
         invitation: &Invitation,
         method: DisconnectionMethod,
-        reason: String,
+        reason: Option<String>,
     ) {
-        self.change_user(&invitation.user);
+        self.change_invited(&invitation.user);
         let Some(participant) = self.participants.get(&invitation.user) else {
             return;
         };
+        let is_shown = participant.anonymous.is_none();
         let departure = Departure {
             user: invitation.user.clone(),
-            display: participant.display.clone(),
-            nickname: participant.nickname.clone(),
-            role: participant.role,
-            anonymous: participant.anonymous,
+            display: match is_shown {
+                true => participant.display.clone(),
+                false => String::new(),
+            },
+            nickname: participant.nickname.clone().filter(|_| is_shown),
+            role: match is_shown {
+                true => participant.role,
+                false => self.policy.role(&invitation.user),
+            },
+            anonymous: None,
             id,
             endpoint: invitation.entity.clone(),
             method,
-            reason: Some(reason),
+            reason,
             dialed_out: invitation.course.dials_out(),
             at: now,
             joined_at: None,

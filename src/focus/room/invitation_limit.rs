@@ -60,7 +60,7 @@ impl Focus {
         parties: usize,
     ) -> Verdict<()> {
         let most = (2 * self.config.max_list_size).max(LEAST);
-        if parties == 0 || self.invitation_limit.spend(now, user, parties, most) {
+        if parties == 0 || self.invites.limit.spend(now, user, parties, most) {
             return Ok(());
         }
         Err(Refusal::new(480)

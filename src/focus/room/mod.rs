@@ -11,3 +11,4 @@ pub(in crate::focus) mod participant;
 pub(in crate::focus) mod policy;
 pub(in crate::focus) mod publications;
 pub(in crate::focus) mod rooms;
+pub(in crate::focus) mod table;

@@ -18,6 +18,9 @@ pub(in crate::focus) struct Participant {
     pub(in crate::focus) endpoints: Vec<EndpointId>,
     /// The revision of the last change of the user or one of its endpoints.
     pub(in crate::focus) changed: u64,
+    /// The revision of the last change of its invitations, where its address and the one it is
+    /// shown by must not be seen to change together.
+    pub(in crate::focus) invitation_changed: u64,
     pub(in crate::focus) written: Written,
 }
 
@@ -31,8 +34,15 @@ impl Participant {
             anonymous: None,
             endpoints: Vec::new(),
             changed: since,
+            invitation_changed: 0,
             written: Written::default(),
         }
+    }
+
+    /// Whether it has a place in rosters. Somebody anonymous who is only invited has none:
+    /// the address that was invited is shown instead.
+    pub(in crate::focus) fn is_shown(&self) -> bool {
+        self.anonymous.is_none() || !self.endpoints.is_empty()
     }
 }
 

@@ -68,12 +68,12 @@ impl Rooms for MemoryRooms {
 impl Focus {
     /// Looks rooms up there from now on.
     pub fn use_rooms(&mut self, rooms: Box<dyn Rooms>) {
-        self.kept_rooms = rooms;
+        self.rooms.kept = rooms;
     }
 
     /// The rooms that management made.
     pub fn kept_rooms(&self) -> &dyn Rooms {
-        self.kept_rooms.as_ref()
+        self.rooms.kept.as_ref()
     }
 
     /// There is this room from now on, over restarts too; its rules take the place of those
@@ -81,10 +81,10 @@ impl Focus {
     pub fn keep_room(&mut self, now: Moment, entry: RoomEntry) {
         let room = entry.uri.clone();
         let policy = Policy::of_kept(&entry, self.config.max_participants);
-        self.kept_rooms.keep(&entry);
+        self.rooms.kept.keep(&entry);
         let change = Change::Put(Record::Room(Box::new(entry)));
         self.out.push(Output::Store(vec![change]));
-        if let Some(conference) = self.conferences.get_mut(&room) {
+        if let Some(conference) = self.rooms.conference_mut(&room) {
             conference.policy = policy;
             conference.described = conference.change();
             self.conference_changed(now, &room);
@@ -95,14 +95,14 @@ impl Focus {
     /// running conference of it ends with its last participant, unless the configuration has
     /// the room too.
     pub fn forget_room(&mut self, now: Moment, room: &RoomUri) -> bool {
-        let Some(entry) = self.kept_rooms.find(room) else {
+        let Some(entry) = self.rooms.kept.find(room) else {
             return false;
         };
-        self.kept_rooms.forget(room);
+        self.rooms.kept.forget(room);
         let change = Change::Delete(Key::Room(room.clone()));
         self.out.push(Output::Store(vec![change]));
-        let configured = self.rooms.get(room).cloned();
-        if let Some(conference) = self.conferences.get_mut(room) {
+        let configured = self.rooms.configured.get(room).cloned();
+        if let Some(conference) = self.rooms.conference_mut(room) {
             let passing = RoomEntry {
                 lifetime: Lifetime::WhileOccupied,
                 ..entry

@@ -54,45 +54,52 @@ pub(in crate::focus) struct Rendering {
 }
 
 impl DocumentCache {
-    /// The document for somebody who should have got it at `due`: the present one, or one
-    /// made since then. Made by `write` when there is none.
-    pub(in crate::focus) fn document(
+    /// Takes out the document for somebody who should have got it at `due`: the present one,
+    /// or one made since then. Made by `write` when there is none. Whoever holds two of them
+    /// loses neither to the bound.
+    pub(in crate::focus) fn take(
         &mut self,
         view: &View,
         scope: Scope,
         revision: u64,
         (due, now): (Moment, Moment),
         write: impl FnOnce() -> Option<(Template, usize)>,
-    ) -> &mut Rendering {
-        let found = self.renderings.iter().position(|known| {
-            known.scope == scope
-                && known.view == *view
+    ) -> Rendering {
+        let is_meant = |known: &Rendering| known.scope == scope && known.view == *view;
+        let at = self.renderings.iter().position(|known| {
+            is_meant(known)
                 && (known.revision == revision
                     || (known.made >= due && known.made + MAX_AGE >= now))
         });
-        let at = found.unwrap_or_else(|| {
-            self.renderings
-                .retain(|known| known.scope != scope || known.view != *view);
-            if self.renderings.len() >= MAX_RENDERINGS {
-                self.renderings.pop_front();
-            }
-            let (template, users) = write().unzip();
-            self.renderings.push_back(Rendering {
-                view: view.clone(),
-                scope,
-                revision,
-                made: now,
-                template,
-                users: users.unwrap_or_default(),
-                bodies: Vec::new(),
-            });
-            #[cfg(test)]
-            {
-                self.made += 1;
-            }
-            self.renderings.len() - 1
-        });
-        &mut self.renderings[at]
+        if let Some(known) = at.and_then(|at| self.renderings.remove(at)) {
+            return known;
+        }
+        self.renderings.retain(|known| !is_meant(known));
+        #[cfg(test)]
+        {
+            self.made += 1;
+        }
+        let (template, users) = write().unzip();
+        Rendering {
+            view: view.clone(),
+            scope,
+            revision,
+            made: now,
+            template,
+            users: users.unwrap_or_default(),
+            bodies: Vec::new(),
+        }
+    }
+
+    /// Keeps a document for the next one who gets the same; the one that was wanted longest
+    /// ago gives way.
+    pub(in crate::focus) fn keep(&mut self, rendering: Rendering) -> &mut Rendering {
+        if self.renderings.len() >= MAX_RENDERINGS {
+            self.renderings.pop_front();
+        }
+        self.renderings.push_back(rendering);
+        let last = self.renderings.len() - 1;
+        &mut self.renderings[last]
     }
 
     /// Nobody waits any more: only what the next subscriber would get is worth its room.

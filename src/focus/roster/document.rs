@@ -4,6 +4,7 @@ use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::participant::{Departure, Participant};
+use crate::focus::room::policy::Policy;
 use crate::focus::room::publications;
 use crate::focus::room::publications::Publications;
 use crate::focus::roster::cache::Written;
@@ -38,25 +39,24 @@ pub(in crate::focus) fn document<'a>(
     let revision = conference.revision;
     let count = conference.participants.len();
     let mut documents = std::mem::take(&mut conference.documents);
-    let mut ask = |scope| {
-        let rendering = documents.document(view, scope, revision, moments, || match scope {
+    let mut take = |scope| {
+        documents.take(view, scope, revision, moments, || match scope {
             Scope::Full => Some(full(conference, endpoints, view)),
             Scope::Partial(seen) => partial(conference, endpoints, view, seen, false),
             Scope::Beat(seen) => partial(conference, endpoints, view, seen, true),
-        });
-        (rendering.octets(), rendering.users)
+        })
     };
-    let (octets, users) = ask(scope);
-    let mut shorter = scope;
-    let is_long = users >= MIN_USERS_TO_COMPARE && users * 2 > count;
-    if is_long && ask(Scope::Full).0 <= octets {
-        shorter = Scope::Full;
+    let mut chosen = take(scope);
+    let is_long = chosen.users >= MIN_USERS_TO_COMPARE && chosen.users * 2 > count;
+    let mut other = (is_long && scope != Scope::Full).then(|| take(Scope::Full));
+    if let Some(full) = other.as_mut().filter(|it| it.octets() <= chosen.octets()) {
+        std::mem::swap(full, &mut chosen);
     }
     conference.documents = documents;
-    let nothing = || None;
-    conference
-        .documents
-        .document(view, shorter, revision, moments, nothing)
+    if let Some(other) = other {
+        conference.documents.keep(other);
+    }
+    conference.documents.keep(chosen)
 }
 
 /// What users are in with, or will be.
@@ -64,6 +64,7 @@ struct Devices<'a> {
     endpoints: &'a Endpoints,
     invitations: BTreeMap<UserUri, Vec<(InvitationId, &'a Invitation)>>,
     publications: &'a Publications,
+    policy: &'a Policy,
 }
 
 impl<'a> Devices<'a> {
@@ -71,6 +72,7 @@ impl<'a> Devices<'a> {
         endpoints: &'a Endpoints,
         all: &'a BTreeMap<InvitationId, Invitation>,
         publications: &'a Publications,
+        policy: &'a Policy,
     ) -> Self {
         let mut invitations: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, invitation) in all {
@@ -81,7 +83,43 @@ impl<'a> Devices<'a> {
             endpoints,
             invitations,
             publications,
+            policy,
         }
+    }
+
+    /// Somebody anonymous whose address is being invited (RFC 4575 §8.2): a user of its own,
+    /// as anybody who is not here.
+    fn invited(&self, uri: &UserUri, participant: &Participant, view: &View) -> Option<info::User> {
+        participant.anonymous?;
+        self.invitations.get(uri)?;
+        let role = self.policy.role(uri);
+        let nobody = Participant::new(String::new(), role, 0);
+        view.lists(uri, role)
+            .then(|| user(uri, &nobody, self, view))
+    }
+}
+
+/// The users of a document. Those who are anonymous stand behind the others: their place must
+/// not tell their address.
+#[derive(Default)]
+struct Elements {
+    named: Vec<info::UserElement>,
+    anonymous: Vec<(u32, info::UserElement)>,
+}
+
+impl Elements {
+    fn push(&mut self, anonymous: Option<u32>, element: info::UserElement) {
+        match anonymous {
+            Some(number) => self.anonymous.push((number, element)),
+            None => self.named.push(element),
+        }
+    }
+
+    fn in_order(mut self) -> Vec<info::UserElement> {
+        self.anonymous.sort_by_key(|(number, _)| *number);
+        let anonymous = self.anonymous.into_iter().map(|(_, element)| element);
+        self.named.extend(anonymous);
+        self.named
     }
 }
 
@@ -96,13 +134,23 @@ pub(in crate::focus) fn full(
         ..frame(conference, info::State::Full)
     };
     conference.publications.describe(&mut document);
-    let devices = Devices::new(endpoints, &conference.invitations, &conference.publications);
-    let mut elements: Vec<_> = conference
-        .participants
-        .iter_mut_unmarked()
-        .filter(|(uri, participant)| view.lists(uri, participant.role))
-        .map(|(uri, participant)| element(uri, participant, &devices, view))
-        .collect();
+    let mut elements = Elements::default();
+    let devices = Devices::new(
+        endpoints,
+        &conference.invitations,
+        &conference.publications,
+        &conference.policy,
+    );
+    for (uri, participant) in conference.participants.iter_mut_unmarked() {
+        if let Some(invited) = devices.invited(uri, participant, view) {
+            elements.push(None, invited.element());
+        }
+        if participant.is_shown() && view.lists(uri, participant.role) {
+            let anonymous = participant.anonymous;
+            elements.push(anonymous, element(uri, participant, &devices, view));
+        }
+    }
+    let mut elements = elements.in_order();
     elements.extend(published_elsewhere(conference, view, 0));
     (document.template(Some(&elements)), elements.len())
 }
@@ -121,30 +169,37 @@ pub(in crate::focus) fn partial(
         document.description = Some(description(conference));
         conference.publications.describe(&mut document);
     }
-    let mut elements = Vec::new();
-    let devices = Devices::new(endpoints, &conference.invitations, &conference.publications);
+    let mut elements = Elements::default();
+    let devices = Devices::new(
+        endpoints,
+        &conference.invitations,
+        &conference.publications,
+        &conference.policy,
+    );
     let mut gone = gone(&conference.departures, view, seen);
     for (uri, participant) in conference.participants.iter_mut_unmarked() {
-        if !view.lists(uri, participant.role) {
+        if let Some(invited) = devices.invited(uri, participant, view) {
+            let theirs = gone.remove(uri.as_str()).unwrap_or_default();
+            if participant.invitation_changed > seen.shown || !theirs.is_empty() {
+                elements.push(None, with_departed(invited, theirs, seen, view));
+            }
+        }
+        if !participant.is_shown() || !view.lists(uri, participant.role) {
             continue;
         }
-        let mut theirs = match gone.is_empty() {
+        let anonymous = participant.anonymous;
+        let theirs = match gone.is_empty() {
             true => Gone::new(),
-            false => gone
-                .remove(&shown_uri(uri, participant.anonymous))
-                .unwrap_or_default(),
+            false => gone.remove(&shown_uri(uri, anonymous)).unwrap_or_default(),
         };
-        let changed = participant.changed > seen.shown || !theirs.is_empty();
-        theirs.retain(|_, departure| departure.revision > seen.shown);
-        if !theirs.is_empty() {
-            let mut user = user(uri, participant, &devices, view);
-            theirs.retain(|key, _| user.endpoints.iter().all(|known| known.entity != *key));
-            user.endpoints.extend(theirs.into_iter().map(disconnected));
-            elements.push(user.element());
-        } else if changed {
-            elements.push(element(uri, participant, &devices, view));
+        if theirs.values().any(|it| it.revision > seen.shown) {
+            let user = user(uri, participant, &devices, view);
+            elements.push(anonymous, with_departed(user, theirs, seen, view));
+        } else if participant.changed > seen.shown || !theirs.is_empty() {
+            elements.push(anonymous, element(uri, participant, &devices, view));
         }
     }
+    let mut elements = elements.in_order();
     elements.extend(published_elsewhere(conference, view, seen.shown));
     elements.extend(
         gone.into_iter()
@@ -174,15 +229,6 @@ fn elsewhere(conference: &Conference) -> impl Iterator<Item = (&info::User, u64)
     let all = conference.publications.users();
     all.filter(|(uri, ..)| !conference.participants.contains_key(*uri))
         .map(|(_, user, changed)| (user, changed))
-}
-
-/// What is left to say to a subscriber who may see nothing any more.
-pub(in crate::focus) fn nothing(room: &RoomUri) -> info::Document {
-    info::Document {
-        entity: room.to_string(),
-        state: info::State::Partial,
-        ..Default::default()
-    }
 }
 
 /// The conference has ended (RFC 4575 §4.6).
@@ -278,15 +324,14 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
         .map(|(id, endpoint)| {
             let hidden = anonymous.is_some() && !view.unmasked;
             let entity = shown_endpoint(&endpoint.entity, *id, uri, anonymous, view.unmasked);
-            connected(endpoint, entity, hidden)
+            present(endpoint, entity, hidden)
         })
         .collect();
-    for (id, invitation) in devices.invitations.get(uri).into_iter().flatten() {
-        // Ids are never used twice, for what ever.
-        let id = EndpointId(id.0);
-        let entity = shown_endpoint(&invitation.entity, id, uri, anonymous, view.unmasked);
-        if endpoints.iter().all(|known| known.entity != entity) {
-            endpoints.push(on_the_way(invitation, entity));
+    let invitations = devices.invitations.get(uri).into_iter().flatten();
+    for (_, invitation) in invitations.filter(|_| anonymous.is_none()) {
+        let entity = &invitation.entity;
+        if endpoints.iter().all(|known| known.entity != *entity) {
+            endpoints.push(on_the_way(invitation, entity.clone()));
         }
     }
     // Only moderators learn whom an anonymous address stands for (RFC 4575 §8.2).
@@ -336,21 +381,21 @@ fn on_the_way(invitation: &Invitation, entity: String) -> info::Endpoint {
     }
 }
 
-fn connected(endpoint: &Endpoint, entity: String, hidden: bool) -> info::Endpoint {
-    let status = match endpoint.is_on_hold() {
-        true => info::EndpointStatus::OnHold,
-        false => info::EndpointStatus::Connected,
-    };
+/// A device that is in. How somebody anonymous came would tell whom of those who were invited
+/// it is (`hidden`).
+fn present(endpoint: &Endpoint, entity: String, hidden: bool) -> info::Endpoint {
+    let (status, direction) = endpoint.presence();
+    let referred_by = endpoint.referred_by.as_ref().filter(|_| !hidden);
     info::Endpoint {
         entity,
         state: info::State::Full,
         display_text: (!endpoint.display.is_empty() && !hidden).then(|| endpoint.display.clone()),
-        referred: endpoint.referred_by.as_ref().map(|by| info::ExecutionInfo {
+        referred: referred_by.map(|by| info::ExecutionInfo {
             by: Some(by.clone()),
             ..Default::default()
         }),
         status: Some(status),
-        joining_method: Some(joining_method(endpoint.dialed_out)),
+        joining_method: (!hidden).then(|| joining_method(endpoint.dialed_out)),
         joining_info: endpoint.joined.map(|at| info::ExecutionInfo {
             when: Some(at.utc()),
             ..Default::default()
@@ -359,7 +404,7 @@ fn connected(endpoint: &Endpoint, entity: String, hidden: bool) -> info::Endpoin
             id: MEDIUM.to_owned(),
             kind: Some("message".to_owned()),
             label: Some(MEDIUM.to_owned()),
-            status: Some(endpoint.direction()),
+            status: Some(direction),
             ..Default::default()
         }],
         ..Default::default()
@@ -390,6 +435,23 @@ fn gone<'a>(departures: &'a [Departure], view: &View, seen: Seen) -> BTreeMap<St
     gone
 }
 
+/// A user some of whose endpoints have gone since.
+fn with_departed(
+    mut user: info::User,
+    mut theirs: Gone,
+    seen: Seen,
+    view: &View,
+) -> info::UserElement {
+    theirs.retain(|key, departure| {
+        let is_back = user.endpoints.iter().any(|known| known.entity == *key);
+        departure.revision > seen.shown && !is_back
+    });
+    let theirs = theirs.into_iter();
+    user.endpoints
+        .extend(theirs.map(|(key, departure)| disconnected(key, departure, view)));
+    user.element()
+}
+
 /// A user without endpoints any more: shown once more, then deleted.
 fn departed_user(uri: String, theirs: Gone, seen: Seen, view: &View) -> info::User {
     let last = theirs.values().max_by_key(|departure| departure.revision);
@@ -412,7 +474,7 @@ fn departed_user(uri: String, theirs: Gone, seen: Seen, view: &View) -> info::Us
         endpoints: theirs
             .into_iter()
             .map(|(key, departure)| match departure.revision > seen.shown {
-                true => disconnected((key, departure)),
+                true => disconnected(key, departure, view),
                 false => info::Endpoint {
                     entity: key,
                     state: info::State::Deleted,
@@ -424,12 +486,13 @@ fn departed_user(uri: String, theirs: Gone, seen: Seen, view: &View) -> info::Us
     }
 }
 
-fn disconnected((key, departure): (String, &Departure)) -> info::Endpoint {
+fn disconnected(key: String, departure: &Departure, view: &View) -> info::Endpoint {
+    let hidden = departure.anonymous.is_some() && !view.unmasked;
     info::Endpoint {
         entity: key,
         state: info::State::Full,
         status: Some(info::EndpointStatus::Disconnected),
-        joining_method: Some(joining_method(departure.dialed_out)),
+        joining_method: (!hidden).then(|| joining_method(departure.dialed_out)),
         joining_info: departure.joined_at.map(|at| info::ExecutionInfo {
             when: Some(at.utc()),
             ..Default::default()

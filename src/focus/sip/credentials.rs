@@ -71,8 +71,8 @@ impl Focus {
         let dialog = match pending.purpose {
             // The dialog has gone, and nothing else is sent in it.
             Purpose::Farewell => return Some(sent + 1),
-            Purpose::Notify(id) => &mut self.subscriptions.get_mut(&id)?.dialog,
-            Purpose::Refresh(id) | Purpose::Renewal(id) => &mut self.endpoints.get_mut(&id)?.dialog,
+            Purpose::Notify(id) => &mut self.watch.subscriptions.get_mut(&id)?.dialog,
+            Purpose::Refresh(id) | Purpose::Renewal(id) => &mut self.rooms.endpoint_mut(id)?.dialog,
             Purpose::Report(id) => self.referral_dialog(id)?,
             Purpose::Invitation(of) => {
                 let invitation = self.invitation(of).filter(|it| it.request == Some(id))?;

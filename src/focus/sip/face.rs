@@ -4,13 +4,18 @@ use crate::control::UserUri;
 use crate::focus::sip::rejection::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
 use crate::focus::{Arrival, Socket, TransactionId};
 use crate::wire::multipart::ACCEPT;
-use crate::wire::sip::{Headers, Params, Request, Uri};
+use crate::wire::sip::{Headers, NameAddr, Params, Request, Uri};
 
 /// The event package.
 pub(in crate::focus) const PACKAGE: &str = "conference";
 
 /// Seconds after which a refused caller may try again (RFC 3261 §20.33).
 pub(in crate::focus) const RETRY_AFTER: &str = "10";
+
+/// Addresses of one caller that are looked at.
+const MAX_IDENTITIES: usize = 8;
+/// The header whose form several addresses have (RFC 3325 §9.1).
+const ASSERTED: &str = "P-Asserted-Identity";
 
 /// A request with what is needed to answer it.
 pub(in crate::focus) struct Incoming {
@@ -22,15 +27,57 @@ pub(in crate::focus) struct Incoming {
 /// The caller, as the host names it. A user part with a password, or header fields behind the
 /// URI, come from pieces that were put together wrongly: such a text is nobody.
 pub(in crate::focus) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
-    let uri = arrival.identity.trim().parse::<Uri>().ok();
+    let mut all = identities(arrival);
+    match all.next().flatten() {
+        Some(user) => Ok(user),
+        None => Err(Refusal::new(403).because("the caller has no identity")),
+    }
+}
+
+/// What else the caller may call itself (G05): the host may name several addresses, the first
+/// of them is the user.
+pub(in crate::focus) fn other_identities(arrival: &Arrival) -> Vec<UserUri> {
+    let mut all = identities(arrival);
+    let user = all.next().flatten();
+    let mut others: Vec<UserUri> = all
+        .flatten()
+        .filter(|it| Some(it) != user.as_ref())
+        .collect();
+    others.sort_unstable();
+    others.dedup();
+    others
+}
+
+fn identities(arrival: &Arrival) -> impl Iterator<Item = Option<UserUri>> {
+    let text = arrival.identity.trim();
+    let texts = match text.parse::<Uri>() {
+        // A comma may be part of a name.
+        Ok(_) => vec![text.to_owned()],
+        // The first is who it is: if it is missing, nobody is.
+        Err(_) if text.starts_with(',') => Vec::new(),
+        Err(_) => {
+            let list = Headers::new().with(ASSERTED, text);
+            list.elements(ASSERTED).into_iter().map(uri_of).collect()
+        }
+    };
+    let texts = texts.into_iter().take(MAX_IDENTITIES);
+    texts.map(|text| user_of(&text))
+}
+
+/// A URI alone, or as a header has it: `"Alice" <sip:alice@example.com>`.
+fn uri_of(text: &str) -> String {
+    let address = text.parse::<NameAddr>();
+    address.map_or_else(|_| text.to_owned(), |address| address.uri)
+}
+
+fn user_of(text: &str) -> Option<UserUri> {
+    let uri = text.trim().parse::<Uri>().ok();
     let plain = |uri: &Uri| {
         let password = uri.scheme != "tel" && uri.user.as_ref().is_some_and(|it| it.contains(':'));
         !password && uri.headers.is_none()
     };
-    match uri.filter(plain) {
-        Some(uri) => Ok(UserUri::new(uri.address_of_record())),
-        None => Err(Refusal::new(403).because("the caller has no identity")),
-    }
+    let uri = uri.filter(plain)?;
+    Some(UserUri::new(uri.address_of_record()))
 }
 
 /// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with

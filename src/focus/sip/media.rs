@@ -1,5 +1,7 @@
 //! What an endpoint and we have agreed on by SDP.
 
+use std::net::IpAddr;
+
 use crate::focus::sip::offer_answer::{Accepted, Local, Origin};
 
 /// The agreed SDP of an endpoint.
@@ -13,4 +15,11 @@ pub(in crate::focus) struct Media {
     pub(in crate::focus) theirs: Option<Accepted>,
     /// The peer takes a message in one SEND only (`one_send_agents`).
     pub(in crate::focus) one_send: bool,
+}
+
+impl Media {
+    /// What counts as the source of the peer's description, where we connect to it.
+    pub(in crate::focus) fn dialled_source(&self) -> Option<IpAddr> {
+        self.theirs.as_ref()?.peer.dial.as_ref()?.source
+    }
 }

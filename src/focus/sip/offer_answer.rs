@@ -112,6 +112,8 @@ pub(in crate::focus) fn answer(
             let plain = accepted.peer.plain_text;
             let types: &[_] = if plain { &[PLAIN] } else { &[CPIM] };
             let mut stream = message_stream(local, types, setup);
+            // RFC 3264 §6: the protocol of the offer, also where its path says otherwise.
+            stream.protocol.clone_from(&offered.protocol);
             stream.attributes.extend(mirrored_direction(&accepted.peer));
             if accepted.cema {
                 stream.attributes.push(attribute("msrp-cema", None));

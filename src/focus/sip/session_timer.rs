@@ -10,6 +10,9 @@ use crate::wire::sip::{Headers, Request, Response};
 /// RFC 4028 §4: no interval may be shorter.
 pub(in crate::focus) const SHORTEST: Duration = Duration::from_secs(90);
 
+/// 422s to one request of ours that are answered by a longer interval (RFC 4028 §7.3).
+pub(in crate::focus) const MAX_RAISES: u8 = 2;
+
 /// Who sends the refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Refresher {
@@ -32,6 +35,8 @@ pub(in crate::focus) struct SessionTimer {
     pub(in crate::focus) agreement: Agreement,
     /// Method of our refreshes: UPDATE where the peer allows it.
     pub(in crate::focus) by_update: bool,
+    /// How often the peer has asked for a longer interval since the last 2xx.
+    pub(in crate::focus) raised: u8,
     pub(in crate::focus) refresh_timer: Option<TimerKey>,
     pub(in crate::focus) expiry_timer: Option<TimerKey>,
 }
@@ -53,6 +58,20 @@ impl Schedule {
             refresh: timer.refresh_timer.map(TimerKey::at),
             expiry: timer.expiry_timer.map(TimerKey::at),
         }
+    }
+}
+
+impl SessionTimer {
+    /// Takes the longer interval that a 422 asks for; `false` when it asks for none, or once
+    /// too often.
+    pub(in crate::focus) fn raise(&mut self, refusal: Option<&Response>) -> bool {
+        let wanted = refusal.and_then(min_se).unwrap_or(SHORTEST);
+        if wanted <= self.agreement.interval || self.raised >= MAX_RAISES {
+            return false;
+        }
+        self.agreement.interval = wanted;
+        self.raised += 1;
+        true
     }
 }
 

@@ -14,6 +14,7 @@ fn phone_answers(scenario: &mut Scenario, request: RequestId, tag: &str) {
         body: answer("carol").into(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code: 200,
         response: Some(Box::new(response)),
@@ -44,6 +45,7 @@ fn challenge(scenario: &mut Scenario, request: RequestId, code: u16, fields: &st
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request,
         code,
         response: Some(Box::new(response)),
@@ -125,7 +127,18 @@ fn f21_a_422_is_answered_by_a_longer_interval() {
     assert_eq!(scenario.last_sent("carol").cseq, 2);
     // The same again leads nowhere.
     scenario.party_answers("carol", 422, &[("Min-SE", "3600")], "");
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
+}
+
+#[test]
+fn f21_the_invited_may_ask_for_a_longer_interval_twice() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    for wanted in ["91", "92", "93"] {
+        scenario.party_answers("carol", 422, &[("Min-SE", wanted)], "");
+    }
+    assert_eq!(scenario.last_sent("carol").cseq, 3);
+    assert!(scenario.focus.invites.rooms.is_empty());
 }
 
 #[test]
@@ -160,7 +173,7 @@ fn every_challenge_on_the_way_is_answered() {
     // No server may have us try for ever.
     challenge(&mut scenario, request, 407, stale);
     challenge(&mut scenario, request, 407, stale);
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
 }
 
 #[test]
@@ -179,6 +192,7 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
     assert_eq!((again.id, again.cseq), (refresh.id, refresh.cseq + 1));
     assert_eq!(again.body, refresh.body);
     scenario.feed(Input::Outcome {
+        reached: None,
         request: again.id,
         code: 200,
         response: None,
@@ -196,6 +210,7 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
     );
     scenario.notify_answer = Some(200);
     scenario.feed(Input::Outcome {
+        reached: None,
         request: again.id,
         code: 200,
         response: None,

@@ -74,6 +74,7 @@ fn e17_the_state_counts_and_says_locked() {
     let room = RoomUri::new(HALL);
     let conference = scenario
         .focus
+        .rooms
         .conferences
         .get_mut(&room)
         .expect("a conference");
@@ -259,4 +260,128 @@ fn e11_a_partial_document_longer_than_everything_is_sent_full() {
     // what is left.
     assert_eq!(last(&scenario).state, info::State::Full);
     assert_eq!(users(&scenario.rosters["outsider"]), "host=+");
+}
+
+/// Finding of a review: the document that was found was thrown out to make place for the full
+/// one it is compared with, and its subscriber never heard of those changes.
+#[test]
+fn e09_a_document_in_use_is_not_thrown_out() {
+    use roster::cache::Scope;
+    use roster::view::{Extent, Seen, View};
+    let mut scenario = Scenario::new();
+    let room = RoomUri::new(ROOM);
+    let mut revisions = Vec::new();
+    for user in 0..20 {
+        scenario.join(&format!("u{user}"), ROOM);
+        revisions.push(scenario.focus.rooms.conferences[ROOM].revision);
+    }
+    let view = View {
+        unmasked: false,
+        extent: Extent::Everybody,
+    };
+    let now = scenario.now;
+    let focus = &mut scenario.focus;
+    let mut listed = |scope| {
+        let conference = focus
+            .rooms
+            .conferences
+            .get_mut(&room)
+            .expect("a conference");
+        let document = roster::document::document(
+            conference,
+            &focus.rooms.endpoints,
+            &view,
+            scope,
+            (now, now),
+        );
+        let body = document.body(1)?;
+        let document = info::Document::read(&body).expect("a document");
+        Some(document.users.expect("users").users.len())
+    };
+    let behind = |buried| {
+        Scope::Partial(Seen {
+            shown: revisions[7],
+            buried,
+        })
+    };
+    assert_eq!(listed(Scope::Full), Some(20));
+    assert_eq!(listed(behind(0)), Some(12), "more than half, and shorter");
+    for buried in 0..15 {
+        let shown = revisions[18];
+        assert_eq!(listed(Scope::Partial(Seen { shown, buried })), Some(1));
+    }
+    assert_eq!(listed(behind(0)), Some(12));
+}
+
+/// How `user`'s devices are shown to `watcher`.
+fn statuses(
+    scenario: &Scenario,
+    watcher: &str,
+    user: &str,
+) -> Vec<(Option<info::EndpointStatus>, Option<info::MediaStatus>)> {
+    let endpoints = user_of(scenario, watcher, user).endpoints.iter();
+    let media = |endpoint: &info::Endpoint| endpoint.media.first().and_then(|it| it.status);
+    endpoints.map(|it| (it.status, media(it))).collect()
+}
+
+#[test]
+fn e13_who_has_lost_its_connection_is_not_connected() {
+    use info::{EndpointStatus as Status, MediaStatus};
+    let connected = [(Some(Status::Connected), Some(MediaStatus::Sendrecv))];
+    let lost = [(Some(Status::OnHold), Some(MediaStatus::Inactive))];
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.join("bob", ROOM);
+    scenario.watch("bob", ROOM);
+    assert_eq!(statuses(&scenario, "bob", "alice"), connected);
+    scenario.lose("alice", ROOM, LossCause::Disconnected);
+    scenario.pass(6);
+    assert_eq!(statuses(&scenario, "bob", "alice"), lost);
+    assert_eq!(statuses(&scenario, "bob", "bob"), connected);
+    // Not even who asks anew is told otherwise.
+    scenario.watch("carol", ROOM);
+    assert_eq!(statuses(&scenario, "carol", "alice"), lost);
+    let code = scenario.request(&mut alice, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(200));
+    scenario.pass(6);
+    assert_eq!(statuses(&scenario, "bob", "alice"), connected);
+}
+
+#[test]
+fn e13_who_is_called_anew_is_not_connected_before_it_answers() {
+    use info::EndpointStatus as Status;
+    let mut scenario = Scenario::new();
+    let run = |run| {
+        Input::Notice(Notice::Connected {
+            run: SwitchRun(run),
+            listen: Vec::new(),
+        })
+    };
+    scenario.feed(run(1));
+    scenario.join("alice", ROOM);
+    scenario.watch("outsider", ROOM);
+    // Another switch, and a phone that rings.
+    scenario.standing = Some(Standing::Gone);
+    scenario.refresh_answer = None;
+    scenario.feed(run(2));
+    scenario.pass(6);
+    let shown = |scenario: &Scenario| statuses(scenario, "outsider", "alice")[0].0;
+    assert_eq!(shown(&scenario), Some(Status::OnHold));
+    let request = scenario.sent.iter().rev();
+    let mut invites = request.filter(|it| it.method == Method::Invite);
+    let request = invites.next().expect("a re-INVITE").id;
+    let response = Box::new(Response {
+        code: 200,
+        reason: "OK".to_owned(),
+        headers: Headers::new(),
+        body: offer("alice").into(),
+    });
+    scenario.feed(Input::Outcome {
+        reached: None,
+        request,
+        code: 200,
+        response: Some(response),
+    });
+    scenario.pass(6);
+    assert_eq!(shown(&scenario), Some(Status::Connected));
 }

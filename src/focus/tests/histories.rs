@@ -80,7 +80,10 @@ impl History {
         });
         // A host that stays keeps the ad hoc room alive.
         let run = crate::control::SwitchRun(1);
-        scenario.feed(Input::Notice(Notice::Connected { run }));
+        scenario.feed(Input::Notice(Notice::Connected {
+            run,
+            listen: Vec::new(),
+        }));
         scenario.join("host", ROOM);
         Self {
             scenario,
@@ -180,7 +183,7 @@ impl History {
 
     fn change(&mut self, change: impl FnOnce(&mut room::conference::Conference)) {
         let room = RoomUri::new(ROOM);
-        let conference = self.scenario.focus.conferences.get_mut(&room);
+        let conference = self.scenario.focus.rooms.conferences.get_mut(&room);
         change(conference.expect("the host keeps it"));
         let now = self.scenario.now;
         self.scenario.focus.conference_changed(now, &room);
@@ -310,10 +313,11 @@ fn check(events: &[Step], roster_limit: usize) -> Result<(), TestCaseError> {
     // Whoever refused too often is watching no more.
     let watching: Vec<_> = scenario
         .focus
+        .watch
         .subscriptions
         .values()
         .map(|subscription| {
-            let conference = &scenario.focus.conferences[ROOM];
+            let conference = &scenario.focus.rooms.conferences[ROOM];
             let view = subscription.current_view(conference);
             (short(subscription.user.as_str()), view)
         })
@@ -326,7 +330,7 @@ fn check(events: &[Step], roster_limit: usize) -> Result<(), TestCaseError> {
         sort(&mut truth);
         prop_assert_eq!(&*roster, &truth);
     }
-    let conference = &scenario.focus.conferences[ROOM];
+    let conference = &scenario.focus.rooms.conferences[ROOM];
     prop_assert!(conference.departures.is_empty(), "departures are forgotten");
     scenario.feed(Input::Stop);
     scenario.validate_some();

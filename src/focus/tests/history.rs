@@ -55,6 +55,10 @@ fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
 /// Rooms with a history that last, one of which ends its conference when it is empty; a
 /// factory of rooms with one, and a store.
 fn den() -> (Scenario, Shelf) {
+    den_where_factories_make(Lifetime::WhileCreatorStays)
+}
+
+fn den_where_factories_make(lifetime: Lifetime) -> (Scenario, Shelf) {
     let mut config = config();
     config.rooms.push(RoomEntry {
         history: 3,
@@ -66,6 +70,7 @@ fn den() -> (Scenario, Shelf) {
         ..RoomEntry::new(RoomUri::new(NEST))
     });
     config.factories[0].history = 3;
+    config.factories[0].lifetime = lifetime;
     let mut scenario = Scenario::with(config);
     let shelf = Shelf::default();
     scenario.focus.use_rooms(Box::new(shelf.clone()));
@@ -76,6 +81,7 @@ fn den() -> (Scenario, Shelf) {
 fn connect(scenario: &mut Scenario, run: u128) {
     scenario.feed(Input::Notice(Notice::Connected {
         run: SwitchRun(run),
+        listen: Vec::new(),
     }));
     scenario.transcript();
 }
@@ -171,7 +177,16 @@ fn who_was_in_before_is_no_newcomer() {
 
 #[test]
 fn a_history_ends_with_a_room_that_does_not_last() {
-    let (mut scenario, _) = den();
+    ends_with_its_room(Lifetime::WhileCreatorStays);
+}
+
+#[test]
+fn a_history_ends_with_a_room_of_a_factory_that_nobody_can_come_back_to() {
+    ends_with_its_room(Lifetime::Forever);
+}
+
+fn ends_with_its_room(lifetime: Lifetime) {
+    let (mut scenario, _) = den_where_factories_make(lifetime);
     let mut alice = scenario.phone("alice");
     let new = "sip:new@example.com";
     let code = scenario.request(&mut alice, "INVITE", new, &[], &offer("alice"));

@@ -76,7 +76,7 @@ fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
     scenario.admits = false;
     let mut early = scenario.phone("alice");
     scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
-    let endpoint = scenario.focus.endpoints.values().next();
+    let endpoint = scenario.focus.rooms.endpoints.values().next();
     early.to_tag = endpoint.map(|it| it.dialog.key.local_tag.clone());
     let replaces = reference(&early);
     for value in [replaces.clone(), format!("{replaces};early-only")] {
@@ -99,6 +99,7 @@ fn a_second_device_is_what_its_user_is() {
     scenario.join("alice", ROOM);
     let roles: Vec<_> = scenario
         .focus
+        .rooms
         .endpoints
         .values()
         .map(|it| it.role)
@@ -147,7 +148,7 @@ fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
         "sip:anonymous1@anonymous.invalid"
     );
     scenario.nickname(ROOM, "sip:anonymous2@anonymous.invalid", "Ghost");
-    let bob = &scenario.focus.conferences[ROOM].participants["sip:bob@example.com"];
+    let bob = &scenario.focus.rooms.conferences[ROOM].participants["sip:bob@example.com"];
     assert_eq!(bob.nickname.as_deref(), Some("Ghost"));
 }
 
@@ -216,7 +217,7 @@ fn rcs_a_configured_room_takes_the_ids_of_who_comes_first() {
         &[("Contribution-ID", "group-2")],
     );
     scenario.pass(6);
-    let identity = &scenario.focus.conferences[hall].identity;
+    let identity = &scenario.focus.rooms.conferences[hall].identity;
     assert_eq!(identity.contribution.as_deref(), Some("group-1"));
     let about = scenario.rosters["bob"]
         .description
@@ -405,7 +406,7 @@ fn local_numbers_of_two_contexts_are_two_users() {
             Some(200)
         );
     }
-    let conference = &scenario.focus.conferences[ROOM];
+    let conference = &scenario.focus.rooms.conferences[ROOM];
     let users: Vec<_> = conference
         .participants
         .keys()
@@ -445,5 +446,48 @@ fn a_password_is_no_part_of_a_room() {
         reply.headers.first("Contact"),
         Some("<sip:lobby@example.com>;isfocus")
     );
-    assert!(scenario.focus.conferences.contains_key(ROOM));
+    assert!(scenario.focus.rooms.conferences.contains_key(ROOM));
+}
+
+#[test]
+fn g05_every_address_the_host_names_is_the_callers() {
+    let given = |identity: &'static str| {
+        let mut scenario = Scenario::new();
+        let mut phone = scenario.phone("alice");
+        phone.identity = Some(identity);
+        let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+        let code = scenario.reply_to(transaction).expect("an answer").code;
+        let admission = scenario.admissions.pop();
+        let uris = admission.map(|it| it.uris.iter().map(ToString::to_string).collect());
+        (code, uris.unwrap_or_else(Vec::new).join(" "))
+    };
+    for (identity, code, uris) in [
+        ("sip:alice@example.com", 200, "sip:alice@example.com"),
+        (
+            "sip:alice@example.com,<tel:+1-201>, \"A, B\" <sips:Ali@Example.org:5061;x=y>",
+            200,
+            "sip:alice@example.com sip:Ali@example.org tel:+1201",
+        ),
+        // A local number is one with its context only.
+        (
+            "sip:alice@example.com, <tel:0100;phone-context=a.example>, tel:+1, tel:+1",
+            200,
+            "sip:alice@example.com tel:+1 tel:0100;phone-context=a.example",
+        ),
+        ("sip:a,b@example.com", 200, "sip:a,b@example.com"),
+        (
+            "sip:alice@example.com, nonsense",
+            200,
+            "sip:alice@example.com",
+        ),
+        (", sip:alice@example.com", 403, ""),
+        ("nonsense, sip:alice@example.com", 403, ""),
+        (
+            "sip:anonymous@anonymous.invalid, sip:alice@example.com",
+            200,
+            "sip:anonymous1@anonymous.invalid",
+        ),
+    ] {
+        assert_eq!(given(identity), (code, uris.to_owned()), "{identity}");
+    }
 }

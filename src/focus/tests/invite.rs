@@ -423,3 +423,28 @@ fn who_takes_one_send_a_message_is_known_by_its_user_agent() {
         assert_eq!(admission.peer.one_send, one_send, "{agent}");
     }
 }
+
+#[test]
+fn what_a_phone_says_with_its_invite_is_said_once_it_is_in() {
+    let cpim = "From: <sip:alice@example.com>\r\nTo: <sip:lobby@example.com>\r\n\r\n\
+                Content-Type: text/plain\r\n\r\nhello";
+    let body = format!(
+        "--b\r\nContent-Type: application/sdp\r\n\r\n{}\r\n\
+         --b\r\nContent-Type: message/cpim\r\n\r\n{cpim}\r\n--b--\r\n",
+        offer("alice")
+    );
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.phone("alice");
+    let mixed = [("Content-Type", "multipart/mixed;boundary=b")];
+    let code = scenario.request(&mut alice, "INVITE", ROOM, &mixed, &body);
+    assert_eq!(code, Some(200));
+    assert_eq!(scenario.transcript(), "! admit alice\n< 200 alice OK");
+    scenario.ack(&mut alice, ROOM, "");
+    let said = format!("! submit alice {} octets", cpim.len());
+    assert_eq!(scenario.transcript(), said);
+    scenario.ack(&mut alice, ROOM, "");
+    assert_eq!(scenario.transcript(), "", "once");
+    // Later on it has a session to say things in.
+    let code = scenario.request(&mut alice, "INVITE", ROOM, &mixed, &body);
+    assert_eq!(code, Some(415));
+}

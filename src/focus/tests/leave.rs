@@ -31,17 +31,21 @@ fn loss_is_forgiven_for_rejoin_grace_then_bye() {
     scenario.pass(10);
     scenario.transcript();
     scenario.lose("alice", ROOM, LossCause::Disconnected);
+    assert_eq!(
+        scenario.transcript(),
+        "< NOTIFY bob active partial v2 (alice=h)"
+    );
     scenario.pass(29);
     assert_eq!(scenario.transcript(), "");
     scenario.pass(1);
     assert_eq!(
         scenario.transcript(),
-        "< BYE alice\n< NOTIFY bob active partial v2 (alice=-)"
+        "< BYE alice\n< NOTIFY bob active partial v3 (alice=-)"
     );
     scenario.pass(5);
     assert_eq!(
         scenario.transcript(),
-        "< NOTIFY bob active partial v3 (alice=x)"
+        "< NOTIFY bob active partial v4 (alice=x)"
     );
     assert_eq!(users(&scenario.rosters["bob"]), "bob=+");
 }

@@ -35,7 +35,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::control::{LossCause, NicknameChange, Notice, Order, SessionId, Standing, UserUri};
+use crate::control::{
+    LossCause, NicknameChange, Notice, Order, RoomUri, SessionId, Standing, UserUri,
+};
 use crate::entropy::Seeded;
 use crate::focus::record::{Change, Key, Record};
 use crate::wire::conference_info as info;
@@ -298,6 +300,7 @@ impl Scenario {
             body: bytes::Bytes::copy_from_slice(body.as_bytes()),
         };
         self.feed(Input::Outcome {
+            reached: None,
             request: request.id,
             code,
             response: Some(Box::new(response)),
@@ -314,6 +317,15 @@ impl Scenario {
     }
 
     /// The switch lost this user's session.
+    /// The switch says that a user's connection stands.
+    pub(super) fn bind(&mut self, user: &str, room: &str) {
+        let session = self.sessions[user].clone();
+        self.feed(Input::Notice(Notice::Bound {
+            room: RoomUri::new(room),
+            session,
+        }));
+    }
+
     pub(super) fn lose(&mut self, user: &str, room: &str, cause: LossCause) {
         let session = self.sessions[user].clone();
         self.feed(Input::Notice(Notice::Lost {
@@ -372,13 +384,14 @@ impl Scenario {
     pub(super) fn truth_for(&mut self, room: &str, view: &roster::view::View) -> info::Document {
         let conference = self
             .focus
+            .rooms
             .conferences
             .get_mut(&RoomUri::new(room))
             .expect("a conference");
         for (_, participant) in conference.participants.iter_mut_unmarked() {
             participant.written = roster::cache::Written::default();
         }
-        let (template, _) = roster::document::full(conference, &self.focus.endpoints, view);
+        let (template, _) = roster::document::full(conference, &self.focus.rooms.endpoints, view);
         info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 
@@ -478,6 +491,7 @@ impl Scenario {
         }
         self.feed(Input::Notice(Notice::Connected {
             run: SwitchRun(run),
+            listen: Vec::new(),
         }));
     }
 
@@ -485,11 +499,9 @@ impl Scenario {
     fn stand(&mut self, room: RoomUri, sessions: Vec<SessionId>) -> Option<Input> {
         let standing = self.standing?;
         let nickname = |session: &SessionId| {
-            let endpoint = self
-                .focus
-                .endpoints
-                .get(self.focus.sessions.get(session)?)?;
-            let conference = self.focus.conferences.get(&room)?;
+            let rooms = &self.focus.rooms;
+            let endpoint = rooms.endpoint(rooms.seated(session)?)?;
+            let conference = self.focus.rooms.conferences.get(&room)?;
             conference
                 .participants
                 .get(&endpoint.user)?
@@ -541,6 +553,13 @@ impl Scenario {
             Order::Admit(admission) => format!("! admit {}", user(&admission.user)),
             Order::Amend(admission) => format!("! amend {}", user(&admission.user)),
             Order::Expel { session, .. } => format!("! expel {}", name(session)),
+            Order::Part { session, .. } => format!("! part {}", name(session)),
+            Order::Submit {
+                session, message, ..
+            } => {
+                let octets = message.len();
+                format!("! submit {} {octets} octets", name(session))
+            }
             Order::Say { room, text } => format!("! say {} {text}", short(room)),
             Order::Kept { room, change } => format!("! kept {} of {}", change.0, short(room)),
             // The service asks for that.
@@ -604,6 +623,7 @@ impl Scenario {
         });
         self.sent.push_back(request);
         code.map(|code| Input::Outcome {
+            reached: None,
             request: id,
             code,
             response: answer.filter(|_| code < 300),
@@ -625,18 +645,19 @@ impl Scenario {
             let news = String::from_utf8_lossy(&request.body);
             return format!(" {} {}", state.state, news.trim_end());
         }
+        let reason = state.params.value("reason");
+        let reason = reason.map_or_else(String::new, |reason| format!(";{reason}"));
+        if request.body.is_empty() {
+            assert_eq!(request.headers.first("Content-Type"), None);
+            return format!(" {}{reason} without a document", state.state);
+        }
         let document = info::Document::read(&request.body).expect("a readable document");
         let shown = users(&document);
         let text = String::from_utf8_lossy(&request.body).into_owned();
         self.documents.insert(text);
         let line = format!(
-            " {}{} {} v{} ({shown})",
+            " {}{reason} {} v{} ({shown})",
             state.state,
-            state
-                .params
-                .value("reason")
-                .map(|reason| format!(";{reason}"))
-                .unwrap_or_default(),
             format!("{:?}", document.state).to_lowercase(),
             document.version,
         );
@@ -653,8 +674,8 @@ impl Scenario {
     }
 }
 
-/// `alice=+ bob=-`: who stands in a document; `-` disconnected, `x` deleted; of the invited `?`
-/// dialing-out, `!` alerting, `p` pending, `d` dialing-in.
+/// `alice=+ bob=-`: who stands in a document; `-` disconnected, `x` deleted, `h` on hold; of the
+/// invited `?` dialing-out, `!` alerting, `p` pending, `d` dialing-in.
 pub(super) fn users(document: &info::Document) -> String {
     let Some(users) = &document.users else {
         return String::new();
@@ -675,6 +696,7 @@ fn user_line(user: &info::User) -> String {
         .map(|endpoint| match (endpoint.state, endpoint.status) {
             (info::State::Deleted, _) => 'x',
             (_, Some(info::EndpointStatus::Disconnected)) => '-',
+            (_, Some(info::EndpointStatus::OnHold)) => 'h',
             (_, Some(info::EndpointStatus::DialingOut)) => '?',
             (_, Some(info::EndpointStatus::Alerting)) => '!',
             (_, Some(info::EndpointStatus::Pending)) => 'p',

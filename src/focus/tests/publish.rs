@@ -288,7 +288,11 @@ fn f23_what_leavers_said_goes_with_them() {
     let mut alice = scenario.join("alice", ROOM);
     publish(&mut scenario, "alice", None, "600", &note("Al"));
     scenario.request(&mut alice, "BYE", ROOM, &[], "");
-    assert!(scenario.focus.conferences[ROOM].publications.is_empty());
+    assert!(
+        scenario.focus.rooms.conferences[ROOM]
+            .publications
+            .is_empty()
+    );
     publish(&mut scenario, "host", None, "600", &note("Al"));
     scenario.request(&mut host, "BYE", ROOM, &[], "");
     scenario.pass(40);

@@ -4,7 +4,10 @@ use super::*;
 use crate::control::Stand;
 
 fn connected() -> Input {
-    Input::Notice(Notice::Connected { run: SwitchRun(1) })
+    Input::Notice(Notice::Connected {
+        run: SwitchRun(1),
+        listen: Vec::new(),
+    })
 }
 
 fn reconciled(scenario: &Scenario, stands: &[(&str, Standing, Option<&str>)]) -> Input {
@@ -49,7 +52,7 @@ fn who_is_gone_is_lost_and_nicknames_are_caught_up() {
     scenario.feed(answer);
     assert_eq!(
         scenario.transcript(),
-        "< NOTIFY bob active partial v2 (bob=+)"
+        "< NOTIFY bob active partial v2 (alice=h bob=+)"
     );
     scenario.pass(30);
     assert!(

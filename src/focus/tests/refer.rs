@@ -68,11 +68,74 @@ fn f04_f13_add_by_refer() {
     scenario.pass(6);
     assert_eq!(
         scenario.transcript(),
-        "! amend carol\n< NOTIFY alice terminated SIP/2.0 200 OK\n\
-         < NOTIFY alice active partial v4 (carol=+)"
+        "! amend carol\n< NOTIFY alice active partial v4 (carol=+)"
+    );
+    scenario.bind("carol", ROOM);
+    assert_eq!(
+        scenario.transcript(),
+        "< NOTIFY alice terminated SIP/2.0 200 OK"
     );
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");
     assert_eq!(scenario.focus.counts().participants, 3);
+}
+
+/// Carol rings, invited by Alice, whose roster is of no matter.
+fn carol_rings() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.join("alice", ROOM);
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    scenario.pass(6);
+    scenario.transcript();
+    scenario
+}
+
+#[test]
+fn the_inviter_learns_what_became_of_the_connection() {
+    let mut scenario = carol_rings();
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(6);
+    let said = scenario.transcript();
+    assert!(!said.contains("terminated"), "not known yet: {said}");
+    scenario.lose("carol", ROOM, LossCause::NeverBound);
+    scenario.pass(6);
+    let said = scenario.transcript();
+    let told = "< NOTIFY alice terminated SIP/2.0 480 No MSRP Connection";
+    assert!(said.contains(told), "{said}");
+
+    // It may come before the answer.
+    let mut scenario = carol_rings();
+    scenario.bind("carol", ROOM);
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    scenario.pass(6);
+    let said = scenario.transcript();
+    let told = "< NOTIFY alice terminated SIP/2.0 200 OK";
+    assert!(said.contains(told), "{said}");
+}
+
+#[test]
+fn the_address_our_invite_went_to_counts_as_the_answers_source() {
+    let mut scenario = carol_rings();
+    let request = scenario.last_sent("carol").id;
+    let reached: std::net::IpAddr = "192.168.7.9".parse().unwrap();
+    let response = crate::wire::sip::Response {
+        code: 200,
+        reason: "OK".to_owned(),
+        headers: Headers::new()
+            .with("To", format!("<{CAROL}>;tag=desk"))
+            .with("Contact", "<sip:carol@192.168.7.9>"),
+        body: offer("carol")
+            .replace("a=setup:active", "a=setup:passive")
+            .into(),
+    };
+    scenario.feed(Input::Outcome {
+        request,
+        reached: Some(reached),
+        code: 200,
+        response: Some(Box::new(response)),
+    });
+    let admission = scenario.admissions.last().expect("an amendment");
+    let dial = admission.peer.dial.as_ref().expect("we connect");
+    assert_eq!(dial.source, Some(reached));
 }
 
 /// The hall holds two: Alice, who watches, and whoever comes first. It rings at Carol's.
@@ -284,7 +347,7 @@ fn f14_in_dialog_refers_are_told_apart() {
     assert_eq!(code, Some(200));
     scenario.pass(2);
     assert!(scenario.transcript().contains("terminated SIP/2.0 100"));
-    assert_eq!(scenario.focus.invitations.len(), 2);
+    assert_eq!(scenario.focus.invites.rooms.len(), 2);
     let headers = [("Refer-To", "<sip:erin@example.com>")];
     scenario.request(&mut alice, "REFER", ROOM, &headers, "");
     let last = scenario.sent.back().expect("a NOTIFY");
@@ -349,8 +412,8 @@ fn l09_e14_every_outcome_shows_in_the_roster() {
         );
         scenario.pass(20);
         assert_eq!(super::users(&scenario.rosters["alice"]), "alice=+ bob=+");
-        assert!(scenario.focus.invitations.is_empty());
-        assert!(scenario.focus.referrals.is_empty());
+        assert!(scenario.focus.invites.rooms.is_empty());
+        assert!(scenario.focus.invites.referrals.is_empty());
     }
 }
 
@@ -366,7 +429,7 @@ fn redirections_are_followed_but_not_for_ever() {
         assert_eq!(again.cseq, hop + 1);
     }
     scenario.party_answers("carol", 302, &[], "");
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
 }
 
 /// The party redirects to several places at once; then each answers one of `codes`. Where it
@@ -382,7 +445,7 @@ fn looked_for(codes: &[(u16, &str)]) -> Vec<String> {
         scenario.party_answers("carol", *code, &[("Contact", contact)], "");
         places.push(scenario.last_sent("carol").request_uri.clone());
     }
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
     places
 }
 
@@ -406,7 +469,7 @@ fn a_room_is_not_led_to_itself() {
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
     let contact = format!("<{ROOM};transport=tcp>");
     scenario.party_answers("carol", 302, &[("Contact", &contact)], "");
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
 }
 
 #[test]
@@ -454,8 +517,8 @@ fn nothing_is_left_after_silence() {
     let (mut scenario, ..) = room();
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
     scenario.pass(300);
-    assert!(scenario.focus.invitations.is_empty());
-    assert!(scenario.focus.referrals.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
+    assert!(scenario.focus.invites.referrals.is_empty());
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+");
 }
 
@@ -571,7 +634,7 @@ fn f05_l01_by_refer_as_the_default_is() {
     assert_eq!(code, Some(200));
     scenario.pass(20);
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+");
-    assert!(scenario.focus.referred.is_empty());
+    assert!(scenario.focus.invites.referred.is_empty());
 }
 
 #[test]
@@ -583,8 +646,8 @@ fn who_was_referred_and_never_comes_is_given_up() {
     invite_with(&mut scenario, ROOM, "alice", TWO);
     scenario.party_answers("bob", 200, &[], "");
     scenario.pass(400);
-    assert!(scenario.focus.invitations.is_empty());
-    assert!(scenario.focus.referred.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
+    assert!(scenario.focus.invites.referred.is_empty());
 }
 
 #[test]
@@ -653,7 +716,7 @@ fn fifty_parties_and_nothing_is_left() {
         }
     }
     scenario.pass(300);
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
     assert_eq!(scenario.focus.counts().participants, 11);
     let roster = scenario.rosters["alice"].users.as_ref().expect("users");
     assert_eq!(roster.users.len(), 11);
@@ -685,7 +748,7 @@ fn a_wrong_password_is_not_sent_twice() {
     assert!(answer.contains("uri=\"sip:carol@example.com\""), "{answer}");
     // The same challenge again means that the password is wrong.
     scenario.party_answers("carol", 407, &[("Proxy-Authenticate", challenge)], "");
-    assert!(scenario.focus.invitations.is_empty());
+    assert!(scenario.focus.invites.rooms.is_empty());
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn a_2xx_to_our_refresh_moves_the_target() {
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request: refresh,
         code: 200,
         response: Some(Box::new(response)),
@@ -139,6 +140,7 @@ fn a_2xx_to_a_reinvite_is_acknowledged_over_the_peers_own_connection() {
         let refresh = scenario.sent.back().expect("a refresh").clone();
         scenario.sent.clear();
         scenario.feed(Input::Outcome {
+            reached: None,
             request: refresh.id,
             code: 200,
             response: Some(Box::new(crate::wire::sip::Response {
@@ -180,6 +182,7 @@ fn f18_glare_491() {
     scenario.refresh_answer = Some(200);
     scenario.transcript();
     let outcome = Input::Outcome {
+        reached: None,
         request: ours,
         code: 491,
         response: None,
@@ -210,4 +213,54 @@ fn update_with_an_offer_is_answered_at_once() {
     assert!(String::from_utf8_lossy(&reply.body).contains("a=sendonly"));
     scenario.pass(40);
     assert_eq!(scenario.transcript(), "", "no ACK is awaited");
+}
+
+/// Answers the last request of ours, which was for Alice.
+fn refuse_422(scenario: &mut Scenario, min_se: &str) {
+    let request = scenario.sent.back().expect("a request").id;
+    let response = crate::wire::sip::Response {
+        code: 422,
+        reason: "Session Interval Too Small".to_owned(),
+        headers: Headers::new().with("Min-SE", min_se),
+        body: bytes::Bytes::new(),
+    };
+    scenario.feed(Input::Outcome {
+        reached: None,
+        request,
+        code: 422,
+        response: Some(Box::new(response)),
+    });
+}
+
+#[test]
+fn f21_a_422_that_asks_for_no_longer_interval_is_not_asked_again() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[]);
+    scenario.refresh_answer = None;
+    scenario.pass(HALF);
+    assert_eq!(scenario.transcript(), "< INVITE alice");
+    refuse_422(&mut scenario, "1800");
+    scenario.pass(10);
+    assert_eq!(scenario.transcript(), "");
+    scenario.pass(HALF);
+    assert_eq!(
+        scenario.transcript(),
+        "< BYE alice\n! expel alice\n! close lobby"
+    );
+}
+
+#[test]
+fn f21_a_422_is_answered_by_a_longer_interval_twice_at_most() {
+    let mut scenario = Scenario::new();
+    joined(&mut scenario, &[]);
+    scenario.refresh_answer = None;
+    scenario.pass(HALF);
+    for wanted in ["1801", "1802", "1803"] {
+        refuse_422(&mut scenario, wanted);
+    }
+    scenario.pass(10);
+    assert_eq!(scenario.transcript(), ["< INVITE alice"; 3].join("\n"));
+    let last = scenario.sent.back().expect("a refresh");
+    let session = last.headers.first("Session-Expires");
+    assert_eq!(session, Some("1802;refresher=uac"));
 }

@@ -89,7 +89,12 @@ fn c84_g02_unusable_offers_488_with_the_reason() {
             offer("a").replace("m=message 2855", "m=message 0"),
             "no m=message",
         ),
-        (offer("a").replace("TCP/MSRP", "TCP/TLS/MSRP"), "TLS"),
+        (
+            offer("a")
+                .replace("TCP/MSRP", "TCP/TLS/MSRP")
+                .replace("msrp:", "msrps:"),
+            "TLS",
+        ),
         (offer("a").replace("a=path:msrp", "a=path:http"), "a=path"),
         (
             offer("a") + "a=file-selector:name:\"x\"\r\n",

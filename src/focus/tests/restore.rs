@@ -7,7 +7,10 @@ fn lobby() -> Scenario {
     let mut scenario = Scenario::new();
     scenario.describes = true;
     let run = SwitchRun(1);
-    scenario.feed(Input::Notice(Notice::Connected { run }));
+    scenario.feed(Input::Notice(Notice::Connected {
+        run,
+        listen: Vec::new(),
+    }));
     for user in ["alice", "bob", "carol"] {
         scenario.join(user, ROOM);
     }
@@ -51,7 +54,7 @@ fn after_a_crash_versions_and_cseqs_go_on_behind_what_was_used() {
 }
 
 #[test]
-fn with_another_switch_everybody_is_called_and_nobody_is_told() {
+fn with_another_switch_everybody_is_called_and_nobody_leaves() {
     let mut scenario = lobby();
     scenario.standing = Some(Standing::Gone);
     scenario.admissions.clear();
@@ -73,6 +76,10 @@ fn with_another_switch_everybody_is_called_and_nobody_is_told() {
     assert!(offer.contains("a=setup:actpass"), "{offer}");
     let path = &scenario.admissions[0].own_uri;
     assert!(offer.contains(path.as_str()), "{offer} has {path}");
+    scenario.pass(5);
+    let transcript = scenario.transcript();
+    let back = "active partial v3 (alice=+ bob=+ carol=+)";
+    assert_eq!(transcript.matches(back).count(), 2, "{transcript}");
     scenario.pass(120);
     assert_eq!(scenario.transcript(), "", "they are all back");
     assert_eq!(scenario.focus.counts().participants, 3);
@@ -120,13 +127,19 @@ fn a_switch_that_dies_alone_is_made_good_the_same_way() {
     scenario.standing = Some(Standing::Gone);
     scenario.feed(Input::Notice(Notice::Disconnected));
     let run = SwitchRun(2);
-    scenario.feed(Input::Notice(Notice::Connected { run }));
+    scenario.feed(Input::Notice(Notice::Connected {
+        run,
+        listen: Vec::new(),
+    }));
     let transcript = scenario.transcript();
     assert_eq!(transcript.matches("< INVITE").count(), 3, "{transcript}");
     scenario.pass(120);
     assert_eq!(scenario.focus.counts().participants, 3);
     // The same switch: who is gone now has gone by himself.
-    scenario.feed(Input::Notice(Notice::Connected { run }));
+    scenario.feed(Input::Notice(Notice::Connected {
+        run,
+        listen: Vec::new(),
+    }));
     assert!(!scenario.transcript().contains("INVITE"));
 }
 
@@ -164,7 +177,11 @@ fn the_sockets_of_an_earlier_run_are_looked_up_anew() {
     );
     assert_eq!(asked.len(), 1, "once each");
     assert_eq!((asked[0].handle, asked[0].port), (0, 5060));
-    let handles = focus.endpoints.values().map(|e| e.dialog.socket.handle);
+    let handles = focus
+        .rooms
+        .endpoints
+        .values()
+        .map(|e| e.dialog.socket.handle);
     assert!(handles.eq([77, 77, 77]));
 }
 
@@ -192,7 +209,13 @@ fn records_that_fit_nothing_are_passed_over() {
     assert_eq!(focus.counts().participants, 0);
     // Subscribers of a conference that is no more are told so.
     let last = watch::subscription::Due::Last(watch::subscription::Termination::NoResource);
-    assert!(focus.subscriptions.values().all(|one| one.due == last));
+    assert!(
+        focus
+            .watch
+            .subscriptions
+            .values()
+            .all(|one| one.due == last)
+    );
 }
 
 #[test]
@@ -239,7 +262,10 @@ fn who_comes_by_himself_meanwhile_is_not_called() {
     let mut scenario = Scenario::new();
     scenario.describes = true;
     let run = SwitchRun(1);
-    scenario.feed(Input::Notice(Notice::Connected { run }));
+    scenario.feed(Input::Notice(Notice::Connected {
+        run,
+        listen: Vec::new(),
+    }));
     let mut alice = scenario.join("alice", ROOM);
     scenario.standing = Some(Standing::Gone);
     scenario.admits = false;
@@ -322,7 +348,10 @@ fn g67_another_switch_learns_the_nicknames_of_who_is_not_there_before_it_admits_
     );
     // The same run knows them itself.
     let run = SwitchRun(2);
-    scenario.feed(Input::Notice(Notice::Connected { run }));
+    scenario.feed(Input::Notice(Notice::Connected {
+        run,
+        listen: Vec::new(),
+    }));
     assert!(!scenario.transcript().contains("! hold"));
 }
 

@@ -56,3 +56,22 @@ fn a_forgotten_room_ends_with_its_last_participant() {
     scenario.request(&mut alice, "BYE", TEAM, &[], "");
     assert_eq!(scenario.focus.counts().conferences, 0);
 }
+
+/// The factory is `sip:new@example.com`.
+#[test]
+fn only_names_with_our_token_are_those_of_a_factory() {
+    let mut scenario = Scenario::new();
+    let kept = RoomUri::new("sip:new-support@example.com");
+    let own = RoomUri::new("sip:new-abcdefghijklmnop@example.com");
+    for room in [&kept, &own] {
+        scenario
+            .focus
+            .keep_room(scenario.now, RoomEntry::new(room.clone()));
+        scenario.join("alice", room.as_str());
+    }
+    scenario.join("bob", "sip:new-ad-hoc@example.com");
+    let mut carol = scenario.phone("carol");
+    let gone = "sip:new-abcdefghijklmnoq@example.com";
+    let code = scenario.request(&mut carol, "INVITE", gone, &[], &offer("carol"));
+    assert_eq!(code, Some(404), "it has ended");
+}

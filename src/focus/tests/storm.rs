@@ -79,6 +79,7 @@ impl Audience {
                         watcher.notifies += 1;
                         watcher.bodies.push(request.body.clone());
                         inputs.push_back(Input::Outcome {
+                            reached: None,
                             request: request.id,
                             code: 200,
                             response: None,
@@ -122,7 +123,7 @@ impl Audience {
     }
 
     fn renderings(&self) -> usize {
-        self.scenario.focus.conferences[HALL].documents.made
+        self.scenario.focus.rooms.conferences[HALL].documents.made
     }
 }
 
@@ -269,7 +270,7 @@ fn storms_in_one_room_delay_no_other() {
 fn large_documents_for_many_wait_for_memory() {
     let mut scenario = hall(10_000);
     scenario.focus.config.notify_memory = 1 << 20;
-    scenario.focus.budget = watch::notify_queue::Budget::new(1 << 20);
+    scenario.focus.watch.budget = watch::notify_queue::Budget::new(1 << 20);
     let mut audience = Audience::new(scenario);
     for watcher in 0..40 {
         audience.watch(&format!("w{watcher}"));

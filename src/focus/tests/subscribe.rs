@@ -68,6 +68,7 @@ fn never_two_notifies_in_flight() {
     assert_eq!(scenario.transcript(), "");
     let first = scenario.sent.back().expect("the NOTIFY").id;
     scenario.feed(Input::Outcome {
+        reached: None,
         request: first,
         code: 200,
         response: None,

@@ -63,6 +63,7 @@ fn outcome(scenario: &mut Scenario, code: u16, headers: Headers) {
         body: bytes::Bytes::new(),
     };
     scenario.feed(Input::Outcome {
+        reached: None,
         request: notify.id,
         code,
         response: Some(Box::new(response)),
@@ -72,7 +73,7 @@ fn outcome(scenario: &mut Scenario, code: u16, headers: Headers) {
 /// Something changes that subscribers must see.
 fn change(scenario: &mut Scenario) {
     let room = RoomUri::new(HALL);
-    let conference = scenario.focus.conferences.get_mut(&room);
+    let conference = scenario.focus.rooms.conferences.get_mut(&room);
     conference.expect("a conference").change();
     let now = scenario.now;
     scenario.focus.conference_changed(now, &room);
@@ -144,7 +145,7 @@ fn e03_who_may_watch() {
     scenario.request(&mut alice, "BYE", HALL, &[], "");
     let transcript = scenario.transcript();
     assert!(
-        transcript.ends_with("< NOTIFY alice terminated;rejected partial v2 ()"),
+        transcript.ends_with("< NOTIFY alice terminated;rejected without a document"),
         "E35, and nothing more is told: {transcript}"
     );
     assert_eq!(

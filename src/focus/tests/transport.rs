@@ -98,7 +98,8 @@ fn a_session_keeps_its_transport() {
         200
     );
     scenario.ack(&mut phone, ROOM, "");
-    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &secure(&offer("alice")));
+    let other = secure(&offer("alice")).replace("msrp:", "msrps:");
+    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &other);
     assert_eq!(code, 488);
     assert_eq!(
         invite(&mut scenario, &mut phone, ROOM, &offer("alice")).0,
@@ -141,4 +142,110 @@ fn c88_the_answer_in_the_ack_may_make_us_connect() {
     let amended = scenario.admissions.last().expect("an amendment");
     assert_eq!(amended.setup, Setup::Active, "U06: the offerer connects");
     assert!(amended.peer.dial.is_some());
+}
+
+/// TCP listeners at these addresses.
+fn at(addresses: &[&str]) -> Config {
+    let listen = addresses.iter().map(|address| Listen {
+        transport: Transport::Tcp,
+        address: address.parse().expect("an address"),
+    });
+    Config {
+        listen: listen.collect(),
+        ..config()
+    }
+}
+
+/// The description of a client that has IPv6.
+fn over_ipv6(user: &str) -> String {
+    offer(user)
+        .replace("IN IP4 192.0.2.7", "IN IP6 2001:db8::7")
+        .replace("msrp://192.0.2.7:", "msrp://[2001:db8::7]:")
+}
+
+#[test]
+fn a_listener_at_one_address_is_told_by_that_address() {
+    for (listen, offer, path, connection) in [
+        (
+            &["203.0.113.5:2855"][..],
+            offer("alice"),
+            "msrp://203.0.113.5:2855/",
+            "IN IP4 203.0.113.5",
+        ),
+        (
+            &["0.0.0.0:2855", "203.0.113.5:2856"],
+            offer("alice"),
+            "msrp://198.51.100.1:2855/",
+            "IN IP4 198.51.100.1",
+        ),
+        (
+            &["[2001:db8::5]:2855", "0.0.0.0:2856"],
+            offer("alice"),
+            "msrp://198.51.100.1:2856/",
+            "IN IP4 198.51.100.1",
+        ),
+        (
+            &["0.0.0.0:2855", "[2001:db8::5]:2856"],
+            over_ipv6("alice"),
+            "msrp://[2001:db8::5]:2856/",
+            "IN IP6 2001:db8::5",
+        ),
+        // Its SIP came by IPv4: it has that, too.
+        (
+            &["0.0.0.0:2855"],
+            over_ipv6("alice"),
+            "msrp://198.51.100.1:2855/",
+            "IN IP4 198.51.100.1",
+        ),
+        (
+            &["[::]:2855"],
+            offer("alice"),
+            "msrp://198.51.100.1:2855/",
+            "IN IP4 198.51.100.1",
+        ),
+    ] {
+        let mut scenario = Scenario::with(at(listen));
+        let mut phone = scenario.phone("alice");
+        let (code, body) = invite(&mut scenario, &mut phone, ROOM, &offer);
+        assert_eq!(code, 200, "{listen:?}");
+        assert!(body.contains(&format!("a=path:{path}")), "{body}");
+        assert!(body.contains(&format!("c={connection}\r\n")), "{body}");
+    }
+}
+
+#[test]
+fn families_that_cannot_meet_are_488() {
+    let mut scenario = Scenario::with(at(&["[2001:db8::5]:2855"]));
+    let mut phone = scenario.phone("alice");
+    let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    assert_eq!(reply.code, 488);
+    let mut phone = scenario.phone("bob");
+    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &over_ipv6("bob"));
+    assert_eq!(code, 200);
+    // Where we connect, no listener matters.
+    let mut phone = scenario.phone("carol");
+    let passive = offer("carol").replace("a=setup:active", "a=setup:passive");
+    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &passive);
+    assert_eq!(code, 200);
+}
+
+#[test]
+fn a_switch_outside_says_where_it_listens() {
+    let mut scenario = Scenario::with(at(&[]));
+    let mut phone = scenario.phone("alice");
+    let (code, _) = invite(&mut scenario, &mut phone, ROOM, &offer("alice"));
+    assert_eq!(code, 503, "nothing is known yet");
+    for port in [3000, 3001] {
+        scenario.feed(Input::Notice(Notice::Connected {
+            run: SwitchRun(1),
+            listen: at(&[&format!("203.0.113.9:{port}")]).listen,
+        }));
+        scenario.feed(Input::Notice(Notice::Disconnected));
+        let mut phone = scenario.phone(&format!("user{port}"));
+        let (code, body) = invite(&mut scenario, &mut phone, ROOM, &offer("bob"));
+        assert_eq!(code, 200);
+        let path = format!("a=path:msrp://203.0.113.9:{port}/");
+        assert!(body.contains(&path), "{body}");
+    }
 }

@@ -55,11 +55,6 @@ fn e13_nothing_tells_who_the_anonymous_are() {
     scenario.pass(6);
     scenario.request(&mut second, "BYE", HALL, &[], "");
     scenario.pass(6);
-    let mut bob = scenario.phone("carol");
-    let headers = [("Referred-By", "<sip:alice@example.com>")];
-    scenario.request(&mut bob, "INVITE", HALL, &headers, &offer("carol"));
-    scenario.ack(&mut bob, HALL, "");
-    scenario.pass(6);
     scenario.lose("anonymous1", HALL, LossCause::Disconnected);
     scenario.pass(60);
     for watcher in ["alice", "bob", "outsider"] {
@@ -97,6 +92,7 @@ fn e12_a_new_moderator_is_shown_everything_at_once() {
     let promote = |scenario: &mut Scenario, role| {
         let conference = scenario
             .focus
+            .rooms
             .conferences
             .get_mut(&room)
             .expect("a conference");
@@ -208,6 +204,7 @@ fn e17_datagrams_carry_a_crowd_when_the_roster_does_not_fit() {
     ] {
         let conference = scenario
             .focus
+            .rooms
             .conferences
             .get_mut(&room)
             .expect("a conference");
@@ -218,4 +215,94 @@ fn e17_datagrams_carry_a_crowd_when_the_roster_does_not_fit() {
         scenario.pass(6);
         assert_eq!(users(&scenario.rosters["udp"]), shown);
     }
+}
+
+fn user_as_shown<'a>(
+    scenario: &'a Scenario,
+    watcher: &str,
+    entity: &str,
+) -> Option<&'a info::User> {
+    let users = scenario.rosters[watcher].users.as_ref().expect("users");
+    users.users.iter().find(|user| user.entity == entity)
+}
+
+const ALICE: &str = "sip:alice@example.com";
+const MASK: &str = "sip:anonymous1@anonymous.invalid";
+
+#[test]
+fn e13_naming_somebody_as_referrer_tells_nothing_of_them() {
+    let mut scenario = masquerade();
+    let mut carol = scenario.phone("carol");
+    let headers = [("Referred-By", "<sip:alice@example.com>")];
+    scenario.request(&mut carol, "INVITE", HALL, &headers, &offer("carol"));
+    scenario.ack(&mut carol, HALL, "");
+    scenario.pass(6);
+    let carol = user_as_shown(&scenario, "bob", "sip:carol@example.com").expect("carol");
+    let by = carol.endpoints[0].referred.as_ref();
+    let by = by.and_then(|referred| referred.by.as_deref());
+    assert_eq!(by, Some(ALICE), "what she said, whoever is in");
+}
+
+/// bob asks the room to call alice, who is in under privacy.
+fn call_alice(scenario: &mut Scenario) {
+    let mut bob = scenario.phone("bob");
+    let headers = [("Refer-To", "<sip:alice@example.com>")];
+    let code = scenario.request(&mut bob, "REFER", HALL, &headers, "");
+    assert_eq!(code, Some(200));
+    scenario.pass(6);
+}
+
+#[test]
+fn e13_whoever_invites_an_address_does_not_learn_its_number() {
+    let mut scenario = masquerade();
+    call_alice(&mut scenario);
+    for watcher in ["alice", "bob", "boss", "outsider"] {
+        let alice = user_as_shown(&scenario, watcher, ALICE).expect("who is called");
+        assert_eq!(
+            alice.endpoints[0].status,
+            Some(info::EndpointStatus::DialingOut)
+        );
+        assert_eq!((alice.endpoints.len(), &alice.display_text), (1, &None));
+        let mask = user_as_shown(&scenario, watcher, MASK).expect("who is in");
+        assert_eq!(mask.endpoints.len(), 1, "{watcher}");
+    }
+    // What becomes of the call says nothing of her either.
+    let before = heard(&scenario, "bob").len();
+    scenario.party_answers("alice", 486, &[], "");
+    scenario.pass(30);
+    let heard = heard(&scenario, "bob");
+    assert!(heard[before..].contains(ALICE), "she does not come");
+    assert!(!heard[before..].contains(MASK), "{}", &heard[before..]);
+    assert_eq!(users(&scenario.rosters["bob"]), "anonymous1=+ bob=+ boss=+");
+}
+
+#[test]
+fn e13_an_invited_device_of_the_anonymous_is_as_anonymous() {
+    let mut scenario = masquerade();
+    call_alice(&mut scenario);
+    scenario.party_answers("alice", 200, &[], &offer("alice"));
+    scenario.pass(30);
+    assert_eq!(
+        users(&scenario.rosters["bob"]),
+        "anonymous1=++ bob=+ boss=+"
+    );
+    let admission = scenario.admissions.last().expect("an order");
+    assert_eq!(admission.user.as_str(), MASK);
+    assert_eq!(admission.uris, [crate::control::UserUri::new(MASK)]);
+    assert_eq!(admission.display, "");
+    let mask = user_as_shown(&scenario, "bob", MASK).expect("alice");
+    for device in &mask.endpoints {
+        assert_eq!((&device.referred, device.joining_method), (&None, None));
+    }
+    assert_eq!(scenario.focus.counts().participants, 3);
+}
+
+#[test]
+fn e13_the_order_of_a_roster_does_not_tell_who_the_anonymous_are() {
+    let mut scenario = masquerade();
+    scenario.join("zoe", HALL);
+    scenario.watch("zoe", HALL);
+    let users = scenario.rosters["zoe"].users.as_ref().expect("users");
+    let order: Vec<_> = users.users.iter().map(|user| short(&user.entity)).collect();
+    assert_eq!(order, ["bob", "boss", "zoe", "anonymous1"]);
 }

@@ -7,3 +7,4 @@ pub(in crate::focus) mod publish;
 pub(in crate::focus) mod subscribe;
 pub(in crate::focus) mod subscribers;
 pub(in crate::focus) mod subscription;
+pub(in crate::focus) mod table;

@@ -1,7 +1,7 @@
 //! NOTIFY: when, what, and what its answer means (RFC 6665 §4.2.2, 6446, 4575 §3.6–3.9).
 
 use crate::focus::Role;
-use crate::focus::ids::SubscriptionId;
+use crate::focus::ids::{EndpointId, SubscriptionId};
 use crate::focus::roster::view::{Seen, View};
 use crate::focus::sip::dialogs::Purpose;
 use crate::focus::sip::face::PACKAGE;
@@ -47,7 +47,7 @@ const MAX_DATAGRAM: usize = 60_000;
 impl Focus {
     /// Asks for a NOTIFY at once, as soon as none is in flight. What is last stays last.
     pub(in crate::focus) fn make_due(&mut self, now: Moment, id: SubscriptionId, due: Due) {
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
             return;
         };
         let resource_gone = due == Due::Last(Termination::NoResource);
@@ -61,7 +61,7 @@ impl Focus {
     /// as soon as their pace allows; the others have one coming anyway.
     pub(in crate::focus) fn conference_changed(&mut self, now: Moment, room: &RoomUri) {
         let limit = self.config.roster_limit;
-        let Some(conference) = self.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         conference.count_crowd(limit);
@@ -71,10 +71,34 @@ impl Focus {
         }
     }
 
+    /// Subscribers see how the calls stand that this input changed.
+    pub(in crate::focus) fn show_presences(&mut self, now: Moment) {
+        let touched: Vec<_> = self.rooms.endpoints.touched().copied().collect();
+        for id in touched {
+            self.show_presence(now, id);
+        }
+    }
+
+    pub(in crate::focus) fn show_presence(&mut self, now: Moment, id: EndpointId) {
+        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
+            return;
+        };
+        let presence = endpoint.presence();
+        let is_in = endpoint.joined.is_some();
+        if !is_in || std::mem::replace(&mut endpoint.shown, presence) == presence {
+            return;
+        }
+        let (room, user) = (endpoint.room.clone(), endpoint.user.clone());
+        if let Some(conference) = self.rooms.conference_mut(&room) {
+            conference.change_user(&user);
+            self.conference_changed(now, &room);
+        }
+    }
+
     /// Arms the timer for the next NOTIFY of a subscription, if there is anything to say.
     fn schedule(&mut self, now: Moment, id: SubscriptionId) {
         let interval = self.config.notify_interval;
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
             return;
         };
         if subscription.in_flight.is_some()
@@ -85,7 +109,7 @@ impl Focus {
         let at = match subscription.due {
             Due::Full | Due::Last(_) => now,
             Due::Changes => {
-                let Some(conference) = self.conferences.get_mut(&subscription.room) else {
+                let Some(conference) = self.rooms.conference_mut(&subscription.room) else {
                     return;
                 };
                 if subscription.gap || has_news(conference, subscription.seen) {
@@ -106,10 +130,10 @@ impl Focus {
 
     /// A NOTIFY is due: it waits for its turn.
     pub(in crate::focus) fn enqueue(&mut self, now: Moment, id: SubscriptionId) {
-        if let Some(subscription) = self.subscriptions.get_mut(&id)
+        if let Some(subscription) = self.watch.subscriptions.get_mut(&id)
             && !std::mem::replace(&mut subscription.queued, true)
         {
-            self.turns.push(now, &subscription.room, id);
+            self.watch.queue.push(now, &subscription.room, id);
         }
     }
 
@@ -120,14 +144,14 @@ impl Focus {
             if octets > OCTETS_PER_TURN {
                 return;
             }
-            if self.budget.free_at().is_some_and(|free| free > now) {
+            if self.watch.budget.free_at().is_some_and(|free| free > now) {
                 return;
             }
-            let Some((id, room, last)) = self.turns.pop() else {
+            let Some((id, room, last)) = self.watch.queue.pop() else {
                 return;
             };
             octets += self.notify(now, id).unwrap_or_default();
-            if last && let Some(conference) = self.conferences.get_mut(&room) {
+            if last && let Some(conference) = self.rooms.conference_mut(&room) {
                 conference.documents.settle(conference.revision);
             }
         }
@@ -135,7 +159,7 @@ impl Focus {
 
     /// Sends the NOTIFY that is due, unless one is in flight; how many octets it carries.
     fn notify(&mut self, now: Moment, id: SubscriptionId) -> Option<usize> {
-        let subscription = self.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscriptions.get_mut(&id)?;
         subscription.queued = false;
         let due = subscription.due;
         let ends = matches!(due, Due::Last(_));
@@ -148,7 +172,7 @@ impl Focus {
             return None;
         };
         let octets = body.len();
-        self.budget.take(now, octets);
+        self.watch.budget.take(now, octets);
         let purpose = if ends {
             Purpose::Farewell
         } else {
@@ -156,9 +180,12 @@ impl Focus {
         };
         let request = self.request_id();
         let software = self.out.software.clone();
-        let subscription = self.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscriptions.get_mut(&id)?;
         subscription.rates.sent(now);
-        let headers = notify_headers(subscription, now, due).with("User-Agent", software);
+        let mut headers = notify_headers(subscription, now, due).with("User-Agent", software);
+        if !body.is_empty() {
+            headers.push("Content-Type", MEDIA_TYPE);
+        }
         let dialog = &mut subscription.dialog;
         let message = dialog.request(request, Method::Notify, headers, body);
         if !ends {
@@ -175,27 +202,27 @@ impl Focus {
 
     /// The document for the next NOTIFY; notes what the subscriber knows after it.
     fn next_document(&mut self, now: Moment, id: SubscriptionId) -> Option<Bytes> {
-        let subscription = self.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscriptions.get_mut(&id)?;
         let version = subscription.version + 1;
-        let farewell = match subscription.due {
-            Due::Last(Termination::NoResource) => Some(document::deleted(&subscription.room)),
-            Due::Last(Termination::Rejected) => Some(document::nothing(&subscription.room)),
-            _ => None,
-        };
-        if let Some(document) = farewell {
-            return Some(document.template(None).with_version(version).into());
+        match subscription.due {
+            Due::Last(Termination::NoResource) => {
+                let document = document::deleted(&subscription.room);
+                Some(document.template(None).with_version(version).into())
+            }
+            // Who may not watch any more is told that, and nothing of the room.
+            Due::Last(Termination::Rejected) => Some(Bytes::new()),
+            _ => self.state_document(now, id, version),
         }
-        self.state_document(now, id, version)
     }
 
     /// What there is to tell of the conference, if there is anything.
     fn state_document(&mut self, now: Moment, id: SubscriptionId, version: u32) -> Option<Bytes> {
-        let subscription = self.subscriptions.get_mut(&id)?;
-        let conference = self.conferences.get_mut(&subscription.room)?;
+        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let (conference, endpoints) = self.rooms.with_endpoints(&subscription.room)?;
         let view = subscription.current_view(conference);
         let scope = subscription.scope(now, conference, &view);
         let moments = (subscription.due_at, now);
-        let rendering = document::document(conference, &self.endpoints, &view, scope, moments);
+        let rendering = document::document(conference, endpoints, &view, scope, moments);
         let is_datagram = subscription.dialog.socket.transport == "udp";
         if is_datagram && rendering.octets() > MAX_DATAGRAM && !subscription.narrow {
             subscription.narrow = true;
@@ -226,7 +253,7 @@ impl Focus {
         response: Option<&Response>,
     ) {
         let interval = self.config.notify_interval;
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
             return;
         };
         if subscription.in_flight != Some(request) {
@@ -255,13 +282,13 @@ impl Focus {
     }
 
     pub(in crate::focus) fn forget_subscription(&mut self, now: Moment, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.remove(&id) else {
+        let Some(subscription) = self.watch.subscriptions.remove(&id) else {
             return;
         };
         self.dialogs.close(&subscription.dialog.key);
         self.timers.disarm(subscription.notify_timer);
         self.timers.disarm(subscription.expiry_timer);
-        if let Some(conference) = self.conferences.get_mut(&subscription.room) {
+        if let Some(conference) = self.rooms.conference_mut(&subscription.room) {
             conference.subscribers.remove(id, &subscription.user);
             conference.forget_departures();
         }
@@ -371,7 +398,6 @@ fn notify_headers(subscription: &Subscription, now: Moment, due: Due) -> Headers
         )
         .with("Event", event)
         .with("Subscription-State", state)
-        .with("Content-Type", MEDIA_TYPE)
 }
 
 /// The seconds of a Retry-After (RFC 3261 §20.33).

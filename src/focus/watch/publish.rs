@@ -88,7 +88,7 @@ impl Focus {
     ) -> Verdict<bool> {
         let policy = self.room_policy(room)?;
         policy.admits(publisher)?;
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let participant = conference
             .filter(|it| it.has(publisher))
             .and_then(|it| it.participants.get(publisher));
@@ -106,7 +106,7 @@ impl Focus {
     }
 
     fn publication(&self, room: &RoomUri, user: &UserUri, tag: &str) -> Option<PublicationId> {
-        let publications = &self.conferences.get(room)?.publications;
+        let publications = &self.rooms.conference(room)?.publications;
         let mut all = publications.all.iter();
         all.find(|(_, known)| known.tag == tag && known.publisher == *user)
             .map(|(id, _)| *id)
@@ -119,7 +119,7 @@ impl Focus {
         replaced: Option<PublicationId>,
         octets: usize,
     ) -> Verdict<()> {
-        let publications = self.conferences.get(room).map(|c| &c.publications.all);
+        let publications = self.rooms.conference(room).map(|c| &c.publications.all);
         let others = || {
             let all = publications.into_iter().flatten();
             all.filter(|(id, _)| Some(**id) != replaced)
@@ -150,7 +150,7 @@ impl Focus {
         };
         let before = conference.publications.all.insert(id, publication);
         conference.merge_publications();
-        self.publications.insert(id, room.clone());
+        self.rooms.publications.insert(id, room.clone());
         self.timers.disarm(before.map(|before| before.expiry));
         self.conference_changed(now, room);
     }
@@ -165,7 +165,7 @@ impl Focus {
         expires: Duration,
     ) {
         let expiry = self.timers.arm(now + expires, Timer::Publication(id));
-        let conference = self.conferences.get_mut(room);
+        let conference = self.rooms.conference_mut(room);
         let known = conference.and_then(|c| c.publications.all.get_mut(&id));
         let superseded = match known {
             Some(known) => {
@@ -183,8 +183,8 @@ impl Focus {
     }
 
     fn withdraw_publication(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
-        self.publications.remove(&id);
-        let Some(conference) = self.conferences.get_mut(room) else {
+        self.rooms.publications.remove(&id);
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
         let Some(publication) = conference.publications.all.remove(&id) else {
@@ -196,7 +196,7 @@ impl Focus {
     }
 
     pub(in crate::focus) fn publication_expired(&mut self, now: Moment, id: PublicationId) {
-        if let Some(room) = self.publications.get(&id).cloned() {
+        if let Some(room) = self.rooms.publications.get(&id).cloned() {
             self.unpublish(now, &room, id);
         }
     }
@@ -209,7 +209,7 @@ impl Focus {
         room: &RoomUri,
         user: &UserUri,
     ) {
-        let Some(conference) = self.conferences.get(room) else {
+        let Some(conference) = self.rooms.conference(room) else {
             return;
         };
         if conference.has(user) {
@@ -228,7 +228,7 @@ impl Focus {
     /// The conference has ended.
     pub(in crate::focus) fn forget_publications(&mut self, conference: &mut Conference) {
         for (id, publication) in std::mem::take(&mut conference.publications.all) {
-            self.publications.remove(&id);
+            self.rooms.publications.remove(&id);
             self.timers.disarm(Some(publication.expiry));
         }
     }

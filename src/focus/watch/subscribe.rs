@@ -52,7 +52,7 @@ impl Focus {
         if let Some(conference) = self.watched(&subscription.room) {
             conference.subscribers.add(id, &subscription.user);
         }
-        self.subscriptions.insert(id, subscription);
+        self.watch.subscriptions.insert(id, subscription);
         self.dialogs
             .wait(incoming.transaction, &key, Awaits::Departure(id));
         self.grant(now, incoming, id, &event, expires);
@@ -69,7 +69,7 @@ impl Focus {
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;
-        let subscription = self.subscriptions.get(&id).ok_or(Refusal::new(481))?;
+        let subscription = self.watch.subscriptions.get(&id).ok_or(Refusal::new(481))?;
         if matches!(subscription.due, Due::Last(_)) {
             return Err(Refusal::new(481));
         }
@@ -88,7 +88,7 @@ impl Focus {
     /// exists as long as somebody is in, a configured one always.
     fn check_subscriber(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
         self.check_permission(room, user)?;
-        let conference = self.conferences.get(room);
+        let conference = self.rooms.conference(room);
         let theirs = conference.map_or(0, |conference| conference.subscribers.of(user).len());
         if theirs >= MAX_SUBSCRIPTIONS {
             return Err(Refusal::new(403).because("too many subscriptions of this user"));
@@ -99,9 +99,7 @@ impl Focus {
     /// Whether this caller may watch this room (row E03).
     fn check_permission(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
         let policy = self.room_policy(room)?;
-        let conference = self.conferences.get(room);
-        let is_in = conference.is_some_and(|it| it.has(user));
-        if is_in {
+        if self.rooms.is_in(room, user) {
             return Ok(());
         }
         if policy.subscribe_participants_only {
@@ -112,12 +110,13 @@ impl Focus {
 
     /// The conference of a watched room; a configured room gets one when first watched.
     pub(in crate::focus) fn watched(&mut self, room: &RoomUri) -> Option<&mut Conference> {
-        if !self.conferences.contains_key(room) {
+        if !self.rooms.conferences.contains_key(room) {
             let policy = self.policy(room, Some(false))?;
-            self.conferences
+            self.rooms
+                .conferences
                 .insert(room.clone(), Conference::new(room.clone(), policy));
         }
-        self.conferences.get_mut(room)
+        self.rooms.conference_mut(room)
     }
 
     /// The granted duration (RFC 6665 §4.2.1.1): never longer than asked; zero is a fetch.
@@ -151,6 +150,7 @@ impl Focus {
         let dialog = self.new_dialog(incoming, contact)?;
         let agent = request.headers.first("User-Agent").unwrap_or_default();
         let full_only = self
+            .watch
             .full_notify_agents
             .as_ref()
             .is_some_and(|pattern| pattern.is_match(agent));
@@ -172,7 +172,7 @@ impl Focus {
         expires: Duration,
     ) {
         let timer = self.timers.arm(now + expires, Timer::Expiry(id));
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
             return;
         };
         self.timers.disarm(subscription.expiry_timer.replace(timer));
@@ -207,8 +207,8 @@ impl Focus {
         user: &UserUri,
     ) {
         let theirs = self
-            .conferences
-            .get(room)
+            .rooms
+            .conference(room)
             .map(|conference| conference.subscribers.of(user).to_vec());
         for id in theirs.unwrap_or_default() {
             self.make_due(now, id, Due::Last(Termination::Rejected));

@@ -1,5 +1,6 @@
 //! What of a request's head matters, and must be remembered while the message comes.
 
+use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::media_type;
 use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
 
@@ -34,6 +35,21 @@ impl<'a> Facts<'a> {
             success_report: request.success_report,
             failure_report: request.failure_report,
             content_type: request.content_type,
+        }
+    }
+
+    /// A whole message that came by SIP: nobody waits for a report.
+    pub(in crate::switch) fn of_submitted(transaction: TransactionId) -> Self {
+        Self {
+            transaction,
+            method: Method::Send,
+            to_path: "",
+            from_path: "",
+            message_id: None,
+            range: ByteRange::OPEN,
+            success_report: false,
+            failure_report: FailureReport::No,
+            content_type: Some(MESSAGE_CPIM),
         }
     }
 

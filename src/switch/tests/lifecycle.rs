@@ -202,6 +202,105 @@ fn expel_flushes_what_is_queued() {
     assert_eq!(stage.finished, [bob]);
 }
 
+fn part(name: &str) -> Order {
+    Order::Part {
+        room: RoomUri::new(LOBBY),
+        session: SessionId::new(name),
+    }
+}
+
+#[test]
+fn who_parts_is_in_the_room_no_more_and_connected_until_expelled() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.switch.order(stage.now, part("bob"));
+    stage.pump();
+    assert_eq!((stage.finished.len(), stage.switch.sessions()), (0, 1));
+    stage.give(
+        alice,
+        send("alice", "tid12345", &[], &cpim("alice", "he is gone")),
+    );
+    stage.give(bob, send("bob", "tid12346", &[], &cpim("bob", "am I?")));
+    assert_eq!(stage.codes(bob), [481]);
+    assert_eq!(stage.texts(bob), [""; 0]);
+    stage.switch.order(
+        stage.now,
+        Order::Expel {
+            room: RoomUri::new(LOBBY),
+            session: SessionId::new("bob"),
+        },
+    );
+    stage.pump();
+    assert_eq!(stage.finished, [bob]);
+    assert_eq!(stage.lost(), [], "an order is not a loss");
+}
+
+#[test]
+fn who_parts_is_connected_for_a_second_at_most() {
+    let mut stage = Stage::new();
+    let bob = stage.join("bob");
+    stage.switch.order(stage.now, part("bob"));
+    stage.pass(Duration::from_millis(999));
+    assert_eq!(stage.finished, []);
+    stage.pass(Duration::from_millis(1));
+    stage.pump();
+    assert_eq!(stage.finished, [bob]);
+    assert!(stage.switch.parting.is_empty());
+    // One that has no connection has nothing to wait for.
+    stage.admit(admission(LOBBY, "carol"));
+    stage.switch.order(stage.now, part("carol"));
+    assert!(stage.switch.parting.is_empty());
+}
+
+#[test]
+fn a_peer_that_closes_first_leaves_nothing_of_its_parting() {
+    let mut stage = Stage::new();
+    let bob = stage.join("bob");
+    stage.switch.order(stage.now, part("bob"));
+    stage.switch.closed(stage.now, bob);
+    assert!(stage.switch.parting.is_empty());
+    assert_eq!(stage.lost(), []);
+}
+
+#[test]
+fn a_dialled_party_that_answers_and_never_connects_is_lost_after_bind_timeout() {
+    let mut stage = Stage::new();
+    // It may ring for minutes.
+    let mut ringing = admission(LOBBY, "alice");
+    let answered = ringing.clone();
+    ringing.policy.bind_timeout += Duration::from_secs(200);
+    ringing.peer = Peer::silent();
+    stage.admit(ringing);
+    stage.pass(Duration::from_secs(60));
+    stage
+        .switch
+        .order(stage.now, Order::Amend(Box::new(answered)));
+    stage.pass(Duration::from_secs(31));
+    assert_eq!(stage.lost(), []);
+    stage.pass(Duration::from_secs(1));
+    assert_eq!(stage.lost(), [("alice".to_owned(), LossCause::NeverBound)]);
+}
+
+#[test]
+fn a_message_that_came_with_the_invite_is_said_after_the_usual_checks() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.admit(admission(LOBBY, "bob"));
+    let submit = |text: &str, from: &str| Order::Submit {
+        room: RoomUri::new(LOBBY),
+        session: SessionId::new("bob"),
+        message: cpim(from, text).into(),
+    };
+    stage.switch.order(stage.now, submit("hello", "bob"));
+    assert_eq!(stage.texts(alice), ["hello"]);
+    stage.switch.order(stage.now, submit("it was she", "alice"));
+    assert_eq!(stage.texts(alice), [""; 0]);
+    let bob = stage.switch.opened(stage.now);
+    stage.give(bob, empty_send("bob", "tid12345"));
+    let told = stage.texts(bob);
+    assert!(told[0].contains("not delivered: 403"), "{told:?}");
+}
+
 #[test]
 fn close_ends_every_session_of_the_room() {
     let mut stage = Stage::new();

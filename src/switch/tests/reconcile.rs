@@ -165,3 +165,21 @@ fn the_answer_is_as_bounded_as_the_order() {
     let stands = stage.reconcile(LOBBY, &names, true);
     assert_eq!(stands.len(), RECONCILE_SESSIONS);
 }
+
+#[test]
+fn a_focus_that_comes_and_goes_keeps_nobody_for_ever() {
+    let mut stage = Stage::new();
+    stage.join("alice");
+    let bob = stage.join("bob");
+    let mut passed = Duration::ZERO;
+    while stage.finished.is_empty() {
+        stage.switch.unclaim(stage.now, ORPHAN_TIMEOUT);
+        stage.reconcile(LOBBY, &["alice"], false);
+        stage.pass(ORPHAN_TIMEOUT / 4);
+        passed += ORPHAN_TIMEOUT / 4;
+        assert!(passed <= 3 * ORPHAN_TIMEOUT, "nobody ever claims bob");
+    }
+    assert_eq!(stage.finished, [bob]);
+    assert!(passed >= 2 * ORPHAN_TIMEOUT);
+    assert_eq!(stage.switch.sessions(), 1);
+}

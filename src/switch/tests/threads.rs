@@ -610,3 +610,56 @@ fn what_cannot_be_dealt_with_costs_its_connection() {
     assert_eq!(world.stage(A).lost().len(), 1);
     world.assert_empty();
 }
+
+#[test]
+fn who_parts_elsewhere_keeps_the_connection_until_the_farewell_is_over() {
+    for expelled in [true, false] {
+        let mut world = World::new(config());
+        let place = world.open(B);
+        world.join(A, "alice", place);
+        let (now, room) = (world.now, RoomUri::new(World::room(A)));
+        let session = SessionId::new("alice");
+        let part = Order::Part {
+            room: room.clone(),
+            session: session.clone(),
+        };
+        world.switch(A).order(now, part);
+        world.settle();
+        assert_eq!(world.switch(A).sessions(), 0);
+        assert!(world.stage(B).finished.is_empty(), "it stays a moment");
+        match expelled {
+            true => world.switch(A).order(now, Order::Expel { room, session }),
+            false => world.pass(Duration::from_secs(2)),
+        }
+        world.settle();
+        assert_eq!(world.stage(B).finished, [place.1], "{expelled}");
+        world.assert_empty();
+        for stage in &world.stages {
+            assert!(stage.switch.parting.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_came_with_an_invite_is_said_for_somebody_elsewhere_and_refused_by_a_message() {
+    let mut world = World::new(config());
+    let (alice, bob) = (world.open(B), world.open(A));
+    world.join(A, "alice", alice);
+    world.join(A, "bob", bob);
+    for from in ["alice", "mallory"] {
+        let (now, room) = (world.now, RoomUri::new(World::room(A)));
+        let message = cpim_to(from, &World::room(A), "hello").into_bytes();
+        let session = SessionId::new("alice");
+        let submit = Order::Submit {
+            room,
+            session,
+            message: message.into(),
+        };
+        world.switch(A).order(now, submit);
+        world.settle();
+    }
+    assert_eq!(world.texts(bob), ["hello"]);
+    let told = world.texts(alice);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("not delivered: 403"), "{}", told[0]);
+}

@@ -21,7 +21,9 @@ pub enum BodyError {
 
 /// `Accept` of a focus that takes lists: also what a 415 says (RFC 3261 §21.4.13).
 pub const ACCEPT: &str = "application/sdp, multipart/mixed, multipart/alternative, \
-                          multipart/related, application/resource-lists+xml";
+                          multipart/related, application/resource-lists+xml, message/cpim";
+
+const CPIM: &str = "message/cpim";
 
 /// What the body of an INVITE says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct InviteBody {
     pub sdp: Option<Bytes>,
     /// Every `recipient-list`; together they are one list (RFC 5363 §4.1, row L05).
     pub lists: Vec<Bytes>,
+    /// A message/cpim beside the offer: what the caller says first, as RCS clients send it.
+    pub message: Option<Bytes>,
 }
 
 impl InviteBody {
@@ -44,6 +48,9 @@ impl InviteBody {
         let own = own.fold(Headers::new(), |own, h| own.with(&h.name, h.value.clone()));
         let mut said = InviteBody::default();
         said.take(Part::read(own, body.clone())?)?;
+        if said.message.is_some() && said.sdp.is_none() {
+            return Err(BodyError::Unsupported);
+        }
         Ok(said)
     }
 
@@ -74,6 +81,14 @@ impl InviteBody {
             },
             (Content::Octets(octets), resource_lists::MEDIA_TYPE, "recipient-list") => {
                 self.lists.push(octets);
+                Ok(())
+            }
+            (Content::Octets(octets), CPIM, "render") if self.message.is_none() => {
+                self.message = Some(octets);
+                Ok(())
+            }
+            // Some clients send a first message that nobody has written.
+            (Content::Octets(octets), "text/plain", "render") if octets.trim_ascii().is_empty() => {
                 Ok(())
             }
             // Who else was invited is for the eyes of a user (RFC 5364 §7).

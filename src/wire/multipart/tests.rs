@@ -126,6 +126,27 @@ fn parts_that_must_be_understood_are_415_and_others_are_passed_over() {
 }
 
 #[test]
+fn what_the_caller_says_first_may_stand_beside_the_offer() {
+    const CPIM: &str = "Content-Type: message/cpim";
+    let said = |parts: &[(&str, &str)]| invite("multipart/mixed;boundary=b", &mixed(parts));
+    let both = said(&[(SDP_FIELDS, SDP_TEXT), (CPIM, "From: <sip:a@b>")]).expect("a body");
+    assert_eq!(both.message.as_deref(), Some(&b"From: <sip:a@b>"[..]));
+    assert!(both.sdp.is_some());
+    let empty = [
+        (SDP_FIELDS, SDP_TEXT),
+        ("Content-Type: text/plain;charset=UTF-8", " \r\n"),
+    ];
+    assert_eq!(said(&empty).expect("a body").message, None);
+    for refused in [
+        &[(CPIM, "x")][..],
+        &[(SDP_FIELDS, SDP_TEXT), (CPIM, "x"), (CPIM, "y")],
+        &[(SDP_FIELDS, SDP_TEXT), ("Content-Type: text/plain", "x")],
+    ] {
+        assert_eq!(said(refused), Err(BodyError::Unsupported), "{refused:?}");
+    }
+}
+
+#[test]
 fn half_of_an_optional_part_says_nothing() {
     let nested = "--c\r\nContent-Type: application/resource-lists+xml\r\n\
                   Content-Disposition: recipient-list\r\n\r\n<a/>\r\n--c\r\n\r\nx\r\n--c--";

@@ -20,6 +20,9 @@ const ROSTER: &str = r#"<?xml version="1.0"?>
  <endpoint entity="sip:bob@h;gr"><status>connected</status></endpoint></user></users>
 </conference-info>"#;
 
+/// What this room refuses.
+const TOO_MUCH: &str = "too-much";
+
 /// A room of one: says what it is told, answers as `code` says.
 struct FakeRoom {
     sip: UdpSocket,
@@ -173,6 +176,11 @@ impl Heard {
     fn answer(&mut self) {
         let (to, from) = (self.to.as_str(), self.from.as_str());
         let id = TransactionId::new(&self.id).unwrap();
+        let body = self.body.as_deref().unwrap_or_default();
+        if String::from_utf8_lossy(body).contains(TOO_MUCH) {
+            HeadWriter::response(&mut self.out, &id, 413, "too much", to, from).end(Flag::Last);
+            return;
+        }
         HeadWriter::response(&mut self.out, &id, 200, "OK", to, from).end(Flag::Last);
         let Some(body) = self.body.take() else { return };
         self.count += 1;
@@ -267,5 +275,37 @@ async fn a_person_types() {
         printed
             .iter()
             .any(|line| line.contains("There is no /dance"))
+    );
+}
+
+/// A script that announces something must not believe that it was said.
+#[tokio::test]
+async fn what_the_room_refuses_ends_in_another_status() {
+    let long = "x".repeat(500);
+    let line = format!("--no-subscribe --say {TOO_MUCH}{long} --for 0.5");
+    let (status, printed) = chat(200, &line, &[]).await;
+    assert_eq!(status, Status::Unmet, "{printed:?}");
+    let said = printed
+        .iter()
+        .find(|line| line.contains("Not sent: too-much"));
+    assert!(
+        said.expect("it is told").chars().count() < 100,
+        "{printed:?}"
+    );
+    assert!(
+        printed.iter().any(|line| line.contains("413")),
+        "{printed:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_is_here_comes_after_you_are_in() {
+    let (status, printed) = chat(200, "--for 20", &["/quit"]).await;
+    assert_eq!(status, Status::Fine, "{printed:?}");
+    let place = |words: &str| printed.iter().position(|line| line.contains(words));
+    let (you, here) = (place("You are in"), place("Here: "));
+    assert!(
+        here.is_none_or(|here| you.is_some_and(|you| you < here)),
+        "{printed:?}"
     );
 }

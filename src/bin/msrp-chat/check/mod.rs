@@ -7,15 +7,14 @@ mod remedy;
 mod report;
 
 use crate::call::{self, Caller};
-use crate::cli::{Access, CheckArguments, identity_at};
+use crate::cli::CheckArguments;
 use crate::failure::Failure;
-use crate::msrp::{ENCRYPT, Trust, same_address};
-use crate::screen::text_of;
+use crate::msrp::{ENCRYPT, Received, Trust, same_address};
 use msrp_conference::entropy::{self, token};
 use msrp_conference::time::{Clock, Moment};
 use msrp_conference::wire::msrp::UriRef;
 use party::Party;
-use report::{Finding, Report, Verdict};
+use report::{End, Finding, Form, Report, Verdict};
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -25,6 +24,8 @@ use std::time::Duration;
 const TURN: Duration = Duration::from_millis(5);
 /// Of a roster that does not name us, so many are shown.
 const NAMES_SHOWN: usize = 3;
+/// The step in which the first participant joins.
+const FIRST: &str = "join";
 /// What makes a test message unlike any other.
 const MARK_CHARACTERS: usize = 12;
 /// By then an unacknowledged 2xx has come twice more: after T1, and twice that (RFC 3261
@@ -33,15 +34,25 @@ const ACK_SHOWS: Duration = Duration::from_millis(1_700);
 /// One repetition may be a lost datagram.
 const LOST_ACK: u32 = 2;
 
+/// What a monitoring plugin ends with when it could not try.
+pub(crate) const UNKNOWN: u8 = 3;
+
 /// Runs every step.
 pub(crate) async fn run(arguments: CheckArguments) -> ExitCode {
-    let report = Report::new(arguments.json, Box::new(io::stdout()));
+    let form = match (arguments.json, arguments.nagios) {
+        (true, _) => Form::Json,
+        (_, true) => Form::Plugin,
+        _ => Form::Text,
+    };
+    let report = Report::new(form, Box::new(io::stdout()));
     let mut check = Check::new(arguments, report);
     check.all().await;
-    match check.report.end() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(1),
-    }
+    ExitCode::from(match (check.report.end(), form) {
+        (End::Fine, _) => 0,
+        (End::Warned, Form::Plugin) | (End::Failed, Form::Text | Form::Json) => 1,
+        (End::Warned, _) => 0,
+        (End::Failed, Form::Plugin) => 2,
+    })
 }
 
 struct Check {
@@ -91,7 +102,7 @@ impl Check {
         let server = self.address().await?;
         self.options().await?;
         let caller = self.first();
-        let first = self.join("join", &caller).await?;
+        let first = self.join(FIRST, &caller).await?;
         parties.push(first);
         let first = &mut parties[0];
         self.focus(first)?;
@@ -160,10 +171,13 @@ impl Check {
             .await;
         if let Some(mut failure) = party.seen.failure.take() {
             failure.advice = match failure.code {
-                Some(_) => {
-                    let access = &caller.access;
-                    let account = access.account(&caller.from).is_some();
-                    remedy::join(&failure, access.msrps, account)
+                Some(code) => {
+                    let stranger = party.participant.agent().refused_by();
+                    let first = name == FIRST;
+                    match stranger.filter(|_| remedy::is_explained(code)) {
+                        Some(software) => remedy::stranger(&failure, software),
+                        None => remedy::join(&failure, &caller.access, &caller.from, first),
+                    }
                 }
                 None if party.participant.agent().is_focus() => failure.advice,
                 None => remedy::STRANGER.to_owned(),
@@ -227,11 +241,13 @@ impl Check {
     }
 
     fn certificate(&mut self, party: &Party) {
+        let shown = party.participant.certificate();
+        let shown = shown.map(|it| it.to_string()).unwrap_or_default();
         let finding = match party.participant.trust() {
             None => Finding::skipped("the chat is not encrypted; --msrps asks for it", ""),
-            Some(Trust::Vouched) => Finding::fine("an authority vouches for the certificate"),
+            Some(Trust::Vouched) => Finding::fine(format!("CA-signed; {shown}")),
             Some(Trust::Announced(against)) => Finding::warning(
-                format!("the certificate is the announced one, but: {against}"),
+                format!("as announced in SDP, but: {against}; {shown}"),
                 remedy::certificate(against),
             ),
         };
@@ -320,16 +336,14 @@ impl Check {
     async fn talk(&mut self, parties: &mut [Party]) -> Step {
         for (name, speaker, hearer) in [("message", 0, 1), ("reply", 1, 0)] {
             let mark = token(&mut entropy::System, MARK_CHARACTERS);
-            parties[speaker]
-                .participant
-                .say(&format!("msrp-chat check {mark}"));
+            parties[speaker].participant.say_unseen(&mark);
             let [first, second] = &mut *parties else {
                 return Err(Stopped);
             };
             let arrived = self
                 .wait(&mut [first, second], |parties| {
                     let heard = parties[hearer].seen.messages.iter();
-                    heard.map(text_of).any(|text| text.contains(&mark))
+                    heard.map(body_of).any(|text| text.contains(&mark))
                         || parties.iter().any(|party| party.seen.failure.is_some())
                 })
                 .await;
@@ -399,11 +413,11 @@ impl Check {
         answers.collect::<Option<Vec<u16>>>()?.into_iter().max()
     }
 
-    fn caller(&self, from: Option<&String>, user: &str, access: Access) -> Caller {
-        let room = &self.arguments.room;
+    fn caller(&self, number: usize) -> Caller {
+        let (from, access) = self.arguments.participant(number);
         Caller {
-            room: room.clone(),
-            from: from.cloned().unwrap_or_else(|| identity_at(room, user)),
+            room: self.arguments.room.clone(),
+            from,
             name: String::new(),
             access,
             roster: true,
@@ -411,17 +425,11 @@ impl Check {
     }
 
     fn first(&self) -> Caller {
-        let arguments = &self.arguments;
-        self.caller(arguments.from.as_ref(), "check-1", arguments.access.clone())
+        self.caller(0)
     }
 
     fn second(&self) -> Caller {
-        let arguments = &self.arguments;
-        self.caller(
-            arguments.second.as_ref(),
-            "check-2",
-            arguments.second_access(),
-        )
+        self.caller(1)
     }
 
     async fn open(&mut self, name: &str, caller: &Caller) -> Step<Party> {
@@ -478,12 +486,17 @@ fn roster_finding(me: &str, known_as: Option<&str>, present: usize) -> Finding {
         Some(known) => Finding::warning(
             format!("the roster does not name {me} but {known}"),
             "The server knows callers by its parameter `identity`, the account perhaps: give \
-             that with --from, or messages will be refused with 403.",
+             that account with --account, or messages will be refused with 403.",
         ),
         None => Finding::fine(format!(
             "NOTIFY with the full roster, {present} in the room"
         )),
     }
+}
+
+/// What a message holds, whatever its type.
+fn body_of(message: &Received) -> String {
+    String::from_utf8_lossy(&message.content).into_owned()
 }
 
 /// Host and port of the chat.

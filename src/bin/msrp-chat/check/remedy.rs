@@ -1,15 +1,25 @@
 //! What an operator does about a failed step. A participant would ask the operator; here the
 //! operator asks.
 
+use crate::cli::Access;
 use crate::failure::{FIND, Failure};
 use rustls::{CertificateError, Error};
 
-/// The step failed with this answer, or without any.
-pub(super) fn join(failure: &Failure, encrypted: bool, has_account: bool) -> String {
+/// The step failed with this answer of the module's or of the script's, or without any.
+pub(super) fn join(failure: &Failure, access: &Access, from: &str, first: bool) -> String {
+    let (encrypted, has_account) = (access.msrps, access.account(from).is_some());
     let advice = match failure.code {
+        Some(401 | 407) if !first => {
+            "The second participant has no account, or not this password: give its account with a \
+             second --account, or only one --account, which then joins twice."
+        }
         Some(401 | 407) if has_account => {
             "The server does not accept this user name and password: is it the account's own, and \
              is the realm the script asks for the one the account is in?"
+        }
+        Some(401 | 407) => {
+            "The server asks for an account: msrp-chat check --account USER@DOMAIN:PASSWORD \
+             (--password works too). One account is enough."
         }
         Some(403) => {
             "The room's `allow` and `deny`, or the script, keep this caller out; or the parameter \
@@ -53,6 +63,32 @@ pub(super) fn join(failure: &Failure, encrypted: bool, has_account: bool) -> Str
         _ => return failure.advice.clone(),
     };
     advice.to_owned()
+}
+
+/// Whether the module says why in a Warning when it refuses an INVITE with this code. A script
+/// that challenges, and what goes wrong on the way, has none either.
+pub(super) fn is_explained(code: u16) -> bool {
+    matches!(code, 402..=406 | 480 | 482..=486 | 488 | 501 | 603..=606)
+}
+
+/// The refusal does not come from the module; `software` is what gave it, if it says.
+pub(super) fn stranger(failure: &Failure, software: &str) -> String {
+    let who = match software {
+        "" => "no Server header".to_owned(),
+        software => format!("Server: {software}"),
+    };
+    let mend = match failure.code {
+        Some(404 | 604) => {
+            "Does the proxy know the room's host as its own (alias), and does \
+             msrp_conference_handle() come first? Or is"
+        }
+        Some(483) => "The script relays the request to itself instead of handing it over. Or is",
+        _ => "Does the script hand INVITEs for this host to msrp_conference_handle()? Or is",
+    };
+    format!(
+        "This answer is not the module's ({who}). {mend} another proxy running on this port: ss \
+         -lunp 'sport = :5060'?"
+    )
 }
 
 /// An INVITE was answered by somebody who is no chat room.
@@ -136,8 +172,7 @@ pub(super) fn message(failure: &Failure, me: &str, known_as: Option<&str>) -> St
     match (failure.code, known_as) {
         (Some(403), Some(known)) => format!(
             "The parameter `identity` makes the caller {known}, and its messages say {me}: let \
-             `identity` give what clients call themselves, or give the account's address with \
-             --from."
+             `identity` give what clients call themselves, or give the account with --account."
         ),
         (Some(403), None) => "The room lets this participant listen only: `observers` of the \
             room, or role=observer in the script."
@@ -162,19 +197,30 @@ mod tests {
 
     #[test]
     fn operators_are_told_what_to_turn() {
-        for (code, encrypted, account, word) in [
+        for (code, msrps, account, word) in [
             (403, false, false, "`identity`"),
             (404, false, false, "alias"),
             (407, false, true, "realm"),
-            (407, false, false, "--password"),
+            (407, false, false, "--account"),
             (486, false, false, "`max_participants`"),
             (488, true, false, "`msrps:`"),
             (488, false, false, "--msrps"),
             (503, false, false, "msrp-switchd"),
             (603, false, false, "declined"),
         ] {
-            let advice = join(&Failure::sip("join", code, ""), encrypted, account);
+            let access = Access {
+                msrps,
+                password: account.then(|| "secret".to_owned()),
+                ..Access::default()
+            };
+            let failure = Failure::sip("join", code, "");
+            let advice = join(&failure, &access, "sip:al@h", true);
             assert!(advice.contains(word), "{code}: {advice}");
         }
+        let refused = Failure::sip("join", 407, "");
+        let advice = join(&refused, &Access::default(), "sip:al@h", false);
+        assert!(advice.contains("second --account"), "{advice}");
+        let advice = stranger(&Failure::sip("join", 403, ""), "kamailio (5.6.3)");
+        assert!(advice.contains("(Server: kamailio (5.6.3))"), "{advice}");
     }
 }

@@ -1,5 +1,6 @@
 //! The connection of the session, TCP or TLS over it: octets only.
 
+use super::certificate::Certificate;
 use super::tls::{ENCRYPT, Tls, Trust};
 use crate::failure::Failure;
 use crate::offer::Peer;
@@ -76,6 +77,12 @@ impl Connection {
     /// Whether, and why, the room's certificate is believed; `None` without TLS.
     pub(crate) fn trust(&self) -> Option<&Trust> {
         self.trust.as_ref()
+    }
+
+    /// The room's certificate.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        let chain = self.tls.as_ref()?.records.peer_certificates()?;
+        Certificate::read(chain.first()?)
     }
 
     async fn shake_hands(&mut self, peer: &Peer) -> Result<(), Failure> {

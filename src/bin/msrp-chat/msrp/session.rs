@@ -128,9 +128,23 @@ impl Session {
 
     /// Says something to the room, or to one participant.
     pub(crate) fn say(&mut self, now: Moment, to: Option<&str>, text: &str) {
+        self.send(now, to, "text/plain; charset=utf-8", text);
+    }
+
+    /// Sends a text to everybody as what an idle typing notice holds (RFC 3994): clients show no
+    /// such message, and a room's history keeps none.
+    pub(crate) fn say_unseen(&mut self, now: Moment, text: &str) {
+        let notice = format!(
+            "<?xml version=\"1.0\"?><isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\">\
+             <state>idle</state><contenttype>{text}</contenttype></isComposing>"
+        );
+        self.send(now, None, "application/im-iscomposing+xml", &notice);
+    }
+
+    fn send(&mut self, now: Moment, to: Option<&str>, media_type: &str, text: &str) {
         let (content_type, body) = match self.cpim {
-            true => ("message/cpim", self.wrap(now, to, text)),
-            false => ("text/plain", text.as_bytes().to_vec()),
+            true => ("message/cpim", self.wrap(now, to, media_type, text)),
+            false => (media_type, text.as_bytes().to_vec()),
         };
         let mut transaction = self.ask(now, Asked::Text(text.to_owned()));
         // Nobody can know the id beforehand; yet it costs nothing to be sure (§7.1).
@@ -151,13 +165,13 @@ impl Session {
         end_line_after_body(&mut self.out, &transaction, Flag::Last);
     }
 
-    fn wrap(&self, now: Moment, to: Option<&str>, text: &str) -> Vec<u8> {
+    fn wrap(&self, now: Moment, to: Option<&str>, media_type: &str, text: &str) -> Vec<u8> {
         cpim::compose(&Composition {
             from: (&self.me.0, &self.me.1),
             to: ("", to.unwrap_or(&self.room)),
             date_time: Some(now),
             headers: &[],
-            content_type: "text/plain; charset=utf-8",
+            content_type: media_type,
             content: text.as_bytes(),
         })
     }

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 
 /// What we can be asked for.
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY";
+/// What the module calls itself, in the Warning of a refusal.
+const MODULE: &str = "msrp_conference";
 pub(super) const USER_AGENT: &str = concat!("msrp-chat/", env!("CARGO_PKG_VERSION"));
 /// More redirections than this are a loop (RFC 3261 §8.1.3.4).
 const MAX_REDIRECTIONS: u8 = 5;
@@ -96,6 +98,8 @@ pub(crate) struct Agent {
     is_focus: bool,
     /// How often the 2xx came again after our ACK.
     repeats: u32,
+    /// The Server header of what refused our INVITE, unless its Warning is the module's.
+    refused_by: Option<String>,
     /// The answer to our BYE.
     parting: Option<u16>,
     /// The ACK of the 2xx, sent again for every repetition.
@@ -131,6 +135,7 @@ impl Agent {
             challenged: false,
             is_focus: false,
             repeats: 0,
+            refused_by: None,
             parting: None,
             ack: None,
         }
@@ -169,6 +174,11 @@ impl Agent {
     /// How often the room repeated its 2xx although it was acknowledged: the ACK gets lost.
     pub(crate) fn repeats(&self) -> u32 {
         self.repeats
+    }
+
+    /// What refused our INVITE, if that was not the module; empty when it does not say.
+    pub(crate) fn refused_by(&self) -> Option<&str> {
+        self.refused_by.as_deref()
     }
 
     /// How our BYE was answered, if it was.
@@ -353,6 +363,10 @@ impl Agent {
             200..=299 => self.accepted(now, invite, &response),
             300..=399 if self.phase == Phase::Inviting => self.redirected(now, &response),
             code => {
+                let warned = response.headers.first("Warning");
+                let ours = warned.is_some_and(|warning| warning.contains(MODULE));
+                let server = response.headers.first("Server").unwrap_or_default();
+                self.refused_by = (!ours).then(|| server.to_owned());
                 let gave_up = self.phase == Phase::Leaving;
                 self.phase = Phase::Over;
                 self.events.push_back(match gave_up {

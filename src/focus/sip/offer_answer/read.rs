@@ -162,6 +162,8 @@ impl<'a> Stream<'a> {
             return Err(Unacceptable::NoMessageStream);
         }
         match media.protocol.as_str() {
+            // Some write this whatever their path says (opensips-js): then the path counts.
+            it if it.eq_ignore_ascii_case(TLS) && terms.tcp && self.is_plain(terms) => Ok(false),
             it if it.eq_ignore_ascii_case(TLS) => {
                 terms.tls.then_some(true).ok_or(Unacceptable::Tls)
             }
@@ -170,6 +172,24 @@ impl<'a> Stream<'a> {
             }
             _ => Err(Unacceptable::NoMessageStream),
         }
+    }
+
+    /// The path knows no `msrps` URI, and no certificate is announced: such a stream runs over
+    /// TCP where nothing listens for TLS, and where it is a browser's behind a relay.
+    fn is_plain(self, terms: Terms) -> bool {
+        let secure = |uris: &[UriRef<'_>]| uris.iter().any(|uri| uri.secure());
+        let relayed = |uris: &[UriRef<'_>]| {
+            let last = uris.last().map(|uri| uri.transport());
+            last.is_some_and(|it| it.eq_ignore_ascii_case("ws"))
+        };
+        let announced = |attributes: &[Attribute]| {
+            let named = |it: &Attribute| it.name.eq_ignore_ascii_case("fingerprint");
+            attributes.iter().any(named)
+        };
+        let plain = |uris: &[UriRef<'_>]| !secure(uris) && (!terms.tls || relayed(uris));
+        self.path().is_ok_and(|uris| plain(&uris))
+            && !announced(&self.media.attributes)
+            && !announced(&self.description.attributes)
     }
 
     /// The URIs of `a=path`, next hop first (C82).

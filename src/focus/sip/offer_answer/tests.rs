@@ -22,7 +22,11 @@ fn offered(protocol: &str, lines: &[&str]) -> Description {
          m=message 2855 {protocol} *\r\na=accept-types:message/cpim\r\n"
     );
     if !lines.iter().any(|line| line.starts_with("a=path")) {
-        text += "a=path:msrp://192.0.2.1:2855/own;tcp\r\n";
+        let scheme = match protocol {
+            TLS => "msrps",
+            _ => "msrp",
+        };
+        text += &format!("a=path:{scheme}://192.0.2.1:2855/own;tcp\r\n");
     }
     for line in lines {
         text += &format!("{line}\r\n");
@@ -302,6 +306,30 @@ fn a_room_may_take_tls_only_and_a_server_tcp_only() {
     assert_eq!(of("TCP/TLS/MSRP", tls), Ok(true));
     assert_eq!(of("TCP/TLS/MSRP", tcp), Err(Unacceptable::Tls));
     assert_eq!(of("tcp/msrp", tcp), Ok(false));
+}
+
+#[test]
+fn without_an_msrps_uri_the_path_says_how_the_stream_runs() {
+    let path = "a=path:msrp://192.0.2.1:2855/own;ws";
+    let of = |terms, lines: &[&str]| {
+        let description = offered(TLS, lines);
+        evaluate_offer(&description, terms, source()).map(|it| it.secure)
+    };
+    let (tcp, tls) = (only(false), only(true));
+    assert_eq!(of(tcp, &[path]), Ok(false));
+    assert_eq!(of(BOTH, &[path]), Ok(false));
+    assert_eq!(of(tls, &[path]), Ok(true), "there is nothing else");
+    let direct = "a=path:msrp://192.0.2.1:2855/own;tcp";
+    assert_eq!(of(tcp, &[direct]), Ok(false));
+    assert_eq!(of(BOTH, &[direct]), Ok(true), "it may well mean TLS");
+    let usual = digest("SHA-256", "AB", 32);
+    assert_eq!(of(BOTH, &[path, &usual]), Ok(true), "it has a certificate");
+    assert_eq!(of(tcp, &[path, &usual]), Err(Unacceptable::Tls));
+    let description = offered(TLS, &[path]);
+    let found = evaluate_offer(&description, tcp, source()).expect("usable");
+    let text = answer(&description, &found, &local(), origin()).write();
+    assert!(text.contains("m=message 2855 TCP/TLS/MSRP *\r\n"), "{text}");
+    assert!(text.contains("a=path:msrp://"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,155 @@
+//! Where clients are sent to for MSRP: which listener, and under which address.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::control::{Listen, Setup, Transport};
+use crate::focus::room::policy::Policy;
+use crate::focus::sip::face::RETRY_AFTER;
+use crate::focus::sip::offer_answer::{Accepted, Terms};
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::{Focus, Socket};
+use crate::wire::msrp::UriRef;
+
+/// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
+const DEFAULT_PORT: u16 = 2855;
+
+/// For whom a listener is looked for.
+#[derive(Clone, Copy)]
+pub(in crate::focus) struct Towards<'a> {
+    /// Where its SIP comes in.
+    pub(in crate::focus) socket: &'a Socket,
+    /// The stream runs over TLS.
+    pub(in crate::focus) secure: bool,
+    /// What it has described.
+    pub(in crate::focus) theirs: Option<&'a Accepted>,
+}
+
+/// The host of a listener as somebody is told it.
+enum Host {
+    Address(IpAddr),
+    Name,
+}
+
+impl Focus {
+    /// Host and port for `a=path`: of the first listener of the transport that has an address
+    /// of a family the peer has, in its description or where its SIP came to. A listener at
+    /// one address is called by it, one at all of them by that of the SIP socket. An
+    /// advertised port stands for the first listener of all.
+    pub(in crate::focus) fn msrp_address(&self, towards: Towards<'_>) -> (String, u16) {
+        let called = literal(&towards.socket.host);
+        let of_transport = |listen: &&Listen| listen.transport == towards.transport();
+        if let Some(advertise) = &self.config.advertise {
+            let first = self.switch.listen.iter().find(of_transport);
+            let port = first.map_or(DEFAULT_PORT, |listen| listen.address.port());
+            let is_first = first.is_none_or(|first| self.switch.listen.first() == Some(first));
+            let own = advertise.port.filter(|_| is_first);
+            return (advertise.host.clone(), own.unwrap_or(port));
+        }
+        let chosen = self.listener(towards);
+        let any = || self.switch.listen.iter().find(of_transport);
+        let Some(listen) = chosen.or_else(any) else {
+            return (towards.socket.host.clone(), DEFAULT_PORT);
+        };
+        let port = listen.address.port();
+        match host(listen, called) {
+            Some(Host::Address(address)) if Some(address) != called => (bracketed(address), port),
+            _ => (towards.socket.host.clone(), port),
+        }
+    }
+
+    /// Refuses who could not come to the address it would be given.
+    pub(in crate::focus) fn check_listener(&self, towards: Towards<'_>) -> Verdict<()> {
+        let comes = towards
+            .theirs
+            .is_none_or(|theirs| theirs.setup == Setup::Passive);
+        if !comes || self.config.advertise.is_some() || self.listener(towards).is_some() {
+            return Ok(());
+        }
+        Err(Refusal::new(488).because("no MSRP listener is of an address family of this client"))
+    }
+
+    /// Refuses everybody as long as it is not known where the switch listens.
+    pub(in crate::focus) fn check_switch(&self) -> Verdict<()> {
+        if self.switch.listen.is_empty() {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("the switch is not there yet"));
+        }
+        Ok(())
+    }
+
+    fn listener(&self, towards: Towards<'_>) -> Option<&Listen> {
+        let called = literal(&towards.socket.host);
+        let families = [towards.theirs.and_then(address_of), called];
+        let mut own = self.switch.listen.iter();
+        let of_transport: Vec<_> = own
+            .by_ref()
+            .filter(|listen| listen.transport == towards.transport())
+            .collect();
+        let meets = |listen: &&&Listen, peer: &IpAddr| match host(listen, called) {
+            Some(Host::Address(address)) => address.is_ipv4() == peer.is_ipv4(),
+            Some(Host::Name) => true,
+            None => false,
+        };
+        if families.iter().flatten().next().is_none() {
+            return of_transport.first().copied();
+        }
+        let mut peers = families.iter().flatten();
+        peers.find_map(|peer| of_transport.iter().find(|it| meets(it, peer)).copied())
+    }
+
+    /// How MSRP may come into a room: as there are listeners, over TLS only where the room
+    /// says so (RFC 7701 §4.1).
+    pub(in crate::focus) fn terms(&self, policy: &Policy) -> Terms {
+        let has = |transport| {
+            self.switch
+                .listen
+                .iter()
+                .any(|it| it.transport == transport)
+        };
+        Terms {
+            tcp: has(Transport::Tcp) && !policy.only_tls,
+            tls: has(Transport::Tls),
+            plain_text: policy.plain_text,
+        }
+    }
+}
+
+impl Towards<'_> {
+    fn transport(&self) -> Transport {
+        match self.secure {
+            true => Transport::Tls,
+            false => Transport::Tcp,
+        }
+    }
+}
+
+/// As what a listener is told to somebody whose SIP came to `called`; none: nothing of it is
+/// to be reached there.
+fn host(listen: &Listen, called: Option<IpAddr>) -> Option<Host> {
+    let own = SocketAddr::ip(&listen.address);
+    match called {
+        _ if !own.is_unspecified() => Some(Host::Address(own)),
+        None => Some(Host::Name),
+        Some(called) => listen.meets(&called).then_some(Host::Address(called)),
+    }
+}
+
+/// The address the peer has, as far as it says one.
+fn address_of(theirs: &Accepted) -> Option<IpAddr> {
+    let first = theirs.peer.path.first()?;
+    let address = literal(UriRef::parse(first).ok()?.host())?;
+    (!address.is_unspecified()).then_some(address)
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    inner.unwrap_or(host).parse().ok()
+}
+
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}

@@ -1,0 +1,215 @@
+//! The rooms: which there are, their conferences, who is in them by which device, and which
+//! session at the switch is whose.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::control::{RoomUri, SessionId, UserUri};
+use crate::focus::dirty_map::DirtyMap;
+use crate::focus::ids::{EndpointId, InvitationId, PublicationId};
+use crate::focus::room::conference::Conference;
+use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::fingerprint_memory::FingerprintMemory;
+use crate::focus::room::held_nicknames::HeldNicknames;
+use crate::focus::room::policy::Policy;
+use crate::focus::room::rooms::{MemoryRooms, Rooms};
+use crate::focus::{Config, RoomEntry};
+
+/// Whose a session at the switch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Occupant {
+    /// An endpoint that is in, or comes in.
+    Endpoint(EndpointId),
+    /// A party that is being called.
+    Invitation(InvitationId),
+}
+
+/// All rooms.
+pub(in crate::focus) struct RoomTable {
+    /// The rules of configured rooms and factories.
+    pub(in crate::focus) configured: HashMap<RoomUri, Arc<Policy>>,
+    pub(in crate::focus) factories: HashMap<RoomUri, Arc<Policy>>,
+    /// Rooms that management made.
+    pub(in crate::focus) kept: Box<dyn Rooms>,
+    /// How many messages were sent in rooms that last.
+    pub(in crate::focus) messages: HashMap<RoomUri, u64>,
+    pub(in crate::focus) conferences: DirtyMap<RoomUri, Conference>,
+    pub(in crate::focus) endpoints: DirtyMap<EndpointId, Endpoint>,
+    sessions: HashMap<SessionId, Occupant>,
+    /// The room of every publication.
+    pub(in crate::focus) publications: HashMap<PublicationId, RoomUri>,
+    /// Nicknames of users who have left.
+    pub(in crate::focus) held_nicknames: HeldNicknames,
+    /// Rooms whose history has ended; the store is told with the next changes.
+    pub(in crate::focus) ended_histories: Vec<RoomUri>,
+    pub(in crate::focus) fingerprints: FingerprintMemory,
+    /// The number of the last anonymous participant.
+    pub(in crate::focus) last_anonymous: u32,
+}
+
+fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
+    entries
+        .iter()
+        .map(|entry| (entry.uri.clone(), Policy::of_entry(entry, most)))
+        .collect()
+}
+
+impl RoomTable {
+    /// The rooms of the configuration, and nobody in them.
+    pub(in crate::focus) fn new(config: &Config) -> Self {
+        Self {
+            configured: policies(&config.rooms, config.max_participants),
+            factories: policies(&config.factories, config.max_participants),
+            kept: Box::new(MemoryRooms::default()),
+            messages: HashMap::new(),
+            conferences: DirtyMap::default(),
+            endpoints: DirtyMap::default(),
+            sessions: HashMap::new(),
+            publications: HashMap::new(),
+            held_nicknames: HeldNicknames::default(),
+            ended_histories: Vec::new(),
+            fingerprints: FingerprintMemory::default(),
+            last_anonymous: 0,
+        }
+    }
+
+    pub(in crate::focus) fn conference(&self, room: &RoomUri) -> Option<&Conference> {
+        self.conferences.get(room)
+    }
+
+    /// The conference, which counts as changed from now on.
+    pub(in crate::focus) fn conference_mut(&mut self, room: &RoomUri) -> Option<&mut Conference> {
+        self.conferences.get_mut(room)
+    }
+
+    pub(in crate::focus) fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {
+        self.endpoints.get(&id)
+    }
+
+    /// The endpoint, which counts as changed from now on.
+    pub(in crate::focus) fn endpoint_mut(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
+        self.endpoints.get_mut(&id)
+    }
+
+    /// An endpoint and its conference, both to be changed.
+    pub(in crate::focus) fn with_conference(
+        &mut self,
+        id: EndpointId,
+    ) -> Option<(&mut Endpoint, &mut Conference)> {
+        let endpoint = self.endpoints.get_mut(&id)?;
+        let conference = self.conferences.get_mut(&endpoint.room)?;
+        Some((endpoint, conference))
+    }
+
+    /// A conference to be changed, and the endpoints to be looked up.
+    pub(in crate::focus) fn with_endpoints(
+        &mut self,
+        room: &RoomUri,
+    ) -> Option<(&mut Conference, &DirtyMap<EndpointId, Endpoint>)> {
+        let conference = self.conferences.get_mut(room)?;
+        Some((conference, &self.endpoints))
+    }
+
+    /// Whether somebody is in a room with at least one device.
+    pub(in crate::focus) fn is_in(&self, room: &RoomUri, user: &UserUri) -> bool {
+        self.conference(room).is_some_and(|it| it.has(user))
+    }
+
+    /// A device comes: it belongs to its conference from now on, joined or not.
+    pub(in crate::focus) fn enter(&mut self, id: EndpointId, endpoint: Endpoint) {
+        if let Some(session) = &endpoint.session {
+            let whose = Occupant::Endpoint(id);
+            self.sessions.insert(session.clone(), whose);
+        }
+        if let Some(conference) = self.conferences.get_unmarked(&endpoint.room) {
+            conference.endpoints.insert(id);
+        }
+        self.endpoints.insert(id, endpoint);
+    }
+
+    /// A device goes.
+    pub(in crate::focus) fn leave(&mut self, id: EndpointId) -> Option<Endpoint> {
+        self.take_session(id);
+        let endpoint = self.endpoints.remove(&id)?;
+        if let Some(conference) = self.conferences.get_unmarked(&endpoint.room) {
+            conference.endpoints.remove(&id);
+        }
+        Some(endpoint)
+    }
+
+    /// An endpoint gets a session.
+    pub(in crate::focus) fn give_session(&mut self, id: EndpointId, session: SessionId) {
+        self.take_session(id);
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            endpoint.session = Some(session.clone());
+            self.sessions.insert(session, Occupant::Endpoint(id));
+        }
+    }
+
+    /// An endpoint has no session any more; the one that it had.
+    pub(in crate::focus) fn take_session(&mut self, id: EndpointId) -> Option<SessionId> {
+        let held = self.endpoint(id)?.session.is_some();
+        let session = self
+            .endpoints
+            .get_mut(&id)
+            .filter(|_| held)?
+            .session
+            .take()?;
+        self.sessions.remove(&session);
+        Some(session)
+    }
+
+    /// A party that is being called is promised a session.
+    pub(in crate::focus) fn promise_session(&mut self, session: SessionId, to: InvitationId) {
+        self.sessions.insert(session, Occupant::Invitation(to));
+    }
+
+    /// A party that was promised a session does not come, or has it as an endpoint already.
+    pub(in crate::focus) fn withdraw_session(&mut self, session: &SessionId, from: InvitationId) {
+        if self.occupant(session) == Some(Occupant::Invitation(from)) {
+            self.sessions.remove(session);
+        }
+    }
+
+    /// Whose a session is.
+    pub(in crate::focus) fn occupant(&self, session: &SessionId) -> Option<Occupant> {
+        self.sessions.get(session).copied()
+    }
+
+    /// The endpoint whose session this is.
+    pub(in crate::focus) fn seated(&self, session: &SessionId) -> Option<EndpointId> {
+        match self.occupant(session)? {
+            Occupant::Endpoint(id) => Some(id),
+            Occupant::Invitation(_) => None,
+        }
+    }
+
+    /// All sessions.
+    pub(in crate::focus) fn sessions(&self) -> impl Iterator<Item = (&SessionId, Occupant)> {
+        self.sessions
+            .iter()
+            .map(|(session, whose)| (session, *whose))
+    }
+
+    /// The number of one more anonymous participant.
+    pub(in crate::focus) fn next_anonymous(&mut self) -> u32 {
+        self.last_anonymous = self.last_anonymous.wrapping_add(1);
+        self.last_anonymous
+    }
+
+    /// The names of what is not empty, when nobody is in any more.
+    pub(in crate::focus) fn leftovers(&self) -> Vec<&'static str> {
+        let lasts = |room: &RoomUri| self.configured.contains_key(room);
+        let counted = self.messages.keys().filter(|room| !lasts(room));
+        let all = [
+            ("conferences", self.conferences.len()),
+            ("endpoints", self.endpoints.len()),
+            ("sessions", self.sessions.len()),
+            ("publications", self.publications.len()),
+            ("held nicknames", self.held_nicknames.len()),
+            ("counted messages", counted.count()),
+        ];
+        let left = all.into_iter().filter(|(_, count)| *count > 0);
+        left.map(|(name, _)| name).collect()
+    }
+}
