@@ -52,6 +52,7 @@ use out::Out;
 use record::Counters;
 use room::conference::Conference;
 use room::table::RoomTable;
+use sip::bye_reason::ByeReason;
 use sip::dialog::Dialog;
 use sip::dialogs::{Dialogs, Pending, Purpose};
 use sip::rejection::Refusal;
@@ -314,14 +315,14 @@ impl Focus {
             return;
         }
         match purpose {
-            Purpose::Farewell => {}
+            Purpose::Farewell => self.farewell_over(request),
             Purpose::Notify(id) => self.notified(now, id, request, code, response),
             Purpose::Refresh(id) => self.refreshed(now, id, code, response),
             Purpose::Renewal(id) => self.renewed(now, id, code, response),
             Purpose::Invitation(id) => {
                 self.invitation_outcome(now, id, request, code, response);
             }
-            Purpose::Report(id) => self.reported(now, id, code),
+            Purpose::Report(id) => self.reported(now, id, code, response),
         }
     }
 
@@ -334,9 +335,10 @@ impl Focus {
     /// Ends everything: 503 for who waits, BYE for who is in, a last NOTIFY for who watches.
     fn stop(&mut self, now: Moment) {
         self.stopping = true;
+        self.leave_at_once(now);
         let endpoints: Vec<_> = self.rooms.endpoints.keys().copied().collect();
         for id in endpoints {
-            self.dismiss(now, id);
+            self.dismiss(now, id, ByeReason::Stopping);
         }
         let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
         for id in invitations {
@@ -353,6 +355,7 @@ impl Focus {
     fn suspend(&mut self, now: Moment) {
         self.stopping = true;
         self.suspended = true;
+        self.leave_at_once(now);
         for id in self.dialogs.awaiting_admission() {
             self.abandon(now, id, Refusal::new(503));
         }
@@ -385,9 +388,13 @@ impl Focus {
     }
 
     /// Ends a dialog from our side.
-    fn hang_up(&mut self, now: Moment, mut dialog: Dialog) {
-        let headers = Headers::new().with("User-Agent", self.out.software.clone());
-        let request = dialog.request(self.request_id(), Method::Bye, headers, "");
+    fn hang_up(&mut self, now: Moment, mut dialog: Dialog, reason: ByeReason) -> RequestId {
+        let headers = Headers::new()
+            .with("Reason", reason.header())
+            .with("User-Agent", self.out.software.clone());
+        let id = self.request_id();
+        let request = dialog.request(id, Method::Bye, headers, "");
         self.send(now, Purpose::Farewell, request);
+        id
     }
 }

@@ -7,7 +7,7 @@ use super::timers::Timer;
 use super::{Arrival, CANCEL_MEMORY, Focus, TransactionId};
 use crate::control::RoomUri;
 use crate::focus::call::listeners::Towards;
-use crate::focus::sip::dialogs::{Awaits, Usage};
+use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::face::contact;
@@ -69,7 +69,9 @@ impl Focus {
         if request.method == Method::Invite && self.repeat_answer(incoming) {
             return Ok(());
         }
-        self.check_merged(request)?;
+        if self.dialogs.is_merged(now, request) {
+            return Err(Refusal::new(482));
+        }
         let room = room_uri(&incoming.arrival.request_uri)?;
         match request.method {
             Method::Invite => self.invite(now, incoming, room),
@@ -78,25 +80,6 @@ impl Focus {
             Method::Publish => self.publish(now, incoming, &room),
             Method::Refer => self.refer(now, incoming, &room, None),
             _ => Err(Refusal::new(481)),
-        }
-    }
-
-    /// The same request that came a second time, by another way (RFC 3261 §8.2.2.2): its
-    /// first copy made the dialog.
-    fn check_merged(&self, request: &Request) -> Verdict<()> {
-        let number = request
-            .headers
-            .first("CSeq")
-            .and_then(|value| value.parse::<CSeq>().ok())
-            .map(|cseq| cseq.number);
-        let known = self.dialogs.of_call(request).and_then(|usage| match usage {
-            Usage::Endpoint(id) => self.rooms.endpoint(id).map(|e| &e.dialog),
-            Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|s| &s.dialog),
-            Usage::Referral(id) => self.dialog_of_referral(id),
-        });
-        match known {
-            Some(dialog) if Some(dialog.remote_cseq) == number => Err(Refusal::new(482)),
-            _ => Ok(()),
         }
     }
 

@@ -214,9 +214,11 @@ impl<'a> Given<'a> {
 /// What is wrong with the room or with one of its options.
 fn not_a_room(error: ParameterError) -> Fault {
     let allowed = error.allowed;
+    // Which room it is, whoever asks knows.
+    let wrong = error.value.rsplit(';').next().unwrap_or_default();
     Fault::new(
         400,
-        format_args!("{} is not allowed ({allowed})", quoted(&error.value)),
+        format_args!("{} is not allowed ({allowed})", quoted(wrong)),
     )
 }
 

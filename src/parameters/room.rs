@@ -65,7 +65,7 @@ fn read(
         let name = name.trim();
         apply(&mut entry, name, value.trim()).ok_or_else(|| ParameterError {
             allowed: wrong_pattern(name, value).unwrap_or_else(|| allowed(name)),
-            ..refuse(parameter, option)
+            ..refuse(parameter, &format!("{first};{option}"))
         })?;
     }
     Ok(entry)

@@ -135,15 +135,15 @@ fn room_mistakes_are_refused() {
         ("dev", "\"dev\" is not allowed (allowed: sip:USER@HOST"),
         ("sip:conf.example.com", "sip:USER@HOST"),
         ("sip:a@h:5060;max=2", "\"sip:a@h:5060\" is not allowed"),
-        ("sip:a@h;max=2;colour=red;tls=no", "\"colour=red\""),
+        ("sip:a@h;max=2;colour=red;tls=no", "\"sip:a@h;colour=red\""),
         ("sip:a@h;colour=red", UNKNOWN),
         (
             "sip:a@h;max",
-            "\"max\" is not allowed (allowed: max=1..100000)",
+            "\"sip:a@h;max\" is not allowed (allowed: max=1..100000)",
         ),
         (
             "sip:a@h;max=0",
-            "\"max=0\" is not allowed (allowed: max=1..100000)",
+            "\"sip:a@h;max=0\" is not allowed (allowed: max=1..100000)",
         ),
         ("sip:a@h;devices=two", "(allowed: devices=many|one)"),
         ("sip:a@h;end=soon", "(allowed: end=never|empty|creator)"),

@@ -22,6 +22,43 @@ fn listed(proxy: &Proxy, room: &str) -> Option<Value> {
     rooms.into_iter().find(|it| it["uri"] == room)
 }
 
+/// Over JSON-RPC and MI, whole, as over kamcmd.
+#[test]
+fn errors_name_what_is_wrong_and_come_whole() {
+    on_every_host(|host| {
+        let proxy = Plan::new(host).start();
+        let long = "x".repeat(500);
+        for (command, arguments, said) in [
+            (
+                "create",
+                json!(["sip:a@h;maks=1"]),
+                "(options: docs/parameters.md#room-string)",
+            ),
+            (
+                "create",
+                json!(["sip:a@h;subscribe=nobody"]),
+                "(subscribe=anyone|participants)",
+            ),
+            (
+                "create",
+                json!(["sip:a@h", format!("{long}=1")]),
+                "(options: docs/parameters.md#room-string)",
+            ),
+            (
+                "say",
+                json!(["sip:lobby@127.0.0.1", " "]),
+                "text is missing (usage: say room text)",
+            ),
+            ("show", json!([long]), "is no SIP URI (sip:USER@HOST)"),
+        ] {
+            let (code, text) = refused(&proxy, command, arguments);
+            assert_eq!(code, 400, "{text}");
+            assert!(text.ends_with(said) && text.len() < 120, "{text}");
+        }
+        proxy.stop();
+    });
+}
+
 #[test]
 fn a_room_is_made_used_and_ended() {
     on_every_host(|host| {

@@ -115,6 +115,24 @@ fn kamcmd_lists_shows_and_orders() {
             page.contains("sip:team@h") && !page.contains("lobby"),
             "{page}"
         );
+        // A longer text than binrpc takes would print nothing at all.
+        for (room, said) in [
+            (
+                "team2@h;maks=1",
+                "\"maks=1\" is not allowed (options: docs/parameters.md#room-string)",
+            ),
+            (
+                "team2@h;max=-1",
+                "\"max=-1\" is not allowed (max=1..100000)",
+            ),
+            ("room1", "\"sip:room1\" is not allowed (sip:USER@HOST"),
+        ] {
+            let error = kamcmd(&["msrp_conference.create", &format!("s:{room}")]);
+            assert!(
+                error.contains("400") && error.contains(said),
+                "{room}: {error}"
+            );
+        }
         let error = kamcmd(&["msrp_conference.show", "nowhere@h"]);
         assert!(
             error.contains("404") && error.contains("there is no room"),

@@ -1,14 +1,18 @@
 //! Joining: INVITE, admission at the switch, 2xx, ACK. Nobody is answered 200 before the switch
 //! has admitted him.
 
+use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::room::participant::Participant;
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, top_via};
+use crate::focus::sip::face::{
+    Incoming, MAX_URI_LENGTH, RETRY_AFTER, contact, is_focus, shortened, top_via,
+};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
-use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
@@ -44,6 +48,10 @@ impl Focus {
                 .with("Retry-After", RETRY_AFTER)
                 .because("the database does not keep up"));
         }
+        if is_focus(&incoming.request.headers) {
+            // Rooms that are in each other would keep each other alive, and repeat each other.
+            return Err(Refusal::new(403).because("a conference cannot join a conference"));
+        }
         let access = self.check_access(incoming, room)?;
         self.check_switch()?;
         let SessionBody {
@@ -52,27 +60,26 @@ impl Focus {
             message,
         } = parse_offer(
             &incoming.request,
-            access.role,
             self.terms(&access.policy),
             incoming.arrival.source.ip(),
         )?;
-        self.check_recipients(&access.room, &access.policy, access.role, &recipients)?;
+        self.check_recipients(&access, &recipients)?;
         let agreement = self.settle(&incoming.request)?;
-        self.check_capacity(&access)?;
+        self.check_place(&access)?;
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
         endpoint.first_message = message;
-        endpoint.answering = Some(Answering {
+        let answering = Answering {
             transaction: incoming.transaction,
-            cseq: endpoint.dialog.remote_cseq,
+            cseq: cseq(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: Some(endpoint.media.ours.clone()),
             needs_ack: true,
             agreement,
             before: None,
-        });
-        self.begin_join(now, endpoint, &access, &incoming.request);
+        };
+        self.begin_join(now, endpoint, answering, &access, &incoming.request);
         Ok(())
     }
 
@@ -110,7 +117,10 @@ impl Focus {
             None => offer_answer::offer(&local, origin),
         };
         let ours = ours.write().into();
-        let answer_due = offer.is_none();
+        let our_offer = match offer {
+            Some(_) => Offer::None,
+            None => Offer::Answer,
+        };
         let media = Media {
             local,
             origin,
@@ -122,13 +132,20 @@ impl Focus {
             other_uris: access.other_uris.clone().into(),
             display: display_name(request, user),
             entity: self.endpoint_entity(access, &dialog.remote_target),
-            session: Some(session),
-            answer_due,
+            offer: our_offer,
             replaces: access.replaces,
+            leads: access.leads,
             anonymous: self.anonymous_number(access),
             referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
+            ..Endpoint::new(
+                room.clone(),
+                user.clone(),
+                *role,
+                dialog,
+                media,
+                Link::Up(session),
+            )
         })
     }
 
@@ -190,8 +207,9 @@ impl Focus {
         if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
             return old.entity.clone();
         }
-        if let Some(awaited) = self.awaited(room, user).and_then(|id| self.invitation(id)) {
-            // The party that was asked to dial in goes on as the same element.
+        let awaited = self.awaited(room, user).filter(|_| !access.private);
+        if let Some(awaited) = awaited.and_then(|id| self.invitation(id)) {
+            // An invited party goes on as the same element, by whatever way it comes.
             return awaited.entity.clone();
         }
         self.unique_entity(room, user, target)
@@ -225,38 +243,67 @@ impl Focus {
         }
     }
 
-    fn begin_join(&mut self, now: Moment, endpoint: Endpoint, access: &Access, request: &Request) {
+    /// Two devices may have come as one element while neither was in.
+    fn keep_key_unique(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
+            return;
+        };
+        let conference = self.rooms.conference(&endpoint.room);
+        let participant = conference.and_then(|it| it.participants.get(&endpoint.user));
+        let others = participant.into_iter().flat_map(|it| &it.endpoints);
+        let taken = others
+            .filter(|other| Some(**other) != endpoint.replaces)
+            .filter_map(|other| self.rooms.endpoint(*other))
+            .any(|other| other.entity == endpoint.entity);
+        if taken {
+            let entity = format!("{};endpoint={}", endpoint.entity, self.out.next_id());
+            if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+                endpoint.entity = entity;
+            }
+        }
+    }
+
+    fn begin_join(
+        &mut self,
+        now: Moment,
+        endpoint: Endpoint,
+        answering: Answering,
+        access: &Access,
+        request: &Request,
+    ) {
         let id = EndpointId(self.out.next_id());
         let Access {
             room, policy, user, ..
         } = access;
-        let conference = self
-            .rooms
-            .conferences
-            .get_or_insert_with(room, || Conference {
-                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+        if self.rooms.conference(room).is_none() {
+            self.rooms.begin(Conference {
+                maker: policy.made.then(|| user.clone()),
                 ..Conference::new(room.clone(), Arc::clone(policy))
             });
+        }
+        let Some(conference) = self.rooms.conference_mut(room) else {
+            return;
+        };
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
         }
-        conference.joining += 1;
-        self.dialogs
-            .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
+        conference.joining.insert(id, user.clone());
+        let key = endpoint.dialog.key.clone();
+        self.dialogs.open_by(now, key, Usage::Endpoint(id), request);
         self.rooms.enter(id, endpoint);
-        self.ask_admission(now, id);
+        self.ask_admission(now, id, answering);
     }
 
     /// The endpoint is in the conference, and in its roster.
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
+        self.keep_key_unique(id);
         let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
             return;
         };
         let invited = endpoint.invitation.take();
-        if invited.is_none() {
-            conference.joining = conference.joining.saturating_sub(1);
-        }
+        conference.joining.remove(&id);
+        endpoint.role = conference.take_lead(&endpoint.user, endpoint.role, endpoint.leads);
         let revision = conference.change();
         conference.left.remove(&endpoint.user);
         endpoint.joined = Some(now);
@@ -298,9 +345,7 @@ impl Focus {
         }
         let line = format!("{user} joined {room}");
         self.out.totals.joins += 1;
-        if let Some(done) = invited.or_else(|| self.awaited(&room, &user)) {
-            self.invitation_done(now, done, id);
-        }
+        self.end_invitations(now, &room, &user, invited, id);
         self.out.log(Level::Info, line);
         self.conference_changed(now, &room);
         self.take_over(now, id);
@@ -316,7 +361,7 @@ impl Focus {
         };
         if let Some(replaced) = self.rooms.endpoint_mut(old) {
             replaced.replaced = true;
-            self.dismiss(now, old);
+            self.dismiss(now, old, ByeReason::Replaced);
         }
     }
 
@@ -339,7 +384,7 @@ impl Focus {
             .filter(|other| *other != id)
             .collect();
         for other in others {
-            self.dismiss(now, other);
+            self.dismiss(now, other, ByeReason::OtherDevice);
         }
     }
 
@@ -358,7 +403,8 @@ impl Focus {
         }
         let value = request.headers.first("Referred-By")?;
         let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
-        Some(uri.address_of_record())
+        let uri = uri.address_of_record();
+        (uri.len() <= MAX_URI_LENGTH).then_some(uri)
     }
 
     /// A user as others in a room may see it.
@@ -401,6 +447,6 @@ fn display_name(request: &Request, user: &UserUri) -> String {
                 .parse::<Uri>()
                 .is_ok_and(|uri| uri.address_of_record() == user.as_str())
         })
-        .map(|from| from.display)
+        .map(|from| shortened(from.display))
         .unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! Keeping session timers (RFC 4028): our refreshes, and what happens if nobody refreshes.
 
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::Purpose;
 use crate::focus::sip::face::capabilities;
 use std::time::Duration;
@@ -8,18 +9,18 @@ use bytes::Bytes;
 
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::{Link, Offer, Stage};
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule, SessionTimer};
 use crate::focus::timers::Timer;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sip::{Headers, Method, Response};
 
 /// RFC 4028 §10: the BYE leaves this long before the expiry, or a third of the interval.
 const BYE_MARGIN: Duration = Duration::from_secs(32);
 
-/// RFC 3261 §14.1: after 491, who did not make the Call-ID waits up to two seconds.
-const GLARE_PAUSE_MS: u16 = 2000;
+/// RFC 3261 §14.1: units of the pause after 491.
+const GLARE_UNIT: Duration = Duration::from_millis(10);
 
 impl Focus {
     /// (Re)starts an endpoint's session timer after a 2xx.
@@ -86,7 +87,7 @@ impl Focus {
             let line = format!("the session of {} was not refreshed", endpoint.user);
             self.out.log(Level::Info, line);
         }
-        self.dismiss_as(now, id, DisconnectionMethod::Failed);
+        self.dismiss(now, id, ByeReason::NotRefreshed);
     }
 
     /// The timer goes on as the peer's 2xx to our re-INVITE says.
@@ -112,9 +113,9 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let busy = endpoint.answering.is_some()
-            || endpoint.inviting.is_some()
-            || endpoint.unacknowledged.is_some();
+        let idle = matches!(endpoint.stage, Stage::Confirmed) && endpoint.is_free();
+        // A renewal refreshes, too.
+        let busy = !idle || matches!(endpoint.link, Link::Renewing { .. });
         if busy {
             self.refresh_later(now, id, Duration::from_secs(1));
             return;
@@ -138,8 +139,11 @@ impl Focus {
                 String::from(endpoint.media.ours.clone()).into(),
             )
         };
+        endpoint.refreshing = true;
+        if method == Method::Invite {
+            endpoint.offer = Offer::Request;
+        }
         let message = endpoint.dialog.request(request, method, headers, body);
-        endpoint.inviting = Some(request);
         self.send(now, Purpose::Refresh(id), message);
     }
 
@@ -169,6 +173,17 @@ impl Focus {
         }
     }
 
+    /// RFC 3261 §14.1: who made the Call-ID waits 2.1 to 4 seconds, the other up to two, so that
+    /// both do not meet again.
+    pub(in crate::focus) fn glare_pause(&mut self, id: EndpointId) -> Duration {
+        let endpoint = self.rooms.endpoint(id);
+        let units = match endpoint.is_some_and(|it| it.dialed_out) {
+            true => 210 + self.out.random_below(191),
+            false => self.out.random_below(201),
+        };
+        GLARE_UNIT * u32::from(units)
+    }
+
     /// Our refresh has its outcome (RFC 4028 §7.3, RFC 3261 §14.1).
     pub(in crate::focus) fn refreshed(
         &mut self,
@@ -180,7 +195,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        endpoint.inviting = None;
+        endpoint.refreshed();
         let Some(timer) = endpoint.session_timer.as_mut() else {
             return;
         };
@@ -196,11 +211,11 @@ impl Focus {
                     self.answered(now, id, response);
                 }
             }
-            408 | 481 => self.dismiss_as(now, id, DisconnectionMethod::Failed),
+            408 | 481 => self.dismiss(now, id, ByeReason::NotRefreshed),
             422 if timer.raise(response) => self.refresh_later(now, id, Duration::ZERO),
             491 => {
-                let pause = self.out.random_below(GLARE_PAUSE_MS);
-                self.refresh_later(now, id, Duration::from_millis(pause.into()));
+                let pause = self.glare_pause(id);
+                self.refresh_later(now, id, pause);
             }
             405 | 501 if timer.by_update => {
                 timer.by_update = false;

@@ -4,6 +4,7 @@
 //! as the host keeps the INVITE (some seconds after its first final answer); a phone that
 //! answers later hears nothing and gives up by itself after 64*T1 (§13.3.1.4).
 
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{ACK_TIMEOUT, Purpose};
 
 use crate::focus::timers::Timer;
@@ -78,6 +79,6 @@ impl Focus {
         dialog.established(response);
         let ack = dialog.acknowledge(self.request_id(), dialog.local_cseq);
         self.out.push(Output::Send(Box::new(ack)));
-        self.hang_up(now, dialog);
+        self.hang_up(now, dialog, ByeReason::AnsweredElsewhere);
     }
 }

@@ -2,13 +2,16 @@
 //! REFER (§5.6). Until the party has joined, the roster shows how far it got.
 
 use crate::focus::InviteMode;
-use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
+use crate::focus::room::conference::{count, discount};
 use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
+use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::room::table::Occupant;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
+use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
@@ -16,32 +19,29 @@ use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Set
 use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
-use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
+use crate::focus::sip::rejection::{Verdict, no_room};
 use crate::focus::sip::targets::Targets;
 use crate::focus::timers::Timer;
 use crate::focus::{Focus, Output};
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
 use crate::wire::sip::{Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.
 const REFER_PATIENCE: Duration = Duration::from_secs(180);
-/// Parties being invited into one conference at a time.
-const MAX_INVITATIONS: usize = 1_000;
 
 impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
         let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        conference.policy.admits(target)?;
-        if target.as_str() == room.as_str() {
-            return Err(Refusal::new(403).because("a room cannot join itself"));
-        }
-        if !conference.has_place_for(target) || conference.invitations.len() >= MAX_INVITATIONS {
-            return Err(Refusal::new(486).because("the room is full"));
-        }
-        Ok(())
+        let party = Caller {
+            user: target,
+            role: conference.policy.role(target),
+            policy: &conference.policy,
+            conference: Some(conference),
+        };
+        party.may(Ask::BeInvited)
     }
 
     /// Starts inviting a party; the caller has checked that it may.
@@ -58,6 +58,9 @@ impl Focus {
             return;
         };
         let user = UserUri::new(uri.address_of_record());
+        if let Some(id) = self.awaited(room, &user) {
+            return self.follow(now, id, inviter.referral);
+        }
         // What was written for somebody else's request must not become part of ours.
         let target = &uri.for_request().without_password().to_string();
         let dialog = self.dialog_to(room, target, &inviter);
@@ -69,13 +72,18 @@ impl Focus {
             },
         };
         let id = InvitationId(self.out.next_id());
-        let entity = self.unique_entity(room, &user, target);
+        let key = match target.len() > MAX_URI_LENGTH {
+            true => user.as_str(),
+            false => target,
+        };
+        let entity = self.unique_entity(room, &user, key);
         let invitation = Invitation {
             user,
             entity,
             status: course.status(),
             referred_by: self.shown_in(room, &inviter.user),
-            inviter,
+            inviter: inviter.user,
+            followers: inviter.referral.into_iter().collect(),
             dialog,
             course,
             history,
@@ -137,7 +145,7 @@ impl Focus {
             flow: None,
             principal: inviter.user.to_string(),
             local_cseq: 0,
-            remote_cseq: 0,
+            remote_cseq: None,
             socket: inviter.socket.clone(),
             contact: inviter.contact.clone(),
         }
@@ -197,6 +205,7 @@ impl Focus {
         conference.change_invited(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring);
+        count(&mut conference.ringing, &invitation.inviter);
         conference.invitations.insert(id, invitation);
         if refers {
             self.invites.referred.insert(call_id, id);
@@ -302,7 +311,7 @@ impl Focus {
         let line = format!("{} does not join {room}: {code}", invitation.user);
         self.out.log(Level::Info, line);
         let text = reason.unwrap_or_else(|| crate::wire::sip::reason(code).to_owned());
-        self.report(now, invitation.inviter.referral, code, Some(&text));
+        self.report_to(now, &invitation.followers, code, Some(&text));
         if let Some(conference) = self.rooms.conference_mut(&room) {
             // Row E14: in the form of a Reason header (RFC 3326 §2).
             let text = text.replace(['"', '\\'], "'");
@@ -314,21 +323,47 @@ impl Focus {
         self.end_if_empty(now, &room);
     }
 
-    /// The party is in, as this endpoint: the invitation has done its work. Who was dialled
-    /// has come once its MSRP connection stands.
-    pub(in crate::focus) fn invitation_done(
+    /// Somebody else has a party invited that is being invited already.
+    fn follow(&mut self, now: Moment, id: InvitationId, referral: Option<ReferralId>) {
+        let (Some(referral), Some(invitation)) = (referral, self.invitation(id)) else {
+            return;
+        };
+        invitation.followers.push(referral);
+        if invitation.status == EndpointStatus::Alerting {
+            self.report(now, Some(referral), 180, None);
+        }
+    }
+
+    /// A user is in, with this endpoint: whatever invitation there is has done its work. A
+    /// phone that still rings is not the one that was `answered`. Who was dialled has come once
+    /// its MSRP connection stands.
+    pub(in crate::focus) fn end_invitations(
         &mut self,
         now: Moment,
-        id: InvitationId,
+        room: &RoomUri,
+        user: &UserUri,
+        answered: Option<InvitationId>,
         endpoint: EndpointId,
     ) {
+        let Some(id) = answered.or_else(|| self.awaited(room, user)) else {
+            return;
+        };
         let Some((room, invitation)) = self.take_invitation(id) else {
             return;
         };
-        let waits = invitation.course.dials_out() && !invitation.bound;
+        if answered.is_none()
+            && let Course::Dialing { session, .. } = &invitation.course
+        {
+            if let Some(request) = invitation.request {
+                self.out.push(Output::Cancel(request));
+            }
+            let (room, session) = (room.clone(), session.clone());
+            self.out.order(Order::Expel { room, session });
+        }
+        let waits = answered.is_some() && invitation.course.dials_out() && !invitation.bound;
         match self.rooms.endpoint_mut(endpoint) {
-            Some(endpoint) if waits => endpoint.reports_to = invitation.inviter.referral,
-            _ => self.report(now, invitation.inviter.referral, 200, None),
+            Some(endpoint) if waits => endpoint.reports_to.clone_from(&invitation.followers),
+            _ => self.report_to(now, &invitation.followers, 200, None),
         }
         // Who is in under another address was not invited, as far as others can tell.
         let conference = self.rooms.conference_mut(&room);
@@ -348,11 +383,11 @@ impl Focus {
             }
             Some(Occupant::Endpoint(id)) => {
                 let endpoint = self.rooms.endpoint(id);
-                if endpoint.is_some_and(|endpoint| endpoint.reports_to.is_some())
+                if endpoint.is_some_and(|endpoint| !endpoint.reports_to.is_empty())
                     && let Some(endpoint) = self.rooms.endpoint_mut(id)
                 {
-                    let referral = endpoint.reports_to.take();
-                    self.report(now, referral, 200, None);
+                    let followers = std::mem::take(&mut endpoint.reports_to);
+                    self.report_to(now, &followers, 200, None);
                 }
             }
             None => {}
@@ -361,7 +396,9 @@ impl Focus {
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
         let room = self.invites.rooms.remove(&id)?;
-        let invitation = self.rooms.conference_mut(&room)?.invitations.remove(&id)?;
+        let conference = self.rooms.conference_mut(&room)?;
+        let invitation = conference.invitations.remove(&id)?;
+        discount(&mut conference.ringing, &invitation.inviter);
         self.timers.disarm(invitation.patience);
         self.invites.referred.remove(&invitation.dialog.key.call_id);
         if let Course::Dialing { session, .. } = &invitation.course {
@@ -370,15 +407,13 @@ impl Focus {
         Some((room, invitation))
     }
 
-    /// A party that was asked by REFER dials in: its invitation, if there is one.
+    /// The invitation of a user, if there is one: there is never another.
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
         let conference = self.rooms.conference(room)?;
         conference
             .invitations
             .iter()
-            .find(|(_, invitation)| {
-                invitation.user == *user && matches!(invitation.course, Course::Referring)
-            })
+            .find(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)
     }
 }

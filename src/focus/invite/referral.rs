@@ -2,22 +2,24 @@
 
 use crate::focus::ids::{EndpointId, ReferralId};
 use crate::focus::room::invitation::Inviter;
+use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{Purpose, Usage};
-use crate::focus::sip::face::{Incoming, RETRY_AFTER, capabilities, contact, identity};
+use crate::focus::sip::face::{Incoming, PACKAGE, RETRY_AFTER, capabilities, contact, identity};
 use crate::focus::{InviteMode, Role};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::control::{RoomUri, UserUri};
 use crate::focus::sip::dialog::{Dialog, cseq};
-use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
+use crate::focus::sip::rejection::{ALLOW_EVENTS, Refusal, Verdict, no_room};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::focus::{Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sip::{
     Event, FRAGMENT_TYPE, Headers, Method, ReferError, ReferTo, Request, Response, TargetDialog,
     Uri, reason, wants_refer_subscription,
@@ -29,6 +31,10 @@ const PACE: Duration = Duration::from_secs(1);
 const EXPIRES: Duration = Duration::from_secs(300);
 /// REFERs of one conference that have not ended.
 const MAX_REFERRALS: usize = 1_000;
+/// Why a subscription ends (RFC 6665 §4.1.3): there is nothing more to tell, or nobody has
+/// refreshed it.
+const DONE: &str = "noresource";
+const EXPIRED: &str = "timeout";
 
 /// Where its NOTIFYs go.
 #[derive(Debug)]
@@ -46,14 +52,90 @@ pub(in crate::focus) struct Referral {
     channel: Channel,
     /// `refer`, or `refer;id=…` for the second and later REFERs of a dialog (§2.4.6).
     event: String,
+    /// CSeq of the REFER: what the peer may name it by.
+    cseq: Option<u32>,
     expires: Moment,
-    /// What has not been told yet.
-    news: Option<Bytes>,
-    /// The news is the last.
-    ends: bool,
+    /// How far it is.
+    state: Bytes,
+    /// That has not been told yet.
+    is_due: bool,
+    /// Why the next NOTIFY is the last.
+    ends: Option<&'static str>,
     in_flight: Option<RequestId>,
     last_sent: Option<Moment>,
     timer: Option<TimerKey>,
+}
+
+impl Referral {
+    /// Whether an Event header means this one: its own id, or that of the first REFER of a
+    /// dialog, which NOTIFYs need not have.
+    fn is_meant_by(&self, event: &Event) -> bool {
+        let own = self.event.parse::<Event>();
+        let number = self.cseq.map(|number| number.to_string());
+        own.is_ok_and(|own| {
+            own.is_same(event) || (own.package == event.package && event.id() == number.as_deref())
+        })
+    }
+}
+
+/// The REFERs that somebody follows.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct Referrals {
+    all: HashMap<ReferralId, Referral>,
+    /// How many there are in each room.
+    in_room: HashMap<RoomUri, usize>,
+    /// Those that came in an INVITE dialog.
+    in_dialog: HashMap<EndpointId, Vec<ReferralId>>,
+}
+
+impl Referrals {
+    fn insert(&mut self, id: ReferralId, referral: Referral) {
+        *self.in_room.entry(referral.room.clone()).or_default() += 1;
+        if let Channel::Endpoint(endpoint) = referral.channel {
+            self.in_dialog.entry(endpoint).or_default().push(id);
+        }
+        self.all.insert(id, referral);
+    }
+
+    fn remove(&mut self, id: ReferralId) -> Option<Referral> {
+        let referral = self.all.remove(&id)?;
+        if let Some(count) = self.in_room.get_mut(&referral.room) {
+            *count -= 1;
+            if *count == 0 {
+                self.in_room.remove(&referral.room);
+            }
+        }
+        if let Channel::Endpoint(endpoint) = referral.channel
+            && let Some(theirs) = self.in_dialog.get_mut(&endpoint)
+        {
+            theirs.retain(|other| *other != id);
+            if theirs.is_empty() {
+                self.in_dialog.remove(&endpoint);
+            }
+        }
+        Some(referral)
+    }
+
+    fn get(&self, id: ReferralId) -> Option<&Referral> {
+        self.all.get(&id)
+    }
+
+    fn get_mut(&mut self, id: ReferralId) -> Option<&mut Referral> {
+        self.all.get_mut(&id)
+    }
+
+    fn count(&self, room: &RoomUri) -> usize {
+        self.in_room.get(room).copied().unwrap_or_default()
+    }
+
+    fn of_dialog(&self, endpoint: EndpointId) -> &[ReferralId] {
+        self.in_dialog.get(&endpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many entries there are, in whatever index.
+    pub(in crate::focus) fn len(&self) -> usize {
+        self.all.len() + self.in_room.len() + self.in_dialog.len()
+    }
 }
 
 /// What a REFER asks for.
@@ -77,18 +159,14 @@ impl Focus {
             Some(endpoint) => endpoint.user.clone(),
             None => identity(&incoming.arrival)?,
         };
-        let role = self.role_of(room, &user)?;
         let wish = match wish {
             Wish::Remove(target) => Wish::Remove(self.unmasked(room, target)),
             add => add,
         };
         self.check_target_dialog(&incoming.request, &user)?;
-        match &wish {
-            Wish::Add(target) => {
-                self.check_add(room, role, target)?;
-                self.spend_invitations(now, &user, 1)?;
-            }
-            Wish::Remove(target) => self.check_remove(room, role, &user, target)?,
+        self.check_wish(room, &user, &wish)?;
+        if matches!(wish, Wish::Add(_)) {
+            self.spend_invitations(now, &user, 1)?;
         }
         let referral = self.grant_referral(now, incoming, room, within)?;
         match wish {
@@ -102,8 +180,9 @@ impl Focus {
                 self.invite_party(now, room, &target, InviteMode::DialOut, inviter, None);
             }
             Wish::Remove(target) => {
-                self.remove(now, room, &target);
+                // Before the sender's own dialog is over, if that is whom it removes.
                 self.report(now, referral, 200, None);
+                self.remove(now, room, &target);
             }
         }
         Ok(())
@@ -121,17 +200,6 @@ impl Focus {
         meant.map_or(shown, |(user, _)| user.clone())
     }
 
-    /// What a participant is; nobody else may change a conference.
-    fn role_of(&self, room: &RoomUri, user: &UserUri) -> Verdict<Role> {
-        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        conference
-            .participants
-            .get(user)
-            .filter(|participant| !participant.endpoints.is_empty())
-            .map(|participant| participant.role)
-            .ok_or_else(|| Refusal::new(403).because("only participants may refer"))
-    }
-
     /// RFC 4538: the dialog that a REFER outside it names must be the sender's own.
     fn check_target_dialog(&self, request: &Request, user: &UserUri) -> Verdict<()> {
         let named =
@@ -139,13 +207,10 @@ impl Focus {
         let Some(named) = named else {
             return Ok(());
         };
-        let theirs = self.rooms.endpoints.values().any(|endpoint| {
-            let key = &endpoint.dialog.key;
-            endpoint.user == *user
-                && named
-                    .dialog
-                    .names(&key.call_id, &key.local_tag, &key.remote_tag)
-        });
+        let theirs = match self.dialogs.usage_named(&named.dialog) {
+            Some(Usage::Endpoint(id)) => self.rooms.endpoint(id).is_some_and(|it| it.user == *user),
+            _ => false,
+        };
         if theirs {
             Ok(())
         } else {
@@ -153,31 +218,25 @@ impl Focus {
         }
     }
 
-    fn check_add(&self, room: &RoomUri, role: Role, target: &str) -> Verdict<()> {
+    /// Whether a participant may have that done; nobody else may change a conference.
+    fn check_wish(&self, room: &RoomUri, user: &UserUri, wish: &Wish) -> Verdict<()> {
         let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        let closed = conference.policy.only_moderators_invite || conference.locked;
-        if role == Role::Observer || (closed && role != Role::Moderator) {
-            return Err(Refusal::new(403).because("only moderators may add somebody"));
+        let participant = conference.participants.get(user);
+        let caller = Caller {
+            user,
+            role: participant.map_or(Role::Observer, |it| it.role),
+            policy: &conference.policy,
+            conference: Some(conference),
+        };
+        match wish {
+            Wish::Remove(target) => caller.may(Ask::Remove(target)),
+            Wish::Add(target) => {
+                let most = self.config.max_list_size;
+                caller.may(Ask::Add { most })?;
+                let uri: Uri = target.parse().map_err(|_| Refusal::new(400))?;
+                self.check_invitee(room, &UserUri::new(uri.address_of_record()))
+            }
         }
-        let uri: Uri = target.parse().map_err(|_| Refusal::new(400))?;
-        self.check_invitee(room, &UserUri::new(uri.address_of_record()))
-    }
-
-    fn check_remove(
-        &self,
-        room: &RoomUri,
-        role: Role,
-        user: &UserUri,
-        target: &UserUri,
-    ) -> Verdict<()> {
-        if role != Role::Moderator && user != target {
-            return Err(Refusal::new(403).because("only moderators may remove somebody"));
-        }
-        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        if !conference.participants.contains_key(target) {
-            return Err(Refusal::new(404).because("not in the room"));
-        }
-        Ok(())
     }
 
     /// Removes a user: every device, every invitation, and its subscriptions (rows F06, F07).
@@ -191,17 +250,22 @@ impl Focus {
             .filter(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)
             .collect();
-        let devices = conference
-            .participants
-            .get(user)
-            .map(|participant| participant.endpoints.clone())
-            .unwrap_or_default();
+        // Those that are just joining, too.
+        let devices: Vec<_> = conference.endpoints.iter().copied().collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }
         self.reject_subscriber(now, room, user);
         for id in devices {
-            self.dismiss_as(now, id, DisconnectionMethod::Booted);
+            let endpoint = self.rooms.endpoint(id).filter(|it| it.user == *user);
+            match endpoint.map(|it| it.joined.is_some()) {
+                Some(true) => self.dismiss(now, id, ByeReason::Removed),
+                Some(false) => {
+                    let refusal = Refusal::new(403).because("removed from this room");
+                    self.abandon(now, id, refusal);
+                }
+                None => {}
+            }
         }
         self.out
             .log(Level::Info, format_args!("{user} was removed from {room}"));
@@ -232,13 +296,7 @@ impl Focus {
             );
             return Ok(None);
         }
-        let running = self
-            .invites
-            .referrals
-            .values()
-            .filter(|r| r.room == *room)
-            .count();
-        if running >= MAX_REFERRALS {
+        if self.invites.referrals.count(room) >= MAX_REFERRALS {
             return Err(Refusal::new(503)
                 .with("Retry-After", RETRY_AFTER)
                 .because("too many REFERs under way"));
@@ -254,7 +312,8 @@ impl Focus {
         let id = ReferralId(self.out.next_id());
         let mut to_tag = arrival.to_tag.clone();
         if let Channel::Own(dialog) = &channel {
-            self.dialogs.open(dialog.key.clone(), Usage::Referral(id));
+            let key = dialog.key.clone();
+            self.dialogs.open_by(now, key, Usage::Referral(id), request);
             to_tag = Some(dialog.key.local_tag.clone());
         }
         self.out
@@ -263,9 +322,11 @@ impl Focus {
             room: room.clone(),
             channel,
             event,
+            cseq: cseq(request),
             expires: now + EXPIRES,
-            news: None,
-            ends: false,
+            state: Response::fragment(100, reason(100)),
+            is_due: false,
+            ends: None,
             in_flight: None,
             last_sent: None,
             timer: None,
@@ -293,28 +354,33 @@ impl Focus {
         id: EndpointId,
     ) -> Option<ReferralId> {
         let event: Event = incoming.request.headers.first("Event")?.parse().ok()?;
-        let mut theirs =
-            self.invites.referrals.iter().filter(
-                |(_, referral)| matches!(referral.channel, Channel::Endpoint(of) if of == id),
-            );
-        let is_meant = |referral: &Referral| {
-            let own = referral.event.parse::<Event>();
-            own.is_ok_and(|own| own.is_same(&event))
-        };
-        theirs
-            .find(|(_, referral)| is_meant(referral))
-            .map(|(id, _)| *id)
+        let referrals = &self.invites.referrals;
+        let mut theirs = referrals.of_dialog(id).iter().copied();
+        theirs.find(|id| referrals.get(*id).is_some_and(|it| it.is_meant_by(&event)))
     }
 
     /// The room a REFER is about.
     pub(in crate::focus) fn room_of_referral(&self, id: ReferralId) -> Option<&RoomUri> {
         self.invites
             .referrals
-            .get(&id)
+            .get(id)
             .map(|referral| &referral.room)
     }
 
-    /// Tells who follows a REFER how far it got.
+    /// Tells all these who follow a REFER how far it got.
+    pub(in crate::focus) fn report_to(
+        &mut self,
+        now: Moment,
+        followers: &[ReferralId],
+        code: u16,
+        text: Option<&str>,
+    ) {
+        for id in followers {
+            self.report(now, Some(*id), code, text);
+        }
+    }
+
+    /// Tells who follows a REFER how far it got. Nothing comes after a final result.
     pub(in crate::focus) fn report(
         &mut self,
         now: Moment,
@@ -325,51 +391,61 @@ impl Focus {
         let Some(id) = id else {
             return;
         };
-        let Some(referral) = self.invites.referrals.get_mut(&id) else {
+        let referral = self.invites.referrals.get_mut(id);
+        let Some(referral) = referral.filter(|it| it.ends.is_none()) else {
             return;
         };
-        referral.news = Some(Response::fragment(code, text.unwrap_or(reason(code))));
-        referral.ends |= code >= 200;
+        referral.state = Response::fragment(code, text.unwrap_or(reason(code)));
+        referral.is_due = true;
+        if code >= 200 {
+            referral.ends = Some(DONE);
+        }
         self.schedule_report(now, id);
     }
 
+    /// Arms what comes next: a NOTIFY, or the end of the subscription.
     fn schedule_report(&mut self, now: Moment, id: ReferralId) {
-        let Some(referral) = self.invites.referrals.get_mut(&id) else {
+        let Some(referral) = self.invites.referrals.get_mut(id) else {
             return;
         };
-        if referral.in_flight.is_some() || referral.news.is_none() {
+        if referral.in_flight.is_some() {
             return;
         }
-        let at = referral
+        let paced = referral
             .last_sent
             .map_or(now, |sent| (sent + PACE).max(now));
+        let at = match referral.is_due {
+            true => paced,
+            false => referral.expires.max(paced),
+        };
         let timer = self.timers.arm(at, Timer::Report(id));
         self.timers.disarm(referral.timer.replace(timer));
     }
 
-    /// Sends the NOTIFY of a REFER that is due.
+    /// Sends the NOTIFY of a REFER that is due: news, or that nobody has refreshed.
     pub(in crate::focus) fn send_report(&mut self, now: Moment, id: ReferralId) {
-        let Some(referral) = self.invites.referrals.get_mut(&id) else {
+        let Some(referral) = self.invites.referrals.get_mut(id) else {
             return;
         };
-        let Some(news) = referral.news.take() else {
-            return;
-        };
-        let ends = referral.ends;
-        let state = if ends {
-            "terminated;reason=noresource".to_owned()
-        } else {
-            let left = referral.expires.saturating_since(now).as_secs();
-            format!("active;expires={left}")
+        referral.is_due = false;
+        if referral.expires <= now {
+            referral.ends.get_or_insert(EXPIRED);
+        }
+        let (news, ends) = (referral.state.clone(), referral.ends);
+        let state = match ends {
+            Some(why) => format!("terminated;reason={why}"),
+            None => {
+                let left = referral.expires.saturating_since(now).as_secs();
+                format!("active;expires={left}")
+            }
         };
         let headers = Headers::new()
             .with("Event", referral.event.clone())
             .with("Subscription-State", state)
             .with("Content-Type", FRAGMENT_TYPE);
-        let purpose = if ends {
-            Purpose::Farewell
-        } else {
-            Purpose::Report(id)
+        let purpose = match ends {
+            Some(_) => Purpose::Farewell,
+            None => Purpose::Report(id),
         };
         let headers = headers.with("User-Agent", self.out.software.clone());
         let request = self.request_id();
@@ -379,51 +455,84 @@ impl Focus {
         let headers = headers.with("Contact", format!("<{}>;isfocus", dialog.contact));
         let message = dialog.request(request, Method::Notify, headers, news);
         self.send(now, purpose, message);
-        if ends {
+        if ends.is_some() {
             self.forget_referral(id);
-        } else if let Some(referral) = self.invites.referrals.get_mut(&id) {
+        } else if let Some(referral) = self.invites.referrals.get_mut(id) {
             referral.in_flight = Some(request);
             referral.last_sent = Some(now);
         }
     }
 
     /// A NOTIFY of a REFER has its outcome.
-    pub(in crate::focus) fn reported(&mut self, now: Moment, id: ReferralId, code: u16) {
-        if let Some(referral) = self.invites.referrals.get_mut(&id) {
+    pub(in crate::focus) fn reported(
+        &mut self,
+        now: Moment,
+        id: ReferralId,
+        code: u16,
+        response: Option<&Response>,
+    ) {
+        if let Some(referral) = self.invites.referrals.get_mut(id) {
             referral.in_flight = None;
         }
         if code >= 300 {
-            self.forget_referral(id);
-        } else {
-            self.schedule_report(now, id);
+            return self.forget_referral(id);
+        }
+        if let (Some(dialog), Some(response)) = (self.referral_dialog(id), response) {
+            // NOTIFY refreshes the target (RFC 6665 §4.4.1).
+            dialog.refresh_target(response);
+        }
+        self.schedule_report(now, id);
+    }
+
+    /// SUBSCRIBE in the dialog that a REFER made.
+    pub(in crate::focus) fn subscribe_in_refer_dialog(
+        &mut self,
+        now: Moment,
+        incoming: &Incoming,
+        id: ReferralId,
+    ) -> Verdict<()> {
+        let event = incoming.request.headers.first("Event");
+        let event = event.and_then(|event| event.parse::<Event>().ok());
+        let bad_event = || Refusal::new(489).with("Allow-Events", ALLOW_EVENTS);
+        let event = event.ok_or_else(bad_event)?;
+        let referral = self.invites.referrals.get(id).ok_or(Refusal::new(481))?;
+        match event.package.as_str() {
+            _ if referral.is_meant_by(&event) => self.resubscribe_referral(now, incoming, id),
+            "refer" => Err(Refusal::new(481)),
+            // Dialogs are not shared between usages (RFC 6665 §4.5.2).
+            PACKAGE => Err(Refusal::new(403).because("subscribe outside this dialog")),
+            _ => Err(bad_event()),
         }
     }
 
-    /// SUBSCRIBE in the dialog of a REFER: a refresh, or the end; what was asked for goes on
-    /// (RFC 3515 §2.4.4).
+    /// SUBSCRIBE to a REFER: a refresh, or the end; what was asked for goes on (RFC 3515
+    /// §2.4.4). It is granted no longer than asked (RFC 6665 §4.2.1.1).
     pub(in crate::focus) fn resubscribe_referral(
         &mut self,
         now: Moment,
         incoming: &Incoming,
         id: ReferralId,
     ) -> Verdict<()> {
-        let zero = incoming.request.headers.first("Expires").map(str::trim) == Some("0");
+        let asked = incoming.request.headers.first("Expires").map(str::trim);
+        let asked = asked.map(str::parse::<u32>).transpose();
+        let asked = asked.map_err(|_| Refusal::new(400).because("Malformed Expires"))?;
+        let expires = asked.map_or(EXPIRES, |it| Duration::from_secs(it.into()).min(EXPIRES));
         let referral = self
             .invites
             .referrals
-            .get_mut(&id)
+            .get_mut(id)
             .ok_or(Refusal::new(481))?;
-        let expires = if zero { Duration::ZERO } else { EXPIRES };
         referral.expires = now + expires;
-        referral.ends |= zero;
-        let headers = Headers::new().with("Expires", expires.as_secs().to_string());
+        referral.is_due = true;
+        let dialog = self.referral_dialog(id).ok_or(Refusal::new(481))?;
+        let headers = capabilities(&dialog.contact).with("Expires", expires.as_secs().to_string());
         self.out.reply(incoming.transaction, 200, headers, "", None);
-        self.report(now, Some(id), 100, None);
+        self.schedule_report(now, id);
         Ok(())
     }
 
     fn forget_referral(&mut self, id: ReferralId) {
-        if let Some(referral) = self.invites.referrals.remove(&id) {
+        if let Some(referral) = self.invites.referrals.remove(id) {
             self.timers.disarm(referral.timer);
             if let Channel::Own(dialog) = referral.channel {
                 self.dialogs.close(&dialog.key);
@@ -431,31 +540,26 @@ impl Focus {
         }
     }
 
-    /// Nobody follows what happened in an ended conference or dialog.
-    pub(in crate::focus) fn forget_referrals_of(&mut self, gone: EndpointId) {
-        let theirs: Vec<_> = self
-            .invites
-            .referrals
-            .iter()
-            .filter(|(_, r)| matches!(r.channel, Channel::Endpoint(id) if id == gone))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in theirs {
-            self.forget_referral(id);
+    /// We are about to end this dialog: who follows a REFER in it is told so before.
+    pub(in crate::focus) fn end_referrals_of(&mut self, now: Moment, leaving: EndpointId) {
+        for id in self.invites.referrals.of_dialog(leaving).to_vec() {
+            if let Some(referral) = self.invites.referrals.get_mut(id) {
+                referral.ends.get_or_insert(DONE);
+            }
+            self.send_report(now, id);
         }
     }
 
-    /// The dialog that a REFER made, if it made one.
-    pub(in crate::focus) fn dialog_of_referral(&self, id: ReferralId) -> Option<&Dialog> {
-        match &self.invites.referrals.get(&id)?.channel {
-            Channel::Own(dialog) => Some(dialog),
-            Channel::Endpoint(_) => None,
+    /// Nobody follows what happened in an ended dialog.
+    pub(in crate::focus) fn forget_referrals_of(&mut self, gone: EndpointId) {
+        for id in self.invites.referrals.of_dialog(gone).to_vec() {
+            self.forget_referral(id);
         }
     }
 
     /// The dialog of a REFER, for the order of its CSeqs.
     pub(in crate::focus) fn referral_dialog(&mut self, id: ReferralId) -> Option<&mut Dialog> {
-        match &mut self.invites.referrals.get_mut(&id)?.channel {
+        match &mut self.invites.referrals.get_mut(id)?.channel {
             Channel::Own(dialog) => Some(dialog),
             Channel::Endpoint(endpoint) => {
                 self.rooms.endpoint_mut(*endpoint).map(|e| &mut e.dialog)

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::control::RoomUri;
-use crate::focus::ids::{InvitationId, ReferralId};
-use crate::focus::invite::referral::Referral;
+use crate::focus::ids::InvitationId;
+use crate::focus::invite::referral::Referrals;
 use crate::focus::room::invitation_limit::InvitationLimit;
 
 /// All invitations and REFERs.
@@ -14,7 +14,7 @@ pub(in crate::focus) struct Invites {
     pub(in crate::focus) rooms: HashMap<InvitationId, RoomUri>,
     /// Invitations by REFER, by its Call-ID.
     pub(in crate::focus) referred: HashMap<String, InvitationId>,
-    pub(in crate::focus) referrals: HashMap<ReferralId, Referral>,
+    pub(in crate::focus) referrals: Referrals,
     pub(in crate::focus) limit: InvitationLimit,
 }
 

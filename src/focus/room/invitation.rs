@@ -80,9 +80,11 @@ pub(in crate::focus) struct Invitation {
     /// Key of its endpoint in the roster: the URI that was dialled.
     pub(in crate::focus) entity: String,
     pub(in crate::focus) status: EndpointStatus,
-    /// Who invited it, as others may see it.
+    /// Who invited it, and as others may see that.
+    pub(in crate::focus) inviter: UserUri,
     pub(in crate::focus) referred_by: String,
-    pub(in crate::focus) inviter: Inviter,
+    /// Whom to tell how it goes: of a party that is invited twice there is one invitation.
+    pub(in crate::focus) followers: Vec<ReferralId>,
     pub(in crate::focus) dialog: Dialog,
     pub(in crate::focus) course: Course,
     /// Who else was invited, for the party to see (RFC 5366 §5).

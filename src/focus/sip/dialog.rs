@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
@@ -41,7 +42,8 @@ pub(in crate::focus) struct Dialog {
     /// On whose behalf requests of it are sent.
     pub(in crate::focus) principal: String,
     pub(in crate::focus) local_cseq: u32,
-    pub(in crate::focus) remote_cseq: u32,
+    /// Empty until the peer has sent a request in it (RFC 3261 §12.1.2).
+    pub(in crate::focus) remote_cseq: Option<u32>,
     pub(in crate::focus) socket: Socket,
     /// Our Contact, the same in every message of the dialog.
     pub(in crate::focus) contact: String,
@@ -60,6 +62,8 @@ pub(in crate::focus) enum DialogError {
     CSeq,
     #[error("Malformed or Missing Contact")]
     Contact,
+    #[error("Contact Is Too Long")]
+    LongContact,
 }
 
 impl Dialog {
@@ -74,6 +78,10 @@ impl Dialog {
         let parsed = |name: &str| headers.first(name)?.parse::<NameAddr>().ok();
         let from = parsed("From").ok_or(DialogError::From)?;
         let to = parsed("To").ok_or(DialogError::To)?;
+        let remote_target = contact_uri(headers).ok_or(DialogError::Contact)?;
+        if remote_target.len() > MAX_URI_LENGTH {
+            return Err(DialogError::LongContact);
+        }
         Ok(Self {
             key: DialogKey {
                 call_id: headers
@@ -85,7 +93,7 @@ impl Dialog {
             },
             local_uri: to.uri,
             remote_uri: from.uri,
-            remote_target: contact_uri(headers).ok_or(DialogError::Contact)?,
+            remote_target,
             route_set: headers
                 .elements("Record-Route")
                 .into_iter()
@@ -94,7 +102,7 @@ impl Dialog {
             flow: flow(request, arrival),
             principal: address_of_record(&arrival.identity),
             local_cseq: 0,
-            remote_cseq: cseq(request).ok_or(DialogError::CSeq)?,
+            remote_cseq: Some(cseq(request).ok_or(DialogError::CSeq)?),
             socket: arrival.socket.clone(),
             contact,
         })
@@ -103,9 +111,10 @@ impl Dialog {
     /// Takes a target refresh request's CSeq and Contact (RFC 3261 §12.2.2). False when the
     /// CSeq is not higher than the last: the request is out of order.
     pub(in crate::focus) fn advance(&mut self, request: &Request, arrival: &Arrival) -> bool {
-        let Some(number) = cseq(request).filter(|number| *number > self.remote_cseq) else {
+        let number = cseq(request);
+        if number.is_none() || number <= self.remote_cseq {
             return false;
-        };
+        }
         self.remote_cseq = number;
         self.flow = flow(request, arrival);
         self.socket = arrival.socket.clone();

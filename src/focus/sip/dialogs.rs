@@ -5,13 +5,18 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId, SubscriptionId};
-use crate::focus::sip::dialog::{Dialog, DialogKey};
+use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialog::{Dialog, DialogKey, cseq};
+use crate::focus::sip::unacknowledged::Unacknowledged;
 use crate::focus::timers::TimerKey;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
-use crate::wire::sip::{NameAddr, Request, Response};
+use crate::time::Moment;
+use crate::wire::sip::{DialogReference, Method, NameAddr, Request, Response};
 
 /// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
 pub(in crate::focus) const ACK_TIMEOUT: Duration = Duration::from_secs(32);
+/// 64*T1: how long a server transaction is ongoing (RFC 3261 §17.2.2, RFC 6026 §7.1).
+const TRANSACTION_LIFETIME: Duration = Duration::from_secs(32);
 /// Longer than any transaction of ours lives in the host (timer F and timer B: 32 s).
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than an INVITE of ours rings in the host (both stop after two minutes at most).
@@ -27,6 +32,16 @@ pub(in crate::focus) enum Usage {
     Endpoint(EndpointId),
     Subscription(SubscriptionId),
     Referral(ReferralId),
+    /// An endpoint that has gone and is owed a BYE.
+    Leaving(EndpointId),
+}
+
+/// The dialog of an endpoint that has gone before the ACK of its 2xx.
+#[derive(Debug)]
+pub(in crate::focus) struct Leaving {
+    pub(in crate::focus) dialog: Dialog,
+    pub(in crate::focus) answer: Unacknowledged,
+    pub(in crate::focus) reason: ByeReason,
 }
 
 /// What a request of a peer waits for.
@@ -106,8 +121,19 @@ impl Dialled {
 #[derive(Debug)]
 struct Open {
     usage: Usage,
+    /// The request of the peer that made it.
+    made_by: Option<Made>,
     /// Requests of the peer in it that have not had their last word.
     transactions: Vec<TransactionId>,
+}
+
+/// The transaction of a peer that made a dialog.
+#[derive(Debug)]
+struct Made {
+    method: Method,
+    cseq: Option<u32>,
+    /// How long it is ongoing.
+    until: Moment,
 }
 
 /// A call of a peer: its Call-ID and From tag.
@@ -126,6 +152,7 @@ pub(in crate::focus) struct Dialogs {
     cancelled: HashSet<TransactionId>,
     requests: HashMap<RequestId, Pending>,
     dialled: HashMap<RequestId, Dialled>,
+    leaving: HashMap<EndpointId, Leaving>,
 }
 
 impl Dialogs {
@@ -137,9 +164,38 @@ impl Dialogs {
             key,
             Open {
                 usage,
+                made_by: None,
                 transactions,
             },
         );
+    }
+
+    /// A dialog has begun with this request of the peer.
+    pub(in crate::focus) fn open_by(
+        &mut self,
+        now: Moment,
+        key: DialogKey,
+        usage: Usage,
+        request: &Request,
+    ) {
+        self.open(key.clone(), usage);
+        if let Some(open) = self.open.get_mut(&key) {
+            open.made_by = Some(Made {
+                method: request.method.clone(),
+                cseq: cseq(request),
+                until: now + TRANSACTION_LIFETIME,
+            });
+        }
+    }
+
+    /// Whether this is the request of an ongoing transaction that came a second time, by
+    /// another way (RFC 3261 §8.2.2.2): its first copy has made a dialog.
+    pub(in crate::focus) fn is_merged(&self, now: Moment, request: &Request) -> bool {
+        let open = self.key_of_call(request).and_then(|key| self.open.get(key));
+        let made = open.and_then(|open| open.made_by.as_ref());
+        made.is_some_and(|made| {
+            now < made.until && made.method == request.method && made.cseq == cseq(request)
+        })
     }
 
     /// A dialog is over: nothing of it is known any more.
@@ -161,6 +217,22 @@ impl Dialogs {
         Some(self.open.get(key)?.usage)
     }
 
+    /// Who uses the dialog that a header names; a zero stands for an absent tag of the peer
+    /// (RFC 3891 §6.1).
+    pub(in crate::focus) fn usage_named(&self, named: &DialogReference) -> Option<Usage> {
+        let mut key = DialogKey {
+            call_id: named.call_id.clone(),
+            local_tag: named.local_tag.clone(),
+            remote_tag: named.remote_tag.clone(),
+        };
+        let usage = self.usage(&key);
+        if usage.is_none() && key.remote_tag == "0" {
+            key.remote_tag.clear();
+            return self.usage(&key);
+        }
+        usage
+    }
+
     /// Who uses the dialog that a request of the peer claims to belong to.
     pub(in crate::focus) fn usage_of(&self, request: &Request) -> Option<Usage> {
         self.usage(&DialogKey::of_request(request)?)
@@ -168,12 +240,16 @@ impl Dialogs {
 
     /// Who uses the last dialog of the call that a request belongs to.
     pub(in crate::focus) fn of_call(&self, request: &Request) -> Option<Usage> {
+        self.usage(self.key_of_call(request)?)
+    }
+
+    fn key_of_call(&self, request: &Request) -> Option<&DialogKey> {
         let from = request.headers.first("From");
         let from = from.and_then(|value| value.parse::<NameAddr>().ok());
         let tag = from.as_ref().and_then(|from| from.tag());
         let call_id = request.headers.first("Call-ID").unwrap_or_default();
         let call = (call_id.to_owned(), tag.unwrap_or_default().to_owned());
-        self.usage(self.calls.get(&call)?)
+        self.calls.get(&call)
     }
 
     /// A request in this dialog waits for something.
@@ -270,6 +346,31 @@ impl Dialogs {
         self.dialled.remove(&id);
     }
 
+    /// A dialog goes on until the ACK of its 2xx, and no longer.
+    pub(in crate::focus) fn linger(&mut self, id: EndpointId, leaving: Leaving) {
+        let key = &leaving.dialog.key;
+        self.open(key.clone(), Usage::Leaving(id));
+        self.wait(leaving.answer.transaction, key, Awaits::Ack(id));
+        self.leaving.insert(id, leaving);
+    }
+
+    /// The dialog of an endpoint that has gone.
+    pub(in crate::focus) fn leaving(&self, id: EndpointId) -> Option<&Leaving> {
+        self.leaving.get(&id)
+    }
+
+    /// All endpoints that have gone and are owed a BYE.
+    pub(in crate::focus) fn all_leaving(&self) -> Vec<EndpointId> {
+        self.leaving.keys().copied().collect()
+    }
+
+    /// The dialog of an endpoint that has gone is over.
+    pub(in crate::focus) fn take_leaving(&mut self, id: EndpointId) -> Option<Leaving> {
+        let leaving = self.leaving.remove(&id)?;
+        self.close(&leaving.dialog.key);
+        Some(leaving)
+    }
+
     /// How many dialogs, requests of ours, and requests of peers there are.
     pub(in crate::focus) fn counts(&self) -> (usize, usize, usize) {
         (
@@ -289,6 +390,7 @@ impl Dialogs {
             ("cancelled", self.cancelled.len()),
             ("requests", self.requests.len()),
             ("dialled", self.dialled.len()),
+            ("leaving", self.leaving.len()),
         ];
         let left = all.into_iter().filter(|(_, count)| *count > 0);
         left.map(|(name, _)| name).collect()

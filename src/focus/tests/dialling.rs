@@ -220,20 +220,6 @@ fn challenged_refreshes_notifies_and_farewells_are_answered() {
 }
 
 #[test]
-fn e08_a_party_invited_twice_has_two_keys() {
-    let (mut scenario, ..) = room();
-    for _ in 0..2 {
-        refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
-    }
-    scenario.pass(6);
-    let users = scenario.rosters["alice"].users.as_ref().expect("users");
-    let carol = users.users.iter().find(|user| user.entity == CAROL);
-    let keys = carol.expect("carol").endpoints.iter().map(|it| &it.entity);
-    let keys: HashSet<_> = keys.collect();
-    assert_eq!(keys.len(), 2, "{keys:?}");
-}
-
-#[test]
 fn l04_nobody_has_us_call_the_world() {
     let (mut scenario, ..) = room();
     let call = |scenario: &mut Scenario, number: usize| {
@@ -249,4 +235,24 @@ fn l04_nobody_has_us_call_the_world() {
     assert!(reply.headers.first("Warning").is_some());
     scenario.pass(60);
     assert_eq!(call(&mut scenario, 21).code, 200);
+}
+
+#[test]
+fn the_first_request_of_an_invited_party_may_have_any_number() {
+    let (mut scenario, ..) = room();
+    refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
+    let invite = scenario.last_sent("carol").clone();
+    scenario.party_answers("carol", 200, &[], &answer("carol"));
+    let mut carol = scenario.phone("carol");
+    carol.call_id = invite.call_id;
+    carol.to_tag = Some(invite.local_tag);
+    carol.tag = "party-carol".to_owned();
+    let request = |scenario: &mut Scenario, carol: &mut Phone, number: u32| {
+        // The scenario counts up first.
+        carol.cseq = number.wrapping_sub(1);
+        scenario.request(carol, "OPTIONS", ROOM, &[], "")
+    };
+    assert_eq!(request(&mut scenario, &mut carol, 0), Some(200));
+    assert_eq!(request(&mut scenario, &mut carol, 0), Some(500));
+    assert_eq!(request(&mut scenario, &mut carol, 1), Some(200));
 }

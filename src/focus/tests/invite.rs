@@ -121,7 +121,7 @@ fn f17_unusable_answer_in_ack_ends_in_bye() {
     scenario.ack(&mut phone, ROOM, "v=0\r\n");
     assert_eq!(
         scenario.transcript(),
-        "< BYE alice\n! expel alice\n! close lobby"
+        "< BYE alice\n! part alice\n! close lobby\n! expel alice"
     );
     assert_eq!(scenario.focus.counts(), Counts::default());
 }
@@ -137,7 +137,7 @@ fn f17_no_ack_ends_in_bye() {
     scenario.pass(2);
     assert_eq!(
         scenario.transcript(),
-        "< BYE alice\n! expel alice\n! close lobby"
+        "< BYE alice\n! part alice\n! close lobby\n! expel alice"
     );
     assert!(scenario.focus.is_idle());
 }

@@ -196,7 +196,11 @@ fn an_invited_user_with_a_device_in_is_a_participant() {
     let (mut scenario, _alice, hall) = ringing_hall();
     let mut carol = scenario.join("carol", hall.as_str());
     assert_eq!(scenario.focus.counts().participants, 2);
-    // Her second phone still rings, and a further device needs no place.
+    // Her second phone is called, and a further device needs no place.
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(&mut phone, "REFER", hall.as_str(), &headers, "");
+    assert_eq!(code, Some(200));
     scenario.party_answers("carol", 200, &[], &answer("carol"));
     assert_eq!(scenario.focus.counts().participants, 2);
     scenario.request(&mut carol, "BYE", hall.as_str(), &[], "");
@@ -268,12 +272,12 @@ fn f06_the_anonymous_are_removed_by_the_address_they_are_shown_by() {
 #[test]
 fn f04_in_its_dialog_nobody_has_to_prove_who_it_is() {
     let (mut scenario, mut alice, _) = room();
-    alice.identity = Some("");
+    alice.identity = Some(String::new());
     let headers = [("Refer-To", "<sip:carol@example.com>")];
     let code = scenario.request(&mut alice, "REFER", ROOM, &headers, "");
     assert_eq!(code, Some(200));
     let mut outside = scenario.phone("alice");
-    outside.identity = Some("");
+    outside.identity = Some(String::new());
     let code = scenario.request(&mut outside, "REFER", ROOM, &headers, "");
     assert_eq!(code, Some(403));
 }
@@ -413,7 +417,7 @@ fn l09_e14_every_outcome_shows_in_the_roster() {
         scenario.pass(20);
         assert_eq!(super::users(&scenario.rosters["alice"]), "alice=+ bob=+");
         assert!(scenario.focus.invites.rooms.is_empty());
-        assert!(scenario.focus.invites.referrals.is_empty());
+        assert!(scenario.focus.invites.referrals.len() == 0);
     }
 }
 
@@ -518,7 +522,7 @@ fn nothing_is_left_after_silence() {
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
     scenario.pass(300);
     assert!(scenario.focus.invites.rooms.is_empty());
-    assert!(scenario.focus.invites.referrals.is_empty());
+    assert!(scenario.focus.invites.referrals.len() == 0);
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+");
 }
 
@@ -786,4 +790,128 @@ fn a_telephone_number_on_a_list_is_refused_as_in_a_refer() {
         Some(416)
     );
     assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+/// Alice's REFER for Carol outside her INVITE dialog, and what it made.
+fn followed(scenario: &mut Scenario) -> Phone {
+    let mut phone = scenario.phone("alice");
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    let code = scenario.request(&mut phone, "REFER", ROOM, &headers, "");
+    assert_eq!(code, Some(200));
+    scenario.pass(6);
+    scenario.transcript();
+    phone
+}
+
+fn subscribe(scenario: &mut Scenario, phone: &mut Phone, headers: &[(&str, &str)]) -> Reply {
+    let transaction = scenario.begin(phone, "SUBSCRIBE", ROOM, headers, "");
+    scenario.reply_to(transaction).expect("an answer").clone()
+}
+
+#[test]
+fn a_subscription_to_a_refer_is_granted_no_longer_than_asked() {
+    let (mut scenario, ..) = room();
+    let mut phone = followed(&mut scenario);
+    for (asked, granted) in [("20", "20"), ("100000", "300")] {
+        let headers = [("Event", "refer"), ("Expires", asked)];
+        let reply = subscribe(&mut scenario, &mut phone, &headers);
+        assert_eq!(reply.code, 200);
+        assert_eq!(reply.headers.first("Expires"), Some(granted));
+        let contact = reply.headers.first("Contact");
+        assert!(contact.is_some_and(|it| it.contains("sip:lobby@")));
+    }
+    let headers = [("Event", "refer"), ("Expires", "soon")];
+    assert_eq!(subscribe(&mut scenario, &mut phone, &headers).code, 400);
+    subscribe(
+        &mut scenario,
+        &mut phone,
+        &[("Event", "refer"), ("Expires", "20")],
+    );
+    scenario.pass(19);
+    assert_eq!(
+        scenario.transcript().lines().last(),
+        Some("< NOTIFY alice active SIP/2.0 100 Trying")
+    );
+    scenario.pass(1);
+    assert_eq!(
+        scenario.transcript(),
+        "< NOTIFY alice terminated SIP/2.0 100 Trying"
+    );
+    let last = scenario.sent.back().expect("a NOTIFY");
+    let state = last.headers.first("Subscription-State");
+    assert_eq!(state, Some("terminated;reason=timeout"));
+    assert_eq!(scenario.focus.invites.referrals.len(), 0);
+}
+
+#[test]
+fn a_subscribe_in_the_dialog_of_a_refer_must_mean_it() {
+    let (mut scenario, ..) = room();
+    let mut phone = followed(&mut scenario);
+    for (event, code) in [
+        (Some("refer"), 200),
+        (Some("refer;id=1"), 200),
+        (Some("refer;id=9"), 481),
+        (Some("conference"), 403),
+        (Some("presence"), 489),
+        (None, 489),
+    ] {
+        let headers: Vec<_> = event.map(|event| ("Event", event)).into_iter().collect();
+        let reply = subscribe(&mut scenario, &mut phone, &headers);
+        assert_eq!(reply.code, code, "{event:?}");
+    }
+}
+
+#[test]
+fn a_final_result_is_not_overwritten_while_it_waits() {
+    let (mut scenario, ..) = room();
+    let mut phone = scenario.phone("alice");
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    scenario.request(&mut phone, "REFER", ROOM, &headers, "");
+    // Within a second of the first NOTIFY.
+    scenario.party_answers("carol", 603, &[], "");
+    let reply = subscribe(&mut scenario, &mut phone, &[("Event", "refer")]);
+    assert_eq!(reply.code, 200);
+    scenario.pass(1);
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.ends_with("< NOTIFY alice terminated SIP/2.0 603 Decline"),
+        "{transcript}"
+    );
+}
+
+#[test]
+fn who_removes_themselves_in_their_dialog_is_told_the_result_before_the_bye() {
+    let (mut scenario, _, mut bob) = room();
+    let headers = [("Refer-To", "<sip:bob@example.com;method=BYE>")];
+    let code = scenario.request(&mut bob, "REFER", ROOM, &headers, "");
+    assert_eq!(code, Some(200));
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.starts_with(
+            "< 200 bob OK\n< NOTIFY bob terminated SIP/2.0 200 OK\n< BYE bob\n! part bob"
+        ),
+        "{transcript}"
+    );
+    assert_eq!(scenario.focus.invites.referrals.len(), 0);
+}
+
+#[test]
+fn who_is_removed_learns_before_the_bye_that_nothing_more_is_told() {
+    let (mut scenario, _, mut bob) = room();
+    let headers = [("Refer-To", "<sip:carol@example.com>")];
+    scenario.request(&mut bob, "REFER", ROOM, &headers, "");
+    scenario.pass(6);
+    scenario.transcript();
+    refer(
+        &mut scenario,
+        "alice",
+        "<sip:bob@example.com;method=BYE>",
+        &[],
+    );
+    let transcript = scenario.transcript();
+    let (before, _) = transcript.split_once("< BYE bob").expect("a BYE");
+    assert!(
+        before.contains("< NOTIFY bob terminated SIP/2.0 100 Trying"),
+        "{transcript}"
+    );
 }

@@ -70,7 +70,7 @@ fn f21_who_does_not_refresh_gets_bye() {
     scenario.pass(1);
     assert_eq!(
         scenario.transcript(),
-        "< BYE alice\n! expel alice\n! close lobby"
+        "< BYE alice\n! part alice\n! close lobby\n! expel alice"
     );
 }
 
@@ -83,7 +83,7 @@ fn f21_who_does_not_answer_the_refresh_is_gone() {
         scenario.pass(HALF);
         assert_eq!(
             scenario.transcript(),
-            "< INVITE alice\n< BYE alice\n! expel alice\n! close lobby"
+            "< INVITE alice\n< BYE alice\n! part alice\n! close lobby\n! expel alice"
         );
     }
 }
@@ -245,7 +245,7 @@ fn f21_a_422_that_asks_for_no_longer_interval_is_not_asked_again() {
     scenario.pass(HALF);
     assert_eq!(
         scenario.transcript(),
-        "< BYE alice\n! expel alice\n! close lobby"
+        "< BYE alice\n! part alice\n! close lobby\n! expel alice"
     );
 }
 
@@ -263,4 +263,37 @@ fn f21_a_422_is_answered_by_a_longer_interval_twice_at_most() {
     let last = scenario.sent.back().expect("a refresh");
     let session = last.headers.first("Session-Expires");
     assert_eq!(session, Some("1802;refresher=uac"));
+}
+
+#[test]
+fn f18_an_update_of_ours_without_offer_is_no_glare() {
+    let mut scenario = Scenario::new();
+    let mut phone = joined(&mut scenario, &[("Allow", "INVITE, ACK, UPDATE")]);
+    scenario.refresh_answer = None;
+    scenario.pass(HALF);
+    assert_eq!(scenario.transcript(), "< UPDATE alice");
+    let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(200));
+}
+
+#[test]
+fn f18_who_made_the_call_id_waits_longer_after_491() {
+    for dialed_out in [false, true] {
+        let mut scenario = Scenario::new();
+        joined(&mut scenario, &[]);
+        let id = *scenario.focus.rooms.endpoints.keys().next().expect("one");
+        if let Some(endpoint) = scenario.focus.rooms.endpoint_mut(id) {
+            endpoint.dialed_out = dialed_out;
+        }
+        let pauses: Vec<_> = (0..1000).map(|_| scenario.focus.glare_pause(id)).collect();
+        let (least, most) = match dialed_out {
+            true => (2100, 4000),
+            false => (0, 2000),
+        };
+        let least = Duration::from_millis(least);
+        let most = Duration::from_millis(most);
+        assert!(pauses.iter().all(|pause| (least..=most).contains(pause)));
+        let half = least + (most - least) / 2;
+        assert!(pauses.iter().any(|it| *it > half) && pauses.iter().any(|it| *it < half));
+    }
 }

@@ -51,7 +51,7 @@ fn f17_the_ack_is_awaited_from_when_the_200_has_left() {
     scenario.pass(1);
     assert_eq!(
         scenario.transcript(),
-        "< BYE alice\n! expel alice\n! close lobby"
+        "< BYE alice\n! part alice\n! close lobby\n! expel alice"
     );
 }
 
