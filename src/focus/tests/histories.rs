@@ -430,6 +430,20 @@ proptest! {
     }
 }
 
+/// Once found by chance: a departure that nobody watched, at the moment of the last document.
+#[test]
+fn e09_a_new_watcher_gets_no_document_from_before_it_came() {
+    use Step::{Join, Leave, Pass, Refresh, Watch};
+    let events = [
+        Join(3, false),
+        Pass(1),
+        Refresh(0, false),
+        Leave(3),
+        Watch(0, 0),
+    ];
+    check(&events, 3, 0).expect("the truth");
+}
+
 /// Once found by chance: two devices, gone and back while a subscriber is told.
 #[test]
 fn e09_two_devices_leave_and_return() {
