@@ -335,6 +335,7 @@ impl Focus {
     /// Ends everything: 503 for who waits, BYE for who is in, a last NOTIFY for who watches.
     fn stop(&mut self, now: Moment) {
         self.stopping = true;
+        self.leave_at_once(now);
         let endpoints: Vec<_> = self.rooms.endpoints.keys().copied().collect();
         for id in endpoints {
             self.dismiss(now, id, ByeReason::Stopping);
@@ -354,6 +355,7 @@ impl Focus {
     fn suspend(&mut self, now: Moment) {
         self.stopping = true;
         self.suspended = true;
+        self.leave_at_once(now);
         for id in self.dialogs.awaiting_admission() {
             self.abandon(now, id, Refusal::new(503));
         }

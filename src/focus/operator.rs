@@ -6,7 +6,7 @@ use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Invitation, Inviter};
 use crate::focus::sip::face::contact;
 use crate::focus::{Pattern, Role};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -296,8 +296,7 @@ impl Focus {
         let user = UserUri::new(uri.address_of_record());
         let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
         if !self.rooms.conferences.contains_key(room) {
-            let conference = Conference::new(room.clone(), policy);
-            self.rooms.conferences.insert(room.clone(), conference);
+            self.rooms.begin(Conference::new(room.clone(), policy));
         }
         let conference = self.rooms.conference(room);
         let is_in = conference.is_some_and(|it| it.has(&user));
@@ -381,17 +380,14 @@ impl Focus {
             return Ok(());
         };
         conference.set_role(user, role);
-        let participant = conference.participants.get(user);
-        let devices = participant.map_or(Vec::new(), |it| it.endpoints.clone());
-        for id in devices {
-            let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+        // Those that are just joining, too.
+        for id in conference.endpoints.clone() {
+            let Some(endpoint) = self.rooms.endpoint_mut(id).filter(|it| it.user == *user) else {
                 continue;
             };
             endpoint.role = role;
+            endpoint.leads = false;
             endpoint.media.local.observer = role == Role::Observer;
-            if let Some(accepted) = &mut endpoint.media.theirs {
-                accepted.peer.sends = role != Role::Observer;
-            }
             if let Some(admission) = self.admission(id) {
                 self.out.order(Order::Amend(Box::new(admission)));
             }
@@ -449,8 +445,14 @@ impl Focus {
             }
         })?;
         let conference = self.rooms.conference(room);
-        let users = conference.into_iter().flat_map(|it| it.participants.keys());
-        let banned: Vec<UserUri> = users.filter(|it| pattern.matches(it)).cloned().collect();
+        let mut banned: BTreeSet<UserUri> = BTreeSet::new();
+        if let Some(conference) = conference {
+            let users = conference.participants.keys();
+            let joining = conference.joining.values();
+            let watching = conference.subscribers.users();
+            let all = users.chain(joining).chain(watching);
+            banned.extend(all.filter(|it| pattern.matches(it)).cloned());
+        }
         for user in banned {
             self.remove(now, room, &user);
         }
@@ -525,7 +527,11 @@ impl Focus {
         if lasts {
             self.keep_room(now, entry);
         } else if let Some(conference) = self.rooms.conference_mut(room) {
-            conference.policy = Policy::of_entry(&entry, self.config.max_participants);
+            let most = self.config.max_participants;
+            conference.policy = match policy.made {
+                true => Policy::of_made(&entry, most),
+                false => Policy::of_entry(&entry, most),
+            };
         }
         Ok(())
     }

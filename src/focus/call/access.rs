@@ -1,23 +1,24 @@
 //! Who may come into a conference, as what, and in whose place.
 
+use crate::focus::Role;
 use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::face::{Incoming, identity, other_identities};
-use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
 use crate::entropy::is_token;
 use crate::focus::Focus;
+use crate::focus::room::conference::Conference;
+use crate::focus::room::permission::{Ask, Caller, leads};
 use crate::focus::room::policy::Policy;
 use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
 use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
 
-/// Devices of one user in one conference; a device is a dialog, a session and a place in
-/// everybody's roster.
-const MAX_ENDPOINTS: usize = 16;
+/// Running rooms that one user's INVITEs made, ad hoc or at a factory.
+const MAX_ROOMS_OF_MAKER: usize = 1_000;
 /// Characters of the random part of a factory-made room's name.
 const ROOM_NAME_LENGTH: usize = 16;
 
@@ -29,6 +30,8 @@ pub(in crate::focus) struct Access {
     /// What else the caller may call itself.
     pub(in crate::focus) other_uris: Vec<UserUri>,
     pub(in crate::focus) role: Role,
+    /// They have this role only because they start the conference.
+    pub(in crate::focus) leads: bool,
     /// The device whose place the new one takes (RFC 3891).
     pub(in crate::focus) replaces: Option<EndpointId>,
     /// The caller asked for privacy (RFC 3323, 3325).
@@ -93,59 +96,57 @@ impl Focus {
             .ends_with("@anonymous.invalid")
             .then(|| self.rooms.next_anonymous());
         let user = stranger.map_or(user, anonymous_uri);
-        let (room, replaces) = self.referenced(headers, room, &user)?;
+        let replaces = self.replaced(headers, &room, &user)?;
         let create = incoming.arrival.options.create;
         let policy = self.policy(&room, create).ok_or_else(no_room)?;
-        policy.admits(&user)?;
         self.check_rejoin(headers, &room, &user)?;
         let room = self.room_of_factory(room);
-        let role = self.role(incoming, &room, &user, &policy);
+        let (role, leads) = self.role(incoming, &room, &user, &policy);
         Ok(Access {
             room,
             policy,
             user,
             other_uris: other_identities(&incoming.arrival),
             role,
+            leads,
             replaces,
             private: Privacy::of(headers).hides_identity(),
             stranger,
         })
     }
 
-    /// The dialog that Replaces (RFC 3891 §3) or Join (RFC 3911 §4) names decides the room.
-    fn referenced(
+    /// The device whose place the new one takes (RFC 3891 §3). Like Join (RFC 3911 §4),
+    /// Replaces counts in the room that the script let the caller ask for, and in no other:
+    /// a Join without a match there is ignored.
+    fn replaced(
         &self,
         headers: &Headers,
-        room: RoomUri,
+        room: &RoomUri,
         user: &UserUri,
-    ) -> Verdict<(RoomUri, Option<EndpointId>)> {
+    ) -> Verdict<Option<EndpointId>> {
         let malformed = |error| Refusal::new(400).because(error);
         let replaces = Replaces::of(headers).map_err(malformed)?;
         let join = Join::of(headers).map_err(malformed)?;
-        match (replaces, join) {
-            (None, None) => Ok((room, None)),
-            (Some(_), Some(_)) => Err(Refusal::new(400).because("Replaces and Join")),
-            (Some(replaces), None) => {
-                let id = self.named(&replaces.dialog)?;
-                let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
-                // RFC 3891 §3: an early dialog that we did not start.
-                if endpoint.joined.is_none() {
-                    return Err(Refusal::new(481).because("the dialog is early"));
-                }
-                if endpoint.user != *user {
-                    return Err(Refusal::new(403).because("not a dialog of the caller"));
-                }
-                if replaces.early_only {
-                    return Err(Refusal::new(486).because("the dialog is confirmed"));
-                }
-                Ok((endpoint.room.clone(), Some(id)))
-            }
-            (None, Some(join)) => {
-                let id = self.named(&join.dialog)?;
-                let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
-                Ok((endpoint.room.clone(), None))
-            }
+        let Some(replaces) = replaces else {
+            return Ok(None);
+        };
+        if join.is_some() {
+            return Err(Refusal::new(400).because("Replaces and Join"));
         }
+        let id = self.named(&replaces.dialog)?;
+        let endpoint = self.rooms.endpoint(id).filter(|it| it.room == *room);
+        let endpoint = endpoint.ok_or(Refusal::new(481))?;
+        // RFC 3891 §3: an early dialog that we did not start.
+        if endpoint.joined.is_none() {
+            return Err(Refusal::new(481).because("the dialog is early"));
+        }
+        if endpoint.user != *user {
+            return Err(Refusal::new(403).because("not a dialog of the caller"));
+        }
+        if replaces.early_only {
+            return Err(Refusal::new(486).because("the dialog is confirmed"));
+        }
+        Ok(Some(id))
     }
 
     fn named(&self, dialog: &DialogReference) -> Verdict<EndpointId> {
@@ -195,55 +196,57 @@ impl Focus {
         }
     }
 
-    /// What the caller will be: as the script says, else as the room's lists say; who makes
-    /// a room that ends again moderates it.
-    fn role(&self, incoming: &Incoming, room: &RoomUri, user: &UserUri, policy: &Policy) -> Role {
-        let creates =
-            !self.rooms.conferences.contains_key(room) && policy.lifetime != Lifetime::Forever;
-        let present = self.rooms.conference(room).and_then(|conference| {
-            let participant = conference.participants.get(user)?;
-            conference.has(user).then_some(participant.role)
-        });
+    /// What the caller will be, and whether that is only because they lead the conference: as
+    /// the script says, else what they are by another device, else the leader, else as the
+    /// room's lists say.
+    fn role(
+        &self,
+        incoming: &Incoming,
+        room: &RoomUri,
+        user: &UserUri,
+        policy: &Policy,
+    ) -> (Role, bool) {
+        let conference = self.rooms.conference(room);
+        let participant = conference.and_then(|it| it.participants.get(user));
+        let present = participant.filter(|it| !it.endpoints.is_empty());
         match (incoming.arrival.options.role, present) {
-            (Some(role), _) => role,
-            (None, _) if creates => Role::Moderator,
-            // Another device of somebody who is in.
-            (None, Some(role)) => role,
-            (None, None) => policy.role(user),
+            (Some(role), _) => (role, false),
+            (None, Some(present)) => (present.role, false),
+            (None, None) if leads(policy, conference, user) => (Role::Moderator, true),
+            (None, None) => (policy.role(user), false),
         }
     }
 
-    /// Whether there is a place; who replaces a device of his own needs none.
-    pub(in crate::focus) fn check_capacity(&self, access: &Access) -> Verdict<()> {
-        let Access {
-            room,
-            policy,
-            user,
-            role,
-            ..
-        } = access;
-        let Some(conference) = self.rooms.conference(room) else {
-            if self.rooms.conferences.len() >= self.config.max_conferences {
-                return Err(Refusal::new(503)
-                    .with("Retry-After", RETRY_AFTER)
-                    .because("too many conferences"));
-            }
-            if policy.locked && *role != Role::Moderator {
-                return Err(Refusal::new(480).because("the room is locked"));
-            }
+    /// Whether the caller may come in, and there is a place.
+    pub(in crate::focus) fn check_place(&self, access: &Access) -> Verdict<()> {
+        let conference = self.rooms.conference(&access.room);
+        let caller = access.caller(conference);
+        caller.may(Ask::Join {
+            replaces: access.replaces.is_some(),
+        })?;
+        if conference.is_some() {
             return Ok(());
-        };
-        // Whom somebody invited who may, comes in.
-        let is_expected = conference.participants.contains_key(user);
-        if conference.locked && !is_expected && *role != Role::Moderator {
-            return Err(Refusal::new(480).because("the room is locked"));
         }
-        if !conference.has_place_for(user) {
-            return Err(Refusal::new(486).because("the room is full"));
+        if self.rooms.conferences.len() >= self.config.max_conferences {
+            return Err(Refusal::new(503)
+                .with("Retry-After", RETRY_AFTER)
+                .because("too many conferences"));
         }
-        if conference.devices(user) >= MAX_ENDPOINTS && access.replaces.is_none() {
-            return Err(Refusal::new(486).because("too many devices of this user"));
+        if access.policy.made && self.rooms.made_by(&access.user) >= MAX_ROOMS_OF_MAKER {
+            return Err(Refusal::new(403).because("too many rooms of this user"));
         }
         Ok(())
+    }
+}
+
+impl Access {
+    /// The one who wants to come in.
+    pub(in crate::focus) fn caller<'a>(&'a self, conference: Option<&'a Conference>) -> Caller<'a> {
+        Caller {
+            user: &self.user,
+            role: self.role,
+            policy: &self.policy,
+            conference,
+        }
     }
 }

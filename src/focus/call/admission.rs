@@ -5,7 +5,7 @@ use crate::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Stage};
 use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Awaits;
@@ -13,7 +13,7 @@ use crate::focus::sip::face::{RETRY_AFTER, capabilities};
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::timers::Timer;
-use crate::focus::{ADMISSION_TIMEOUT, Focus, Output};
+use crate::focus::{ADMISSION_TIMEOUT, Focus, Output, Role};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
@@ -22,23 +22,26 @@ use crate::wire::sip::Headers;
 
 impl Focus {
     /// Asks the switch to take the endpoint's session in; its answer is the INVITE's answer.
-    pub(in crate::focus) fn ask_admission(&mut self, now: Moment, id: EndpointId) {
-        let timer = self
-            .timers
-            .arm(now + ADMISSION_TIMEOUT, Timer::Admission(id));
-        let Some(admission) = self.admission(id) else {
+    pub(in crate::focus) fn ask_admission(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        answering: Answering,
+    ) {
+        // Who sends another INVITE has had the 2xx to the last one.
+        self.close_unacknowledged(id);
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        self.check_certificate(id, &admission.peer.fingerprints);
-        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.admission_timer = Some(timer);
-            if let Some(answering) = &endpoint.answering {
-                let key = &endpoint.dialog.key;
-                self.dialogs
-                    .wait(answering.transaction, key, Awaits::Admission(id));
-            }
+        let (transaction, key) = (answering.transaction, &endpoint.dialog.key);
+        let at = now + ADMISSION_TIMEOUT;
+        let timer = self.timers.arm(at, Timer::Admission(id));
+        self.dialogs.wait(transaction, key, Awaits::Admission(id));
+        endpoint.stage = Stage::Admitting(Box::new(answering), timer);
+        if let Some(admission) = self.admission(id) {
+            self.check_certificate(id, &admission.peer.fingerprints);
+            self.order_admission(admission);
         }
-        self.order_admission(admission);
     }
 
     /// The endpoint as the switch must know it.
@@ -58,8 +61,10 @@ impl Focus {
             None => (Setup::Passive, Peer::silent()),
         };
         peer.one_send = endpoint.media.one_send;
+        // Observers do not write, whatever was negotiated.
+        peer.sends &= endpoint.role != Role::Observer;
         // We connect to who has heard where from: before the ACK our answer may be on its way.
-        if endpoint.answering.is_some() || endpoint.unacknowledged.is_some() {
+        if !matches!(endpoint.stage, Stage::Confirmed) {
             peer.dial = None;
         }
         let mut uris = vec![user.clone()];
@@ -67,7 +72,7 @@ impl Focus {
             uris.extend(endpoint.other_uris.iter().cloned());
         }
         Some(Admission {
-            session: endpoint.session.clone()?,
+            session: endpoint.link.session()?.clone(),
             room: endpoint.room.clone(),
             policy: self.session_policy(&endpoint.room)?,
             own_uri: endpoint.media.local.own_uri.clone(),
@@ -187,14 +192,25 @@ impl Focus {
         let Some(id) = self.rooms.seated(session) else {
             return;
         };
+        let Some(endpoint) = self.rooms.endpoint(id) else {
+            return;
+        };
+        let user = &endpoint.user;
+        let joins = endpoint.joined.is_none();
+        let conference = self.rooms.conference(&endpoint.room);
+        let welcome = conference.map(|it| it.policy.admits(user));
+        if joins && let Some(Err(refusal)) = welcome {
+            // The rules have changed while the switch was asked.
+            return self.abandon(now, id, refusal);
+        }
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        self.timers.disarm(endpoint.admission_timer.take());
         endpoint.run = self.switch.run;
-        let Some(answering) = endpoint.answering.take() else {
+        let Some((answering, timer)) = endpoint.take_answering() else {
             return self.renewal_admitted(now, id);
         };
+        self.timers.disarm(Some(timer));
         self.dialogs.settle(answering.transaction);
         let joining = answering.before.is_none();
         self.accept(now, id, answering);
@@ -274,12 +290,12 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        let Some(answering) = endpoint.answering.take() else {
+        let Some((answering, timer)) = endpoint.take_answering() else {
             return;
         };
-        self.timers.disarm(endpoint.admission_timer.take());
-        self.dialogs.settle(answering.transaction);
         let to_tag = endpoint.dialog.key.local_tag.clone();
+        self.timers.disarm(Some(timer));
+        self.dialogs.settle(answering.transaction);
         self.out
             .refuse(answering.transaction, refusal, Some(to_tag));
         match answering.before {

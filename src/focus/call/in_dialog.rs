@@ -1,7 +1,7 @@
 //! Requests inside a dialog: ACK, BYE, re-INVITE, OPTIONS (RFC 3261 §12.2.2, §14).
 
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
@@ -33,6 +33,9 @@ impl Focus {
             .dialogs
             .usage_of(&incoming.request)
             .ok_or_else(|| Refusal::new(481))?;
+        if let Usage::Leaving(id) = usage {
+            return self.in_ending_dialog(incoming, id);
+        }
         self.advance(usage, incoming)?;
         match (&incoming.request.method, usage) {
             (Method::Bye, Usage::Endpoint(id)) => {
@@ -75,6 +78,7 @@ impl Focus {
             Usage::Endpoint(id) => self.rooms.endpoint(id).map(|it| &it.room),
             Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|it| &it.room),
             Usage::Referral(id) => self.room_of_referral(id),
+            Usage::Leaving(_) => None,
         };
         room.cloned().ok_or(Refusal::new(481))
     }
@@ -85,6 +89,7 @@ impl Focus {
             Usage::Endpoint(id) => self.rooms.endpoint_mut(id).map(|e| &mut e.dialog),
             Usage::Subscription(id) => self.watch.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
             Usage::Referral(id) => self.referral_dialog(id),
+            Usage::Leaving(_) => None,
         };
         let dialog = dialog.ok_or(Refusal::new(481))?;
         if !dialog.advance(&incoming.request, &incoming.arrival) {
@@ -103,8 +108,10 @@ impl Focus {
 
     /// The ACK of a 2xx; it may bring the answer to our offer.
     pub(in crate::focus) fn ack(&mut self, now: Moment, request: &Request, source: IpAddr) {
-        let Some(Usage::Endpoint(id)) = self.dialogs.usage_of(request) else {
-            return;
+        let id = match self.dialogs.usage_of(request) {
+            Some(Usage::Endpoint(id)) => id,
+            Some(Usage::Leaving(id)) => return self.leave_after_ack(now, id, request),
+            _ => return,
         };
         // The ACK of an earlier INVITE, or one that comes twice, says nothing new.
         if !self.acknowledge(id, request) {
@@ -114,13 +121,12 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        if !std::mem::take(&mut endpoint.answer_due) {
+        if endpoint.offer != Offer::Answer {
             return self.connect_after_ack(id);
         }
+        endpoint.offer = Offer::None;
         let answer = Description::parse(&request.body).ok();
-        let terms = Terms::again(&endpoint.media.local);
-        let accepted =
-            answer.map(|answer| offer_answer::evaluate_answer(&answer, terms, Some(source)));
+        let accepted = answer.map(|answer| endpoint.media.read_answer(&answer, Some(source)));
         match accepted {
             Some(Ok(accepted)) => self.amend(now, id, accepted),
             problem => {
@@ -142,7 +148,7 @@ impl Focus {
             return;
         };
         let message = endpoint.first_message.take();
-        if let (Some(message), Some(session)) = (message, endpoint.session.clone()) {
+        if let (Some(message), Some(session)) = (message, endpoint.link.session().cloned()) {
             let room = endpoint.room.clone();
             self.out.order(Order::Submit {
                 room,
@@ -160,30 +166,24 @@ impl Focus {
         }
     }
 
-    /// New facts about a living session.
-    fn amend(&mut self, now: Moment, id: EndpointId, accepted: Accepted) {
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+    /// New facts about a session. An answer for a fresh one brings the endpoint back.
+    pub(in crate::focus) fn amend(&mut self, now: Moment, id: EndpointId, accepted: Accepted) {
+        let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let same = endpoint.media.theirs.as_ref() == Some(&accepted);
+        let fresh = match &endpoint.link {
+            Link::Renewing { session, .. } => Some(session.clone()),
+            _ => None,
+        };
+        let returns = fresh.is_some();
+        if let Some(session) = fresh {
+            self.relink(id, Link::Up(session));
+        }
         self.take_description(now, id, Some(accepted));
-        if same {
+        if same && !returns {
             return;
         }
-        if let Some(admission) = self.admission(id) {
-            self.check_certificate(id, &admission.peer.fingerprints);
-            self.out.order(Order::Amend(Box::new(admission)));
-        }
-    }
-
-    /// The peer's answer to an offer with a new path: the switch learns who it is.
-    pub(in crate::focus) fn amend_renewed(
-        &mut self,
-        now: Moment,
-        id: EndpointId,
-        accepted: Accepted,
-    ) {
-        self.take_description(now, id, Some(accepted));
         if let Some(admission) = self.admission(id) {
             self.check_certificate(id, &admission.peer.fingerprints);
             self.out.order(Order::Amend(Box::new(admission)));
@@ -213,7 +213,7 @@ impl Focus {
             return Err(Refusal::new(500).with("Retry-After", pause));
         }
         // Glare, or an offer of ours that waits for the answer in the ACK (RFC 3311 §5.2).
-        if endpoint.offers() {
+        if endpoint.offer != Offer::None {
             return Err(Refusal::new(491));
         }
         let needs_ack = incoming.request.method == Method::Invite;
@@ -224,7 +224,6 @@ impl Focus {
             message,
         } = parse_offer(
             &incoming.request,
-            endpoint.role,
             self.terms_again(endpoint),
             incoming.arrival.source.ip(),
         )?;
@@ -236,13 +235,15 @@ impl Focus {
             return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
         }
         let before = Box::new(endpoint.before());
-        let lost = endpoint.session.is_none();
+        let lost = matches!(endpoint.link, Link::Lost { .. });
         let describes = needs_ack || offer.is_some();
         if describes {
             self.describe_again(id, offer.as_ref(), lost);
         }
         let endpoint = self.rooms.endpoint_mut(id).ok_or(Refusal::new(481))?;
-        endpoint.answer_due = needs_ack && offer.is_none();
+        if needs_ack && offer.is_none() {
+            endpoint.offer = Offer::Answer;
+        }
         let answering = Answering {
             transaction: incoming.transaction,
             cseq: cseq(&incoming.request).unwrap_or_default(),
@@ -256,19 +257,8 @@ impl Focus {
             self.rejoin(now, id, offer, answering);
             return Ok(());
         }
-        // It comes by itself while it is about to be called with a fresh path.
-        let returns = endpoint.rejoin_timer.take();
-        match offer {
-            Some((_, accepted)) if returns.is_some() => {
-                self.timers.disarm(returns);
-                self.amend_renewed(now, id, accepted);
-            }
-            Some((_, accepted)) => self.amend(now, id, accepted),
-            None => {
-                if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-                    endpoint.rejoin_timer = returns;
-                }
-            }
+        if let Some((_, accepted)) = offer {
+            self.amend(now, id, accepted);
         }
         self.accept(now, id, answering);
         Ok(())
@@ -277,7 +267,7 @@ impl Focus {
     /// A session keeps its transport; a lost one may come back over another.
     fn terms_again(&self, endpoint: &Endpoint) -> Terms {
         match self.rooms.conference(&endpoint.room) {
-            Some(conference) if endpoint.session.is_none() => self.terms(&conference.policy),
+            Some(conference) if endpoint.link.session().is_none() => self.terms(&conference.policy),
             _ => Terms::again(&endpoint.media.local),
         }
     }
@@ -296,9 +286,8 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let terms = Terms::again(&endpoint.media.local);
         let source = endpoint.media.dialled_source();
-        if let Ok(accepted) = offer_answer::evaluate_answer(&answer, terms, source) {
+        if let Ok(accepted) = endpoint.media.read_answer(&answer, source) {
             self.amend(now, id, accepted);
         }
     }
@@ -338,7 +327,7 @@ impl Focus {
         };
         if let Some((session, local)) = fresh {
             endpoint.media.local = local;
-            self.rooms.give_session(id, session);
+            self.relink(id, Link::Up(session));
         }
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
@@ -367,10 +356,6 @@ impl Focus {
         answering: Answering,
     ) {
         self.take_description(now, id, offer.map(|(_, accepted)| accepted));
-        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.answering = Some(answering);
-            self.timers.disarm(endpoint.rejoin_timer.take());
-        }
-        self.ask_admission(now, id);
+        self.ask_admission(now, id, answering);
     }
 }

@@ -1,16 +1,18 @@
 //! Joining: INVITE, admission at the switch, 2xx, ACK. Nobody is answered 200 before the switch
 //! has admitted him.
 
+use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, is_focus, top_via};
+use crate::focus::sip::face::{
+    Incoming, MAX_URI_LENGTH, RETRY_AFTER, contact, is_focus, shortened, top_via,
+};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
-use crate::focus::{Lifetime, Role};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
@@ -58,18 +60,17 @@ impl Focus {
             message,
         } = parse_offer(
             &incoming.request,
-            access.role,
             self.terms(&access.policy),
             incoming.arrival.source.ip(),
         )?;
-        self.check_recipients(&access.room, &access.policy, access.role, &recipients)?;
+        self.check_recipients(&access, &recipients)?;
         let agreement = self.settle(&incoming.request)?;
-        self.check_capacity(&access)?;
+        self.check_place(&access)?;
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
         endpoint.recipients = recipients;
         endpoint.first_message = message;
-        endpoint.answering = Some(Answering {
+        let answering = Answering {
             transaction: incoming.transaction,
             cseq: cseq(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
@@ -77,8 +78,8 @@ impl Focus {
             needs_ack: true,
             agreement,
             before: None,
-        });
-        self.begin_join(now, endpoint, &access, &incoming.request);
+        };
+        self.begin_join(now, endpoint, answering, &access, &incoming.request);
         Ok(())
     }
 
@@ -116,7 +117,10 @@ impl Focus {
             None => offer_answer::offer(&local, origin),
         };
         let ours = ours.write().into();
-        let answer_due = offer.is_none();
+        let our_offer = match offer {
+            Some(_) => Offer::None,
+            None => Offer::Answer,
+        };
         let media = Media {
             local,
             origin,
@@ -128,13 +132,20 @@ impl Focus {
             other_uris: access.other_uris.clone().into(),
             display: display_name(request, user),
             entity: self.endpoint_entity(access, &dialog.remote_target),
-            session: Some(session),
-            answer_due,
+            offer: our_offer,
             replaces: access.replaces,
+            leads: access.leads,
             anonymous: self.anonymous_number(access),
             referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(room.clone(), user.clone(), *role, dialog, media)
+            ..Endpoint::new(
+                room.clone(),
+                user.clone(),
+                *role,
+                dialog,
+                media,
+                Link::Up(session),
+            )
         })
     }
 
@@ -252,18 +263,27 @@ impl Focus {
         }
     }
 
-    fn begin_join(&mut self, now: Moment, endpoint: Endpoint, access: &Access, request: &Request) {
+    fn begin_join(
+        &mut self,
+        now: Moment,
+        endpoint: Endpoint,
+        answering: Answering,
+        access: &Access,
+        request: &Request,
+    ) {
         let id = EndpointId(self.out.next_id());
         let Access {
             room, policy, user, ..
         } = access;
-        let conference = self
-            .rooms
-            .conferences
-            .get_or_insert_with(room, || Conference {
-                creator: (policy.lifetime != Lifetime::Forever).then(|| user.clone()),
+        if self.rooms.conference(room).is_none() {
+            self.rooms.begin(Conference {
+                maker: policy.made.then(|| user.clone()),
                 ..Conference::new(room.clone(), Arc::clone(policy))
             });
+        }
+        let Some(conference) = self.rooms.conference_mut(room) else {
+            return;
+        };
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
@@ -272,7 +292,7 @@ impl Focus {
         let key = endpoint.dialog.key.clone();
         self.dialogs.open_by(now, key, Usage::Endpoint(id), request);
         self.rooms.enter(id, endpoint);
-        self.ask_admission(now, id);
+        self.ask_admission(now, id, answering);
     }
 
     /// The endpoint is in the conference, and in its roster.
@@ -283,6 +303,7 @@ impl Focus {
         };
         let invited = endpoint.invitation.take();
         conference.joining.remove(&id);
+        endpoint.role = conference.take_lead(&endpoint.user, endpoint.role, endpoint.leads);
         let revision = conference.change();
         conference.left.remove(&endpoint.user);
         endpoint.joined = Some(now);
@@ -382,7 +403,8 @@ impl Focus {
         }
         let value = request.headers.first("Referred-By")?;
         let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
-        Some(uri.address_of_record())
+        let uri = uri.address_of_record();
+        (uri.len() <= MAX_URI_LENGTH).then_some(uri)
     }
 
     /// A user as others in a room may see it.
@@ -425,6 +447,6 @@ fn display_name(request: &Request, user: &UserUri) -> String {
                 .parse::<Uri>()
                 .is_ok_and(|uri| uri.address_of_record() == user.as_str())
         })
-        .map(|from| from.display)
+        .map(|from| shortened(from.display))
         .unwrap_or_default()
 }

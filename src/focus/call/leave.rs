@@ -1,15 +1,15 @@
 //! Leaving: BYE, loss of the connection, removal, the end of a conference.
 
-use crate::control::{LossCause, Order, RoomUri, SessionId, UserUri};
+use crate::control::{Order, RoomUri, UserUri};
 use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::dialogs::Leaving;
 use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::rejection::Refusal;
-use crate::focus::timers::Timer;
 use crate::focus::watch::subscription::{Due, Termination};
 use crate::focus::{Event, Focus, RequestId};
 use crate::log::Level;
@@ -17,46 +17,6 @@ use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 
 impl Focus {
-    /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
-    pub(in crate::focus) fn lost(&mut self, now: Moment, session: &SessionId, cause: LossCause) {
-        let Some(id) = self.rooms.seated(session) else {
-            return;
-        };
-        self.rooms.take_session(id);
-        let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
-        };
-        self.out.totals.losses += 1;
-        let line = format!(
-            "{} lost its MSRP session in {}: {}",
-            endpoint.user,
-            endpoint.room,
-            describe(cause)
-        );
-        self.out.log(Level::Info, line);
-        if cause == LossCause::NeverBound {
-            self.dismiss(now, id, ByeReason::NeverConnected);
-            return;
-        }
-        self.await_rejoin(now, id);
-    }
-
-    /// Without a session the endpoint may stay for `rejoin_grace`.
-    pub(in crate::focus) fn await_rejoin(&mut self, now: Moment, id: EndpointId) {
-        self.await_rejoin_until(id, now + self.config.rejoin_grace);
-    }
-
-    pub(in crate::focus) fn await_rejoin_until(&mut self, id: EndpointId, until: Moment) {
-        let timer = self.timers.arm(until, Timer::Rejoin(id));
-        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            self.timers.disarm(endpoint.rejoin_timer.replace(timer));
-        }
-    }
-
-    pub(in crate::focus) fn rejoin_timed_out(&mut self, now: Moment, id: EndpointId) {
-        self.dismiss(now, id, ByeReason::ConnectionLost);
-    }
-
     /// Ends an endpoint's stay from our side. It is out of the room at once; its connection
     /// stays until the BYE is answered, a second at most.
     pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
@@ -70,16 +30,28 @@ impl Focus {
             return self.depart(now, id, method);
         }
         self.end_referrals_of(now, id);
-        if let Some(endpoint) = self.rooms.endpoint(id) {
-            let (room, dialog) = (endpoint.room.clone(), endpoint.dialog.clone());
-            let bye = self.hang_up(now, dialog, reason);
-            if let Some(session) = self.rooms.take_session(id) {
-                let parting = (room.clone(), session.clone());
-                self.rooms.parting.insert(bye, parting);
-                self.out.order(Order::Part { room, session });
-            }
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+            return;
+        };
+        let dialog = endpoint.dialog.clone();
+        if let Some(answer) = endpoint.take_unacknowledged(|_| !self.stopping) {
+            // RFC 3261 §15: no BYE before the ACK.
+            self.depart(now, id, method);
+            let leaving = Leaving {
+                dialog,
+                answer,
+                reason,
+            };
+            return self.dialogs.linger(id, leaving);
         }
-        self.depart(now, id, method);
+        let (room, session) = (endpoint.room.clone(), endpoint.link.session().cloned());
+        let bye = self.hang_up(now, dialog, reason);
+        if let Some(session) = session {
+            let parting = (room.clone(), session.clone());
+            self.rooms.parting.insert(bye, parting);
+            self.out.order(Order::Part { room, session });
+        }
+        self.take_out(now, id, method);
     }
 
     /// A BYE has its outcome: its peer knows, and the connection may close.
@@ -96,18 +68,22 @@ impl Focus {
         id: EndpointId,
         method: DisconnectionMethod,
     ) {
-        self.end_session(id);
+        self.expel_session(id);
+        self.take_out(now, id, method);
+    }
+
+    fn take_out(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
         self.take_back(id, Refusal::new(487));
         let Some(mut endpoint) = self.rooms.leave(id) else {
             return;
         };
-        if let Some(answer) = endpoint.unacknowledged.take() {
+        if let Some(answer) = endpoint.take_unacknowledged(|_| true) {
             self.close(answer);
         }
         self.dialogs.close(&endpoint.dialog.key);
         for timer in [
-            endpoint.admission_timer,
-            endpoint.rejoin_timer,
+            endpoint.take_answering().map(|(_, timer)| timer),
+            endpoint.link.until(),
             endpoint
                 .session_timer
                 .as_ref()
@@ -256,7 +232,7 @@ impl Focus {
 
     /// Drops what an INVITE without a 2xx had prepared.
     pub(in crate::focus) fn forget_join(&mut self, now: Moment, id: EndpointId) {
-        self.end_session(id);
+        self.expel_session(id);
         let Some(endpoint) = self.rooms.leave(id) else {
             return;
         };
@@ -265,14 +241,6 @@ impl Focus {
             conference.joining.remove(&id);
         }
         self.end_if_empty(now, &endpoint.room);
-    }
-
-    /// Tells the switch to forget the endpoint's session.
-    pub(in crate::focus) fn end_session(&mut self, id: EndpointId) {
-        let room = self.rooms.endpoint(id).map(|it| it.room.clone());
-        if let Some((room, session)) = room.zip(self.rooms.take_session(id)) {
-            self.out.order(Order::Expel { room, session });
-        }
     }
 
     /// A conference ends with its last participant unless its room is there for ever; then it
@@ -288,7 +256,7 @@ impl Focus {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
             let had_history = conference.policy.history > 0;
-            self.rooms.conferences.remove(room);
+            self.rooms.end(room);
             self.forget_passing_history(room, had_history);
         }
     }
@@ -301,7 +269,7 @@ impl Focus {
         conference.ending = true;
         let had_history = conference.policy.history > 0;
         let subscribers = conference.subscribers.ids();
-        if let Some(mut conference) = self.rooms.conferences.remove(room) {
+        if let Some(mut conference) = self.rooms.end(room) {
             self.forget_publications(&mut conference);
         }
         for id in subscribers {
@@ -316,15 +284,5 @@ impl Focus {
         if had_history && !self.lasts(room) {
             self.forget_history(room);
         }
-    }
-}
-
-fn describe(cause: LossCause) -> &'static str {
-    match cause {
-        LossCause::NeverBound => "no connection came",
-        LossCause::Disconnected => "the connection closed",
-        LossCause::ProtocolError => "the connection broke the protocol",
-        LossCause::Undeliverable => "a message could not be delivered",
-        LossCause::TooSlow => "the connection was too slow",
     }
 }

@@ -5,6 +5,7 @@ pub(in crate::focus) mod admission;
 pub(in crate::focus) mod in_dialog;
 pub(in crate::focus) mod join;
 pub(in crate::focus) mod leave;
+pub(in crate::focus) mod link;
 pub(in crate::focus) mod listeners;
 pub(in crate::focus) mod offer;
 pub(in crate::focus) mod recipients;

@@ -1,6 +1,5 @@
 //! What the body of an INVITE or UPDATE says: an offer, and recipients.
 
-use crate::focus::Role;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -25,7 +24,6 @@ pub(in crate::focus) struct SessionBody {
 /// Reads the body; an unusable one is refused.
 pub(in crate::focus) fn parse_offer(
     request: &Request,
-    role: Role,
     terms: Terms,
     source: IpAddr,
 ) -> Verdict<SessionBody> {
@@ -46,9 +44,8 @@ pub(in crate::focus) fn parse_offer(
         });
     };
     let offer = Description::parse(&sdp).map_err(|error| Refusal::new(400).because(error))?;
-    let mut accepted = offer_answer::evaluate_offer(&offer, terms, Some(source))
+    let accepted = offer_answer::evaluate_offer(&offer, terms, Some(source))
         .map_err(|error| Refusal::new(488).because(error))?;
-    accepted.peer.sends &= role != Role::Observer;
     Ok(SessionBody {
         offer: Some((offer, accepted)),
         recipients,

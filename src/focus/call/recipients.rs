@@ -1,11 +1,11 @@
 //! Lists in INVITE (RFC 5366, 5363): whom a new participant brings along.
 
-use crate::control::{RoomUri, UserUri};
+use crate::control::UserUri;
 use crate::focus::Focus;
-use crate::focus::Role;
+use crate::focus::call::access::Access;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::invitation::Inviter;
-use crate::focus::room::policy::Policy;
+use crate::focus::room::permission::Ask;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::log::Level;
 use crate::time::Moment;
@@ -15,32 +15,18 @@ impl Focus {
     /// Whether the caller may bring these recipients (rows L04, L11).
     pub(in crate::focus) fn check_recipients(
         &self,
-        room: &RoomUri,
-        policy: &Policy,
-        role: Role,
+        access: &Access,
         recipients: &[Recipient],
     ) -> Verdict<()> {
-        if recipients.is_empty() {
-            return Ok(());
-        }
-        if recipients.len() > self.config.max_list_size {
-            return Err(Refusal::new(403).because("the list is too long"));
-        }
         // As in a REFER: nothing of ours leads to a telephone number.
         if recipients.iter().any(|it| it.address.starts_with("tel:")) {
             return Err(Refusal::new(416).because("a tel: URI on the list"));
         }
-        let moderated = !policy.moderators.is_empty()
-            || policy.only_moderators_invite
-            || self
-                .rooms
-                .conference(room)
-                .is_some_and(|c| c.creator.is_some());
-        match role {
-            Role::Moderator => Ok(()),
-            Role::Participant if !moderated => Ok(()),
-            _ => Err(Refusal::new(403).because("only moderators may invite a list")),
-        }
+        let conference = self.rooms.conference(&access.room);
+        access.caller(conference).may(Ask::Bring {
+            parties: recipients.len(),
+            most: self.config.max_list_size,
+        })
     }
 
     /// Invites whom a new participant brought along.

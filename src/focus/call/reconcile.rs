@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, UserUri};
 use crate::focus::Focus;
+use crate::focus::room::endpoint::{Offer, Stage};
 use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::shown_uri;
 use crate::time::Moment;
@@ -40,16 +41,17 @@ impl Focus {
             let Some(endpoint) = self.rooms.endpoint(id) else {
                 continue;
             };
-            let waits = endpoint.answering.is_some();
+            let waits = matches!(endpoint.stage, Stage::Admitting(..));
             let outlived = endpoint.run != self.switch.run && !waits;
-            let unknown = endpoint.media.theirs.is_none() && endpoint.unacknowledged.is_none();
+            let unknown =
+                endpoint.media.theirs.is_none() && matches!(endpoint.stage, Stage::Confirmed);
             if stand.standing == Standing::Gone && outlived {
                 self.outlived(now, id);
             } else if stand.standing == Standing::Gone {
                 self.lost(now, &stand.session, LossCause::Disconnected);
-            } else if unknown && !waits && endpoint.inviting.is_none() {
+            } else if unknown && !waits && endpoint.offer == Offer::None {
                 // The ACK with its answer came while nobody was here.
-                self.end_session(id);
+                self.expel_session(id);
                 self.outlived(now, id);
             } else {
                 let participant = self

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::{Link, Offer, Stage};
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule, SessionTimer};
 use crate::focus::timers::Timer;
 use crate::log::Level;
@@ -112,9 +113,9 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let busy = endpoint.answering.is_some()
-            || endpoint.inviting.is_some()
-            || endpoint.unacknowledged.is_some();
+        let idle = matches!(endpoint.stage, Stage::Confirmed) && endpoint.is_free();
+        // A renewal refreshes, too.
+        let busy = !idle || matches!(endpoint.link, Link::Renewing { .. });
         if busy {
             self.refresh_later(now, id, Duration::from_secs(1));
             return;
@@ -138,7 +139,10 @@ impl Focus {
                 String::from(endpoint.media.ours.clone()).into(),
             )
         };
-        endpoint.inviting = Some(method.clone());
+        endpoint.refreshing = true;
+        if method == Method::Invite {
+            endpoint.offer = Offer::Request;
+        }
         let message = endpoint.dialog.request(request, method, headers, body);
         self.send(now, Purpose::Refresh(id), message);
     }
@@ -191,7 +195,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        endpoint.inviting = None;
+        endpoint.refreshed();
         let Some(timer) = endpoint.session_timer.as_mut() else {
             return;
         };

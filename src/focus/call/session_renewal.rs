@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::control::{Peer, Setup};
 use crate::focus::Focus;
 use crate::focus::call::listeners::Towards;
-use crate::focus::sip::offer_answer::{self, Terms};
-use crate::focus::timers::Timer;
+use crate::focus::room::endpoint::{Link, Offer};
+use crate::focus::sip::offer_answer;
+use crate::focus::timers::{Timer, TimerKey};
 use crate::time::Moment;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Method, Response};
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 impl Focus {
     /// An endpoint's session ended with its switch: it waits for its turn to be called.
     pub(in crate::focus) fn outlived(&mut self, now: Moment, id: EndpointId) {
-        self.rooms.take_session(id);
+        self.unlink(now, id);
         self.switch.renewals.push_back(id);
         self.switch.renewals_since.get_or_insert(now);
     }
@@ -38,7 +39,12 @@ impl Focus {
             let Some(id) = self.switch.renewals.pop_front() else {
                 break;
             };
-            self.renew(now, id);
+            let link = self.rooms.endpoint(id).map(|it| &it.link);
+            if matches!(link, Some(Link::Lost { .. })) {
+                // The wait for its turn is not held against it.
+                self.unlink(now, id);
+                self.renew(now, id);
+            }
         }
         if self.switch.renewals.is_empty() {
             self.switch.renewals_since = None;
@@ -51,15 +57,19 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let busy = endpoint.inviting.is_some() || endpoint.answering.is_some();
-        if self.stopping || busy || endpoint.session.is_some() {
+        let Link::Lost { until } = endpoint.link else {
             // It has come back by itself, or is just doing so.
             return;
+        };
+        if self.stopping {
+            return;
         }
-        if endpoint.rejoin_timer.is_none() {
-            self.await_rejoin(now, id);
+        if !endpoint.is_free() {
+            // RFC 3261 §14.1: not before that has its answer.
+            self.timers.arm(now + PAUSE, Timer::Renewal(id));
+            return;
         }
-        self.describe_anew(id);
+        self.describe_anew(id, until);
         if let Some(mut admission) = self.admission(id) {
             admission.setup = Setup::Passive;
             admission.peer = Peer::silent();
@@ -72,9 +82,10 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        let due = std::mem::take(&mut endpoint.renewing);
-        if !due || self.stopping || endpoint.inviting.is_some() || endpoint.rejoin_timer.is_none() {
-            return;
+        let free = endpoint.is_free() && !self.stopping;
+        match &mut endpoint.link {
+            Link::Renewing { called, .. } if free && !*called => *called = true,
+            _ => return,
         }
         let request = self.request_id();
         let headers = self.refresh_headers(id);
@@ -86,12 +97,13 @@ impl Focus {
         let headers = headers.with("Content-Type", "application/sdp");
         let dialog = &mut endpoint.dialog;
         let message = dialog.request(request, Method::Invite, headers, body);
-        endpoint.inviting = Some(Method::Invite);
+        endpoint.offer = Offer::Request;
+        endpoint.refreshing = true;
         self.send(now, Purpose::Renewal(id), message);
     }
 
     /// Our offer with a new path: `actpass` (row U02), the next version of the same `o=`.
-    fn describe_anew(&mut self, id: EndpointId) -> Option<()> {
+    fn describe_anew(&mut self, id: EndpointId, until: TimerKey) -> Option<()> {
         let endpoint = self.rooms.endpoint(id)?;
         let policy = std::sync::Arc::clone(&self.rooms.conference(&endpoint.room)?.policy);
         let (socket, role) = (endpoint.dialog.socket.clone(), endpoint.role);
@@ -113,9 +125,13 @@ impl Focus {
         media.ours = offer_answer::offer(&local, media.origin).write().into();
         media.local = local;
         endpoint.run = self.switch.run;
-        endpoint.renewing = true;
-        endpoint.answer_due = false;
-        self.rooms.give_session(id, session);
+        let called = false;
+        let link = Link::Renewing {
+            session,
+            until,
+            called,
+        };
+        self.relink(id, link);
         Some(())
     }
 
@@ -130,8 +146,8 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        endpoint.inviting = None;
-        let admitted = endpoint.session.is_some();
+        endpoint.refreshed();
+        let admitted = endpoint.link.session().is_some();
         let timer = endpoint.session_timer.as_mut();
         let raised = code == 422 && timer.is_some_and(|timer| timer.raise(response));
         match (code, response) {
@@ -142,7 +158,7 @@ impl Focus {
             }
             // RFC 4028 §7.3.
             (422, _) if raised => {
-                self.end_session(id);
+                self.end_session(now, id);
                 self.timers.arm(now, Timer::Renewal(id));
             }
             // RFC 3261 §14.1, §14.2: another offer is under way. Or the peer cannot be reached:
@@ -152,30 +168,20 @@ impl Focus {
                     491 => self.glare_pause(id),
                     _ => PAUSE,
                 };
-                self.end_session(id);
+                self.end_session(now, id);
                 self.timers.arm(now + pause, Timer::Renewal(id));
             }
             // Its own re-INVITE may still bring it back.
-            _ => self.end_session(id),
+            _ => self.end_session(now, id),
         }
     }
 
     /// The switch does not take the session in: later, perhaps.
     pub(in crate::focus) fn renewal_refused(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
-        };
-        if !std::mem::take(&mut endpoint.renewing) {
-            return;
-        }
-        self.rooms.take_session(id);
-        self.timers.arm(now + PAUSE, Timer::Renewal(id));
-        if self
-            .rooms
-            .endpoint(id)
-            .is_some_and(|endpoint| endpoint.rejoin_timer.is_none())
-        {
-            self.await_rejoin(now, id);
+        let link = self.rooms.endpoint(id).map(|it| &it.link);
+        if let Some(&Link::Renewing { until, .. }) = link {
+            self.relink(id, Link::Lost { until });
+            self.timers.arm(now + PAUSE, Timer::Renewal(id));
         }
     }
 
@@ -185,18 +191,12 @@ impl Focus {
             return;
         };
         let answer = Description::parse(&response.body).ok();
-        let terms = Terms::again(&endpoint.media.local);
-        let observer = endpoint.media.local.observer;
         let source = endpoint.media.dialled_source();
-        let accepted =
-            answer.and_then(|answer| offer_answer::evaluate_answer(&answer, terms, source).ok());
-        let Some(mut accepted) = accepted else {
+        let accepted = answer.and_then(|answer| endpoint.media.read_answer(&answer, source).ok());
+        let Some(accepted) = accepted else {
             self.dismiss(now, id, ByeReason::UnusableAnswer);
             return;
         };
-        accepted.peer.sends &= !observer;
-        let timer = endpoint.rejoin_timer.take();
-        self.timers.disarm(timer);
-        self.amend_renewed(now, id, accepted);
+        self.amend(now, id, accepted);
     }
 }

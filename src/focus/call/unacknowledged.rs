@@ -4,10 +4,11 @@
 
 use crate::control::Order;
 use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::{Link, Offer, Stage};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{ACK_TIMEOUT, Awaits, Usage};
 use crate::focus::sip::face::Incoming;
-use crate::focus::sip::rejection::Refusal;
+use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::sip::unacknowledged::Before;
 use crate::focus::sip::unacknowledged::Unacknowledged;
@@ -16,7 +17,7 @@ use crate::focus::{Focus, Output, Reply, TransactionId};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
-use crate::wire::sip::Request;
+use crate::wire::sip::{Headers, Method, Request};
 
 /// 2xx without ACK that the host repeats over 64*T1. Each costs it a transaction, some 20 kB
 /// of shared memory, for that long; further ones are repeated as long as the host repeats
@@ -32,10 +33,7 @@ impl Focus {
         answering: Answering,
         mut reply: Reply,
     ) {
-        let earlier = self.rooms.endpoints.get_unmarked(&id);
-        if let Some(earlier) = earlier.and_then(|it| it.unacknowledged.take()) {
-            self.close(earlier);
-        }
+        self.close_unacknowledged(id);
         let transaction = answering.transaction;
         let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
             return;
@@ -48,7 +46,7 @@ impl Focus {
             self.out.log(Level::Warning, line);
         }
         if let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) {
-            endpoint.unacknowledged = Some(Unacknowledged {
+            endpoint.stage = Stage::Unacknowledged(Box::new(Unacknowledged {
                 transaction,
                 cseq: answering.cseq,
                 via: answering.via,
@@ -56,7 +54,7 @@ impl Focus {
                 left: false,
                 timer: None,
                 before: answering.before,
-            });
+            }));
         }
         self.out.push(Output::Reply(transaction, reply));
     }
@@ -70,7 +68,7 @@ impl Focus {
         };
         let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
         let endpoint = self.rooms.endpoints.get_unmarked(&id);
-        if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.as_mut()) {
+        if let Some(answer) = endpoint.and_then(|it| it.unacknowledged()) {
             answer.left = true;
             answer.timer = Some(timer);
         }
@@ -85,7 +83,7 @@ impl Focus {
         };
         self.dialogs.settle(transaction);
         let endpoint = self.rooms.endpoints.get_unmarked(&id);
-        if let Some(answer) = endpoint.and_then(|it| it.unacknowledged.take()) {
+        if let Some(answer) = endpoint.and_then(|it| it.take_unacknowledged(|_| true)) {
             self.timers.disarm(answer.timer);
             self.undo(now, id, answer.before);
         }
@@ -99,7 +97,7 @@ impl Focus {
         refusal: Refusal,
     ) -> Option<Unacknowledged> {
         let endpoint = self.rooms.endpoints.get_unmarked(&id)?;
-        let answer = endpoint.unacknowledged.take_if(|it| it.is_under_way())?;
+        let answer = endpoint.take_unacknowledged(Unacknowledged::is_under_way)?;
         let to_tag = endpoint.dialog.key.local_tag.clone();
         let transaction = answer.transaction;
         self.dialogs.settle(transaction);
@@ -118,7 +116,7 @@ impl Focus {
     /// The ACK of the 2xx to this endpoint's last INVITE has come; `false` for any other.
     pub(in crate::focus) fn acknowledge(&mut self, id: EndpointId, ack: &Request) -> bool {
         let endpoint = self.rooms.endpoints.get_unmarked(&id);
-        let answer = endpoint.and_then(|it| it.unacknowledged.take_if(|it| it.is_answered_by(ack)));
+        let answer = endpoint.and_then(|it| it.take_unacknowledged(|it| it.is_answered_by(ack)));
         answer.map(|answer| self.close(answer)).is_some()
     }
 
@@ -131,7 +129,59 @@ impl Focus {
         }
     }
 
+    /// An earlier 2xx has reached the peer.
+    pub(in crate::focus) fn close_unacknowledged(&mut self, id: EndpointId) {
+        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        if let Some(answer) = endpoint.and_then(|it| it.take_unacknowledged(|_| true)) {
+            self.close(answer);
+        }
+    }
+
+    /// The ACK has come that a BYE waits for.
+    pub(in crate::focus) fn leave_after_ack(&mut self, now: Moment, id: EndpointId, ack: &Request) {
+        let leaving = self.dialogs.leaving(id);
+        if leaving.is_some_and(|it| it.answer.is_answered_by(ack)) {
+            self.leave_at_last(now, id);
+        }
+    }
+
+    /// Nobody waits for an ACK any more.
+    pub(in crate::focus) fn leave_at_once(&mut self, now: Moment) {
+        for id in self.dialogs.all_leaving() {
+            self.leave_at_last(now, id);
+        }
+    }
+
+    fn leave_at_last(&mut self, now: Moment, id: EndpointId) {
+        if let Some(leaving) = self.dialogs.take_leaving(id) {
+            self.close(leaving.answer);
+            self.hang_up(now, leaving.dialog, leaving.reason);
+        }
+    }
+
+    /// A request in the dialog of an endpoint that has gone.
+    pub(in crate::focus) fn in_ending_dialog(
+        &mut self,
+        incoming: &Incoming,
+        id: EndpointId,
+    ) -> Verdict<()> {
+        if incoming.request.method != Method::Bye {
+            return Err(Refusal::new(481));
+        }
+        if let Some(leaving) = self.dialogs.take_leaving(id) {
+            self.close(leaving.answer);
+        }
+        self.out
+            .reply(incoming.transaction, 200, Headers::new(), "", None);
+        Ok(())
+    }
+
     pub(in crate::focus) fn ack_timed_out(&mut self, now: Moment, id: EndpointId) {
+        if self.dialogs.leaving(id).is_some() {
+            return self.leave_at_last(now, id);
+        }
+        // From now on nothing forbids a BYE.
+        self.close_unacknowledged(id);
         if let Some(endpoint) = self.rooms.endpoint(id) {
             let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
             self.out.log(Level::Info, line);
@@ -150,10 +200,12 @@ impl Focus {
             return false;
         };
         let tag = &endpoint.dialog.key.local_tag;
-        let answer = endpoint.unacknowledged.as_ref();
-        let Some(answer) = answer.filter(|it| it.is_to(&incoming.request)) else {
+        let Stage::Unacknowledged(answer) = &endpoint.stage else {
             return false;
         };
+        if !answer.is_to(&incoming.request) {
+            return false;
+        }
         // The host's own tag, where it puts one in, makes another dialog of it.
         if incoming
             .arrival
@@ -192,24 +244,37 @@ impl Focus {
         };
         let was_lost = before.session.is_none();
         // Lost or renewed since: what is now counts.
-        let moved_on = endpoint.session != before.session;
-        if endpoint.renewing || endpoint.inviting.is_some() || (moved_on && !was_lost) {
+        let moved_on = endpoint.link.session() != before.session.as_ref();
+        let renews = matches!(endpoint.link, Link::Renewing { called: false, .. });
+        let invites = endpoint.refreshing;
+        if renews || invites || (moved_on && !was_lost) {
             return;
         }
-        if was_lost {
-            self.end_session(id);
+        match (was_lost, before.rejoin) {
+            (true, until) => {
+                let grace = now + self.config.rejoin_grace;
+                self.expel_session(id);
+                self.unlink_until(id, until.unwrap_or(grace).max(now));
+            }
+            // It was about to be called with this session: now with another.
+            (false, Some(until)) => {
+                self.expel_session(id);
+                self.unlink_until(id, until.max(now));
+                self.timers.arm(now, Timer::Renewal(id));
+            }
+            (false, None) => {}
         }
         self.take_description(now, id, before.media.theirs.clone());
         if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.answer_due = before.answer_due;
+            endpoint.offer = Offer::None;
             endpoint.restore_media(before.media);
         }
-        match (was_lost, before.rejoin) {
-            (_, Some(until)) => self.await_rejoin_until(id, until.max(now)),
-            (true, None) => self.await_rejoin(now, id),
-            (false, None) => {}
-        }
-        if !was_lost && let Some(admission) = self.admission(id) {
+        if self
+            .rooms
+            .endpoint(id)
+            .is_some_and(|it| it.link.until().is_none())
+            && let Some(admission) = self.admission(id)
+        {
             self.out.order(Order::Amend(Box::new(admission)));
         }
     }

@@ -2,17 +2,16 @@
 
 use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::invitation::{Course, Invitation};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{Purpose, Usage};
-use crate::focus::sip::face::{Incoming, is_focus};
+use crate::focus::sip::face::{Incoming, is_focus, shortened};
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
 use std::net::IpAddr;
 
 use crate::control::Order;
-use crate::focus::sip::offer_answer::{self, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::sip::session_timer::{Agreement, MAX_RAISES, min_se};
 use crate::focus::{Focus, RequestId};
@@ -165,17 +164,15 @@ impl Focus {
         let reached = invitation.reached;
         invitation.dialog.established(response);
         let dialog = invitation.dialog.clone();
-        let answer = Description::parse(&response.body).ok();
-        let terms = match &invitation.course {
-            Course::Dialing { media, .. } => Terms::again(&media.local),
-            Course::Referring => return,
+        let Course::Dialing { media, session, .. } = &invitation.course else {
+            return;
         };
-        let one_send = self.takes_one_send(&response.headers);
-        let accepted = answer.map(|answer| {
-            // An inner address is fine where the INVITE itself went (`dial_allow`).
-            offer_answer::evaluate_answer(&answer, terms, reached)
-        });
-        let Some(Ok(mut accepted)) = accepted else {
+        let (session, media) = (session.clone(), (**media).clone());
+        let user = invitation.user.clone();
+        let answer = Description::parse(&response.body).ok();
+        // An inner address is fine where the INVITE itself went (`dial_allow`).
+        let accepted = answer.and_then(|answer| media.read_answer(&answer, reached).ok());
+        let Some(accepted) = accepted else {
             self.hang_up(now, dialog, ByeReason::UnusableAnswer);
             self.invitation_failed(now, id, 488, None);
             return;
@@ -184,45 +181,42 @@ impl Focus {
             self.hang_up(now, dialog, ByeReason::IsConference);
             return self.invitation_failed(now, id, 403, None);
         }
+        let conference = self.rooms.conference(&room);
+        if conference.is_none_or(|it| it.policy.admits(&user).is_err()) {
+            // The rules have changed while it rang.
+            self.hang_up(now, dialog, ByeReason::Removed);
+            return self.call_off(now, id, DisconnectionMethod::Failed, 403);
+        }
         if !self.has_place(id) {
             // Others came in while it rang: the invited hold no place.
             self.hang_up(now, dialog, ByeReason::Full);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
+        let role = self.rooms.role_of(&room, &user);
+        let mut media = Media {
+            theirs: Some(accepted),
+            one_send: self.takes_one_send(&response.headers),
+            ..media
+        };
+        media.local.observer = role == Role::Observer;
         // Whoever is anonymous here already stays so on another device.
         let conference = self.rooms.conference(&room);
-        let anonymous = conference.and_then(|it| it.mask_of(&it.invitations.get(&id)?.user));
+        let anonymous = conference.and_then(|it| it.mask_of(&user));
         let run = self.switch.run;
         let endpoint_id = EndpointId(self.out.next_id());
         let Some(invitation) = self.invitation(id) else {
             return;
         };
-        let Course::Dialing { media, session, .. } = &invitation.course else {
-            return;
-        };
-        accepted.peer.sends &= !media.local.observer;
-        let role = if media.local.observer {
-            Role::Observer
-        } else {
-            Role::Participant
-        };
-        let media = Media {
-            theirs: Some(accepted),
-            one_send,
-            ..(**media).clone()
-        };
-        let user = invitation.user.clone();
         let endpoint = Endpoint {
             display: display_name(response),
             entity: invitation.entity.clone(),
-            session: Some(session.clone()),
             run,
             dialed_out: true,
             invitation: Some(id),
             anonymous,
             referred_by: Some(invitation.referred_by.clone()),
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(room, user, role, dialog, media)
+            ..Endpoint::new(room, user, role, dialog, media, Link::Up(session))
         };
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
@@ -292,6 +286,6 @@ fn display_name(response: &Response) -> String {
         .headers
         .first("To")
         .and_then(|value| value.parse::<NameAddr>().ok())
-        .map(|to| to.display)
+        .map(|to| shortened(to.display))
         .unwrap_or_default()
 }

@@ -3,12 +3,15 @@
 
 use crate::focus::InviteMode;
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
+use crate::focus::room::conference::{count, discount};
 use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
+use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::room::table::Occupant;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
+use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Set
 use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
-use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
+use crate::focus::sip::rejection::{Verdict, no_room};
 use crate::focus::sip::targets::Targets;
 use crate::focus::timers::Timer;
 use crate::focus::{Focus, Output};
@@ -27,21 +30,18 @@ use crate::wire::sip::{Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.
 const REFER_PATIENCE: Duration = Duration::from_secs(180);
-/// Parties being invited into one conference at a time.
-const MAX_INVITATIONS: usize = 1_000;
 
 impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
         let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        conference.policy.admits(target)?;
-        if target.as_str() == room.as_str() {
-            return Err(Refusal::new(403).because("a room cannot join itself"));
-        }
-        if !conference.has_place_for(target) || conference.invitations.len() >= MAX_INVITATIONS {
-            return Err(Refusal::new(486).because("the room is full"));
-        }
-        Ok(())
+        let party = Caller {
+            user: target,
+            role: conference.policy.role(target),
+            policy: &conference.policy,
+            conference: Some(conference),
+        };
+        party.may(Ask::BeInvited)
     }
 
     /// Starts inviting a party; the caller has checked that it may.
@@ -72,12 +72,17 @@ impl Focus {
             },
         };
         let id = InvitationId(self.out.next_id());
-        let entity = self.unique_entity(room, &user, target);
+        let key = match target.len() > MAX_URI_LENGTH {
+            true => user.as_str(),
+            false => target,
+        };
+        let entity = self.unique_entity(room, &user, key);
         let invitation = Invitation {
             user,
             entity,
             status: course.status(),
             referred_by: self.shown_in(room, &inviter.user),
+            inviter: inviter.user,
             followers: inviter.referral.into_iter().collect(),
             dialog,
             course,
@@ -200,6 +205,7 @@ impl Focus {
         conference.change_invited(&user);
         let call_id = invitation.dialog.key.call_id.clone();
         let refers = matches!(invitation.course, Course::Referring);
+        count(&mut conference.ringing, &invitation.inviter);
         conference.invitations.insert(id, invitation);
         if refers {
             self.invites.referred.insert(call_id, id);
@@ -390,7 +396,9 @@ impl Focus {
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
         let room = self.invites.rooms.remove(&id)?;
-        let invitation = self.rooms.conference_mut(&room)?.invitations.remove(&id)?;
+        let conference = self.rooms.conference_mut(&room)?;
+        let invitation = conference.invitations.remove(&id)?;
+        discount(&mut conference.ringing, &invitation.inviter);
         self.timers.disarm(invitation.patience);
         self.invites.referred.remove(&invitation.dialog.key.call_id);
         if let Course::Dialing { session, .. } = &invitation.course {

@@ -2,6 +2,7 @@
 
 use crate::focus::ids::{EndpointId, ReferralId};
 use crate::focus::room::invitation::Inviter;
+use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{Purpose, Usage};
@@ -158,18 +159,14 @@ impl Focus {
             Some(endpoint) => endpoint.user.clone(),
             None => identity(&incoming.arrival)?,
         };
-        let role = self.role_of(room, &user)?;
         let wish = match wish {
             Wish::Remove(target) => Wish::Remove(self.unmasked(room, target)),
             add => add,
         };
         self.check_target_dialog(&incoming.request, &user)?;
-        match &wish {
-            Wish::Add(target) => {
-                self.check_add(room, role, target)?;
-                self.spend_invitations(now, &user, 1)?;
-            }
-            Wish::Remove(target) => self.check_remove(room, role, &user, target)?,
+        self.check_wish(room, &user, &wish)?;
+        if matches!(wish, Wish::Add(_)) {
+            self.spend_invitations(now, &user, 1)?;
         }
         let referral = self.grant_referral(now, incoming, room, within)?;
         match wish {
@@ -203,17 +200,6 @@ impl Focus {
         meant.map_or(shown, |(user, _)| user.clone())
     }
 
-    /// What a participant is; nobody else may change a conference.
-    fn role_of(&self, room: &RoomUri, user: &UserUri) -> Verdict<Role> {
-        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        conference
-            .participants
-            .get(user)
-            .filter(|participant| !participant.endpoints.is_empty())
-            .map(|participant| participant.role)
-            .ok_or_else(|| Refusal::new(403).because("only participants may refer"))
-    }
-
     /// RFC 4538: the dialog that a REFER outside it names must be the sender's own.
     fn check_target_dialog(&self, request: &Request, user: &UserUri) -> Verdict<()> {
         let named =
@@ -232,31 +218,25 @@ impl Focus {
         }
     }
 
-    fn check_add(&self, room: &RoomUri, role: Role, target: &str) -> Verdict<()> {
+    /// Whether a participant may have that done; nobody else may change a conference.
+    fn check_wish(&self, room: &RoomUri, user: &UserUri, wish: &Wish) -> Verdict<()> {
         let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        let closed = conference.policy.only_moderators_invite || conference.locked;
-        if role == Role::Observer || (closed && role != Role::Moderator) {
-            return Err(Refusal::new(403).because("only moderators may add somebody"));
+        let participant = conference.participants.get(user);
+        let caller = Caller {
+            user,
+            role: participant.map_or(Role::Observer, |it| it.role),
+            policy: &conference.policy,
+            conference: Some(conference),
+        };
+        match wish {
+            Wish::Remove(target) => caller.may(Ask::Remove(target)),
+            Wish::Add(target) => {
+                let most = self.config.max_list_size;
+                caller.may(Ask::Add { most })?;
+                let uri: Uri = target.parse().map_err(|_| Refusal::new(400))?;
+                self.check_invitee(room, &UserUri::new(uri.address_of_record()))
+            }
         }
-        let uri: Uri = target.parse().map_err(|_| Refusal::new(400))?;
-        self.check_invitee(room, &UserUri::new(uri.address_of_record()))
-    }
-
-    fn check_remove(
-        &self,
-        room: &RoomUri,
-        role: Role,
-        user: &UserUri,
-        target: &UserUri,
-    ) -> Verdict<()> {
-        if role != Role::Moderator && user != target {
-            return Err(Refusal::new(403).because("only moderators may remove somebody"));
-        }
-        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
-        if !conference.participants.contains_key(target) {
-            return Err(Refusal::new(404).because("not in the room"));
-        }
-        Ok(())
     }
 
     /// Removes a user: every device, every invitation, and its subscriptions (rows F06, F07).
@@ -270,17 +250,22 @@ impl Focus {
             .filter(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)
             .collect();
-        let devices = conference
-            .participants
-            .get(user)
-            .map(|participant| participant.endpoints.clone())
-            .unwrap_or_default();
+        // Those that are just joining, too.
+        let devices: Vec<_> = conference.endpoints.iter().copied().collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }
         self.reject_subscriber(now, room, user);
         for id in devices {
-            self.dismiss(now, id, ByeReason::Removed);
+            let endpoint = self.rooms.endpoint(id).filter(|it| it.user == *user);
+            match endpoint.map(|it| it.joined.is_some()) {
+                Some(true) => self.dismiss(now, id, ByeReason::Removed),
+                Some(false) => {
+                    let refusal = Refusal::new(403).because("removed from this room");
+                    self.abandon(now, id, refusal);
+                }
+                None => {}
+            }
         }
         self.out
             .log(Level::Info, format_args!("{user} was removed from {room}"));

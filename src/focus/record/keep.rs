@@ -9,10 +9,10 @@ use crate::control::RoomUri;
 use crate::focus::dirty_map::News;
 use crate::focus::ids::{EndpointId, SubscriptionId};
 use crate::focus::room::conference::Conference;
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Offer};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::session_timer::{Refresher, SessionTimer};
-use crate::focus::watch::subscription::{Due, Subscription};
+use crate::focus::watch::subscription::{Due, Merging, Subscription};
 use crate::focus::{Focus, Output};
 
 /// Counters that grow with every NOTIFY are kept rounded up to a multiple of this, so that
@@ -187,7 +187,7 @@ pub(super) fn endpoint_record(
         referred_by: endpoint.referred_by.clone(),
         peer_updates: endpoint.peer_updates,
         has_referred: endpoint.has_referred,
-        session: endpoint.session.clone(),
+        session: endpoint.link.session().cloned(),
         run: endpoint.run,
         timer: endpoint.session_timer.as_ref().and_then(timer_record),
         dialog: dialog_record(&endpoint.dialog, counters),
@@ -199,7 +199,7 @@ pub(super) fn endpoint_record(
             theirs: media
                 .theirs
                 .as_ref()
-                .filter(|_| !endpoint.answer_due)
+                .filter(|_| endpoint.offer != Offer::Answer)
                 .cloned(),
         },
     })
@@ -229,7 +229,7 @@ pub(super) fn subscription_record(
         event_id: subscription.event_id.clone(),
         expires: subscription.expires.in_millis(),
         rates: subscription.rates.params(),
-        full_only: subscription.full_only,
+        full_only: subscription.merging == Merging::Never,
         version: counters.kept(subscription.version),
         dialog: dialog_record(&subscription.dialog, counters),
     }

@@ -5,7 +5,7 @@
 //! is asked. Records that contradict each other are passed over, and the rest is restored.
 
 use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::media::Media;
@@ -25,7 +25,7 @@ use crate::focus::sip::dialog::{Dialog, DialogKey, address_of_record};
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
-use crate::focus::watch::subscription::{Due, Subscription, Termination};
+use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
 use crate::focus::{Focus, Socket};
 use crate::log::Level;
 use crate::time::Moment;
@@ -97,7 +97,7 @@ impl Focus {
         // What the operator or management has decided meanwhile counts.
         let policy = self.ruled(&room).unwrap_or_else(|| {
             let most = self.config.max_participants;
-            Policy::of_entry(&record.rules, most)
+            Policy::of_made(&record.rules, most)
         });
         let ConferenceRecord {
             rules: _,
@@ -115,12 +115,13 @@ impl Focus {
                 contribution,
                 conversation,
             },
+            maker: creator.clone().filter(|_| policy.made),
             creator,
             left: left.into_iter().collect(),
             ..Conference::new(room.clone(), Arc::clone(&policy))
         };
         let kept = Record::Conference(Box::new(conference_record(&conference)));
-        self.rooms.conferences.insert(room.clone(), conference);
+        self.rooms.begin(conference);
         self.rooms.conferences.kept_as(room, &kept);
     }
 
@@ -154,16 +155,20 @@ impl Focus {
         };
         participant.endpoints.push(id);
         let timer = record.timer;
-        let Some(endpoint) = endpoint(record, find) else {
-            participant.endpoints.retain(|other| *other != id);
-            return;
+        let link = match record.session.clone() {
+            Some(session) => Link::Up(session),
+            None => {
+                let at = now + self.config.rejoin_grace;
+                let until = self.timers.arm(at, Timer::Rejoin(id));
+                Link::Lost { until }
+            }
         };
+        let endpoint = endpoint(record, link, find);
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
         }
-        let lost = endpoint.is_lost();
         let kept = endpoint_record(id, &endpoint, Counters::Exact)
             .map(|it| Record::Endpoint(Box::new(it)));
         self.rooms.enter(id, endpoint);
@@ -172,9 +177,6 @@ impl Focus {
         }
         self.begun(id);
         self.restore_session_timer(now, id, timer);
-        if lost {
-            self.await_rejoin(now, id);
-        }
     }
 
     /// Its conference goes on, and began when the first who is still in came.
@@ -262,7 +264,10 @@ impl Focus {
                 self.config.notify_interval,
                 left,
             ),
-            full_only: record.full_only,
+            merging: match record.full_only {
+                true => Merging::Never,
+                false => Merging::Unknown,
+            },
             version: record.version,
             expiry_timer: Some(timer),
             ..Subscription::untold(now, record.room, record.user, dialog)
@@ -342,8 +347,7 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
     }
 }
 
-/// `None` when its SDP cannot be read.
-fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoint> {
+fn endpoint(record: EndpointRecord, link: Link, find: &mut FindSocket<'_>) -> Endpoint {
     let dialog = dialog(record.dialog, find);
     let media = Media {
         local: record.media.local,
@@ -356,7 +360,6 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         other_uris: record.other_uris.into(),
         display: record.display,
         entity: record.entity,
-        session: record.session,
         run: record.run,
         anonymous: record.anonymous,
         dialed_out: record.dialed_out,
@@ -365,8 +368,8 @@ fn endpoint(record: EndpointRecord, find: &mut FindSocket<'_>) -> Option<Endpoin
         // An ACK that came while nobody was here does not come again.
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
-        ..Endpoint::new(record.room, record.user, record.role, dialog, media)
+        ..Endpoint::new(record.room, record.user, record.role, dialog, media, link)
     };
     endpoint.shown = endpoint.presence();
-    Some(endpoint)
+    endpoint
 }

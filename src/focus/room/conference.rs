@@ -1,11 +1,11 @@
 //! Conferences, their participants and the endpoints these talk from.
 
-use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::participant::Departure;
 use crate::focus::room::participant::Participant;
 use crate::focus::room::publications::Publications;
+use crate::focus::{Lifetime, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::control::{RoomUri, SwitchRun, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::cache::DocumentCache;
+use crate::focus::sip::face::shortened;
 use crate::focus::watch::subscribers::Subscribers;
 use crate::time::Moment;
 use crate::wire::sip::Headers;
@@ -33,7 +34,7 @@ impl Identity {
     pub(in crate::focus) fn of(headers: &Headers) -> Self {
         let value = |name| headers.first(name).map(str::to_owned);
         Self {
-            subject: value("Subject"),
+            subject: value("Subject").map(shortened),
             contribution: value("Contribution-ID"),
             conversation: value("Conversation-ID"),
         }
@@ -64,8 +65,10 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) identity: Identity,
     /// Who left by BYE, where the conference has a Contribution-ID.
     pub(in crate::focus) left: BTreeSet<UserUri>,
-    /// Who made it by joining first; nobody made a configured room.
+    /// Who came in first, where that decides when it ends or who moderates.
     pub(in crate::focus) creator: Option<UserUri>,
+    /// Whose INVITE made it, where the room is not there without one.
+    pub(in crate::focus) maker: Option<UserUri>,
     /// Who is in or invited, by address of record; the invited have no endpoints.
     pub(in crate::focus) participants: DirtyMap<UserUri, Participant>,
     /// The devices in it, those that are just joining included.
@@ -74,6 +77,8 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
     pub(in crate::focus) joining: BTreeMap<EndpointId, UserUri>,
+    /// How many of the invitations each user is the inviter of.
+    pub(in crate::focus) ringing: BTreeMap<UserUri, usize>,
     /// Departures that some subscriber has not been told to the end.
     pub(in crate::focus) departures: Vec<Departure>,
     /// Grows with every change that subscribers must see.
@@ -112,10 +117,12 @@ impl Conference {
             identity: Identity::default(),
             left: BTreeSet::new(),
             creator: None,
+            maker: None,
             participants: DirtyMap::default(),
             endpoints: BTreeSet::new(),
             invitations: BTreeMap::new(),
             joining: BTreeMap::new(),
+            ringing: BTreeMap::new(),
             departures: Vec::new(),
             revision: 0,
             forgotten: 0,
@@ -136,7 +143,21 @@ impl Conference {
     /// Whether one more user fits in; a further device of a participant always does. The
     /// invited hold no place.
     pub(in crate::focus) fn has_place_for(&self, user: &UserUri) -> bool {
-        self.has(user) || self.present() + self.joining.len() < self.policy.max_participants
+        let joining = self.joining.values();
+        let new: BTreeSet<_> = joining.filter(|it| *it != user && !self.has(it)).collect();
+        self.has(user) || self.present() + new.len() < self.policy.max_participants
+    }
+
+    /// Somebody comes in: who is first is the creator, where there is one. Of several who were
+    /// on their way to be that (`leads`), the others are what the room's lists say.
+    pub(in crate::focus) fn take_lead(&mut self, user: &UserUri, role: Role, leads: bool) -> Role {
+        if self.begun.is_none() && self.policy.lifetime != Lifetime::Forever {
+            self.creator.get_or_insert_with(|| user.clone());
+        }
+        match leads && self.creator.as_ref() != Some(user) {
+            true => self.policy.role(user),
+            false => role,
+        }
     }
 
     /// How many devices a user has, those that are just joining included.
@@ -153,6 +174,11 @@ impl Conference {
         self.participants
             .get(user)
             .is_some_and(|participant| !participant.endpoints.is_empty())
+    }
+
+    /// Parties on their way in that a user has had invited.
+    pub(in crate::focus) fn ringing_of(&self, user: &UserUri) -> usize {
+        self.ringing.get(user).copied().unwrap_or_default()
     }
 
     /// The number of a user who is in under privacy (RFC 4575 §8.2).
@@ -270,5 +296,20 @@ impl Conference {
     pub(in crate::focus) fn change(&mut self) -> u64 {
         self.revision += 1;
         self.revision
+    }
+}
+
+/// Counts one more.
+pub(in crate::focus) fn count(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
+    *counts.entry(user.clone()).or_default() += 1;
+}
+
+/// Counts one less.
+pub(in crate::focus) fn discount(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
+    if let Some(count) = counts.get_mut(user) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(user);
+        }
     }
 }

@@ -13,7 +13,62 @@ use crate::focus::timers::TimerKey;
 use crate::time::Moment;
 use crate::wire::conference_info::{EndpointStatus, MediaStatus};
 use crate::wire::resource_lists::Recipient;
-use crate::wire::sip::Method;
+
+/// How far the last INVITE of the peer has got.
+#[derive(Debug)]
+pub(in crate::focus) enum Stage {
+    /// It waits for the switch to admit the session, until the timer fires.
+    Admitting(Box<Answering>, TimerKey),
+    /// It is answered 2xx, and the ACK has not come.
+    Unacknowledged(Box<Unacknowledged>),
+    /// Nothing of it is left to do.
+    Confirmed,
+}
+
+/// The session at the switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Link {
+    /// It is there.
+    Up(SessionId),
+    /// It is gone. The endpoint leaves when the timer fires, unless it comes back before.
+    Lost { until: TimerKey },
+    /// A fresh one is there or asked for, and the peer has not answered the re-INVITE that
+    /// tells of it. The endpoint leaves when the timer fires.
+    Renewing {
+        session: SessionId,
+        until: TimerKey,
+        /// The re-INVITE has left.
+        called: bool,
+    },
+}
+
+impl Link {
+    /// The session that the switch has, or is asked to take in.
+    pub(in crate::focus) fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Up(session) | Self::Renewing { session, .. } => Some(session),
+            Self::Lost { .. } => None,
+        }
+    }
+
+    /// When the endpoint leaves.
+    pub(in crate::focus) fn until(&self) -> Option<TimerKey> {
+        match self {
+            Self::Up(_) => None,
+            Self::Lost { until } | Self::Renewing { until, .. } => Some(*until),
+        }
+    }
+}
+
+/// An offer of ours that has no answer. While there is one neither side may make another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Offer {
+    None,
+    /// In a re-INVITE of ours.
+    Request,
+    /// In the 2xx to an INVITE: the ACK brings the answer.
+    Answer,
+}
 
 /// One endpoint.
 #[derive(Debug)]
@@ -27,15 +82,14 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) entity: String,
     pub(in crate::focus) dialog: Dialog,
     pub(in crate::focus) media: Media,
-    /// The session at the switch; `None` after a loss.
-    pub(in crate::focus) session: Option<SessionId>,
     /// The run of the switch that admitted the session.
     pub(in crate::focus) run: Option<SwitchRun>,
-    /// An INVITE of the peer that has no final answer yet.
-    pub(in crate::focus) answering: Option<Answering>,
-    /// Our offer stands in the 2xx: the ACK brings the answer.
-    pub(in crate::focus) answer_due: bool,
+    pub(in crate::focus) link: Link,
+    pub(in crate::focus) stage: Stage,
+    pub(in crate::focus) offer: Offer,
     pub(in crate::focus) role: Role,
+    /// It has this role only because its user starts the conference.
+    pub(in crate::focus) leads: bool,
     /// The device whose place this one takes once it has joined.
     pub(in crate::focus) replaces: Option<EndpointId>,
     /// Another device has taken its place: it leaves unseen.
@@ -58,15 +112,9 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) shown: (EndpointStatus, MediaStatus),
     /// Who asked it to join (RFC 3892), as others may see it.
     pub(in crate::focus) referred_by: Option<String>,
-    pub(in crate::focus) admission_timer: Option<TimerKey>,
-    /// The 2xx that waits for its ACK.
-    pub(in crate::focus) unacknowledged: Option<Unacknowledged>,
-    pub(in crate::focus) rejoin_timer: Option<TimerKey>,
-    /// It is called again as soon as the switch has admitted its new session.
-    pub(in crate::focus) renewing: bool,
     pub(in crate::focus) session_timer: Option<SessionTimer>,
-    /// The method of a session refresh request of ours without outcome.
-    pub(in crate::focus) inviting: Option<Method>,
+    /// A session refresh request of ours has no outcome yet.
+    pub(in crate::focus) refreshing: bool,
     /// The peer takes UPDATE (RFC 3311).
     pub(in crate::focus) peer_updates: bool,
     /// It has sent a REFER in its dialog: the next ones are told apart (RFC 3515 §2.4.6).
@@ -81,6 +129,7 @@ impl Endpoint {
         role: Role,
         dialog: Dialog,
         media: Media,
+        link: Link,
     ) -> Self {
         Self {
             room,
@@ -89,11 +138,12 @@ impl Endpoint {
             entity: String::new(),
             dialog,
             media,
-            session: None,
+            link,
+            stage: Stage::Confirmed,
+            offer: Offer::None,
             run: None,
-            answering: None,
-            answer_due: false,
             role,
+            leads: false,
             replaces: None,
             replaced: false,
             anonymous: None,
@@ -106,26 +156,66 @@ impl Endpoint {
             joined: None,
             shown: (EndpointStatus::Connected, MediaStatus::Sendrecv),
             referred_by: None,
-            admission_timer: None,
-            unacknowledged: None,
-            rejoin_timer: None,
-            renewing: false,
             session_timer: None,
-            inviting: None,
+            refreshing: false,
             peer_updates: false,
             has_referred: false,
         }
     }
 
-    /// An offer of ours has no answer yet; our UPDATEs have none.
-    pub(in crate::focus) fn offers(&self) -> bool {
-        self.answer_due || self.inviting == Some(Method::Invite)
-    }
-
     /// An INVITE or UPDATE of the peer has no final answer yet.
     pub(in crate::focus) fn owes_answer(&self) -> bool {
-        let answer = self.unacknowledged.as_ref();
-        self.answering.is_some() || answer.is_some_and(Unacknowledged::is_under_way)
+        match &self.stage {
+            Stage::Admitting(..) => true,
+            Stage::Unacknowledged(answer) => answer.is_under_way(),
+            Stage::Confirmed => false,
+        }
+    }
+
+    /// The 2xx without ACK.
+    pub(in crate::focus) fn unacknowledged(&mut self) -> Option<&mut Unacknowledged> {
+        match &mut self.stage {
+            Stage::Unacknowledged(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// What waits for the switch waits no more.
+    pub(in crate::focus) fn take_answering(&mut self) -> Option<(Answering, TimerKey)> {
+        match std::mem::replace(&mut self.stage, Stage::Confirmed) {
+            Stage::Admitting(answering, timer) => Some((*answering, timer)),
+            stage => {
+                self.stage = stage;
+                None
+            }
+        }
+    }
+
+    /// A 2xx of which this is true waits for its ACK no more.
+    pub(in crate::focus) fn take_unacknowledged(
+        &mut self,
+        which: impl FnOnce(&Unacknowledged) -> bool,
+    ) -> Option<Unacknowledged> {
+        match std::mem::replace(&mut self.stage, Stage::Confirmed) {
+            Stage::Unacknowledged(answer) if which(&answer) => Some(*answer),
+            stage => {
+                self.stage = stage;
+                None
+            }
+        }
+    }
+
+    /// Our session refresh request has its outcome.
+    pub(in crate::focus) fn refreshed(&mut self) {
+        self.refreshing = false;
+        if self.offer == Offer::Request {
+            self.offer = Offer::None;
+        }
+    }
+
+    /// Nothing forbids a session refresh request of ours.
+    pub(in crate::focus) fn is_free(&self) -> bool {
+        !self.refreshing && self.offer == Offer::None
     }
 
     /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
@@ -136,7 +226,7 @@ impl Endpoint {
 
     /// Its MSRP session has ended, and it may come back for a while (`rejoin_grace`).
     pub(in crate::focus) fn is_lost(&self) -> bool {
-        self.session.is_none() || self.rejoin_timer.is_some()
+        !matches!(self.link, Link::Up(_))
     }
 
     /// How its call stands, and which way content flows, seen from the endpoint. RFC 4575
@@ -154,7 +244,8 @@ impl Endpoint {
 
     fn direction(&self) -> MediaStatus {
         let peer = self.media.theirs.as_ref().map(|accepted| &accepted.peer);
-        match peer.map_or((true, true), |peer| (peer.sends, peer.receives)) {
+        let (sends, receives) = peer.map_or((true, true), |peer| (peer.sends, peer.receives));
+        match (sends && self.role != Role::Observer, receives) {
             (true, true) => MediaStatus::Sendrecv,
             (true, false) => MediaStatus::Sendonly,
             (false, true) => MediaStatus::Recvonly,
@@ -165,22 +256,16 @@ impl Endpoint {
     /// What an INVITE or UPDATE of the peer finds.
     pub(in crate::focus) fn before(&self) -> Before {
         Before {
-            session: self.session.clone(),
+            session: self.link.session().cloned(),
             media: self.media.clone(),
-            answer_due: self.answer_due,
             timer: self.session_timer.as_ref().map(Schedule::of),
-            rejoin: self.rejoin_timer.map(TimerKey::at),
+            rejoin: self.link.until().map(TimerKey::at),
         }
     }
 
     /// Takes an earlier description up again, for what its role is now.
     pub(in crate::focus) fn restore_media(&mut self, media: Media) {
-        let observer = self.role == Role::Observer;
-        let changed = media.local.observer != observer;
         self.media = media;
-        self.media.local.observer = observer;
-        if let Some(accepted) = self.media.theirs.as_mut().filter(|_| changed) {
-            accepted.peer.sends = !observer;
-        }
+        self.media.local.observer = self.role == Role::Observer;
     }
 }

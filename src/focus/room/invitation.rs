@@ -80,7 +80,8 @@ pub(in crate::focus) struct Invitation {
     /// Key of its endpoint in the roster: the URI that was dialled.
     pub(in crate::focus) entity: String,
     pub(in crate::focus) status: EndpointStatus,
-    /// Who invited it, as others may see it.
+    /// Who invited it, and as others may see that.
+    pub(in crate::focus) inviter: UserUri,
     pub(in crate::focus) referred_by: String,
     /// Whom to tell how it goes: of a party that is invited twice there is one invitation.
     pub(in crate::focus) followers: Vec<ReferralId>,

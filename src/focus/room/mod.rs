@@ -8,6 +8,7 @@ pub(in crate::focus) mod history;
 pub(in crate::focus) mod invitation;
 pub(in crate::focus) mod invitation_limit;
 pub(in crate::focus) mod participant;
+pub(in crate::focus) mod permission;
 pub(in crate::focus) mod policy;
 pub(in crate::focus) mod publications;
 pub(in crate::focus) mod rooms;

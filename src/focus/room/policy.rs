@@ -34,6 +34,8 @@ pub(in crate::focus) struct Policy {
     pub(in crate::focus) about: About,
     /// It is that of a room which management keeps.
     pub(in crate::focus) kept: bool,
+    /// Its first caller makes the room: ad hoc, or at a factory.
+    pub(in crate::focus) made: bool,
 }
 
 impl Policy {
@@ -58,6 +60,7 @@ impl Policy {
             history: entry.history,
             about: entry.about.clone(),
             kept: false,
+            made: false,
         })
     }
 
@@ -99,14 +102,26 @@ impl Policy {
             lifetime: Lifetime::WhileOccupied,
             ..RoomEntry::new(room.clone())
         };
-        Self::of_entry(&entry, max_participants)
+        Self::of_made(&entry, max_participants)
+    }
+
+    /// The policy of a room that its first caller makes.
+    pub(in crate::focus) fn of_made(entry: &RoomEntry, max_participants: usize) -> Arc<Self> {
+        let mut policy = Self::of_entry(entry, max_participants);
+        Arc::make_mut(&mut policy).made = true;
+        policy
+    }
+
+    /// The role that management gave somebody.
+    pub(in crate::focus) fn given_role(&self, user: &UserUri) -> Option<Role> {
+        let given = self.roles.iter().find(|(known, _)| known == user);
+        given.map(|(_, role)| *role)
     }
 
     /// The role somebody has by the room's lists.
     pub(in crate::focus) fn role(&self, user: &UserUri) -> Role {
-        let given = self.roles.iter().find(|(known, _)| known == user);
-        if let Some((_, role)) = given {
-            *role
+        if let Some(role) = self.given_role(user) {
+            role
         } else if any(&self.moderators, user) {
             Role::Moderator
         } else if any(&self.observers, user) {

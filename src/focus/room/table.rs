@@ -1,19 +1,19 @@
 //! The rooms: which there are, their conferences, who is in them by which device, and which
 //! session at the switch is whose.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::ids::{EndpointId, InvitationId, PublicationId};
-use crate::focus::room::conference::Conference;
-use crate::focus::room::endpoint::Endpoint;
+use crate::focus::room::conference::{Conference, count, discount};
+use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::fingerprint_memory::FingerprintMemory;
 use crate::focus::room::held_nicknames::HeldNicknames;
 use crate::focus::room::policy::Policy;
 use crate::focus::room::rooms::{MemoryRooms, Rooms};
-use crate::focus::{Config, RequestId, RoomEntry};
+use crate::focus::{Config, RequestId, Role, RoomEntry};
 
 /// Whose a session at the switch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +44,24 @@ pub(in crate::focus) struct RoomTable {
     pub(in crate::focus) held_nicknames: HeldNicknames,
     /// Rooms whose history has ended; the store is told with the next changes.
     pub(in crate::focus) ended_histories: Vec<RoomUri>,
+    /// How many running conferences each user has had made.
+    makers: BTreeMap<UserUri, usize>,
     pub(in crate::focus) fingerprints: FingerprintMemory,
     /// The number of the last anonymous participant.
     pub(in crate::focus) last_anonymous: u32,
 }
 
-fn policies(entries: &[RoomEntry], most: usize) -> HashMap<RoomUri, Arc<Policy>> {
+type Policies = HashMap<RoomUri, Arc<Policy>>;
+
+fn policies(
+    entries: &[RoomEntry],
+    config: &Config,
+    policy: fn(&RoomEntry, usize) -> Arc<Policy>,
+) -> Policies {
+    let most = config.max_participants;
+    let entries = entries.iter();
     entries
-        .iter()
-        .map(|entry| (entry.uri.clone(), Policy::of_entry(entry, most)))
+        .map(|entry| (entry.uri.clone(), policy(entry, most)))
         .collect()
 }
 
@@ -60,8 +69,8 @@ impl RoomTable {
     /// The rooms of the configuration, and nobody in them.
     pub(in crate::focus) fn new(config: &Config) -> Self {
         Self {
-            configured: policies(&config.rooms, config.max_participants),
-            factories: policies(&config.factories, config.max_participants),
+            configured: policies(&config.rooms, config, Policy::of_entry),
+            factories: policies(&config.factories, config, Policy::of_made),
             kept: Box::new(MemoryRooms::default()),
             messages: HashMap::new(),
             conferences: DirtyMap::default(),
@@ -71,9 +80,32 @@ impl RoomTable {
             publications: HashMap::new(),
             held_nicknames: HeldNicknames::default(),
             ended_histories: Vec::new(),
+            makers: BTreeMap::new(),
             fingerprints: FingerprintMemory::default(),
             last_anonymous: 0,
         }
+    }
+
+    /// A conference of a room begins.
+    pub(in crate::focus) fn begin(&mut self, conference: Conference) {
+        if let Some(maker) = &conference.maker {
+            count(&mut self.makers, maker);
+        }
+        self.conferences.insert(conference.room.clone(), conference);
+    }
+
+    /// The conference of a room ends.
+    pub(in crate::focus) fn end(&mut self, room: &RoomUri) -> Option<Conference> {
+        let conference = self.conferences.remove(room)?;
+        if let Some(maker) = &conference.maker {
+            discount(&mut self.makers, maker);
+        }
+        Some(conference)
+    }
+
+    /// How many running conferences a user has had made.
+    pub(in crate::focus) fn made_by(&self, user: &UserUri) -> usize {
+        self.makers.get(user).copied().unwrap_or_default()
     }
 
     pub(in crate::focus) fn conference(&self, room: &RoomUri) -> Option<&Conference> {
@@ -118,9 +150,16 @@ impl RoomTable {
         self.conference(room).is_some_and(|it| it.has(user))
     }
 
+    /// What a user in the roster is.
+    pub(in crate::focus) fn role_of(&self, room: &RoomUri, user: &UserUri) -> Role {
+        let conference = self.conference(room);
+        let participant = conference.and_then(|it| it.participants.get(user));
+        participant.map_or(Role::Participant, |it| it.role)
+    }
+
     /// A device comes: it belongs to its conference from now on, joined or not.
     pub(in crate::focus) fn enter(&mut self, id: EndpointId, endpoint: Endpoint) {
-        if let Some(session) = &endpoint.session {
+        if let Some(session) = endpoint.link.session() {
             let whose = Occupant::Endpoint(id);
             self.sessions.insert(session.clone(), whose);
         }
@@ -132,34 +171,27 @@ impl RoomTable {
 
     /// A device goes.
     pub(in crate::focus) fn leave(&mut self, id: EndpointId) -> Option<Endpoint> {
-        self.take_session(id);
         let endpoint = self.endpoints.remove(&id)?;
+        if let Some(session) = endpoint.link.session() {
+            self.sessions.remove(session);
+        }
         if let Some(conference) = self.conferences.get_unmarked(&endpoint.room) {
             conference.endpoints.remove(&id);
         }
         Some(endpoint)
     }
 
-    /// An endpoint gets a session.
-    pub(in crate::focus) fn give_session(&mut self, id: EndpointId, session: SessionId) {
-        self.take_session(id);
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
-            endpoint.session = Some(session.clone());
-            self.sessions.insert(session, Occupant::Endpoint(id));
+    /// An endpoint's session is another from now on; gives what it was.
+    pub(in crate::focus) fn relink(&mut self, id: EndpointId, link: Link) -> Option<Link> {
+        let endpoint = self.endpoints.get_mut(&id)?;
+        if let Some(before) = endpoint.link.session() {
+            self.sessions.remove(before);
         }
-    }
-
-    /// An endpoint has no session any more; the one that it had.
-    pub(in crate::focus) fn take_session(&mut self, id: EndpointId) -> Option<SessionId> {
-        let held = self.endpoint(id)?.session.is_some();
-        let session = self
-            .endpoints
-            .get_mut(&id)
-            .filter(|_| held)?
-            .session
-            .take()?;
-        self.sessions.remove(&session);
-        Some(session)
+        if let Some(session) = link.session() {
+            let whose = Occupant::Endpoint(id);
+            self.sessions.insert(session.clone(), whose);
+        }
+        Some(std::mem::replace(&mut endpoint.link, link))
     }
 
     /// A party that is being called is promised a session.
@@ -206,6 +238,7 @@ impl RoomTable {
         let counted = self.messages.keys().filter(|room| !lasts(room));
         let all = [
             ("conferences", self.conferences.len()),
+            ("makers", self.makers.len()),
             ("endpoints", self.endpoints.len()),
             ("sessions", self.sessions.len()),
             ("parting", self.parting.len()),

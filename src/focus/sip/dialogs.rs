@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId, SubscriptionId};
+use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialog::{Dialog, DialogKey, cseq};
+use crate::focus::sip::unacknowledged::Unacknowledged;
 use crate::focus::timers::TimerKey;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
 use crate::time::Moment;
@@ -30,6 +32,16 @@ pub(in crate::focus) enum Usage {
     Endpoint(EndpointId),
     Subscription(SubscriptionId),
     Referral(ReferralId),
+    /// An endpoint that has gone and is owed a BYE.
+    Leaving(EndpointId),
+}
+
+/// The dialog of an endpoint that has gone before the ACK of its 2xx.
+#[derive(Debug)]
+pub(in crate::focus) struct Leaving {
+    pub(in crate::focus) dialog: Dialog,
+    pub(in crate::focus) answer: Unacknowledged,
+    pub(in crate::focus) reason: ByeReason,
 }
 
 /// What a request of a peer waits for.
@@ -140,6 +152,7 @@ pub(in crate::focus) struct Dialogs {
     cancelled: HashSet<TransactionId>,
     requests: HashMap<RequestId, Pending>,
     dialled: HashMap<RequestId, Dialled>,
+    leaving: HashMap<EndpointId, Leaving>,
 }
 
 impl Dialogs {
@@ -333,6 +346,31 @@ impl Dialogs {
         self.dialled.remove(&id);
     }
 
+    /// A dialog goes on until the ACK of its 2xx, and no longer.
+    pub(in crate::focus) fn linger(&mut self, id: EndpointId, leaving: Leaving) {
+        let key = &leaving.dialog.key;
+        self.open(key.clone(), Usage::Leaving(id));
+        self.wait(leaving.answer.transaction, key, Awaits::Ack(id));
+        self.leaving.insert(id, leaving);
+    }
+
+    /// The dialog of an endpoint that has gone.
+    pub(in crate::focus) fn leaving(&self, id: EndpointId) -> Option<&Leaving> {
+        self.leaving.get(&id)
+    }
+
+    /// All endpoints that have gone and are owed a BYE.
+    pub(in crate::focus) fn all_leaving(&self) -> Vec<EndpointId> {
+        self.leaving.keys().copied().collect()
+    }
+
+    /// The dialog of an endpoint that has gone is over.
+    pub(in crate::focus) fn take_leaving(&mut self, id: EndpointId) -> Option<Leaving> {
+        let leaving = self.leaving.remove(&id)?;
+        self.close(&leaving.dialog.key);
+        Some(leaving)
+    }
+
     /// How many dialogs, requests of ours, and requests of peers there are.
     pub(in crate::focus) fn counts(&self) -> (usize, usize, usize) {
         (
@@ -352,6 +390,7 @@ impl Dialogs {
             ("cancelled", self.cancelled.len()),
             ("requests", self.requests.len()),
             ("dialled", self.dialled.len()),
+            ("leaving", self.leaving.len()),
         ];
         let left = all.into_iter().filter(|(_, count)| *count > 0);
         left.map(|(name, _)| name).collect()

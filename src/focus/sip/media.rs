@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::focus::sip::offer_answer::{Accepted, Local, Origin};
+use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms, Unacceptable};
+use crate::wire::sdp::Description;
 
 /// The agreed SDP of an endpoint.
 #[derive(Clone, Debug)]
@@ -18,6 +19,19 @@ pub(in crate::focus) struct Media {
 }
 
 impl Media {
+    /// Reads the answer to what we said last. That an observer does not send is our word, not
+    /// the peer's: it is not held against who becomes a participant.
+    pub(in crate::focus) fn read_answer(
+        &self,
+        answer: &Description,
+        source: Option<IpAddr>,
+    ) -> Result<Accepted, Unacceptable> {
+        let terms = Terms::again(&self.local);
+        let mut accepted = offer_answer::evaluate_answer(answer, terms, source)?;
+        accepted.peer.sends |= self.local.observer;
+        Ok(accepted)
+    }
+
     /// What counts as the source of the peer's description, where we connect to it.
     pub(in crate::focus) fn dialled_source(&self) -> Option<IpAddr> {
         self.theirs.as_ref()?.peer.dial.as_ref()?.source

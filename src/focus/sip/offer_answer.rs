@@ -11,7 +11,7 @@ use crate::control::{Peer, Setup};
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sdp::{Attribute, Description, Media};
 
-pub(in crate::focus) use read::{evaluate_answer, evaluate_offer};
+pub(in crate::focus) use read::{Unacceptable, evaluate_answer, evaluate_offer};
 
 /// The only root type of a room (RFC 7701 §5.2), but where `plain_text` is allowed.
 const CPIM: &str = "message/cpim";
@@ -114,7 +114,9 @@ pub(in crate::focus) fn answer(
             let mut stream = message_stream(local, types, setup);
             // RFC 3264 §6: the protocol of the offer, also where its path says otherwise.
             stream.protocol.clone_from(&offered.protocol);
-            stream.attributes.extend(mirrored_direction(&accepted.peer));
+            stream
+                .attributes
+                .extend(mirrored_direction(local, &accepted.peer));
             if accepted.cema {
                 stream.attributes.push(attribute("msrp-cema", None));
             }
@@ -195,8 +197,9 @@ fn message_stream(local: &Local, types: &[&str], setup: &str) -> Media {
     stream
 }
 
-fn mirrored_direction(peer: &Peer) -> Option<Attribute> {
-    match (peer.sends, peer.receives) {
+/// An observer may not send, whatever it says.
+fn mirrored_direction(local: &Local, peer: &Peer) -> Option<Attribute> {
+    match (peer.sends && !local.observer, peer.receives) {
         (true, true) => None,
         (true, false) => Some(attribute("recvonly", None)),
         (false, true) => Some(attribute("sendonly", None)),

@@ -71,7 +71,6 @@ impl Unacknowledged {
 pub(in crate::focus) struct Before {
     pub(in crate::focus) session: Option<SessionId>,
     pub(in crate::focus) media: Media,
-    pub(in crate::focus) answer_due: bool,
     pub(in crate::focus) timer: Option<Schedule>,
     /// Until when the endpoint was awaited.
     pub(in crate::focus) rejoin: Option<Moment>,

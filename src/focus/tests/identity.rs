@@ -108,24 +108,26 @@ fn a_second_device_is_what_its_user_is() {
     assert_eq!(moderators.count(), 2, "{roles:?}");
 }
 
+/// RFC 3911 §4, RFC 3891 §3: what the script decided, it decided for the Request-URI.
 #[test]
-fn f08_join_leads_to_the_room_of_the_dialog() {
+fn f08_join_and_replaces_lead_to_no_other_room_than_the_one_asked_for() {
     let mut scenario = Scenario::new();
     let alice = scenario.join("alice", ROOM);
-    let join = reference(&alice);
-    let headers = [("Join", join.as_str()), ("Require", "join")];
-    let reply = invite(&mut scenario, "bob", "sip:other@example.com", &headers);
-    assert_eq!(reply.code, 200);
-    assert_eq!(scenario.focus.counts().conferences, 1);
-    assert_eq!(
-        reply.headers.first("Contact"),
-        Some("<sip:lobby@example.com>;isfocus")
-    );
-    let join = "x;to-tag=y;from-tag=z";
-    assert_eq!(
-        invite(&mut scenario, "bob", ROOM, &[("Join", join)]).code,
-        481
-    );
+    let dialog = reference(&alice);
+    let other = "sip:other@example.com";
+    for (name, code) in [("Join", 200), ("Replaces", 481)] {
+        let reply = invite(&mut scenario, "alice", other, &[(name, &dialog)]);
+        assert_eq!(reply.code, code, "{name}");
+    }
+    let conferences = &scenario.focus.rooms.conferences;
+    assert_eq!(conferences[ROOM].participants.len(), 1);
+    assert_eq!(conferences[other].participants.len(), 1);
+    let headers = [("Join", "x;to-tag=y;from-tag=z"), ("Require", "join")];
+    let reply = invite(&mut scenario, "bob", ROOM, &headers);
+    assert_eq!(reply.code, 200, "no match: the header is ignored");
+    let headers = [("Join", dialog.as_str())];
+    assert_eq!(invite(&mut scenario, "carol", ROOM, &headers).code, 200);
+    assert_eq!(scenario.focus.rooms.conferences[ROOM].participants.len(), 3);
 }
 
 #[test]
@@ -314,7 +316,7 @@ fn requests_are_sent_on_behalf_of_who_caused_them() {
     assert_eq!(invite.principal, "sip:alice@example.com", "who invites");
     // Whoever says to be somebody else in From is charged for it all the same.
     let mut mallory = scenario.phone("mallory");
-    mallory.identity = Some("sip:account@example.com");
+    mallory.identity = Some("sip:account@example.com".to_owned());
     scenario.request(&mut mallory, "INVITE", ROOM, &[], &offer("mallory"));
     scenario.pass(33);
     let bye = sent(&scenario, "BYE");
@@ -400,7 +402,7 @@ fn local_numbers_of_two_contexts_are_two_users() {
     ] {
         let mut phone = scenario.phone("0100");
         phone.tag = identity.to_owned().replace([':', ';', '='], "-");
-        phone.identity = Some(identity);
+        phone.identity = Some(identity.to_owned());
         assert_eq!(
             scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("x")),
             Some(200)
@@ -454,12 +456,13 @@ fn g05_every_address_the_host_names_is_the_callers() {
     let given = |identity: &'static str| {
         let mut scenario = Scenario::new();
         let mut phone = scenario.phone("alice");
-        phone.identity = Some(identity);
+        phone.identity = Some(identity.to_owned());
         let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
         let code = scenario.reply_to(transaction).expect("an answer").code;
         let admission = scenario.admissions.pop();
-        let uris = admission.map(|it| it.uris.iter().map(ToString::to_string).collect());
-        (code, uris.unwrap_or_else(Vec::new).join(" "))
+        let uris: Option<Vec<String>> =
+            admission.map(|it| it.uris.iter().map(ToString::to_string).collect());
+        (code, uris.unwrap_or_default().join(" "))
     };
     for (identity, code, uris) in [
         ("sip:alice@example.com", 200, "sip:alice@example.com"),

@@ -108,6 +108,65 @@ fn stop_says_goodbye_to_everybody() {
     assert_eq!(code, Some(503));
 }
 
+/// An endpoint that leaves by our doing before the ACK of its 200 has come.
+fn dismissed_before_its_ack(scenario: &mut Scenario) -> Phone {
+    let mut phone = scenario.phone("alice");
+    let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(200));
+    scenario.transcript();
+    let (room, alice) = (RoomUri::new(ROOM), UserUri::new("sip:alice@example.com"));
+    scenario.manage(|focus, now| focus.expel(now, &room, &alice).expect("it"));
+    assert_eq!(scenario.transcript(), "! expel alice\n! close lobby");
+    assert_eq!(scenario.focus.counts().participants, 0);
+    phone
+}
+
+/// RFC 3261 §15: no BYE before the ACK.
+#[test]
+fn a_bye_waits_for_the_ack() {
+    let mut scenario = Scenario::new();
+    let mut phone = dismissed_before_its_ack(&mut scenario);
+    scenario.ack(&mut phone, ROOM, "");
+    assert_eq!(scenario.transcript(), "< BYE alice");
+    scenario.pass(1);
+    assert_eq!(scenario.focus.leftovers(), [""; 0]);
+}
+
+#[test]
+fn a_bye_waits_no_longer_than_an_ack_may_take() {
+    let mut scenario = Scenario::new();
+    dismissed_before_its_ack(&mut scenario);
+    scenario.pass(31);
+    assert_eq!(scenario.transcript(), "");
+    scenario.pass(1);
+    assert_eq!(scenario.transcript(), "< BYE alice");
+    assert_eq!(scenario.focus.leftovers(), [""; 0]);
+}
+
+#[test]
+fn who_hangs_up_first_needs_no_bye() {
+    let mut scenario = Scenario::new();
+    let mut phone = dismissed_before_its_ack(&mut scenario);
+    let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(481), "that is no dialog of anybody who is in");
+    scenario.request(&mut phone, "BYE", ROOM, &[], "");
+    scenario.pass(60);
+    assert_eq!(
+        scenario.transcript(),
+        "< 481 alice Call/Transaction Does Not Exist\n< 200 alice OK"
+    );
+    assert_eq!(scenario.focus.leftovers(), [""; 0]);
+}
+
+#[test]
+fn at_the_end_nothing_waits_for_an_ack() {
+    let mut scenario = Scenario::new();
+    dismissed_before_its_ack(&mut scenario);
+    scenario.feed(Input::Stop);
+    assert_eq!(scenario.transcript(), "< BYE alice");
+    assert!(scenario.focus.is_idle());
+}
+
 fn reason_of_the_last_bye(scenario: &Scenario) -> &str {
     let mut sent = scenario.sent.iter().rev();
     let bye = sent.find(|request| request.method == Method::Bye);

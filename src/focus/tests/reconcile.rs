@@ -75,3 +75,52 @@ fn who_is_gone_is_lost_and_nicknames_are_caught_up() {
     scenario.pass(10);
     assert_eq!(scenario.transcript(), "", "nothing new, no NOTIFY");
 }
+
+/// A refresh of ours is under way when the switch turns out to be another: the endpoint is
+/// called with a fresh session when that has its answer, and leaves if it never gets one.
+#[test]
+fn flow4_who_is_being_refreshed_while_the_switch_restarts_does_not_become_a_ghost() {
+    for answered in [true, false] {
+        let mut scenario = Scenario::new();
+        scenario.describes = true;
+        scenario.feed(connected());
+        scenario.join("alice", ROOM);
+        scenario.refresh_answer = None;
+        scenario.pass(900);
+        let request = scenario.sent.back().expect("a refresh").id;
+        scenario.feed(Input::Notice(Notice::Connected {
+            run: SwitchRun(2),
+            listen: Vec::new(),
+        }));
+        scenario.transcript();
+        let answer = reconciled(&scenario, &[("alice", Standing::Gone, None)]);
+        scenario.feed(answer);
+        assert_eq!(scenario.transcript(), "", "one offer at a time");
+        if answered {
+            scenario.refresh_answer = Some(200);
+            let response = crate::wire::sip::Response {
+                code: 200,
+                reason: "OK".to_owned(),
+                headers: Headers::new(),
+                body: bytes::Bytes::new(),
+            };
+            scenario.feed(Input::Outcome {
+                request,
+                code: 200,
+                response: Some(Box::new(response)),
+                reached: None,
+            });
+            scenario.pass(3);
+            assert_eq!(
+                scenario.transcript(),
+                "! admit alice\n< INVITE alice\n! amend alice"
+            );
+            scenario.pass(40);
+            assert_eq!(scenario.focus.counts().participants, 1);
+        } else {
+            scenario.pass(30);
+            assert_eq!(scenario.focus.counts().participants, 0);
+            assert!(scenario.transcript().contains("< BYE alice"));
+        }
+    }
+}

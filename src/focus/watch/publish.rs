@@ -3,6 +3,7 @@
 
 use crate::focus::Role;
 use crate::focus::ids::PublicationId;
+use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::room::publications::Publication;
 use crate::focus::room::publications::Statement;
 use crate::focus::room::publications::{canonical, is_modest};
@@ -87,22 +88,21 @@ impl Focus {
         publisher: &UserUri,
     ) -> Verdict<bool> {
         let policy = self.room_policy(room)?;
-        policy.admits(publisher)?;
         let conference = self.rooms.conference(room);
         let participant = conference
             .filter(|it| it.has(publisher))
             .and_then(|it| it.participants.get(publisher));
-        let role = incoming
-            .arrival
-            .options
-            .role
-            .or(participant.map(|participant| participant.role))
-            .unwrap_or_else(|| policy.role(publisher));
-        match (role, participant) {
-            (Role::Moderator, _) => Ok(true),
-            (_, Some(_)) => Ok(false),
-            _ => Err(Refusal::new(403).because("only participants may publish")),
-        }
+        let script = incoming.arrival.options.role;
+        let role = script.or(participant.map(|participant| participant.role));
+        let caller = Caller {
+            user: publisher,
+            role: role.unwrap_or_else(|| policy.role(publisher)),
+            policy: &policy,
+            conference,
+        };
+        let everything = caller.role == Role::Moderator;
+        caller.may(Ask::Publish { everything })?;
+        Ok(everything)
     }
 
     fn publication(&self, room: &RoomUri, user: &UserUri, tag: &str) -> Option<PublicationId> {

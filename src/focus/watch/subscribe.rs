@@ -10,19 +10,17 @@ use std::time::Duration;
 use crate::control::{RoomUri, UserUri};
 use crate::focus::Focus;
 use crate::focus::room::conference::Conference;
+use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
-use crate::focus::watch::subscription::{Due, Subscription, Termination};
+use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
 use crate::time::Moment;
 use crate::wire::conference_info::MEDIA_TYPE;
 use crate::wire::sip::{Params, Request};
 
 /// Shorter subscriptions are refused with 423 (RFC 6665 §4.2.1.1).
 pub(in crate::focus) const MIN_EXPIRES: u64 = 60;
-/// Subscriptions of one user to one conference; the oldest clients re-subscribe without
-/// unsubscribing after a crash.
-const MAX_SUBSCRIPTIONS: usize = 32;
 
 impl Focus {
     /// A SUBSCRIBE that starts a dialog.
@@ -44,7 +42,7 @@ impl Focus {
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;
         let user = identity(&incoming.arrival)?;
-        self.check_subscriber(&room, &user)?;
+        self.check_subscriber(&room, &user, Ask::Watch)?;
         let subscription = self.new_subscription(now, incoming, room, user, &event)?;
         let id = SubscriptionId(self.out.next_id());
         let key = subscription.dialog.key.clone();
@@ -80,43 +78,30 @@ impl Focus {
             return Err(Refusal::new(403).because("one subscription a dialog"));
         }
         if !expires.is_zero() {
-            self.check_permission(&subscription.room, &subscription.user)?;
+            self.check_subscriber(&subscription.room, &subscription.user, Ask::KeepWatching)?;
         }
         self.grant(now, incoming, id, &event, expires);
         Ok(())
     }
 
-    /// Whether this caller may start one more subscription to this room. An ad hoc room
-    /// exists as long as somebody is in, a configured one always.
-    fn check_subscriber(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
-        self.check_permission(room, user)?;
-        let conference = self.rooms.conference(room);
-        let theirs = conference.map_or(0, |conference| conference.subscribers.of(user).len());
-        if theirs >= MAX_SUBSCRIPTIONS {
-            return Err(Refusal::new(403).because("too many subscriptions of this user"));
-        }
-        Ok(())
-    }
-
-    /// Whether this caller may watch this room (row E03).
-    fn check_permission(&self, room: &RoomUri, user: &UserUri) -> Verdict<()> {
+    /// Whether this caller may watch this room (row E03). An ad hoc room exists as long as
+    /// somebody is in, a configured one always.
+    fn check_subscriber(&self, room: &RoomUri, user: &UserUri, ask: Ask) -> Verdict<()> {
         let policy = self.room_policy(room)?;
-        if self.rooms.is_in(room, user) {
-            return Ok(());
-        }
-        if policy.subscribe_participants_only {
-            return Err(Refusal::new(403).because("only participants may subscribe"));
-        }
-        policy.admits(user)
+        let caller = Caller {
+            user,
+            role: policy.role(user),
+            policy: &policy,
+            conference: self.rooms.conference(room),
+        };
+        caller.may(ask)
     }
 
     /// The conference of a watched room; a configured room gets one when first watched.
     pub(in crate::focus) fn watched(&mut self, room: &RoomUri) -> Option<&mut Conference> {
         if !self.rooms.conferences.contains_key(room) {
             let policy = self.policy(room, Some(false))?;
-            self.rooms
-                .conferences
-                .insert(room.clone(), Conference::new(room.clone(), policy));
+            self.rooms.begin(Conference::new(room.clone(), policy));
         }
         self.rooms.conference_mut(room)
     }
@@ -151,15 +136,17 @@ impl Focus {
         let contact = contact(&request.uri, &arrival.socket);
         let dialog = self.new_dialog(incoming, contact)?;
         let agent = request.headers.first("User-Agent").unwrap_or_default();
-        let full_only = self
-            .watch
-            .full_notify_agents
-            .as_ref()
-            .is_some_and(|pattern| pattern.is_match(agent));
+        let pattern = self.watch.full_notify_agents.as_ref();
+        let counts = request.headers.first("Last-Notify-Version").is_some();
+        let merging = match pattern.is_some_and(|pattern| pattern.is_match(agent)) {
+            true => Merging::Never,
+            false if counts => Merging::Shown,
+            false => Merging::Unknown,
+        };
         Ok(Subscription {
             role: arrival.options.role,
             event_id: event.value("id").map(str::to_owned),
-            full_only,
+            merging,
             ..Subscription::untold(now, room, user, dialog)
         })
     }
@@ -178,6 +165,16 @@ impl Focus {
             return;
         };
         self.timers.disarm(subscription.expiry_timer.replace(timer));
+        let is_due = subscription.version > 0 && subscription.due == Due::Full;
+        if let Some(conference) = self.rooms.conference_mut(&subscription.room)
+            && !is_due
+        {
+            let interval = self.config.notify_interval;
+            let at = conference
+                .subscribers
+                .demand(now, &subscription.user, interval);
+            subscription.full_from = Some(at);
+        }
         subscription.expires = now + expires;
         subscription.rates = EventRates::agree(event, self.config.notify_interval, expires);
         subscription.narrow = false;

@@ -1,0 +1,280 @@
+//! Who may do what in a room: every such question is answered here, by the rules of the room
+//! and by who is in it now.
+
+use crate::control::UserUri;
+use crate::focus::Role;
+use crate::focus::room::conference::Conference;
+use crate::focus::room::policy::Policy;
+use crate::focus::sip::face::{MAX_URI_LENGTH, RETRY_AFTER};
+use crate::focus::sip::rejection::{Refusal, Verdict};
+
+/// Devices of one user in one conference; a device is a dialog, a session and a place in
+/// everybody's roster.
+const MAX_ENDPOINTS: usize = 16;
+/// Subscriptions of one user to one conference; the oldest clients re-subscribe without
+/// unsubscribing after a crash.
+const MAX_SUBSCRIPTIONS: usize = 32;
+/// Subscriptions to one conference. Who is in may watch all the same: `max_participants` and
+/// the bound on one user's subscriptions hold for them.
+pub(in crate::focus) const MAX_WATCHERS: usize = 10_000;
+/// Parties being invited into one conference at a time.
+const MAX_INVITATIONS: usize = 1_000;
+/// Parties that one user may have ringing in a conference, however short lists must be.
+const LEAST_RINGING: usize = 50;
+
+/// Seconds after which many that ring have answered or given up.
+const RETRY_AFTER_RINGING: &str = "60";
+
+/// What somebody wants to do in a room.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::focus) enum Ask<'a> {
+    /// Come in; in the place of a device of their own, or as one more.
+    Join { replaces: bool },
+    /// Subscribe to the conference event package once more.
+    Watch,
+    /// Refresh such a subscription.
+    KeepWatching,
+    /// Publish: what concerns everybody, or only themselves.
+    Publish { everything: bool },
+    /// Bring a list of so many parties, where a list may have `most`.
+    Bring { parties: usize, most: usize },
+    /// Have one party invited by REFER, where a list may have `most`.
+    Add { most: usize },
+    /// Remove a user by REFER.
+    Remove(&'a UserUri),
+    /// Be invited by somebody.
+    BeInvited,
+}
+
+/// Somebody in front of a room, or in it.
+pub(in crate::focus) struct Caller<'a> {
+    pub(in crate::focus) user: &'a UserUri,
+    pub(in crate::focus) role: Role,
+    pub(in crate::focus) policy: &'a Policy,
+    /// None while the room has none.
+    pub(in crate::focus) conference: Option<&'a Conference>,
+}
+
+impl Caller<'_> {
+    /// Whether they may; if not, the answer. The first line that applies counts.
+    pub(in crate::focus) fn may(&self, ask: Ask) -> Verdict<()> {
+        let (user, policy) = (self.user, self.policy);
+        let of = |count: fn(&Conference, &UserUri) -> usize| {
+            self.conference.map_or(0, |it| count(it, user))
+        };
+        let moderator = self.role == Role::Moderator;
+        let observer = self.role == Role::Observer;
+        let is_in = self.conference.is_some_and(|it| it.has(user));
+        let expected = self
+            .conference
+            .is_some_and(|it| it.participants.contains_key(user));
+        let full = self.conference.is_some_and(|it| !it.has_place_for(user));
+        let locked = self.conference.map_or(policy.locked, |it| it.locked);
+        let led = self.is_led() || policy.only_moderators_invite;
+        let ringing = of(Conference::ringing_of);
+        match ask {
+            Ask::Join { replaces } => {
+                policy.admits(user)?;
+                no(locked && !moderator && !expected, 480, "the room is locked")?;
+                no(full, 486, "the room is full")?;
+                let most = MAX_ENDPOINTS + usize::from(replaces);
+                let devices = of(Conference::devices);
+                no(devices >= most, 486, "too many devices of this user")
+            }
+            Ask::Watch => {
+                self.may(Ask::KeepWatching)?;
+                let theirs = of(|it, user| it.subscribers.of(user).len());
+                let many = theirs >= MAX_SUBSCRIPTIONS;
+                no(many, 403, "too many subscriptions of this user")?;
+                let watched = of(|it, _| it.subscribers.len()) >= MAX_WATCHERS;
+                no(watched && !is_in, 486, "too many watch this room")
+                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER))
+            }
+            Ask::KeepWatching if is_in => Ok(()),
+            Ask::KeepWatching => {
+                let private = policy.subscribe_participants_only;
+                no(private, 403, "only participants may subscribe")?;
+                policy.admits(user)
+            }
+            Ask::Publish { everything } => {
+                policy.admits(user)?;
+                let may = moderator || (is_in && !everything);
+                no(!may, 403, "only participants may publish")
+            }
+            Ask::Bring { parties: 0, .. } => Ok(()),
+            Ask::Bring { parties, most } => {
+                no(parties > most, 403, "the list is too long")?;
+                let may = moderator || (!led && !observer);
+                no(!may, 403, "only moderators may invite a list")?;
+                let most = most.max(LEAST_RINGING);
+                let many = ringing + parties > most;
+                no(many, 480, "too many invitations of this user are under way")
+                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER_RINGING))
+            }
+            Ask::Add { most } => {
+                no(!is_in, 403, "only participants may refer")?;
+                let closed = policy.only_moderators_invite || locked;
+                let may = moderator || (!closed && !observer);
+                no(!may, 403, "only moderators may add somebody")?;
+                let many = ringing >= most.max(LEAST_RINGING);
+                no(many, 480, "too many invitations of this user are under way")
+                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER_RINGING))
+            }
+            Ask::Remove(target) => {
+                no(!is_in, 403, "only participants may refer")?;
+                let may = moderator || user == target;
+                no(!may, 403, "only moderators may remove somebody")?;
+                let conference = self.conference;
+                let known = conference.is_some_and(|it| it.participants.contains_key(target));
+                no(!known, 404, "not in the room")
+            }
+            Ask::BeInvited => {
+                let long = user.as_str().len() > MAX_URI_LENGTH;
+                no(long, 400, "the address is too long")?;
+                policy.admits(user)?;
+                let itself = self
+                    .conference
+                    .is_some_and(|it| user.as_str() == it.room.as_str());
+                no(itself, 403, "a room cannot join itself")?;
+                let invited = of(|it, _| it.invitations.len());
+                no(full || invited >= MAX_INVITATIONS, 486, "the room is full")
+            }
+        }
+    }
+
+    /// Whether the room has moderators: named ones, or who started it.
+    fn is_led(&self) -> bool {
+        let started = self.conference.is_some_and(|it| it.creator.is_some());
+        !self.policy.moderators.is_empty() || (self.policy.made && started)
+    }
+}
+
+/// Whether somebody moderates because they start the conference of a room that nobody
+/// configured, or have started it and come back. Named moderators and what management gave
+/// come first.
+pub(in crate::focus) fn leads(
+    policy: &Policy,
+    conference: Option<&Conference>,
+    user: &UserUri,
+) -> bool {
+    let open = conference.is_none_or(|it| match &it.creator {
+        Some(creator) => creator == user,
+        None => it.begun.is_none(),
+    });
+    let unled = policy.moderators.is_empty() && policy.given_role(user).is_none();
+    policy.made && unled && open
+}
+
+/// Refuses when that is so.
+fn no(applies: bool, code: u16, why: &str) -> Verdict<()> {
+    match applies {
+        true => Err(Refusal::new(code).because(why)),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::control::RoomUri;
+    use crate::focus::RoomEntry;
+    use crate::focus::ids::EndpointId;
+    use crate::focus::room::participant::Participant;
+
+    /// A room with one participant, `in@h`.
+    fn room(change: impl FnOnce(&mut RoomEntry)) -> Conference {
+        let mut entry = RoomEntry::new(RoomUri::new("sip:room@h"));
+        entry.max_participants = Some(2);
+        change(&mut entry);
+        let policy = Policy::of_entry(&entry, 10);
+        let mut conference = Conference::new(entry.uri, Arc::clone(&policy));
+        let mut participant = Participant::new(String::new(), Role::Participant, 0);
+        participant.endpoints.push(EndpointId(1));
+        let user = UserUri::new("sip:in@h");
+        conference.participants.insert(user, participant);
+        conference
+    }
+
+    /// The codes that an observer, a participant and a moderator get, in or outside.
+    fn codes(conference: &Conference, user: &str, ask: Ask) -> [u16; 3] {
+        let user = UserUri::new(user);
+        [Role::Observer, Role::Participant, Role::Moderator].map(|role| {
+            let caller = Caller {
+                user: &user,
+                role,
+                policy: &conference.policy,
+                conference: Some(conference),
+            };
+            caller
+                .may(ask)
+                .map_or_else(|refusal| refusal.code, |()| 200)
+        })
+    }
+
+    #[test]
+    fn the_table() {
+        let plain = room(|_| {});
+        let closed = room(|it| {
+            it.locked = true;
+            it.only_moderators_invite = true;
+            it.subscribe_participants_only = true;
+            it.deny = vec![crate::focus::Pattern::new("sip:bad@h")];
+        });
+        let other = UserUri::new("sip:other@h");
+        let own = UserUri::new("sip:in@h");
+        let (join, list) = (
+            Ask::Join { replaces: false },
+            Ask::Bring {
+                parties: 2,
+                most: 5,
+            },
+        );
+        let publish = |everything| Ask::Publish { everything };
+        for (room, user, ask, expected) in [
+            (&plain, "sip:out@h", join, [200; 3]),
+            (&closed, "sip:out@h", join, [480, 480, 200]),
+            (&closed, "sip:bad@h", join, [403; 3]),
+            (&plain, "sip:out@h", Ask::Watch, [200; 3]),
+            (&closed, "sip:out@h", Ask::Watch, [403; 3]),
+            (&closed, "sip:in@h", Ask::Watch, [200; 3]),
+            (&plain, "sip:in@h", publish(false), [200; 3]),
+            (&plain, "sip:in@h", publish(true), [403, 403, 200]),
+            (&plain, "sip:out@h", publish(false), [403, 403, 200]),
+            (&plain, "sip:out@h", list, [403, 200, 200]),
+            (&closed, "sip:in@h", list, [403, 403, 200]),
+            (
+                &plain,
+                "sip:in@h",
+                Ask::Bring {
+                    parties: 6,
+                    most: 5,
+                },
+                [403; 3],
+            ),
+            (&plain, "sip:in@h", Ask::Add { most: 5 }, [403, 200, 200]),
+            (&closed, "sip:in@h", Ask::Add { most: 5 }, [403, 403, 200]),
+            (&plain, "sip:out@h", Ask::Add { most: 5 }, [403; 3]),
+            (&plain, "sip:in@h", Ask::Remove(&own), [200; 3]),
+            (&plain, "sip:in@h", Ask::Remove(&other), [403, 403, 404]),
+            (&plain, "sip:out@h", Ask::Remove(&own), [403; 3]),
+            (&plain, "sip:out@h", Ask::BeInvited, [200; 3]),
+            (&closed, "sip:bad@h", Ask::BeInvited, [403; 3]),
+            (&plain, "sip:room@h", Ask::BeInvited, [403; 3]),
+        ] {
+            assert_eq!(codes(room, user, ask), expected, "{user} {ask:?}");
+        }
+    }
+
+    #[test]
+    fn l04_the_invitations_of_one_user_are_bounded_however_many_ring() {
+        let mut conference = room(|_| {});
+        let user = UserUri::new("sip:in@h");
+        conference.ringing.insert(user, LEAST_RINGING - 1);
+        let list = |parties| Ask::Bring { parties, most: 5 };
+        assert_eq!(codes(&conference, "sip:in@h", list(1)), [403, 200, 200]);
+        assert_eq!(codes(&conference, "sip:in@h", list(2)), [403, 480, 480]);
+        assert_eq!(codes(&conference, "sip:other@h", list(2)), [403, 200, 200]);
+    }
+}
