@@ -356,6 +356,8 @@ impl History {
             false => Standing::Gone,
         });
         self.run += u128::from(!same);
+        // What was on its way has nobody left to be told of.
+        scenario.sent.clear();
         scenario.restart(orderly, self.run);
         scenario.standing = None;
         let mut counts = scenario.focus.counts();
