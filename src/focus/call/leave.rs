@@ -196,6 +196,10 @@ impl Focus {
         if method == DisconnectionMethod::Departed && conference.identity.contribution.is_some() {
             conference.left.insert(endpoint.user.clone());
         }
+        if !watched {
+            // Who is given a document of just before would never learn of it from a partial one.
+            conference.forgotten = revision;
+        }
         if watched && departed {
             conference.departures.push(Departure {
                 user: endpoint.user.clone(),
