@@ -11,7 +11,7 @@ use crossbeam_channel::Receiver;
 use crate::bridge::{Frame, Question};
 use crate::control::{Notice, Order};
 use crate::entropy;
-use crate::focus::record::Change;
+use crate::focus::record::{Change, Found, Query, Unreadable};
 use crate::focus::{
     self, Arrival, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
     TransactionId,
@@ -51,6 +51,11 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
 /// Outputs that may wait for a commit before nobody new is let in: what 1,000 joins a second
 /// make in that time.
 const HELD: usize = 10_000;
+
+/// Requests of the operator that may wait for the store, and how long: whoever asked waits no
+/// longer than that by much.
+const ASKED: usize = 1_000;
+const ASKED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Messages that wait to be told.
 const TOLD: usize = 1_000;
@@ -266,6 +271,10 @@ pub trait Ledger {
     fn is_safe(&self) -> bool;
     /// It does not come back from a commit: that counts as failed.
     fn give_up(&mut self);
+    /// Asks what is kept; never waits.
+    fn ask(&mut self, query: Query);
+    /// The next answer.
+    fn found(&mut self) -> Option<Found>;
     /// Whether nobody new may come in, since nothing is kept.
     fn refuses(&self) -> bool {
         false
@@ -306,6 +315,16 @@ impl Ledger for Option<Store> {
         self.as_ref().is_some_and(Store::refuses)
     }
 
+    fn ask(&mut self, query: Query) {
+        if let Some(store) = self {
+            store.ask(query);
+        }
+    }
+
+    fn found(&mut self) -> Option<Found> {
+        self.as_mut()?.found()
+    }
+
     fn stop(&mut self) {
         if let Some(store) = self.take() {
             store.stop();
@@ -329,6 +348,10 @@ pub trait Core {
     fn totals(&self) -> focus::Totals;
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
+    /// What must be found out before a request of the operator is carried out.
+    fn needs(&self, _request: &management::Request) -> Option<Query> {
+        None
+    }
     /// Carries a request of the operator out.
     ///
     /// # Errors
@@ -360,6 +383,9 @@ impl Core for Focus {
     fn snapshot(&mut self) -> Vec<Change> {
         self.snapshot()
     }
+    fn needs(&self, request: &management::Request) -> Option<Query> {
+        management::needs(self, request)
+    }
     fn operate(&mut self, now: Moment, request: &management::Request) -> Answer {
         let answer = management::run(self, now, request);
         self.tell_what_changed();
@@ -368,6 +394,15 @@ impl Core for Focus {
     fn rooms(&self) -> usize {
         self.room_count()
     }
+}
+
+/// A request of the operator that waits until something has been found out.
+struct Asked {
+    query: Query,
+    request: management::Request,
+    /// Who is answered; other modules order without an answer.
+    question: Option<Question>,
+    since: Moment,
 }
 
 /// Focus, switch and store, wired together.
@@ -398,6 +433,8 @@ pub struct Service<C, S, L> {
     caused: VecDeque<Input>,
     /// Answers to the operator that wait in the same way.
     answers: VecDeque<(Ticket, Question, Answer)>,
+    /// Requests of the operator that wait for the store.
+    asked: Vec<Asked>,
     /// Messages that are to be told.
     told: VecDeque<Event>,
     /// The switch tells of every message.
@@ -432,6 +469,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             outgoing: Outgoing::new(Box::new(entropy::System)),
             caused: VecDeque::new(),
             answers: VecDeque::new(),
+            asked: Vec::new(),
             told: VecDeque::new(),
             listening: false,
         }
@@ -495,6 +533,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         self.settle(now, host);
         self.watch_ledger(now, host);
         self.release(now, host);
+        self.take_found(now, host);
         if self.ledger.wants_everything() {
             let everything = self.core.snapshot();
             self.owed = self.ledger.rewrite(everything);
@@ -600,6 +639,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                     self.owed = self.ledger.write(changes);
                     self.note_given(now, self.owed);
                 }
+                Output::Ask(query) => self.ledger.ask(query),
                 Output::Order(order) if !order.is_promise() => self.switch.order(order),
                 Output::Remember(change, done) => {
                     let ticket = self.ledger.write(vec![Change::Remember(change)]);
@@ -694,6 +734,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             Output::Cancel(request) => self.outgoing.cancel(now, request, host),
             Output::Order(order) => self.switch.order(order),
             Output::Store(_)
+            | Output::Ask(_)
             | Output::Remember(..)
             | Output::Event(_)
             | Output::Log(_)
@@ -704,12 +745,81 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Answers a question of the operator.
     pub fn answer(&mut self, now: Moment, question: Question, host: &mut dyn Host) {
-        let answer = question.call.read();
-        let answer = answer.and_then(|request| self.operate(now, &request, host));
-        // What is answered is kept, as what a 200 promises is.
-        match self.must_wait() {
-            true => self.answers.push_back((self.owed, question, answer)),
-            false => question.answer(&answer),
+        match question.call.read() {
+            Ok(request) => self.take_request(now, request, Some(question), host),
+            Err(fault) => self.conclude(Some(question), Err(fault), host),
+        }
+    }
+
+    /// Carries out what another module orders, which has been told all that it will be.
+    pub fn order(&mut self, now: Moment, request: management::Request, host: &mut dyn Host) {
+        self.take_request(now, request, None, host);
+    }
+
+    /// Carries a request out, or finds out first what it needs.
+    fn take_request(
+        &mut self,
+        now: Moment,
+        request: management::Request,
+        question: Option<Question>,
+        host: &mut dyn Host,
+    ) {
+        let Some(query) = self.core.needs(&request) else {
+            let answer = self.operate(now, &request, host);
+            return self.conclude(question, answer, host);
+        };
+        if self.asked.len() >= ASKED {
+            return self.conclude(question, Err(Fault::new(503, Unreadable)), host);
+        }
+        self.ledger.ask(query.clone());
+        self.asked.push(Asked {
+            query,
+            request,
+            question,
+            since: now,
+        });
+    }
+
+    fn conclude(&mut self, question: Option<Question>, answer: Answer, host: &mut dyn Host) {
+        match question {
+            // What is answered is kept, as what a 200 promises is.
+            Some(question) if self.must_wait() => {
+                self.answers.push_back((self.owed, question, answer));
+            }
+            Some(question) => question.answer(&answer),
+            None => {
+                if let Err(fault) = answer {
+                    let line = format_args!("ordered by another module: {fault}");
+                    host.log(&Line::new(Level::Warning, line));
+                }
+            }
+        }
+    }
+
+    /// What the store has found goes to the focus, and to whoever waits for it.
+    fn take_found(&mut self, now: Moment, host: &mut dyn Host) {
+        for _ in 0..NOTICES_A_TURN {
+            let Some(found) = self.ledger.found() else {
+                break;
+            };
+            let query = found.query.clone();
+            let is_readable = found.answer.is_ok();
+            self.feed(now, Input::Found(found), host);
+            for asked in self
+                .asked
+                .extract_if(.., |it| it.query == query)
+                .collect::<Vec<_>>()
+            {
+                let answer = match is_readable {
+                    true => self.operate(now, &asked.request, host),
+                    false => Err(Fault::new(503, Unreadable)),
+                };
+                self.conclude(asked.question, answer, host);
+            }
+        }
+        let is_late = |it: &mut Asked| now.saturating_since(it.since) >= ASKED_TIMEOUT;
+        for late in self.asked.extract_if(.., is_late).collect::<Vec<_>>() {
+            self.conclude(late.question, Err(Fault::new(503, Unreadable)), host);
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{Notice, RoomUri, SwitchRun};
 use msrp_conference::entropy::Seeded;
+use msrp_conference::focus::record::Query;
 use msrp_conference::focus::{
     Arrival, Config, Focus, Input, Output, RoomEntry, ScriptOptions, Socket, TransactionId,
 };
@@ -73,7 +74,7 @@ impl Crowd {
         let opened = store::open(store, log, Arc::new(|| {})).expect("a database");
         let clock = Clock::start();
         let mut focus = Focus::new(config(size), Box::new(Seeded(1)));
-        focus.use_rooms(opened.rooms);
+        focus.use_store(opened.rooms);
         focus.restore(clock.now(), opened.records, &mut |_| 0);
         let mut new = Self {
             focus,
@@ -99,6 +100,7 @@ impl Crowd {
             match output {
                 Output::Order(order) => self.pool.order(order),
                 Output::Store(changes) => self.ticket = self.store.write(changes),
+                Output::Ask(query) => self.ask(query),
                 Output::Send(_) => self.sent += 1,
                 Output::Reply(..)
                 | Output::Cancel(_)
@@ -109,6 +111,16 @@ impl Crowd {
                 | Output::Remember(..) => {}
             }
         }
+    }
+
+    /// Asks the store, and waits.
+    fn ask(&mut self, query: Query) {
+        self.store.ask(query);
+        let found = std::iter::repeat_with(|| self.store.found())
+            .flatten()
+            .next();
+        let input = Input::Found(found.expect("an answer"));
+        self.focus.handle(self.clock.now(), input);
     }
 
     fn join(&mut self, number: usize, member: usize) {

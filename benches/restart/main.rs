@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::unbounded;
 use msrp_conference::control::RoomUri;
 use msrp_conference::focus::RoomEntry;
-use msrp_conference::focus::record::{Change, Record};
+use msrp_conference::focus::record::{Change, Content, Kept, Query, Record};
 use msrp_conference::store::{self, Durability, OnError, Opened};
 
 const CROWD: crowd::Size = crowd::Size {
@@ -77,9 +77,16 @@ fn fill(file: &Path) {
 
 fn start(file: &Path) -> Duration {
     let started = Instant::now();
-    let opened = open(file);
+    let mut opened = open(file);
     let one = idle(IDLE_ROOMS / 2);
-    assert_eq!(opened.rooms.find(&one.uri), Some(one));
+    opened.store.ask(Query::Room(one.uri.clone()));
+    let found = std::iter::repeat_with(|| opened.store.found())
+        .flatten()
+        .next();
+    let kept = Some(Kept::Made(Box::new(one)));
+    let remembers = false;
+    let answer = found.expect("an answer").answer;
+    assert_eq!(answer, Ok(Content::Room { kept, remembers }));
     let took = started.elapsed();
     assert!(opened.records.is_empty(), "they are not read");
     opened.store.stop();

@@ -277,7 +277,11 @@ impl World {
                         self.pending.push(request.id);
                     }
                 }
-                Output::Cancel(_) | Output::Event(_) | Output::Log(_) | Output::Release(_) => {}
+                Output::Cancel(_)
+                | Output::Event(_)
+                | Output::Log(_)
+                | Output::Release(_)
+                | Output::Ask(_) => {}
                 Output::Withdraw(transaction) => {
                     self.held.retain(|held| *held != transaction);
                     granted.retain(|granted| *granted != transaction);
@@ -295,7 +299,7 @@ impl World {
             Change::Delete(key) => {
                 if let Key::Conference(room) = &key {
                     self.kept.retain(|it, _| match it {
-                        Key::Participant(other, _) => other != room,
+                        Key::Participant(other, _) | Key::Departed(other, _) => other != room,
                         _ => true,
                     });
                 }
@@ -367,7 +371,7 @@ impl World {
         assert_eq!(self.switch.sessions(), 0);
         let kept = self.kept.keys();
         let left: Vec<_> = kept
-            .filter(|key| !matches!(key, Key::HeldNickname(..)))
+            .filter(|key| !matches!(key, Key::HeldNickname(..) | Key::LastAnonymous))
             .collect();
         assert!(left.is_empty(), "{left:?}");
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Event;
-use super::record::{Change, HistoryChange};
+use super::record::{Change, Found, HistoryChange, Query};
 use crate::control::{Notice, Order};
 use crate::log::Line;
 use crate::wire::sip::{Headers, Method, Response};
@@ -107,6 +107,8 @@ pub enum Input {
     },
     /// The switch says something.
     Notice(Notice),
+    /// What was asked by [`Output::Ask`].
+    Found(Found),
     /// Nobody new may come in, or everybody again: what joins promise cannot be kept now.
     Close(bool),
     /// The moment of `deadline()` has come.
@@ -189,6 +191,9 @@ pub enum Output {
     Store(Vec<Change>),
     /// Keep this, too; nobody waits for it but the switch, which is told then.
     Remember(HistoryChange, Order),
+    /// Ask whoever keeps records; the answer is [`Input::Found`]. Nobody may wait for it but
+    /// who it is for.
+    Ask(Query),
     /// Answer a server transaction.
     Reply(TransactionId, Reply),
     /// Forget the 2xx to this transaction, which has not left yet: a refusal follows.

@@ -44,13 +44,13 @@ pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
-pub use room::rooms::{MemoryRooms, Rooms};
+pub use room::rooms::KeptRooms;
 
 use ids::EndpointId;
 use invite::table::Invites;
 use out::Out;
 use record::Counters;
-use room::conference::Conference;
+use room::rooms::Lookups;
 use room::table::RoomTable;
 use sip::bye_reason::ByeReason;
 use sip::dialog::Dialog;
@@ -117,6 +117,8 @@ pub struct Focus {
     out: Out,
     dialogs: Dialogs,
     rooms: RoomTable,
+    /// Requests that wait for what is kept of their room.
+    lookups: Lookups,
     watch: Watch,
     invites: Invites,
     switch: SwitchSide,
@@ -144,6 +146,7 @@ impl Focus {
             out: Out::new(config.software.clone(), entropy),
             dialogs: Dialogs::default(),
             rooms: RoomTable::new(&config),
+            lookups: Lookups::default(),
             watch: Watch::new(&config),
             invites: Invites::default(),
             switch: SwitchSide {
@@ -181,6 +184,7 @@ impl Focus {
             }
             Input::Progress { request, code } => self.progress(now, request, code),
             Input::Notice(notice) => self.notice(now, notice),
+            Input::Found(found) => self.found(now, found),
             Input::Close(closed) => self.closed = closed,
             Input::Deadline => {}
             Input::Stop => self.stop(now),
@@ -236,6 +240,7 @@ impl Focus {
             ("renewals", self.switch.renewals.len()),
             ("timers", self.timers.len()),
             ("outputs", self.out.len()),
+            ("lookups", self.lookups.len()),
         ];
         let left = all.into_iter().filter(|(_, count)| *count > 0);
         let names = left.map(|(name, _)| name);
@@ -258,16 +263,11 @@ impl Focus {
         let (dialogs, requests, transactions) = self.dialogs.counts();
         Counts {
             conferences: self.rooms.conferences.len(),
-            participants: self
-                .rooms
-                .conferences
-                .values()
-                .map(Conference::present)
-                .sum(),
+            participants: self.rooms.present.total,
             subscriptions: self.watch.subscriptions.len(),
             dialogs,
             requests,
-            transactions,
+            transactions: transactions + self.lookups.len(),
         }
     }
 
@@ -291,6 +291,8 @@ impl Focus {
                 self.dialogs.forget_dialled(request);
             }
             Timer::HeldNickname => self.free_nicknames(now),
+            Timer::Lookup => self.lookups_timed_out(now),
+            Timer::Restored => self.enforce_rules(now),
             Timer::Outcome(request) => self.outcome(now, request, 408, None),
         }
     }
@@ -336,6 +338,7 @@ impl Focus {
     fn stop(&mut self, now: Moment) {
         self.stopping = true;
         self.leave_at_once(now);
+        self.refuse_all_waiting();
         let endpoints: Vec<_> = self.rooms.endpoints.keys().copied().collect();
         for id in endpoints {
             self.dismiss(now, id, ByeReason::Stopping);
@@ -356,6 +359,7 @@ impl Focus {
         self.stopping = true;
         self.suspended = true;
         self.leave_at_once(now);
+        self.refuse_all_waiting();
         for id in self.dialogs.awaiting_admission() {
             self.abandon(now, id, Refusal::new(503));
         }

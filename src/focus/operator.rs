@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::record::{Decisions, Ruling};
 use super::room::conference::Conference;
 use super::room::policy::Policy;
 use super::{Event, Focus, RoomEntry, Socket};
@@ -137,21 +138,27 @@ impl Focus {
     /// A part of the rooms in the order of their URIs.
     pub fn rooms_page(&self, offset: usize, limit: usize) -> Vec<RoomSummary> {
         let others: Vec<RoomUri> = self.not_kept().cloned().collect();
-        // So many of the kept ones stand in front of the page, however the others are mixed in.
-        let before = offset.saturating_sub(others.len());
-        let kept = self.rooms.kept.page(before, offset - before + limit);
+        let (before, most) = self.kept_page(offset, limit);
+        let (before, kept) = self.rooms.kept.page(before, most);
         let made: HashMap<RoomUri, Option<Duration>> =
             kept.into_iter().map(|it| (it.uri, it.made)).collect();
         let mut all: Vec<&RoomUri> = others.iter().chain(made.keys()).collect();
-        let page = page_of(&mut all, offset - before, limit);
+        let page = page_of(&mut all, offset.saturating_sub(before), limit);
         let summary = |room: &&RoomUri| self.summary(room, made.get(*room).copied().flatten());
         page.iter().map(summary).collect()
+    }
+
+    /// Which part of the rooms that management made a page may need.
+    pub(in crate::focus) fn kept_page(&self, offset: usize, limit: usize) -> (usize, usize) {
+        // So many of the kept ones stand in front of the page, however the others are mixed in.
+        let before = offset.saturating_sub(self.not_kept().count());
+        (before, (offset - before).saturating_add(limit))
     }
 
     /// Configured rooms and running conferences that management does not keep.
     fn not_kept(&self) -> impl Iterator<Item = &RoomUri> {
         let configured = self.rooms.configured.keys();
-        let configured = configured.filter(|room| self.rooms.kept.find(room).is_none());
+        let configured = configured.filter(|room| self.rooms.kept.made(room).is_none());
         let running = self.rooms.conferences.iter();
         let adhoc = running
             .filter(|(room, it)| !it.policy.kept && !self.rooms.configured.contains_key(*room));
@@ -169,9 +176,9 @@ impl Focus {
         limit: usize,
     ) -> Result<RoomDetail, OperatorError> {
         let policy = self.existing(room)?;
-        let kept = self.rooms.kept.find(room);
-        let conference = self.rooms.conference(room);
-        let subject = conference.and_then(|it| it.identity.subject.clone());
+        let kept = self.rooms.kept.made(room);
+        let conference = self.rooms.conferences.get(room);
+        let subject = conference.and_then(|it| it.identity().subject);
         Ok(RoomDetail {
             lasting: kept.is_some() || self.rooms.configured.contains_key(room),
             summary: self.summary(room, kept.and_then(|it| it.made)),
@@ -234,7 +241,7 @@ impl Focus {
         let room = entry.uri.clone();
         let known =
             self.rooms.configured.contains_key(&room) || self.rooms.factories.contains_key(&room);
-        if known || self.rooms.kept.find(&room).is_some() {
+        if known || self.rooms.kept.made(&room).is_some() {
             return Err(OperatorError::Exists(room));
         }
         if let Some(conference) = self.rooms.conference_mut(&room) {
@@ -260,7 +267,7 @@ impl Focus {
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
         let policy = self.existing(room);
         let remembers = policy.as_ref().is_ok_and(|policy| policy.history > 0)
-            || !self.rooms.kept.history(room, 1).is_empty();
+            || self.rooms.kept.remembers(room);
         if !remembers {
             policy?;
         }
@@ -372,11 +379,8 @@ impl Focus {
         user: &UserUri,
         role: Role,
     ) -> Result<(), OperatorError> {
-        self.change_rules(now, room, |rules| {
-            rules.roles.retain(|(known, _)| known != user);
-            rules.roles.push((user.clone(), role));
-        })?;
-        let Some(conference) = self.rooms.conference_mut(room) else {
+        self.rule(now, room, &Ruling::Role(user.clone(), role))?;
+        let Some(conference) = self.rooms.conferences.get_mut(room) else {
             return Ok(());
         };
         conference.set_role(user, role);
@@ -385,9 +389,8 @@ impl Focus {
             let Some(endpoint) = self.rooms.endpoint_mut(id).filter(|it| it.user == *user) else {
                 continue;
             };
-            endpoint.role = role;
             endpoint.leads = false;
-            endpoint.media.local.observer = role == Role::Observer;
+            endpoint.set_role(role);
             if let Some(admission) = self.admission(id) {
                 self.out.order(Order::Amend(Box::new(admission)));
             }
@@ -418,8 +421,8 @@ impl Focus {
     /// # Errors
     /// There is no such room.
     pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
-        self.change_rules(now, room, |rules| rules.locked = locked)?;
-        if let Some(conference) = self.rooms.conference_mut(room)
+        self.rule(now, room, &Ruling::Lock(locked))?;
+        if let Some(conference) = self.rooms.conferences.get_mut(room)
             && conference.locked != locked
         {
             conference.locked = locked;
@@ -439,11 +442,7 @@ impl Focus {
         room: &RoomUri,
         pattern: &Pattern,
     ) -> Result<(), OperatorError> {
-        self.change_rules(now, room, |rules| {
-            if !rules.deny.contains(pattern) {
-                rules.deny.push(pattern.clone());
-            }
-        })?;
+        self.rule(now, room, &Ruling::Ban(pattern.clone()))?;
         let conference = self.rooms.conference(room);
         let mut banned: BTreeSet<UserUri> = BTreeSet::new();
         if let Some(conference) = conference {
@@ -473,15 +472,17 @@ impl Focus {
         if !policy.deny.contains(pattern) {
             return Err(OperatorError::NotBanned(pattern.as_str().to_owned()));
         }
-        self.change_rules(now, room, |rules| rules.deny.retain(|it| it != pattern))
+        self.rule(now, room, &Ruling::Unban(pattern.clone()))
     }
 
     /// So many messages more were sent in a room.
     pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
-        let conference = self.rooms.conferences.get_unmarked(room);
-        match conference.filter(|it| !it.policy.kept && !self.rooms.configured.contains_key(room)) {
-            Some(adhoc) => adhoc.messages += count,
-            None => *self.rooms.messages.entry(room.clone()).or_default() += count,
+        let configured = self.rooms.configured.contains_key(room);
+        match self.rooms.conferences.get_unmarked(room) {
+            Some(adhoc) if !adhoc.policy.kept && !configured => adhoc.messages += count,
+            // What is told of a room after it has ended counts nowhere.
+            None if !configured && self.rooms.kept.made(room).is_none() => {}
+            _ => *self.rooms.messages.entry(room.clone()).or_default() += count,
         }
     }
 
@@ -509,24 +510,22 @@ impl Focus {
             .ok_or_else(|| OperatorError::NoRoom(room.clone()))
     }
 
-    /// Changes the rules of a room for as long as it lasts: those of a lasting one over
-    /// restarts.
-    fn change_rules(
-        &mut self,
-        now: Moment,
-        room: &RoomUri,
-        change: impl FnOnce(&mut RoomEntry),
-    ) -> Result<(), OperatorError> {
+    /// Decides something about a room for as long as it lasts: of a lasting one over restarts.
+    /// Of one in the configuration that is kept beside it, so that the rest of its entry counts
+    /// as it is edited.
+    fn rule(&mut self, now: Moment, room: &RoomUri, ruling: &Ruling) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        let kept = self.rooms.kept.find(room);
-        let lasts = kept.is_some() || self.rooms.configured.contains_key(room);
-        let configured = || self.config.rooms.iter().find(|it| it.uri == *room).cloned();
-        let entry = kept.or_else(configured);
-        let mut entry = entry.unwrap_or_else(|| policy.entry(room.clone()));
-        change(&mut entry);
-        if lasts {
+        if let Some(mut entry) = self.rooms.kept.made(room).cloned() {
+            ruling.change(&mut entry);
             self.keep_room(now, entry);
+        } else if self.rooms.configured.contains_key(room) {
+            let decided = self.rooms.kept.decisions(room).cloned();
+            let mut decisions = decided.unwrap_or_else(|| Decisions::new(room.clone()));
+            decisions.decide(ruling);
+            self.keep_decisions(now, decisions);
         } else if let Some(conference) = self.rooms.conference_mut(room) {
+            let mut entry = policy.entry(room.clone());
+            ruling.change(&mut entry);
             let most = self.config.max_participants;
             conference.policy = match policy.made {
                 true => Policy::of_made(&entry, most),

@@ -73,6 +73,9 @@ impl Focus {
             return Err(Refusal::new(482));
         }
         let room = room_uri(&incoming.arrival.request_uri)?;
+        if self.must_look_up(&room) {
+            return self.wait_for_room(now, incoming, room);
+        }
         match request.method {
             Method::Invite => self.invite(now, incoming, room),
             Method::Subscribe => self.subscribe(now, incoming, room),
@@ -128,6 +131,7 @@ impl Focus {
             Some(Awaits::Admission(id)) => self.abandon(now, id, Refusal::new(487)),
             Some(Awaits::Ack(id)) => self.cancel_granted(now, id),
             Some(Awaits::Departure(_)) => {}
+            None if self.cancel_waiting(transaction) => {}
             None => {
                 if self.dialogs.remember_cancel(transaction) {
                     let timer = Timer::ForgetCancel(transaction);

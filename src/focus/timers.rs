@@ -37,6 +37,10 @@ pub(super) enum Timer {
     ForgetDialled(RequestId),
     /// A nickname held for who has left is free again.
     HeldNickname,
+    /// Whoever waits for a look-up has waited long enough.
+    Lookup,
+    /// What was restored is looked at under the rules of this run.
+    Restored,
     /// The host never told how a request of ours ended.
     Outcome(RequestId),
 }

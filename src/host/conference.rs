@@ -15,7 +15,7 @@ use crate::bridge::{Bridge, Buffer};
 use crate::control::{Notice, SwitchRun};
 use crate::entropy;
 use crate::focus::record::Record;
-use crate::focus::{Focus, Reply, Rooms, TransactionId};
+use crate::focus::{Focus, Reply, TransactionId};
 use crate::host::fds::{self, Signals, SignalsBlocked, Waker};
 use crate::host::guard::guard;
 use crate::host::{api, logging, start};
@@ -126,7 +126,7 @@ impl<H: Host> Conference<H> {
         let mut focus = Focus::new(settings.focus.clone(), Box::new(entropy::System));
         let opened = open_store(settings, &waker, &lines_in)?;
         let store = opened.map(|(store, rooms, records)| {
-            focus.use_rooms(rooms);
+            focus.use_store(rooms);
             focus.restore(clock.now(), records, &mut |socket| host.find_socket(socket));
             store
         });
@@ -267,9 +267,7 @@ impl<H: Host, C: Core> Conference<H, C> {
         for request in api::ordered() {
             let now = self.clock.now();
             // Who ordered it has been told all that it will be.
-            if let Err(fault) = self.service.operate(now, &request, &mut self.host) {
-                logging::warning_in_a_flood(format_args!("ordered by another module: {fault}"));
-            }
+            self.service.order(now, request, &mut self.host);
             // What came of it may have made them order more.
             self.waker.wake();
         }
@@ -292,8 +290,8 @@ impl<H: Host, C: Core> Conference<H, C> {
     }
 }
 
-/// A store at work, rooms that management made, and what else was found.
-type Found = (Store, Box<dyn Rooms>, Vec<Record>);
+/// A store at work, how many rooms management made, and what was found.
+type Found = (Store, usize, Vec<Record>);
 
 /// The store, unless everything is to be kept in memory.
 fn open_store(

@@ -17,7 +17,7 @@ use crate::control::{RoomUri, UserUri};
 use crate::focus::{Pattern, Role, RoomEntry};
 
 pub use arguments::Argument;
-pub use run::{run, statistics};
+pub use run::{needs, run, statistics};
 pub use table::{COMMANDS, Command, Entry, Parameter, markdown};
 pub use value::Value;
 

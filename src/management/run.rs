@@ -1,6 +1,7 @@
 //! Requests, carried out on the focus.
 
 use super::{Answer, Fault, Page, Request, Value};
+use crate::focus::record::Query;
 use crate::focus::{EndpointDetail, Focus, OperatorError, RoomDetail, RoomSummary, UserDetail};
 use crate::statistics::{ALL, Statistics};
 use crate::time::Moment;
@@ -39,6 +40,23 @@ pub fn run(focus: &mut Focus, now: Moment, request: &Request) -> Answer {
         Request::Ban(room, who, true) => done(focus.ban(now, room, who)),
         Request::Ban(room, who, false) => done(focus.unban(now, room, who)),
         Request::Reload | Request::Stats => Err(Fault::new(500, "not for the focus")),
+    }
+}
+
+/// What must be found out before a request can be carried out.
+pub fn needs(focus: &Focus, request: &Request) -> Option<Query> {
+    match request {
+        Request::List(Page { limit, offset }) => focus.page_needed(*offset, *limit),
+        Request::Create(entry) => focus.room_needed(&entry.uri, false),
+        Request::End(room) => focus.room_needed(room, true),
+        Request::Show(room, _)
+        | Request::Invite(room, _)
+        | Request::Expel(room, _)
+        | Request::Role(room, ..)
+        | Request::Say(room, _)
+        | Request::Lock(room, _)
+        | Request::Ban(room, ..) => focus.room_needed(room, false),
+        Request::Reload | Request::Stats => None,
     }
 }
 

@@ -175,8 +175,9 @@ pub const COMMANDS: &[Entry] = &[
         name: "expel",
         parameters: &[ROOM, USER],
         lists: false,
-        doc: "Takes a user out of a room: BYE to every device, with the reason (RFC 3326), CANCEL \
-              to every invitation. They may join again: see `ban`.",
+        doc: "Takes a user out of a room: BYE to every device, with the reason (RFC 3326), CANCEL to \
+              every invitation. They \
+              may join again: see `ban`.",
         answer: DONE,
         example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
     },

@@ -226,7 +226,8 @@ impl Acceptor {
             First::Wait => return None,
         };
         let any = || self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len().max(1);
-        Some(self.register.thread(session).unwrap_or_else(any))
+        let thread = self.register.thread(session);
+        Some(thread.map_or_else(any, |thread| thread.0.into()))
     }
 }
 

@@ -17,7 +17,12 @@ impl Driver {
             return self.connected(&wanted, id);
         }
         let dialer = Arc::clone(&self.parts.dialer);
-        let Some(mailbox) = self.parts.threads.get(self.parts.number).cloned() else {
+        let Some(mailbox) = self
+            .parts
+            .threads
+            .get(usize::from(self.parts.number.0))
+            .cloned()
+        else {
             return;
         };
         tokio::spawn(async move {

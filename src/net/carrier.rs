@@ -1,6 +1,5 @@
-//! What carries a connection of the switch: a socket, or another thread's connection.
+//! The socket that carries a connection of the switch.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,45 +14,12 @@ use super::mailbox::{Ready, Wakeup};
 use super::outlet;
 use super::strangers::Permit;
 use super::tls::Records;
-use crate::switch::{After, Batch, ConnectionId, Owner, Security};
+use crate::switch::{After, Batch, ConnectionId, Security};
 
 /// Parts of one vectored write.
 const SLICES: usize = 64;
 
-/// What a connection of the switch stands for.
-pub(super) enum Carrier {
-    Socket(Socket),
-    Link(Link),
-}
-
-/// A connection of another thread that carries sessions of this one.
-pub(super) struct Link {
-    pub(super) id: ConnectionId,
-    /// The thread.
-    pub(super) origin: Owner,
-    /// Its number there.
-    pub(super) connection: ConnectionId,
-    /// Octets from there for which its reading waits.
-    pub(super) unacknowledged: usize,
-    /// Octets from there that wait as their sender waits for receivers here.
-    pub(super) waiting: VecDeque<Vec<u8>>,
-    /// Octets sent there that are not yet written.
-    pub(super) unwritten: usize,
-}
-
-impl Link {
-    pub(super) fn new(id: ConnectionId, origin: Owner, connection: ConnectionId) -> Self {
-        Self {
-            id,
-            origin,
-            connection,
-            unacknowledged: 0,
-            waiting: VecDeque::new(),
-            unwritten: 0,
-        }
-    }
-}
-
+/// A connection of this thread.
 pub(super) struct Socket {
     pub(super) id: ConnectionId,
     pub(super) stream: TcpStream,
@@ -71,10 +37,6 @@ pub(super) struct Socket {
     pub(super) permit: Option<Permit>,
     /// It stands among those that may have something to read.
     pub(super) readable: bool,
-    /// Octets on their way to other threads.
-    pub(super) linked: usize,
-    /// Octets from other threads that wait to be written.
-    pub(super) unwritten: Vec<(Owner, usize)>,
 }
 
 /// How far a write came.
@@ -106,8 +68,6 @@ impl Socket {
             rest: None,
             permit,
             readable: false,
-            linked: 0,
-            unwritten: Vec::new(),
         }
     }
 

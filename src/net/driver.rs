@@ -19,14 +19,13 @@ use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::carrier::{Carrier, Socket, Written};
+use super::carrier::{Socket, Written};
 use super::dial::{Dialer, Target};
-use super::links::LINK_WINDOW;
 use super::mailbox::{Accepted, Letter, Mailbox, Ready};
 use super::tell::Tell;
 use super::totals::ThreadTotals;
 use crate::log;
-use crate::switch::{After, Batch, ConnectionId, Foreign, Owner, Security, Switch};
+use crate::switch::{After, Batch, ConnectionId, Security, Switch, Thread};
 use crate::time::{Clock, Moment};
 
 /// What is read at once.
@@ -47,7 +46,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// What a driver is made of.
 pub(super) struct Parts {
-    pub(super) number: usize,
+    pub(super) number: Thread,
     pub(super) switch: Switch,
     pub(super) letters: Receiver<Letter>,
     pub(super) threads: Vec<Mailbox>,
@@ -63,16 +62,12 @@ pub(super) struct Driver {
     pub(super) now: Moment,
     ready: Arc<Ready>,
     /// The connections, by [`ConnectionId::index`].
-    pub(super) carriers: Vec<Option<Carrier>>,
-    /// Connections of other threads that carry sessions of ours.
-    pub(super) links: HashMap<(Owner, ConnectionId), ConnectionId>,
+    sockets: Vec<Option<Socket>>,
     /// Connections we have made, which others to the same peer may share (C64).
     pub(super) dialled: HashMap<Target, ConnectionId>,
     taken: Vec<ConnectionId>,
     /// Connections that may have something to read, in their order.
     readable: VecDeque<ConnectionId>,
-    /// Connections of other threads of which octets wait to be dealt with.
-    pub(super) behind: Vec<ConnectionId>,
     /// The last turn ended before everything was written.
     unwritten: bool,
     input: Box<[u8]>,
@@ -99,12 +94,10 @@ impl Driver {
             clock,
             now: clock.now(),
             ready,
-            carriers: Vec::new(),
-            links: HashMap::new(),
+            sockets: Vec::new(),
             dialled: HashMap::new(),
             taken: Vec::new(),
             readable: VecDeque::new(),
-            behind: Vec::new(),
             unwritten: false,
             input: Box::default(),
             scratch: Box::default(),
@@ -131,17 +124,14 @@ impl Driver {
             self.woken(id);
         }
         self.taken = taken;
-        for id in std::mem::take(&mut self.behind) {
-            self.catch_up(id);
-        }
         let letters = self.take_letters();
-        self.read_some();
         let now = self.now;
+        let arrived = self.guard(None, |switch| switch.take_in(now));
+        self.read_some();
         let expelling = self.guard(None, |switch| switch.go_on(now));
         self.flush();
         self.keep_time(context);
-        let behind = !self.behind.is_empty();
-        let more = letters || behind || expelling == Some(true);
+        let more = letters || arrived != Some(false) || expelling == Some(true);
         if more || self.unwritten || !self.readable.is_empty() {
             context.waker().wake_by_ref();
         }
@@ -150,10 +140,6 @@ impl Driver {
     /// Carries out letters; whether there may be more.
     fn take_letters(&mut self) -> bool {
         for _ in 0..LETTERS {
-            // What is there is written first: a fast reader must lose nothing.
-            if self.parts.switch.pressed() {
-                return true;
-            }
             match self.parts.letters.try_recv() {
                 Ok(letter) => self.open(letter),
                 Err(_) => return false,
@@ -199,33 +185,7 @@ impl Driver {
                 }
             }
             Letter::Dialled(wanted, result) => self.dialled(*wanted, result),
-            Letter::Link {
-                origin,
-                connection,
-                security,
-                octets,
-            } => {
-                self.link(origin, connection, security, octets);
-            }
-            Letter::Taken { connection, octets } => self.taken(connection, octets),
-            Letter::LinkClosed { origin, connection } => {
-                if let Some(&id) = self.links.get(&(origin, connection)) {
-                    self.close(id);
-                }
-            }
-            Letter::Reply {
-                owner,
-                connection,
-                octets,
-            } => self.reply(owner, connection, &octets),
-            Letter::Written {
-                origin,
-                connection,
-                octets,
-            } => self.written(origin, connection, octets),
-            Letter::Unlink { owner, connection } => {
-                self.parts.switch.unlink(self.now, connection, owner);
-            }
+            Letter::Post(from, post) => self.parts.switch.arrived(from, post),
             Letter::Stop => {
                 self.parts.switch.stop();
                 self.stop_by = Some(self.now + STOP_GRACE);
@@ -245,31 +205,19 @@ impl Driver {
         let ready = Arc::clone(&self.ready);
         let socket = Socket::new(id, stream, records, security, permit, ready);
         socket.waker.wake_by_ref();
-        self.place(id, Carrier::Socket(socket));
+        let index = id.index();
+        if self.sockets.len() <= index {
+            self.sockets.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.sockets.get_mut(index) {
+            *place = Some(socket);
+        }
         Some(id)
     }
 
-    pub(super) fn send(&self, to: Owner, letter: Letter) {
-        if let Some(thread) = self.parts.threads.get(to.0) {
-            thread.send(letter);
-        }
-    }
-
-    pub(super) fn place(&mut self, id: ConnectionId, carrier: Carrier) {
-        let index = id.index();
-        if self.carriers.len() <= index {
-            self.carriers.resize_with(index + 1, || None);
-        }
-        if let Some(place) = self.carriers.get_mut(index) {
-            *place = Some(carrier);
-        }
-    }
-
     pub(super) fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        match self.carriers.get_mut(id.index()) {
-            Some(Some(Carrier::Socket(socket))) if socket.id == id => Some(socket),
-            _ => None,
-        }
+        let socket = self.sockets.get_mut(id.index())?.as_mut();
+        socket.filter(|socket| socket.id == id)
     }
 
     /// A connection may be readable, writable or both.
@@ -302,7 +250,11 @@ impl Driver {
             if self.parts.switch.paused(id) {
                 break false;
             }
-            let Some(socket) = self.socket(id).filter(|it| it.linked <= LINK_WINDOW) else {
+            if let Some(octets) = self.go_on(id) {
+                total += octets;
+                continue;
+            }
+            let Some(socket) = self.socket(id) else {
                 break false;
             };
             if scratch.is_empty() && socket.security != Security::Plain {
@@ -331,6 +283,16 @@ impl Driver {
         self.input = input;
         self.scratch = scratch;
         more
+    }
+
+    /// What was read of a connection before its sender had to wait comes first.
+    fn go_on(&mut self, id: ConnectionId) -> Option<usize> {
+        let octets = self.parts.switch.unread(id);
+        if octets > 0 {
+            let now = self.now;
+            self.guard(Some(id), |switch| switch.received(now, id, &[]));
+        }
+        (octets > 0).then_some(octets)
     }
 
     /// A connection that has bound a session is nobody's stranger.
@@ -368,16 +330,14 @@ impl Driver {
             self.close(id);
         }
         while let Some(id) = self.parts.switch.poll_resume() {
-            match self.socket(id) {
-                Some(socket) => socket.waker.wake_by_ref(),
-                None => {
-                    self.catch_up(id);
-                    self.unwritten = true;
-                }
+            if let Some(socket) = self.socket(id) {
+                socket.waker.wake_by_ref();
             }
         }
-        while let Some(foreign) = self.parts.switch.poll_foreign() {
-            self.pass_on(foreign);
+        while let Some((thread, post)) = self.parts.switch.poll_post() {
+            if let Some(mailbox) = self.parts.threads.get(usize::from(thread.0)) {
+                mailbox.send(Letter::Post(self.parts.number, post));
+            }
         }
         while let Some(notice) = self.parts.switch.poll_notice() {
             self.told |= self.parts.tell.notices.send(notice).is_ok();
@@ -408,11 +368,9 @@ impl Driver {
         }
         self.batch = batch;
         match (written, after) {
-            (Written::All, After::More) if self.link_is_full(id) => {}
             // Others have their turn first.
             (Written::All, After::More) => self.parts.switch.goes_on(id),
             (Written::All, After::Close) => self.finish(id),
-            (Written::All, After::Idle) => self.all_written(id),
             _ => {}
         }
     }
@@ -422,21 +380,9 @@ impl Driver {
         if batch.is_empty() {
             return Written::All;
         }
-        match self.carriers.get_mut(id.index()) {
-            Some(Some(Carrier::Socket(socket))) if socket.id == id => socket.put(batch),
-            Some(Some(Carrier::Link(link))) if link.id == id => {
-                link.unwritten += batch.len();
-                let letter = Letter::Reply {
-                    owner: Owner(self.parts.number),
-                    connection: link.connection,
-                    octets: batch.to_vec(),
-                };
-                let origin = link.origin;
-                self.send(origin, letter);
-                self.link_is_full(id);
-                Written::All
-            }
-            _ => Written::Failed,
+        match self.socket(id) {
+            Some(socket) => socket.put(batch),
+            None => Written::Failed,
         }
     }
 
@@ -467,38 +413,10 @@ impl Driver {
         }
     }
 
-    fn pass_on(&mut self, foreign: Foreign) {
-        let origin = Owner(self.parts.number);
-        match foreign {
-            Foreign::Octets {
-                connection,
-                owner,
-                octets,
-            } => {
-                let mut security = Security::Plain;
-                if let Some(socket) = self.socket(connection) {
-                    socket.linked += octets.len();
-                    security = socket.security.clone();
-                }
-                let letter = Letter::Link {
-                    origin,
-                    connection,
-                    security,
-                    octets,
-                };
-                self.send(owner, letter);
-            }
-            Foreign::Closed { connection, owner } => {
-                self.send(owner, Letter::LinkClosed { origin, connection });
-            }
-        }
-    }
-
     /// Everything is written: our side closes, and what the peer still sends is read for a
     /// moment, since a reset would destroy what it has not read yet.
     fn finish(&mut self, id: ConnectionId) {
-        let carrier = self.take_carrier(id);
-        if let Some(Carrier::Socket(mut socket)) = carrier {
+        if let Some(mut socket) = self.take_socket(id) {
             let permit = socket.permit.take();
             let linger = async move {
                 let _ = tokio::time::timeout(LINGER, socket.shut_down()).await;
@@ -522,7 +440,7 @@ impl Driver {
 
     /// Closes a connection at once.
     fn close(&mut self, id: ConnectionId) {
-        drop(self.take_carrier(id));
+        drop(self.take_socket(id));
         self.closed(id);
     }
 
@@ -534,33 +452,15 @@ impl Driver {
         }
     }
 
-    fn take_carrier(&mut self, id: ConnectionId) -> Option<Carrier> {
-        let place = self.carriers.get_mut(id.index())?;
-        let own = match place {
-            Some(Carrier::Socket(socket)) => socket.id,
-            Some(Carrier::Link(link)) => link.id,
-            None => return None,
-        };
-        if own != id {
-            return None;
-        }
-        let carrier = place.take();
-        if let Some(Carrier::Link(link)) = &carrier {
-            let (origin, connection) = (link.origin, link.connection);
-            self.links.remove(&(origin, connection));
-            // Nobody here will deal with them any more: the origin is not to wait.
-            let octets = link.unacknowledged;
-            self.send(origin, Letter::Taken { connection, octets });
-            let owner = Owner(self.parts.number);
-            self.send(origin, Letter::Unlink { owner, connection });
-        }
-        if let Some(Carrier::Socket(socket)) = &carrier
-            && let Some(target) = &socket.target
+    fn take_socket(&mut self, id: ConnectionId) -> Option<Socket> {
+        self.socket(id)?;
+        let socket = self.sockets.get_mut(id.index())?.take()?;
+        if let Some(target) = &socket.target
             && self.dialled.get(target.as_ref()) == Some(&id)
         {
             self.dialled.remove(target.as_ref());
         }
-        carrier
+        Some(socket)
     }
 
     /// A panic in the switch costs the connection it was working for, never the thread.
@@ -595,12 +495,10 @@ impl Driver {
     fn look_at_all(&mut self) {
         self.parts.switch.look_at_all();
         self.readable.clear();
-        for carrier in self.carriers.iter_mut().flatten() {
-            if let Carrier::Socket(socket) = carrier {
-                socket.readable = false;
-                socket.wakeup.looked_at();
-                socket.waker.wake_by_ref();
-            }
+        for socket in self.sockets.iter_mut().flatten() {
+            socket.readable = false;
+            socket.wakeup.looked_at();
+            socket.waker.wake_by_ref();
         }
     }
 
@@ -643,11 +541,8 @@ impl Driver {
     }
 
     fn has_stopped(&self) -> bool {
-        let waiting = self
-            .carriers
-            .iter()
-            .flatten()
-            .any(|carrier| matches!(carrier, Carrier::Socket(socket) if socket.rest.is_some()));
+        let mut sockets = self.sockets.iter().flatten();
+        let waiting = sockets.any(|socket| socket.rest.is_some());
         self.stop_by
             .is_some_and(|stop_by| !waiting || stop_by <= self.now)
     }

@@ -14,7 +14,7 @@ use super::dial::DialError;
 use super::strangers::Permit;
 use super::tls::Records;
 use crate::control;
-use crate::switch::{ConnectionId, Owner, Security, Wanted};
+use crate::switch::{ConnectionId, Post, Security, Thread, Wanted};
 
 /// What one thread is told by others.
 #[derive(Debug)]
@@ -27,40 +27,8 @@ pub(super) enum Letter {
     Connection(Box<Accepted>, Vec<u8>),
     /// The connection a session here wanted, or that there is none.
     Dialled(Box<Wanted>, Result<Box<Accepted>, DialError>),
-    /// Octets for a session here that came on another thread's connection.
-    Link {
-        origin: Owner,
-        connection: ConnectionId,
-        security: Security,
-        octets: Vec<u8>,
-    },
-    /// That connection is gone.
-    LinkClosed {
-        origin: Owner,
-        connection: ConnectionId,
-    },
-    /// So many octets of a `Link` have been dealt with.
-    Taken {
-        connection: ConnectionId,
-        octets: usize,
-    },
-    /// Octets a session elsewhere wants written to a connection here.
-    Reply {
-        owner: Owner,
-        connection: ConnectionId,
-        octets: Vec<u8>,
-    },
-    /// So many octets of a `Reply` to `origin`'s connection have been written.
-    Written {
-        origin: Owner,
-        connection: ConnectionId,
-        octets: usize,
-    },
-    /// No session of `owner` lives on the connection any more.
-    Unlink {
-        owner: Owner,
-        connection: ConnectionId,
-    },
+    /// What another thread's switch has for this one's, in order.
+    Post(Thread, Post),
     /// Flush and end.
     Stop,
 }

@@ -1,8 +1,8 @@
 //! The switch's sockets: listeners, connections and the threads that own them.
 //!
-//! A pool of switch threads, each with one `switch::Switch` and the connections of the rooms
-//! pinned to it, and one acceptor thread that hands an accepted connection to the thread its
-//! first request names. No conference rules here.
+//! A pool of switch threads, each with one `switch::Switch` and the connections pinned to it,
+//! and acceptor threads that hand an accepted connection to the thread its first request
+//! names. No conference rules here.
 
 mod acceptor;
 mod active;
@@ -10,7 +10,6 @@ mod carrier;
 mod descriptors;
 mod dial;
 mod driver;
-mod links;
 mod local;
 mod mailbox;
 mod outlet;
@@ -38,7 +37,7 @@ use tokio::sync::watch;
 
 pub use crate::control::{Listen, Transport};
 use crate::control::{Notice, Order};
-use crate::switch::{self, Switch};
+use crate::switch::{self, Switch, Thread};
 use crate::time::Clock;
 use crate::{entropy, log};
 
@@ -48,7 +47,7 @@ use dial::Dialer;
 use driver::{Driver, Parts};
 pub use local::address_towards;
 use mailbox::{Letter, Mailbox, Ready};
-use register::{Others, Register};
+use register::{Register, View};
 use strangers::Strangers;
 use tell::Tell;
 use tls::Tls;
@@ -71,6 +70,9 @@ const KEEPALIVE_TRIES: u32 = 4;
 /// Connections the operating system completes ahead of the acceptor, if `net.core.somaxconn`
 /// allows as many: after a restart everybody comes back at once.
 const BACKLOG: i32 = 4096;
+
+/// Switch threads at most.
+const MAX_THREADS: usize = 1024;
 
 /// What the operator decided about the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,8 +279,9 @@ impl Pool {
         if tls.material().server.is_none() && listeners.has_tls() {
             return Err(StartError::NoCertificate);
         }
-        let (threads, letters): (Vec<_>, Vec<_>) =
-            (0..config.threads.max(1)).map(|_| Mailbox::new()).unzip();
+        let (threads, letters): (Vec<_>, Vec<_>) = (0..config.threads.clamp(1, MAX_THREADS))
+            .map(|_| Mailbox::new())
+            .unzip();
         let tell = Tell { notices, log, wake };
         let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
         let dialer = Arc::new(dialer);
@@ -298,10 +301,10 @@ impl Pool {
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
             tell.notice(Notice::Certificate { fingerprint });
         }
-        for (number, letters) in letters.into_iter().enumerate() {
-            let parts = pool.parts(number, letters, &config, &tell, &dialer);
-            pool.drivers
-                .push(start_driver(parts, pool.threads[number].ready())?);
+        let mailboxes = pool.threads.clone();
+        for (number, (letters, mailbox)) in (0..).zip(letters.into_iter().zip(mailboxes)) {
+            let parts = pool.parts(Thread(number), letters, &config, &tell, &dialer);
+            pool.drivers.push(start_driver(parts, mailbox.ready())?);
         }
         pool.start_acceptors(tell, tls)?;
         Ok(pool)
@@ -319,7 +322,8 @@ impl Pool {
         room.hash(&mut hasher);
         let thread = (hasher.finish() % self.threads.len() as u64) as usize;
         if let Order::Admit(admission) = &order {
-            self.register.insert(admission.session.clone(), thread);
+            let session = admission.session.clone();
+            self.register.insert(session, Thread(thread as u16));
         }
         if let Some(mailbox) = self.threads.get(thread) {
             mailbox.send(Letter::Order(order));
@@ -377,7 +381,7 @@ impl Pool {
 
     fn parts(
         &mut self,
-        number: usize,
+        number: Thread,
         letters: Receiver<Letter>,
         config: &Config,
         tell: &Tell,
@@ -385,9 +389,10 @@ impl Pool {
     ) -> Parts {
         let totals = Arc::new(ThreadTotals::default());
         self.totals.push(Arc::clone(&totals));
-        let directory = Others {
+        let view = View {
             register: self.register.clone(),
             own: number,
+            count: u16::try_from(self.threads.len()).unwrap_or(u16::MAX),
         };
         let switch = switch::Config {
             outbox_bytes: config.outbox_bytes,
@@ -400,7 +405,7 @@ impl Pool {
         };
         Parts {
             number,
-            switch: Switch::new(switch, Box::new(entropy::System), Box::new(directory)),
+            switch: Switch::new(switch, Box::new(entropy::System), Box::new(view)),
             letters,
             threads: self.threads.clone(),
             dialer: Arc::clone(dialer),
@@ -482,7 +487,7 @@ impl Drop for Pool {
 
 fn start_driver(parts: Parts, ready: Arc<Ready>) -> Result<JoinHandle<()>, StartError> {
     let runtime = runtime()?;
-    let name = format!("msrp-switch-{}", parts.number);
+    let name = format!("msrp-switch-{}", parts.number.0);
     spawn(name, move || {
         runtime.block_on(async move {
             let driver = Driver::new(parts, Clock::start(), ready);

@@ -1,49 +1,83 @@
-//! Which switch thread has which session: read by the acceptor, and by threads for
-//! connections that carry sessions of several.
+//! Which switch thread has which session: read by the acceptor, which places connections, and
+//! by threads for connections that carry sessions of several.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::control::SessionId;
-use crate::switch::{Directory, Owner};
+use crate::switch::{Thread, Threads};
 
 /// The sessions of all threads.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Register {
-    threads: Arc<RwLock<HashMap<SessionId, usize>>>,
+    sessions: Arc<RwLock<HashMap<SessionId, Place>>>,
+}
+
+/// Where a session is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The thread that has its room.
+    owner: Thread,
+    /// The one for its connection, unless that has others on another.
+    connection: Thread,
 }
 
 impl Register {
-    pub(super) fn insert(&self, session: SessionId, thread: usize) {
-        let mut threads = self.threads.write().unwrap_or_else(PoisonError::into_inner);
-        threads.insert(session, thread);
+    pub(super) fn insert(&self, session: SessionId, owner: Thread) {
+        let mut sessions = self
+            .sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // One that is admitted again stays where it is.
+        let connection = owner;
+        sessions
+            .entry(session)
+            .or_insert(Place { owner, connection });
     }
 
-    pub(super) fn thread(&self, session: &str) -> Option<usize> {
-        let threads = self.threads.read().unwrap_or_else(PoisonError::into_inner);
-        threads.get(session).copied()
+    /// The thread for a connection that names this session first.
+    pub(super) fn thread(&self, session: &str) -> Option<Thread> {
+        self.find(session).map(|place| place.connection)
     }
 
-    fn remove(&self, session: &SessionId) {
-        let mut threads = self.threads.write().unwrap_or_else(PoisonError::into_inner);
-        threads.remove(session);
+    fn find(&self, session: &str) -> Option<Place> {
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.get(session).copied()
     }
 }
 
-/// The register as one thread sees it: only the others are elsewhere.
+/// The register as one thread sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Others {
+pub(super) struct View {
     pub(super) register: Register,
-    pub(super) own: usize,
+    pub(super) own: Thread,
+    pub(super) count: u16,
 }
 
-impl Directory for Others {
-    fn owner(&self, session: &str) -> Option<Owner> {
-        let thread = self.register.thread(session)?;
-        (thread != self.own).then_some(Owner(thread))
+impl Threads for View {
+    fn own(&self) -> Thread {
+        self.own
+    }
+
+    fn count(&self) -> u16 {
+        self.count
+    }
+
+    fn owner(&self, session: &str) -> Option<Thread> {
+        self.register.find(session).map(|place| place.owner)
+    }
+
+    fn place(&self, session: &SessionId, on: Thread) {
+        let sessions = &self.register.sessions;
+        let mut sessions = sessions.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = sessions.get_mut(session) {
+            place.connection = on;
+        }
     }
 
     fn forget(&self, session: &SessionId) {
-        self.register.remove(session);
+        let sessions = &self.register.sessions;
+        let mut sessions = sessions.write().unwrap_or_else(PoisonError::into_inner);
+        sessions.remove(session);
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Script {
     outputs: VecDeque<Output>,
     deadline: Option<Moment>,
     counts: Counts,
+    needs: Option<Query>,
+    operated: usize,
 }
 
 impl Core for Script {
@@ -47,7 +49,11 @@ impl Core for Script {
     fn snapshot(&mut self) -> Vec<Change> {
         vec![change()]
     }
+    fn needs(&self, _request: &management::Request) -> Option<Query> {
+        self.needs.clone()
+    }
     fn operate(&mut self, _now: Moment, _request: &management::Request) -> Answer {
+        self.operated += 1;
         Ok("ok".into())
     }
     fn rooms(&self) -> usize {
@@ -83,6 +89,8 @@ pub(super) struct Book {
     rewritten: usize,
     safe: bool,
     given_up: usize,
+    asked: Vec<Query>,
+    found: VecDeque<Found>,
     refuses: bool,
 }
 
@@ -111,6 +119,12 @@ impl Ledger for Book {
     }
     fn refuses(&self) -> bool {
         self.refuses
+    }
+    fn ask(&mut self, query: Query) {
+        self.asked.push(query);
+    }
+    fn found(&mut self) -> Option<Found> {
+        self.found.pop_front()
     }
     fn stop(&mut self) {}
 }
@@ -244,6 +258,7 @@ impl Bench {
                 response,
             } => format!("outcome {} {code} {}", request.0, response.is_some()),
             Input::Notice(_) => "notice".to_owned(),
+            Input::Found(_) => "found".to_owned(),
             Input::Close(closed) => format!("close {closed}"),
             Input::Deadline => "deadline".to_owned(),
             Input::Stop => "stop".to_owned(),
@@ -703,4 +718,46 @@ fn nobody_new_is_let_in_while_too_much_waits_or_nothing_is_kept() {
     bench.turn(NOW);
     let all = bench.inputs();
     assert_eq!(all, "cancel 7:9, close true, close false, close true");
+}
+
+#[test]
+fn a_request_of_the_operator_waits_for_what_it_needs_and_nobody_else_does() {
+    let room = RoomUri::new("sip:team@example.com");
+    let query = Query::Room(room.clone());
+    let mut bench = Bench::new([vec![reply(200)]]);
+    bench.service.core.needs = Some(query.clone());
+    let request = || management::Request::Lock(room.clone(), true);
+    bench.service.order(NOW, request(), &mut bench.host);
+    bench.service.order(NOW, request(), &mut bench.host);
+    assert_eq!(bench.service.ledger.asked, [query.clone(), query.clone()]);
+    bench.accept(Frame::Cancel(ID));
+    assert_eq!(bench.host.replies, [(ID, 200)]);
+    assert_eq!(bench.service.core.operated, 0);
+    let found = |answer| Found {
+        query: query.clone(),
+        answer,
+    };
+    let content = crate::focus::record::Content::Room {
+        kept: None,
+        remembers: false,
+    };
+    bench.service.ledger.found.push_back(found(Ok(content)));
+    bench.turn(NOW);
+    assert_eq!(bench.service.core.operated, 2);
+    assert_eq!(bench.inputs(), "cancel 7:9, answered 7:9, found");
+    // What cannot be read, or is not answered in time, is not carried out.
+    bench.service.order(NOW, request(), &mut bench.host);
+    bench.service.ledger.found.push_back(found(Err(Unreadable)));
+    bench.turn(NOW);
+    bench.service.order(NOW, request(), &mut bench.host);
+    bench.turn(NOW + ASKED_TIMEOUT);
+    assert_eq!(bench.service.core.operated, 2);
+    assert_eq!(bench.host.lines.len(), 2);
+    assert!(
+        bench
+            .host
+            .lines
+            .iter()
+            .all(|it| it.text.contains("cannot be read"))
+    );
 }

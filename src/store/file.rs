@@ -9,12 +9,13 @@ use rusqlite::{
 };
 
 use super::cell::Taken;
-use super::rows::{self, Stored};
+use super::rows::{self, LastAnonymous, Stored};
 use super::schema::{APPLICATION_ID, STATE, STEPS};
 use super::{Config, Durability, StoreError};
+use crate::focus::RoomEntry;
 use crate::focus::record::{
-    Change, ConferenceRecord, EndpointRecord, HeldNicknameRecord, HistoryChange, Key,
-    ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
+    Change, ConferenceRecord, Decisions, DepartedRecord, EndpointRecord, HeldNicknameRecord,
+    HistoryChange, Key, ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
 };
 
 /// Statements kept prepared: one a table and kind.
@@ -24,6 +25,8 @@ const STATEMENTS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) records: Vec<Record>,
+    /// Rooms that management made.
+    pub(super) rooms: usize,
     /// Rows that no record could be made of.
     pub(super) unreadable: usize,
 }
@@ -57,7 +60,7 @@ pub(super) fn open_to_read(path: &Path, busy: Duration) -> Result<Connection, St
 }
 
 /// The file's schema, if it is ours.
-fn version(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
+pub(super) fn version(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
     let number = |pragma: &str| {
         connection
             .query_row(pragma, [], |row| row.get::<_, i64>(0))
@@ -178,6 +181,11 @@ impl File {
         })
     }
 
+    /// For questions.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// As if the disk had room for so many pages.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, pages: u32) {
@@ -187,7 +195,7 @@ impl File {
             .expect("a pragma");
     }
 
-    /// Reads the state. Rooms are left where they are.
+    /// Reads the state. Rooms are left where they are, but for those that run.
     pub(super) fn load(&self) -> Result<Found, StoreError> {
         let mut found = Found::default();
         self.load_all(&mut found)
@@ -197,6 +205,14 @@ impl File {
 
     fn load_all(&self, found: &mut Found) -> rusqlite::Result<()> {
         let connection = &self.connection;
+        found.rooms = connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
+        let running = "SELECT rooms.* FROM rooms JOIN conferences ON rooms.uri = conferences.room";
+        load_by(connection, running, found, |one: RoomEntry| {
+            Record::Room(Box::new(one))
+        })?;
+        load(connection, found, |one: Decisions| {
+            Record::Decisions(Box::new(one))
+        })?;
         load(connection, found, |one: ConferenceRecord| {
             Record::Conference(Box::new(one))
         })?;
@@ -214,6 +230,12 @@ impl File {
         })?;
         load(connection, found, |one: HeldNicknameRecord| {
             Record::HeldNickname(one)
+        })?;
+        load(connection, found, |one: DepartedRecord| {
+            Record::Departed(one)
+        })?;
+        load(connection, found, |one: LastAnonymous| {
+            Record::LastAnonymous(one.0)
         })
     }
 }
@@ -223,7 +245,17 @@ fn load<T: Stored>(
     found: &mut Found,
     record: impl Fn(T) -> Record,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(&format!("SELECT * FROM {}", T::TABLE))?;
+    let all = format!("SELECT * FROM {}", T::TABLE);
+    load_by(connection, &all, found, record)
+}
+
+fn load_by<T: Stored>(
+    connection: &Connection,
+    query: &str,
+    found: &mut Found,
+    record: impl Fn(T) -> Record,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(query)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match T::taken(&mut Taken::from(row)) {

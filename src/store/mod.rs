@@ -17,6 +17,7 @@ mod schema;
 mod tests;
 mod writer;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +25,11 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::access::{self, Wish};
-use crate::focus::Rooms;
-use crate::focus::record::{Change, Record};
+use crate::focus::record::{Change, Found, Query, Record, Unreadable};
 use crate::log::{Level, Line};
 
 use file::File;
 use lock::Lock;
-use rooms::StoredRooms;
 use writer::{Shared, Writer};
 
 /// What a commit outlasts (modparam `db_sync`).
@@ -191,9 +190,9 @@ fn mend(database: &Path) -> String {
 pub struct Opened {
     /// Takes changes.
     pub store: Store,
-    /// Rooms that management made.
-    pub rooms: Box<dyn Rooms>,
-    /// Everything else.
+    /// How many rooms management made; they are looked up when they are needed.
+    pub rooms: usize,
+    /// The state, and what is kept of rooms that run or stand in the configuration.
     pub records: Vec<Record>,
 }
 
@@ -229,7 +228,6 @@ pub fn open(
         let _ = log.send(Line::new(Level::Error, line));
     }
     let shared = Arc::new(Shared::new(file.is_some()));
-    let rooms = StoredRooms::new(config.path.clone(), Arc::clone(&shared));
     let (path, refuses) = (config.path.clone(), config.on_error == OnError::Refuse);
     let writer = Writer::start(config, lock, file, Arc::clone(&shared), log.clone(), wake)
         .map_err(StoreError::Thread)?;
@@ -240,10 +238,11 @@ pub fn open(
         path,
         refuses,
         log,
+        unanswered: VecDeque::new(),
     };
     Ok(Opened {
         store,
-        rooms: Box::new(rooms),
+        rooms: found.rooms,
         records: found.records,
     })
 }
@@ -279,16 +278,32 @@ pub struct Store {
     path: PathBuf,
     refuses: bool,
     log: Sender<Line>,
+    /// Questions that it cannot answer now.
+    unanswered: VecDeque<Found>,
 }
 
 impl Store {
     /// Hands changes over, to be kept all or none; never waits.
     pub fn write(&mut self, changes: Vec<Change>) -> Ticket {
+        self.shared.note(&changes);
         self.given += 1;
         if !self.writer.write(self.given, changes) {
             self.say_hanging("cannot keep up with what is to be written");
         }
         self.given
+    }
+
+    /// Asks; never waits. The answer comes by [`Store::found`].
+    pub fn ask(&mut self, query: Query) {
+        if !self.writer.ask(query.clone()) {
+            let answer = Err(Unreadable);
+            self.unanswered.push_back(Found { query, answer });
+        }
+    }
+
+    /// The next answer.
+    pub fn found(&mut self) -> Option<Found> {
+        self.unanswered.pop_front().or_else(|| self.writer.found())
     }
 
     /// Every batch up to this one is kept, or there is no hope of that for now and nobody

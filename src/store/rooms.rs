@@ -1,165 +1,202 @@
-//! Rooms that management made, and the histories of rooms, looked up in the file when somebody
-//! asks for one.
+//! Questions about rooms that management made, its decisions about others, and the histories of
+//! rooms: answered by the thread that writes, from the file and from what is not in it yet.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::StoreError;
 use super::cell::Taken;
-use super::file::open_to_read;
+use super::file::{open_to_read, version};
 use super::rows::Stored;
 use super::writer::Shared;
 use crate::control::{HISTORY_OCTETS, PastMessage, RoomUri};
-use crate::focus::{RoomEntry, Rooms};
+use crate::focus::RoomEntry;
+use crate::focus::record::{Content, Decisions, Found, Kept, Query, Unreadable};
 
 /// The latest first.
 const LAST_MESSAGES: &str =
     "SELECT number, message FROM history WHERE room = ? ORDER BY number DESC LIMIT ?";
 
-/// A connection that only reads, and what is not in the file yet.
-pub(super) struct StoredRooms {
-    path: PathBuf,
-    shared: Arc<Shared>,
-    /// Opened at the first question; the focus asks from one thread alone.
-    connection: RefCell<Option<Connection>>,
+/// Where questions are answered from while there is no file that can be written.
+#[derive(Default)]
+pub(super) struct Reader(Option<Connection>);
+
+impl Reader {
+    /// The file, to be read; `None` when there is nothing of ours in it.
+    fn open(&mut self, path: &Path, busy: Duration) -> Result<Option<&Connection>, Unreadable> {
+        if self.0.is_none() {
+            // Nobody has made it: there is nothing.
+            if !path.try_exists().map_err(|_| Unreadable)? {
+                return Ok(None);
+            }
+            let connection = open_to_read(path, busy).map_err(|_| Unreadable)?;
+            match version(path, &connection) {
+                Ok(0) | Err(StoreError::Foreign(_)) => return Ok(None),
+                Ok(_) => self.0 = Some(connection),
+                Err(_) => return Err(Unreadable),
+            }
+        }
+        Ok(self.0.as_ref())
+    }
+
+    /// The file may be another one by now.
+    pub(super) fn close(&mut self) {
+        self.0 = None;
+    }
+
+    /// Answers a question, from the open file if there is one.
+    pub(super) fn answer(
+        &mut self,
+        query: Query,
+        open: Option<&Connection>,
+        (path, busy): (&Path, Duration),
+        shared: &Shared,
+    ) -> Found {
+        let connection = match open {
+            Some(open) => Ok(Some(open)),
+            None => self.open(path, busy),
+        };
+        let unwritten = shared.unwritten().len();
+        let found = connection.and_then(|connection| {
+            let Some(connection) = connection else {
+                return Ok(nothing(&query));
+            };
+            look_up(&query, unwritten, connection).map_err(|_| Unreadable)
+        });
+        if found.is_err() {
+            self.close();
+        }
+        let answer = with_unwritten(&query, found, shared);
+        Found { query, answer }
+    }
 }
 
-impl StoredRooms {
-    pub(super) fn new(path: PathBuf, shared: Arc<Shared>) -> Self {
-        Self {
-            path,
-            shared,
-            connection: RefCell::default(),
-        }
-    }
-
-    /// Asks the file; `None` when it cannot be read: such rooms are not there then.
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
-        let mut slot = self.connection.borrow_mut();
-        if slot.is_none() {
-            *slot = open_to_read(&self.path, super::BUSY).ok();
-        }
-        let answer = question(slot.as_ref()?);
-        if answer.is_err() {
-            // The file may be another one by now.
-            *slot = None;
-        }
-        answer.ok()
-    }
-
-    fn page_in_file(&self, offset: usize, limit: usize) -> Vec<RoomEntry> {
-        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        self.ask(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT * FROM rooms ORDER BY uri LIMIT ? OFFSET ?")?;
-            let rows = statement.query_map(params![number(limit), number(offset)], |row| {
-                RoomEntry::taken(&mut Taken::from(row))
-            })?;
-            Ok(rows.flatten().collect())
-        })
-        .unwrap_or_default()
+fn nothing(query: &Query) -> Content {
+    match query {
+        Query::Room(_) => Content::Room {
+            kept: None,
+            remembers: false,
+        },
+        Query::History(..) => Content::History(Vec::new()),
+        Query::Page { .. } => Content::Page(Vec::new()),
     }
 }
 
-fn in_file(connection: &Connection, room: &RoomUri) -> rusqlite::Result<Option<RoomEntry>> {
+/// So many rooms are not in the file as they are: a page is cut when they are.
+fn look_up(query: &Query, unwritten: usize, connection: &Connection) -> rusqlite::Result<Content> {
+    Ok(match query {
+        Query::Room(room) => Content::Room {
+            kept: kept(connection, room)?,
+            remembers: !last_messages(connection, room, 1)?.is_empty(),
+        },
+        Query::History(room, most) => Content::History(last_messages(connection, room, *most)?),
+        Query::Page { offset, limit } if unwritten == 0 => {
+            Content::Page(page(connection, *offset, *limit)?)
+        }
+        Query::Page { offset, limit } => {
+            let most = offset.saturating_add(*limit).saturating_add(unwritten);
+            Content::Page(page(connection, 0, most)?)
+        }
+    })
+}
+
+fn kept(connection: &Connection, room: &RoomUri) -> rusqlite::Result<Option<Kept>> {
+    let made: Option<RoomEntry> = one(connection, room)?;
+    if let Some(made) = made {
+        return Ok(Some(Kept::Made(Box::new(made))));
+    }
+    let decided: Option<Decisions> = one(connection, room)?;
+    Ok(decided.map(|it| Kept::Decided(Box::new(it))))
+}
+
+fn one<T: Stored>(connection: &Connection, room: &RoomUri) -> rusqlite::Result<Option<T>> {
     connection
-        .prepare_cached("SELECT * FROM rooms WHERE uri = ?")?
-        .query_row([room.as_str()], |row| {
-            RoomEntry::taken(&mut Taken::from(row))
-        })
+        .prepare_cached(&format!("SELECT * FROM {} WHERE uri = ?", T::TABLE))?
+        .query_row([room.as_str()], |row| T::taken(&mut Taken::from(row)))
         .optional()
 }
 
-impl Rooms for StoredRooms {
-    fn find(&self, room: &RoomUri) -> Option<RoomEntry> {
-        if let Some(entry) = self.shared.unwritten().get(room) {
-            return entry.clone();
+fn page(connection: &Connection, offset: usize, limit: usize) -> rusqlite::Result<Vec<RoomEntry>> {
+    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM rooms ORDER BY uri LIMIT ? OFFSET ?")?;
+    let rows = statement.query_map(params![number(limit), number(offset)], |row| {
+        RoomEntry::taken(&mut Taken::from(row))
+    })?;
+    // One that cannot be read hides no other.
+    Ok(rows.flatten().collect())
+}
+
+fn last_messages(
+    connection: &Connection,
+    room: &RoomUri,
+    most: u16,
+) -> rusqlite::Result<Vec<PastMessage>> {
+    let mut statement = connection.prepare_cached(LAST_MESSAGES)?;
+    let mut rows = statement.query(params![room.as_str(), most])?;
+    let mut messages = Vec::new();
+    let mut octets = 0;
+    while let Some(row) = rows.next()? {
+        let message = row.get_ref(1)?.as_blob()?;
+        octets += message.len();
+        if octets > HISTORY_OCTETS {
+            break;
         }
-        self.ask(|connection| in_file(connection, room)).flatten()
+        messages.push(PastMessage {
+            number: row.get(0)?,
+            octets: Bytes::copy_from_slice(message),
+        });
     }
+    messages.reverse();
+    Ok(messages)
+}
 
-    fn keep(&mut self, entry: &RoomEntry) {
-        let mut unwritten = self.shared.unwritten();
-        unwritten.insert(entry.uri.clone(), Some(entry.clone()));
-    }
-
-    fn forget(&mut self, room: &RoomUri) {
-        self.shared.unwritten().insert(room.clone(), None);
-    }
-
-    fn page(&self, offset: usize, limit: usize) -> Vec<RoomEntry> {
-        let unwritten = self.shared.unwritten().clone();
-        if unwritten.is_empty() {
-            return self.page_in_file(offset, limit);
-        }
-        // For the moment of a commit, or as long as the file fails.
-        let most = offset.saturating_add(limit).saturating_add(unwritten.len());
-        let in_file = self.page_in_file(0, most).into_iter();
-        let mut all: BTreeMap<RoomUri, RoomEntry> =
-            in_file.map(|entry| (entry.uri.clone(), entry)).collect();
-        for (room, entry) in unwritten {
-            match entry {
-                Some(entry) => all.insert(room, entry),
-                None => all.remove(&room),
+/// What is not in the file counts more, also where the file cannot be read.
+fn with_unwritten(
+    query: &Query,
+    found: Result<Content, Unreadable>,
+    shared: &Shared,
+) -> Result<Content, Unreadable> {
+    match query {
+        Query::Room(room) => {
+            let unwritten = shared.unwritten().get(room).cloned();
+            let forgotten = shared.forgotten().contains(room);
+            let (kept, remembers) = match (unwritten, found) {
+                (Some(kept), Ok(Content::Room { remembers, .. })) => (kept, remembers),
+                (Some(kept), _) => (kept, false),
+                (None, Ok(Content::Room { kept, remembers })) => (kept, remembers),
+                (None, other) => return other,
             };
+            let remembers = remembers && !forgotten;
+            Ok(Content::Room { kept, remembers })
         }
-        all.into_values().skip(offset).take(limit).collect()
-    }
-
-    fn count(&self) -> usize {
-        // Before the file is asked: what is written in between must not be missed in both.
-        let unwritten = self.shared.unwritten().clone();
-        let count = |connection: &Connection| {
-            let one_state = connection.unchecked_transaction()?;
-            let mut count: usize =
-                one_state.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
-            for (room, entry) in &unwritten {
-                match (entry.is_some(), in_file(&one_state, room)?.is_some()) {
-                    (true, false) => count += 1,
-                    (false, true) => count -= 1,
-                    _ => {}
-                }
-            }
-            Ok(count)
-        };
-        self.ask(count)
-            .unwrap_or_else(|| unwritten.values().flatten().count())
-    }
-
-    fn history(&self, room: &RoomUri, most: u16) -> Vec<PastMessage> {
-        if self.shared.forgotten().contains(room) {
-            return Vec::new();
+        Query::History(room, _) if shared.forgotten().contains(room) => {
+            Ok(Content::History(Vec::new()))
         }
-        let last = |connection: &Connection| {
-            let mut statement = connection.prepare_cached(LAST_MESSAGES)?;
-            let mut rows = statement.query(params![room.as_str(), most])?;
-            let mut messages = Vec::new();
-            let mut octets = 0;
-            while let Some(row) = rows.next()? {
-                let message = row.get_ref(1)?.as_blob()?;
-                octets += message.len();
-                if octets > HISTORY_OCTETS {
-                    break;
-                }
-                messages.push(PastMessage {
-                    number: row.get(0)?,
-                    octets: Bytes::copy_from_slice(message),
-                });
+        Query::History(..) => found,
+        Query::Page { offset, limit } => {
+            let Content::Page(in_file) = found? else {
+                return Err(Unreadable);
+            };
+            let unwritten = shared.unwritten();
+            if unwritten.is_empty() {
+                return Ok(Content::Page(in_file));
             }
-            messages.reverse();
-            Ok(messages)
-        };
-        self.ask(last).unwrap_or_default()
-    }
-
-    fn forget_history(&mut self, room: &RoomUri) {
-        // While the file fails nothing is written, and nothing need be deleted then.
-        if self.shared.is_safe() || !self.history(room, 1).is_empty() {
-            self.shared.forgotten().insert(room.clone());
+            // For the moment of a commit, or as long as the file fails.
+            let in_file = in_file.into_iter();
+            let mut all: BTreeMap<_, _> = in_file.map(|it| (it.uri.clone(), it)).collect();
+            for (room, kept) in unwritten.iter() {
+                match kept {
+                    Some(Kept::Made(entry)) => all.insert(room.clone(), entry.as_ref().clone()),
+                    Some(Kept::Decided(_)) | None => all.remove(room),
+                };
+            }
+            let page = all.into_values().skip(*offset).take(*limit);
+            Ok(Content::Page(page.collect()))
         }
     }
 }

@@ -7,8 +7,9 @@ use rusqlite::types::{Type, Value};
 use super::cell::{Cells, Taken};
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::record::{
-    ConferenceRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, Key, MediaRecord, Origin,
-    ParticipantRecord, PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+    ConferenceRecord, Decisions, DepartedRecord, DialogRecord, EndpointRecord, HeldNicknameRecord,
+    Key, MediaRecord, Origin, ParticipantRecord, PublicationRecord, Record, SessionTimerRecord,
+    SubscriptionRecord,
 };
 use crate::focus::{About, Lifetime, Role, RoomEntry};
 
@@ -29,12 +30,15 @@ pub(super) fn row(record: &Record) -> (&'static str, Vec<Value>) {
     }
     match record {
         Record::Room(one) => of(one.as_ref()),
+        Record::Decisions(one) => of(one.as_ref()),
         Record::Conference(one) => of(one.as_ref()),
         Record::Participant(one) => of(one),
         Record::Publication(one) => of(one),
         Record::Endpoint(one) => of(one.as_ref()),
         Record::Subscription(one) => of(one.as_ref()),
         Record::HeldNickname(one) => of(one),
+        Record::Departed(one) => of(one),
+        Record::LastAnonymous(number) => of(&LastAnonymous(*number)),
     }
 }
 
@@ -44,7 +48,8 @@ pub(super) fn rows_of(key: &Key) -> Vec<(&'static str, &'static [&'static str], 
     let number = |id: &u64| vec![Value::Integer(i64::try_from(*id).unwrap_or(i64::MAX))];
     match key {
         Key::Room(room) => vec![("rooms", &["uri"], vec![text(room)])],
-        Key::Conference(room) => ["conferences", "participants", "publications"]
+        Key::Decisions(room) => vec![("decisions", &["uri"], vec![text(room)])],
+        Key::Conference(room) => ["conferences", "participants", "publications", "left_by_bye"]
             .map(|table| (table, &["room"][..], vec![text(room)]))
             .to_vec(),
         Key::Participant(room, user) => vec![(
@@ -56,6 +61,16 @@ pub(super) fn rows_of(key: &Key) -> Vec<(&'static str, &'static [&'static str], 
             "held_nicknames",
             &["room", "user"],
             vec![text(room), Value::Text(user.to_string())],
+        )],
+        Key::Departed(room, user) => vec![(
+            "left_by_bye",
+            &["room", "user"],
+            vec![text(room), Value::Text(user.to_string())],
+        )],
+        Key::LastAnonymous => vec![(
+            "counters",
+            &["name"],
+            vec![Value::Text(ANONYMOUS.to_owned())],
         )],
         Key::History(room) => vec![("history", &["room"], vec![text(room)])],
         Key::Publication(id) => vec![("publications", &["id"], number(id))],
@@ -139,6 +154,29 @@ impl Stored for RoomEntry {
     }
 }
 
+impl Stored for Decisions {
+    const TABLE: &'static str = "decisions";
+
+    fn cells(&self) -> Cells {
+        Cells::default()
+            .text(self.uri.as_str())
+            .json(&self.roles)
+            .json(&self.denied)
+            .json(&self.undenied)
+            .maybe_number(self.locked)
+    }
+
+    fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            uri: room(row)?,
+            roles: row.json()?,
+            denied: row.json()?,
+            undenied: row.json()?,
+            locked: row.take()?,
+        })
+    }
+}
+
 impl Stored for ConferenceRecord {
     const TABLE: &'static str = "conferences";
 
@@ -149,7 +187,6 @@ impl Stored for ConferenceRecord {
             .maybe_text(self.contribution.clone())
             .maybe_text(self.conversation.clone())
             .maybe_text(self.creator.as_ref().map(UserUri::as_str))
-            .json(&self.left)
             .number(self.rules.history)
     }
 
@@ -161,7 +198,6 @@ impl Stored for ConferenceRecord {
             contribution: row.take()?,
             conversation: row.take()?,
             creator: row.take::<Option<String>>()?.map(user),
-            left: row.json()?,
         };
         record.rules.history = row.take()?;
         Ok(record)
@@ -211,6 +247,40 @@ impl Stored for HeldNicknameRecord {
             nickname: row.take()?,
             until: row.moment()?,
         })
+    }
+}
+
+impl Stored for DepartedRecord {
+    const TABLE: &'static str = "left_by_bye";
+
+    fn cells(&self) -> Cells {
+        Cells::default()
+            .text(self.room.as_str())
+            .text(self.user.as_str())
+    }
+
+    fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            room: room(row)?,
+            user: user(row.take()?),
+        })
+    }
+}
+
+/// The number of the last anonymous participant, among the counters.
+pub(super) struct LastAnonymous(pub(super) u32);
+const ANONYMOUS: &str = "anonymous";
+
+impl Stored for LastAnonymous {
+    const TABLE: &'static str = "counters";
+
+    fn cells(&self) -> Cells {
+        Cells::default().text(ANONYMOUS).number(self.0)
+    }
+
+    fn taken(row: &mut Taken<'_>) -> rusqlite::Result<Self> {
+        row.named(|name| (name == ANONYMOUS).then_some(()))?;
+        Ok(Self(row.take()?))
     }
 }
 

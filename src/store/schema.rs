@@ -11,17 +11,21 @@ pub(super) const STEPS: &[&str] = &[
     HISTORY,
     ONLY_WHAT_WAS_AGREED,
     OTHER_URIS,
+    DEPARTED,
+    DECISIONS,
 ];
 
 /// The tables whose rows are the running state, in the order in which they are read. Rooms and
 /// their histories are none of it: they stay when everything is written anew.
-pub(super) const STATE: [&str; 6] = [
+pub(super) const STATE: [&str; 8] = [
     "conferences",
     "participants",
     "publications",
     "endpoints",
     "subscriptions",
     "held_nicknames",
+    "left_by_bye",
+    "counters",
 ];
 
 /// Moments are milliseconds since 1970; lists and descriptions of SDP are JSON.
@@ -203,4 +207,38 @@ ALTER TABLE endpoints DROP COLUMN sdp_theirs;
 /// What a participant may call itself besides its address.
 const OTHER_URIS: &str = "
 ALTER TABLE endpoints ADD COLUMN other_uris TEXT NOT NULL DEFAULT '[]';
+";
+
+/// Who left by BYE has rows of their own, so that one more is one row; and counters that no run
+/// may begin anew.
+const DEPARTED: &str = "
+CREATE TABLE left_by_bye (
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO left_by_bye
+    SELECT room, value FROM conferences, json_each(conferences.left_by_bye);
+ALTER TABLE conferences DROP COLUMN left_by_bye;
+
+CREATE TABLE counters (
+    name TEXT NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// What management decided about rooms of the configuration. Before, their rows were copies of
+/// the whole entries: of these roles and bans are kept, and that they are locked. What in them
+/// came from the configuration cannot be told apart any more; nobody gets in by that.
+const DECISIONS: &str = "
+CREATE TABLE decisions (
+    uri TEXT NOT NULL PRIMARY KEY,
+    roles TEXT NOT NULL,
+    denied TEXT NOT NULL,
+    undenied TEXT NOT NULL,
+    locked INTEGER
+) STRICT, WITHOUT ROWID;
+INSERT INTO decisions
+    SELECT uri, roles, deny, '[]', CASE locked WHEN 1 THEN 1 END FROM rooms WHERE made IS NULL;
+DELETE FROM rooms WHERE made IS NULL;
 ";

@@ -16,9 +16,9 @@ use super::schema::STEPS;
 use super::*;
 use crate::control::{Peer, RoomUri, SessionId, Setup, SwitchRun, UserUri};
 use crate::focus::record::{
-    Accepted, ConferenceRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, Key, Local,
-    MediaRecord, Origin, ParticipantRecord, PublicationRecord, SessionTimerRecord,
-    SubscriptionRecord,
+    Accepted, ConferenceRecord, Content, Decisions, DepartedRecord, DialogRecord, EndpointRecord,
+    HeldNicknameRecord, Kept, Key, Local, MediaRecord, Origin, ParticipantRecord,
+    PublicationRecord, Query, SessionTimerRecord, SubscriptionRecord, Unreadable,
 };
 use crate::focus::{About, Lifetime, Pattern, Role, RoomEntry};
 use crate::time::Moment;
@@ -230,7 +230,6 @@ fn everything() -> Vec<Record> {
             contribution: None,
             conversation: None,
             creator: Some(UserUri::new("sip:alice@example.com")),
-            left: vec![UserUri::new("sip:carol@example.com")],
         })),
         Record::Participant(ParticipantRecord {
             room: room(),
@@ -258,6 +257,11 @@ fn everything() -> Vec<Record> {
             nickname: "Dave \u{1f600}".to_owned(),
             until: moment(1_700_000_600_123),
         }),
+        Record::Departed(DepartedRecord {
+            room: room(),
+            user: UserUri::new("sip:carol@example.com"),
+        }),
+        Record::LastAnonymous(64),
     ]
 }
 
@@ -283,6 +287,7 @@ fn what_is_written_is_found_again() {
         Key::Endpoint(2),
         Key::Subscription(12),
         Key::HeldNickname(room(), UserUri::new("sip:dave@example.com")),
+        Key::LastAnonymous,
     ];
     second
         .store
@@ -332,64 +337,132 @@ fn every_older_schema_is_brought_up_to_date() {
     }
 }
 
+/// Asks, and waits for the answer.
+fn look(opened: &mut Opened, query: Query) -> Result<Content, Unreadable> {
+    opened.store.ask(query.clone());
+    let started = Instant::now();
+    loop {
+        if let Some(found) = opened.store.found() {
+            assert_eq!(found.query, query);
+            return found.answer;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "an answer");
+        std::thread::yield_now();
+    }
+}
+
+/// What is kept of a room.
+fn kept(opened: &mut Opened, room: &RoomUri) -> Option<Kept> {
+    match look(opened, Query::Room(room.clone())) {
+        Ok(Content::Room { kept, .. }) => kept,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn made(entry: RoomEntry) -> Option<Kept> {
+    Some(Kept::Made(Box::new(entry)))
+}
+
+fn page(opened: &mut Opened, offset: usize, limit: usize) -> Vec<RoomEntry> {
+    match look(opened, Query::Page { offset, limit }) {
+        Ok(Content::Page(entries)) => entries,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn put_room(entry: &RoomEntry) -> Vec<Change> {
+    vec![Change::Put(Record::Room(Box::new(entry.clone())))]
+}
+
 #[test]
 fn rooms_are_looked_up_in_the_file_and_before_they_are_in_it() {
     let folder = Folder::new();
     let (mut first, _) = opened(folder.config());
     let other = RoomEntry::new(RoomUri::new("sip:other@example.com"));
     for one in [&entry(), &other] {
-        first.rooms.keep(one);
-        assert_eq!(first.rooms.find(&one.uri).as_ref(), Some(one), "at once");
-        first
-            .store
-            .write(vec![Change::Put(Record::Room(Box::new((*one).clone())))]);
+        first.store.write(put_room(one));
+        assert_eq!(kept(&mut first, &one.uri), made(one.clone()));
     }
-    assert_eq!(first.rooms.count(), 2);
     first.store.stop();
     let (mut second, _) = opened(folder.config());
     assert_eq!(second.records, [], "they cost nothing until asked for");
-    assert_eq!(second.rooms.find(&room()), Some(entry()));
-    assert_eq!(second.rooms.page(0, 10), [entry(), other.clone()]);
-    let others = [other];
-    assert_eq!(second.rooms.page(1, 10), others);
-    second.rooms.forget(&room());
-    assert_eq!(second.rooms.find(&room()), None);
-    assert_eq!(second.rooms.page(0, 10), others);
-    assert_eq!(second.rooms.count(), 1);
-    let ticket = second.store.write(vec![Change::Delete(Key::Room(room()))]);
-    settle(&second.store, ticket);
-    assert_eq!(second.rooms.page(0, 10), others);
+    assert_eq!(second.rooms, 2);
+    assert_eq!(kept(&mut second, &room()), made(entry()));
+    assert_eq!(page(&mut second, 0, 10), [entry(), other.clone()]);
+    assert_eq!(page(&mut second, 1, 10), std::slice::from_ref(&other));
+    second.store.write(vec![Change::Delete(Key::Room(room()))]);
+    assert_eq!(kept(&mut second, &room()), None);
+    assert_eq!(page(&mut second, 0, 10), [other]);
+}
+
+#[test]
+fn a_room_that_runs_comes_with_its_conference() {
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    first.store.write(put(&everything()));
+    first.store.write(put_room(&entry()));
+    first.store.write(put_room(&numbered(7)));
+    first.store.stop();
+    let (second, _) = opened(folder.config());
+    let rooms = second.records.iter().filter_map(|record| match record {
+        Record::Room(entry) => Some(entry.uri.clone()),
+        _ => None,
+    });
+    assert_eq!(rooms.collect::<Vec<_>>(), [room()]);
+}
+
+/// Everything that is decided about configured rooms, which an older schema kept as copies.
+#[test]
+fn decisions_are_found_again_and_copies_of_an_older_schema_become_decisions() {
+    let folder = Folder::new();
+    let old = Connection::open(folder.config().path).expect("a file");
+    for step in &STEPS[..5] {
+        old.execute_batch(step).expect("a step");
+    }
+    old.execute_batch(
+        "INSERT INTO rooms VALUES ('sip:hall@h', 5, 1, 1, 0, '[\"sip:a@h\"]', '[]', \
+         '[[\"sip:b@h\",\"Moderator\"]]', '[]', '[\"sip:m@h\"]', 1, 0, 0, 'never', 0, 0, \
+         'n', NULL, '[]', NULL, 0); \
+         INSERT INTO rooms VALUES ('sip:team@h', NULL, 1, 1, 0, '[]', '[]', '[]', '[]', '[]', 0, \
+         0, 0, 'never', 0, 0, NULL, NULL, '[]', 5, 0);",
+    )
+    .and_then(|()| old.pragma_update(None, "application_id", schema::APPLICATION_ID))
+    .and_then(|()| old.pragma_update(None, "user_version", 5))
+    .expect("rows of its time");
+    drop(old);
+    let hall = Decisions {
+        uri: RoomUri::new("sip:hall@h"),
+        roles: vec![(UserUri::new("sip:b@h"), Role::Moderator)],
+        denied: vec![Pattern::new("m@h")],
+        undenied: Vec::new(),
+        locked: Some(true),
+    };
+    let (mut now, _) = opened(folder.config());
+    assert_eq!(now.rooms, 1, "the other one was made");
+    assert_eq!(now.records, [Record::Decisions(Box::new(hall.clone()))]);
+    let changed = Decisions {
+        undenied: vec![Pattern::new("*@h")],
+        locked: Some(false),
+        ..hall
+    };
+    let record = Record::Decisions(Box::new(changed.clone()));
+    now.store.write(vec![Change::Put(record.clone())]);
+    let decided = Some(Kept::Decided(Box::new(changed.clone())));
+    assert_eq!(kept(&mut now, &changed.uri), decided);
+    now.store.stop();
+    let (mut again, _) = opened(folder.config());
+    assert_eq!(again.records, [record]);
+    again
+        .store
+        .write(vec![Change::Delete(Key::Decisions(changed.uri.clone()))]);
+    assert_eq!(kept(&mut again, &changed.uri), None);
+    again.store.stop();
+    let (last, _) = opened(folder.config());
+    assert_eq!(last.records, []);
 }
 
 fn numbered(n: u32) -> RoomEntry {
     RoomEntry::new(RoomUri::new(format!("sip:r{n:06}@example.com")))
-}
-
-#[test]
-fn rooms_are_counted_right_while_they_are_written_and_deleted() {
-    let folder = Folder::new();
-    let (mut opened, _) = opened(folder.config());
-    for n in 0..500 {
-        let room = numbered(n);
-        opened.rooms.keep(&room);
-        let put = Change::Put(Record::Room(Box::new(room)));
-        let ticket = opened.store.write(vec![put]);
-        let mut written = false;
-        while !written {
-            written = opened.store.settled() >= ticket;
-            assert_eq!(opened.rooms.count(), n as usize + 1);
-        }
-    }
-    for n in 0..500 {
-        let room = numbered(n).uri;
-        opened.rooms.forget(&room);
-        let ticket = opened.store.write(vec![Change::Delete(Key::Room(room))]);
-        let mut written = false;
-        while !written {
-            written = opened.store.settled() >= ticket;
-            assert_eq!(opened.rooms.count(), 499 - n as usize);
-        }
-    }
 }
 
 #[test]
@@ -400,11 +473,79 @@ fn a_hundred_thousand_idle_rooms_are_not_read() {
     let ticket = first.store.write(rooms.collect());
     settle(&first.store, ticket);
     first.store.stop();
-    let (second, _) = opened(folder.config());
+    let (mut second, _) = opened(folder.config());
     assert_eq!(second.records, [], "nothing of them is read");
-    let found = second.rooms.find(&numbered(77_777).uri);
-    assert_eq!(found, Some(numbered(77_777)));
-    assert_eq!(second.rooms.count(), 100_000);
+    let found = kept(&mut second, &numbered(77_777).uri);
+    assert_eq!(found, made(numbered(77_777)));
+    assert_eq!(second.rooms, 100_000);
+}
+
+/// What cannot be read is not what is not there.
+#[test]
+fn a_file_that_cannot_be_read_is_no_file_without_rooms() {
+    let lookup = |config: Config| {
+        let (mut opened, _lines) = opened(Config {
+            on_error: OnError::Memory,
+            ..config
+        });
+        look(&mut opened, Query::Room(room()))
+    };
+    let nothing = Ok(Content::Room {
+        kept: None,
+        remembers: false,
+    });
+    let folder = Folder::new();
+    fs::write(folder.config().path, vec![b'x'; 10_000]).expect("garbage");
+    assert_eq!(lookup(folder.config()), Err(Unreadable), "damaged");
+    let folder = Folder::new();
+    full(&folder.config().path);
+    let later = Connection::open(folder.config().path).expect("a file");
+    later
+        .pragma_update(None, "user_version", STEPS.len() + 1)
+        .expect("a version");
+    assert_eq!(
+        lookup(folder.config()),
+        Err(Unreadable),
+        "of a later release"
+    );
+    // There are no rooms of ours where nothing of ours can be.
+    let folder = Folder::new();
+    let other = Connection::open(folder.config().path).expect("a file");
+    other.execute_batch("CREATE TABLE t (x)").expect("a table");
+    assert_eq!(lookup(folder.config()), nothing, "of something else");
+    let folder = Folder::new();
+    let missing = Config {
+        path: folder.0.path().join("not/there/state.sqlite"),
+        ..folder.config()
+    };
+    assert_eq!(lookup(missing), nothing, "never made");
+    // A row that cannot be read is that of a room.
+    let folder = Folder::new();
+    let (mut first, _) = opened(folder.config());
+    first.store.write(put_room(&entry()));
+    first.store.stop();
+    let shell = Connection::open(folder.config().path).expect("a shell");
+    shell
+        .execute("UPDATE rooms SET lifetime = 'x'", [])
+        .expect("a change");
+    drop(shell);
+    assert_eq!(lookup(folder.config()), Err(Unreadable), "no such lifetime");
+}
+
+#[test]
+fn a_store_that_hangs_answers_no_question_and_says_so_at_once() {
+    let folder = Folder::new();
+    let (mut store, _lines, shell) = hanging(&folder, OnError::Memory);
+    store.store.write(vec![Change::Delete(Key::Endpoint(1))]);
+    while store.store.is_safe() {
+        store.store.give_up();
+    }
+    if !store.store.wants_everything() {
+        assert_eq!(look(&mut store, Query::Room(room())), Err(Unreadable));
+    }
+    shell.execute_batch("COMMIT").expect("it lets go");
+    wait("it works again", || store.store.wants_everything());
+    assert_eq!(kept(&mut store, &room()), None);
 }
 
 #[test]
@@ -570,16 +711,17 @@ fn a_file_that_fails_and_works_again_gets_everything_at_once() {
     assert!(!store.store.is_safe(), "nobody waits for it");
     let line = lines.recv().expect("a line").text;
     assert!(line.contains("Conferences are kept in memory"), "{line}");
-    store.rooms.keep(&entry());
-    let lost = store
-        .store
-        .write(vec![Change::Put(Record::Room(Box::new(entry())))]);
+    let lost = store.store.write(put_room(&numbered(1)));
     settle(&store.store, lost);
-    assert_eq!(store.rooms.find(&room()), Some(entry()));
+    assert_eq!(kept(&mut store, &numbered(1).uri), made(numbered(1)));
     shell.execute_batch("COMMIT").expect("it lets go");
     let all: Vec<_> = everything().into_iter().take(3).collect();
-    let again = written_anew(store, &folder, &all);
-    assert_eq!(again.rooms.find(&room()), Some(entry()), "rooms too");
+    let mut again = written_anew(store, &folder, &all);
+    assert_eq!(
+        kept(&mut again, &numbered(1).uri),
+        made(numbered(1)),
+        "rooms too"
+    );
 }
 
 #[test]
@@ -684,4 +826,35 @@ fn while_everything_is_written_anew_it_is_not_wanted_again_and_nobody_waits() {
     let left = |record: &Record| record.key() != Key::Endpoint(1);
     let expected: Vec<_> = everything().into_iter().filter(left).collect();
     assert_eq!(again.records, expected, "what came behind it is kept too");
+}
+
+#[test]
+fn who_left_under_an_older_schema_is_still_known() {
+    let folder = Folder::new();
+    let old = Connection::open(folder.config().path).expect("a file");
+    for step in &STEPS[..4] {
+        old.execute_batch(step).expect("a step");
+    }
+    old.pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .and_then(|()| old.pragma_update(None, "user_version", 4))
+        .expect("its version");
+    old.execute(
+        "INSERT INTO conferences VALUES ('sip:a@h', NULL, 1, 1, 0, '[]', '[]', '[]', '[]', '[]', 0, \
+         0, 0, 'empty', 0, 0, NULL, NULL, '[]', NULL, 0, NULL, 'c', NULL, NULL, \
+         '[\"sip:b@h\",\"sip:c@h\"]', 7)",
+        [],
+    )
+    .expect("a row");
+    drop(old);
+    let (now, _) = opened(folder.config());
+    let departed = now.records.iter().filter_map(|record| match record {
+        Record::Departed(one) => Some(one.user.as_str()),
+        _ => None,
+    });
+    assert_eq!(departed.collect::<Vec<_>>(), ["sip:b@h", "sip:c@h"]);
+    assert!(
+        now.records
+            .iter()
+            .any(|record| matches!(record, Record::Conference(one) if one.rules.history == 7))
+    );
 }

@@ -10,10 +10,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 
 use super::file::File;
 use super::lock::Lock;
+use super::rooms::Reader;
 use super::{Config, StoreError, Ticket};
 use crate::control::RoomUri;
-use crate::focus::RoomEntry;
-use crate::focus::record::{Change, Key, Record};
+use crate::focus::record::{Change, Found, Kept, Key, Query, Record};
 use crate::log::{Level, Line};
 
 /// How often a file that failed is tried again.
@@ -36,8 +36,8 @@ const BATCHES: usize = 4096;
 pub(super) struct Shared {
     settled: AtomicU64,
     state: AtomicU8,
-    /// Rooms with changes that are not in the file yet; `None`: there is no such room.
-    unwritten: Mutex<BTreeMap<RoomUri, Option<RoomEntry>>>,
+    /// Rooms with changes that are not in the file yet; `None`: nothing is kept of it.
+    unwritten: Mutex<BTreeMap<RoomUri, Option<Kept>>>,
     /// Rooms whose histories are still in the file and must not be.
     forgotten: Mutex<BTreeSet<RoomUri>>,
 }
@@ -82,6 +82,19 @@ impl Shared {
         self.is(State::Safe)
     }
 
+    /// Changes of rooms are seen by whoever asks before they are in the file.
+    pub(super) fn note(&self, changes: &[Change]) {
+        for change in changes {
+            if let Some((room, kept)) = of_room(change) {
+                self.unwritten().insert(room.clone(), kept);
+            } else if let Change::Delete(Key::History(room)) = change
+                && self.forgotten().len() < MAX_FORGOTTEN
+            {
+                self.forgotten().insert(room.clone());
+            }
+        }
+    }
+
     pub(super) fn takes_changes(&self) -> bool {
         [State::Safe, State::Rewriting]
             .iter()
@@ -101,7 +114,7 @@ impl Shared {
         changed.is_ok()
     }
 
-    pub(super) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<RoomUri, Option<RoomEntry>>> {
+    pub(super) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<RoomUri, Option<Kept>>> {
         self.unwritten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -114,9 +127,23 @@ impl Shared {
     }
 }
 
+/// The room whose rules a change is of, and what is kept of it from then on.
+fn of_room(change: &Change) -> Option<(&RoomUri, Option<Kept>)> {
+    match change {
+        Change::Put(Record::Room(entry)) => Some((&entry.uri, Some(Kept::Made(entry.clone())))),
+        Change::Put(Record::Decisions(one)) => Some((&one.uri, Some(Kept::Decided(one.clone())))),
+        Change::Delete(Key::Room(room) | Key::Decisions(room)) => Some((room, None)),
+        _ => None,
+    }
+}
+
+/// Rooms whose histories are to be forgotten while nothing can be written.
+const MAX_FORGOTTEN: usize = 10_000;
+
 enum Letter {
     Write(Ticket, Vec<Change>),
     Rewrite(Ticket, Vec<Change>),
+    Ask(Query),
     /// Look at the state.
     Look,
     Stop,
@@ -126,6 +153,7 @@ enum Letter {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     letters: Sender<Letter>,
+    found: Receiver<Found>,
     done: Receiver<()>,
 }
 
@@ -140,6 +168,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (letters, received) = bounded(QUEUE);
         let (ended, done) = unbounded();
+        let (answers, found) = unbounded();
         let of_thread = Arc::clone(&shared);
         let work = Work {
             config,
@@ -150,6 +179,8 @@ impl Writer {
             log,
             wake,
             received,
+            reader: Reader::default(),
+            answers,
         };
         thread::Builder::new()
             .name("msrp-store".to_owned())
@@ -160,6 +191,7 @@ impl Writer {
         Ok(Self {
             shared,
             letters,
+            found,
             done,
         })
     }
@@ -182,6 +214,17 @@ impl Writer {
             // It has ended with a panic, and is logged as that.
             Err(TrySendError::Disconnected(_)) | Ok(()) => true,
         }
+    }
+
+    /// False when it will not be answered soon.
+    #[must_use]
+    pub(super) fn ask(&self, query: Query) -> bool {
+        !self.shared.is(State::Hanging) && self.letters.try_send(Letter::Ask(query)).is_ok()
+    }
+
+    /// The next answer.
+    pub(super) fn found(&self) -> Option<Found> {
+        self.found.try_recv().ok()
     }
 
     /// Nobody waits for the thread any more; when it comes back, it is given everything.
@@ -213,6 +256,8 @@ struct Work {
     log: Sender<Line>,
     wake: Arc<dyn Fn() + Send + Sync>,
     received: Receiver<Letter>,
+    reader: Reader,
+    answers: Sender<Found>,
 }
 
 impl Work {
@@ -226,20 +271,25 @@ impl Work {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let mut batches = Vec::new();
+            let (mut batches, mut queries) = (Vec::new(), Vec::new());
             let mut letter = Some(first);
-            while let Some(Letter::Write(ticket, changes)) = letter {
-                batches.push((ticket, changes));
-                letter = match batches.len() < BATCHES {
+            loop {
+                match letter {
+                    Some(Letter::Write(ticket, changes)) => batches.push((ticket, changes)),
+                    Some(Letter::Ask(query)) => queries.push(query),
+                    _ => break,
+                }
+                letter = match batches.len() + queries.len() < BATCHES {
                     true => self.received.try_recv().ok(),
                     false => None,
                 };
             }
             self.commit(&batches);
+            self.answer(queries);
             match letter {
                 Some(Letter::Rewrite(ticket, everything)) => self.rewrite(ticket, &everything),
                 Some(Letter::Stop) => return,
-                Some(Letter::Write(..) | Letter::Look) | None => {}
+                Some(Letter::Write(..) | Letter::Ask(_) | Letter::Look) | None => {}
             }
             if self.shared.go(State::Hanging, State::Wanting) {
                 (self.wake)();
@@ -275,14 +325,32 @@ impl Work {
         self.settle(*last);
     }
 
+    fn answer(&mut self, queries: Vec<Query>) {
+        if queries.is_empty() {
+            return;
+        }
+        for query in queries {
+            let open = self.file.as_ref().map(File::connection);
+            let place = (self.config.path.as_path(), self.config.busy);
+            let found = self.reader.answer(query, open, place, &self.shared);
+            let _ = self.answers.send(found);
+        }
+        (self.wake)();
+    }
+
     fn rewrite(&mut self, ticket: Ticket, everything: &[Change]) {
         let mut rooms: Vec<Change> = self
             .shared
             .unwritten()
             .iter()
-            .map(|(room, entry)| match entry {
-                Some(entry) => Change::Put(Record::Room(Box::new(entry.clone()))),
-                None => Change::Delete(Key::Room(room.clone())),
+            .flat_map(|(room, kept)| {
+                let gone = [Key::Room(room.clone()), Key::Decisions(room.clone())];
+                let put = kept.clone().map(|kept| match kept {
+                    Kept::Made(entry) => Record::Room(entry),
+                    Kept::Decided(decisions) => Record::Decisions(decisions),
+                });
+                let gone = gone.into_iter().map(Change::Delete);
+                gone.chain(put.map(Change::Put)).collect::<Vec<_>>()
             })
             .collect();
         let forgotten = self.shared.forgotten().clone().into_iter();
@@ -306,21 +374,13 @@ impl Work {
     /// been another change since. (A history that is forgotten twice is empty the first time.)
     fn note_rooms<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
         for change in changes {
-            let (room, now) = match change {
-                Change::Put(Record::Room(entry)) => (&entry.uri, Some(entry.as_ref())),
-                Change::Delete(Key::Room(room)) => (room, None),
-                Change::Delete(Key::History(room)) => {
-                    self.shared.forgotten().remove(room);
-                    continue;
+            if let Change::Delete(Key::History(room)) = change {
+                self.shared.forgotten().remove(room);
+            } else if let Some((room, now)) = of_room(change) {
+                let mut unwritten = self.shared.unwritten();
+                if unwritten.get(room) == Some(&now) {
+                    unwritten.remove(room);
                 }
-                _ => continue,
-            };
-            let mut unwritten = self.shared.unwritten();
-            if unwritten
-                .get(room)
-                .is_some_and(|known| known.as_ref() == now)
-            {
-                unwritten.remove(room);
             }
         }
     }
@@ -347,6 +407,7 @@ impl Work {
         self.retry_at = Instant::now() + RETRY;
         // A connection that has failed is not to be trusted.
         self.file = None;
+        self.reader.close();
         match File::open(&self.config) {
             Ok(file) => {
                 self.file = Some(file);

@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use super::Switch;
-use super::ids::{ConnectionId, RoomKey, SessionKey};
+use super::ids::{RoomKey, SessionKey};
+use super::replicas::STEP;
+use super::threads::Speaker;
 use super::timers::Timer;
 use crate::time::Moment;
 
@@ -21,7 +23,7 @@ const PACE_OVER: Duration = Duration::from_secs(2);
 /// The speakers of a room who wait.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    connections: Vec<ConnectionId>,
+    speakers: Vec<Speaker>,
     timed: bool,
     /// Octets the slowest had passed when its pace was last looked at, and when that was.
     passed: (u64, Moment),
@@ -31,10 +33,19 @@ pub(super) struct Held {
     look_from: u64,
 }
 
+#[cfg(test)]
+impl Held {
+    /// Nobody waits.
+    pub(super) fn is_free(&self) -> bool {
+        self.speakers.is_empty() && self.stragglers == 0
+    }
+}
+
 impl Switch {
     /// Something was said in a room.
     pub(super) fn hold_speaker(&mut self, now: Moment, key: SessionKey, room: RoomKey) {
-        let Some(id) = self.sessions.get(key).and_then(|it| it.connection) else {
+        let session = self.sessions.get(key);
+        let Some(speaker) = session.and_then(|session| session.speaker(self.exchange.own)) else {
             return;
         };
         if !self.is_behind(room, self.config.outbox_bytes / 2) {
@@ -43,26 +54,33 @@ impl Switch {
         let Some(known) = self.rooms.get_mut(room) else {
             return;
         };
-        if known.held.connections.contains(&id) {
+        if known.held.speakers.contains(&speaker) {
             return;
         }
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        connection.pauses += 1;
-        known.held.connections.push(id);
-        if !std::mem::replace(&mut known.held.timed, true) {
-            known.held.passed = (known.backlog.passed(), now);
-            self.timers.arm(now + LOOK_EVERY, Timer::Held(room));
+        known.held.speakers.push(speaker);
+        self.hold(speaker);
+        self.keep_pace(now, room);
+    }
+
+    /// Looks from now on whether all have caught up, and how fast the slowest is.
+    pub(super) fn keep_pace(&mut self, now: Moment, key: RoomKey) {
+        if let Some(room) = self.rooms.get_mut(key)
+            && !std::mem::replace(&mut room.held.timed, true)
+        {
+            room.held.passed = (room.backlog.passed(), now);
+            self.timers.arm(now + LOOK_EVERY, Timer::Held(key));
         }
     }
 
     /// Whether more than so much waits for somebody who is waited for.
-    fn is_behind(&mut self, key: RoomKey, octets: usize) -> bool {
+    pub(super) fn is_behind(&mut self, key: RoomKey, octets: usize) -> bool {
         let step = self.config.outbox_bytes as u64 / 16;
         let Some(room) = self.rooms.get_mut(key) else {
             return false;
         };
+        if room.waiting_abroad() > octets {
+            return true;
+        }
         if room.backlog.octets() <= octets {
             return false;
         }
@@ -71,28 +89,43 @@ impl Switch {
         }
         // To look at everybody for every message would be dear.
         let pushed = room.backlog.pushed();
-        if room.held.connections.is_empty() {
+        if room.held.speakers.is_empty() {
             if pushed < room.held.look_from {
                 return false;
             }
             room.held.look_from = pushed + step;
         }
-        let backlog = &room.backlog;
-        let waited_for = room.members.all().iter().filter_map(|key| {
+        self.slowest(key) > octets as u64
+    }
+
+    /// Octets that wait for the slowest here who is waited for.
+    fn slowest(&self, key: RoomKey) -> u64 {
+        let Some(room) = self.rooms.get(key) else {
+            return 0;
+        };
+        let waited_for = room.members.here().iter().filter_map(|key| {
             let session = self.sessions.get(*key)?;
-            (!session.straggles).then(|| backlog.waiting(session.position))
+            (!session.straggles).then(|| room.backlog.waiting(session.position))
         });
-        waited_for.max().unwrap_or(0) > octets as u64
+        waited_for.max().unwrap_or(0)
     }
 
     /// Some of a room were written to: its speakers may go on if all have caught up.
     pub(super) fn release_speakers(&mut self, key: RoomKey) {
         let quarter = self.config.outbox_bytes / 4;
-        let held = self.rooms.get(key);
+        let Some(room) = self.rooms.get(key) else {
+            return;
+        };
         // With stragglers that is looked at now and then only.
-        if held.is_some_and(|room| {
-            !room.held.connections.is_empty() && room.backlog.octets() <= quarter
-        }) {
+        let waiting = room.backlog.octets();
+        if room.original.is_some() {
+            if room.held.stragglers == 0 {
+                self.report_taken(key, waiting as u64, self.config.outbox_bytes / STEP);
+            }
+        } else if !room.held.speakers.is_empty()
+            && waiting <= quarter
+            && room.waiting_abroad() <= quarter
+        {
             self.let_speak(key);
         }
     }
@@ -101,15 +134,15 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        for id in std::mem::take(&mut room.held.connections) {
-            self.resume(id);
+        for speaker in std::mem::take(&mut room.held.speakers) {
+            self.let_go_on(speaker);
         }
     }
 
     /// The room is no more.
     pub(super) fn ends_held(&mut self, held: Held) {
-        for id in held.connections {
-            self.resume(id);
+        for speaker in held.speakers {
+            self.let_go_on(speaker);
         }
     }
 
@@ -118,8 +151,11 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        room.held.timed = !room.held.connections.is_empty();
-        if !room.held.timed {
+        let follows = room.original.is_some();
+        // A replica is looked at until the owner knows all that was taken.
+        let waits = !room.held.speakers.is_empty() || (follows && room.backlog.octets() > 0);
+        room.held.timed = waits;
+        if !waits {
             return;
         }
         self.timers.arm(now + LOOK_EVERY, Timer::Held(key));
@@ -131,7 +167,10 @@ impl Switch {
                 self.leave_behind(key, quarter as u64);
             }
         }
-        if !self.is_behind(key, quarter) {
+        if follows {
+            let slowest = self.slowest(key);
+            self.report_taken(key, slowest, 1);
+        } else if !self.is_behind(key, quarter) {
             self.let_speak(key);
         }
     }
@@ -141,7 +180,7 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        for key in room.members.all() {
+        for key in room.members.here() {
             if let Some(session) = self.sessions.get_mut(*key)
                 && !session.straggles
                 && room.backlog.waiting(session.position) > octets

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use crate::control::SessionId;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
-use super::Owner;
+use super::guests::MAX_UNORDERED;
 use super::ids::{RoomKey, SessionKey, StreamKey};
 use super::incoming::Incoming;
+use super::message::Code;
 
 /// How a connection is secured, as far as its sessions care.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(super) struct Connection {
     pub(super) decoder: Decoder,
     /// Octets the decoder has not used yet.
     pub(super) unread: Vec<u8>,
+    /// It could use some of them, but the sender has to wait.
+    pub(super) interrupted: bool,
     /// A SEND whose end has not come yet.
     pub(super) incoming: Option<Incoming>,
     /// Responses and reports; they go before any copy (RFC 4975 §7.1.1, C21).
@@ -46,7 +50,7 @@ pub(super) struct Connection {
     pub(super) closing: bool,
     /// Its peer sends nothing more.
     pub(super) deaf: bool,
-    /// A session was bound to it, here or on another thread.
+    /// A session was bound to it.
     pub(super) bound: bool,
     /// Octets read before the first session was bound.
     pub(super) unbound_octets: usize,
@@ -60,8 +64,6 @@ pub(super) struct Connection {
     pub(super) asked: bool,
     /// Since when it takes nothing.
     pub(super) blocked: Option<Moment>,
-    /// Other instances with sessions on it.
-    pub(super) links: Vec<Owner>,
     /// The SEND of which the end-line is not written yet: nothing else may be before it is.
     pub(super) open: Option<(SessionKey, StreamKey)>,
     /// Since when something waits for the end of `open`, which may not be interrupted.
@@ -72,21 +74,28 @@ pub(super) struct Connection {
     pub(super) pauses: u32,
     /// The room in which it last said something.
     pub(super) said_in: Option<RoomKey>,
-    /// Answers to it that wait until something is kept.
-    pub(super) promises: usize,
-    /// Only whole SENDs may be written: others write between what we write.
-    pub(super) shared: bool,
+    /// Octets of what it said that are not where they belong yet.
+    pub(super) unordered: usize,
+    /// It has named a session that is not here: nothing is decoded until it is, or refused.
+    pub(super) seeking: bool,
+    /// How the request is answered that named such a session in vain.
+    pub(super) refused: Option<(SessionId, Code)>,
 }
 
 impl Connection {
     /// Nothing lives on it.
     pub(super) fn is_idle(&self) -> bool {
-        self.sessions.is_empty() && self.links.is_empty()
+        self.sessions.is_empty() && !self.seeking
     }
 
     /// Nothing is to be read from it.
     pub(super) fn is_paused(&self) -> bool {
-        self.pauses > 0 || self.closing || self.deaf || self.replies.len() > MAX_REPLIES
+        self.pauses > 0
+            || self.seeking
+            || self.closing
+            || self.deaf
+            || self.unordered >= MAX_UNORDERED
+            || self.replies.len() > MAX_REPLIES
     }
 
     /// Somebody who speaks may still be behind it.
@@ -96,6 +105,14 @@ impl Connection {
 
     /// Its peer has begun a request that has not ended.
     pub(super) fn has_begun(&self) -> bool {
-        self.incoming.is_some() || !self.unread.is_empty()
+        self.incoming.is_some() || (!self.unread.is_empty() && !self.interrupted)
+    }
+
+    /// Octets that are decoded before anything more is read.
+    pub(super) fn waiting(&self) -> usize {
+        match self.interrupted {
+            true => self.unread.len(),
+            false => 0,
+        }
     }
 }

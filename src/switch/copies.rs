@@ -11,7 +11,6 @@ use crate::wire::msrp::{
 
 use super::backlog::{Backlog, Entry};
 use super::batch::Batch;
-use super::ids::SessionKey;
 use super::notice;
 use super::plain::{self, Text};
 use super::session::Session;
@@ -38,7 +37,6 @@ pub(super) struct Drained {
 /// Writes copies of everything the session has still to get, until the batch holds `limit`.
 pub(super) fn drain(
     session: &mut Session,
-    key: SessionKey,
     backlog: &mut Backlog,
     now: Moment,
     limit: usize,
@@ -46,7 +44,7 @@ pub(super) fn drain(
     batch: &mut Batch,
 ) -> Drained {
     let mut drained = Drained::default();
-    if let Some(entry) = notice::take(session, key, now) {
+    if let Some(entry) = notice::take(session, now) {
         let text = entry.text.as_deref();
         write(session, &entry, text, now, batch, &mut drained);
     }
@@ -69,7 +67,7 @@ pub(super) fn drain(
             continue;
         }
         if let Some(entry) = backlog.get(session.position)
-            && entry.is_for(key)
+            && entry.is_for(session.said_as)
             && !(congested && entry.composing)
             && session.takes_entry(entry)
         {
@@ -84,10 +82,11 @@ pub(super) fn drain(
 }
 
 /// Whether a message of the backlog waits for the session; passes those that are not for it.
-pub(super) fn waits(session: &mut Session, key: SessionKey, backlog: &mut Backlog) -> bool {
+pub(super) fn waits(session: &mut Session, backlog: &mut Backlog) -> bool {
     while session.position < backlog.end() {
         let entry = backlog.get(session.position);
-        let for_it = |entry: &Arc<Entry>| entry.is_for(key) && session.takes_entry(entry);
+        let for_it =
+            |entry: &Arc<Entry>| entry.is_for(session.said_as) && session.takes_entry(entry);
         if entry.is_some_and(for_it) {
             return true;
         }

@@ -37,7 +37,10 @@ impl Switch {
         let (Some(session), Some(target)) = (self.sessions.get_mut(key), target) else {
             return;
         };
-        if session.connection.is_some() || session.dialled.as_deref() == Some(target) {
+        if session.is_tied()
+            || session.recalled.is_some()
+            || session.dialled.as_deref() == Some(target)
+        {
             return;
         }
         session.dialled = Some(Box::new(target.clone()));
@@ -58,7 +61,7 @@ impl Switch {
             return;
         };
         let found = key.and_then(|key| Some((key, self.sessions.get_mut(key)?)));
-        let Some((key, session)) = found.filter(|(_, it)| it.connection.is_none()) else {
+        let Some((key, session)) = found.filter(|(_, it)| !it.is_tied()) else {
             // It has ended meanwhile, or the peer has connected to us.
             return self.close_if_idle(now, id);
         };
@@ -82,7 +85,7 @@ impl Switch {
         let Some(&key) = self.by_session.get(session) else {
             return;
         };
-        let waits = |session: &Session| session.connection.is_none();
+        let waits = |session: &Session| !session.is_tied();
         if self.sessions.get(key).is_some_and(waits) {
             self.end(now, key, Some(LossCause::NeverBound));
         }

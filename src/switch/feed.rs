@@ -8,6 +8,7 @@ use super::ids::{ConnectionId, SessionKey, StreamKey};
 use super::message::{Code, Ending, Facts, Limits, Lost, OwnedFacts, Step, Whole};
 use super::plain;
 use super::replies;
+use super::stream::{Ended, Stream};
 use super::timers::Timer;
 use crate::time::Moment;
 use crate::wire::msrp::{FailureReport, Flag};
@@ -96,12 +97,10 @@ impl Switch {
         match ending {
             Ending::Goes => self.reply(id, facts, Code::Ok),
             Ending::Whole(whole) => self.take_collected(now, id, key, facts, whole),
-            Ending::Flows(stream, end, last) => {
-                self.reply(id, facts, Code::Ok);
-                if self.flow_ends(now, stream, end, last) {
-                    self.streamed(id, key, facts.name(), stream);
-                }
-            }
+            Ending::Flows(stream, end, last) => match self.flow_ends(now, stream, end, last) {
+                true => self.streamed(id, key, facts, stream),
+                false => self.reply(id, facts, Code::Ok),
+            },
             Ending::Over(code, stream) => {
                 if let Some(stream) = stream {
                     self.abort_stream(stream);
@@ -130,22 +129,22 @@ impl Switch {
         self.take(now, id, key, last, first, Cow::Owned(whole.body));
     }
 
-    /// A large message has come whole (C46).
-    fn streamed(&mut self, id: ConnectionId, key: SessionKey, name: &str, stream: StreamKey) {
+    /// A large message has come whole (C46). The owner of its room answers.
+    fn streamed(&mut self, id: ConnectionId, key: SessionKey, last: &Facts<'_>, stream: StreamKey) {
         let session = self.sessions.get_mut(key);
-        let Some(message) = session.and_then(|it| it.assemblies.remove(name)) else {
+        let Some(message) = session.and_then(|it| it.assemblies.remove(last.name())) else {
             return;
         };
         self.recount(key);
-        let stream = self.streams.get(stream);
-        let octets = stream.map_or(0, |stream| stream.window.end());
-        let octets = octets.saturating_sub(message.shift);
-        let addresses = stream.and_then(|stream| stream.addresses.clone());
-        self.report(id, key, &message.facts.view(), octets, addresses);
+        let ended = Ended::new(id, last, &message.facts.view(), message.shift);
+        match self.home(key) {
+            Some(_) => self.pass_end(stream, ended),
+            None => self.take_streamed(self.exchange.here(id), stream, &ended),
+        }
     }
 
     /// A message is refused: further chunks of it are, too, and receivers get no more.
-    fn refuse(&mut self, now: Moment, key: SessionKey, name: &str, code: Code) {
+    pub(super) fn refuse(&mut self, now: Moment, key: SessionKey, name: &str, code: Code) {
         let session = self.sessions.get_mut(key);
         let Some(lost) = session.map(|it| it.assemblies.refuse(name, code)) else {
             return;
@@ -228,7 +227,7 @@ impl Switch {
         };
         let assemblies = &mut session.assemblies;
         let streams = assemblies.streams().filter_map(|key| self.streams.get(key));
-        let streams: usize = streams.map(|stream| stream.window.octets()).sum();
+        let streams: usize = streams.map(Stream::octets).sum();
         let octets = assemblies.octets() + streams;
         let charge = &mut assemblies.charge;
         self.pot.charge(charge, session.connection, octets);
@@ -288,7 +287,7 @@ impl Switch {
             };
             for message in session.assemblies.unfinished() {
                 let stream = message.stream().and_then(|key| self.streams.get(key));
-                let octets = message.octets() + stream.map_or(0, |it| it.window.octets());
+                let octets = message.octets() + stream.map_or(0, Stream::octets);
                 let name = message.facts.name();
                 if octets > 0 && (key, name) != kept {
                     held.push((message.last, key, name.to_owned()));

@@ -45,6 +45,10 @@ place! {
     pub(super) StreamKey
 }
 
+/// An instance of the switch: one on each thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Thread(pub u16);
+
 impl ConnectionId {
     /// The place in a table; small, dense, used again after the connection closed.
     pub fn index(self) -> usize {

@@ -1,14 +1,11 @@
 //! A request of which the head has come, and not the end.
 
-use super::Owner;
 use super::ids::SessionKey;
 use super::message::{Facts, OwnedFacts};
 
 /// A SEND with a body of which the end has not come.
 #[derive(Debug)]
 pub(super) enum Incoming {
-    /// It is for a session of another thread.
-    Elsewhere(Owner),
     /// It has been answered; the rest is of no use.
     Skip,
     /// It is for this session.

@@ -38,7 +38,6 @@ impl Switch {
     }
 
     /// Watches a connection that has got its first session for silence (`idle_timeout`).
-    /// Connections that only carry sessions of other instances are watched there.
     pub(super) fn watch(&mut self, now: Moment, id: ConnectionId) {
         if !self.config.idle_timeout.is_zero() {
             self.look_at(now + self.config.idle_timeout / 2, id);

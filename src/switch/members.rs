@@ -9,7 +9,9 @@ use crate::control::UserUri;
 /// The sessions of one room.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    all: Vec<SessionKey>,
+    here: Vec<SessionKey>,
+    /// Those whose connection lives on another thread.
+    abroad: Vec<SessionKey>,
     /// Sessions of each user, as the roster shows them.
     users: BTreeMap<UserUri, u32>,
     /// Sessions by each address of their users.
@@ -18,26 +20,25 @@ pub(super) struct Members {
 
 impl Members {
     /// Puts a session in; its place is where it stands until another takes it.
-    pub(super) fn enter(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) -> usize {
-        self.all.push(key);
-        self.name(key, user, uris);
-        self.all.len() - 1
+    pub(super) fn enter(&mut self, key: SessionKey) -> usize {
+        self.here.push(key);
+        self.here.len() - 1
     }
 
-    /// Takes a session out; the last one takes its place.
-    pub(super) fn leave(
-        &mut self,
-        place: usize,
-        key: SessionKey,
-        user: &UserUri,
-        uris: &[UserUri],
-    ) -> Option<SessionKey> {
-        if self.all.get(place) != Some(&key) {
-            return None;
-        }
-        self.unname(key, user, uris);
-        self.all.swap_remove(place);
-        self.all.get(place).copied()
+    /// The same of one that lives on another thread; its place is one among these.
+    pub(super) fn enter_abroad(&mut self, key: SessionKey) -> usize {
+        self.abroad.push(key);
+        self.abroad.len() - 1
+    }
+
+    /// Takes a session out; the last one, which is returned, takes its place.
+    pub(super) fn leave(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
+        take_out(&mut self.here, place, key)
+    }
+
+    /// The same of one that lives on another thread.
+    pub(super) fn leave_abroad(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
+        take_out(&mut self.abroad, place, key)
     }
 
     /// A session is known by these addresses from now on.
@@ -66,16 +67,22 @@ impl Members {
         }
     }
 
+    /// How many there are, here and elsewhere.
     pub(super) fn len(&self) -> usize {
-        self.all.len()
+        self.here.len() + self.abroad.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.len() == 0
     }
 
-    pub(super) fn all(&self) -> &[SessionKey] {
-        &self.all
+    /// Those whose connection lives on this thread, or who have none.
+    pub(super) fn here(&self) -> &[SessionKey] {
+        &self.here
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = SessionKey> {
+        self.here.iter().chain(&self.abroad).copied()
     }
 
     /// The sessions of whoever has this address.
@@ -93,6 +100,14 @@ impl Members {
     }
 }
 
+fn take_out(places: &mut Vec<SessionKey>, place: usize, key: SessionKey) -> Option<SessionKey> {
+    if places.get(place) != Some(&key) {
+        return None;
+    }
+    places.swap_remove(place);
+    places.get(place).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::ids::Table;
@@ -108,7 +123,8 @@ mod tests {
             .map(|number| {
                 let key = table.insert(());
                 let user = uri(number / 2);
-                let place = members.enter(key, &user, std::slice::from_ref(&user));
+                let place = members.enter(key);
+                members.name(key, &user, std::slice::from_ref(&user));
                 places.insert(key, place);
                 key
             })
@@ -116,8 +132,8 @@ mod tests {
         assert_eq!((members.len(), members.users().len()), (100, 50));
         for number in (0..100).step_by(3) {
             let (key, user) = (keys[number], uri(number / 2));
-            let uris = std::slice::from_ref(&user);
-            if let Some(moved) = members.leave(places[&key], key, &user, uris) {
+            members.unname(key, &user, std::slice::from_ref(&user));
+            if let Some(moved) = members.leave(places[&key], key) {
                 places.insert(moved, places[&key]);
             }
             assert!(!members.called(user.as_str()).contains(&key));
@@ -126,7 +142,7 @@ mod tests {
             let stays = number % 3 != 0;
             let user = uri(number / 2);
             assert_eq!(members.called(user.as_str()).contains(key), stays);
-            assert_eq!(members.all().get(places[key]) == Some(key), stays);
+            assert_eq!(members.here().get(places[key]) == Some(key), stays);
         }
         assert!(members.has(&uri(1)) && !members.has(&uri(50)));
     }

@@ -1,5 +1,5 @@
-//! The MSRP switch (RFC 4975, RFC 7701): sessions, rooms, fan-out, reports. One instance owns
-//! the rooms pinned to one thread.
+//! The MSRP switch (RFC 4975, RFC 7701): sessions, rooms, fan-out, reports. There is one
+//! instance for each thread; see `threads` for what they have to do with each other.
 //!
 //! A pure state machine. Its driver hands in orders, octets and the time, and asks for
 //! notices, for connections that have something to write and what that is. No sockets, no
@@ -15,8 +15,8 @@ mod batch;
 mod connection;
 mod copies;
 mod dial;
-mod directory;
 mod feed;
+mod guests;
 mod history;
 mod ids;
 mod incoming;
@@ -32,11 +32,13 @@ mod plain;
 mod promise;
 mod receive;
 mod reconcile;
+mod replicas;
 mod replies;
 mod room;
 mod send;
 mod session;
 mod stream;
+mod threads;
 mod timers;
 mod transmit;
 mod turns;
@@ -48,16 +50,19 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::control::{Admission, LossCause, Notice, Order, Refusal, RoomUri, SessionId};
+use crate::control::{
+    Admission, LossCause, Notice, Order, Refusal, RoomPolicy, RoomUri, SessionId,
+};
 use crate::entropy::Entropy;
 use crate::time::Moment;
+use crate::wire::msrp::TransactionIds;
 
 pub use batch::Batch;
 pub use connection::Security;
 pub use dial::Wanted;
-pub use directory::{Alone, Directory, Foreign, Owner};
-pub use ids::ConnectionId;
+pub use ids::{ConnectionId, Thread};
 pub use liveness::SILENCE;
+pub use threads::{Alone, Post, Threads};
 pub use transmit::After;
 
 use connection::Connection;
@@ -67,6 +72,7 @@ use promise::Promises;
 use room::Room;
 use session::Session;
 use stream::Stream;
+use threads::{Exchange, Parcel, Speaker};
 use timers::{Timer, Timers};
 use turns::Turns;
 use vacated::{Left, Vacated};
@@ -145,7 +151,8 @@ pub struct Counters {
 pub struct Switch {
     config: Config,
     entropy: Box<dyn Entropy + Send>,
-    directory: Box<dyn Directory>,
+    /// What goes to other instances, and comes from them.
+    exchange: Exchange,
     connections: Table<ConnectionId, Connection>,
     sessions: Table<SessionKey, Session>,
     rooms: Table<RoomKey, Room>,
@@ -154,13 +161,21 @@ pub struct Switch {
     by_session: HashMap<SessionId, SessionKey>,
     /// Sessions in no room whose connection is still to stay.
     parting: HashMap<SessionId, SessionKey>,
+    /// The rooms of which this is the owner.
     by_room: HashMap<RoomUri, RoomKey>,
+    /// The others, by what their owners call them.
+    replicas: HashMap<(Thread, RoomKey), RoomKey>,
+    /// Large messages from other instances, by what these call them.
+    inflows: HashMap<(Thread, StreamKey), StreamKey>,
+    /// Connections elsewhere with sessions of our rooms, and how many.
+    abroad: HashMap<Speaker, usize>,
+    /// Sessions here of rooms of other instances.
+    guests: usize,
     /// What is kept of rooms without sessions.
     vacated: Vacated,
     histories: history::Histories,
     timers: Timers,
     notices: VecDeque<Notice>,
-    foreign: VecDeque<Foreign>,
     wanted: VecDeque<Wanted>,
     /// Connections to close at once.
     closes: VecDeque<ConnectionId>,
@@ -190,12 +205,12 @@ impl Switch {
     pub fn new(
         config: Config,
         entropy: Box<dyn Entropy + Send>,
-        directory: Box<dyn Directory>,
+        threads: Box<dyn Threads>,
     ) -> Self {
         Self {
             config,
             entropy,
-            directory,
+            exchange: Exchange::new(threads),
             connections: Table::default(),
             sessions: Table::default(),
             rooms: Table::default(),
@@ -203,11 +218,14 @@ impl Switch {
             by_session: HashMap::new(),
             parting: HashMap::new(),
             by_room: HashMap::new(),
+            replicas: HashMap::new(),
+            inflows: HashMap::new(),
+            abroad: HashMap::new(),
+            guests: 0,
             vacated: Vacated::default(),
             histories: history::Histories::default(),
             timers: Timers::default(),
             notices: VecDeque::new(),
-            foreign: VecDeque::new(),
             wanted: VecDeque::new(),
             closes: VecDeque::new(),
             resumes: VecDeque::new(),
@@ -232,9 +250,9 @@ impl Switch {
             Order::Amend(admission) => self.amend(now, &admission),
             Order::Expel { session, .. } => {
                 if let Some(&key) = self.by_session.get(&session) {
-                    self.expel(now, key);
-                } else if let Some(key) = self.parting.remove(&session) {
-                    self.stop_lingering(key);
+                    self.expel(now, key, None);
+                } else {
+                    self.farewell_ends(now, &session);
                 }
             }
             Order::Part { session, .. } => self.part_from_room(now, session),
@@ -281,15 +299,7 @@ impl Switch {
     /// The connection has failed or was closed: all sessions on it are lost (C63).
     pub fn closed(&mut self, now: Moment, id: ConnectionId) {
         self.lose_sessions_of(now, id, LossCause::Disconnected);
-        let Some(connection) = self.connections.remove(id) else {
-            return;
-        };
-        for owner in connection.links {
-            self.foreign.push_back(Foreign::Closed {
-                connection: id,
-                owner,
-            });
-        }
+        self.connections.remove(id);
     }
 
     /// The peer will send nothing more, but may still read: it gets what waits for it, then
@@ -298,20 +308,12 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let sessions = connection.sessions.clone();
-        self.end_links(id);
-        for key in sessions {
-            if let Some(session) = self.sessions.get(key).filter(|it| !it.leaving) {
-                self.notices.push_back(Notice::Lost {
-                    room: session.room_uri.clone(),
-                    session: session.id.clone(),
-                    cause: LossCause::Disconnected,
-                });
-            }
-            self.expel(now, key);
+        for key in connection.sessions.clone() {
+            self.expel(now, key, Some(LossCause::Disconnected));
         }
         if let Some(connection) = self.connections.get_mut(id) {
             connection.deaf = true;
+            connection.seeking = false;
         }
         self.close_if_idle(now, id);
     }
@@ -321,18 +323,13 @@ impl Switch {
         self.notices.pop_front()
     }
 
-    /// The next thing another instance must learn.
-    pub fn poll_foreign(&mut self) -> Option<Foreign> {
-        self.foreign.pop_front()
-    }
-
     /// The next connection to close at once, without writing anything more. [`Self::closed`]
     /// must follow.
     pub fn poll_close(&mut self) -> Option<ConnectionId> {
         self.closes.pop_front()
     }
 
-    /// Whether a session was bound to a connection, here or elsewhere.
+    /// Whether a session was bound to a connection.
     pub fn is_bound(&self, id: ConnectionId) -> bool {
         self.connections.get(id).is_some_and(|it| it.bound)
     }
@@ -341,6 +338,12 @@ impl Switch {
     /// does not read what it is answered, or is not heard any more.
     pub fn paused(&self, id: ConnectionId) -> bool {
         self.connections.get(id).is_some_and(Connection::is_paused)
+    }
+
+    /// Octets of a connection that were not decoded, as its sender had to wait: they come
+    /// before what is read next.
+    pub fn unread(&self, id: ConnectionId) -> usize {
+        self.connections.get(id).map_or(0, Connection::waiting)
     }
 
     /// The next connection that may be read again.
@@ -356,28 +359,6 @@ impl Switch {
                 self.resumes.push_back(id);
             }
         }
-    }
-
-    /// Others write to this connection, too, between what is written here: only whole
-    /// requests may be.
-    pub fn share(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.shared = true;
-        }
-    }
-
-    /// Another instance has octets for a connection here: whole messages, of which it counts
-    /// what is not written yet.
-    pub fn link(&mut self, id: ConnectionId, octets: &[u8]) {
-        self.reply_with(id, |replies| replies.extend_from_slice(octets));
-    }
-
-    /// Another instance has no session on the connection any more.
-    pub fn unlink(&mut self, now: Moment, id: ConnectionId, owner: Owner) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.links.retain(|link| *link != owner);
-        }
-        self.close_if_idle(now, id);
     }
 
     /// Nobody is admitted any more.
@@ -401,7 +382,7 @@ impl Switch {
                 Timer::Orphans => self.orphans_due(now),
                 Timer::HeldUp(id) => self.held_up_due(now, id),
                 Timer::Leave(key) => self.leave_due(now, key),
-                Timer::Farewell(key) => self.stop_lingering(key),
+                Timer::Farewell(key) => self.stop_lingering(now, key),
                 Timer::Held(key) => self.held_due(now, key),
                 Timer::Pause(key) => self.pause_due(now, key),
                 Timer::Count(key) => self.count_due(now, key),
@@ -410,9 +391,9 @@ impl Switch {
         }
     }
 
-    /// Sessions admitted and not ended.
+    /// Sessions of rooms of this instance that were admitted and have not ended.
     pub fn sessions(&self) -> usize {
-        self.sessions.len() - self.leaving
+        self.sessions.len() - self.leaving - self.guests
     }
 
     /// What was done so far.
@@ -430,7 +411,7 @@ impl Switch {
             None
         };
         if let Some(refusal) = refusal {
-            self.directory.forget(&session);
+            self.exchange.threads.forget(&session);
             self.notices.push_back(Notice::Refused {
                 room,
                 session,
@@ -462,12 +443,13 @@ impl Switch {
                 key
             }
         };
+        self.set_policy(room_key, &admission.policy);
+        let ids = TransactionIds::new(&mut *self.entropy);
         let Some(room) = self.rooms.get_mut(room_key) else {
             return;
         };
-        room.policy = admission.policy.clone();
         let position = room.backlog.end();
-        let mut session = Session::new(admission, room_key, position, now, &mut *self.entropy);
+        let mut session = Session::new(admission, room_key, position, now, ids);
         if admission.newcomer {
             let most = room.policy.history;
             let before = room.history.octets();
@@ -479,14 +461,31 @@ impl Switch {
         let bind_by = session.bind_by;
         let key = self.sessions.insert(session);
         if let Some(session) = self.sessions.get_mut(key) {
-            session.place = room.members.enter(key, &session.user, &session.uris);
+            session.said_as = key;
+            session.place = room.members.enter(key);
+            room.members.name(key, &session.user, &session.uris);
         }
         self.by_session.insert(admission.session.clone(), key);
         if let Some(nickname) = &admission.nickname {
             self.give_back_nickname(key, nickname);
         }
         self.timers.arm(bind_by, Timer::Bind(key));
+        self.place(key);
         self.want(now, key, admission.peer.dial.as_ref());
+    }
+
+    /// The rules of a room, on every thread.
+    fn set_policy(&mut self, key: RoomKey, policy: &RoomPolicy) {
+        let Some(room) = self.rooms.get_mut(key) else {
+            return;
+        };
+        if room.policy != *policy {
+            room.policy = policy.clone();
+            for thread in room.abroad() {
+                self.exchange
+                    .post(thread, Parcel::Policy(key, policy.clone()));
+            }
+        }
     }
 
     fn amend(&mut self, now: Moment, admission: &Admission) {
@@ -497,38 +496,62 @@ impl Switch {
             return;
         };
         session.unclaimed = None;
-        if let Some(room) = self.rooms.get_mut(session.room) {
-            room.policy = admission.policy.clone();
-        }
-        let (unnamed, bound) = (session.to_path().is_empty(), session.connection);
-        if unnamed && bound.is_none() && !admission.peer.path.is_empty() {
+        let room = session.room;
+        self.set_policy(room, &admission.policy);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if session.to_path().is_empty() && !session.is_tied() && !admission.peer.path.is_empty() {
             // Its peer has answered; until then it may have rung for minutes.
             session.bind_by = session.bind_by.min(now + admission.policy.bind_timeout);
             self.timers.arm(session.bind_by, Timer::Bind(key));
         }
-        if let Some(room) = self.rooms.get_mut(session.room) {
+        if let Some(room) = self.rooms.get_mut(room) {
             room.members.unname(key, &session.user, &session.uris);
             room.members.name(key, &admission.user, &admission.uris);
         }
-        if !session.amend(admission) {
-            let connection = session.connection.and_then(|id| self.connections.get(id));
-            match connection {
-                // The ACK of an offerless INVITE may bring the fingerprint after the bind (C70).
-                Some(connection) if !session.knows(&connection.security) => {
-                    if let Some(id) = session.connection {
-                        self.protocol_error(now, id);
-                    }
-                }
-                _ => self.want(now, key, admission.peer.dial.as_ref()),
-            }
-            if let Some(id) = bound.filter(|_| unnamed) {
-                self.welcome(key);
-                self.mark_dirty(id);
-            }
-            return;
+        let unnamed = session.to_path().is_empty() && session.is_tied();
+        let (moved, away) = (session.amend(admission), session.away);
+        if unnamed && !moved {
+            self.welcome(key);
         }
-        // C63: new URIs; what is queued waits for the new connection.
+        match (moved, away) {
+            (false, Some(away)) => {
+                let session = self.sessions.get_mut(key);
+                let notice = session.and_then(|session| session.notice.take());
+                let parcel = Parcel::Amended(Box::new(admission.clone()), notice);
+                self.exchange.post(away.thread, parcel);
+            }
+            (false, None) => {
+                if self.still_knows(now, key) {
+                    self.want(now, key, admission.peer.dial.as_ref());
+                    self.mark_session_dirty(key);
+                }
+            }
+            (true, _) => self.unbind(now, key, admission),
+        }
+    }
+
+    /// The ACK of an offerless INVITE may bring the fingerprint after the bind (C70): `false`
+    /// if the connection is not that of the session's peer.
+    fn still_knows(&mut self, now: Moment, key: SessionKey) -> bool {
+        let session = self.sessions.get(key);
+        let Some((session, id)) = session.and_then(|it| Some((it, it.connection?))) else {
+            return true;
+        };
+        let connection = self.connections.get(id);
+        let knows = connection.is_none_or(|it| session.knows(&it.security));
+        if !knows {
+            self.protocol_error(now, id);
+        }
+        knows
+    }
+
+    /// C63: new URIs; what is queued waits for the new connection.
+    fn unbind(&mut self, now: Moment, key: SessionKey, admission: &Admission) {
         self.end_copies(key);
+        self.refuse_claimants(now, key);
+        self.recall_session(key, admission.peer.dial.clone());
         self.forget_unfinished(key);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
@@ -547,22 +570,27 @@ impl Switch {
     }
 
     /// Ends a session in good order: it is in its room no more, and what is queued for it is
-    /// still written.
-    fn expel(&mut self, now: Moment, key: SessionKey) {
+    /// still written. With a cause, the focus is told.
+    fn expel(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
         self.end_copies(key);
         let Some(session) = self.sessions.get_mut(key).filter(|it| !it.leaving) else {
             return;
         };
+        if let Some(away) = session.away {
+            let parcel = Parcel::Expel(session.id.clone());
+            self.exchange.post(away.thread, parcel);
+        }
         if session.connection.is_none() || !session.is_ready() {
-            return self.end(now, key, None);
+            return self.end(now, key, cause);
         }
         if let Some(room) = self.rooms.get_mut(session.room) {
-            session.take_backlog(key, &mut room.backlog);
+            session.take_backlog(&mut room.backlog);
         }
-        self.part(now, key);
+        self.part(now, key, cause);
         if let Some(session) = self.sessions.get_mut(key) {
             session.leaving = true;
             self.leaving += 1;
+            self.guests -= usize::from(session.home.take().is_some());
             self.timers.arm(now + CLOSE_GRACE, Timer::Leave(key));
         }
         self.mark_session_dirty(key);
@@ -573,7 +601,20 @@ impl Switch {
         let Some(&key) = self.by_session.get(&session) else {
             return;
         };
-        self.expel(now, key);
+        match self.sessions.get(key).and_then(|it| it.away) {
+            None => self.expel(now, key, None),
+            Some(away) => {
+                let parcel = Parcel::Part(session.clone());
+                self.exchange.post(away.thread, parcel);
+                self.part(now, key, None);
+                if let Some(session) = self.sessions.get_mut(key) {
+                    // Where it says farewell.
+                    session.away = Some(away);
+                    session.leaving = true;
+                    self.leaving += 1;
+                }
+            }
+        }
         if let Some(leaving) = self.sessions.get_mut(key).filter(|it| it.leaving) {
             leaving.lingers = true;
             self.parting.insert(session, key);
@@ -581,11 +622,26 @@ impl Switch {
         }
     }
 
-    fn stop_lingering(&mut self, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(key).filter(|it| it.lingers) {
-            session.lingers = false;
-            self.parting.remove(&session.id);
-            self.mark_session_dirty(key);
+    /// The connection of a session that is in no room is to stay no longer.
+    fn farewell_ends(&mut self, now: Moment, session: &SessionId) {
+        if let Some(&key) = self.parting.get(session) {
+            self.stop_lingering(now, key);
+        }
+    }
+
+    fn stop_lingering(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key).filter(|it| it.lingers) else {
+            return;
+        };
+        session.lingers = false;
+        self.parting.remove(&session.id);
+        match session.away {
+            None => self.mark_session_dirty(key),
+            Some(away) => {
+                let parcel = Parcel::Expel(session.id.clone());
+                self.exchange.post(away.thread, parcel);
+                self.end(now, key, None);
+            }
         }
     }
 
@@ -607,7 +663,7 @@ impl Switch {
     pub fn go_on(&mut self, now: Moment) -> bool {
         for _ in 0..EXPELLED_AT_ONCE {
             match self.expelled.pop_front() {
-                Some(key) => self.expel(now, key),
+                Some(key) => self.expel(now, key, None),
                 None => return false,
             }
         }
@@ -619,37 +675,55 @@ impl Switch {
         self.end_copies(key);
         let leaving = self.sessions.get(key).is_some_and(|it| it.leaving);
         if !leaving {
-            self.part(now, key);
+            self.part(now, key, cause);
         }
         let Some(session) = self.sessions.remove(key) else {
             return;
         };
         self.leaving -= usize::from(leaving);
+        self.guests -= usize::from(session.home.is_some());
         if session.lingers {
             self.parting.remove(&session.id);
         }
         if let Some(id) = session.connection {
             self.detach(now, id, key);
         }
-        if let Some(cause) = cause.filter(|_| !leaving) {
-            self.notices.push_back(Notice::Lost {
-                room: session.room_uri,
-                session: session.id,
-                cause,
-            });
+        if let Some(recalled) = session.recalled {
+            self.settle_claims(now, &session.id, *recalled);
         }
     }
 
-    /// A session says nothing more, and is in its room no more.
-    fn part(&mut self, now: Moment, key: SessionKey) {
+    /// A session says nothing more, and is in its room no more. With a cause, the focus is
+    /// told: by the owner of the room, so that it hears of a session in order.
+    fn part(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let id = session.id.clone();
+        let (id, room) = (session.id.clone(), session.room);
+        let room = self.rooms.get(room);
+        let is_guest = room.is_some_and(|room| room.original.is_some());
         self.forget_unfinished(key);
         self.by_session.remove(&id);
-        self.directory.forget(&id);
         self.leave_room(now, key);
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        if is_guest {
+            // One that goes back has no home any more.
+            if let Some(home) = session.home {
+                let parcel = Parcel::Left(session.said_as, cause);
+                self.exchange.post(home, parcel);
+            }
+            return;
+        }
+        self.exchange.threads.forget(&id);
+        if let Some(cause) = cause {
+            self.notices.push_back(Notice::Lost {
+                room: session.room_uri.clone(),
+                session: id,
+                cause,
+            });
+        }
     }
 
     fn leave_room(&mut self, now: Moment, key: SessionKey) {
@@ -661,12 +735,21 @@ impl Switch {
         };
         let straggles = std::mem::take(&mut session.straggles);
         let (user, room_key, place) = (session.user.clone(), session.room, session.place);
-        room.backlog.pass_all(session.position);
-        session.position = room.backlog.end();
-        room.held.stragglers -= usize::from(straggles);
-        let moved = room.members.leave(place, key, &user, &session.uris);
-        if let Some(moved) = moved.and_then(|key| self.sessions.get_mut(key)) {
-            moved.place = place;
+        let away = session.away.take();
+        if room.original.is_none() {
+            room.members.unname(key, &user, &session.uris);
+        }
+        if let Some(away) = away {
+            self.not_abroad(away);
+            self.comes_home(key, room_key, away.thread, false);
+        } else {
+            room.backlog.pass_all(session.position);
+            session.position = room.backlog.end();
+            room.held.stragglers -= usize::from(straggles);
+            let moved = room.members.leave(place, key);
+            if let Some(moved) = moved.and_then(|key| self.sessions.get_mut(key)) {
+                moved.place = place;
+            }
         }
         self.members_moved(room_key);
         self.release_speakers(room_key);
@@ -679,6 +762,15 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(room_key) else {
             return;
         };
+        if let Some(original) = room.original {
+            if room.members.is_empty()
+                && let Some(room) = self.rooms.remove(room_key)
+            {
+                self.ends_spread(&room.spread);
+                self.replica_ends(original, room.backlog.pushed());
+            }
+            return;
+        }
         if room.members.is_empty() {
             room.quarantine(now, &user);
             room.free_nicknames(now);
@@ -745,21 +837,8 @@ impl Switch {
     /// The peer sent what cannot be followed: it is answered, and the connection closes.
     fn give_up(&mut self, now: Moment, id: ConnectionId) {
         self.counters.garbage += 1;
-        self.end_links(id);
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         self.close_if_idle(now, id);
-    }
-
-    fn end_links(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        for owner in std::mem::take(&mut connection.links) {
-            self.foreign.push_back(Foreign::Closed {
-                connection: id,
-                owner,
-            });
-        }
     }
 
     fn connection_due(&mut self, now: Moment, id: ConnectionId) {

@@ -12,8 +12,9 @@ use crate::wire::msrp::UseNickname;
 
 use super::Switch;
 use super::ids::SessionKey;
-use super::message::Code;
+use super::message::{Code, Facts};
 use super::room::{MAX_QUARANTINED, Nickname};
+use super::threads::Speaker;
 
 /// Names that speak for the server or for everybody (RFC 7701 §7.1: reserved words), in the
 /// form in which nicknames are compared.
@@ -36,9 +37,25 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Switch {
+    /// A NICKNAME, answered once it is kept.
+    pub(super) fn take_nickname(
+        &mut self,
+        now: Moment,
+        speaker: Speaker,
+        key: SessionKey,
+        facts: &Facts<'_>,
+        wish: Option<UseNickname<'_>>,
+    ) {
+        match self.nickname(now, key, wish) {
+            Ok(Some(change)) => self.promise(speaker, key, facts, change),
+            Ok(None) => self.respond(speaker, facts, Code::Ok),
+            Err(code) => self.respond(speaker, facts, code),
+        }
+    }
+
     /// Carries a NICKNAME request out, unless nothing changes; a failed change keeps the old
     /// nickname (G65).
-    pub(super) fn nickname(
+    fn nickname(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -153,8 +170,8 @@ impl Switch {
             return true;
         }
         // Nobody else's address will do either.
-        room.members.all().iter().any(|member| {
-            let other = self.sessions.get(*member);
+        room.members.all().any(|member| {
+            let other = self.sessions.get(member);
             other.is_some_and(|other| other.user != session.user && other.is_called(compared))
         })
     }

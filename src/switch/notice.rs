@@ -14,6 +14,7 @@ use super::backlog::{Audience, Entry};
 use super::ids::SessionKey;
 use super::plain::Text;
 use super::session::Session;
+use super::threads::Parcel;
 
 /// How many participants a welcome names; the rest are counted.
 const NAMED: usize = 50;
@@ -45,21 +46,31 @@ impl Switch {
 }
 
 impl Switch {
+    /// Tells a session something, wherever it is.
+    pub(super) fn tell(&mut self, key: SessionKey, text: Box<str>) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        match session.away {
+            None => {
+                session.notice = Some(text);
+                self.mark_session_dirty(key);
+            }
+            Some(away) => {
+                let parcel = Parcel::Tell(session.id.clone(), text);
+                self.exchange.post(away.thread, parcel);
+            }
+        }
+    }
+
     /// What the operator has to say, to everybody in a room.
     pub(super) fn say(&mut self, now: Moment, uri: &RoomUri, text: &str) {
         let Some(&key) = self.by_room.get(uri) else {
             return;
         };
-        let Some(&first) = self
-            .rooms
-            .get(key)
-            .and_then(|room| room.members.all().first())
-        else {
-            return;
-        };
         let body = body(uri, text, now);
-        let wrapped_type = type_in(&body);
-        let mut entry = Entry::new(body.into(), wrapped_type, first, Audience::Everybody);
+        let (wrapped_type, nobody) = (type_in(&body), SessionKey::default());
+        let mut entry = Entry::new(body.into(), wrapped_type, nobody, Audience::Everybody);
         entry.text = Some(Box::new(Text::new("", text.as_bytes())));
         self.append(now, key, Arc::new(entry));
     }
@@ -72,7 +83,7 @@ fn type_in(body: &[u8]) -> std::ops::Range<usize> {
 }
 
 /// What a session must be told, once.
-pub(super) fn take(session: &mut Session, key: SessionKey, now: Moment) -> Option<Entry> {
+pub(super) fn take(session: &mut Session, now: Moment) -> Option<Entry> {
     let lost = std::mem::take(&mut session.lost);
     let text = match (session.notice.take(), lost) {
         (Some(text), _) => text.into_string(),
@@ -86,7 +97,7 @@ pub(super) fn take(session: &mut Session, key: SessionKey, now: Moment) -> Optio
         return None;
     }
     let body = body(&session.room_uri, &text, now);
-    let mut entry = Entry::new(body.into(), 0..0, key, Audience::Room);
+    let mut entry = Entry::new(body.into(), 0..0, session.said_as, Audience::Room);
     if session.plain_text {
         entry.text = Some(Box::new(Text::new("", text.as_bytes())));
     }

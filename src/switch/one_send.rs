@@ -29,8 +29,7 @@ impl Switch {
     /// The SEND that stands open on a connection, if it must not be interrupted.
     pub(super) fn uninterrupted(&self, id: ConnectionId) -> Option<(SessionKey, StreamKey)> {
         let connection = self.connections.get(id)?;
-        // Where others write between what is written here, nothing may stand open.
-        let (key, stream) = connection.open.filter(|_| !connection.shared)?;
+        let (key, stream) = connection.open?;
         let session = self.sessions.get(key)?;
         session.one_send.then_some((key, stream))
     }

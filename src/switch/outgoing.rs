@@ -195,10 +195,6 @@ impl Switch {
                 Turn::Waits | Turn::More => self.close_open(id, Flag::More, batch),
             }
         }
-        let shared = self.connections.get(id).is_some_and(|it| it.shared);
-        if shared {
-            self.close_open(id, Flag::More, batch);
-        }
         self.next_copy(id).is_some()
     }
 

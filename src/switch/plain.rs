@@ -117,8 +117,8 @@ impl Switch {
     }
 
     /// Whether one of these reads plain text.
-    pub(super) fn some_read_plain_text(&self, members: &[SessionKey]) -> bool {
-        let mut sessions = members.iter().filter_map(|key| self.sessions.get(*key));
+    pub(super) fn some_read_plain_text(&self, members: impl Iterator<Item = SessionKey>) -> bool {
+        let mut sessions = members.filter_map(|key| self.sessions.get(key));
         sessions.any(|session| session.plain_text)
     }
 }

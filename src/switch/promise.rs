@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::Switch;
-use super::ids::{ConnectionId, SessionKey};
+use super::guests::WISH;
+use super::ids::SessionKey;
 use super::message::{Code, Facts};
 use super::replies;
+use super::threads::{Credit, Speaker};
 use crate::control::NicknameChange;
-
-/// Answers that may wait for one connection; with more it is not read meanwhile.
-const MAX_WAITING: usize = 8;
 
 /// The answers that wait.
 #[derive(Debug, Default)]
@@ -21,8 +20,10 @@ pub(super) struct Promises {
 
 #[derive(Debug)]
 struct Promise {
-    to: ConnectionId,
+    to: Speaker,
     octets: Vec<u8>,
+    /// What it counts for the connection until then.
+    credit: Option<Credit>,
 }
 
 impl Promises {
@@ -37,28 +38,27 @@ impl Switch {
     /// Says that a change was made, as soon as whoever keeps it has it.
     pub(super) fn promise(
         &mut self,
-        id: ConnectionId,
+        to: Speaker,
         key: SessionKey,
         facts: &Facts<'_>,
         change: NicknameChange,
     ) {
-        if self
-            .sessions
-            .get(key)
-            .is_none_or(|it| it.unclaimed.is_some())
-        {
-            return self.reply(id, facts, Code::Ok);
+        let session = self.sessions.get(key);
+        if session.is_none_or(|session| session.unclaimed.is_some()) {
+            return self.respond(to, facts, Code::Ok);
         }
         let mut octets = Vec::new();
         replies::respond(&mut octets, facts, Code::Ok);
-        let promise = Promise { to: id, octets };
+        let credit = self.exchange.serving.take().or_else(|| {
+            self.charge(to.connection, WISH);
+            let octets = WISH;
+            Some(Credit {
+                speaker: to,
+                octets,
+            })
+        });
+        let promise = Promise { to, octets, credit };
         self.promises.waiting.insert(change, promise);
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.promises += 1;
-            if connection.promises == MAX_WAITING {
-                connection.pauses += 1;
-            }
-        }
     }
 
     /// The focus has kept a change.
@@ -76,13 +76,7 @@ impl Switch {
     }
 
     fn keep(&mut self, promise: Promise) {
-        self.reply_with(promise.to, |out| out.extend_from_slice(&promise.octets));
-        let Some(connection) = self.connections.get_mut(promise.to) else {
-            return;
-        };
-        connection.promises -= 1;
-        if connection.promises + 1 == MAX_WAITING {
-            self.resume(promise.to);
-        }
+        self.reply_to(promise.to, |out| out.extend_from_slice(&promise.octets));
+        self.done(promise.credit);
     }
 }

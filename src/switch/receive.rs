@@ -5,22 +5,24 @@ use std::borrow::Cow;
 use crate::control::{LossCause, Notice};
 use crate::time::Moment;
 use crate::wire::msrp::{
-    DecodeError, Event, FailureReport, Flag, HeadError, Method, Path, Request, Response,
+    DecodeError, Decoder, Event, FailureReport, Flag, HeadError, Method, Path, Request, Response,
     TransactionId,
 };
 
-use super::connection::Security;
-use super::ids::{ConnectionId, SessionKey};
+use super::connection::Connection;
+use super::ids::{ConnectionId, SessionKey, Thread};
 use super::incoming::{Incoming, Sending};
 use super::message::{Code, Facts};
 use super::replies;
 use super::session::Session;
-use super::{Foreign, Owner, Switch, UNBOUND_OCTETS, copies};
+use super::threads::Speaker;
+use super::{Switch, UNBOUND_OCTETS, copies};
 
 /// Whose a message is.
 enum Target {
     Here(SessionKey),
-    Elsewhere(Owner),
+    /// Of a session that is not here: the owner of its room is asked.
+    Elsewhere(Thread),
     Refused(Code),
     /// Its certificate is not the peer's (C70).
     Imposter,
@@ -35,7 +37,9 @@ impl Switch {
         if connection.closing {
             return;
         }
-        connection.lives(now);
+        if !octets.is_empty() {
+            connection.lives(now);
+        }
         if !connection.bound {
             connection.unbound_octets += octets.len();
         }
@@ -66,7 +70,8 @@ impl Switch {
             return;
         };
         connection.unread = unread;
-        let excess = !connection.bound && connection.unbound_octets > UNBOUND_OCTETS;
+        let unbound = !connection.bound && !connection.seeking;
+        let excess = unbound && connection.unbound_octets > UNBOUND_OCTETS;
         let begun = connection.has_begun();
         if failed || excess {
             self.protocol_error(now, id);
@@ -85,40 +90,54 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(id) else {
             return Ok(input.len());
         };
-        let mut decoder = std::mem::take(&mut connection.decoder);
         let mut used = 0;
+        connection.interrupted = connection.is_paused();
+        if connection.interrupted {
+            return Ok(0);
+        }
+        let mut decoder = std::mem::take(&mut connection.decoder);
         let result = loop {
             let rest = input.get(used..).unwrap_or_default();
             match decoder.decode(rest) {
                 Ok(Some(decoded)) => {
+                    if !self.event(now, id, decoded.event) {
+                        // A request is begun again once its session is here.
+                        decoder = Decoder::new();
+                        break Ok(used);
+                    }
                     used += decoded.used;
-                    let raw = rest.get(..decoded.used).unwrap_or_default();
-                    self.event(now, id, decoded.event, raw);
                 }
                 Ok(None) => break Ok(used),
                 Err(error) => break Err(error),
             }
-            if self.connections.get(id).is_none_or(|it| it.closing) {
-                return Ok(input.len());
+            let gone = |it: &Connection| it.closing || it.deaf;
+            match self.connections.get(id) {
+                Some(connection) if gone(connection) => return Ok(input.len()),
+                // The rest waits here.
+                Some(connection) if connection.is_paused() => break Ok(used),
+                Some(_) => {}
+                None => return Ok(input.len()),
             }
         };
         if let Some(connection) = self.connections.get_mut(id) {
+            connection.interrupted = connection.is_paused();
             connection.decoder = decoder;
         }
         result
     }
 
-    fn event(&mut self, now: Moment, id: ConnectionId, event: Event<'_>, raw: &[u8]) {
+    /// `false`: it must wait for a session that is not here.
+    fn event(&mut self, now: Moment, id: ConnectionId, event: Event<'_>) -> bool {
         match event {
             Event::Message {
                 request,
                 body,
                 flag,
-            } => self.message(now, id, &request, body, flag, raw),
-            Event::Begin(request) => self.begin(now, id, &request, raw),
-            Event::Body(octets) => self.body(now, id, octets, raw),
-            Event::End(flag) => self.finish(now, id, flag, raw),
-            Event::Response(response) => self.response(now, id, &response, raw),
+            } => return self.message(now, id, &request, body, flag),
+            Event::Begin(request) => return self.begin(now, id, &request),
+            Event::Body(octets) => self.body(now, id, octets),
+            Event::End(flag) => self.finish(now, id, flag),
+            Event::Response(response) => self.response(now, id, &response),
             Event::Malformed(request) => {
                 self.reply_with(id, |out| replies::respond_malformed(out, &request));
                 if request.error == HeadError::StartLine {
@@ -128,6 +147,7 @@ impl Switch {
             }
             Event::Skipped => {}
         }
+        true
     }
 
     fn message(
@@ -137,14 +157,22 @@ impl Switch {
         request: &Request<'_>,
         body: Option<&[u8]>,
         flag: Flag,
-        raw: &[u8],
-    ) {
+    ) -> bool {
         let facts = Facts::of(request);
         let key = match self.target(id, request.to_path) {
             Target::Here(key) => key,
-            Target::Elsewhere(owner) => return self.pass_on(id, owner, raw),
-            Target::Refused(code) => return self.turn_away(now, id, &facts, code),
-            Target::Imposter => return self.protocol_error(now, id),
+            Target::Elsewhere(owner) => {
+                self.seek(now, id, owner, request.to_path);
+                return false;
+            }
+            Target::Refused(code) => {
+                self.turn_away(now, id, &facts, code);
+                return true;
+            }
+            Target::Imposter => {
+                self.protocol_error(now, id);
+                return true;
+            }
         };
         match request.method {
             Method::Send => {
@@ -153,29 +181,35 @@ impl Switch {
             }
             Method::Nickname => {
                 self.bind(now, id, key);
-                match self.nickname(now, key, request.use_nickname) {
-                    Ok(Some(change)) => self.promise(id, key, &facts, change),
-                    Ok(None) => self.reply(id, &facts, Code::Ok),
-                    Err(code) => self.reply(id, &facts, code),
+                match self.home(key) {
+                    Some(home) => self.pass_wish(id, home, &facts, request.use_nickname),
+                    None => {
+                        let speaker = self.exchange.here(id);
+                        self.take_nickname(now, speaker, key, &facts, request.use_nickname);
+                    }
                 }
             }
             Method::Report => self.reported(now, key, request),
             Method::Auth | Method::Other(_) => self.reply(id, &facts, Code::NotImplemented),
         }
+        true
     }
 
-    fn begin(&mut self, now: Moment, id: ConnectionId, request: &Request<'_>, raw: &[u8]) {
+    fn begin(&mut self, now: Moment, id: ConnectionId, request: &Request<'_>) -> bool {
         let facts = Facts::of(request);
         let incoming = match self.target(id, request.to_path) {
             Target::Elsewhere(owner) => {
-                self.pass_on(id, owner, raw);
-                Incoming::Elsewhere(owner)
+                self.seek(now, id, owner, request.to_path);
+                return false;
             }
             Target::Refused(code) => {
                 self.turn_away(now, id, &facts, code);
                 Incoming::Skip
             }
-            Target::Imposter => return self.protocol_error(now, id),
+            Target::Imposter => {
+                self.protocol_error(now, id);
+                return true;
+            }
             Target::Here(key) => {
                 self.bind(now, id, key);
                 match self.screen(key, &facts) {
@@ -190,9 +224,10 @@ impl Switch {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.incoming = Some(incoming);
         }
+        true
     }
 
-    fn body(&mut self, now: Moment, id: ConnectionId, piece: &[u8], raw: &[u8]) {
+    fn body(&mut self, now: Moment, id: ConnectionId, piece: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -200,7 +235,6 @@ impl Switch {
             return;
         };
         match &mut incoming {
-            Incoming::Elsewhere(owner) => self.pass_on(id, *owner, raw),
             Incoming::Skip => {}
             Incoming::Send(sending) if sending.refused => {}
             Incoming::Send(sending) => {
@@ -219,13 +253,12 @@ impl Switch {
         }
     }
 
-    fn finish(&mut self, now: Moment, id: ConnectionId, flag: Flag, raw: &[u8]) {
+    fn finish(&mut self, now: Moment, id: ConnectionId, flag: Flag) {
         let connection = self.connections.get_mut(id);
         let Some(incoming) = connection.and_then(|it| it.incoming.take()) else {
             return;
         };
         match incoming {
-            Incoming::Elsewhere(owner) => self.pass_on(id, owner, raw),
             Incoming::Skip => {}
             Incoming::Send(sending) => {
                 let (key, facts) = (sending.session, sending.facts.view());
@@ -242,7 +275,7 @@ impl Switch {
     }
 
     /// A response to one of our copies.
-    fn response(&mut self, now: Moment, id: ConnectionId, response: &Response<'_>, raw: &[u8]) {
+    fn response(&mut self, now: Moment, id: ConnectionId, response: &Response<'_>) {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
@@ -260,12 +293,6 @@ impl Switch {
                 }
                 return self.failure(now, key, number, response.code);
             }
-        }
-        let path = response.to_path();
-        let uri = path.and_then(|path| path.uris().next());
-        let owner = uri.and_then(|uri| self.directory.owner(uri.session_id()?));
-        if let Some(owner) = owner {
-            self.pass_on(id, owner, raw);
         }
     }
 
@@ -295,8 +322,8 @@ impl Switch {
     }
 
     /// RFC 4975 §5.4, §7.3: one URI, of a session that is bound to this connection or to none.
-    fn target(&self, id: ConnectionId, path: Path<'_>) -> Target {
-        let Some(connection) = self.connections.get(id) else {
+    fn target(&mut self, id: ConnectionId, path: Path<'_>) -> Target {
+        let Some(connection) = self.connections.get_mut(id) else {
             return Target::Refused(Code::NoSession);
         };
         if let Some(&key) = connection.sessions.first() {
@@ -312,25 +339,34 @@ impl Switch {
         let Some(name) = path.uris().next().and_then(|uri| uri.session_id()) else {
             return Target::Refused(Code::NoSession);
         };
-        match self.by_session.get(name) {
-            Some(&key) => match self.sessions.get(key).and_then(|it| it.connection) {
-                Some(other) if other != id => Target::Refused(Code::BoundElsewhere),
-                Some(_) => Target::Here(key),
-                None => self.proven(&connection.security, key),
-            },
-            None => match self.directory.owner(name) {
-                Some(owner) => Target::Elsewhere(owner),
-                None => Target::Refused(Code::NoSession),
-            },
+        let refused = connection.refused.take();
+        if let Some((session, code)) = refused
+            && session.as_str() == name
+        {
+            return Target::Refused(code);
         }
-    }
-
-    /// Whether the connection may carry the session it has named.
-    fn proven(&self, security: &Security, key: SessionKey) -> Target {
-        match self.sessions.get(key) {
-            Some(session) if !session.fits(security) => Target::Refused(Code::NoSession),
-            Some(session) if !session.knows(security) => Target::Imposter,
-            _ => Target::Here(key),
+        let Some(&key) = self.by_session.get(name) else {
+            let owner = self.exchange.threads.owner(name);
+            let other = owner.filter(|owner| *owner != self.exchange.own);
+            return other.map_or(Target::Refused(Code::NoSession), Target::Elsewhere);
+        };
+        let Some(session) = self.sessions.get(key) else {
+            return Target::Refused(Code::NoSession);
+        };
+        let security = &connection.security;
+        match session.connection {
+            Some(other) if other != id => match session.home {
+                // The owner may have called it back by now.
+                Some(home) => Target::Elsewhere(home),
+                None => Target::Refused(Code::BoundElsewhere),
+            },
+            Some(_) => Target::Here(key),
+            None if session.away.is_some() => Target::Refused(Code::BoundElsewhere),
+            None if session.recalled.is_some() => Target::Elsewhere(self.exchange.own),
+            // Whether the connection may carry the session it has named.
+            None if !session.fits(security) => Target::Refused(Code::NoSession),
+            None if !session.knows(security) => Target::Imposter,
+            None => Target::Here(key),
         }
     }
 
@@ -364,33 +400,23 @@ impl Switch {
     /// closes: a session is known here before its URI is known to anybody.
     fn turn_away(&mut self, now: Moment, id: ConnectionId, facts: &Facts<'_>, code: Code) {
         self.reply(id, facts, code);
-        let unbound = self.connections.get(id).is_some_and(|it| !it.bound);
-        if unbound && code == Code::NoSession {
+        // Of one that had sessions, the last may have left while another was sought.
+        let bound = self.connections.get(id).is_some_and(|it| it.bound);
+        if bound || code == Code::NoSession {
             self.close_if_idle(now, id);
         }
     }
 
-    fn pass_on(&mut self, id: ConnectionId, owner: Owner, raw: &[u8]) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        connection.bound = true;
-        connection.close_by = None;
-        if !connection.links.contains(&owner) {
-            connection.links.push(owner);
-        }
-        self.foreign.push_back(Foreign::Octets {
-            connection: id,
-            owner,
-            octets: raw.to_vec(),
-        });
+    pub(super) fn reply(&mut self, id: ConnectionId, request: &Facts<'_>, code: Code) {
+        self.respond(self.exchange.here(id), request, code);
     }
 
-    pub(super) fn reply(&mut self, id: ConnectionId, request: &Facts<'_>, code: Code) {
+    /// Answers a request that came on a connection here or elsewhere.
+    pub(super) fn respond(&mut self, to: Speaker, request: &Facts<'_>, code: Code) {
         if code == Code::Ok && request.failure_report != FailureReport::Yes {
             return;
         }
-        self.reply_with(id, |out| replies::respond(out, request, code));
+        self.reply_to(to, |out| replies::respond(out, request, code));
     }
 
     pub(super) fn reply_with(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Switch;
 use super::ids::SessionKey;
+use super::session::Session;
 use super::timers::Timer;
 use crate::control::{Notice, RECONCILE_SESSIONS, RoomUri, SessionId, Stand, Standing};
 use crate::time::Moment;
@@ -40,7 +41,7 @@ impl Switch {
         if last {
             let key = self.by_room.get(&room);
             let members = key.and_then(|&key| self.rooms.get(key));
-            let members = members.map(|room| room.members.all().to_vec());
+            let members = members.map(|room| room.members.all().collect());
             self.end_orphans(now, members.unwrap_or_default());
             self.retell_history(now, &room);
         }
@@ -61,9 +62,9 @@ impl Switch {
             };
         };
         session.unclaimed = None;
-        let standing = match session.connection {
-            Some(_) => Standing::Bound,
-            None => Standing::Waiting,
+        let standing = match session.is_tied() {
+            true => Standing::Bound,
+            false => Standing::Waiting,
         };
         let room = self.rooms.get(session.room);
         let nickname = room.and_then(|room| room.nickname_of(&session.user));
@@ -96,8 +97,10 @@ impl Switch {
     fn end_orphans(&mut self, now: Moment, among: Vec<SessionKey>) {
         for key in among {
             let session = self.sessions.get(key);
-            if session.is_some_and(|session| session.unclaimed.is_some()) {
-                self.expel(now, key);
+            // Of guests, the owner of their room knows whether somebody has claimed them.
+            let unclaimed = |it: &Session| it.unclaimed.is_some() && it.home.is_none();
+            if session.is_some_and(unclaimed) {
+                self.expel(now, key, None);
             }
         }
     }

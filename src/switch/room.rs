@@ -9,8 +9,9 @@ use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 use super::backlog::Backlog;
 use super::backpressure::Held;
 use super::history::History;
-use super::ids::ConnectionId;
 use super::members::Members;
+use super::replicas::{Original, Replica};
+use super::threads::Speaker;
 use super::turns::Spread;
 use crate::time::Moment;
 
@@ -33,6 +34,10 @@ pub(super) struct Room {
     pub(super) uri: RoomUri,
     pub(super) policy: RoomPolicy,
     pub(super) members: Members,
+    /// The other threads that have members of it.
+    pub(super) replicas: Vec<Replica>,
+    /// It is the replica of a room of another thread: nothing is put in order here.
+    pub(super) original: Option<Original>,
     pub(super) backlog: Backlog,
     /// Who waits until others have caught up.
     pub(super) held: Held,
@@ -47,7 +52,7 @@ pub(super) struct Room {
     /// What the last notifications of the anonymous said.
     notified: VecDeque<u64>,
     /// Fingerprints of the last messages, where and when they came.
-    seen: VecDeque<(u64, ConnectionId, Moment)>,
+    seen: VecDeque<(u64, Speaker, Moment)>,
 }
 
 /// A nickname in use.
@@ -85,6 +90,8 @@ impl Room {
             uri,
             policy,
             members: Members::default(),
+            replicas: Vec::new(),
+            original: None,
             backlog: Backlog::default(),
             held: Held::default(),
             spread: Spread::default(),
@@ -144,15 +151,15 @@ impl Room {
         &mut self,
         now: Moment,
         fingerprint: u64,
-        on: Option<ConnectionId>,
-        lives: impl Fn(ConnectionId) -> bool,
+        on: Option<Speaker>,
+        lives: impl Fn(Speaker) -> bool,
     ) -> bool {
         let recent = |at: &Moment| *at + REPEATED_WITHIN > now;
         let mut seen = self.seen.iter_mut().rev();
         let seen = seen.find(|(known, _, at)| *known == fingerprint && recent(at));
         match seen {
-            Some((_, connection, _)) if !lives(*connection) => {
-                *connection = on.unwrap_or(*connection);
+            Some((_, speaker, _)) if !lives(*speaker) => {
+                *speaker = on.unwrap_or(*speaker);
                 true
             }
             _ => false,
@@ -172,11 +179,11 @@ impl Room {
     }
 
     /// Takes note of a message that has come whole.
-    pub(super) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<ConnectionId>) {
-        let Some(connection) = on else { return };
+    pub(super) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
+        let Some(speaker) = on else { return };
         if self.seen.len() >= REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back((fingerprint, connection, now));
+        self.seen.push_back((fingerprint, speaker, now));
     }
 }

@@ -13,13 +13,14 @@ use crate::wire::media_type;
 use crate::wire::msrp::Flag;
 
 use super::Switch;
-use super::backlog::{Audience, Entry};
-use super::connection::Connection;
+use super::backlog::{Audience, Entry, Position};
+use super::guests;
 use super::ids::{ConnectionId, RoomKey, SessionKey};
 use super::message::{Code, Facts, imdn};
 use super::plain::{self, Text};
 use super::replies;
 use super::session::canonical;
+use super::threads::Speaker;
 
 /// Some clients send this every few seconds when they see a wildcard in accept-types.
 const HEARTBEAT: &str = "text/x-msrp-heartbeat";
@@ -105,11 +106,10 @@ impl Switch {
             false => Err(Code::TooLarge),
         });
         let taken = screened.and_then(|()| self.deliver(now, key, &facts, 0, message.into()));
-        if let (Err(code), Some(session)) = (taken, self.sessions.get_mut(key)) {
+        if let Err(code) = taken {
             let (code, comment) = code.line();
             let text = format!("Your first message was not delivered: {code} {comment}.");
-            session.notice = Some(text.into());
-            self.mark_session_dirty(key);
+            self.tell(key, text.into());
         }
     }
 
@@ -169,12 +169,28 @@ impl Switch {
         session.is_some_and(|it| it.assemblies.has(facts.name()))
     }
 
-    /// A whole message: passes it to the room, answers `last`, reports about `first`, before
-    /// which so many octets are not the sender's.
+    /// A whole message: it is put in order by the owner of its room.
     pub(super) fn take(
         &mut self,
         now: Moment,
         id: ConnectionId,
+        key: SessionKey,
+        last: &Facts<'_>,
+        first: (&Facts<'_>, u64),
+        body: Cow<'_, [u8]>,
+    ) {
+        match self.home(key) {
+            Some(home) => self.pass_to_owner(id, key, home, last, first, body),
+            None => self.take_here(now, self.exchange.here(id), key, last, first, body),
+        }
+    }
+
+    /// A whole message: passes it to the room, answers `last`, reports about `first`, before
+    /// which so many octets are not the sender's.
+    pub(super) fn take_here(
+        &mut self,
+        now: Moment,
+        speaker: Speaker,
         key: SessionKey,
         last: &Facts<'_>,
         (first, shift): (&Facts<'_>, u64),
@@ -189,16 +205,16 @@ impl Switch {
         };
         let addresses = match result {
             Ok(addresses) => addresses,
-            Err(code) => return self.reply(id, last, code),
+            Err(code) => return self.respond(speaker, last, code),
         };
-        self.reply(id, last, Code::Ok);
-        self.report(id, key, first, octets, addresses);
+        self.respond(speaker, last, Code::Ok);
+        self.report(speaker, key, first, octets, addresses);
     }
 
     /// Reports a whole message, if that is wanted.
     pub(super) fn report(
         &mut self,
-        id: ConnectionId,
+        speaker: Speaker,
         key: SessionKey,
         first: &Facts<'_>,
         octets: u64,
@@ -211,7 +227,7 @@ impl Switch {
             return;
         };
         let (_, transaction) = session.ids.next_id();
-        self.reply_with(id, |out| {
+        self.reply_to(speaker, |out| {
             replies::report_success(out, first, &transaction, octets, addresses.as_deref());
         });
     }
@@ -240,8 +256,9 @@ impl Switch {
             .and_then(|shift| body.get(shift..));
         let fingerprint = room.fingerprint(&session.user, first.name(), own.unwrap_or_default());
         let keeps = room.policy.history > 0;
-        let (on, connections) = (session.connection, &self.connections);
-        let lives = |id| connections.get(id).is_some_and(Connection::lives_on);
+        let (own, connections, abroad) = (self.exchange.own, &self.connections, &self.abroad);
+        let lives = |speaker| guests::lives(speaker, own, connections, abroad);
+        let on = session.speaker(own);
         if !room.is_repeated(now, fingerprint, on, lives) {
             let mut body = body.into_owned();
             if session.is_anonymous() && addressed.is_notification {
@@ -380,37 +397,42 @@ impl Switch {
             self.said_in(key, room_key);
             return self.hold_speaker(now, key, room_key);
         };
-        let Some(room) = self.rooms.get(room_key) else {
-            return;
-        };
-        let (end, outbox) = (room.backlog.end(), self.config.outbox_bytes);
         for &member in sessions {
-            let Some(session) = self.sessions.get_mut(member) else {
-                continue;
-            };
-            if !session.takes_entry(&entry) {
-                continue;
-            }
-            session.push_own(end, Arc::clone(&entry));
-            let mut lost = 0;
-            while session.own_octets > outbox && session.own.len() > 1 {
-                session.pop_own();
-                lost += 1;
-            }
-            self.mark_session_dirty(member);
-            if lost > 0 {
-                self.lost_by_slowness(now, member, lost);
-            }
+            self.give_to(now, key, member, &entry);
         }
     }
 
-    /// Puts a message into a room's backlog.
+    /// Puts a message into a session's own queue.
+    pub(super) fn give(&mut self, now: Moment, key: SessionKey, entry: Arc<Entry>) {
+        let outbox = self.config.outbox_bytes;
+        let session = self.sessions.get_mut(key);
+        let Some(session) = session.filter(|session| session.takes_entry(&entry)) else {
+            return;
+        };
+        let room = self.rooms.get(session.room);
+        session.push_own(
+            room.map_or(Position::default(), |room| room.backlog.end()),
+            entry,
+        );
+        let mut lost = 0;
+        while session.own_octets > outbox && session.own.len() > 1 {
+            session.pop_own();
+            lost += 1;
+        }
+        self.mark_session_dirty(key);
+        if lost > 0 {
+            self.lost_by_slowness(now, key, lost);
+        }
+    }
+
+    /// Puts a message into a room's backlog, here and wherever members of it are.
     pub(super) fn append(&mut self, now: Moment, key: RoomKey, entry: Arc<Entry>) {
+        self.send_abroad(key, &entry);
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
         let octets = entry.body.len();
-        room.backlog.push(entry, room.members.len());
+        room.backlog.push(entry, room.members.here().len());
         let full = room.backlog.octets() > self.config.outbox_bytes;
         self.spread(key, octets);
         if full {
@@ -436,11 +458,11 @@ impl Switch {
         let keep = self.config.outbox_bytes - self.config.outbox_bytes / 4;
         let from = room.backlog.position_within(keep);
         let mut losers = Vec::new();
-        for &member in room.members.all() {
+        for &member in room.members.here() {
             let Some(session) = self.sessions.get_mut(member) else {
                 continue;
             };
-            let lost = session.skip_to(from, member, &mut room.backlog);
+            let lost = session.skip_to(from, &mut room.backlog);
             if lost > 0 {
                 losers.push((member, lost));
             }

@@ -1,10 +1,10 @@
 //! One session: an endpoint in a room, and where it stands in the room's backlog.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::control::{Admission, Dial, Peer, RoomUri, SessionId, UserUri};
-use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::cpim::Message;
 use crate::wire::fingerprint::{self, Fingerprint};
@@ -13,20 +13,19 @@ use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
 
 use super::backlog::{Backlog, Entry, Position};
 use super::connection::Security;
-use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
+use super::guests::Recalled;
+use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
 use super::message::{Assemblies, Code, TEXT_PLAIN};
 use super::outgoing::Copy;
 use super::plain;
+use super::threads::Speaker;
 
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "@anonymous.invalid";
 
-/// An admitted endpoint.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) id: SessionId,
-    pub(super) room: RoomKey,
-    pub(super) room_uri: RoomUri,
+/// What the focus says of an endpoint: who it is, and what it takes.
+#[derive(Clone, Debug)]
+pub(super) struct Profile {
     pub(super) user: UserUri,
     /// The name to show, empty when unknown.
     pub(super) display: Box<str>,
@@ -48,6 +47,15 @@ pub(super) struct Session {
     receives: bool,
     /// What a certificate of the peer is announced by; empty: nothing was announced.
     fingerprints: Box<[Fingerprint]>,
+}
+
+/// An admitted endpoint.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) room: RoomKey,
+    pub(super) room_uri: RoomUri,
+    profile: Profile,
     /// What stands between the transaction id of a copy and its Message-ID.
     head: Box<[u8]>,
     pub(super) ids: TransactionIds,
@@ -55,6 +63,14 @@ pub(super) struct Session {
     pub(super) unclaimed: Option<Moment>,
     /// The connection it is bound to.
     pub(super) connection: Option<ConnectionId>,
+    /// The same on another thread: all but who it is has gone there.
+    pub(super) away: Option<Speaker>,
+    /// It was on another thread, and has not come back.
+    pub(super) recalled: Option<Box<Recalled>>,
+    /// The owner of its room, if that is another thread.
+    pub(super) home: Option<Thread>,
+    /// What the owner of its room calls it.
+    pub(super) said_as: SessionKey,
     pub(super) position: Position,
     /// It is too far behind for anybody to wait for it.
     pub(super) straggles: bool,
@@ -92,37 +108,63 @@ pub(super) struct Session {
     from_seen: Box<str>,
 }
 
+/// Who it is, is part of it.
+impl Deref for Session {
+    type Target = Profile;
+
+    fn deref(&self) -> &Profile {
+        &self.profile
+    }
+}
+
+impl Profile {
+    fn of(admission: &Admission) -> Self {
+        let peer = &admission.peer;
+        let wrapped_types = WrappedTypes::of(peer);
+        // What is private is marked for who reads plain text. RFC 7701 §8: a client that says
+        // nothing of chat rooms may well show who a message is for.
+        let silent = !peer.chatroom && wrapped_types.accept(b"text/plain");
+        Self {
+            user: admission.user.clone(),
+            display: admission.display.as_str().into(),
+            uris: admission.uris.clone().into(),
+            own_uri: admission.own_uri.as_str().into(),
+            path: peer.path.clone().into(),
+            wrapped_types,
+            max_size: peer.max_size.unwrap_or(u64::MAX),
+            // Whose answer has not come yet may well know rooms.
+            chatroom: peer.chatroom || peer.path.is_empty(),
+            private_messages: peer.private_messages || peer.plain_text || silent,
+            plain_text: peer.plain_text,
+            one_send: peer.one_send,
+            sends: peer.sends,
+            receives: peer.receives,
+            fingerprints: peer.fingerprints.clone().into(),
+        }
+    }
+}
+
 impl Session {
     pub(super) fn new(
         admission: &Admission,
         room: RoomKey,
         position: Position,
         now: Moment,
-        entropy: &mut (impl Entropy + ?Sized),
+        ids: TransactionIds,
     ) -> Self {
-        let ids = TransactionIds::new(entropy);
         let mut session = Self {
             id: admission.session.clone(),
             room,
             room_uri: admission.room.clone(),
-            user: admission.user.clone(),
-            display: Box::default(),
-            uris: Box::default(),
-            own_uri: Box::default(),
-            path: Box::default(),
-            wrapped_types: WrappedTypes::All,
-            max_size: u64::MAX,
-            chatroom: true,
-            private_messages: false,
-            plain_text: false,
-            one_send: false,
-            sends: true,
-            receives: true,
-            fingerprints: Box::default(),
+            profile: Profile::of(admission),
             head: Box::default(),
             ids,
             unclaimed: None,
             connection: None,
+            away: None,
+            recalled: None,
+            home: None,
+            said_as: SessionKey::default(),
             position,
             straggles: false,
             own: VecDeque::new(),
@@ -141,8 +183,38 @@ impl Session {
             notice: None,
             from_seen: Box::default(),
         };
-        session.amend(admission);
+        session.head = session.copy_head();
         session
+    }
+
+    /// All of it that goes to another thread; who it is stays here, too.
+    pub(super) fn depart(&mut self, ids: TransactionIds, home: Thread) -> Self {
+        let stays = Self {
+            id: self.id.clone(),
+            room_uri: self.room_uri.clone(),
+            profile: self.profile.clone(),
+            head: Box::default(),
+            ids,
+            recalled: None,
+            home: None,
+            own: VecDeque::new(),
+            own_octets: 0,
+            dialled: None,
+            assemblies: Assemblies::default(),
+            copies: Vec::new(),
+            lost: 0,
+            notice: None,
+            from_seen: Box::default(),
+            ..*self
+        };
+        let mut goes = std::mem::replace(self, stays);
+        goes.home = Some(home);
+        goes.away = None;
+        // Its positions are those of another backlog: all of it comes first.
+        goes.own
+            .iter_mut()
+            .for_each(|(at, _)| *at = Position::default());
+        goes
     }
 
     /// Takes over what an admission says; tells whether the peer's path changed.
@@ -151,24 +223,7 @@ impl Session {
         // Of an offerless INVITE the path comes with the ACK, which the bind may overtake.
         let named = !self.path.is_empty() && *self.path != *peer.path;
         let moved = named || *self.own_uri != *admission.own_uri;
-        self.user = admission.user.clone();
-        self.display = admission.display.as_str().into();
-        self.uris = admission.uris.clone().into();
-        self.own_uri = admission.own_uri.as_str().into();
-        self.path = peer.path.clone().into();
-        self.wrapped_types = WrappedTypes::of(peer);
-        self.max_size = peer.max_size.unwrap_or(u64::MAX);
-        // Whose answer has not come yet may well know rooms.
-        self.chatroom = peer.chatroom || peer.path.is_empty();
-        // What is private is marked for who reads plain text. RFC 7701 §8: a client that says
-        // nothing of chat rooms may well show who a message is for.
-        let silent = !peer.chatroom && self.wrapped_types.accept(b"text/plain");
-        self.private_messages = peer.private_messages || peer.plain_text || silent;
-        self.plain_text = peer.plain_text;
-        self.one_send = peer.one_send;
-        self.sends = peer.sends;
-        self.receives = peer.receives;
-        self.fingerprints = peer.fingerprints.clone().into();
+        self.profile = Profile::of(admission);
         self.from_seen = Box::default();
         self.head = self.copy_head();
         moved
@@ -216,9 +271,23 @@ impl Session {
         self.greeting.is_none() && !self.path.is_empty()
     }
 
+    /// A connection has it, here or elsewhere.
+    pub(super) fn is_tied(&self) -> bool {
+        self.connection.is_some() || self.away.is_some()
+    }
+
+    /// The connection that has it, seen from its owner's thread.
+    pub(super) fn speaker(&self, own: Thread) -> Option<Speaker> {
+        let here = |connection| Speaker {
+            thread: own,
+            connection,
+        };
+        self.connection.map(here).or(self.away)
+    }
+
     /// It is bound to a connection, and knows it.
     pub(super) fn is_bound(&self) -> bool {
-        self.connection.is_some() && self.greeting.is_none()
+        self.is_tied() && self.greeting.is_none()
     }
 
     /// Whether a connection is what was agreed on: msrps over TLS only (C69).
@@ -292,16 +361,12 @@ impl Session {
     }
 
     /// Goes on to `position` in the backlog; says how many messages for it that skips.
-    pub(super) fn skip_to(
-        &mut self,
-        position: Position,
-        key: SessionKey,
-        backlog: &mut Backlog,
-    ) -> u64 {
+    pub(super) fn skip_to(&mut self, position: Position, backlog: &mut Backlog) -> u64 {
         let mut lost = 0;
         while self.position < position {
             let entry = backlog.get(self.position);
-            let for_it = entry.is_some_and(|entry| entry.is_for(key) && self.takes_entry(entry));
+            let for_it =
+                entry.is_some_and(|entry| entry.is_for(self.said_as) && self.takes_entry(entry));
             // P21: what says that somebody is typing is no loss.
             lost += u64::from(for_it && !entry.is_some_and(|entry| entry.composing));
             backlog.pass(self.position);
@@ -352,7 +417,7 @@ impl Session {
     }
 
     /// Takes what the backlog holds for it into its own queue, in order.
-    pub(super) fn take_backlog(&mut self, key: SessionKey, backlog: &mut Backlog) {
+    pub(super) fn take_backlog(&mut self, backlog: &mut Backlog) {
         let before = std::mem::take(&mut self.own);
         self.own_octets = 0;
         let mut before = before.into_iter().peekable();
@@ -362,7 +427,7 @@ impl Session {
                 self.push_own(position, entry);
             }
             if let Some(entry) = backlog.get(position)
-                && entry.is_for(key)
+                && entry.is_for(self.said_as)
                 && self.takes_entry(entry)
             {
                 self.push_own(position, Arc::clone(entry));
@@ -396,7 +461,7 @@ pub(super) fn canonical(written: &str) -> String {
 }
 
 /// What may be wrapped in what we send (RFC 4975 §8.6, RFC 7701 §6.1).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum WrappedTypes {
     All,
     These(Box<[Box<str>]>),

@@ -70,7 +70,7 @@ impl Switch {
                 session.lost > 0
                     || session.notice.is_some()
                     || !session.own.is_empty()
-                    || room.is_some_and(|it| copies::waits(session, key, &mut it.backlog))
+                    || room.is_some_and(|it| copies::waits(session, &mut it.backlog))
             })
         })
     }
@@ -148,7 +148,7 @@ impl Switch {
             None => (&mut nothing, None),
         };
         let congested_above = congestion(self.config.outbox_bytes);
-        let drained = copies::drain(session, key, backlog, now, limit, congested_above, batch);
+        let drained = copies::drain(session, backlog, now, limit, congested_above, batch);
         self.counters.messages_out += drained.copies;
         if let Some(held) = held
             && session.position == backlog.end()

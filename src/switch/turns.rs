@@ -99,6 +99,7 @@ impl Switch {
 
     /// A panic may have interrupted anything: everybody has a turn.
     pub fn look_at_all(&mut self) {
+        self.fail_served();
         self.turns = Turns::default();
         for key in self.rooms.keys() {
             if let Some(room) = self.rooms.get_mut(key) {
@@ -174,8 +175,8 @@ impl Switch {
             room.spread.fresh = 0;
             self.turns.pressed -= usize::from(std::mem::take(&mut room.spread.pressed));
         }
-        let to = (from + MEMBERS).min(room.members.len());
-        for member in room.members.all().get(from..to).unwrap_or_default() {
+        let to = (from + MEMBERS).min(room.members.here().len());
+        for member in room.members.here().get(from..to).unwrap_or_default() {
             let session = self.sessions.get(*member);
             let connection = session.and_then(|session| session.connection);
             if let Some(id) = connection
@@ -185,7 +186,7 @@ impl Switch {
                 self.turns.of_room.push_back(id);
             }
         }
-        let over = to >= room.members.len();
+        let over = to >= room.members.here().len();
         let again = over && std::mem::take(&mut room.spread.again);
         room.spread.next = match (over, again) {
             (false, _) => Some(to),

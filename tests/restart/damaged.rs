@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::harness::agent::Transport;
-use crate::harness::participant::Participant;
+use crate::harness::agent::{Agent, Transport};
+use crate::harness::participant::{Participant, client_path, invite};
 use crate::harness::plan::Plan;
 use crate::harness::proxy::wait_until;
 use crate::harness::{PATIENCE, on_every_host};
@@ -21,13 +21,18 @@ fn a_damaged_database_refuses_the_start_or_is_left_alone() {
             .parameter("db_on_error", "memory")
             .start();
         assert!(proxy.log().contains("Conferences are kept in memory"));
-        let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby").stays();
+        // It may hold rules of any room: nobody gets past them.
+        let stranger = Agent::new("mallory", proxy.sip, Transport::Udp);
+        let refused = stranger.exchange(&invite(&stranger, &proxy.room("lobby"), &client_path()));
+        assert_eq!(refused.code, 503, "{}", proxy.log());
+        assert!(refused.headers.first("Retry-After").is_some());
         let garbage = fs::read(folder.database()).expect("it is there");
         assert_eq!(garbage, vec![b'x'; 9000], "nothing was changed");
         // Mended while it runs: everything goes into the new file.
         fs::remove_file(folder.database()).expect("moved away");
         let written = || proxy.log().contains("everything is in the database again");
         assert!(wait_until(PATIENCE, written), "{}", proxy.log());
+        let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby").stays();
         proxy.kill_all();
         // The ports of the first plan: alice's phone sends there.
         let proxy = plan(host, &folder)

@@ -66,10 +66,14 @@ impl Focus {
     /// The rules that management or the configuration has for a room. What management decided
     /// while we ran counts more.
     pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
-        let kept = self.rooms.kept.find(room);
-        let most = self.config.max_participants;
-        kept.map(|entry| Policy::of_kept(&entry, most))
-            .or_else(|| self.rooms.configured.get(room).cloned())
+        if let Some(made) = self.rooms.kept.made(room) {
+            return Some(Policy::of_kept(made, self.config.max_participants));
+        }
+        let configured = self.rooms.configured.get(room)?;
+        Some(match self.rooms.kept.decisions(room) {
+            Some(decisions) => Arc::new(configured.with(decisions)),
+            None => Arc::clone(configured),
+        })
     }
 
     /// What governs a room that exists; a factory is none.
@@ -169,7 +173,7 @@ impl Focus {
         };
         let same = conference.identity.contribution.as_deref() == headers.first("Contribution-ID")
             && conference.identity.contribution.is_some();
-        if same && conference.left.contains(user) {
+        if same && conference.left.contains_key(user) {
             return Err(Refusal::new(403).because("left on purpose"));
         }
         Ok(())

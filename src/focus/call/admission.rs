@@ -125,7 +125,9 @@ impl Focus {
     pub(in crate::focus) fn notice(&mut self, now: Moment, notice: Notice) {
         match notice {
             Notice::Admitted { session, .. } => self.admitted(now, &session),
-            Notice::Refused { session, .. } => self.not_admitted(now, &session),
+            Notice::Refused { session, .. } => {
+                self.not_admitted(now, &session, "the switch takes nobody in");
+            }
             Notice::Bound { session, .. } => {
                 self.invited_bound(now, &session);
                 if let Some(endpoint) = self.endpoint_of(&session) {
@@ -169,15 +171,20 @@ impl Focus {
         }
     }
 
-    /// The switch does not take a session in.
-    fn not_admitted(&mut self, now: Moment, session: &SessionId) {
+    /// A session cannot be taken in for now.
+    pub(in crate::focus) fn not_admitted(
+        &mut self,
+        now: Moment,
+        session: &SessionId,
+        why: &'static str,
+    ) {
         match self.rooms.occupant(session) {
             Some(Occupant::Invitation(id)) => {
                 self.call_off(now, id, DisconnectionMethod::Failed, 503);
             }
             Some(Occupant::Endpoint(id)) => {
                 let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-                self.abandon(now, id, refusal.because("the switch takes nobody in"));
+                self.abandon(now, id, refusal.because(why));
                 self.renewal_refused(now, id);
             }
             None => {}

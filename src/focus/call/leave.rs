@@ -1,10 +1,13 @@
 //! Leaving: BYE, loss of the connection, removal, the end of a conference.
 
+use std::sync::Arc;
+
 use crate::control::{Order, RoomUri, UserUri};
 use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
+use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::Leaving;
@@ -193,8 +196,8 @@ impl Focus {
         conference.check_published(&endpoint.user);
         let watched = !conference.subscribers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;
-        if method == DisconnectionMethod::Departed && conference.identity.contribution.is_some() {
-            conference.left.insert(endpoint.user.clone());
+        if method == DisconnectionMethod::Departed {
+            conference.note_departure(&endpoint.user);
         }
         if !watched {
             // Who is given a document of just before would never learn of it from a partial one.
@@ -259,9 +262,9 @@ impl Focus {
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
-            let had_history = conference.policy.history > 0;
+            let policy = Arc::clone(&conference.policy);
             self.rooms.end(room);
-            self.forget_passing_history(room, had_history);
+            self.forget_passing_room(room, &policy);
         }
     }
 
@@ -271,7 +274,7 @@ impl Focus {
             return;
         };
         conference.ending = true;
-        let had_history = conference.policy.history > 0;
+        let policy = Arc::clone(&conference.policy);
         let subscribers = conference.subscribers.ids();
         if let Some(mut conference) = self.rooms.end(room) {
             self.forget_publications(&mut conference);
@@ -280,12 +283,18 @@ impl Focus {
             self.make_due(now, id, Due::Last(Termination::NoResource));
         }
         self.out.order(Order::Close { room: room.clone() });
-        self.forget_passing_history(room, had_history);
+        self.forget_passing_room(room, &policy);
     }
 
     /// Nobody comes into a room again that neither management nor the configuration has.
-    fn forget_passing_history(&mut self, room: &RoomUri, had_history: bool) {
-        if had_history && !self.lasts(room) {
+    fn forget_passing_room(&mut self, room: &RoomUri, policy: &Policy) {
+        if policy.kept || self.rooms.configured.contains_key(room) {
+            return;
+        }
+        if !self.is_known(room) {
+            self.rooms.kept.learn(room.clone(), None);
+        }
+        if policy.history > 0 {
             self.forget_history(room);
         }
     }

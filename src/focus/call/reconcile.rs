@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, UserUri};
 use crate::focus::Focus;
+use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Offer, Stage};
 use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::shown_uri;
@@ -30,6 +31,16 @@ impl Focus {
             for order in Order::reconcile(&room, &sessions) {
                 self.out.order(order);
             }
+        }
+    }
+
+    /// The switch that has its session learns the role that it has in this run.
+    fn tell_recast(&mut self, id: EndpointId) {
+        let endpoint = self.rooms.endpoints.get_mut(&id);
+        if endpoint.is_some_and(|it| std::mem::take(&mut it.recast))
+            && let Some(admission) = self.admission(id)
+        {
+            self.out.order(Order::Amend(Box::new(admission)));
         }
     }
 
@@ -61,6 +72,7 @@ impl Focus {
                 let anonymous = participant.and_then(|participant| participant.anonymous);
                 let shown = UserUri::new(shown_uri(&endpoint.user, anonymous));
                 self.nickname(now, room, &shown, stand.nickname);
+                self.tell_recast(id);
             }
         }
     }

@@ -233,7 +233,7 @@ impl Focus {
             return;
         };
         let conference = self.rooms.conference(&room);
-        let about = conference.map(|it| it.identity.clone()).unwrap_or_default();
+        let about = conference.map(|it| it.identity()).unwrap_or_default();
         let Some(invitation) = self.invitation(id) else {
             return;
         };

@@ -2,8 +2,8 @@
 //! kept to the millisecond.
 
 use super::{
-    Change, ConferenceRecord, DialogRecord, EndpointRecord, Key, MediaRecord, ParticipantRecord,
-    PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+    Change, ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, Key, MediaRecord,
+    ParticipantRecord, PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
 };
 use crate::control::RoomUri;
 use crate::focus::dirty_map::News;
@@ -59,7 +59,9 @@ impl Focus {
         for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             conference.participants.forget_kept();
             conference.publications.all.forget_kept();
+            conference.left.forget_kept();
         }
+        self.rooms.kept_anonymous = 0;
         self.rooms.conferences.forget_kept();
         self.rooms.endpoints.forget_kept();
         self.watch.subscriptions.forget_kept();
@@ -98,6 +100,12 @@ impl Focus {
         changes.extend(told(self.rooms.held_nicknames.news(), |(room, user)| {
             Key::HeldNickname(room, user)
         }));
+        if self.rooms.last_anonymous > self.rooms.kept_anonymous {
+            self.rooms.kept_anonymous = Counters::Leased.kept(self.rooms.last_anonymous);
+            changes.push(Change::Put(Record::LastAnonymous(
+                self.rooms.kept_anonymous,
+            )));
+        }
         let ended = self.rooms.ended_histories.drain(..);
         changes.extend(ended.map(|room| Change::Delete(Key::History(room))));
         changes
@@ -105,6 +113,12 @@ impl Focus {
 
     fn conference_changes(&mut self) -> Vec<Change> {
         let rooms: Vec<RoomUri> = self.rooms.conferences.touched().cloned().collect();
+        for room in &rooms {
+            let conference = self.rooms.conferences.get_unmarked(room);
+            self.rooms
+                .present
+                .count(room, conference.map_or(0, |it| it.present()));
+        }
         let news = self.rooms.conferences.news(|_, conference| {
             let record = conference_record(conference);
             Some(Record::Conference(Box::new(record)))
@@ -130,6 +144,13 @@ impl Focus {
             changes.extend(told(participants, |user| {
                 Key::Participant(room.clone(), user)
             }));
+            let left = conference.left.news(|user, ()| {
+                Some(Record::Departed(DepartedRecord {
+                    room: room.clone(),
+                    user: user.clone(),
+                }))
+            });
+            changes.extend(told(left, |user| Key::Departed(room.clone(), user)));
             let publications = conference.publications.all.news(|id, publication| {
                 Some(Record::Publication(PublicationRecord {
                     id: id.0,
@@ -162,7 +183,6 @@ pub(super) fn conference_record(conference: &Conference) -> ConferenceRecord {
         contribution: conference.identity.contribution.clone(),
         conversation: conference.identity.conversation.clone(),
         creator: conference.creator.clone(),
-        left: conference.left.iter().cloned().collect(),
     }
 }
 

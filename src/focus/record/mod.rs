@@ -8,6 +8,7 @@
 //! follows, documents, departures (everybody gets a full document).
 
 mod keep;
+mod kept;
 mod restore;
 
 use crate::control::{PastMessage, RoomUri, SessionId, SwitchRun, UserUri};
@@ -16,6 +17,7 @@ use crate::focus::{Lifetime, Role};
 use crate::time::Moment;
 
 pub(super) use keep::Counters;
+pub use kept::{Content, Decisions, Found, Kept, Query, Ruling, Unreadable};
 pub use restore::FindSocket;
 
 pub use crate::focus::sip::offer_answer::{Accepted, Local, Origin};
@@ -47,6 +49,8 @@ pub struct HistoryChange {
 pub enum Record {
     /// A room that management made.
     Room(Box<RoomEntry>),
+    /// What management decided about a room of the configuration.
+    Decisions(Box<Decisions>),
     /// A running conference.
     Conference(Box<ConferenceRecord>),
     /// A user in one.
@@ -59,6 +63,10 @@ pub enum Record {
     Subscription(Box<SubscriptionRecord>),
     /// A nickname held for somebody who has left one.
     HeldNickname(HeldNicknameRecord),
+    /// Somebody who left one by BYE, where that matters.
+    Departed(DepartedRecord),
+    /// No anonymous participant had a higher number; rounded up.
+    LastAnonymous(u32),
 }
 
 /// What a record is found by.
@@ -66,7 +74,9 @@ pub enum Record {
 pub enum Key {
     /// A room that management made.
     Room(RoomUri),
-    /// A conference, with its participants and publications.
+    /// What management decided about a room of the configuration.
+    Decisions(RoomUri),
+    /// A conference, with its participants, publications and who left it by BYE.
     Conference(RoomUri),
     /// A user in a conference.
     Participant(RoomUri, UserUri),
@@ -80,6 +90,10 @@ pub enum Key {
     HeldNickname(RoomUri, UserUri),
     /// A room's whole history.
     History(RoomUri),
+    /// Somebody who left a conference by BYE.
+    Departed(RoomUri, UserUri),
+    /// The number of the last anonymous participant.
+    LastAnonymous,
 }
 
 /// A running conference.
@@ -97,8 +111,15 @@ pub struct ConferenceRecord {
     pub conversation: Option<String>,
     /// Who made it.
     pub creator: Option<UserUri>,
-    /// Who left by BYE, where that matters.
-    pub left: Vec<UserUri>,
+}
+
+/// Somebody who left a conference by BYE.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DepartedRecord {
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Who.
+    pub user: UserUri,
 }
 
 /// A user in a conference.
@@ -286,12 +307,15 @@ impl Record {
     pub fn key(&self) -> Key {
         match self {
             Record::Room(entry) => Key::Room(entry.uri.clone()),
+            Record::Decisions(one) => Key::Decisions(one.uri.clone()),
             Record::Conference(conference) => Key::Conference(conference.rules.uri.clone()),
             Record::Participant(one) => Key::Participant(one.room.clone(), one.user.clone()),
             Record::Publication(one) => Key::Publication(one.id),
             Record::Endpoint(one) => Key::Endpoint(one.id),
             Record::Subscription(one) => Key::Subscription(one.id),
             Record::HeldNickname(one) => Key::HeldNickname(one.room.clone(), one.user.clone()),
+            Record::Departed(one) => Key::Departed(one.room.clone(), one.user.clone()),
+            Record::LastAnonymous(_) => Key::LastAnonymous,
         }
     }
 }

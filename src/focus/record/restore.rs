@@ -9,24 +9,26 @@ use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::media::Media;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keep::{Counters, conference_record, endpoint_record, subscription_record};
+use super::keep::{Counters, endpoint_record, subscription_record};
 use super::{
-    ConferenceRecord, DialogRecord, EndpointRecord, HeldNicknameRecord, ParticipantRecord,
-    PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+    Change, ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, HeldNicknameRecord,
+    Kept, Key, ParticipantRecord, PublicationRecord, Record, SessionTimerRecord,
+    SubscriptionRecord,
 };
-use crate::control::RoomUri;
+use crate::control::{RoomUri, UserUri};
 use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::permission::Ask;
 use crate::focus::room::policy::Policy;
 use crate::focus::sip::dialog::{Dialog, DialogKey, address_of_record};
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
 use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
-use crate::focus::{Focus, Socket};
+use crate::focus::{Focus, Lifetime, Output, Role, RoomEntry, Socket};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::Params;
@@ -41,12 +43,19 @@ impl Focus {
     pub fn restore(&mut self, now: Moment, records: Vec<Record>, find: &mut FindSocket<'_>) {
         let mut sorted = Sorted::default();
         records.into_iter().for_each(|record| sorted.take(record));
+        self.learn_rooms(sorted.rooms, &sorted.conferences);
+        self.rooms.last_anonymous = sorted.last_anonymous;
+        self.rooms.kept_anonymous = sorted.last_anonymous;
         self.restore_held_nicknames(now, sorted.held_nicknames);
+        let mut earlier = Earlier::default();
         for conference in sorted.conferences {
-            self.restore_conference(conference);
+            self.restore_conference(conference, &mut earlier);
+        }
+        for departed in sorted.departed {
+            self.restore_departed(departed, &mut earlier);
         }
         for participant in sorted.participants {
-            self.restore_participant(participant);
+            self.restore_participant(participant, &mut earlier);
         }
         // The order of a user's devices is that of their joining.
         sorted.endpoints.sort_by_key(|endpoint| endpoint.id);
@@ -60,11 +69,17 @@ impl Focus {
             }
         };
         for endpoint in sorted.endpoints {
-            self.restore_endpoint(now, endpoint, &mut find);
+            let key = Key::Endpoint(endpoint.id);
+            if !self.restore_endpoint(now, endpoint, &mut find, &mut earlier) {
+                earlier.passed_over.push(key);
+            }
         }
         self.drop_the_absent();
         for publication in sorted.publications {
-            self.restore_publication(publication);
+            let key = Key::Publication(publication.id);
+            if !self.restore_publication(now, publication) {
+                earlier.passed_over.push(key);
+            }
         }
         for subscription in sorted.subscriptions {
             self.restore_subscription(now, subscription, &mut find);
@@ -77,8 +92,80 @@ impl Focus {
             }
             self.end_if_empty(now, &room);
         }
-        self.log_restored();
+        if !self.rooms.conferences.is_empty() {
+            self.timers.arm(now, Timer::Restored);
+        }
         self.tell_changes(0);
+        self.pass_over(earlier.passed_over);
+        self.log_restored();
+    }
+
+    /// What contradicts the rest is in nobody's way any more.
+    fn pass_over(&mut self, keys: Vec<Key>) {
+        if keys.is_empty() {
+            return;
+        }
+        let line = format!(
+            "{} records without their conference are deleted",
+            keys.len()
+        );
+        self.out.log(Level::Warning, line);
+        let changes = keys.into_iter().map(Change::Delete).collect();
+        self.out.push(Output::Store(changes));
+    }
+
+    /// Who may not be in or watch under the rules of this run, goes.
+    pub(in crate::focus) fn enforce_rules(&mut self, now: Moment) {
+        let mut unwelcome = Vec::new();
+        for (room, conference) in &self.rooms.conferences {
+            let users = conference.participants.keys();
+            let users = users.filter(|user| conference.policy.admits(user).is_err());
+            unwelcome.extend(users.map(|user| (room.clone(), user.clone())));
+        }
+        for (room, user) in unwelcome {
+            self.out.log(
+                Level::Notice,
+                format_args!("{user} may not be in {room} any more"),
+            );
+            self.remove(now, &room, &user);
+        }
+        let watching = self.watch.subscriptions.values();
+        let watching: BTreeSet<_> = watching
+            .map(|it| (it.room.clone(), it.user.clone()))
+            .collect();
+        for (room, user) in watching {
+            let goes_on = self.rooms.conferences.contains_key(&room);
+            let may = || self.check_subscriber(&room, &user, Ask::KeepWatching);
+            if goes_on && may().is_err() {
+                self.reject_subscriber(now, &room, &user);
+            }
+        }
+    }
+
+    /// What management keeps of the rooms whose conferences are restored comes with them, and
+    /// whatever it has decided about rooms of the configuration.
+    fn learn_rooms(&mut self, rooms: Vec<(RoomUri, Kept)>, running: &[ConferenceRecord]) {
+        let mut decided = Vec::new();
+        for (room, kept) in rooms {
+            if matches!(kept, Kept::Decided(_)) && self.rooms.configured.contains_key(&room) {
+                decided.push(room.to_string());
+            }
+            self.rooms.kept.learn(room, Some(kept));
+        }
+        for conference in running {
+            if !self.is_known(&conference.rules.uri) {
+                self.rooms.kept.learn(conference.rules.uri.clone(), None);
+            }
+        }
+        if !decided.is_empty() {
+            let (count, names) = (decided.len(), decided.iter().take(NAMED).cloned());
+            let names = names.collect::<Vec<_>>().join(", ");
+            let line = format!(
+                "roles, bans or locks given by management stand on top of the configuration of \
+                 {count} rooms ({names}); 'end' takes them back"
+            );
+            self.out.log(Level::Notice, line);
+        }
     }
 
     fn log_restored(&mut self) {
@@ -92,13 +179,25 @@ impl Focus {
         }
     }
 
-    fn restore_conference(&mut self, record: ConferenceRecord) {
+    fn restore_conference(&mut self, record: ConferenceRecord, earlier: &mut Earlier) {
         let room = record.rules.uri.clone();
+        let most = self.config.max_participants;
+        let before = Policy::of_entry(&record.rules, most);
         // What the operator or management has decided meanwhile counts.
         let policy = self.ruled(&room).unwrap_or_else(|| {
-            let most = self.config.max_participants;
-            Policy::of_made(&record.rules, most)
+            // A room that lasted is in nobody's configuration any more: it ends as others do.
+            let lifetime = match record.rules.lifetime {
+                Lifetime::Forever => Lifetime::WhileOccupied,
+                lifetime => lifetime,
+            };
+            let rules = RoomEntry {
+                lifetime,
+                ..record.rules.clone()
+            };
+            Policy::of_made(&rules, most)
         });
+        let kept = Record::Conference(Box::new(record.clone()));
+        earlier.policies.insert(room.clone(), before);
         let ConferenceRecord {
             rules: _,
             locked,
@@ -106,7 +205,6 @@ impl Focus {
             contribution,
             conversation,
             creator,
-            left,
         } = record;
         let conference = Conference {
             locked,
@@ -117,43 +215,59 @@ impl Focus {
             },
             maker: creator.clone().filter(|_| policy.made),
             creator,
-            left: left.into_iter().collect(),
-            ..Conference::new(room.clone(), Arc::clone(&policy))
+            ..Conference::new(room.clone(), policy)
         };
-        let kept = Record::Conference(Box::new(conference_record(&conference)));
         self.rooms.begin(conference);
         self.rooms.conferences.kept_as(room, &kept);
     }
 
-    fn restore_participant(&mut self, record: ParticipantRecord) {
-        let last = &mut self.rooms.last_anonymous;
-        *last = (*last).max(record.anonymous.unwrap_or_default());
-        let Some(conference) = self.rooms.conference_mut(&record.room) else {
+    fn restore_departed(&mut self, record: DepartedRecord, earlier: &mut Earlier) {
+        let kept = Record::Departed(record.clone());
+        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
+            earlier.passed_over.push(kept.key());
             return;
         };
+        conference.left.insert(record.user.clone(), ());
+        conference.left.kept_as(record.user, &kept);
+    }
+
+    fn restore_participant(&mut self, record: ParticipantRecord, earlier: &mut Earlier) {
+        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
+            earlier
+                .passed_over
+                .push(Key::Participant(record.room, record.user));
+            return;
+        };
+        let role = earlier.role(conference, &record.user, record.role);
         let user = record.user.clone();
         let kept = Record::Participant(record.clone());
         let participant = Participant {
             nickname: record.nickname,
             anonymous: record.anonymous,
-            ..Participant::new(record.display, record.role, 0)
+            ..Participant::new(record.display, role, 0)
         };
         conference.participants.insert(user.clone(), participant);
         conference.participants.kept_as(user, &kept);
     }
 
-    fn restore_endpoint(&mut self, now: Moment, record: EndpointRecord, find: &mut FindSocket<'_>) {
+    /// False when it cannot go on.
+    fn restore_endpoint(
+        &mut self,
+        now: Moment,
+        record: EndpointRecord,
+        find: &mut FindSocket<'_>,
+        earlier: &mut Earlier,
+    ) -> bool {
         let id = EndpointId(record.id);
         self.out.reserve_id(record.id);
         self.out.reserve_id(record.media.origin.session);
-        let participant = self
-            .rooms
-            .conference_mut(&record.room)
-            .and_then(|conference| conference.participants.get_mut(&record.user));
-        let Some(participant) = participant else {
-            return;
+        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
+            return false;
         };
-        participant.endpoints.push(id);
+        let role = earlier.role(conference, &record.user, record.role);
+        let Some(participant) = conference.participants.get_mut(&record.user) else {
+            return false;
+        };
         let timer = record.timer;
         let link = match record.session.clone() {
             Some(session) => Link::Up(session),
@@ -164,6 +278,7 @@ impl Focus {
             }
         };
         let endpoint = endpoint(record, link, find);
+        participant.endpoints.push(id);
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         if endpoint.dialog.socket.handle != 0 {
@@ -175,8 +290,21 @@ impl Focus {
         if let Some(kept) = kept {
             self.rooms.endpoints.kept_as(id, &kept);
         }
+        self.recast(id, role);
         self.begun(id);
-        self.restore_session_timer(now, id, timer);
+        self.restore_session_timer(now, id, timer, earlier);
+        true
+    }
+
+    /// The rules have changed meanwhile. The switch admits everybody anew, or is told when it
+    /// has said how the sessions are.
+    fn recast(&mut self, id: EndpointId, role: Role) {
+        if self.rooms.endpoint(id).is_some_and(|it| it.role != role)
+            && let Some(endpoint) = self.rooms.endpoint_mut(id)
+        {
+            endpoint.set_role(role);
+            endpoint.recast = true;
+        }
     }
 
     /// Its conference goes on, and began when the first who is still in came.
@@ -192,12 +320,23 @@ impl Focus {
         now: Moment,
         id: EndpointId,
         record: Option<SessionTimerRecord>,
+        earlier: &mut Earlier,
     ) {
         let Some(record) = record else {
             return;
         };
+        let interval = Duration::from_secs(record.interval);
+        // A clock that was set back must not make it last.
+        let expires = record.expires.min(now + interval);
+        let due = record.refresh.filter(|_| expires > now);
+        let refresh = due.map(|at| match at.min(now + interval / 2) {
+            overdue if overdue <= now => earlier
+                .next_turn(now)
+                .min(now + expires.saturating_since(now) / 2),
+            at => at,
+        });
         let agreement = Agreement {
-            interval: Duration::from_secs(record.interval),
+            interval,
             refresher: match record.we_refresh {
                 true => Refresher::Us,
                 false => Refresher::Peer,
@@ -207,14 +346,15 @@ impl Focus {
         let schedule = Schedule {
             agreement,
             by_update: record.by_update,
-            refresh: record.refresh.filter(|_| record.expires > now),
-            expiry: Some(record.expires),
+            refresh,
+            expiry: Some(expires),
         };
         self.resume_session_timer(id, Some(schedule));
     }
 
     /// Participants none of whose devices could be restored.
     fn drop_the_absent(&mut self) {
+        // Every conference is marked: their rows go too.
         for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
             let absent: Vec<_> = conference
                 .participants
@@ -228,10 +368,12 @@ impl Focus {
         }
     }
 
-    fn restore_publication(&mut self, record: PublicationRecord) {
+    /// False when it says nothing any more.
+    fn restore_publication(&mut self, now: Moment, record: PublicationRecord) -> bool {
         let id = PublicationId(record.id);
         self.out.reserve_id(record.id);
-        let expiry = self.timers.arm(record.expires, Timer::Publication(id));
+        let expires = self.at_most(now, record.expires);
+        let expiry = self.timers.arm(expires, Timer::Publication(id));
         let room = record.room.clone();
         let restored = self
             .rooms
@@ -242,6 +384,13 @@ impl Focus {
         } else {
             self.timers.disarm(Some(expiry));
         }
+        restored
+    }
+
+    /// No longer than it could have been granted now: a clock that was set back must not make
+    /// it last.
+    fn at_most(&self, now: Moment, expires: Moment) -> Moment {
+        expires.min(now + self.config.subscription_expires)
     }
 
     fn restore_subscription(
@@ -252,13 +401,14 @@ impl Focus {
     ) {
         let id = SubscriptionId(record.id);
         self.out.reserve_id(record.id);
-        let timer = self.timers.arm(record.expires, Timer::Expiry(id));
-        let left = record.expires.saturating_since(now);
+        let expires = self.at_most(now, record.expires);
+        let timer = self.timers.arm(expires, Timer::Expiry(id));
+        let left = expires.saturating_since(now);
         let dialog = dialog(record.dialog, find);
         let subscription = Subscription {
             role: record.role,
             event_id: record.event_id,
-            expires: record.expires,
+            expires,
             rates: EventRates::agree(
                 &Params::parse(record.rates.trim_start_matches(';')),
                 self.config.notify_interval,
@@ -291,28 +441,66 @@ impl Focus {
     }
 }
 
+/// Rooms named in one line of the log.
+const NAMED: usize = 20;
+
+/// How far apart refreshes leave that fell due while nobody was here: 100 a second.
+const OVERDUE_APART: Duration = Duration::from_millis(10);
+
+/// What is known of the earlier run while it is taken up.
+#[derive(Default)]
+struct Earlier {
+    /// The rules it had.
+    policies: HashMap<RoomUri, Arc<Policy>>,
+    /// What could not be taken up.
+    passed_over: Vec<Key>,
+    overdue: u32,
+}
+
+impl Earlier {
+    /// Somebody's role now: what the rules say, if they said what it was; the script's word
+    /// and that of whoever made the conference stand.
+    fn role(&self, conference: &Conference, user: &UserUri, was: Role) -> Role {
+        let before = self.policies.get(&conference.room);
+        match before.map(|before| before.role(user)) {
+            Some(before) if before == was => conference.policy.role(user),
+            _ => was,
+        }
+    }
+
+    fn next_turn(&mut self, now: Moment) -> Moment {
+        self.overdue += 1;
+        now + OVERDUE_APART * self.overdue
+    }
+}
+
 /// Records by kind, in the order in which they are restored.
 #[derive(Default)]
 struct Sorted {
+    rooms: Vec<(RoomUri, Kept)>,
     conferences: Vec<ConferenceRecord>,
     participants: Vec<ParticipantRecord>,
     publications: Vec<PublicationRecord>,
     endpoints: Vec<EndpointRecord>,
     subscriptions: Vec<SubscriptionRecord>,
     held_nicknames: Vec<HeldNicknameRecord>,
+    departed: Vec<DepartedRecord>,
+    last_anonymous: u32,
 }
 
 impl Sorted {
     fn take(&mut self, record: Record) {
         match record {
-            // They are looked up when they are needed.
-            Record::Room(_) => {}
+            Record::Room(one) => self.rooms.push((one.uri.clone(), Kept::Made(one))),
+            Record::Decisions(one) => self.rooms.push((one.uri.clone(), Kept::Decided(one))),
             Record::Conference(one) => self.conferences.push(*one),
             Record::Participant(one) => self.participants.push(one),
             Record::Publication(one) => self.publications.push(one),
             Record::Endpoint(one) => self.endpoints.push(*one),
             Record::Subscription(one) => self.subscriptions.push(*one),
             Record::HeldNickname(one) => self.held_nicknames.push(one),
+            Record::Departed(one) => self.departed.push(one),
+            Record::LastAnonymous(number) => self.last_anonymous = number,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::focus::{Lifetime, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::control::{RoomUri, SwitchRun, UserUri};
+use crate::control::{Admission, RoomUri, SwitchRun, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::cache::DocumentCache;
@@ -55,6 +55,10 @@ impl Identity {
     }
 }
 
+/// Who is remembered to have left a conference by BYE: an RCS group is smaller, and whoever is
+/// not may come back by INVITE instead of being told that they left.
+const MAX_LEFT: usize = 1_000;
+
 /// A running conference of a room.
 #[derive(Debug)]
 pub(in crate::focus) struct Conference {
@@ -64,7 +68,7 @@ pub(in crate::focus) struct Conference {
     /// What the INVITE that made it said it is about.
     pub(in crate::focus) identity: Identity,
     /// Who left by BYE, where the conference has a Contribution-ID.
-    pub(in crate::focus) left: BTreeSet<UserUri>,
+    pub(in crate::focus) left: DirtyMap<UserUri, ()>,
     /// Who came in first, where that decides when it ends or who moderates.
     pub(in crate::focus) creator: Option<UserUri>,
     /// Whose INVITE made it, where the room is not there without one.
@@ -103,6 +107,8 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) messages: u64,
     /// The run of the switch that was given the room's history.
     pub(in crate::focus) recalled: Option<SwitchRun>,
+    /// Sessions that wait until the room's history has been looked up.
+    pub(in crate::focus) recalling: Option<Vec<Admission>>,
     /// The last NOTIFYs are on their way.
     pub(in crate::focus) ending: bool,
 }
@@ -115,7 +121,7 @@ impl Conference {
             locked: policy.locked,
             policy,
             identity: Identity::default(),
-            left: BTreeSet::new(),
+            left: DirtyMap::default(),
             creator: None,
             maker: None,
             participants: DirtyMap::default(),
@@ -136,6 +142,7 @@ impl Conference {
             begun: None,
             messages: 0,
             recalled: None,
+            recalling: None,
             ending: false,
         }
     }
@@ -285,10 +292,29 @@ impl Conference {
 
     /// The first one comes and says what it is about.
     pub(in crate::focus) fn begin(&mut self, identity: Identity) {
-        self.left.clear();
+        let left: Vec<UserUri> = self.left.keys().cloned().collect();
+        for user in left {
+            self.left.remove(&user);
+        }
         if self.identity != identity {
             self.identity = identity;
             self.described = self.change();
+        }
+    }
+
+    /// What it is about, to everybody: as the operator says, else the first to come.
+    pub(in crate::focus) fn identity(&self) -> Identity {
+        let subject = self.policy.about.subject.clone();
+        Identity {
+            subject: subject.or_else(|| self.identity.subject.clone()),
+            ..self.identity.clone()
+        }
+    }
+
+    /// Somebody has left by BYE.
+    pub(in crate::focus) fn note_departure(&mut self, user: &UserUri) {
+        if self.identity.contribution.is_some() && self.left.len() < MAX_LEFT {
+            self.left.insert(user.clone(), ());
         }
     }
 

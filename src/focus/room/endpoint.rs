@@ -119,6 +119,9 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) peer_updates: bool,
     /// It has sent a REFER in its dialog: the next ones are told apart (RFC 3515 §2.4.6).
     pub(in crate::focus) has_referred: bool,
+    /// The rules gave it another role while nobody was here: a switch that has its session
+    /// must be told.
+    pub(in crate::focus) recast: bool,
 }
 
 impl Endpoint {
@@ -160,6 +163,16 @@ impl Endpoint {
             refreshing: false,
             peer_updates: false,
             has_referred: false,
+            recast: false,
+        }
+    }
+
+    /// Gives it a role: who only reads sends nothing, whatever was agreed.
+    pub(in crate::focus) fn set_role(&mut self, role: Role) {
+        self.role = role;
+        self.media.local.observer = role == Role::Observer;
+        if let Some(accepted) = &mut self.media.theirs {
+            accepted.peer.sends = role != Role::Observer;
         }
     }
 

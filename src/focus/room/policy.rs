@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
 use crate::focus::RoomEntry;
+use crate::focus::record::Decisions;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 
 /// The rules of one room.
@@ -69,6 +70,23 @@ impl Policy {
         let mut policy = Self::of_entry(entry, max_participants);
         Arc::make_mut(&mut policy).kept = true;
         policy
+    }
+
+    /// The same rules with what management decided on top of them.
+    pub(in crate::focus) fn with(&self, decisions: &Decisions) -> Self {
+        let mut rules = self.clone();
+        let Decisions {
+            uri: _,
+            roles,
+            denied,
+            undenied,
+            locked,
+        } = decisions;
+        rules.roles.clone_from(roles);
+        rules.deny.retain(|pattern| !undenied.contains(pattern));
+        rules.deny.extend(denied.iter().cloned());
+        rules.locked = locked.unwrap_or(self.locked);
+        rules
     }
 
     /// The rules as an entry for a room.

@@ -1,118 +1,359 @@
-//! Rooms that management made: rows looked up on demand, so that a room nobody is in costs no
-//! memory.
+//! Rooms that management made, and what it decided about others: looked up when somebody asks
+//! for one, so that a room nobody is in costs no memory. A request for a room that is not known
+//! waits for the answer; what cannot be read is not taken for what is not there.
 
-use crate::focus::Lifetime;
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
-use crate::control::{PastMessage, RoomUri};
-use crate::focus::record::{Change, Key, Record};
+use crate::control::RoomUri;
+use crate::focus::record::{Change, Content, Decisions, Found, Kept, Key, Query, Record};
 use crate::focus::room::policy::Policy;
-use crate::focus::{Focus, Output, RoomEntry};
+use crate::focus::sip::face::{Incoming, RETRY_AFTER};
+use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::timers::Timer;
+use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, TransactionId};
 use crate::time::Moment;
 
-/// Where such rooms are found. Every change of them goes out as [`Output::Store`] too; what
-/// `keep` and `forget` say must be seen by `find` at once.
-pub trait Rooms: Send {
-    /// A room, if management made it.
-    fn find(&self, room: &RoomUri) -> Option<RoomEntry>;
-    /// There is this room from now on, in the place of one with the same URI.
-    fn keep(&mut self, entry: &RoomEntry);
-    /// There is no such room any more.
-    fn forget(&mut self, room: &RoomUri);
-    /// At most `limit` rooms after the first `offset`, by URI.
-    fn page(&self, offset: usize, limit: usize) -> Vec<RoomEntry>;
-    /// How many there are.
-    fn count(&self) -> usize;
-    /// The last messages of a room's history, `most` at most and [`HISTORY_OCTETS`], in
-    /// order. Of any room: it need not be one that management made.
-    ///
-    /// [`HISTORY_OCTETS`]: crate::control::HISTORY_OCTETS
-    fn history(&self, room: &RoomUri, most: u16) -> Vec<PastMessage>;
-    /// A room's history is gone; `history` must see that at once.
-    fn forget_history(&mut self, room: &RoomUri);
+/// Rooms remembered after they were looked up; a page of memory or two each.
+const MAX_KNOWN: usize = 10_000;
+/// Requests that wait for a look-up: those of a second of a busy proxy.
+const MAX_WAITING: usize = 1_000;
+/// How long one waits. A store that hangs is given up before.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is known of the rooms that management keeps. The focus alone changes them, so what was
+/// found stays true.
+#[derive(Debug, Default)]
+pub struct KeptRooms {
+    known: HashMap<RoomUri, Option<Kept>>,
+    /// The known ones, oldest first.
+    order: VecDeque<RoomUri>,
+    /// There is more than what is known.
+    is_stored: bool,
+    /// How many management made.
+    made: usize,
+    /// The last room that was looked up and has a history.
+    remembers: Option<RoomUri>,
+    /// The last part of the rooms made that was asked for, and where it begins.
+    page: (usize, Vec<RoomEntry>),
 }
 
-/// Rooms that last as long as the process.
+impl KeptRooms {
+    /// Whether it is known what management keeps of a room.
+    fn knows(&self, room: &RoomUri) -> bool {
+        !self.is_stored || self.known.contains_key(room)
+    }
+
+    /// What management keeps of a room, as far as that is known.
+    fn find(&self, room: &RoomUri) -> Option<&Kept> {
+        self.known.get(room)?.as_ref()
+    }
+
+    /// The room, if management made it.
+    pub(in crate::focus) fn made(&self, room: &RoomUri) -> Option<&RoomEntry> {
+        match self.find(room)? {
+            Kept::Made(entry) => Some(entry),
+            Kept::Decided(_) => None,
+        }
+    }
+
+    /// What it decided about a room of the configuration.
+    pub(in crate::focus) fn decisions(&self, room: &RoomUri) -> Option<&Decisions> {
+        match self.find(room)? {
+            Kept::Decided(decisions) => Some(decisions),
+            Kept::Made(_) => None,
+        }
+    }
+
+    /// Whether there is more than what is known.
+    pub(in crate::focus) fn is_stored(&self) -> bool {
+        self.is_stored
+    }
+
+    /// How many rooms are remembered.
+    #[cfg(test)]
+    pub(in crate::focus) fn known_count(&self) -> usize {
+        self.known.len()
+    }
+
+    /// How many rooms management made.
+    pub fn count(&self) -> usize {
+        self.made
+    }
+
+    /// Whether the room that was looked up last has a history that is kept.
+    pub(in crate::focus) fn remembers(&self, room: &RoomUri) -> bool {
+        self.remembers.as_ref() == Some(room)
+    }
+
+    /// This was found, or there is nothing.
+    pub(in crate::focus) fn learn(&mut self, room: RoomUri, kept: Option<Kept>) {
+        if self.known.insert(room.clone(), kept).is_none() {
+            self.order.push_back(room);
+        }
+        if self.is_stored && self.order.len() > MAX_KNOWN {
+            let oldest = self.order.pop_front();
+            oldest.map(|room| self.known.remove(&room));
+        }
+    }
+
+    /// This is kept from now on, or nothing.
+    fn change(&mut self, room: &RoomUri, kept: Option<Kept>) {
+        let before = usize::from(self.made(room).is_some());
+        let now = usize::from(matches!(kept, Some(Kept::Made(_))));
+        self.made = (self.made + now).saturating_sub(before);
+        self.learn(room.clone(), kept);
+    }
+
+    /// The part of the rooms made that [`Query::Page`] asked for, and where it begins.
+    pub(in crate::focus) fn page(&self, offset: usize, limit: usize) -> (usize, Vec<RoomEntry>) {
+        if self.is_stored {
+            return self.page.clone();
+        }
+        let made = self.known.values().flatten().filter_map(|kept| match kept {
+            Kept::Made(entry) => Some(entry.as_ref().clone()),
+            Kept::Decided(_) => None,
+        });
+        let mut made: Vec<RoomEntry> = made.collect();
+        made.sort_by(|one, other| one.uri.cmp(&other.uri));
+        (offset, made.into_iter().skip(offset).take(limit).collect())
+    }
+}
+
+/// Requests that wait for what is kept of their room.
 #[derive(Debug, Default)]
-pub struct MemoryRooms(BTreeMap<RoomUri, RoomEntry>);
+pub(in crate::focus) struct Lookups {
+    rooms: HashMap<RoomUri, Waiting>,
+    is_timed: bool,
+}
 
-impl Rooms for MemoryRooms {
-    fn find(&self, room: &RoomUri) -> Option<RoomEntry> {
-        self.0.get(room).cloned()
+#[derive(Debug)]
+struct Waiting {
+    since: Moment,
+    arrivals: Vec<Arrival>,
+}
+
+impl Lookups {
+    /// How many requests wait.
+    pub(in crate::focus) fn len(&self) -> usize {
+        self.rooms.values().map(|it| it.arrivals.len()).sum()
     }
 
-    fn keep(&mut self, entry: &RoomEntry) {
-        self.0.insert(entry.uri.clone(), entry.clone());
+    /// Takes a request out that is cancelled.
+    fn take(&mut self, transaction: TransactionId) -> Option<Arrival> {
+        let mut waiting = self.rooms.values_mut();
+        waiting.find_map(|it| {
+            let is_meant = |arrival: &Arrival| arrival.transaction == Some(transaction);
+            let at = it.arrivals.iter().position(is_meant)?;
+            Some(it.arrivals.swap_remove(at))
+        })
     }
-
-    fn forget(&mut self, room: &RoomUri) {
-        self.0.remove(room);
-    }
-
-    fn page(&self, offset: usize, limit: usize) -> Vec<RoomEntry> {
-        self.0.values().skip(offset).take(limit).cloned().collect()
-    }
-
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// What the switch has is all there is.
-    fn history(&self, _room: &RoomUri, _most: u16) -> Vec<PastMessage> {
-        Vec::new()
-    }
-
-    fn forget_history(&mut self, _room: &RoomUri) {}
 }
 
 impl Focus {
-    /// Looks rooms up there from now on.
-    pub fn use_rooms(&mut self, rooms: Box<dyn Rooms>) {
-        self.rooms.kept = rooms;
+    /// Somebody keeps records, and answers [`Output::Ask`]; so many rooms are among them that
+    /// management made.
+    pub fn use_store(&mut self, made: usize) {
+        self.rooms.kept.is_stored = true;
+        self.rooms.kept.made = made;
     }
 
     /// The rooms that management made.
-    pub fn kept_rooms(&self) -> &dyn Rooms {
-        self.rooms.kept.as_ref()
+    pub fn kept_rooms(&self) -> &KeptRooms {
+        &self.rooms.kept
+    }
+
+    /// Whether it is known what management keeps of a room.
+    pub(in crate::focus) fn is_known(&self, room: &RoomUri) -> bool {
+        self.rooms.kept.knows(room)
+    }
+
+    /// Whether a request must wait until its room has been looked up. A running conference has
+    /// its rules, a factory is in the configuration.
+    pub(in crate::focus) fn must_look_up(&self, room: &RoomUri) -> bool {
+        let governed =
+            self.rooms.conferences.contains_key(room) || self.rooms.factories.contains_key(room);
+        !governed && !self.rooms.kept.knows(room)
+    }
+
+    /// What must be found out before something is asked of a room by the operator; `always`
+    /// also whether it has a history.
+    pub fn room_needed(&self, room: &RoomUri, always: bool) -> Option<Query> {
+        let asks = (always && self.rooms.kept.is_stored) || !self.rooms.kept.knows(room);
+        asks.then(|| Query::Room(room.clone()))
+    }
+
+    /// What must be found out before [`Focus::rooms_page`].
+    pub fn page_needed(&self, offset: usize, limit: usize) -> Option<Query> {
+        let (offset, limit) = self.kept_page(offset, limit);
+        let asks = self.rooms.kept.is_stored;
+        asks.then_some(Query::Page { offset, limit })
+    }
+
+    /// The request waits; its answer comes with that of the store, or without it in time.
+    pub(in crate::focus) fn wait_for_room(
+        &mut self,
+        now: Moment,
+        incoming: &Incoming,
+        room: RoomUri,
+    ) -> Verdict<()> {
+        if self.stopping {
+            return Err(unavailable("shutting down"));
+        }
+        if self.lookups.len() >= MAX_WAITING {
+            return Err(unavailable("the database does not keep up"));
+        }
+        let waiting = self.lookups.rooms.entry(room.clone()).or_insert(Waiting {
+            since: now,
+            arrivals: Vec::new(),
+        });
+        waiting.arrivals.push(incoming.arrival.clone());
+        if waiting.arrivals.len() == 1 {
+            self.out.push(Output::Ask(Query::Room(room)));
+        }
+        if !std::mem::replace(&mut self.lookups.is_timed, true) {
+            self.timers.arm(now + LOOKUP_TIMEOUT, Timer::Lookup);
+        }
+        Ok(())
+    }
+
+    /// Whoever has waited long enough is told to come again.
+    pub(in crate::focus) fn lookups_timed_out(&mut self, now: Moment) {
+        self.lookups.is_timed = false;
+        let late = |waiting: &Waiting| waiting.since + LOOKUP_TIMEOUT <= now;
+        let rooms = self.lookups.rooms.iter();
+        let late: Vec<RoomUri> = rooms
+            .filter(|(_, waiting)| late(waiting))
+            .map(|(room, _)| room.clone())
+            .collect();
+        for room in late {
+            self.refuse_waiting(&room, "the database does not answer");
+        }
+        if let Some(since) = self.lookups.rooms.values().map(|it| it.since).min() {
+            self.lookups.is_timed = true;
+            self.timers.arm(since + LOOKUP_TIMEOUT, Timer::Lookup);
+        }
+    }
+
+    fn refuse_waiting(&mut self, room: &RoomUri, why: &'static str) {
+        let waiting = self.lookups.rooms.remove(room);
+        for arrival in waiting.into_iter().flat_map(|it| it.arrivals) {
+            if let Some(transaction) = arrival.transaction {
+                self.out
+                    .refuse(transaction, unavailable(why), arrival.to_tag);
+            }
+        }
+    }
+
+    /// The focus stops: nobody waits any more.
+    pub(in crate::focus) fn refuse_all_waiting(&mut self) {
+        let rooms: Vec<RoomUri> = self.lookups.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.refuse_waiting(&room, "shutting down");
+        }
+    }
+
+    /// A CANCEL of a request that waits; false when none does.
+    pub(in crate::focus) fn cancel_waiting(&mut self, transaction: TransactionId) -> bool {
+        let Some(arrival) = self.lookups.take(transaction) else {
+            return false;
+        };
+        self.out
+            .refuse(transaction, Refusal::new(487), arrival.to_tag);
+        true
+    }
+
+    /// The store answers.
+    pub(in crate::focus) fn found(&mut self, now: Moment, found: Found) {
+        match (found.query, found.answer) {
+            (Query::Room(room), Ok(Content::Room { kept, remembers })) => {
+                if !self.rooms.kept.knows(&room) {
+                    self.rooms.kept.learn(room.clone(), kept);
+                }
+                self.rooms.kept.remembers = remembers.then(|| room.clone());
+                let waiting = self.lookups.rooms.remove(&room);
+                for arrival in waiting.into_iter().flat_map(|it| it.arrivals) {
+                    self.request(now, arrival);
+                }
+            }
+            (Query::Room(room), _) => self.refuse_waiting(&room, "the database cannot be read"),
+            (Query::History(room, _), Ok(Content::History(messages))) => {
+                self.recalled(&room, messages);
+            }
+            (Query::History(room, _), _) => self.not_recalled(now, &room),
+            (Query::Page { offset, .. }, Ok(Content::Page(entries))) => {
+                self.rooms.kept.page = (offset, entries);
+            }
+            (Query::Page { offset, .. }, _) => self.rooms.kept.page = (offset, Vec::new()),
+        }
     }
 
     /// There is this room from now on, over restarts too; its rules take the place of those
     /// in the configuration. A running conference of it goes on under the new rules.
     pub fn keep_room(&mut self, now: Moment, entry: RoomEntry) {
         let room = entry.uri.clone();
-        let policy = Policy::of_kept(&entry, self.config.max_participants);
-        self.rooms.kept.keep(&entry);
-        let change = Change::Put(Record::Room(Box::new(entry)));
+        let change = Change::Put(Record::Room(Box::new(entry.clone())));
+        self.keep(&room, Some(Kept::Made(Box::new(entry))), change);
+        self.rules_changed(now, &room);
+    }
+
+    /// This is decided about a room of the configuration from now on, over restarts too.
+    pub(in crate::focus) fn keep_decisions(&mut self, now: Moment, decisions: Decisions) {
+        let room = decisions.uri.clone();
+        let change = Change::Put(Record::Decisions(Box::new(decisions.clone())));
+        self.keep(&room, Some(Kept::Decided(Box::new(decisions))), change);
+        self.rules_changed(now, &room);
+    }
+
+    fn keep(&mut self, room: &RoomUri, kept: Option<Kept>, change: Change) {
+        self.rooms.kept.change(room, kept);
         self.out.push(Output::Store(vec![change]));
-        if let Some(conference) = self.rooms.conference_mut(&room) {
+    }
+
+    /// A running conference goes on under the rules that the room has now.
+    fn rules_changed(&mut self, now: Moment, room: &RoomUri) {
+        let Some(policy) = self.ruled(room) else {
+            return;
+        };
+        if let Some(conference) = self.rooms.conferences.get_mut(room) {
             conference.policy = policy;
             conference.described = conference.change();
-            self.conference_changed(now, &room);
+            self.conference_changed(now, room);
         }
     }
 
-    /// Takes back [`Focus::keep_room`]; false when management has not made this room. A
-    /// running conference of it ends with its last participant, unless the configuration has
-    /// the room too.
+    /// Takes back [`Focus::keep_room`], and whatever was decided; false when management keeps
+    /// nothing of this room. A running conference of a room that it made ends with its last
+    /// participant, unless the configuration has the room too.
     pub fn forget_room(&mut self, now: Moment, room: &RoomUri) -> bool {
-        let Some(entry) = self.rooms.kept.find(room) else {
+        let Some(kept) = self.rooms.kept.find(room).cloned() else {
             return false;
         };
-        self.rooms.kept.forget(room);
-        let change = Change::Delete(Key::Room(room.clone()));
-        self.out.push(Output::Store(vec![change]));
-        let configured = self.rooms.configured.get(room).cloned();
-        if let Some(conference) = self.rooms.conference_mut(room) {
+        let key = match &kept {
+            Kept::Made(_) => Key::Room(room.clone()),
+            Kept::Decided(_) => Key::Decisions(room.clone()),
+        };
+        self.keep(room, None, Change::Delete(key));
+        self.rules_changed(now, room);
+        if let Kept::Made(entry) = kept
+            && !self.rooms.configured.contains_key(room)
+            && let Some(conference) = self.rooms.conferences.get_mut(room)
+        {
             let passing = RoomEntry {
                 lifetime: Lifetime::WhileOccupied,
-                ..entry
+                ..*entry
             };
-            let most = self.config.max_participants;
-            conference.policy = configured.unwrap_or_else(|| Policy::of_entry(&passing, most));
+            conference.policy = Policy::of_entry(&passing, self.config.max_participants);
             conference.described = conference.change();
             self.conference_changed(now, room);
-            self.end_if_empty(now, room);
         }
+        self.end_if_empty(now, room);
         true
     }
+}
+
+fn unavailable(why: &'static str) -> Refusal {
+    Refusal::new(503)
+        .with("Retry-After", RETRY_AFTER)
+        .because(why)
 }

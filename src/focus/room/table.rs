@@ -12,7 +12,7 @@ use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::fingerprint_memory::FingerprintMemory;
 use crate::focus::room::held_nicknames::HeldNicknames;
 use crate::focus::room::policy::Policy;
-use crate::focus::room::rooms::{MemoryRooms, Rooms};
+use crate::focus::room::rooms::KeptRooms;
 use crate::focus::{Config, RequestId, Role, RoomEntry};
 
 /// Whose a session at the switch is.
@@ -29,8 +29,8 @@ pub(in crate::focus) struct RoomTable {
     /// The rules of configured rooms and factories.
     pub(in crate::focus) configured: HashMap<RoomUri, Arc<Policy>>,
     pub(in crate::focus) factories: HashMap<RoomUri, Arc<Policy>>,
-    /// Rooms that management made.
-    pub(in crate::focus) kept: Box<dyn Rooms>,
+    /// What management keeps of rooms.
+    pub(in crate::focus) kept: KeptRooms,
     /// How many messages were sent in rooms that last.
     pub(in crate::focus) messages: HashMap<RoomUri, u64>,
     pub(in crate::focus) conferences: DirtyMap<RoomUri, Conference>,
@@ -49,6 +49,26 @@ pub(in crate::focus) struct RoomTable {
     pub(in crate::focus) fingerprints: FingerprintMemory,
     /// The number of the last anonymous participant.
     pub(in crate::focus) last_anonymous: u32,
+    /// The number kept, which is not lower.
+    pub(in crate::focus) kept_anonymous: u32,
+    pub(in crate::focus) present: Present,
+}
+
+/// How many users are in, by room: brought up to date with the rooms that an input has touched.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct Present {
+    rooms: HashMap<RoomUri, usize>,
+    pub(in crate::focus) total: usize,
+}
+
+impl Present {
+    pub(in crate::focus) fn count(&mut self, room: &RoomUri, now: usize) {
+        let before = match now {
+            0 => self.rooms.remove(room),
+            _ => self.rooms.insert(room.clone(), now),
+        };
+        self.total = self.total + now - before.unwrap_or_default();
+    }
 }
 
 type Policies = HashMap<RoomUri, Arc<Policy>>;
@@ -71,7 +91,7 @@ impl RoomTable {
         Self {
             configured: policies(&config.rooms, config, Policy::of_entry),
             factories: policies(&config.factories, config, Policy::of_made),
-            kept: Box::new(MemoryRooms::default()),
+            kept: KeptRooms::default(),
             messages: HashMap::new(),
             conferences: DirtyMap::default(),
             endpoints: DirtyMap::default(),
@@ -83,6 +103,8 @@ impl RoomTable {
             makers: BTreeMap::new(),
             fingerprints: FingerprintMemory::default(),
             last_anonymous: 0,
+            kept_anonymous: 0,
+            present: Present::default(),
         }
     }
 

@@ -279,11 +279,7 @@ fn description(conference: &Conference) -> info::Description {
     };
     info::Description {
         display_text: Some(about.name.clone().unwrap_or_else(address)),
-        subject: conference
-            .identity
-            .subject
-            .clone()
-            .or(about.subject.clone()),
+        subject: conference.identity().subject,
         service_uris: about.services.iter().map(service).collect(),
         // RFC 4575 §5.3.1; RFC 7106 §3: it is a chat room.
         conf_uris: vec![conf_uri("participation"), conf_uri("grouptextchat")],

@@ -1,48 +1,12 @@
 //! The history of rooms passes by the focus: from the switch to the store, and back to a
 //! switch that does not know it.
 
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
 
 use super::*;
-use crate::control::PastMessage;
 
 const DEN: &str = "sip:den@example.com";
 const NEST: &str = "sip:nest@example.com";
-
-/// What a store has.
-#[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<BTreeMap<RoomUri, Vec<PastMessage>>>>);
-
-impl Shelf {
-    fn put(&self, room: &str, numbers: impl IntoIterator<Item = u64>) {
-        let mut shelf = self.0.lock().expect("one thread");
-        shelf.insert(RoomUri::new(room), messages(numbers));
-    }
-}
-
-impl Rooms for Shelf {
-    fn find(&self, _: &RoomUri) -> Option<RoomEntry> {
-        None
-    }
-    fn keep(&mut self, _: &RoomEntry) {}
-    fn forget(&mut self, _: &RoomUri) {}
-    fn page(&self, _: usize, _: usize) -> Vec<RoomEntry> {
-        Vec::new()
-    }
-    fn count(&self) -> usize {
-        0
-    }
-    fn history(&self, room: &RoomUri, most: u16) -> Vec<PastMessage> {
-        let shelf = self.0.lock().expect("one thread");
-        let all = shelf.get(room).cloned().unwrap_or_default();
-        all[all.len().saturating_sub(most.into())..].to_vec()
-    }
-    fn forget_history(&mut self, room: &RoomUri) {
-        self.0.lock().expect("one thread").remove(room);
-    }
-}
 
 fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
     let message = |number| PastMessage {
@@ -54,11 +18,11 @@ fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
 
 /// Rooms with a history that last, one of which ends its conference when it is empty; a
 /// factory of rooms with one, and a store.
-fn den() -> (Scenario, Shelf) {
+fn den() -> Scenario {
     den_where_factories_make(Lifetime::WhileCreatorStays)
 }
 
-fn den_where_factories_make(lifetime: Lifetime) -> (Scenario, Shelf) {
+fn den_where_factories_make(lifetime: Lifetime) -> Scenario {
     let mut config = config();
     config.rooms.push(RoomEntry {
         history: 3,
@@ -72,10 +36,9 @@ fn den_where_factories_make(lifetime: Lifetime) -> (Scenario, Shelf) {
     config.factories[0].history = 3;
     config.factories[0].lifetime = lifetime;
     let mut scenario = Scenario::with(config);
-    let shelf = Shelf::default();
-    scenario.focus.use_rooms(Box::new(shelf.clone()));
+    scenario.use_store(Answers::Right);
     connect(&mut scenario, 1);
-    (scenario, shelf)
+    scenario
 }
 
 fn connect(scenario: &mut Scenario, run: u128) {
@@ -105,7 +68,7 @@ fn lines(scenario: &mut Scenario) -> Vec<String> {
 
 #[test]
 fn what_the_switch_tells_is_kept_and_the_switch_hears_of_it() {
-    let (mut scenario, _) = den();
+    let mut scenario = den();
     told(&mut scenario, DEN, 7);
     assert_eq!(
         lines(&mut scenario),
@@ -115,6 +78,7 @@ fn what_the_switch_tells_is_kept_and_the_switch_hears_of_it() {
         ],
         "also while nobody is in"
     );
+    scenario.look_up(Query::Room(RoomUri::new(ROOM)));
     told(&mut scenario, ROOM, 8);
     assert_eq!(
         lines(&mut scenario),
@@ -125,8 +89,10 @@ fn what_the_switch_tells_is_kept_and_the_switch_hears_of_it() {
 
 #[test]
 fn a_run_of_the_switch_is_given_a_history_before_it_admits_the_first() {
-    let (mut scenario, shelf) = den();
-    shelf.put(DEN, 1..=5);
+    let mut scenario = den();
+    scenario
+        .histories
+        .insert(RoomUri::new(DEN), messages(1..=5));
     scenario.join("alice", DEN);
     scenario.join("bob", DEN);
     assert_eq!(
@@ -136,7 +102,9 @@ fn a_run_of_the_switch_is_given_a_history_before_it_admits_the_first() {
     assert!(scenario.admissions.iter().all(|it| it.newcomer));
     assert!(scenario.admissions.iter().all(|it| it.policy.history == 3));
     // A room without history is not even looked up.
-    shelf.put(ROOM, 1..=5);
+    scenario
+        .histories
+        .insert(RoomUri::new(ROOM), messages(1..=5));
     scenario.join("carol", ROOM);
     assert_eq!(lines(&mut scenario), ["! admit carol"]);
     // The same run may have lost what was on its way to it.
@@ -151,8 +119,10 @@ fn a_run_of_the_switch_is_given_a_history_before_it_admits_the_first() {
 
 #[test]
 fn who_was_in_before_is_no_newcomer() {
-    let (mut scenario, shelf) = den();
-    shelf.put(DEN, 1..=2);
+    let mut scenario = den();
+    scenario
+        .histories
+        .insert(RoomUri::new(DEN), messages(1..=2));
     scenario.standing = Some(Standing::Gone);
     let mut alice = scenario.join("alice", DEN);
     scenario.transcript();
@@ -165,7 +135,6 @@ fn who_was_in_before_is_no_newcomer() {
     assert!(!scenario.admissions.last().expect("one").newcomer);
     // The proxy and its switch are killed.
     scenario.restart(false, 2);
-    scenario.focus.use_rooms(Box::new(shelf.clone()));
     scenario.transcript();
     scenario.feed(Input::Deadline);
     scenario.pass(1);
@@ -186,7 +155,7 @@ fn a_history_ends_with_a_room_of_a_factory_that_nobody_can_come_back_to() {
 }
 
 fn ends_with_its_room(lifetime: Lifetime) {
-    let (mut scenario, _) = den_where_factories_make(lifetime);
+    let mut scenario = den_where_factories_make(lifetime);
     let mut alice = scenario.phone("alice");
     let new = "sip:new@example.com";
     let code = scenario.request(&mut alice, "INVITE", new, &[], &offer("alice"));
@@ -212,13 +181,15 @@ fn ends_with_its_room(lifetime: Lifetime) {
 
 #[test]
 fn a_history_outlives_the_conferences_of_a_room_that_lasts_until_management_ends_it() {
-    let (mut scenario, shelf) = den();
+    let mut scenario = den();
     for room in [DEN, NEST] {
         let mut alice = scenario.join("alice", room);
         scenario.request(&mut alice, "BYE", room, &[], "");
         assert_eq!(lines(&mut scenario), ["! admit alice"]);
     }
-    shelf.put(DEN, 1..=2);
+    scenario
+        .histories
+        .insert(RoomUri::new(DEN), messages(1..=2));
     let now = scenario.now;
     let ended = scenario.focus.end_room(now, &RoomUri::new(DEN));
     assert_eq!(ended, Ok(()));
@@ -231,7 +202,8 @@ fn a_history_outlives_the_conferences_of_a_room_that_lasts_until_management_ends
     // Its line has gone from the configuration: what is left can still be ended.
     let old = RoomUri::new("sip:old@example.com");
     assert!(scenario.focus.end_room(now, &old).is_err());
-    shelf.put(old.as_str(), 1..=2);
+    scenario.histories.insert(old.clone(), messages(1..=2));
+    scenario.look_up(Query::Room(old.clone()));
     assert_eq!(scenario.focus.end_room(now, &old), Ok(()));
     scenario.focus.tell_what_changed();
     scenario.feed(Input::Deadline);
@@ -241,7 +213,7 @@ fn a_history_outlives_the_conferences_of_a_room_that_lasts_until_management_ends
 
 #[test]
 fn without_a_store_conferences_end_with_the_proxy_and_lasting_histories_do_not() {
-    let (mut scenario, _) = den();
+    let mut scenario = den();
     scenario.join("alice", DEN);
     scenario.join("bob", NEST);
     scenario.transcript();
@@ -249,4 +221,48 @@ fn without_a_store_conferences_end_with_the_proxy_and_lasting_histories_do_not()
     let all = scenario.transcript();
     assert!(all.contains("! close nest"), "{all}");
     assert!(!all.contains("history"), "{all}");
+}
+
+#[test]
+fn who_joins_waits_for_the_history_and_is_refused_when_it_cannot_be_read() {
+    let mut scenario = den();
+    scenario
+        .histories
+        .insert(RoomUri::new(DEN), messages(1..=2));
+    let knock = |scenario: &mut Scenario, user: &str| {
+        let mut phone = scenario.phone(user);
+        scenario.begin(&mut phone, "INVITE", DEN, &[], &offer(user))
+    };
+    // It is a room of the configuration: known, once it was looked up.
+    scenario.look_up(Query::Room(RoomUri::new(DEN)));
+    scenario.store = Some(Answers::Silent);
+    let first = knock(&mut scenario, "alice");
+    let second = knock(&mut scenario, "bob");
+    assert_eq!(lines(&mut scenario), [""; 0], "nobody is admitted yet");
+    let history = Query::History(RoomUri::new(DEN), 3);
+    scenario.store = Some(Answers::Right);
+    scenario.look_up(history.clone());
+    let admitted = ["! recall den: [1, 2]", "! admit alice", "! admit bob"];
+    assert_eq!(lines(&mut scenario), admitted);
+    for transaction in [first, second] {
+        assert_eq!(scenario.reply_to(transaction).expect("an answer").code, 200);
+    }
+    // It may have been lost on the way to the switch; and now it cannot be read.
+    connect(&mut scenario, 1);
+    scenario.store = Some(Answers::Unreadable);
+    let third = knock(&mut scenario, "carol");
+    let reply = scenario.reply_to(third).expect("an answer");
+    assert_eq!(
+        (reply.code, reply.headers.first("Retry-After")),
+        (503, Some("10"))
+    );
+    assert_eq!(lines(&mut scenario), [""; 0]);
+    // No answer at all is one in time, and who has given up is not admitted later.
+    scenario.store = Some(Answers::Silent);
+    let fourth = knock(&mut scenario, "dave");
+    scenario.pass(6);
+    assert_eq!(scenario.reply_to(fourth).expect("an answer").code, 503);
+    scenario.store = Some(Answers::Right);
+    scenario.look_up(history);
+    assert_eq!(lines(&mut scenario), ["! recall den: [1, 2]"]);
 }

@@ -37,10 +37,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::control::{
-    LossCause, NicknameChange, Notice, Order, RoomUri, SessionId, Standing, UserUri,
+    LossCause, NicknameChange, Notice, Order, PastMessage, RoomUri, SessionId, Standing, UserUri,
 };
 use crate::entropy::Seeded;
-use crate::focus::record::{Change, Key, Record};
+use crate::focus::record::{Change, Content, Found, Kept, Key, Query, Record, Unreadable};
 use crate::wire::conference_info as info;
 use crate::wire::sip::{Headers, Message, Method, Request, SubscriptionState};
 
@@ -74,6 +74,17 @@ pub(super) struct Phone {
     pub(super) identity: Option<String>,
 }
 
+/// How a store answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// With what is kept.
+    Right,
+    /// It cannot read.
+    Unreadable,
+    /// Not at all.
+    Silent,
+}
+
 pub(super) struct Scenario {
     pub(super) focus: Focus,
     pub(super) now: Moment,
@@ -95,6 +106,10 @@ pub(super) struct Scenario {
     pub(super) standing: Option<Standing>,
     /// Phones answer INVITEs with a description.
     pub(super) describes: bool,
+    /// How whoever keeps records answers questions; `None`: nobody does, and none are asked.
+    pub(super) store: Option<Answers>,
+    /// The histories that are kept.
+    pub(super) histories: BTreeMap<RoomUri, Vec<PastMessage>>,
     restarts: u64,
     /// What happened since it was last read.
     lines: Vec<String>,
@@ -184,6 +199,8 @@ impl Scenario {
             kept: BTreeMap::new(),
             standing: None,
             describes: false,
+            store: None,
+            histories: BTreeMap::new(),
             restarts: 0,
             lines: Vec::new(),
             events: Vec::new(),
@@ -436,6 +453,7 @@ impl Scenario {
                 None
             }
             Output::Release(_) => None,
+            Output::Ask(query) => self.asked(query),
             Output::Order(order) => self.ordered(order),
             Output::Send(request) => self.received(*request),
             Output::Cancel(request) => {
@@ -461,6 +479,63 @@ impl Scenario {
         }
     }
 
+    /// Whoever keeps records is there from now on.
+    pub(super) fn use_store(&mut self, answers: Answers) {
+        self.store = Some(answers);
+        let made = self
+            .kept
+            .values()
+            .filter(|it| matches!(it, Record::Room(_)));
+        self.focus.use_store(made.count());
+    }
+
+    /// Looks something up as the service does for the operator.
+    pub(super) fn look_up(&mut self, query: Query) {
+        if let Some(found) = self.asked(query) {
+            self.feed(found);
+        }
+    }
+
+    fn asked(&mut self, query: Query) -> Option<Input> {
+        let answer = match self.store.expect("somebody to ask") {
+            Answers::Silent => return None,
+            Answers::Unreadable => Err(Unreadable),
+            Answers::Right => Ok(self.content(&query)),
+        };
+        Some(Input::Found(Found { query, answer }))
+    }
+
+    fn content(&self, query: &Query) -> Content {
+        match query {
+            Query::Room(room) => {
+                let made = match self.kept.get(&Key::Room(room.clone())) {
+                    Some(Record::Room(entry)) => Some(Kept::Made(entry.clone())),
+                    _ => None,
+                };
+                let decided = match self.kept.get(&Key::Decisions(room.clone())) {
+                    Some(Record::Decisions(one)) => Some(Kept::Decided(one.clone())),
+                    _ => None,
+                };
+                Content::Room {
+                    kept: made.or(decided),
+                    remembers: self.histories.contains_key(room),
+                }
+            }
+            Query::History(room, most) => {
+                let all = self.histories.get(room).cloned().unwrap_or_default();
+                let skipped = all.len().saturating_sub((*most).into());
+                Content::History(all[skipped..].to_vec())
+            }
+            Query::Page { offset, limit } => {
+                let made = self.kept.values().filter_map(|record| match record {
+                    Record::Room(entry) => Some((**entry).clone()),
+                    _ => None,
+                });
+                Content::Page(made.skip(*offset).take(*limit).collect())
+            }
+        }
+    }
+
     fn keep(&mut self, change: Change) {
         match change {
             Change::Put(record) => {
@@ -470,10 +545,12 @@ impl Scenario {
                 Record::Conference(one) => one.rules.uri != gone,
                 Record::Participant(one) => one.room != gone,
                 Record::Publication(one) => one.room != gone,
+                Record::Departed(one) => one.room != gone,
                 _ => true,
             }),
             Change::Delete(Key::History(room)) => {
                 let line = format!("- history of {}", short(room.as_str()));
+                self.histories.remove(&room);
                 self.lines.push(line);
             }
             Change::Remember(change) => panic!("{change:?} is waited for"),
@@ -492,6 +569,9 @@ impl Scenario {
         self.restarts += 1;
         let seed = Seeded(1000 + self.restarts);
         self.focus = Focus::new(self.focus.config.clone(), Box::new(seed));
+        if let Some(answers) = self.store {
+            self.use_store(answers);
+        }
         let records = self.kept.values().cloned().collect();
         self.focus.restore(self.now, records, &mut |_| 1);
         while let Some(output) = self.focus.poll() {

@@ -291,3 +291,93 @@ fn an_invitation_into_an_empty_room_leaves_nothing_when_it_fails() {
     scenario.request(&mut alice, "BYE", ROOM, &[], "");
     assert!(scenario.focus.counts().conferences == 0);
 }
+
+#[test]
+fn messages_told_of_a_room_that_has_ended_count_nowhere() {
+    let mut scenario = Scenario::new();
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    for room in [ROOM, "sip:hall@example.com"] {
+        let room = RoomUri::new(room);
+        scenario.feed(Input::Notice(Notice::Counted { room, messages: 2 }));
+    }
+    let counted: Vec<_> = scenario
+        .focus
+        .rooms
+        .messages
+        .keys()
+        .map(RoomUri::as_str)
+        .collect();
+    assert_eq!(counted, ["sip:hall@example.com"], "a room that lasts");
+}
+
+#[test]
+fn the_subject_of_the_operator_stands_before_that_of_the_first_caller() {
+    let mut scenario = Scenario::with(Config {
+        rooms: vec![RoomEntry {
+            about: About {
+                subject: Some("Plans".to_owned()),
+                ..About::default()
+            },
+            ..RoomEntry::new(RoomUri::new(ROOM))
+        }],
+        ..config()
+    });
+    let mut alice = scenario.phone("alice");
+    let headers = [("Subject", "Buy now")];
+    scenario.request(&mut alice, "INVITE", ROOM, &headers, &offer("alice"));
+    scenario.ack(&mut alice, ROOM, "");
+    let description = scenario
+        .truth(ROOM, false)
+        .description
+        .expect("a description");
+    assert_eq!(description.subject.as_deref(), Some("Plans"));
+    let lobby = RoomUri::new(ROOM);
+    let detail = scenario.focus.room_detail(&lobby, 0, 1).expect("a room");
+    assert_eq!(detail.subject.as_deref(), Some("Plans"));
+    scenario
+        .manage(|focus, now| focus.invite_into(now, &lobby, "sip:bob@example.com"))
+        .expect("invited");
+    assert_eq!(
+        scenario.last_sent("bob").headers.first("Subject"),
+        Some("Plans")
+    );
+}
+
+#[test]
+fn participants_are_counted_as_they_come_and_go_without_visiting_every_conference() {
+    let mut scenario = Scenario::new();
+    let mut phones = Vec::new();
+    for (user, room) in [
+        ("alice", ROOM),
+        ("bob", ROOM),
+        ("alice", "sip:hall@example.com"),
+    ] {
+        phones.push((scenario.join(user, room), room));
+    }
+    let visited = |scenario: &Scenario| -> usize {
+        scenario
+            .focus
+            .rooms
+            .conferences
+            .values()
+            .map(|it| it.present())
+            .sum()
+    };
+    assert_eq!(
+        (scenario.focus.counts().participants, visited(&scenario)),
+        (3, 3)
+    );
+    scenario.standing = Some(Standing::Bound);
+    scenario.restart(true, 1);
+    assert_eq!(
+        (scenario.focus.counts().participants, visited(&scenario)),
+        (3, 3)
+    );
+    for (mut phone, room) in phones {
+        phone.cseq += 1;
+        scenario.request(&mut phone, "BYE", room, &[], "");
+        assert_eq!(scenario.focus.counts().participants, visited(&scenario));
+    }
+    assert_eq!(scenario.focus.counts().participants, 0);
+}

@@ -381,3 +381,266 @@ fn g67_what_is_held_goes_with_its_quarantine_or_another_nickname() {
     assert_eq!(held(&scenario), 0);
     assert!(!scenario.transcript().contains("! hold"));
 }
+
+/// Everything of one kind that is kept.
+fn kept<'a, T>(scenario: &'a Scenario, of: impl Fn(&'a Record) -> Option<T>) -> Vec<T> {
+    scenario.kept.values().filter_map(of).collect()
+}
+
+#[test]
+fn deadlines_of_a_clock_that_was_ahead_end_as_if_granted_now() {
+    let mut scenario = lobby();
+    scenario.standing = Some(Standing::Bound);
+    scenario.refresh_answer = None;
+    let document = "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" \
+                    entity=\"sip:lobby@example.com\" state=\"full\" version=\"1\"/>";
+    let mut phone = scenario.phone("alice");
+    let headers = [("Event", "conference"), ("Content-Type", info::MEDIA_TYPE)];
+    assert_eq!(
+        scenario.request(&mut phone, "PUBLISH", ROOM, &headers, document),
+        Some(200)
+    );
+    scenario.now = scenario.now - Duration::from_secs(10 * 365 * 86_400);
+    scenario.restart(false, 1);
+    scenario.transcript();
+    scenario.pass(1801);
+    let transcript = scenario.transcript();
+    assert_eq!(
+        transcript.matches("< BYE").count(),
+        3,
+        "sessions: {transcript}"
+    );
+    scenario.pass(1800);
+    let transcript = scenario.transcript();
+    assert_eq!(scenario.focus.counts(), Counts::default(), "{transcript}");
+}
+
+#[test]
+fn refreshes_that_fell_due_while_nobody_was_here_go_in_turns() {
+    let mut scenario = Scenario::new();
+    scenario.feed(Input::Notice(Notice::Connected {
+        run: SwitchRun(1),
+        listen: Vec::new(),
+    }));
+    for n in 0..30 {
+        scenario.join(&format!("u{n}"), ROOM);
+    }
+    scenario.standing = Some(Standing::Bound);
+    scenario.now = scenario.now + Duration::from_secs(1000);
+    scenario.restart(false, 1);
+    let refreshes = |scenario: &mut Scenario| scenario.transcript().matches("< INVITE").count();
+    assert_eq!(refreshes(&mut scenario), 0, "not all at once");
+    let mut apart = 0;
+    for _ in 0..30 {
+        scenario.now = scenario.now + Duration::from_millis(10);
+        scenario.feed(Input::Deadline);
+        apart = apart.max(refreshes(&mut scenario));
+    }
+    assert_eq!(apart, 1);
+    scenario.pass(1);
+    assert_eq!(scenario.focus.counts().participants, 30);
+}
+
+/// A scenario whose configuration has this room.
+fn with_room(entry: RoomEntry) -> Scenario {
+    let mut scenario = Scenario::with(Config {
+        rooms: vec![entry],
+        ..config()
+    });
+    scenario.feed(Input::Notice(Notice::Connected {
+        run: SwitchRun(1),
+        listen: Vec::new(),
+    }));
+    scenario.standing = Some(Standing::Bound);
+    scenario
+}
+
+/// Starts again with other rooms in the configuration.
+fn restart_with(scenario: &mut Scenario, rooms: Vec<RoomEntry>) {
+    scenario.focus.config.rooms = rooms;
+    scenario.restart(true, 1);
+}
+
+#[test]
+fn a_room_taken_out_of_the_configuration_ends_when_nobody_is_in() {
+    let entry = RoomEntry::new(RoomUri::new(ROOM));
+    let mut scenario = with_room(entry.clone());
+    let mut alice = scenario.join("alice", ROOM);
+    scenario.watch("bob", ROOM);
+    restart_with(&mut scenario, Vec::new());
+    assert_eq!(scenario.focus.counts().participants, 1, "who is in stays");
+    scenario.pass(10);
+    scenario.transcript();
+    scenario.request(&mut alice, "BYE", ROOM, &[], "");
+    scenario.pass(10);
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.contains("NOTIFY bob terminated;noresource"),
+        "{transcript}"
+    );
+    assert_eq!(scenario.focus.counts(), Counts::default());
+    // One that is only watched is over at once.
+    let mut scenario = with_room(entry);
+    scenario.watch("bob", ROOM);
+    restart_with(&mut scenario, Vec::new());
+    scenario.pass(10);
+    assert_eq!(scenario.focus.counts(), Counts::default());
+    assert!(scenario.kept.is_empty());
+}
+
+#[test]
+fn bans_and_roles_changed_in_the_configuration_hold_for_who_is_restored() {
+    let entry = || RoomEntry::new(RoomUri::new(ROOM));
+    let mut scenario = with_room(RoomEntry {
+        moderators: vec![Pattern::new("boss@example.com")],
+        observers: vec![Pattern::new("carol@example.com")],
+        ..entry()
+    });
+    for user in ["alice", "boss", "carol", "mallory"] {
+        scenario.join(user, ROOM);
+    }
+    let mut given = scenario.phone("dave");
+    given.role = Some(Role::Moderator);
+    scenario.request(&mut given, "INVITE", ROOM, &[], &offer("dave"));
+    scenario.ack(&mut given, ROOM, "");
+    scenario.watch("mallory", ROOM);
+    scenario.pass(10);
+    scenario.transcript();
+    restart_with(
+        &mut scenario,
+        vec![RoomEntry {
+            moderators: vec![Pattern::new("alice@example.com")],
+            deny: vec![Pattern::new("mallory@example.com")],
+            ..entry()
+        }],
+    );
+    scenario.pass(10);
+    let transcript = scenario.transcript();
+    assert!(transcript.contains("< BYE mallory"), "{transcript}");
+    assert!(
+        transcript.contains("< NOTIFY mallory terminated;rejected"),
+        "{transcript}"
+    );
+    for amended in ["alice", "boss", "carol"] {
+        assert!(
+            transcript.contains(&format!("! amend {amended}")),
+            "{transcript}"
+        );
+    }
+    let roles: Vec<_> = scenario.focus.rooms.conferences[ROOM]
+        .participants
+        .iter()
+        .map(|(user, it)| format!("{}={}", short(user.as_str()), it.role.as_str()))
+        .collect();
+    assert_eq!(
+        roles.join(" "),
+        "alice=moderator boss=participant carol=participant dave=moderator"
+    );
+    let carol = scenario
+        .admissions
+        .iter()
+        .rev()
+        .find(|it| short(it.user.as_str()) == "carol");
+    assert!(carol.expect("amended").peer.sends);
+    // Once: the next run finds what this one has made of it.
+    let rooms = scenario.focus.config.rooms.clone();
+    scenario.transcript();
+    restart_with(&mut scenario, rooms);
+    assert!(!scenario.transcript().contains("! amend"));
+}
+
+#[test]
+fn a_pseudonym_is_not_given_again_after_a_restart() {
+    let mut scenario = Scenario::new();
+    let mut numbers = Vec::new();
+    for orderly in [false, true, false] {
+        scenario.join("keeper", ROOM);
+        let mut phone = scenario.phone("alice");
+        let headers = [("Privacy", "id")];
+        scenario.request(&mut phone, "INVITE", ROOM, &headers, &offer("alice"));
+        scenario.ack(&mut phone, ROOM, "");
+        let conference = &scenario.focus.rooms.conferences[ROOM];
+        let alice = &conference.participants[&UserUri::new("sip:alice@example.com")];
+        numbers.push(alice.anonymous.expect("anonymous"));
+        scenario.request(&mut phone, "BYE", ROOM, &[], "");
+        scenario.standing = Some(Standing::Bound);
+        scenario.restart(orderly, 1);
+    }
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+}
+
+#[test]
+fn records_without_their_conference_are_deleted() {
+    let mut scenario = lobby();
+    let lost = |record: &Record| matches!(record, Record::Participant(one) if short(one.user.as_str()) == "carol");
+    scenario.kept.retain(|_, record| !lost(record));
+    let conference = Key::Conference(RoomUri::new("sip:gone@example.com"));
+    assert!(!scenario.kept.contains_key(&conference));
+    let orphan = record::ParticipantRecord {
+        room: RoomUri::new("sip:gone@example.com"),
+        user: UserUri::new("sip:dave@example.com"),
+        display: String::new(),
+        nickname: None,
+        role: Role::Participant,
+        anonymous: None,
+    };
+    scenario.kept.insert(
+        Record::Participant(orphan.clone()).key(),
+        Record::Participant(orphan),
+    );
+    scenario.standing = Some(Standing::Bound);
+    scenario.restart(false, 1);
+    let endpoints = kept(&scenario, |record| match record {
+        Record::Endpoint(one) => Some(short(one.user.as_str())),
+        _ => None,
+    });
+    assert_eq!(endpoints, ["alice", "bob"]);
+    let participants = kept(&scenario, |record| match record {
+        Record::Participant(one) => Some(short(one.user.as_str())),
+        _ => None,
+    });
+    assert_eq!(participants, ["alice", "bob"]);
+}
+
+#[test]
+fn who_left_on_purpose_is_a_row_each_bounded_and_known_after_a_restart() {
+    let mut scenario = Scenario::new();
+    let group = [("Contribution-ID", "group-1")];
+    let come_and_go = |scenario: &mut Scenario, user: &str| {
+        let mut phone = scenario.phone(user);
+        let code = scenario.request(&mut phone, "INVITE", ROOM, &group, &offer(user));
+        if code == Some(200) {
+            scenario.ack(&mut phone, ROOM, "");
+            scenario.request(&mut phone, "BYE", ROOM, &[], "");
+        }
+        code
+    };
+    let mut keeper = scenario.phone("keeper");
+    scenario.request(&mut keeper, "INVITE", ROOM, &group, &offer("keeper"));
+    scenario.ack(&mut keeper, ROOM, "");
+    for n in 0..1_010 {
+        assert_eq!(come_and_go(&mut scenario, &format!("u{n}")), Some(200));
+    }
+    let rows = |scenario: &Scenario| {
+        let all = kept(scenario, |it| {
+            matches!(it, Record::Departed(_)).then_some(())
+        });
+        all.len()
+    };
+    assert_eq!(rows(&scenario), 1_000);
+    scenario.standing = Some(Standing::Bound);
+    scenario.restart(false, 1);
+    assert_eq!(
+        come_and_go(&mut scenario, "u7"),
+        Some(403),
+        "left on purpose"
+    );
+    assert_eq!(
+        come_and_go(&mut scenario, "u1005"),
+        Some(200),
+        "beyond the bound"
+    );
+    keeper.cseq += 1;
+    scenario.request(&mut keeper, "BYE", ROOM, &[], "");
+    assert_eq!(rows(&scenario), 0, "they go with the conference");
+}

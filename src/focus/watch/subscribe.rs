@@ -86,7 +86,12 @@ impl Focus {
 
     /// Whether this caller may watch this room (row E03). An ad hoc room exists as long as
     /// somebody is in, a configured one always.
-    fn check_subscriber(&self, room: &RoomUri, user: &UserUri, ask: Ask) -> Verdict<()> {
+    pub(in crate::focus) fn check_subscriber(
+        &self,
+        room: &RoomUri,
+        user: &UserUri,
+        ask: Ask,
+    ) -> Verdict<()> {
         let policy = self.room_policy(room)?;
         let caller = Caller {
             user,

@@ -25,6 +25,14 @@ fn change(numbers: impl IntoIterator<Item = u64>, gone: u64) -> Change {
     })
 }
 
+/// The history of a room.
+fn history(opened: &mut Opened, room: &RoomUri, most: u16) -> Vec<PastMessage> {
+    match look(opened, Query::History(room.clone(), most)) {
+        Ok(Content::History(messages)) => messages,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn other() -> RoomUri {
     RoomUri::new("sip:other@example.com")
 }
@@ -43,13 +51,13 @@ fn a_history_is_added_to_and_trimmed_and_found_again() {
     // Told a second time, by a switch that does not know whether the first was heard.
     first.store.write(vec![change([14, 15], 11)]);
     first.store.stop();
-    let (second, _) = opened(folder.config());
+    let (mut second, _) = opened(folder.config());
     assert_eq!(second.records, [], "it costs nothing until asked for");
-    assert_eq!(second.rooms.history(&room(), 500), messages(12..=15));
-    assert_eq!(second.rooms.history(&room(), 2), messages([14, 15]));
-    assert_eq!(second.rooms.history(&other(), 500), messages([1]));
+    assert_eq!(history(&mut second, &room(), 500), messages(12..=15));
+    assert_eq!(history(&mut second, &room(), 2), messages([14, 15]));
+    assert_eq!(history(&mut second, &other(), 500), messages([1]));
     let none = RoomUri::new("sip:lobb%@example.com");
-    assert_eq!(second.rooms.history(&none, 500), []);
+    assert_eq!(history(&mut second, &none, 500), []);
 }
 
 #[test]
@@ -66,7 +74,7 @@ fn a_history_is_read_up_to_what_one_order_may_hold() {
         gone: 0,
     })]);
     settle(&store.store, ticket);
-    let found = store.rooms.history(&room(), 500);
+    let found = history(&mut store, &room(), 500);
     let numbers: Vec<_> = found.iter().map(|it| it.number).collect();
     assert_eq!(numbers, [3, 4, 5, 6]);
 }
@@ -77,18 +85,12 @@ fn a_forgotten_history_is_gone_at_once_and_for_good() {
     let (mut store, _) = opened(folder.config());
     let ticket = store.store.write(vec![change(1..5, 0)]);
     settle(&store.store, ticket);
-    store.rooms.forget_history(&room());
-    assert_eq!(
-        store.rooms.history(&room(), 500),
-        [],
-        "before it is written"
-    );
     let deleted = vec![Change::Delete(Key::History(room()))];
-    let ticket = store.store.write(deleted);
-    settle(&store.store, ticket);
+    store.store.write(deleted);
+    assert_eq!(history(&mut store, &room(), 500), []);
     let ticket = store.store.write(vec![change([9], 0)]);
     settle(&store.store, ticket);
-    assert_eq!(store.rooms.history(&room(), 500), messages([9]));
+    assert_eq!(history(&mut store, &room(), 500), messages([9]));
 }
 
 /// The running state is written anew; the history in the file is none of it.
@@ -108,15 +110,14 @@ fn what_a_failing_file_misses_is_lost_and_no_more_but_what_was_forgotten() {
     let ticket = store.store.write(vec![change([4], 0)]);
     settle(&store.store, ticket);
     assert!(!store.store.is_safe());
-    store.rooms.forget_history(&other());
     let lost = vec![Change::Delete(Key::History(other()))];
     let ticket = store.store.write(lost);
     settle(&store.store, ticket);
-    assert_eq!(store.rooms.history(&other(), 500), []);
+    assert_eq!(history(&mut store, &other(), 500), []);
     shell.execute_batch("COMMIT").expect("it lets go");
-    let again = written_anew(store, &folder, &everything());
-    assert_eq!(again.rooms.history(&room(), 500), messages(1..4));
-    assert_eq!(again.rooms.history(&other(), 500), []);
+    let mut again = written_anew(store, &folder, &everything());
+    assert_eq!(history(&mut again, &room(), 500), messages(1..4));
+    assert_eq!(history(&mut again, &other(), 500), []);
 }
 
 #[test]
@@ -139,11 +140,10 @@ fn rooms_of_a_schema_without_histories_have_none() {
     drop(old);
     let (store, lines) = opened(folder.config());
     assert!(lines.is_empty());
-    let found = store.rooms.find(&room()).expect("a room");
-    assert_eq!((found.history, found.about.name.as_deref()), (0, Some("n")));
-    let [Record::Conference(conference)] = &store.records[..] else {
+    let [Record::Room(found), Record::Conference(conference)] = &store.records[..] else {
         panic!("{:?}", store.records);
     };
+    assert_eq!((found.history, found.about.name.as_deref()), (0, Some("n")));
     assert_eq!(conference.rules.history, 0);
     assert!(conference.locked);
 }

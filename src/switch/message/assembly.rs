@@ -79,7 +79,7 @@ pub(in crate::switch) enum Step {
 }
 
 /// The front of a large message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::switch) struct Opening {
     /// Its CPIM headers, and some more.
     pub(in crate::switch) front: Vec<u8>,

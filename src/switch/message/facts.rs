@@ -80,6 +80,7 @@ impl<'a> Facts<'a> {
     pub(in crate::switch) fn keep(&self) -> OwnedFacts {
         OwnedFacts {
             transaction: self.transaction,
+            is_nickname: self.method == Method::Nickname,
             to_path: self.to_path.into(),
             from_path: self.from_path.into(),
             message_id: self.message_id.map(Into::into),
@@ -91,10 +92,11 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The same of a SEND, kept.
+/// The same of a SEND or NICKNAME, kept.
 #[derive(Clone, Debug)]
 pub(in crate::switch) struct OwnedFacts {
     transaction: TransactionId,
+    is_nickname: bool,
     to_path: Box<str>,
     from_path: Box<str>,
     message_id: Option<Box<str>>,
@@ -108,7 +110,10 @@ impl OwnedFacts {
     pub(in crate::switch) fn view(&self) -> Facts<'_> {
         Facts {
             transaction: self.transaction,
-            method: Method::Send,
+            method: match self.is_nickname {
+                true => Method::Nickname,
+                false => Method::Send,
+            },
             to_path: &self.to_path,
             from_path: &self.from_path,
             message_id: self.message_id.as_deref(),

@@ -93,6 +93,18 @@ impl Window {
         true
     }
 
+    /// Takes the octets that follow.
+    pub(in crate::switch) fn append(&mut self, octets: Bytes) {
+        if octets.len() < MERGE_BELOW {
+            return self.append_from(self.end, &octets);
+        }
+        self.look_for_hyphens(&octets);
+        let start = self.end;
+        self.end += octets.len() as u64;
+        self.octets += octets.len();
+        self.pieces.push_back((start, octets));
+    }
+
     fn append_from(&mut self, at: u64, octets: &[u8]) {
         let known = usize::try_from(self.end - at).unwrap_or(usize::MAX);
         let Some(octets) = octets.get(known..).filter(|rest| !rest.is_empty()) else {

@@ -13,7 +13,7 @@ fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
     let mut texts = Vec::new();
     for round in 0..rounds {
         let text = format!("{round:08}{}", "x".repeat(10_000));
-        stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", &text)));
+        stage.give_in_time(alice, send("alice", "tid12345", &[], &cpim("alice", &text)));
         texts.push(text);
         let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
         assert!(room.backlog.octets() <= config().outbox_bytes);
@@ -45,7 +45,7 @@ fn fill(stage: &mut Stage, from: ConnectionId, octets: usize) -> Vec<String> {
     for round in 0..octets.div_ceil(10_000) {
         let text = format!("{round:08}{}", "x".repeat(10_000));
         let tid = format!("fill{round:04}");
-        stage.give(
+        stage.give_in_time(
             from,
             send(
                 "alice",
@@ -84,7 +84,7 @@ fn g52_a_large_message_with_disconnect_ends_the_session_that_lags() {
     let mut stage = Stage::with(config, Box::new(Alone));
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     stage.switch.blocked(stage.now, bob, true);
-    let body = cpim("alice", &"x".repeat(200_000));
+    let body = cpim("alice", &"x".repeat(120_000));
     let text = send("alice", "tid12345", &[], &body);
     for piece in text.as_bytes().chunks(10_000) {
         stage.give(alice, piece);

@@ -95,10 +95,10 @@ fn what_is_answered_to_who_reads_nothing_is_bounded() {
     }
     let held = stage.switch.connections.get(alice).unwrap().replies.len();
     assert!(held < 2 * 64 * 1024 + requests.len(), "{held}");
-    assert_eq!(stage.switch.poll_resume(), None);
+    assert_eq!(stage.resumed.pop(), None);
     stage.switch.blocked(stage.now, alice, false);
     assert_eq!(stage.codes(alice), vec![200; 400 * reads]);
-    assert_eq!(stage.switch.poll_resume(), Some(alice));
+    assert_eq!(stage.resumed.pop(), Some(alice));
     assert!(!stage.switch.paused(alice));
 }
 

@@ -16,6 +16,8 @@ mod reconcile;
 mod requests;
 mod rooms;
 mod streams;
+mod threads;
+mod threads_model;
 mod transactions;
 mod turns;
 
@@ -36,6 +38,7 @@ pub(super) struct Stage {
     written: HashMap<ConnectionId, Vec<u8>>,
     pub(super) finished: Vec<ConnectionId>,
     pub(super) cut: Vec<ConnectionId>,
+    pub(super) resumed: Vec<ConnectionId>,
     readers: HashMap<ConnectionId, Reader>,
     told: Vec<Notice>,
     /// There is a focus, and it keeps what it is told at once.
@@ -236,13 +239,14 @@ impl Stage {
         Self::with(config(), Box::new(Alone))
     }
 
-    pub(super) fn with(config: Config, directory: Box<dyn Directory>) -> Self {
+    pub(super) fn with(config: Config, threads: Box<dyn Threads>) -> Self {
         Self {
-            switch: Switch::new(config, Box::new(Seeded(7)), directory),
+            switch: Switch::new(config, Box::new(Seeded(7)), threads),
             now: Moment::from_epoch(Duration::from_secs(1_000)),
             written: HashMap::new(),
             finished: Vec::new(),
             cut: Vec::new(),
+            resumed: Vec::new(),
             readers: HashMap::new(),
             told: Vec::new(),
             keeps: true,
@@ -305,6 +309,26 @@ impl Stage {
         while let Some(id) = self.switch.poll_close() {
             self.cut.push(id);
             self.switch.closed(self.now, id);
+        }
+        let mut more = false;
+        while let Some(id) = self.switch.poll_resume() {
+            self.resumed.push(id);
+            while self.switch.unread(id) > 0 && !self.switch.paused(id) {
+                self.switch.received(self.now, id, &[]);
+                more = true;
+            }
+        }
+        if more {
+            self.pump();
+        }
+    }
+
+    /// The same of a sender who waits as long as he must.
+    pub(super) fn give_in_time(&mut self, id: ConnectionId, octets: impl AsRef<[u8]>) {
+        self.give(id, octets);
+        let until = self.now + Duration::from_secs(10);
+        while self.switch.paused(id) && self.now < until {
+            self.pass(Duration::from_millis(100));
         }
     }
 

@@ -279,18 +279,22 @@ fn who_asks_and_asks_is_not_read_until_it_has_answers() {
         stage.give(alice, nickname("alice", name));
         assert_eq!(stage.switch.paused(alice), turn >= 7, "{turn}");
     }
+    // For each that is kept, one more is heard.
     for change in 1..=4 {
         stage.keep(NicknameChange(change));
+        stage.pump();
         assert!(stage.switch.paused(alice));
+        assert_eq!(stage.resumed.pop(), Some(alice));
     }
     stage.keep(NicknameChange(5));
+    stage.pump();
     assert!(!stage.switch.paused(alice));
-    assert_eq!(stage.switch.poll_resume(), Some(alice));
+    assert_eq!(stage.resumed.pop(), Some(alice));
     assert_eq!(stage.codes(alice), [200; 5]);
     // Who is gone by then needs none.
     stage.switch.closed(stage.now, alice);
     for change in 6..=12 {
         stage.keep(NicknameChange(change));
     }
-    assert_eq!(stage.switch.poll_resume(), None);
+    assert_eq!(stage.resumed.pop(), None);
 }

@@ -631,12 +631,12 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
         );
     }
     assert!(large.sent < config().outbox_bytes);
-    assert_eq!(stage.switch.poll_resume(), None);
+    assert_eq!(stage.resumed.pop(), None);
     // He catches up in time.
     stage.switch.blocked(stage.now, bob, false);
     stage.pump();
     assert!(!stage.switch.paused(alice));
-    assert_eq!(stage.switch.poll_resume(), Some(alice));
+    assert_eq!(stage.resumed.pop(), Some(alice));
     // He does not.
     stage.switch.blocked(stage.now, bob, true);
     while !stage.switch.paused(alice) {
@@ -646,7 +646,7 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     assert!(stage.switch.paused(alice));
     stage.pass(Duration::from_secs(2));
     assert!(!stage.switch.paused(alice));
-    assert_eq!(stage.switch.poll_resume(), Some(alice));
+    assert_eq!(stage.resumed.pop(), Some(alice));
     stage.give(alice, large.part(1_000_000));
     stage.give(alice, large.close('$'));
     assert_eq!(
@@ -692,20 +692,6 @@ fn what_the_socket_did_not_take_of_a_large_body_is_taken_back() {
     stage.give(alice, large.part(1_000_000));
     stage.give(alice, large.close('$'));
     assert_eq!(messages(&stage.chunks(bob))[0], (large.body, Some('$')));
-}
-
-#[test]
-fn a_shared_connection_gets_whole_sends_only() {
-    let (mut stage, alice, bob, _) = trio();
-    stage.switch.share(bob);
-    let mut large = Large::new(200_000);
-    stage.give(alice, large.open(PIECE));
-    while large.sent < large.body.len() {
-        assert!(stage.chunks(bob).iter().all(|it| it.flag.is_some()));
-        stage.give(alice, large.part(PIECE));
-    }
-    stage.give(alice, large.close('$'));
-    assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
 }
 
 #[test]

@@ -193,8 +193,14 @@ pub enum NicknameError {
 }
 
 impl<'a> UseNickname<'a> {
-    pub(super) fn new(value: &'a str) -> Self {
+    /// A value as it was written.
+    pub fn new(value: &'a str) -> Self {
         Self(value)
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &'a str {
+        self.0
     }
 
     /// The nickname without quotes and escapes; empty asks to remove it (G66).
