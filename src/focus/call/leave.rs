@@ -199,6 +199,10 @@ impl Focus {
         if method == DisconnectionMethod::Departed {
             conference.note_departure(&endpoint.user);
         }
+        if !watched {
+            // Who is given a document of just before would never learn of it from a partial one.
+            conference.forgotten = revision;
+        }
         if watched && departed {
             conference.departures.push(Departure {
                 user: endpoint.user.clone(),

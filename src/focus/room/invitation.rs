@@ -212,6 +212,8 @@ impl Conference {
         self.check_published(&invitation.user);
         if !self.subscribers.is_empty() {
             self.departures.push(departure);
+        } else {
+            self.forgotten = self.revision;
         }
     }
 }
