@@ -8,6 +8,8 @@ use crate::control::UserUri;
 
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
+const ROLES: [Role; 3] = [Role::Observer, Role::Participant, Role::Moderator];
+
 /// Something that happens in the room.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -30,6 +32,12 @@ enum Step {
     Lock(bool),
     /// In order or by a crash; with the same switch or another.
     Restart(bool, bool),
+    /// Another switch comes while everybody is in.
+    Switch,
+    /// The user is called.
+    Invite(usize),
+    /// What the user's phone says to that.
+    Answer(usize, u16),
 }
 
 const RATES: [&str; 5] = [
@@ -52,13 +60,16 @@ fn event() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Notifies),
         1 => user.clone().prop_map(Step::Nickname),
         1 => (user.clone(), any::<bool>()).prop_map(|(u, held)| Step::Hold(u, held)),
-        1 => (user.clone(), any::<bool>()).prop_map(|(u, up)| {
-            Step::Role(u, if up { Role::Moderator } else { Role::Participant })
-        }),
+        1 => (user.clone(), prop::sample::select(ROLES.to_vec()))
+            .prop_map(|(u, role)| Step::Role(u, role)),
         2 => (0..=USERS.len()).prop_map(Step::Publish),
         1 => Just(Step::Unpublish),
         1 => any::<bool>().prop_map(Step::Lock),
         2 => (any::<bool>(), any::<bool>()).prop_map(|(o, s)| Step::Restart(o, s)),
+        1 => Just(Step::Switch),
+        2 => user.clone().prop_map(Step::Invite),
+        2 => (user.clone(), prop::sample::select(vec![200, 302, 486]))
+            .prop_map(|(u, code)| Step::Answer(u, code)),
     ]
 }
 
@@ -129,9 +140,21 @@ impl History {
                 }
             }
             Step::Role(user, role) => {
-                let user = UserUri::new(format!("sip:{}@example.com", USERS[user]));
-                self.change(|conference| conference.set_role(&user, role));
+                let user = address(USERS[user]);
+                let room = RoomUri::new(ROOM);
+                self.scenario.manage(|focus, now| {
+                    focus.give_role(now, &room, &user, role).expect("a room");
+                });
             }
+            Step::Switch => self.another_switch(),
+            Step::Invite(user) => {
+                let (room, user) = (RoomUri::new(ROOM), address(USERS[user]));
+                self.scenario.manage(|focus, now| {
+                    // Whoever is in is not called.
+                    let _ = focus.invite_into(now, &room, user.as_str());
+                });
+            }
+            Step::Answer(user, code) => self.answer(USERS[user], code),
             Step::Lock(locked) => self.change(|conference| {
                 conference.locked = locked;
                 conference.change();
@@ -190,9 +213,41 @@ impl History {
         self.scenario.feed(Input::Deadline);
     }
 
-    /// The state after a restart is the state before.
+    fn another_switch(&mut self) {
+        let scenario = &mut self.scenario;
+        self.run += 1;
+        scenario.describes = true;
+        scenario.standing = Some(Standing::Gone);
+        scenario.feed(Input::Notice(Notice::Connected {
+            run: crate::control::SwitchRun(self.run),
+            listen: Vec::new(),
+        }));
+        scenario.standing = None;
+    }
+
+    fn answer(&mut self, user: &str, code: u16) {
+        let sent = self.scenario.sent.iter();
+        let called = sent.filter(|it| it.remote_tag.is_empty());
+        let mut called = called.map(|it| short(&it.remote_uri));
+        if called.any(|it| it == user) {
+            let body = if code == 200 {
+                offer(user)
+            } else {
+                String::new()
+            };
+            let sdp = [("Content-Type", "application/sdp")];
+            self.scenario.party_answers(user, code, &sdp, &body);
+        }
+    }
+
+    /// The state after a restart is the state before, but for who was being called.
     fn restart(&mut self, orderly: bool, same: bool) {
         let scenario = &mut self.scenario;
+        let called: Vec<_> = scenario.focus.invites.rooms.keys().copied().collect();
+        for id in called {
+            scenario.focus.withdraw_invitation(scenario.now, id);
+        }
+        scenario.feed(Input::Deadline);
         let before = (scenario.focus.counts(), truth(scenario, same));
         scenario.standing = Some(match same {
             true => Standing::Bound,
@@ -260,7 +315,8 @@ impl History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    // PROPTEST_CASES makes it more.
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn e09_every_history_ends_with_the_truth(
@@ -286,6 +342,10 @@ fn e09_two_devices_leave_and_return() {
         Join(2, false),
     ];
     check(&events, 1000).expect("the truth");
+}
+
+fn address(user: &str) -> UserUri {
+    UserUri::new(format!("sip:{user}@example.com"))
 }
 
 /// The conference as it is; the phones of this model hold nobody on when they are called.
@@ -339,6 +399,7 @@ fn check(events: &[Step], roster_limit: usize) -> Result<(), TestCaseError> {
     // Nicknames of who has left are kept a while longer than anything else.
     scenario.pass(crate::control::QUARANTINE.as_secs());
     prop_assert_eq!(scenario.focus.deadline(), None);
+    prop_assert_eq!(scenario.focus.leftovers(), [""; 0]);
     Ok(())
 }
 
