@@ -460,8 +460,9 @@ fn g05_every_address_the_host_names_is_the_callers() {
         let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
         let code = scenario.reply_to(transaction).expect("an answer").code;
         let admission = scenario.admissions.pop();
-        let uris = admission.map(|it| it.uris.iter().map(ToString::to_string).collect());
-        (code, uris.unwrap_or_else(Vec::new).join(" "))
+        let uris: Option<Vec<_>> =
+            admission.map(|it| it.uris.iter().map(ToString::to_string).collect());
+        (code, uris.unwrap_or_default().join(" "))
     };
     for (identity, code, uris) in [
         ("sip:alice@example.com", 200, "sip:alice@example.com"),
