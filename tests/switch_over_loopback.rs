@@ -6,13 +6,14 @@ mod admission;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use msrp_conference::control::{LossCause, Notice, Order, RoomUri, SessionId};
+use msrp_conference::control::{Dial, LossCause, Notice, Order, RoomUri, SessionId, Setup};
+use msrp_conference::log::Line;
 use msrp_conference::net::{Config, Listen, Listeners, Pool, StartError, Totals, Transport};
 use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag};
 
@@ -25,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Rig {
     pool: Pool,
     notices: Receiver<Notice>,
+    log: Receiver<Line>,
     address: SocketAddr,
 }
 
@@ -40,13 +42,14 @@ impl Rig {
             ..Config::default()
         };
         let (notices, received) = unbounded();
-        let (log, _) = unbounded();
+        let (log, lines) = unbounded();
         let pool = Pool::serve(config, listeners, notices, log, Arc::new(|| ()));
         let pool = pool.expect("the pool starts");
         let address = pool.addresses()[0];
         Self {
             pool,
             notices: received,
+            log: lines,
             address,
         }
     }
@@ -338,7 +341,8 @@ fn c64_one_connection_carries_sessions_of_rooms_on_several_threads() {
         let copy = shared.copy();
         assert_eq!(copy.text(), text);
         assert_eq!(copy.to, peer_uri(&format!("shared{number}")));
-        let text = format!("to single {number} {}", "y".repeat(600_000));
+        // Less than half an outbox: nobody reads it before it is answered.
+        let text = format!("to single {number} {}", "y".repeat(500_000));
         shared.say(&format!("shared{number}"), &room(number), "tid12346", &text);
         assert_eq!(shared.code(), 200);
         assert_eq!(client.copy().text(), text);
@@ -442,6 +446,50 @@ fn a_first_request_in_pieces_and_garbage() {
     let mut unknown = Client::connect(rig.address);
     assert_eq!(unknown.try_bind("nobody"), 481);
     assert_eq!(slow.try_bind("alice"), 200, "everybody else is unaffected");
+}
+
+#[test]
+fn a_start_line_that_cannot_be_read_stands_in_the_log() {
+    let rig = Rig::start(1);
+    let mut alice = rig.join(LOBBY, "alice");
+    let head = alice.head("alice", "tid12345");
+    let broken = head.replacen("MSRP tid12345 SEND", "MSRP tid12345 x SEND", 1);
+    alice.write(format!("{broken}-------tid12345$\r\n").as_bytes());
+    assert_eq!(alice.code(), 400);
+    alice.closed();
+    let lines = std::iter::from_fn(|| rig.log.recv_timeout(PATIENCE).ok());
+    let said = "closed 1 connections on which what came could not be read as MSRP";
+    assert!(lines.map(|line| line.text).any(|text| text == said));
+}
+
+#[test]
+fn a_passive_peer_may_listen_after_its_answer() {
+    let rig = Rig::start(1);
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr());
+    let address = port.expect("a free port");
+    let mut facts = admission(format!("msrp://{}/alice;tcp", rig.address), LOBBY, "alice");
+    facts.setup = Setup::Active;
+    facts.peer.dial = Some(Dial {
+        host: address.ip().to_string(),
+        port: address.port(),
+        secure: false,
+        name: address.ip().to_string(),
+        source: Some(address.ip()),
+    });
+    rig.pool.order(Order::Admit(Box::new(facts)));
+    let notice = rig.notice();
+    assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
+    // Nothing tells that a connection was refused.
+    thread::sleep(Duration::from_millis(100));
+    let listener = TcpListener::bind(address).expect("the same port");
+    let (mut stream, _) = listener.accept().expect("the switch");
+    let mut octets = [0; 512];
+    let count = stream.read(&mut octets).expect("its SEND");
+    let text = String::from_utf8_lossy(&octets[..count]);
+    assert!(
+        text.starts_with("MSRP ") && text.contains(" SEND\r\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -142,6 +142,9 @@ pub struct Config {
     pub notify_memory: usize,
     /// Rooms with more participants list moderators only.
     pub roster_limit: usize,
+    /// Up to so many users in a room, subscribers who have not shown that they merge partial
+    /// documents get full ones.
+    pub full_notify_limit: usize,
     /// Subscribers whose User-Agent this matches get full documents only.
     pub full_notify_agents: Option<String>,
     /// Endpoints whose User-Agent this matches take a message in one SEND only.

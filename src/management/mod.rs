@@ -105,8 +105,9 @@ fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let end = text.floor_char_boundary(most.saturating_sub(MORE.len()));
-    format!("{}{MORE}", &text[..end])
+    let mut ends = (0..=most.saturating_sub(MORE.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    format!("{}{MORE}", &text[..end.unwrap_or_default()])
 }
 
 /// What comes of a command.

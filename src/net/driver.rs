@@ -36,6 +36,8 @@ const READING: Duration = Duration::from_micros(500);
 const WRITING: Duration = Duration::from_micros(1000);
 /// Letters a turn takes.
 const LETTERS: usize = 256;
+/// Between two lines about connections that spoke something else.
+const GARBAGE_LINES: Duration = Duration::from_secs(1);
 /// How long a stopping thread waits for slow receivers.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// How often it looks whether they are done.
@@ -83,6 +85,8 @@ pub(super) struct Driver {
     bytes_in: u64,
     bytes_out: u64,
     panics: u64,
+    /// Connections closed for what came on them: as many as were told, and when.
+    garbage: (u64, Moment),
     /// Notices or log lines were sent in this turn.
     told: bool,
 }
@@ -111,6 +115,7 @@ impl Driver {
             bytes_in: 0,
             bytes_out: 0,
             panics: 0,
+            garbage: (0, Moment::default()),
             told: false,
         }
     }
@@ -647,8 +652,22 @@ impl Driver {
             .is_some_and(|stop_by| !waiting || stop_by <= self.now)
     }
 
+    /// A line in the log for peers that speak something else, one a second at most.
+    fn tell_garbage(&mut self, closed: u64) {
+        let (told, at) = self.garbage;
+        if closed > told && at + GARBAGE_LINES <= self.now {
+            self.garbage = (closed, self.now);
+            let text = format!(
+                "closed {} connections on which what came could not be read as MSRP",
+                closed - told
+            );
+            self.log(log::Level::Info, text);
+        }
+    }
+
     fn publish(&mut self) {
         let counters = self.parts.switch.counters();
+        self.tell_garbage(counters.garbage);
         self.parts.totals.store(super::Totals {
             sessions: self.parts.switch.sessions() as u64,
             messages_in: counters.messages_in,

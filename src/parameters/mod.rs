@@ -110,6 +110,7 @@ impl Collected {
             notify_interval: Duration::from_millis(self.number("notify_interval_ms")?),
             notify_memory: self.number("notify_memory")? as usize,
             roster_limit: self.number("roster_limit")? as usize,
+            full_notify_limit: self.number("full_notify_limit")? as usize,
             full_notify_agents: values::pattern(
                 "full_notify_agents",
                 self.text("full_notify_agents"),

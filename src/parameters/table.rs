@@ -230,11 +230,12 @@ pub const TABLE: &[Parameter] = &[
               (`a=setup:passive`, or an answer to an offer of ours). Anybody who may join \
               writes that SDP, so the default leaves out every address of your own: `public` \
               is every address of the public internet (no loopback, link-local, private or \
-              special one), `source` the address the INVITE or ACK came from. Further: an \
+              special one), `source` the address the INVITE or ACK came from, or to which our \
+              own INVITE went. Further: an \
               address, a network (`10.0.0.0/8`), a host name (`relay.example.com`, \
               `*.example.com`; whatever it resolves to is allowed), `any`, or `none` alone. \
-              Invited participants answer from an address that is not known: allow their \
-              network if it is private.",
+              Participants who are invited by way of a proxy answer from an address that is \
+              not known: allow their network if it is private.",
         example: "\"public,source,10.20.0.0/16\"",
         ..text(
             "dial_allow",
@@ -287,8 +288,16 @@ pub const TABLE: &[Parameter] = &[
         ..number("roster_limit", "1000", "", (1, 100_000))
     },
     Parameter {
+        doc: "Largest room, counted in users, in which every NOTIFY has the full state: many \
+              clients do not put partial ones together. Subscribers whose SUBSCRIBE has \
+              `Last-Notify-Version`, as Linphone's do, get what has changed in any room. 0: \
+              everybody else does, too.",
+        example: "50",
+        ..number("full_notify_limit", "20", "", (0, 1000))
+    },
+    Parameter {
         doc: "Regular expression on the User-Agent of a subscriber; one that matches gets \
-              every NOTIFY with the full state. The default names clients that understand \
+              every NOTIFY with the full state, however large the room. The default names clients that understand \
               nothing else. Empty: nobody.",
         example: "\"(?i)sipsimple|blink|oldphone\"",
         ..text(

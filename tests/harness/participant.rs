@@ -312,5 +312,7 @@ pub fn subscribe(agent: &Agent, room: &str, expires: u32) -> Draft {
         .draft("SUBSCRIBE", room)
         .set("Event", "conference")
         .set("Expires", expires.to_string())
+        // It puts partial documents together.
+        .set("Last-Notify-Version", "0")
         .set("Accept", "application/conference-info+xml")
 }

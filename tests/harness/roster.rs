@@ -13,8 +13,8 @@ use super::schema::validate;
 pub struct Roster {
     /// `state` of every document so far.
     pub kinds: Vec<State>,
-    /// Its proxy has crashed: the next full document may have any higher version.
-    pub crashed: bool,
+    /// Crashes of its proxy: after each, one full document may have any higher version.
+    pub crashes: usize,
     known: Option<Document>,
     versions: Vec<u32>,
     departures: BTreeMap<String, DisconnectionMethod>,
@@ -47,8 +47,11 @@ impl Roster {
         if let Some(last) = self.versions.last() {
             let next = document.version == last + 1;
             let repeated = document.state == State::Full && document.version == *last;
-            let resumed = self.crashed && document.state == State::Full && document.version > *last;
-            self.crashed &= !resumed;
+            let resumed = !next
+                && self.crashes > 0
+                && document.state == State::Full
+                && document.version > *last;
+            self.crashes -= usize::from(resumed);
             assert!(
                 next || repeated || resumed,
                 "version {} after {last}: {text}",

@@ -15,6 +15,7 @@ mod connections;
 mod dialling;
 mod dialogs;
 mod dissected;
+mod farewell;
 mod identity;
 mod join;
 mod layout;

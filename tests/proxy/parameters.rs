@@ -69,3 +69,23 @@ fn a_second_room_and_more_are_taken() {
         plan.start().stop();
     });
 }
+
+/// The default is for a try, and says so; a variable of the script's is nothing to warn of.
+#[test]
+fn an_identity_that_the_caller_writes_is_warned_of() {
+    on_every_host(|host| {
+        for (identity, warned) in [
+            ("sip:$au@$fd", true),
+            ("$fu", true),
+            ("$avp(caller)", false),
+        ] {
+            let proxy = Plan::new(host).parameter("identity", identity).start();
+            let log = proxy.log();
+            let said = log.lines().any(|line| {
+                line.contains("parameter identity: the caller writes") && line.contains("WARN")
+            });
+            assert_eq!(said, warned, "{identity}:\n{log}");
+            proxy.stop();
+        }
+    });
+}

@@ -58,8 +58,9 @@ fn each_refusal_of_a_join_says_why() {
         };
         let no_cpim = offer_with(&client_path(), "text/plain", "a=setup:active\r\n");
         says(&agent.exchange(&draft(no_cpim)), 488, "message/cpim");
-        let over_tls =
-            offer_with(&client_path(), "message/cpim", "").replace("TCP/MSRP", "TCP/TLS/MSRP");
+        let over_tls = offer_with(&client_path(), "message/cpim", "")
+            .replace("TCP/MSRP", "TCP/TLS/MSRP")
+            .replace("msrp:", "msrps:");
         says(&agent.exchange(&draft(over_tls)), 488, "TLS");
         // The cabin's conference runs; two more fill the server.
         let (_one, _two) = (

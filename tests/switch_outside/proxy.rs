@@ -173,7 +173,7 @@ fn flow4_rosters_and_dialogs_live_through_crashes_too() {
             let words = all[round].say(&format!("nobody drives, round {round}"));
             watcher.hears(&words);
             proxy = start(plan.clone());
-            watcher.subscription.as_mut().expect("hers").roster.crashed = true;
+            watcher.subscription.as_mut().expect("hers").roster.crashes += 1;
             let mut truth: Vec<&str> = all.iter().map(|one| one.agent.user.as_str()).collect();
             truth.push("eve");
             next_document(&mut watcher);

@@ -8,7 +8,9 @@ use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::{Incoming, RETRY_AFTER, contact, is_focus, top_via};
+use crate::focus::sip::face::{
+    Incoming, MAX_URI_LENGTH, RETRY_AFTER, contact, is_focus, shortened, top_via,
+};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
 use std::sync::Arc;
@@ -401,7 +403,8 @@ impl Focus {
         }
         let value = request.headers.first("Referred-By")?;
         let uri: Uri = value.parse::<NameAddr>().ok()?.uri.parse().ok()?;
-        Some(uri.address_of_record())
+        let uri = uri.address_of_record();
+        (uri.len() <= MAX_URI_LENGTH).then_some(uri)
     }
 
     /// A user as others in a room may see it.
@@ -444,6 +447,6 @@ fn display_name(request: &Request, user: &UserUri) -> String {
                 .parse::<Uri>()
                 .is_ok_and(|uri| uri.address_of_record() == user.as_str())
         })
-        .map(|from| from.display)
+        .map(|from| shortened(from.display))
         .unwrap_or_default()
 }

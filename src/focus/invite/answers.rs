@@ -6,7 +6,7 @@ use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::invitation::{Course, Invitation};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{Purpose, Usage};
-use crate::focus::sip::face::{Incoming, is_focus};
+use crate::focus::sip::face::{Incoming, is_focus, shortened};
 use crate::focus::sip::media::Media;
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -286,6 +286,6 @@ fn display_name(response: &Response) -> String {
         .headers
         .first("To")
         .and_then(|value| value.parse::<NameAddr>().ok())
-        .map(|to| to.display)
+        .map(|to| shortened(to.display))
         .unwrap_or_default()
 }

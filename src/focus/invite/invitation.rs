@@ -11,6 +11,7 @@ use crate::focus::room::participant::Participant;
 use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::room::table::Occupant;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
+use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::sip::media::Media;
 use std::time::Duration;
 
@@ -71,7 +72,11 @@ impl Focus {
             },
         };
         let id = InvitationId(self.out.next_id());
-        let entity = self.unique_entity(room, &user, target);
+        let key = match target.len() > MAX_URI_LENGTH {
+            true => user.as_str(),
+            false => target,
+        };
+        let entity = self.unique_entity(room, &user, key);
         let invitation = Invitation {
             user,
             entity,

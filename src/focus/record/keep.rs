@@ -12,7 +12,7 @@ use crate::focus::room::conference::Conference;
 use crate::focus::room::endpoint::{Endpoint, Offer};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::session_timer::{Refresher, SessionTimer};
-use crate::focus::watch::subscription::{Due, Subscription};
+use crate::focus::watch::subscription::{Due, Merging, Subscription};
 use crate::focus::{Focus, Output};
 
 /// Counters that grow with every NOTIFY are kept rounded up to a multiple of this, so that
@@ -229,7 +229,7 @@ pub(super) fn subscription_record(
         event_id: subscription.event_id.clone(),
         expires: subscription.expires.in_millis(),
         rates: subscription.rates.params(),
-        full_only: subscription.full_only,
+        full_only: subscription.merging == Merging::Never,
         version: counters.kept(subscription.version),
         dialog: dialog_record(&subscription.dialog, counters),
     }

@@ -25,7 +25,7 @@ use crate::focus::sip::dialog::{Dialog, DialogKey, address_of_record};
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
-use crate::focus::watch::subscription::{Due, Subscription, Termination};
+use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
 use crate::focus::{Focus, Socket};
 use crate::log::Level;
 use crate::time::Moment;
@@ -264,7 +264,10 @@ impl Focus {
                 self.config.notify_interval,
                 left,
             ),
-            full_only: record.full_only,
+            merging: match record.full_only {
+                true => Merging::Never,
+                false => Merging::Unknown,
+            },
             version: record.version,
             expiry_timer: Some(timer),
             ..Subscription::untold(now, record.room, record.user, dialog)

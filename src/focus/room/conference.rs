@@ -13,6 +13,7 @@ use crate::control::{RoomUri, SwitchRun, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::cache::DocumentCache;
+use crate::focus::sip::face::shortened;
 use crate::focus::watch::subscribers::Subscribers;
 use crate::time::Moment;
 use crate::wire::sip::Headers;
@@ -33,7 +34,7 @@ impl Identity {
     pub(in crate::focus) fn of(headers: &Headers) -> Self {
         let value = |name| headers.first(name).map(str::to_owned);
         Self {
-            subject: value("Subject"),
+            subject: value("Subject").map(shortened),
             contribution: value("Contribution-ID"),
             conversation: value("Conversation-ID"),
         }

@@ -5,6 +5,7 @@ use crate::control::UserUri;
 use crate::focus::Role;
 use crate::focus::room::conference::Conference;
 use crate::focus::room::policy::Policy;
+use crate::focus::sip::face::{MAX_URI_LENGTH, RETRY_AFTER};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 
 /// Devices of one user in one conference; a device is a dialog, a session and a place in
@@ -13,6 +14,9 @@ const MAX_ENDPOINTS: usize = 16;
 /// Subscriptions of one user to one conference; the oldest clients re-subscribe without
 /// unsubscribing after a crash.
 const MAX_SUBSCRIPTIONS: usize = 32;
+/// Subscriptions to one conference. Who is in may watch all the same: `max_participants` and
+/// the bound on one user's subscriptions hold for them.
+pub(in crate::focus) const MAX_WATCHERS: usize = 10_000;
 /// Parties being invited into one conference at a time.
 const MAX_INVITATIONS: usize = 1_000;
 /// Parties that one user may have ringing in a conference, however short lists must be.
@@ -81,7 +85,10 @@ impl Caller<'_> {
                 self.may(Ask::KeepWatching)?;
                 let theirs = of(|it, user| it.subscribers.of(user).len());
                 let many = theirs >= MAX_SUBSCRIPTIONS;
-                no(many, 403, "too many subscriptions of this user")
+                no(many, 403, "too many subscriptions of this user")?;
+                let watched = of(|it, _| it.subscribers.len()) >= MAX_WATCHERS;
+                no(watched && !is_in, 486, "too many watch this room")
+                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER))
             }
             Ask::KeepWatching if is_in => Ok(()),
             Ask::KeepWatching => {
@@ -122,6 +129,8 @@ impl Caller<'_> {
                 no(!known, 404, "not in the room")
             }
             Ask::BeInvited => {
+                let long = user.as_str().len() > MAX_URI_LENGTH;
+                no(long, 400, "the address is too long")?;
                 policy.admits(user)?;
                 let itself = self
                     .conference

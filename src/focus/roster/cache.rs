@@ -69,7 +69,8 @@ impl DocumentCache {
         let at = self.renderings.iter().position(|known| {
             is_meant(known)
                 && (known.revision == revision
-                    || (known.made >= due && known.made + MAX_AGE >= now))
+                    // One of the same moment may be older than what made it due.
+                    || (known.made > due && known.made + MAX_AGE >= now))
         });
         if let Some(known) = at.and_then(|at| self.renderings.remove(at)) {
             return known;

@@ -244,7 +244,9 @@ pub(in crate::focus) fn deleted(room: &RoomUri) -> info::Document {
 fn frame(conference: &Conference, state: info::State) -> info::Document {
     let is_in = |participant: &&Participant| !participant.endpoints.is_empty();
     let count = conference.participants.values().filter(is_in).count();
-    let count = count + elsewhere(conference).count();
+    // Who is at another mixer counts also while it is invited here.
+    let elsewhere = conference.publications.users();
+    let count = count + elsewhere.filter(|(uri, ..)| !conference.has(uri)).count();
     info::Document {
         entity: conference.room.to_string(),
         state,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
@@ -61,6 +62,8 @@ pub(in crate::focus) enum DialogError {
     CSeq,
     #[error("Malformed or Missing Contact")]
     Contact,
+    #[error("Contact Is Too Long")]
+    LongContact,
 }
 
 impl Dialog {
@@ -75,6 +78,10 @@ impl Dialog {
         let parsed = |name: &str| headers.first(name)?.parse::<NameAddr>().ok();
         let from = parsed("From").ok_or(DialogError::From)?;
         let to = parsed("To").ok_or(DialogError::To)?;
+        let remote_target = contact_uri(headers).ok_or(DialogError::Contact)?;
+        if remote_target.len() > MAX_URI_LENGTH {
+            return Err(DialogError::LongContact);
+        }
         Ok(Self {
             key: DialogKey {
                 call_id: headers
@@ -86,7 +93,7 @@ impl Dialog {
             },
             local_uri: to.uri,
             remote_uri: from.uri,
-            remote_target: contact_uri(headers).ok_or(DialogError::Contact)?,
+            remote_target,
             route_set: headers
                 .elements("Record-Route")
                 .into_iter()

@@ -17,6 +17,20 @@ const MAX_IDENTITIES: usize = 8;
 /// The header whose form several addresses have (RFC 3325 §9.1).
 const ASSERTED: &str = "P-Asserted-Identity";
 
+/// Longest URI of a peer that is kept and shown to others, in octets: its Contact is the key of
+/// its device in everybody's roster.
+pub(in crate::focus) const MAX_URI_LENGTH: usize = 512;
+/// Characters of a name that others are shown; what is longer is cut.
+pub(in crate::focus) const MAX_NAME_LENGTH: usize = 128;
+
+/// A name as others are shown it.
+pub(in crate::focus) fn shortened(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(MAX_NAME_LENGTH) {
+        name.truncate(end);
+    }
+    name
+}
+
 /// A request with what is needed to answer it.
 pub(in crate::focus) struct Incoming {
     pub(in crate::focus) request: Request,
@@ -77,7 +91,8 @@ fn user_of(text: &str) -> Option<UserUri> {
         !password && uri.headers.is_none()
     };
     let uri = uri.filter(plain)?;
-    Some(UserUri::new(uri.address_of_record()))
+    let user = uri.address_of_record();
+    (user.len() <= MAX_URI_LENGTH).then(|| UserUri::new(user))
 }
 
 /// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with

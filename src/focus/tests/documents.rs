@@ -385,3 +385,53 @@ fn e13_who_is_called_anew_is_not_connected_before_it_answers() {
     scenario.pass(6);
     assert_eq!(shown(&scenario), Some(Status::Connected));
 }
+
+#[test]
+fn e16_names_in_rosters_have_a_length() {
+    let mut scenario = Scenario::new();
+    scenario.join("host", ROOM);
+    scenario.watch("host", ROOM);
+    scenario.pass(10);
+    let before = last(&scenario).write().len();
+    let (name, long) = ("\u{e4}".repeat(4000), "x".repeat(4000));
+    let from = format!("\"{name}\" <sip:alice@example.com>;tag=tag-alice");
+    let by = format!("<sip:{long}@example.com>");
+    let headers = [
+        ("From", from.as_str()),
+        ("Subject", &long),
+        ("Referred-By", &by),
+    ];
+    let mut alice = scenario.phone("alice");
+    let code = scenario.request(&mut alice, "INVITE", ROOM, &headers, &offer("alice"));
+    assert_eq!(code, Some(200));
+    scenario.pass(10);
+    let shown = user_of(&scenario, "host", "alice");
+    assert_eq!(shown.display_text.as_deref(), Some(&*"\u{e4}".repeat(128)));
+    assert_eq!(shown.endpoints[0].display_text, shown.display_text);
+    assert_eq!(shown.endpoints[0].referred, None);
+    let most = before + 4 * 128 + 2000;
+    assert!(last(&scenario).write().len() < most);
+    // The first one's subject stands in every full document.
+    let mut scenario = Scenario::new();
+    let mut first = scenario.phone("alice");
+    scenario.request(&mut first, "INVITE", ROOM, &headers, &offer("alice"));
+    scenario.watch("host", ROOM);
+    let description = scenario.rosters["host"].description.as_ref();
+    let subject = description.and_then(|it| it.subject.as_deref());
+    assert_eq!(subject, Some(&*"x".repeat(128)));
+}
+
+/// A list may carry URIs with long parameters; what is dialled is not what is shown.
+#[test]
+fn e16_a_long_uri_that_is_dialled_is_shown_by_its_address() {
+    let mut scenario = Scenario::new();
+    let mut host = scenario.join("host", ROOM);
+    scenario.watch("host", ROOM);
+    let target = format!("<sip:bob@example.com;x={}>", "y".repeat(600));
+    let headers = [("Refer-To", target.as_str())];
+    let code = scenario.request(&mut host, "REFER", ROOM, &headers, "");
+    assert_eq!(code, Some(200));
+    scenario.pass(10);
+    let bob = user_of(&scenario, "host", "bob");
+    assert_eq!(bob.endpoints[0].entity, "sip:bob@example.com");
+}

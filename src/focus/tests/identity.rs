@@ -316,7 +316,7 @@ fn requests_are_sent_on_behalf_of_who_caused_them() {
     assert_eq!(invite.principal, "sip:alice@example.com", "who invites");
     // Whoever says to be somebody else in From is charged for it all the same.
     let mut mallory = scenario.phone("mallory");
-    mallory.identity = Some("sip:account@example.com");
+    mallory.identity = Some("sip:account@example.com".to_owned());
     scenario.request(&mut mallory, "INVITE", ROOM, &[], &offer("mallory"));
     scenario.pass(33);
     let bye = sent(&scenario, "BYE");
@@ -402,7 +402,7 @@ fn local_numbers_of_two_contexts_are_two_users() {
     ] {
         let mut phone = scenario.phone("0100");
         phone.tag = identity.to_owned().replace([':', ';', '='], "-");
-        phone.identity = Some(identity);
+        phone.identity = Some(identity.to_owned());
         assert_eq!(
             scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("x")),
             Some(200)
@@ -456,11 +456,11 @@ fn g05_every_address_the_host_names_is_the_callers() {
     let given = |identity: &'static str| {
         let mut scenario = Scenario::new();
         let mut phone = scenario.phone("alice");
-        phone.identity = Some(identity);
+        phone.identity = Some(identity.to_owned());
         let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
         let code = scenario.reply_to(transaction).expect("an answer").code;
         let admission = scenario.admissions.pop();
-        let uris: Option<Vec<_>> =
+        let uris: Option<Vec<String>> =
             admission.map(|it| it.uris.iter().map(ToString::to_string).collect());
         (code, uris.unwrap_or_default().join(" "))
     };

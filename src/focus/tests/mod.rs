@@ -71,7 +71,7 @@ pub(super) struct Phone {
     /// What the script says it is.
     pub(super) role: Option<Role>,
     /// Who the host says it is, where that is not its address.
-    pub(super) identity: Option<&'static str>,
+    pub(super) identity: Option<String>,
 }
 
 pub(super) struct Scenario {
@@ -87,6 +87,8 @@ pub(super) struct Scenario {
     pub(super) notify_answer: Option<u16>,
     /// Phones answer INVITE and UPDATE with this; `None`: they keep silent.
     pub(super) refresh_answer: Option<u16>,
+    /// This user's phone answers all the same.
+    pub(super) steady: &'static str,
     /// What is kept, as it would be found after a restart.
     pub(super) kept: BTreeMap<Key, Record>,
     /// How the sessions stand that the focus presents; `None`: the switch does not say.
@@ -107,8 +109,10 @@ pub(super) struct Scenario {
     pub(super) rosters: HashMap<String, info::Document>,
     /// Every document sent, to be held against the schema at the end.
     documents: HashSet<String>,
-    /// Users that have a subscription, for histories with one a user.
-    pub(super) watched: HashSet<String>,
+    /// Subscribers take documents in, whatever is answered; only if that is 200 otherwise.
+    pub(super) takes_documents: bool,
+    /// Names of users that no `anonymousN` may be seen with, but by who may see who it is.
+    pub(super) guards_privacy: &'static [&'static str],
     next: u32,
 }
 
@@ -143,6 +147,7 @@ pub(super) fn config() -> Config {
         notify_interval: Duration::from_secs(5),
         notify_memory: 1 << 30,
         roster_limit: 1000,
+        full_notify_limit: 0,
         full_notify_agents: Some("(?i)blink".to_owned()),
         one_send_agents: Some("(?i)blink".to_owned()),
         software: "msrp_conference".to_owned(),
@@ -175,6 +180,7 @@ impl Scenario {
             answers_leave: true,
             notify_answer: Some(200),
             refresh_answer: Some(200),
+            steady: "",
             kept: BTreeMap::new(),
             standing: None,
             describes: false,
@@ -187,7 +193,8 @@ impl Scenario {
             admissions: Vec::new(),
             rosters: HashMap::new(),
             documents: HashSet::new(),
-            watched: HashSet::new(),
+            takes_documents: false,
+            guards_privacy: &[],
             next: 0,
         }
     }
@@ -611,7 +618,7 @@ impl Scenario {
         if matches!(request.method, Method::Invite | Method::Update)
             && !request.remote_tag.is_empty()
         {
-            code = self.refresh_answer;
+            code = self.refresh_answer.or((user == self.steady).then_some(200));
         }
         let id = request.id;
         let answer = (self.describes && request.method == Method::Invite).then(|| {
@@ -629,6 +636,25 @@ impl Scenario {
             code,
             response: answer.filter(|_| code < 300),
         })
+    }
+
+    /// Row E13: nothing in the element of an `anonymousN` tells who it is.
+    fn guard_privacy(&self, request: &OutgoingRequest, document: &info::Document) {
+        let mut all = self.focus.watch.subscriptions.values();
+        let theirs = all.find(|it| it.dialog.key.call_id == request.call_id);
+        let view = theirs.and_then(|subscription| subscription.view.as_ref());
+        if view.is_none_or(|view| view.unmasked) {
+            return;
+        }
+        let users = document.users.iter().flat_map(|users| &users.users);
+        for user in users.filter(|user| user.entity.contains("@anonymous.invalid")) {
+            let said = format!("{user:?}");
+            let telling = self
+                .guards_privacy
+                .iter()
+                .find(|name| said.contains(**name));
+            assert_eq!(telling, None, "{said}");
+        }
     }
 
     /// ` active full v1 (alice bob)`
@@ -662,7 +688,8 @@ impl Scenario {
             format!("{:?}", document.state).to_lowercase(),
             document.version,
         );
-        if self.notify_answer == Some(200) {
+        self.guard_privacy(request, &document);
+        if self.notify_answer == Some(200) || self.takes_documents {
             let mut roster = self.rosters.remove(user);
             let again = document.clone();
             info::apply(&mut roster, document).expect("row E09: no gap");
@@ -739,7 +766,10 @@ fn arrival(
         .with("CSeq", format!("{} {method}", phone.cseq))
         .with("Contact", format!("<sip:{user}@192.0.2.7:5060>"));
     for (name, value) in headers {
-        all.push(name, *value);
+        match *name {
+            "From" | "Contact" => all.set(name, *value),
+            _ => all.push(name, *value),
+        }
     }
     if !body.is_empty() && all.first("Content-Type").is_none() {
         all.push("Content-Type", "application/sdp");
@@ -764,9 +794,10 @@ fn arrival(
             host: "198.51.100.1".to_owned(),
             port: 5060,
         },
-        identity: phone
-            .identity
-            .map_or_else(|| format!("sip:{user}@{domain}"), str::to_owned),
+        identity: match &phone.identity {
+            Some(identity) => identity.clone(),
+            None => format!("sip:{user}@{domain}"),
+        },
         options: ScriptOptions {
             role: phone.role,
             ..ScriptOptions::default()

@@ -272,12 +272,12 @@ fn f06_the_anonymous_are_removed_by_the_address_they_are_shown_by() {
 #[test]
 fn f04_in_its_dialog_nobody_has_to_prove_who_it_is() {
     let (mut scenario, mut alice, _) = room();
-    alice.identity = Some("");
+    alice.identity = Some(String::new());
     let headers = [("Refer-To", "<sip:carol@example.com>")];
     let code = scenario.request(&mut alice, "REFER", ROOM, &headers, "");
     assert_eq!(code, Some(200));
     let mut outside = scenario.phone("alice");
-    outside.identity = Some("");
+    outside.identity = Some(String::new());
     let code = scenario.request(&mut outside, "REFER", ROOM, &headers, "");
     assert_eq!(code, Some(403));
 }

@@ -273,11 +273,46 @@ fn callers_without_identity_403() {
     ] {
         let mut scenario = Scenario::new();
         let mut phone = scenario.phone("alice");
-        phone.identity = Some(nobody);
+        phone.identity = Some(nobody.to_owned());
         let transaction = scenario.begin(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
         let code = scenario.reply_to(transaction).map(|reply| reply.code);
         assert_eq!(code, Some(403), "{nobody:?}");
     }
+}
+
+#[test]
+fn long_contacts_400_and_long_addresses_403() {
+    let mut scenario = Scenario::new();
+    let long = "x".repeat(600);
+    let contact = format!("<sip:{long}@192.0.2.7>");
+    for (method, headers) in [
+        ("INVITE", vec![("Contact", contact.as_str())]),
+        (
+            "SUBSCRIBE",
+            vec![("Contact", &contact), ("Event", "conference")],
+        ),
+    ] {
+        let mut phone = scenario.phone("alice");
+        let body = offer("alice");
+        let body = if method == "INVITE" {
+            body.as_str()
+        } else {
+            ""
+        };
+        let code = scenario.request(&mut phone, method, "sip:hall@example.com", &headers, body);
+        assert_eq!(code, Some(400), "{method}");
+    }
+    let mut phone = scenario.phone("alice");
+    phone.identity = Some(format!("sip:{long}@example.com"));
+    let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    assert_eq!(code, Some(403));
+    assert_eq!(scenario.focus.counts(), Counts::default());
+    assert_eq!(scenario.focus.totals().refused, 3);
+    let mut alice = scenario.join("alice", ROOM);
+    let target = format!("<sip:{long}@example.com>");
+    let headers = [("Refer-To", target.as_str())];
+    let code = scenario.request(&mut alice, "REFER", ROOM, &headers, "");
+    assert_eq!(code, Some(400));
 }
 
 #[test]

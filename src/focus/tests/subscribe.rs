@@ -123,6 +123,7 @@ fn refresh_is_answered_with_everything() {
     let mut scenario = Scenario::new();
     scenario.join("alice", ROOM);
     let mut watcher = scenario.watch("alice", ROOM);
+    scenario.pass(5);
     scenario.transcript();
     let headers = [("Event", "conference"), ("Expires", "600")];
     assert_eq!(

@@ -158,6 +158,7 @@ fn e03_who_may_watch() {
 fn e04_refresh_and_fetch_are_answered_at_once_and_full() {
     let (mut scenario, mut phone) = watcher("conference");
     for _ in 0..3 {
+        scenario.pass(5);
         scenario.transcript();
         subscribe(&mut scenario, &mut phone, &[CONFERENCE]);
         assert!(
@@ -172,6 +173,119 @@ fn e04_refresh_and_fetch_are_answered_at_once_and_full() {
             .transcript()
             .contains("NOTIFY bob terminated;timeout full v1")
     );
+}
+
+/// How many NOTIFYs the next seconds bring.
+fn notifies(scenario: &mut Scenario, seconds: u64) -> usize {
+    scenario.pass(seconds);
+    scenario.transcript().matches("< NOTIFY").count()
+}
+
+#[test]
+fn e04_a_whole_roster_is_not_had_faster_by_asking_more_often() {
+    let (mut scenario, mut phone) = watcher("conference");
+    assert_eq!(notifies(&mut scenario, 0), 1);
+    for _ in 0..20 {
+        assert_eq!(
+            subscribe(&mut scenario, &mut phone, &[CONFERENCE]).code,
+            200
+        );
+    }
+    assert_eq!(notifies(&mut scenario, 4), 0);
+    scenario.pass(1);
+    let transcript = scenario.transcript();
+    assert_eq!(transcript, "< NOTIFY alice active full v2 ()");
+    assert_eq!(notifies(&mut scenario, 60), 0, "one for all of them");
+}
+
+#[test]
+fn e04_fetches_of_one_user_have_a_pace() {
+    let mut scenario = Scenario::new();
+    let mut host = scenario.join("host", HALL);
+    let fetch = [CONFERENCE, ("Expires", "0")];
+    let mut granted = 0;
+    for _ in 0..40 {
+        let mut phone = scenario.phone("alice");
+        granted += usize::from(subscribe(&mut scenario, &mut phone, &fetch).code == 200);
+    }
+    assert_eq!(
+        granted, 40,
+        "those that wait are less than one user may have"
+    );
+    assert_eq!(notifies(&mut scenario, 0), 8);
+    assert_eq!(notifies(&mut scenario, 5), 8);
+    // Who asks rarely is not kept waiting by it.
+    let mut bob = scenario.phone("bob");
+    subscribe(&mut scenario, &mut bob, &fetch);
+    assert_eq!(notifies(&mut scenario, 0), 1);
+    assert_eq!(notifies(&mut scenario, 60), 24);
+    scenario.request(&mut host, "BYE", HALL, &[], "");
+    assert_eq!(scenario.focus.counts(), Counts::default());
+}
+
+#[test]
+fn e03_the_watchers_of_a_room_are_bounded() {
+    use crate::focus::room::permission::MAX_WATCHERS;
+    let mut scenario = Scenario::new();
+    scenario.join("alice", HALL);
+    scenario.takes_turns = false;
+    let users = MAX_WATCHERS / 20;
+    for number in 0..MAX_WATCHERS {
+        let mut phone = scenario.phone(&format!("w{}", number % users));
+        assert_eq!(
+            subscribe(&mut scenario, &mut phone, &[CONFERENCE]).code,
+            200
+        );
+    }
+    let refused = scenario.focus.totals().refused;
+    let mut late = scenario.phone("late");
+    let reply = subscribe(&mut scenario, &mut late, &[CONFERENCE]);
+    assert_eq!(reply.code, 486);
+    assert_eq!(reply.headers.first("Retry-After"), Some("10"));
+    assert_eq!(scenario.focus.totals().refused, refused + 1);
+    let mut alice = scenario.phone("alice");
+    let reply = subscribe(&mut scenario, &mut alice, &[CONFERENCE]);
+    assert_eq!(reply.code, 200, "strangers keep no participant out");
+}
+
+/// What the second NOTIFY of watchers is, by how they signed, when somebody joins a room of
+/// `users`.
+fn second_documents(users: usize) -> String {
+    let mut scenario = Scenario::with(Config {
+        full_notify_limit: 20,
+        ..config()
+    });
+    for user in 1..users {
+        scenario.join(&format!("u{user}"), ROOM);
+    }
+    for (user, header) in [
+        ("anybody", ("User-Agent", "phone")),
+        ("counting", ("Last-Notify-Version", "0")),
+        ("plain", ("User-Agent", "Blink")),
+    ] {
+        let mut phone = scenario.phone(user);
+        scenario.request(&mut phone, "SUBSCRIBE", ROOM, &[CONFERENCE, header], "");
+    }
+    scenario.pass(10);
+    scenario.transcript();
+    scenario.join("last", ROOM);
+    scenario.pass(10);
+    let transcript = scenario.transcript();
+    let notifies = transcript.lines().filter(|line| line.contains("NOTIFY"));
+    let kinds = notifies.map(|line| {
+        let mut words = line.split(' ').skip(2);
+        let user = words.next().unwrap_or_default();
+        format!("{user} {}", words.nth(1).unwrap_or_default())
+    });
+    kinds.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn e08_small_rooms_are_told_in_full_to_clients_that_may_not_merge() {
+    let small = "anybody full, counting partial, plain full";
+    assert_eq!(second_documents(20), small);
+    let large = "anybody partial, counting partial, plain full";
+    assert_eq!(second_documents(21), large);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::focus::roster::cache::Scope;
 use crate::focus::roster::document::{self};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
-use crate::focus::watch::subscription::{Due, Subscription, Termination};
+use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
 use crate::focus::{Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
@@ -107,7 +107,9 @@ impl Focus {
             return;
         }
         let at = match subscription.due {
-            Due::Full | Due::Last(_) => now,
+            Due::Full => subscription.full_due(now, interval),
+            Due::Last(Termination::Timeout) => subscription.full_from.unwrap_or(now).max(now),
+            Due::Last(_) => now,
             Due::Changes => {
                 let Some(conference) = self.rooms.conference_mut(&subscription.room) else {
                     return;
@@ -220,7 +222,7 @@ impl Focus {
         let subscription = self.watch.subscriptions.get_mut(&id)?;
         let (conference, endpoints) = self.rooms.with_endpoints(&subscription.room)?;
         let view = subscription.current_view(conference);
-        let scope = subscription.scope(now, conference, &view);
+        let scope = subscription.scope(now, conference, &view, self.config.full_notify_limit);
         let moments = (subscription.due_at, now);
         let rendering = document::document(conference, endpoints, &view, scope, moments);
         let is_datagram = subscription.dialog.socket.transport == "udp";
@@ -229,7 +231,10 @@ impl Focus {
             return self.state_document(now, id, version);
         }
         subscription.seen = match rendering.scope {
-            Scope::Full => Seen::all(rendering.revision),
+            Scope::Full => {
+                subscription.full_sent = Some(now);
+                Seen::all(rendering.revision)
+            }
             Scope::Partial(seen) | Scope::Beat(seen) => seen.after_partial(rendering.revision),
         };
         let body = rendering.body(version);
@@ -325,6 +330,16 @@ impl Subscription {
         after_last.max(self.not_before.unwrap_or(now))
     }
 
+    /// When the full document comes that a SUBSCRIBE asked for: at once, but within the pace
+    /// of full documents.
+    fn full_due(&self, now: Moment, interval: Duration) -> Moment {
+        let after_last = self.full_sent.map(|sent| sent + interval);
+        [after_last, self.full_from]
+            .into_iter()
+            .flatten()
+            .fold(now, Moment::max)
+    }
+
     /// When the next NOTIFY must come even if nothing has changed (RFC 6446 §6, §7).
     fn latest(&self, now: Moment) -> Option<Moment> {
         let sent = self.last_sent?;
@@ -332,10 +347,22 @@ impl Subscription {
     }
 
     /// What the next document must tell.
-    fn scope(&self, now: Moment, conference: &Conference, view: &View) -> Scope {
+    fn scope(
+        &self,
+        now: Moment,
+        conference: &Conference,
+        view: &View,
+        full_notify_limit: usize,
+    ) -> Scope {
+        let in_full = match self.merging {
+            Merging::Never => true,
+            // In a small room the whole list costs nothing, and cannot be put together wrongly.
+            Merging::Unknown => (1..=full_notify_limit).contains(&conference.participants.len()),
+            Merging::Shown => false,
+        };
         let must_be_full = self.due != Due::Changes
             || self.gap
-            || self.full_only
+            || in_full
             || self.view.as_ref() != Some(view)
             || self.seen.shown < conference.reshaped
             || (view.is_crowd() && self.seen.shown < conference.recast)

@@ -14,7 +14,7 @@ use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
-use crate::focus::watch::subscription::{Due, Subscription, Termination};
+use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
 use crate::time::Moment;
 use crate::wire::conference_info::MEDIA_TYPE;
 use crate::wire::sip::{Params, Request};
@@ -136,15 +136,17 @@ impl Focus {
         let contact = contact(&request.uri, &arrival.socket);
         let dialog = self.new_dialog(incoming, contact)?;
         let agent = request.headers.first("User-Agent").unwrap_or_default();
-        let full_only = self
-            .watch
-            .full_notify_agents
-            .as_ref()
-            .is_some_and(|pattern| pattern.is_match(agent));
+        let pattern = self.watch.full_notify_agents.as_ref();
+        let counts = request.headers.first("Last-Notify-Version").is_some();
+        let merging = match pattern.is_some_and(|pattern| pattern.is_match(agent)) {
+            true => Merging::Never,
+            false if counts => Merging::Shown,
+            false => Merging::Unknown,
+        };
         Ok(Subscription {
             role: arrival.options.role,
             event_id: event.value("id").map(str::to_owned),
-            full_only,
+            merging,
             ..Subscription::untold(now, room, user, dialog)
         })
     }
@@ -163,6 +165,16 @@ impl Focus {
             return;
         };
         self.timers.disarm(subscription.expiry_timer.replace(timer));
+        let is_due = subscription.version > 0 && subscription.due == Due::Full;
+        if let Some(conference) = self.rooms.conference_mut(&subscription.room)
+            && !is_due
+        {
+            let interval = self.config.notify_interval;
+            let at = conference
+                .subscribers
+                .demand(now, &subscription.user, interval);
+            subscription.full_from = Some(at);
+        }
         subscription.expires = now + expires;
         subscription.rates = EventRates::agree(event, self.config.notify_interval, expires);
         subscription.narrow = false;

@@ -4,7 +4,15 @@ use crate::focus::ids::SubscriptionId;
 use crate::focus::roster::view::Seen;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use std::time::Duration;
+
 use crate::control::UserUri;
+use crate::focus::room::permission::MAX_WATCHERS;
+use crate::time::Moment;
+
+/// Full documents that a user gets at once by asking, and again every `notify_interval`: one
+/// SUBSCRIBE of 400 octets brings a whole roster.
+const MAX_ON_DEMAND: u32 = 8;
 
 /// The subscriptions of one conference. Everything here costs the logarithm of their number
 /// at most.
@@ -16,6 +24,8 @@ pub(in crate::focus) struct Subscribers {
     quiet: BTreeSet<SubscriptionId>,
     /// How many have been told of which departures.
     buried: BTreeMap<u64, usize>,
+    /// Users who asked for full documents lately, and until when those last at their pace.
+    asked: HashMap<UserUri, Moment>,
 }
 
 impl Subscribers {
@@ -74,6 +84,24 @@ impl Subscribers {
     /// Those that waited for a change, oldest first.
     pub(in crate::focus) fn wake(&mut self) -> BTreeSet<SubscriptionId> {
         std::mem::take(&mut self.quiet)
+    }
+
+    /// When a user gets the full document that it asks for.
+    pub(in crate::focus) fn demand(
+        &mut self,
+        now: Moment,
+        user: &UserUri,
+        interval: Duration,
+    ) -> Moment {
+        if self.asked.len() == self.asked.capacity() {
+            self.asked.retain(|_, until| *until > now);
+        }
+        if self.asked.len() >= MAX_WATCHERS && !self.asked.contains_key(user) {
+            return now + interval;
+        }
+        let until = self.asked.entry(user.clone()).or_insert(now);
+        *until = (*until).max(now) + interval / MAX_ON_DEMAND;
+        now + until.saturating_since(now).saturating_sub(interval)
     }
 
     /// Whose they are.

@@ -42,6 +42,17 @@ pub(in crate::focus) enum Due {
     Last(Termination),
 }
 
+/// Whether the subscriber puts partial documents together (RFC 4575 §4.6), as many do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::focus) enum Merging {
+    /// Its User-Agent says that it does not (`full_notify_agents`).
+    Never,
+    /// Nothing is known of it.
+    Unknown,
+    /// It counts the documents it gets (`Last-Notify-Version`).
+    Shown,
+}
+
 /// One subscriber's subscription.
 #[derive(Debug)]
 pub(in crate::focus) struct Subscription {
@@ -54,8 +65,7 @@ pub(in crate::focus) struct Subscription {
     pub(in crate::focus) event_id: Option<String>,
     pub(in crate::focus) expires: Moment,
     pub(in crate::focus) rates: EventRates,
-    /// Only understands full documents (`full_notify_agents`).
-    pub(in crate::focus) full_only: bool,
+    pub(in crate::focus) merging: Merging,
     /// A document for everybody does not fit into its datagrams.
     pub(in crate::focus) narrow: bool,
     /// The version of the last document (row E06: counted per subscription).
@@ -77,6 +87,10 @@ pub(in crate::focus) struct Subscription {
     /// The subscriber wants no NOTIFY before.
     pub(in crate::focus) not_before: Option<Moment>,
     pub(in crate::focus) last_sent: Option<Moment>,
+    /// When the last full document went out.
+    pub(in crate::focus) full_sent: Option<Moment>,
+    /// The full document that was asked for comes no sooner: its user has asked for many.
+    pub(in crate::focus) full_from: Option<Moment>,
     pub(in crate::focus) notify_timer: Option<TimerKey>,
     pub(in crate::focus) expiry_timer: Option<TimerKey>,
 }
@@ -97,7 +111,7 @@ impl Subscription {
             event_id: None,
             expires: now,
             rates: EventRates::default(),
-            full_only: false,
+            merging: Merging::Unknown,
             narrow: false,
             version: 0,
             seen: Seen::default(),
@@ -110,6 +124,8 @@ impl Subscription {
             failures: 0,
             not_before: None,
             last_sent: None,
+            full_sent: None,
+            full_from: None,
             notify_timer: None,
             expiry_timer: None,
         }

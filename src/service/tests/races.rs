@@ -149,6 +149,7 @@ fn config() -> Config {
         notify_interval: seconds(1),
         notify_memory: 1 << 20,
         roster_limit: 100,
+        full_notify_limit: 0,
         full_notify_agents: None,
         one_send_agents: None,
         software: "test".to_owned(),

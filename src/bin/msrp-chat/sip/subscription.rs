@@ -89,6 +89,8 @@ impl Agent {
         request.headers.push("Event", "conference");
         request.headers.push("Accept", MEDIA_TYPE);
         request.headers.push("Expires", expires.to_string());
+        // We put partial documents together; servers know that by this header.
+        request.headers.push("Last-Notify-Version", "0");
         self.send(now, request, hop, false);
     }
 
