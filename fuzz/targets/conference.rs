@@ -368,6 +368,11 @@ impl World {
         }
         let counts = self.focus.counts();
         assert_eq!(counts, Default::default(), "left behind");
+        // Nicknames of who has left are held a while longer than anything else.
+        let left = self.focus.leftovers();
+        let longer = ["held nicknames", "timers", "counted messages", "outputs"];
+        let left: Vec<_> = left.iter().filter(|it| !longer.contains(it)).collect();
+        assert!(left.is_empty(), "{left:?}");
         assert_eq!(self.switch.sessions(), 0);
         let kept = self.kept.keys();
         let left: Vec<_> = kept

@@ -2,6 +2,7 @@
 //! for must exist.
 
 use super::roster::view::anonymous_uri;
+use super::watch::subscription::Due;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Invitation, Inviter};
 use crate::focus::sip::face::contact;
@@ -384,6 +385,11 @@ impl Focus {
             return Ok(());
         };
         conference.set_role(user, role);
+        // Whoever only watches may see more of everybody now, or less.
+        let watching = match conference.participants.contains_key(user) {
+            true => Vec::new(),
+            false => conference.subscribers.of(user).to_vec(),
+        };
         // Those that are just joining, too.
         for id in conference.endpoints.clone() {
             let Some(endpoint) = self.rooms.endpoint_mut(id).filter(|it| it.user == *user) else {
@@ -394,6 +400,9 @@ impl Focus {
             if let Some(admission) = self.admission(id) {
                 self.out.order(Order::Amend(Box::new(admission)));
             }
+        }
+        for id in watching {
+            self.make_due(now, id, Due::Full);
         }
         self.out.log(
             Level::Info,

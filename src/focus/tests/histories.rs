@@ -530,6 +530,7 @@ fn check(
     // Nicknames of who has left are kept a while longer than anything else.
     scenario.pass(crate::control::QUARANTINE.as_secs());
     prop_assert_eq!(scenario.focus.deadline(), None);
+    prop_assert_eq!(scenario.focus.leftovers(), [""; 0]);
     Ok(())
 }
 
