@@ -55,8 +55,8 @@ pub(in crate::focus) struct Rendering {
 
 impl DocumentCache {
     /// Takes out the document for somebody who should have got it at `due`: the present one,
-    /// or one made after that; of departures before it nobody may have taken note. Made by `write` when there is none. Whoever holds two of them
-    /// loses neither to the bound.
+    /// or one made after that; of departures before it nobody may have taken note. Made by
+    /// `write` when there is none. Whoever holds two of them loses neither to the bound.
     pub(in crate::focus) fn take(
         &mut self,
         view: &View,
