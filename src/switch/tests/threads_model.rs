@@ -70,6 +70,8 @@ struct Member {
     since: Option<usize>,
     sending: Option<Sending>,
     moved: u32,
+    /// Bound where it is.
+    bound: bool,
     blocked: bool,
 }
 
@@ -183,6 +185,7 @@ impl Model {
                 .copied();
             let session = here.and_then(|key| self.world.switch(place.0).sessions.get(key));
             let bound = session.is_some_and(|session| session.connection == Some(place.1));
+            self.members[index].bound |= bound;
             if bound && self.members[index].since.is_none() {
                 self.members[index].since = Some(self.order[usize::from(owner.0)].len());
             }
@@ -226,6 +229,7 @@ impl Model {
             since: None,
             sending: None,
             moved: 0,
+            bound: false,
             blocked: false,
         });
         // It says something at once, before it is known to be in.
@@ -330,7 +334,8 @@ impl Model {
 
     fn move_peer(&mut self, who: u8, thread: Thread) {
         let Some(index) = self.index(who) else { return };
-        if self.members[index].since.is_none() {
+        // Nobody tells a bind that was late from the one that the last path is for.
+        if !self.members[index].bound {
             return;
         }
         let place = self.world.open(thread);
@@ -339,6 +344,7 @@ impl Model {
         member.before.push((member.place, old));
         member.moved += 1;
         (member.place, member.sending, member.blocked) = (place, None, false);
+        member.bound = false;
         let (name, owner) = (member.name.clone(), room_of(who));
         let mut facts = admission(&World::room(owner), &name);
         facts.newcomer = false;
