@@ -167,13 +167,10 @@ impl Endpoint {
         }
     }
 
-    /// Gives it a role: who only reads sends nothing, whatever was agreed.
+    /// Gives it a role. What was agreed stays as it is: the switch is told by role who may send.
     pub(in crate::focus) fn set_role(&mut self, role: Role) {
         self.role = role;
         self.media.local.observer = role == Role::Observer;
-        if let Some(accepted) = &mut self.media.theirs {
-            accepted.peer.sends = role != Role::Observer;
-        }
     }
 
     /// An INVITE or UPDATE of the peer has no final answer yet.
