@@ -349,6 +349,7 @@ impl Switch {
             return;
         }
         let mut batch = Batch::default();
+        let open = self.open(id).is_some();
         self.abort_open_first(id, key, &mut batch);
         if self.open(id).is_some() {
             // Another session's SEND stands open.
@@ -360,8 +361,10 @@ impl Switch {
             self.write_copy(id, key, stream, 0, &mut batch);
         }
         if let Some(connection) = self.connections.get_mut(id) {
-            // What is open on the wire must end before a reply can follow.
-            connection.replies.splice(0..0, batch.to_vec());
+            // What is open on the wire must end before a reply can follow; that end may wait in
+            // front of the replies already, from another session.
+            let at = if open { 0 } else { connection.replies.len() };
+            connection.replies.splice(at..at, batch.to_vec());
         }
         self.mark_dirty(id);
     }

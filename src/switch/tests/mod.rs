@@ -240,8 +240,10 @@ impl Stage {
     }
 
     pub(super) fn with(config: Config, threads: Box<dyn Threads>) -> Self {
+        // Ids of several instances meet on one connection.
+        let own = u64::from(threads.own().0);
         Self {
-            switch: Switch::new(config, Box::new(Seeded(7)), threads),
+            switch: Switch::new(config, Box::new(Seeded(7 + own)), threads),
             now: Moment::from_epoch(Duration::from_secs(1_000)),
             written: HashMap::new(),
             finished: Vec::new(),

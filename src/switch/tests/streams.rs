@@ -318,6 +318,28 @@ fn g27_who_comes_late_gets_no_tail_and_who_leaves_gets_no_more() {
 }
 
 #[test]
+fn c64_sessions_of_one_connection_that_end_together_end_no_send_within_another() {
+    let mut stage = Stage::new();
+    let (alice, gateway) = (stage.join("alice"), stage.join("bob"));
+    for name in ["carol", "dave"] {
+        stage.admit(admission(LOBBY, name));
+        stage.give(gateway, empty_send(name, "bind1234"));
+    }
+    let mut large = Large::new(300_000);
+    stage.give(alice, large.open(100_000));
+    let room = RoomUri::new(LOBBY);
+    stage.switch.order(stage.now, Order::Close { room });
+    stage.pump();
+    let got = messages(&stage.chunks(gateway));
+    let begun = got.iter().filter(|(body, _)| !body.is_empty());
+    assert_eq!(begun.count(), 3);
+    for (body, flag) in got {
+        assert!(large.body.starts_with(&body), "nothing else stands in it");
+        assert_eq!(flag, Some('#'));
+    }
+}
+
+#[test]
 fn g28_a_large_message_that_stops_coming_is_aborted_towards_all() {
     let (mut stage, alice, bob, carol) = trio();
     let mut large = Large::new(200_000);
