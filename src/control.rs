@@ -132,8 +132,8 @@ impl Listen {
             && (own.ip() == other.ip() || (own.ip().is_unspecified() && self.meets(&other.ip())))
     }
 
-    /// Whether somebody who has this address can come here: they are of one family, or this
-    /// one takes both.
+    /// Whether a peer with this address can connect here: both are of one family, or the
+    /// listener takes both.
     pub fn meets(&self, peer: &IpAddr) -> bool {
         match self.address.ip() {
             // Linux takes IPv4 there, too, unless `bindv6only` is set.
@@ -462,7 +462,7 @@ pub enum Order {
         room: RoomUri,
     },
     /// The session is in its room no more; its connection stays until `Expel` follows, a
-    /// second at most: its peer is being told why by SIP. No answer.
+    /// second at most, while its peer gets the BYE. No answer.
     Part {
         /// Its room.
         room: RoomUri,
@@ -470,7 +470,7 @@ pub enum Order {
         session: SessionId,
     },
     /// A message that came with the INVITE of this session: taken as if it came over MSRP.
-    /// No answer; a refusal is told to the session as a message.
+    /// No answer; a refusal goes to the session as a message.
     Submit {
         /// Its room.
         room: RoomUri,

@@ -165,14 +165,6 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
     }
 }
 
-impl<'a, K, V> IntoIterator for &'a DirtyMap<K, V> {
-    type Item = (&'a K, &'a V);
-    type IntoIter = Map<btree_map::Iter<'a, K, Box<V>>, fn((&'a K, &'a Box<V>)) -> Self::Item>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.entries.iter().map(|(key, value)| (key, value))
-    }
-}
-
 impl<K, V> IntoIterator for DirtyMap<K, V> {
     type Item = (K, V);
     type IntoIter = Map<btree_map::IntoIter<K, Box<V>>, fn((K, Box<V>)) -> (K, V)>;

@@ -499,7 +499,7 @@ impl Focus {
     pub(super) fn said(&mut self, mut said: Said) {
         let conference = self.rooms.conference(&said.room);
         // The switch knows who wants privacy by the anonymous URI alone.
-        let hidden = conference.into_iter().flat_map(|it| &it.participants);
+        let hidden = conference.into_iter().flat_map(|it| it.participants.iter());
         let user = hidden
             .filter(|(_, it)| it.anonymous.is_some())
             .find(|(_, it)| {

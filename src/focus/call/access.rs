@@ -4,7 +4,6 @@ use crate::focus::Role;
 use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::face::{Incoming, identity, other_identities};
 use std::sync::Arc;
 
@@ -232,9 +231,7 @@ impl Focus {
             return Ok(());
         }
         if self.rooms.conferences.len() >= self.config.max_conferences {
-            return Err(Refusal::new(503)
-                .with("Retry-After", RETRY_AFTER)
-                .because("too many conferences"));
+            return Err(Refusal::unavailable("too many conferences"));
         }
         if access.policy.made && self.rooms.made_by(&access.user) >= MAX_ROOMS_OF_MAKER {
             return Err(Refusal::new(403).because("too many rooms of this user"));

@@ -9,7 +9,7 @@ use crate::focus::room::endpoint::{Endpoint, Stage};
 use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Awaits;
-use crate::focus::sip::face::{RETRY_AFTER, capabilities};
+use crate::focus::sip::face::capabilities;
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::timers::Timer;
@@ -183,8 +183,7 @@ impl Focus {
                 self.call_off(now, id, DisconnectionMethod::Failed, 503);
             }
             Some(Occupant::Endpoint(id)) => {
-                let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-                self.abandon(now, id, refusal.because(why));
+                self.abandon(now, id, Refusal::unavailable(why));
                 self.renewal_refused(now, id);
             }
             None => {}
@@ -287,8 +286,8 @@ impl Focus {
     pub(in crate::focus) fn admission_timed_out(&mut self, now: Moment, id: EndpointId) {
         self.out
             .log(Level::Warning, "the switch does not answer; INVITE refused");
-        let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-        self.abandon(now, id, refusal.because("the switch does not answer"));
+        let refusal = Refusal::unavailable("the switch does not answer");
+        self.abandon(now, id, refusal);
     }
 
     /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE

@@ -128,7 +128,7 @@ impl Focus {
         let answer = Description::parse(&request.body).ok();
         let accepted = answer.map(|answer| endpoint.media.read_answer(&answer, Some(source)));
         match accepted {
-            Some(Ok(accepted)) => self.amend(now, id, accepted),
+            Some(Ok(accepted)) => self.amend(id, accepted),
             problem => {
                 let why = match problem {
                     Some(Err(error)) => error.to_string(),
@@ -167,7 +167,7 @@ impl Focus {
     }
 
     /// New facts about a session. An answer for a fresh one brings the endpoint back.
-    pub(in crate::focus) fn amend(&mut self, now: Moment, id: EndpointId, accepted: Accepted) {
+    pub(in crate::focus) fn amend(&mut self, id: EndpointId, accepted: Accepted) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
@@ -180,7 +180,9 @@ impl Focus {
         if let Some(session) = fresh {
             self.relink(id, Link::Up(session));
         }
-        self.take_description(now, id, Some(accepted));
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+            endpoint.media.theirs = Some(accepted);
+        }
         if same && !returns {
             return;
         }
@@ -188,19 +190,6 @@ impl Focus {
             self.check_certificate(id, &admission.peer.fingerprints);
             self.out.order(Order::Amend(Box::new(admission)));
         }
-    }
-
-    /// What the peer said last; the roster shows which way content flows.
-    pub(in crate::focus) fn take_description(
-        &mut self,
-        now: Moment,
-        id: EndpointId,
-        theirs: Option<Accepted>,
-    ) {
-        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.media.theirs = theirs;
-        }
-        self.show_presence(now, id);
     }
 
     /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
@@ -258,7 +247,7 @@ impl Focus {
             return Ok(());
         }
         if let Some((_, accepted)) = offer {
-            self.amend(now, id, accepted);
+            self.amend(id, accepted);
         }
         self.accept(now, id, answering);
         Ok(())
@@ -278,7 +267,7 @@ impl Focus {
     }
 
     /// The peer's answer to our refresh.
-    pub(in crate::focus) fn answered(&mut self, now: Moment, id: EndpointId, response: &Response) {
+    pub(in crate::focus) fn answered(&mut self, id: EndpointId, response: &Response) {
         let Ok(answer) = Description::parse(&response.body) else {
             return;
         };
@@ -288,7 +277,7 @@ impl Focus {
         };
         let source = endpoint.media.dialled_source();
         if let Ok(accepted) = endpoint.media.read_answer(&answer, source) {
-            self.amend(now, id, accepted);
+            self.amend(id, accepted);
         }
     }
 
@@ -355,7 +344,9 @@ impl Focus {
         offer: Option<(Description, Accepted)>,
         answering: Answering,
     ) {
-        self.take_description(now, id, offer.map(|(_, accepted)| accepted));
+        if let Some(endpoint) = self.rooms.endpoint_mut(id) {
+            endpoint.media.theirs = offer.map(|(_, accepted)| accepted);
+        }
         self.ask_admission(now, id, answering);
     }
 }

@@ -8,9 +8,7 @@ use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::face::{
-    Incoming, MAX_URI_LENGTH, RETRY_AFTER, contact, is_focus, shortened, top_via,
-};
+use crate::focus::sip::face::{Incoming, MAX_URI_LENGTH, contact, is_focus, shortened, top_via};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
 use std::sync::Arc;
@@ -39,14 +37,10 @@ impl Focus {
         room: RoomUri,
     ) -> Verdict<()> {
         if self.stopping {
-            return Err(Refusal::new(503)
-                .with("Retry-After", RETRY_AFTER)
-                .because("shutting down"));
+            return Err(Refusal::unavailable("shutting down"));
         }
         if self.closed {
-            return Err(Refusal::new(503)
-                .with("Retry-After", RETRY_AFTER)
-                .because("the database does not keep up"));
+            return Err(Refusal::unavailable("the database does not keep up"));
         }
         if is_focus(&incoming.request.headers) {
             // Rooms that are in each other would keep each other alive, and repeat each other.

@@ -11,7 +11,6 @@ use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::Leaving;
-use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::rejection::Refusal;
 use crate::focus::watch::subscription::{Due, Termination};
 use crate::focus::{Event, Focus, RequestId};
@@ -24,8 +23,7 @@ impl Focus {
     /// stays until the BYE is answered, a second at most.
     pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
         let method = reason.method();
-        let refusal = Refusal::new(503).with("Retry-After", RETRY_AFTER);
-        let refusal = refusal.because("the conference ends");
+        let refusal = Refusal::unavailable("the conference ends");
         let granted = self.take_back(id, refusal.clone());
         self.abandon(now, id, refusal);
         if granted.is_some_and(|answer| answer.starts_dialog()) {

@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::control::{Listen, Setup, Transport};
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::face::RETRY_AFTER;
 use crate::focus::sip::offer_answer::{Accepted, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::{Focus, Socket};
@@ -24,7 +23,7 @@ pub(in crate::focus) struct Towards<'a> {
     pub(in crate::focus) theirs: Option<&'a Accepted>,
 }
 
-/// The host of a listener as somebody is told it.
+/// The host that stands in the MSRP URI for a listener.
 enum Host {
     Address(IpAddr),
     Name,
@@ -71,9 +70,7 @@ impl Focus {
     /// Refuses everybody as long as it is not known where the switch listens.
     pub(in crate::focus) fn check_switch(&self) -> Verdict<()> {
         if self.switch.listen.is_empty() {
-            return Err(Refusal::new(503)
-                .with("Retry-After", RETRY_AFTER)
-                .because("the switch is not there yet"));
+            return Err(Refusal::unavailable("the switch is not there yet"));
         }
         Ok(())
     }
@@ -124,8 +121,8 @@ impl Towards<'_> {
     }
 }
 
-/// As what a listener is told to somebody whose SIP came to `called`; none: nothing of it is
-/// to be reached there.
+/// What stands for a listener in an answer to a caller whose SIP came to `called`; `None`: it
+/// cannot be reached from there.
 fn host(listen: &Listen, called: Option<IpAddr>) -> Option<Host> {
     let own = SocketAddr::ip(&listen.address);
     match called {

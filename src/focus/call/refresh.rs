@@ -208,7 +208,7 @@ impl Focus {
                 let renewed = response.map_or(agreement, |response| agreement.renewed(response));
                 self.start_session_timer(now, id, renewed);
                 if let Some(response) = response.filter(|response| !response.body.is_empty()) {
-                    self.answered(now, id, response);
+                    self.answered(id, response);
                 }
             }
             408 | 481 => self.dismiss(now, id, ByeReason::NotRefreshed),

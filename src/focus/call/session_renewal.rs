@@ -197,6 +197,6 @@ impl Focus {
             self.dismiss(now, id, ByeReason::UnusableAnswer);
             return;
         };
-        self.amend(now, id, accepted);
+        self.amend(id, accepted);
     }
 }

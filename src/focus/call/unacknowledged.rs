@@ -264,7 +264,6 @@ impl Focus {
             }
             (false, None) => {}
         }
-        self.take_description(now, id, before.media.theirs.clone());
         if let Some(endpoint) = self.rooms.endpoint_mut(id) {
             endpoint.offer = Offer::None;
             endpoint.restore_media(before.media);

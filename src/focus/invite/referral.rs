@@ -6,7 +6,7 @@ use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{Purpose, Usage};
-use crate::focus::sip::face::{Incoming, PACKAGE, RETRY_AFTER, capabilities, contact, identity};
+use crate::focus::sip::face::{Incoming, PACKAGE, capabilities, contact, identity};
 use crate::focus::{InviteMode, Role};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -191,7 +191,7 @@ impl Focus {
     /// Whom the address of an anonymous participant stands for: rosters show no other.
     fn unmasked(&self, room: &RoomUri, shown: UserUri) -> UserUri {
         let conference = self.rooms.conference(room);
-        let mut participants = conference.into_iter().flat_map(|it| &it.participants);
+        let mut participants = conference.into_iter().flat_map(|it| it.participants.iter());
         let meant = participants.find(|(_, participant)| {
             participant
                 .anonymous
@@ -297,9 +297,7 @@ impl Focus {
             return Ok(None);
         }
         if self.invites.referrals.count(room) >= MAX_REFERRALS {
-            return Err(Refusal::new(503)
-                .with("Retry-After", RETRY_AFTER)
-                .because("too many REFERs under way"));
+            return Err(Refusal::unavailable("too many REFERs under way"));
         }
         let channel = match within {
             Some(id) => Channel::Endpoint(id),

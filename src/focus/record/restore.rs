@@ -117,7 +117,7 @@ impl Focus {
     /// Who may not be in or watch under the rules of this run, goes.
     pub(in crate::focus) fn enforce_rules(&mut self, now: Moment) {
         let mut unwelcome = Vec::new();
-        for (room, conference) in &self.rooms.conferences {
+        for (room, conference) in self.rooms.conferences.iter() {
             let users = conference.participants.keys();
             let users = users.filter(|user| conference.policy.admits(user).is_err());
             unwelcome.extend(users.map(|user| (room.clone(), user.clone())));

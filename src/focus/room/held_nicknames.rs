@@ -163,15 +163,15 @@ impl Focus {
     pub(in crate::focus) fn hand_over_nicknames(&mut self, now: Moment, run: SwitchRun) {
         self.rooms.held_nicknames.free(now);
         let mut rooms: BTreeMap<&RoomUri, Vec<HeldNickname>> = BTreeMap::new();
-        for ((room, user), held) in &self.rooms.held_nicknames.names {
+        for ((room, user), held) in self.rooms.held_nicknames.names.iter() {
             rooms.entry(room).or_default().push(HeldNickname {
                 user: user.clone(),
                 nickname: held.nickname.clone(),
                 left: held.until.saturating_since(now),
             });
         }
-        for (room, conference) in &self.rooms.conferences {
-            for (user, participant) in &conference.participants {
+        for (room, conference) in self.rooms.conferences.iter() {
+            for (user, participant) in conference.participants.iter() {
                 let theirs = participant.endpoints.iter();
                 let mut theirs = theirs.filter_map(|id| self.rooms.endpoint(*id));
                 let known = theirs.any(|endpoint| endpoint.run == Some(run));

@@ -5,8 +5,8 @@ use crate::control::UserUri;
 use crate::focus::Role;
 use crate::focus::room::conference::Conference;
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::face::{MAX_URI_LENGTH, RETRY_AFTER};
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::face::MAX_URI_LENGTH;
+use crate::focus::sip::rejection::{RETRY_AFTER, Refusal, Verdict};
 
 /// Devices of one user in one conference; a device is a dialog, a session and a place in
 /// everybody's roster.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::control::RoomUri;
 use crate::focus::record::{Change, Content, Decisions, Found, Kept, Key, Query, Record};
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::face::{Incoming, RETRY_AFTER};
+use crate::focus::sip::face::Incoming;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::Timer;
 use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, TransactionId};
@@ -198,10 +198,10 @@ impl Focus {
         room: RoomUri,
     ) -> Verdict<()> {
         if self.stopping {
-            return Err(unavailable("shutting down"));
+            return Err(Refusal::unavailable("shutting down"));
         }
         if self.lookups.len() >= MAX_WAITING {
-            return Err(unavailable("the database does not keep up"));
+            return Err(Refusal::unavailable("the database does not keep up"));
         }
         let waiting = self.lookups.rooms.entry(room.clone()).or_insert(Waiting {
             since: now,
@@ -240,7 +240,7 @@ impl Focus {
         for arrival in waiting.into_iter().flat_map(|it| it.arrivals) {
             if let Some(transaction) = arrival.transaction {
                 self.out
-                    .refuse(transaction, unavailable(why), arrival.to_tag);
+                    .refuse(transaction, Refusal::unavailable(why), arrival.to_tag);
             }
         }
     }
@@ -350,10 +350,4 @@ impl Focus {
         self.end_if_empty(now, room);
         true
     }
-}
-
-fn unavailable(why: &'static str) -> Refusal {
-    Refusal::new(503)
-        .with("Retry-After", RETRY_AFTER)
-        .because(why)
 }

@@ -55,8 +55,8 @@ pub(in crate::focus) struct Rendering {
 
 impl DocumentCache {
     /// Takes out the document for somebody who should have got it at `due`: the present one,
-    /// or one made after that; of departures before it nobody may have taken note. Made by
-    /// `write` when there is none. Whoever holds two of them loses neither to the bound.
+    /// or one made since then. Made by `write` when there is none. Holding two of them loses
+    /// neither to the bound.
     pub(in crate::focus) fn take(
         &mut self,
         view: &View,
@@ -68,7 +68,8 @@ impl DocumentCache {
         let is_meant = |known: &Rendering| known.scope == scope && known.view == *view;
         let at = self.renderings.iter().position(|known| {
             is_meant(known)
-                && (known.revision == revision || (known.made > due && known.made + MAX_AGE >= now))
+                && (known.revision == revision
+                    || (known.made >= due && known.made + MAX_AGE >= now))
         });
         if let Some(known) = at.and_then(|at| self.renderings.remove(at)) {
             return known;

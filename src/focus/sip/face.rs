@@ -9,9 +9,6 @@ use crate::wire::sip::{Headers, NameAddr, Params, Request, Uri};
 /// The event package.
 pub(in crate::focus) const PACKAGE: &str = "conference";
 
-/// Seconds after which a refused caller may try again (RFC 3261 §20.33).
-pub(in crate::focus) const RETRY_AFTER: &str = "10";
-
 /// Addresses of one caller that are looked at.
 const MAX_IDENTITIES: usize = 8;
 /// The header whose form several addresses have (RFC 3325 §9.1).

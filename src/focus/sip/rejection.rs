@@ -20,6 +20,9 @@ pub(in crate::focus) const SUPPORTED: [&str; 6] = [
 /// Event packages (RFC 6665 §8.2.2); `refer` only as REFER makes it.
 pub(in crate::focus) const ALLOW_EVENTS: &str = "conference, refer";
 
+/// Seconds after which a refused caller may try again (RFC 3261 §20.33).
+pub(in crate::focus) const RETRY_AFTER: &str = "10";
+
 /// A final answer that refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) struct Refusal {
@@ -34,6 +37,11 @@ impl Refusal {
             code,
             headers: Headers::new(),
         }
+    }
+
+    /// 503 for now, with the time after which to try again (RFC 3261 §20.33).
+    pub(in crate::focus) fn unavailable(why: impl std::fmt::Display) -> Self {
+        Self::new(503).with("Retry-After", RETRY_AFTER).because(why)
     }
 
     /// With a header that the code asks for.

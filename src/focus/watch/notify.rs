@@ -79,7 +79,7 @@ impl Focus {
         }
     }
 
-    pub(in crate::focus) fn show_presence(&mut self, now: Moment, id: EndpointId) {
+    fn show_presence(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
             return;
         };

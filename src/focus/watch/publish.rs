@@ -121,7 +121,7 @@ impl Focus {
     ) -> Verdict<()> {
         let publications = self.rooms.conference(room).map(|c| &c.publications.all);
         let others = || {
-            let all = publications.into_iter().flatten();
+            let all = publications.into_iter().flat_map(|all| all.iter());
             all.filter(|(id, _)| Some(**id) != replaced)
                 .map(|(_, known)| known)
         };

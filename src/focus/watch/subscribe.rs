@@ -4,7 +4,7 @@
 use crate::focus::ids::SubscriptionId;
 use crate::focus::sip::dialogs::{Awaits, Usage};
 use crate::focus::sip::face::check_package;
-use crate::focus::sip::face::{Incoming, RETRY_AFTER, capabilities, contact, identity};
+use crate::focus::sip::face::{Incoming, capabilities, contact, identity};
 use std::time::Duration;
 
 use crate::control::{RoomUri, UserUri};
@@ -34,9 +34,7 @@ impl Focus {
             return Err(Refusal::new(503).because("shutting down"));
         }
         if self.closed {
-            return Err(Refusal::new(503)
-                .with("Retry-After", RETRY_AFTER)
-                .because("the database does not keep up"));
+            return Err(Refusal::unavailable("the database does not keep up"));
         }
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;
