@@ -1,4 +1,4 @@
-//! How a switch thread is reached: letters from other threads, and the connections of its own
+//! How a switch thread is reached: commands from other threads, and the connections of its own
 //! that became ready. Both wake its driver, which takes all of them in one turn.
 
 use std::fmt;
@@ -16,18 +16,18 @@ use super::tls::Records;
 use crate::control;
 use crate::switch::{ConnectionId, Post, Security, Thread, Wanted};
 
-/// What one thread is told by others.
+/// What a switch thread is to do, sent by the focus or another thread.
 #[derive(Debug)]
-pub(super) enum Letter {
-    /// From the focus.
+pub(super) enum Command {
+    /// An order of the focus.
     Order(control::Order),
-    /// No focus has claimed any session; those that none claims within this time end.
+    /// The focus is gone: sessions that no focus claims within this time end.
     Unclaim(Duration),
     /// An accepted connection and what was read from it so far.
     Connection(Box<Accepted>, Vec<u8>),
-    /// The connection a session here wanted, or that there is none.
-    Dialled(Box<Wanted>, Result<Box<Accepted>, DialError>),
-    /// What another thread's switch has for this one's, in order.
+    /// A connection that a session here asked for, or why there is none.
+    ConnectFinished(Box<Wanted>, Result<Box<Accepted>, DialError>),
+    /// From the switch of another thread, in order.
     Post(Thread, Post),
     /// Flush and end.
     Stop,
@@ -38,7 +38,7 @@ pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) records: Option<Box<Records>>,
     pub(super) security: Security,
-    /// Until it has bound a session.
+    /// Held until the connection has bound a session.
     pub(super) permit: Option<Permit>,
 }
 
@@ -48,24 +48,24 @@ impl fmt::Debug for Accepted {
     }
 }
 
-/// Writes letters to one thread.
+/// The sending side of the queue of one switch thread.
 #[derive(Clone, Debug)]
-pub(super) struct Mailbox {
-    letters: Sender<Letter>,
+pub(super) struct CommandQueue {
+    commands: Sender<Command>,
     ready: Arc<Ready>,
 }
 
-impl Mailbox {
-    pub(super) fn new() -> (Self, Receiver<Letter>) {
-        let (letters, receiver) = unbounded();
+impl CommandQueue {
+    pub(super) fn new() -> (Self, Receiver<Command>) {
+        let (commands, receiver) = unbounded();
         let ready = Arc::new(Ready::default());
-        (Self { letters, ready }, receiver)
+        (Self { commands, ready }, receiver)
     }
 
-    /// Never blocks. A thread that has ended takes no letters.
-    pub(super) fn send(&self, letter: Letter) {
-        if self.letters.send(letter).is_ok() {
-            self.ready.ring();
+    /// Never blocks. A thread that has ended takes no commands.
+    pub(super) fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            self.ready.wake_driver();
         }
     }
 
@@ -91,7 +91,7 @@ impl Ready {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names the waker of the driver.
+    /// Sets the waker of the driver.
     pub(super) fn register(&self, waker: &Waker) {
         let mut state = self.state();
         match &mut state.driver {
@@ -105,7 +105,7 @@ impl Ready {
         std::mem::swap(&mut self.state().connections, taken);
     }
 
-    fn ring(&self) {
+    fn wake_driver(&self) {
         if let Some(driver) = &self.state().driver {
             driver.wake_by_ref();
         }
