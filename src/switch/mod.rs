@@ -25,7 +25,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::control::{
-    Admission, LossCause, Notice, Order, Refusal, RoomPolicy, RoomUri, SessionId,
+    Admission, AdmitError, LossCause, Notice, Order, RoomPolicy, RoomUri, SessionId,
 };
 use crate::entropy::Entropy;
 use crate::time::Moment;
@@ -237,7 +237,7 @@ impl Switch {
             } => self.submit(now, &session, &message),
             Order::Close { room } => self.close_room(&room),
             Order::Say { room, text } => self.say(now, &room, &text),
-            Order::Listen(on) => self.listen(on),
+            Order::ReportMessages(on) => self.listen(on),
             Order::Hold { room, nicknames } => self.hold_nicknames(now, room, &nicknames),
             Order::Kept { change, .. } => self.nickname_kept(change),
             Order::Recall { room, messages } => self.recall(now, room, messages),
@@ -379,19 +379,19 @@ impl Switch {
 
     fn admit(&mut self, now: Moment, admission: &Admission) {
         let (room, session) = (admission.room.clone(), admission.session.clone());
-        let refusal = if self.stopping {
-            Some(Refusal::Stopping)
+        let error = if self.stopping {
+            Some(AdmitError::Stopping)
         } else if self.sessions() >= self.config.max_sessions {
-            Some(Refusal::Full)
+            Some(AdmitError::Full)
         } else {
             None
         };
-        if let Some(refusal) = refusal {
+        if let Some(error) = error {
             self.exchange.threads.forget(&session);
             self.notices.push_back(Notice::Refused {
                 room,
                 session,
-                refusal,
+                error,
             });
             return;
         }
