@@ -23,7 +23,7 @@ use crate::control::{RoomUri, UserUri};
 use crate::focus::room::conference::{Conference, Identity};
 use crate::focus::room::permission::Ask;
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::dialog::{Dialog, DialogKey, address_of_record};
+use crate::focus::sip::dialog::{Dialog, address_of_record};
 use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
@@ -32,6 +32,7 @@ use crate::focus::{Focus, Lifetime, Output, Role, RoomEntry, Socket};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::Params;
+use crate::wire::sip::dialog::DialogKey;
 
 /// Finds the host's own name of a socket of an earlier run; 0 when it is there no more, and
 /// the host shall choose.
