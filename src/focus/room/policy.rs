@@ -4,12 +4,13 @@ use crate::focus::About;
 use crate::focus::Lifetime;
 use crate::focus::Pattern;
 use crate::focus::Role;
+use crate::focus::sip::cause::Cause;
 use std::sync::Arc;
 
 use crate::control::{RoomUri, UserUri};
 use crate::focus::RoomEntry;
 use crate::focus::record::Decisions;
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 
 /// The rules of one room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,10 +153,10 @@ impl Policy {
     /// Whether somebody may come in at all.
     pub(in crate::focus) fn admits(&self, user: &UserUri) -> Verdict<()> {
         if any(&self.deny, user) {
-            return Err(Refusal::new(403).because("not welcome in this room"));
+            return Err(Cause::Denied.into());
         }
         if !self.allow.is_empty() && !any(&self.allow, user) && !any(&self.moderators, user) {
-            return Err(Refusal::new(403).because("not on the list of this room"));
+            return Err(Cause::NotListed.into());
         }
         Ok(())
     }
