@@ -8,10 +8,13 @@ const HALL: &str = "sip:hall@example.com";
 /// does an outsider.
 fn masquerade() -> Scenario {
     let mut scenario = Scenario::with(Config {
-        rooms: vec![RoomEntry {
-            moderators: vec![Pattern::new("boss@example.com")],
-            ..RoomEntry::new(RoomUri::new(HALL))
-        }],
+        rooms: vec![
+            RoomRules {
+                moderators: vec![Pattern::new("boss@example.com")],
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new(HALL)),
+        ],
         ..config()
     });
     scenario.join("boss", HALL);
