@@ -38,7 +38,7 @@ mod watch;
 pub use crate::control::{Listen, Transport};
 pub use config::{
     About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
-    RoomEntry,
+    RoomEntry, RoomRules,
 };
 pub use event::{Detail, Event};
 pub use io::{

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
@@ -12,8 +13,8 @@ use crate::wire::sip::dialog::{
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// One dialog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::focus) struct Dialog {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dialog {
     pub(in crate::focus) key: DialogKey,
     pub(in crate::focus) local_uri: String,
     pub(in crate::focus) remote_uri: String,
@@ -22,6 +23,7 @@ pub(in crate::focus) struct Dialog {
     /// Where the peer itself was last heard from, when its Contact may not lead there.
     pub(in crate::focus) flow: Option<String>,
     /// On whose behalf requests of it are sent.
+    #[serde(skip)]
     pub(in crate::focus) principal: String,
     pub(in crate::focus) local_cseq: u32,
     /// Empty until the peer has sent a request in it (RFC 3261 §12.1.2).

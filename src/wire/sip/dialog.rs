@@ -1,10 +1,12 @@
 //! What RFC 3261 §12 says of a dialog to either end of it: what identifies it, where its
 //! requests go, and which of the peer's are in order.
 
+use serde::{Deserialize, Serialize};
+
 use super::{CSeq, Headers, Method, NameAddr, Request, Uri};
 
 /// What makes a dialog unique (RFC 3261 §12).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DialogKey {
     /// Call-ID.
     pub call_id: String,
