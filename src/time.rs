@@ -4,9 +4,13 @@ use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// A point in time: what the wall clock said at start plus what has passed since on a
 /// monotonic clock, to the microsecond. It never goes back, and it can be shown as UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Serialised it is a number of milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
 pub struct Moment {
     /// Microseconds since 1970 and one more, so that an `Option` of it takes no more room:
     /// every session and connection has several.
@@ -86,6 +90,18 @@ impl Moment {
     /// Time from `earlier` to this moment; zero when `earlier` is later.
     pub fn saturating_since(self, earlier: Moment) -> Duration {
         Duration::from_micros(self.micros().saturating_sub(earlier.micros()))
+    }
+}
+
+impl From<u64> for Moment {
+    fn from(millis: u64) -> Self {
+        Self::from_epoch(Duration::from_millis(millis))
+    }
+}
+
+impl From<Moment> for u64 {
+    fn from(moment: Moment) -> Self {
+        moment.millis()
     }
 }
 
