@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{ParameterError, Value, room, values};
+use crate::focus::rules;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +145,9 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         repeatable: true,
-        doc: room::DOC,
+        doc: rules::OPTIONS_DOC,
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
-        ..text("room", "", room::ALLOWED)
+        ..text("room", "", rules::OPTIONS_ALLOWED)
     },
     Parameter {
         repeatable: true,
@@ -154,7 +155,7 @@ pub const TABLE: &[Parameter] = &[
               whose URI the Contact of the 200 names. Takes the options of `room`, which are \
               those of the rooms it makes; `end=creator` is their default.",
         example: "\"sip:new@conf.example.com;max=50;end=empty\"",
-        ..text("factory", "", room::ALLOWED)
+        ..text("factory", "", rules::OPTIONS_ALLOWED)
     },
     Parameter {
         kind: Kind::Flag,
