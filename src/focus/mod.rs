@@ -39,7 +39,7 @@ pub use config::{
     About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
     RoomEntry,
 };
-pub use event::{Detail, Event};
+pub use event::{DETAILS, Detail, EVENTS, Event, EventInfo, EventKind};
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
