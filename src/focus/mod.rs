@@ -37,7 +37,7 @@ mod watch;
 pub use crate::control::{Listen, Transport};
 pub use config::{
     About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
-    RoomEntry,
+    RoomEntry, RoomRules,
 };
 pub use event::{DETAILS, Detail, EVENTS, Event, EventInfo, EventKind};
 pub use io::{

@@ -141,7 +141,7 @@ impl Focus {
         let others: Vec<RoomUri> = self.not_kept().cloned().collect();
         let (before, most) = self.kept_page(offset, limit);
         let (before, kept) = self.rooms.kept.page(before, most);
-        let made: HashMap<RoomUri, Option<Duration>> =
+        let made: HashMap<RoomUri, Option<Moment>> =
             kept.into_iter().map(|it| (it.uri, it.made)).collect();
         let mut all: Vec<&RoomUri> = others.iter().chain(made.keys()).collect();
         let page = page_of(&mut all, offset.saturating_sub(before), limit);
@@ -183,19 +183,18 @@ impl Focus {
         Ok(RoomDetail {
             lasting: kept.is_some() || self.rooms.configured.contains_key(room),
             summary: self.summary(room, kept.and_then(|it| it.made)),
-            locked: conference.map_or(policy.locked, |it| it.locked),
+            locked: conference.map_or(policy.rules.locked, |it| it.locked),
             max_participants: policy.max_participants,
-            history: policy.history,
-            subject: subject.or_else(|| policy.about.subject.clone()),
+            history: policy.rules.history,
+            subject: subject.or_else(|| policy.rules.about.subject.clone()),
             users: conference.map_or(Vec::new(), |it| self.users(it, offset, limit)),
         })
     }
 
-    fn summary(&self, room: &RoomUri, made: Option<Duration>) -> RoomSummary {
+    fn summary(&self, room: &RoomUri, made: Option<Moment>) -> RoomSummary {
         let conference = self.rooms.conference(room);
         let adhoc =
             conference.filter(|it| !it.policy.kept && !self.rooms.configured.contains_key(room));
-        let made = made.map(Moment::from_epoch);
         let created = adhoc.map_or(made, |it| it.begun).or(self.started);
         let counted = || self.rooms.messages.get(room).copied().unwrap_or_default();
         RoomSummary {
@@ -247,11 +246,11 @@ impl Focus {
         }
         if let Some(conference) = self.rooms.conference_mut(&room) {
             conference.creator = None;
-            conference.locked = entry.locked;
+            conference.locked = entry.rules.locked;
             let messages = conference.messages;
             self.rooms.messages.insert(room.clone(), messages);
         }
-        let made = Some(now.since_epoch());
+        let made = Some(now.in_millis());
         self.keep_room(now, RoomEntry { made, ..entry });
         self.amend_all(&room);
         self.out
@@ -267,7 +266,7 @@ impl Focus {
     /// There is no such room.
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
         let policy = self.existing(room);
-        let remembers = policy.as_ref().is_ok_and(|policy| policy.history > 0)
+        let remembers = policy.as_ref().is_ok_and(|policy| policy.rules.history > 0)
             || self.rooms.kept.remembers(room);
         if !remembers {
             policy?;
@@ -478,7 +477,7 @@ impl Focus {
         pattern: &Pattern,
     ) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        if !policy.deny.contains(pattern) {
+        if !policy.rules.deny.contains(pattern) {
             return Err(OperatorError::NotBanned(pattern.as_str().to_owned()));
         }
         self.rule(now, room, &Ruling::Unban(pattern.clone()))
@@ -525,7 +524,7 @@ impl Focus {
     fn rule(&mut self, now: Moment, room: &RoomUri, ruling: &Ruling) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
         if let Some(mut entry) = self.rooms.kept.made(room).cloned() {
-            ruling.change(&mut entry);
+            ruling.change(&mut entry.rules);
             self.keep_room(now, entry);
         } else if self.rooms.configured.contains_key(room) {
             let decided = self.rooms.kept.decisions(room).cloned();
@@ -533,13 +532,7 @@ impl Focus {
             decisions.decide(ruling);
             self.keep_decisions(now, decisions);
         } else if let Some(conference) = self.rooms.conference_mut(room) {
-            let mut entry = policy.entry(room.clone());
-            ruling.change(&mut entry);
-            let most = self.config.max_participants;
-            conference.policy = match policy.made {
-                true => Policy::of_made(&entry, most),
-                false => Policy::of_entry(&entry, most),
-            };
+            conference.policy = policy.with(|rules| ruling.change(rules));
         }
         Ok(())
     }

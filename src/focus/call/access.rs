@@ -59,18 +59,19 @@ impl Focus {
         }
         create
             .unwrap_or(self.config.adhoc)
-            .then(|| Policy::adhoc(room, most))
+            .then(|| Arc::new(Policy::adhoc(most)))
     }
 
     /// The rules that management or the configuration has for a room. What management decided
     /// while we ran counts more.
     pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
         if let Some(made) = self.rooms.kept.made(room) {
-            return Some(Policy::of_kept(made, self.config.max_participants));
+            let policy = Policy::kept(made.rules.clone(), self.config.max_participants);
+            return Some(Arc::new(policy));
         }
         let configured = self.rooms.configured.get(room)?;
         Some(match self.rooms.kept.decisions(room) {
-            Some(decisions) => Arc::new(configured.with(decisions)),
+            Some(decisions) => configured.decided(decisions),
             None => Arc::clone(configured),
         })
     }

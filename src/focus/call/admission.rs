@@ -112,11 +112,11 @@ impl Focus {
     pub(in crate::focus) fn session_policy(&self, room: &RoomUri) -> Option<RoomPolicy> {
         let policy = &self.rooms.conference(room)?.policy;
         Some(RoomPolicy {
-            nicknames: policy.nicknames,
-            private_messages: policy.private_messages,
+            nicknames: policy.rules.nicknames,
+            private_messages: policy.rules.private_messages,
             max_message_size: self.config.max_message_size,
-            plain_text: policy.plain_text,
-            history: policy.history,
+            plain_text: policy.rules.plain_text,
+            history: policy.rules.history,
             bind_timeout: self.config.bind_timeout,
         })
     }

@@ -175,9 +175,9 @@ impl Focus {
             secure,
             fingerprint: self.switch.fingerprint.clone().filter(|_| secure),
             max_size: self.config.max_message_size,
-            nicknames: policy.nicknames,
-            private_messages: policy.private_messages,
-            plain_text: policy.plain_text,
+            nicknames: policy.rules.nicknames,
+            private_messages: policy.rules.private_messages,
+            plain_text: policy.rules.plain_text,
             observer: false,
         }
     }
@@ -369,7 +369,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
-        if !conference.policy.one_device {
+        if !conference.policy.rules.one_device {
             return;
         }
         let others: Vec<_> = conference

@@ -135,7 +135,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference_mut(&left.room) else {
             return;
         };
-        if conference.policy.lifetime != Lifetime::WhileCreatorStays
+        if conference.policy.rules.lifetime != Lifetime::WhileCreatorStays
             || conference.creator.as_ref() != Some(&left.user)
             || conference.has(&left.user)
         {
@@ -229,7 +229,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
-        if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
+        if !conference.policy.rules.subscribe_participants_only || conference.has(&endpoint.user) {
             return;
         }
         for id in conference.subscribers.of(&endpoint.user).to_vec() {
@@ -259,7 +259,7 @@ impl Focus {
         if !conference.is_empty() || conference.ending {
             return;
         }
-        if conference.policy.lifetime != Lifetime::Forever {
+        if conference.policy.rules.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
             let policy = Arc::clone(&conference.policy);
@@ -294,7 +294,7 @@ impl Focus {
         if !self.is_known(room) {
             self.rooms.kept.learn(room.clone(), None);
         }
-        if policy.history > 0 {
+        if policy.rules.history > 0 {
             self.forget_history(room);
         }
     }

@@ -105,9 +105,9 @@ impl Focus {
                 .any(|it| it.transport == transport)
         };
         Terms {
-            tcp: has(Transport::Tcp) && !policy.only_tls,
+            tcp: has(Transport::Tcp) && !policy.rules.only_tls,
             tls: has(Transport::Tls),
-            plain_text: policy.plain_text,
+            plain_text: policy.rules.plain_text,
         }
     }
 }

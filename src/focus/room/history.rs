@@ -45,7 +45,7 @@ impl Focus {
             }
             return None;
         }
-        let most = conference.policy.history;
+        let most = conference.policy.rules.history;
         if most == 0 || !is_stored || (run.is_some() && conference.recalled == run) {
             return Some((admission, None));
         }
@@ -96,10 +96,12 @@ impl Focus {
         gone: u64,
     ) {
         let ended = match self.rooms.conferences.get(&room) {
-            Some(conference) => conference.policy.history == 0,
+            Some(conference) => conference.policy.rules.history == 0,
             // Of a room that is not known it is kept: should it have ended, the switch says so.
             None if !self.is_known(&room) => false,
-            None => self.ruled(&room).is_none_or(|policy| policy.history == 0),
+            None => self
+                .ruled(&room)
+                .is_none_or(|policy| policy.rules.history == 0),
         };
         let up_to = messages.last().map_or(0, |message| message.number);
         let done = Order::Remembered {

@@ -69,8 +69,8 @@ impl Caller<'_> {
             .conference
             .is_some_and(|it| it.participants.contains_key(user));
         let full = self.conference.is_some_and(|it| !it.has_place_for(user));
-        let locked = self.conference.map_or(policy.locked, |it| it.locked);
-        let led = self.is_led() || policy.only_moderators_invite;
+        let locked = self.conference.map_or(policy.rules.locked, |it| it.locked);
+        let led = self.is_led() || policy.rules.only_moderators_invite;
         let ringing = of(Conference::ringing_of);
         match ask {
             Ask::Join { replaces } => {
@@ -92,7 +92,7 @@ impl Caller<'_> {
             }
             Ask::KeepWatching if is_in => Ok(()),
             Ask::KeepWatching => {
-                let private = policy.subscribe_participants_only;
+                let private = policy.rules.subscribe_participants_only;
                 no(private, 403, "only participants may subscribe")?;
                 policy.admits(user)
             }
@@ -113,7 +113,7 @@ impl Caller<'_> {
             }
             Ask::Add { most } => {
                 no(!is_in, 403, "only participants may refer")?;
-                let closed = policy.only_moderators_invite || locked;
+                let closed = policy.rules.only_moderators_invite || locked;
                 let may = moderator || (!closed && !observer);
                 no(!may, 403, "only moderators may add somebody")?;
                 let many = ringing >= most.max(LEAST_RINGING);
@@ -145,7 +145,7 @@ impl Caller<'_> {
     /// Whether the room has moderators: named ones, or who started it.
     fn is_led(&self) -> bool {
         let started = self.conference.is_some_and(|it| it.creator.is_some());
-        !self.policy.moderators.is_empty() || (self.policy.made && started)
+        !self.policy.rules.moderators.is_empty() || (self.policy.made && started)
     }
 }
 
@@ -161,7 +161,7 @@ pub(in crate::focus) fn leads(
         Some(creator) => creator == user,
         None => it.begun.is_none(),
     });
-    let unled = policy.moderators.is_empty() && policy.given_role(user).is_none();
+    let unled = policy.rules.moderators.is_empty() && policy.given_role(user).is_none();
     policy.made && unled && open
 }
 
@@ -186,9 +186,9 @@ mod tests {
     /// A room with one participant, `in@h`.
     fn room(change: impl FnOnce(&mut RoomEntry)) -> Conference {
         let mut entry = RoomEntry::new(RoomUri::new("sip:room@h"));
-        entry.max_participants = Some(2);
+        entry.rules.max_participants = Some(2);
         change(&mut entry);
-        let policy = Policy::of_entry(&entry, 10);
+        let policy = Arc::new(Policy::configured(entry.rules, 10));
         let mut conference = Conference::new(entry.uri, Arc::clone(&policy));
         let mut participant = Participant::new(String::new(), Role::Participant, 0);
         participant.endpoints.push(EndpointId(1));
@@ -217,10 +217,10 @@ mod tests {
     fn the_table() {
         let plain = room(|_| {});
         let closed = room(|it| {
-            it.locked = true;
-            it.only_moderators_invite = true;
-            it.subscribe_participants_only = true;
-            it.deny = vec![crate::focus::Pattern::new("sip:bad@h")];
+            it.rules.locked = true;
+            it.rules.only_moderators_invite = true;
+            it.rules.subscribe_participants_only = true;
+            it.rules.deny = vec![crate::focus::Pattern::new("sip:bad@h")];
         });
         let other = UserUri::new("sip:other@h");
         let own = UserUri::new("sip:in@h");

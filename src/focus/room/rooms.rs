@@ -3,6 +3,7 @@
 //! waits for the answer; what cannot be read is not taken for what is not there.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::RoomUri;
@@ -11,7 +12,7 @@ use crate::focus::room::policy::Policy;
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::Timer;
-use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, TransactionId};
+use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, RoomRules, TransactionId};
 use crate::time::Moment;
 
 /// Rooms remembered after they were looked up; a page of memory or two each.
@@ -339,11 +340,12 @@ impl Focus {
             && !self.rooms.configured.contains_key(room)
             && let Some(conference) = self.rooms.conferences.get_mut(room)
         {
-            let passing = RoomEntry {
+            let passing = RoomRules {
                 lifetime: Lifetime::WhileOccupied,
-                ..*entry
+                ..entry.rules
             };
-            conference.policy = Policy::of_entry(&passing, self.config.max_participants);
+            let policy = Policy::configured(passing, self.config.max_participants);
+            conference.policy = Arc::new(policy);
             conference.described = conference.change();
             self.conference_changed(now, room);
         }

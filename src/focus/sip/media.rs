@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms, Unacceptable};
 use crate::wire::sdp::Description;
 
 /// The agreed SDP of an endpoint.
-#[derive(Clone, Debug)]
-pub(in crate::focus) struct Media {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Media {
     pub(in crate::focus) local: Local,
     pub(in crate::focus) origin: Origin,
     /// What we said last, as written.

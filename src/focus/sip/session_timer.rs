@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::TimerKey;
 use crate::time::Moment;
@@ -14,14 +16,15 @@ pub(in crate::focus) const SHORTEST: Duration = Duration::from_secs(90);
 pub(in crate::focus) const MAX_RAISES: u8 = 2;
 
 /// Who sends the refreshes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(in crate::focus) enum Refresher {
     Us,
     Peer,
 }
 
 /// What a 2xx settles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::focus) struct Agreement {
     pub(in crate::focus) interval: Duration,
     pub(in crate::focus) refresher: Refresher,
@@ -42,8 +45,8 @@ pub(in crate::focus) struct SessionTimer {
 }
 
 /// When a session timer does what; to be taken up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::focus) struct Schedule {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Schedule {
     pub(in crate::focus) agreement: Agreement,
     pub(in crate::focus) by_update: bool,
     pub(in crate::focus) refresh: Option<Moment>,
@@ -58,6 +61,15 @@ impl Schedule {
             refresh: timer.refresh_timer.map(TimerKey::at),
             expiry: timer.expiry_timer.map(TimerKey::at),
         }
+    }
+
+    /// The same to the millisecond; `None` when the session never ends by itself.
+    pub(in crate::focus) fn to_keep(self) -> Option<Self> {
+        Some(Self {
+            refresh: self.refresh.map(Moment::in_millis),
+            expiry: Some(self.expiry?.in_millis()),
+            ..self
+        })
     }
 }
 

@@ -138,15 +138,21 @@ pub(super) fn config() -> Config {
             address: "0.0.0.0:2855".parse().expect("an address"),
         }],
         advertise: None,
-        rooms: vec![RoomEntry {
-            max_participants: Some(2),
-            private_messages: false,
-            ..RoomEntry::new(RoomUri::new("sip:hall@example.com"))
-        }],
-        factories: vec![RoomEntry {
-            lifetime: Lifetime::WhileCreatorStays,
-            ..RoomEntry::new(RoomUri::new("sip:new@example.com"))
-        }],
+        rooms: vec![
+            RoomRules {
+                max_participants: Some(2),
+                private_messages: false,
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new("sip:hall@example.com")),
+        ],
+        factories: vec![
+            RoomRules {
+                lifetime: Lifetime::WhileCreatorStays,
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new("sip:new@example.com")),
+        ],
         adhoc: true,
         max_conferences: 3,
         max_participants: 100,
@@ -542,7 +548,7 @@ impl Scenario {
                 self.kept.insert(record.key(), record);
             }
             Change::Delete(Key::Conference(gone)) => self.kept.retain(|_, record| match record {
-                Record::Conference(one) => one.rules.uri != gone,
+                Record::Conference(one) => one.room != gone,
                 Record::Participant(one) => one.room != gone,
                 Record::Publication(one) => one.room != gone,
                 Record::Departed(one) => one.room != gone,
