@@ -5,6 +5,7 @@ use super::roster::view::anonymous_uri;
 use super::watch::subscription::Due;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Invitation, Inviter};
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::contact;
 use crate::focus::{Pattern, Role};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -38,14 +39,15 @@ pub enum OperatorError {
     /// No request has come in yet and nobody is restored, so there is no socket to send from.
     #[error("the proxy has not given us a SIP request yet: no socket to send from is known")]
     NoSocket,
-    /// The room's rules forbid it, with the code that a caller would get.
-    #[error("{text}")]
-    Refused {
-        /// SIP status code.
-        code: u16,
-        /// Why.
-        text: String,
-    },
+    /// The address is no SIP URI.
+    #[error("no SIP URI")]
+    NoUri,
+    /// Somebody of this address is in.
+    #[error("is in the room already")]
+    IsIn,
+    /// The room's rules forbid it, as to a caller.
+    #[error("{0}")]
+    Refused(Cause),
 }
 
 impl OperatorError {
@@ -53,9 +55,10 @@ impl OperatorError {
     pub fn code(&self) -> u16 {
         match self {
             Self::NoRoom(_) | Self::NotIn(_) | Self::NotBanned(_) => 404,
-            Self::Exists(_) => 409,
+            Self::Exists(_) | Self::IsIn => 409,
             Self::NoSocket => 480,
-            Self::Refused { code, .. } => *code,
+            Self::NoUri => 400,
+            Self::Refused(cause) => cause.code(),
         }
     }
 }
@@ -295,11 +298,7 @@ impl Focus {
         target: &str,
     ) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        let refused = |code, text: &str| OperatorError::Refused {
-            code,
-            text: text.to_owned(),
-        };
-        let uri: Uri = target.parse().map_err(|_| refused(400, "no SIP URI"))?;
+        let uri: Uri = target.parse().map_err(|_| OperatorError::NoUri)?;
         let user = UserUri::new(uri.address_of_record());
         let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
         if !self.rooms.conferences.contains_key(room) {
@@ -308,12 +307,10 @@ impl Focus {
         let conference = self.rooms.conference(room);
         let is_in = conference.is_some_and(|it| it.has(&user));
         let verdict = match is_in {
-            true => Err(refused(409, "is in the room already")),
-            false => self.check_invitee(room, &user).map_err(|refusal| {
-                let why = refusal.headers.first("Warning").unwrap_or_default();
-                let why = why.split('"').nth(1).unwrap_or("refused");
-                refused(refusal.code, why)
-            }),
+            true => Err(OperatorError::IsIn),
+            false => self
+                .check_invitee(room, &user)
+                .map_err(|refusal| OperatorError::Refused(refusal.cause)),
         };
         if verdict.is_ok() {
             let inviter = Inviter {

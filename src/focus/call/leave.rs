@@ -10,8 +10,8 @@ use crate::focus::room::participant::Departure;
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Leaving;
-use crate::focus::sip::rejection::Refusal;
 use crate::focus::watch::subscription::{Due, Termination};
 use crate::focus::{Event, Focus, RequestId};
 use crate::log::Level;
@@ -23,9 +23,8 @@ impl Focus {
     /// stays until the BYE is answered, a second at most.
     pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
         let method = reason.method();
-        let refusal = Refusal::unavailable("the conference ends");
-        let granted = self.take_back(id, refusal.clone());
-        self.abandon(now, id, refusal);
+        let granted = self.take_back(id, Cause::Ending);
+        self.abandon(now, id, Cause::Ending);
         if granted.is_some_and(|answer| answer.starts_dialog()) {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
@@ -74,7 +73,7 @@ impl Focus {
     }
 
     fn take_out(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
-        self.take_back(id, Refusal::new(487));
+        self.take_back(id, Cause::Cancelled);
         let Some(mut endpoint) = self.rooms.leave(id) else {
             return;
         };

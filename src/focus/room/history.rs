@@ -5,6 +5,7 @@
 
 use crate::control::{Admission, Order, PastMessage, RoomUri};
 use crate::focus::record::{HistoryChange, Query};
+use crate::focus::sip::cause::Cause;
 use crate::focus::{Focus, Output};
 use crate::time::Moment;
 
@@ -77,7 +78,7 @@ impl Focus {
         let conference = self.rooms.conferences.get_unmarked(room);
         let waiting = conference.and_then(|it| it.recalling.take());
         for admission in waiting.unwrap_or_default() {
-            self.not_admitted(now, &admission.session, "the database cannot be read");
+            self.not_admitted(now, &admission.session, Cause::StoreUnreadable);
         }
     }
 

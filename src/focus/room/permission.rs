@@ -5,8 +5,9 @@ use crate::control::UserUri;
 use crate::focus::Role;
 use crate::focus::room::conference::Conference;
 use crate::focus::room::policy::Policy;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::MAX_URI_LENGTH;
-use crate::focus::sip::rejection::{RETRY_AFTER, Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 
 /// Devices of one user in one conference; a device is a dialog, a session and a place in
 /// everybody's roster.
@@ -21,9 +22,6 @@ pub(in crate::focus) const MAX_WATCHERS: usize = 10_000;
 const MAX_INVITATIONS: usize = 1_000;
 /// Parties that one user may have ringing in a conference, however short lists must be.
 const LEAST_RINGING: usize = 50;
-
-/// Seconds after which many that ring have answered or given up.
-const RETRY_AFTER_RINGING: &str = "60";
 
 /// What somebody wants to do in a room.
 #[derive(Clone, Copy, Debug)]
@@ -75,69 +73,66 @@ impl Caller<'_> {
         match ask {
             Ask::Join { replaces } => {
                 policy.admits(user)?;
-                no(locked && !moderator && !expected, 480, "the room is locked")?;
-                no(full, 486, "the room is full")?;
+                no(locked && !moderator && !expected, Cause::Locked)?;
+                no(full, Cause::RoomFull)?;
                 let most = MAX_ENDPOINTS + usize::from(replaces);
                 let devices = of(Conference::devices);
-                no(devices >= most, 486, "too many devices of this user")
+                no(devices >= most, Cause::TooManyDevices)
             }
             Ask::Watch => {
                 self.may(Ask::KeepWatching)?;
                 let theirs = of(|it, user| it.subscribers.of(user).len());
                 let many = theirs >= MAX_SUBSCRIPTIONS;
-                no(many, 403, "too many subscriptions of this user")?;
+                no(many, Cause::TooManySubscriptions)?;
                 let watched = of(|it, _| it.subscribers.len()) >= MAX_WATCHERS;
-                no(watched && !is_in, 486, "too many watch this room")
-                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER))
+                no(watched && !is_in, Cause::TooManyWatchers)
             }
             Ask::KeepWatching if is_in => Ok(()),
             Ask::KeepWatching => {
                 let private = policy.rules.subscribe_participants_only;
-                no(private, 403, "only participants may subscribe")?;
+                no(private, Cause::WatchByParticipants)?;
                 policy.admits(user)
             }
             Ask::Publish { everything } => {
                 policy.admits(user)?;
                 let may = moderator || (is_in && !everything);
-                no(!may, 403, "only participants may publish")
+                no(!may, Cause::PublishByParticipants)
             }
             Ask::Bring { parties: 0, .. } => Ok(()),
             Ask::Bring { parties, most } => {
-                no(parties > most, 403, "the list is too long")?;
+                no(parties > most, Cause::LongList)?;
                 let may = moderator || (!led && !observer);
-                no(!may, 403, "only moderators may invite a list")?;
+                no(!may, Cause::ListByModerators)?;
                 let most = most.max(LEAST_RINGING);
                 let many = ringing + parties > most;
-                no(many, 480, "too many invitations of this user are under way")
-                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER_RINGING))
+                no(many, Cause::TooManyRinging)
             }
             Ask::Add { most } => {
-                no(!is_in, 403, "only participants may refer")?;
+                no(!is_in, Cause::ReferByParticipants)?;
                 let closed = policy.rules.only_moderators_invite || locked;
                 let may = moderator || (!closed && !observer);
-                no(!may, 403, "only moderators may add somebody")?;
+                no(!may, Cause::AddByModerators)?;
                 let many = ringing >= most.max(LEAST_RINGING);
-                no(many, 480, "too many invitations of this user are under way")
-                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER_RINGING))
+                no(many, Cause::TooManyRinging)
             }
             Ask::Remove(target) => {
-                no(!is_in, 403, "only participants may refer")?;
+                no(!is_in, Cause::ReferByParticipants)?;
                 let may = moderator || user == target;
-                no(!may, 403, "only moderators may remove somebody")?;
+                no(!may, Cause::RemoveByModerators)?;
                 let conference = self.conference;
                 let known = conference.is_some_and(|it| it.participants.contains_key(target));
-                no(!known, 404, "not in the room")
+                no(!known, Cause::NotInRoom)
             }
             Ask::BeInvited => {
                 let long = user.as_str().len() > MAX_URI_LENGTH;
-                no(long, 400, "the address is too long")?;
+                no(long, Cause::LongAddress)?;
                 policy.admits(user)?;
                 let itself = self
                     .conference
                     .is_some_and(|it| user.as_str() == it.room.as_str());
-                no(itself, 403, "a room cannot join itself")?;
+                no(itself, Cause::RoomInItself)?;
                 let invited = of(|it, _| it.invitations.len());
-                no(full || invited >= MAX_INVITATIONS, 486, "the room is full")
+                no(full || invited >= MAX_INVITATIONS, Cause::RoomFull)
             }
         }
     }
@@ -166,9 +161,9 @@ pub(in crate::focus) fn leads(
 }
 
 /// Refuses when that is so.
-fn no(applies: bool, code: u16, why: &str) -> Verdict<()> {
+fn no(applies: bool, cause: Cause) -> Verdict<()> {
     match applies {
-        true => Err(Refusal::new(code).because(why)),
+        true => Err(cause.into()),
         false => Ok(()),
     }
 }
@@ -209,7 +204,7 @@ mod tests {
             };
             caller
                 .may(ask)
-                .map_or_else(|refusal| refusal.code, |()| 200)
+                .map_or_else(|refusal| refusal.cause.code(), |()| 200)
         })
     }
 

@@ -1,10 +1,11 @@
 //! Who may do what in a room.
 
+use crate::focus::sip::cause::Cause;
 use std::sync::Arc;
 
 use crate::control::UserUri;
 use crate::focus::record::Decisions;
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 use crate::focus::{Lifetime, Pattern, Role, RoomRules};
 
 /// The rules of one room, and what follows from where they come from.
@@ -89,13 +90,13 @@ impl Policy {
     /// Whether somebody may come in at all.
     pub(in crate::focus) fn admits(&self, user: &UserUri) -> Verdict<()> {
         if any(&self.rules.deny, user) {
-            return Err(Refusal::new(403).because("not welcome in this room"));
+            return Err(Cause::Denied.into());
         }
         if !self.rules.allow.is_empty()
             && !any(&self.rules.allow, user)
             && !any(&self.rules.moderators, user)
         {
-            return Err(Refusal::new(403).because("not on the list of this room"));
+            return Err(Cause::NotListed.into());
         }
         Ok(())
     }

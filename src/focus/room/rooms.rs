@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::control::RoomUri;
 use crate::focus::record::{Change, Content, Decisions, Found, Kept, Key, Query, Record};
 use crate::focus::room::policy::Policy;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::Incoming;
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 use crate::focus::timers::Timer;
 use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, RoomRules, TransactionId};
 use crate::time::Moment;
@@ -199,10 +200,10 @@ impl Focus {
         room: RoomUri,
     ) -> Verdict<()> {
         if self.stopping {
-            return Err(Refusal::unavailable("shutting down"));
+            return Err(Cause::Stopping.into());
         }
         if self.lookups.len() >= MAX_WAITING {
-            return Err(Refusal::unavailable("the database does not keep up"));
+            return Err(Cause::StoreBehind.into());
         }
         let waiting = self.lookups.rooms.entry(room.clone()).or_insert(Waiting {
             since: now,
@@ -228,7 +229,7 @@ impl Focus {
             .map(|(room, _)| room.clone())
             .collect();
         for room in late {
-            self.refuse_waiting(&room, "the database does not answer");
+            self.refuse_waiting(&room, Cause::StoreSilent);
         }
         if let Some(since) = self.lookups.rooms.values().map(|it| it.since).min() {
             self.lookups.is_timed = true;
@@ -236,12 +237,11 @@ impl Focus {
         }
     }
 
-    fn refuse_waiting(&mut self, room: &RoomUri, why: &'static str) {
+    fn refuse_waiting(&mut self, room: &RoomUri, why: Cause) {
         let waiting = self.lookups.rooms.remove(room);
         for arrival in waiting.into_iter().flat_map(|it| it.arrivals) {
             if let Some(transaction) = arrival.transaction {
-                self.out
-                    .refuse(transaction, Refusal::unavailable(why), arrival.to_tag);
+                self.out.refuse(transaction, why, arrival.to_tag);
             }
         }
     }
@@ -250,7 +250,7 @@ impl Focus {
     pub(in crate::focus) fn refuse_all_waiting(&mut self) {
         let rooms: Vec<RoomUri> = self.lookups.rooms.keys().cloned().collect();
         for room in rooms {
-            self.refuse_waiting(&room, "shutting down");
+            self.refuse_waiting(&room, Cause::Stopping);
         }
     }
 
@@ -260,7 +260,7 @@ impl Focus {
             return false;
         };
         self.out
-            .refuse(transaction, Refusal::new(487), arrival.to_tag);
+            .refuse(transaction, Cause::Cancelled, arrival.to_tag);
         true
     }
 
@@ -277,7 +277,7 @@ impl Focus {
                     self.request(now, arrival);
                 }
             }
-            (Query::Room(room), _) => self.refuse_waiting(&room, "the database cannot be read"),
+            (Query::Room(room), _) => self.refuse_waiting(&room, Cause::StoreUnreadable),
             (Query::History(room, _), Ok(Content::History(messages))) => {
                 self.recalled(&room, messages);
             }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms, Unacceptable};
+use crate::focus::sip::cause::Cause;
+use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms};
 use crate::wire::sdp::Description;
 
 /// The agreed SDP of an endpoint.
@@ -27,7 +28,7 @@ impl Media {
         &self,
         answer: &Description,
         source: Option<IpAddr>,
-    ) -> Result<Accepted, Unacceptable> {
+    ) -> Result<Accepted, Cause> {
         let terms = Terms::again(&self.local);
         let mut accepted = offer_answer::evaluate_answer(answer, terms, source)?;
         accepted.peer.sends |= self.local.observer;

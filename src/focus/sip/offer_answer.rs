@@ -11,7 +11,7 @@ use crate::control::{Peer, Setup};
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sdp::{Attribute, Description, Media};
 
-pub(in crate::focus) use read::{Unacceptable, evaluate_answer, evaluate_offer};
+pub(in crate::focus) use read::{evaluate_answer, evaluate_offer};
 
 /// The only root type of a room (RFC 7701 §5.2), but where `plain_text` is allowed.
 const CPIM: &str = "message/cpim";

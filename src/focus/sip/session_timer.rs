@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::TimerKey;
 use crate::time::Moment;
@@ -105,7 +106,7 @@ impl Agreement {
         let (interval, refresher) = match asked {
             Some((interval, _)) if interval < min_se && supports => {
                 let min = min_se.as_secs().to_string();
-                return Err(Refusal::new(422).with("Min-SE", min));
+                return Err(Refusal::new(Cause::ShortSessionTimer).with("Min-SE", min));
             }
             // What is shorter than §4 allows was meant by nobody who knows what it means.
             Some((interval, said)) => (interval.clamp(SHORTEST, ours.max(floor)), said),
@@ -172,7 +173,7 @@ fn session_expires(headers: &Headers) -> Verdict<Option<(Duration, Option<String
     let interval = parts
         .next()
         .and_then(seconds)
-        .ok_or_else(|| Refusal::new(400).because("Malformed Session-Expires"))?;
+        .ok_or(Cause::MalformedSessionExpires)?;
     let refresher = parts
         .filter_map(|part| part.split_once('='))
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("refresher"))
@@ -259,7 +260,7 @@ mod tests {
     fn f21_too_small_422() {
         let refusal = settle(&[("Supported", "timer"), ("Session-Expires", "60")]);
         let refusal = refusal.expect_err("422");
-        assert_eq!(refusal.code, 422);
-        assert_eq!(refusal.headers.first("Min-SE"), Some("90"));
+        assert_eq!(refusal.cause, Cause::ShortSessionTimer);
+        assert_eq!(refusal.into_headers().first("Min-SE"), Some("90"));
     }
 }

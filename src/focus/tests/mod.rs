@@ -108,6 +108,8 @@ pub(super) struct Scenario {
     pub(super) describes: bool,
     /// How whoever keeps records answers questions; `None`: nobody does, and none are asked.
     pub(super) store: Option<Answers>,
+    /// The lines of the log.
+    pub(super) logged: Vec<String>,
     /// The histories that are kept.
     pub(super) histories: BTreeMap<RoomUri, Vec<PastMessage>>,
     restarts: u64,
@@ -206,6 +208,7 @@ impl Scenario {
             standing: None,
             describes: false,
             store: None,
+            logged: Vec::new(),
             histories: BTreeMap::new(),
             restarts: 0,
             lines: Vec::new(),
@@ -470,7 +473,10 @@ impl Scenario {
                 self.events.push(event);
                 None
             }
-            Output::Log(_) => None,
+            Output::Log(line) => {
+                self.logged.push(line.text);
+                None
+            }
             Output::Remember(change, done) => {
                 let numbers: Vec<_> = change.messages.iter().map(|it| it.number).collect();
                 let (room, gone) = (short(change.room.as_str()), change.gone);
