@@ -344,14 +344,14 @@ pub trait Core {
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
     /// What must be found out before a request of the operator is carried out.
-    fn needs(&self, _request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, _request: &management::Action) -> Option<StoreQuery> {
         None
     }
     /// Carries a request of the operator out.
     ///
     /// # Errors
     /// Why it was not carried out.
-    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer;
+    fn operate(&mut self, now: Moment, request: &management::Action) -> Answer;
     /// How many rooms there are.
     fn rooms(&self) -> usize;
 }
@@ -378,10 +378,10 @@ impl Core for Focus {
     fn snapshot(&mut self) -> Vec<Change> {
         self.snapshot()
     }
-    fn needs(&self, request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, request: &management::Action) -> Option<StoreQuery> {
         management::needs(self, request)
     }
-    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer {
+    fn operate(&mut self, now: Moment, request: &management::Action) -> Answer {
         let answer = management::run(self, now, request);
         self.tell_what_changed();
         answer
@@ -394,7 +394,7 @@ impl Core for Focus {
 /// A request of the operator that waits for a look into the store.
 struct Deferred {
     query: StoreQuery,
-    request: management::Request,
+    request: management::Action,
     /// Where the answer goes; requests of other modules get none.
     asker: Option<Query>,
     since: Moment,
@@ -706,7 +706,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     }
 
     /// Carries out what another module orders; it has had its answer.
-    pub fn order(&mut self, now: Moment, request: management::Request, host: &mut dyn Host) {
+    pub fn order(&mut self, now: Moment, request: management::Action, host: &mut dyn Host) {
         self.handle_request(now, request, None, host);
     }
 
@@ -714,7 +714,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     fn handle_request(
         &mut self,
         now: Moment,
-        request: management::Request,
+        request: management::Action,
         asker: Option<Query>,
         host: &mut dyn Host,
     ) {
@@ -781,15 +781,15 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     pub fn operate(
         &mut self,
         now: Moment,
-        request: &management::Request,
+        request: &management::Action,
         host: &mut dyn Host,
     ) -> Answer {
         match request {
-            management::Request::Stats => {
+            management::Action::Stats => {
                 self.count();
                 Ok(management::statistics(self.statistics, self.core.rooms()))
             }
-            management::Request::Reload => match self.switch.reload() {
+            management::Action::Reload => match self.switch.reload() {
                 Ok(tls) => Ok(management::Value::record([("tls", tls.into())])),
                 Err(error) => Err(Fault::new(500, error)),
             },

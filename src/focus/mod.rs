@@ -39,7 +39,7 @@ mod watch;
 
 pub use crate::control::{Listen, Transport};
 pub use config::{Advertise, Config, Credentials, InviteMode};
-pub use event::{Detail, Event};
+pub use event::{DETAILS, Detail, EVENTS, Event, EventInfo, EventKind};
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };

@@ -1,51 +1,25 @@
 //! `room` entries: a URI, then options.
 
-use std::collections::HashSet;
-
-use super::{ParameterError, Value, table};
+use super::value::Wrong;
 use crate::control::RoomUri;
 use crate::focus::rules::{OPTIONS, PATTERNS, RoomOption};
 use crate::focus::{Lifetime, Pattern, RoomEntry, RoomRules};
 use crate::wire::sip::Uri;
 
 /// Reads a `room`.
-pub(super) fn room(text: &str) -> Result<RoomEntry, ParameterError> {
-    read("room", text, Lifetime::Forever)
+pub(super) fn room(text: &str) -> Result<RoomEntry, Wrong> {
+    read(text, Lifetime::Forever)
 }
 
 /// Reads a `factory`: its rooms end when their creator leaves, unless it says otherwise.
-pub(super) fn factory(text: &str) -> Result<RoomEntry, ParameterError> {
-    read("factory", text, Lifetime::WhileCreatorStays)
+pub(super) fn factory(text: &str) -> Result<RoomEntry, Wrong> {
+    read(text, Lifetime::WhileCreatorStays)
 }
 
-/// No room twice: the second entry's options would silently be lost.
-pub(super) fn distinct(rooms: &[RoomEntry], factories: &[RoomEntry]) -> Result<(), ParameterError> {
-    let mut seen = HashSet::new();
-    let mut all = rooms.iter().chain(factories);
-    match all.find(|room| !seen.insert(&room.uri)) {
-        None => Ok(()),
-        Some(twice) => Err(ParameterError {
-            allowed: "every room or factory once".to_owned(),
-            ..refuse("room", twice.uri.as_str())
-        }),
-    }
-}
-
-fn refuse(parameter: &'static str, text: &str) -> ParameterError {
-    table::find(parameter).refuse(&Value::Text(text.to_owned()))
-}
-
-fn read(
-    parameter: &'static str,
-    text: &str,
-    lifetime: Lifetime,
-) -> Result<RoomEntry, ParameterError> {
+fn read(text: &str, lifetime: Lifetime) -> Result<RoomEntry, Wrong> {
     let mut parts = text.trim().split(';');
     let first = parts.next().unwrap_or_default().trim();
-    let uri = room_uri(first).ok_or_else(|| ParameterError {
-        allowed: "sip:USER@HOST, without a port".to_owned(),
-        ..refuse(parameter, first)
-    })?;
+    let uri = room_uri(first).ok_or_else(|| Wrong::part(first, "sip:USER@HOST, without a port"))?;
     let mut rules = RoomRules {
         lifetime,
         ..RoomRules::default()
@@ -55,10 +29,7 @@ fn read(
         let known = OPTIONS.iter().find(|known| known.name == name.trim());
         known
             .and_then(|option| option.set(&mut rules, value.trim()))
-            .ok_or_else(|| ParameterError {
-                allowed: allowed(known, value),
-                ..refuse(parameter, &format!("{first};{option}"))
-            })?;
+            .ok_or_else(|| Wrong::part(format!("{first};{option}"), allowed(known, value)))?;
     }
     Ok(rules.of(uri))
 }

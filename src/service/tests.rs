@@ -50,10 +50,10 @@ impl Core for Script {
     fn snapshot(&mut self) -> Vec<Change> {
         vec![change()]
     }
-    fn needs(&self, _request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, _request: &management::Action) -> Option<StoreQuery> {
         self.needs.clone()
     }
-    fn operate(&mut self, _now: Moment, _request: &management::Request) -> Answer {
+    fn operate(&mut self, _now: Moment, _request: &management::Action) -> Answer {
         self.operated += 1;
         Ok("ok".into())
     }
@@ -727,7 +727,7 @@ fn a_request_of_the_operator_waits_for_what_it_needs_and_nobody_else_does() {
     let query = StoreQuery::Room(room.clone());
     let mut bench = Bench::new([vec![reply(200)]]);
     bench.service.core.needs = Some(query.clone());
-    let request = || management::Request::Lock(room.clone(), true);
+    let request = || management::Action::Lock(room.clone(), true);
     bench.service.order(NOW, request(), &mut bench.host);
     bench.service.order(NOW, request(), &mut bench.host);
     assert_eq!(bench.service.store.asked, [query.clone(), query.clone()]);
