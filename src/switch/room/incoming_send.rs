@@ -415,13 +415,13 @@ impl Switch {
             return;
         };
         let room = self.rooms.get(session.room);
-        session.push_own(
+        session.own.push(
             room.map_or(Position::default(), |room| room.log.end()),
             entry,
         );
         let mut lost = 0;
-        while session.own_octets > outbox && session.own.len() > 1 {
-            session.pop_own();
+        while session.own.octets() > outbox && session.own.len() > 1 {
+            session.own.pop();
             lost += 1;
         }
         self.mark_session_dirty(key);
