@@ -46,6 +46,7 @@ pub use io::{
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
 pub use room::rooms::KeptRooms;
 
+use call::refused_join::RefusedJoins;
 use ids::EndpointId;
 use invite::table::Invites;
 use out::Out;
@@ -133,6 +134,9 @@ pub struct Focus {
     started: Option<Moment>,
     /// A socket that requests come in by: the first of UDP, as long as there is none the last.
     socket: Option<Socket>,
+    refused_joins: RefusedJoins,
+    /// The one to send from before any has come in.
+    default_socket: Option<Socket>,
 }
 
 impl Focus {
@@ -160,7 +164,14 @@ impl Focus {
             suspended: false,
             started: None,
             socket: None,
+            refused_joins: RefusedJoins::default(),
+            default_socket: None,
         }
+    }
+
+    /// Sends from this socket as long as no request has come in.
+    pub fn send_from(&mut self, default: Option<Socket>) {
+        self.default_socket = default;
     }
 
     /// Takes one input.
