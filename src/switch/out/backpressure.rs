@@ -175,7 +175,11 @@ impl Switch {
         let (Some(key), Some(room)) = (key, room) else {
             return self.take_said(now, from, said);
         };
-        room.held.said.push_back((from, said));
+        let held = &mut room.held;
+        if held.said.is_empty() && !held.speakers.contains(&said.speaker(from)) {
+            return self.take_said(now, from, said);
+        }
+        held.said.push_back((from, said));
         while let Some(room) = self.rooms.get_mut(key)
             && let Some((from, said)) = room.held.next()
         {
