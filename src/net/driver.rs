@@ -21,11 +21,12 @@ use tokio::time::{Instant, Sleep};
 
 use super::dial::{Dialer, Target};
 use super::notices::NoticeSender;
-use super::queue::{Accepted, Command, CommandQueue, Ready};
+use super::queue::{Accepted, Command, CommandQueue};
+use super::ready::Ready;
 use super::totals::ThreadTotals;
 use super::transport::{ConnectionTransport, Written};
 use crate::log;
-use crate::switch::{After, Batch, ConnectionId, Security, Switch, Thread};
+use crate::switch::{After, Batch, ConnectionId, Switch, Thread};
 use crate::time::{Clock, Moment};
 
 /// Bytes read per call.
@@ -119,7 +120,7 @@ impl Driver {
             self.input = vec![0; READ_OCTETS].into();
         }
         let mut taken = std::mem::take(&mut self.taken);
-        self.ready.take(&mut taken);
+        self.ready.begin_turn(context.waker(), &mut taken);
         for id in taken.drain(..) {
             self.woken(id);
         }
@@ -202,9 +203,9 @@ impl Driver {
             permit,
         } = accepted;
         let stream = TcpStream::from_std(stream).ok()?;
-        let id = self.parts.switch.opened_over(self.now, security.clone());
+        let id = self.parts.switch.opened_over(self.now, security);
         let ready = Arc::clone(&self.ready);
-        let transport = ConnectionTransport::new(id, stream, records, security, permit, ready);
+        let transport = ConnectionTransport::new(id, stream, records, permit, ready);
         transport.waker.wake_by_ref();
         let index = id.index();
         if self.transports.len() <= index {
@@ -226,7 +227,6 @@ impl Driver {
         let Some(transport) = self.transport(id) else {
             return;
         };
-        transport.wakeup.looked_at();
         if transport.must_go() {
             return self.close(id);
         }
@@ -258,7 +258,7 @@ impl Driver {
             let Some(transport) = self.transport(id) else {
                 break false;
             };
-            if scratch.is_empty() && transport.security != Security::Plain {
+            if scratch.is_empty() && transport.records.is_some() {
                 scratch = vec![0; READ_OCTETS].into();
             }
             let mut buffer = ReadBuf::new(&mut input);
@@ -323,7 +323,7 @@ impl Driver {
             }
         };
         while let Some(id) = self.parts.switch.poll_close() {
-            let peer = self.transport(id).and_then(|transport| transport.peer);
+            let peer = self.transport(id).and_then(|it| it.stream.peer_addr().ok());
             if let Some(peer) = peer {
                 let text = format!("closing the MSRP connection from {peer}");
                 self.log(log::Level::Debug, text);
@@ -498,7 +498,6 @@ impl Driver {
         self.readable.clear();
         for transport in self.transports.iter_mut().flatten() {
             transport.readable = false;
-            transport.wakeup.looked_at();
             transport.waker.wake_by_ref();
         }
     }
@@ -586,7 +585,6 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
-        driver.ready.register(context.waker());
         driver.now = driver.clock.now();
         if catch_unwind(AssertUnwindSafe(|| driver.turn(context))).is_err() {
             driver.panicked();

@@ -48,7 +48,7 @@ fn defaults_are_the_published_ones() {
         Duration::from_secs(3600)
     );
     assert_eq!(settings.focus.notify_interval, Duration::from_secs(5));
-    assert_eq!(settings.net.outbox_bytes, 1 << 20);
+    assert_eq!(settings.net.switch.outbox_bytes, 1 << 20);
     assert!(settings.net.threads >= 1);
     let store = settings.store.expect("a database");
     let path = std::path::Path::new("/var/lib/msrp_conference/state.sqlite");
@@ -67,6 +67,25 @@ fn every_example_is_allowed() {
             None => Value::Number(parameter.example.parse().expect("a number")),
         };
         assert_eq!(parameter.check(&value), Ok(()), "{}", parameter.name);
+    }
+}
+
+/// A setting of the switch that msrp-switchd has no option for, or an option that sets nothing
+/// of the switch, is found here.
+#[test]
+fn what_sets_the_switch_is_an_option_of_msrp_switchd_and_nothing_else() {
+    let default = collect(&[]).expect("defaults are allowed").net;
+    for parameter in TABLE {
+        let example = parameter.example.trim_matches('"');
+        let sets = match collect(&[(parameter.name, text(example))]) {
+            Ok(settings) => settings.net != default,
+            // Files that are not there.
+            Err(error) => error.name.starts_with("tls_"),
+        };
+        // Without a certificate these set nothing.
+        let more = ["tls_private_key", "tls_ca_list", "tls_verify_client"];
+        let sets = sets || more.contains(&parameter.name);
+        assert_eq!(sets, parameter.option.is_some(), "{}", parameter.name);
     }
 }
 
@@ -116,16 +135,24 @@ fn rooms_carry_their_options() {
         panic!("two rooms: {:?}", settings.focus.rooms);
     };
     assert_eq!(dev.uri.as_str(), "sip:dev@conf.example.com");
-    assert_eq!(dev.max_participants, Some(200));
-    assert!(!dev.nicknames && !dev.private_messages && dev.subscribe_participants_only);
-    assert!(dev.plain_text && !lobby.plain_text);
-    assert_eq!((dev.history, lobby.history), (500, 0));
+    assert_eq!(dev.rules.max_participants, Some(200));
+    assert!(
+        !dev.rules.nicknames
+            && !dev.rules.private_messages
+            && dev.rules.subscribe_participants_only
+    );
+    assert!(dev.rules.plain_text && !lobby.rules.plain_text);
+    assert_eq!((dev.rules.history, lobby.rules.history), (500, 0));
     assert_eq!(lobby.uri.as_str(), "sip:lobby@127.0.0.1");
-    assert_eq!(lobby.about.name.as_deref(), Some("The lobby"));
-    assert_eq!(lobby.about.subject.as_deref(), Some("This and that"));
+    assert_eq!(lobby.rules.about.name.as_deref(), Some("The lobby"));
+    assert_eq!(lobby.rules.about.subject.as_deref(), Some("This and that"));
     let page = ("web-page".into(), "http://a.example/".to_owned());
-    assert_eq!(lobby.about.services, [page]);
-    assert!(lobby.nicknames && lobby.private_messages && !lobby.subscribe_participants_only);
+    assert_eq!(lobby.rules.about.services, [page]);
+    assert!(
+        lobby.rules.nicknames
+            && lobby.rules.private_messages
+            && !lobby.rules.subscribe_participants_only
+    );
 }
 
 #[test]
@@ -236,6 +263,7 @@ fn a_pattern_that_fits_nobody_stops_the_start_and_says_why() {
     let settings = collect(&[("room", text("sip:a@h;deny=%6Dallory@Example.COM,*@B.org"))]);
     let room = &settings.expect("allowed").focus.rooms[0];
     let patterns: Vec<_> = room
+        .rules
         .deny
         .iter()
         .map(crate::focus::Pattern::as_str)
