@@ -95,7 +95,7 @@ impl Moment {
 
 impl From<u64> for Moment {
     fn from(millis: u64) -> Self {
-        Self(Duration::from_millis(millis))
+        Self::from_epoch(Duration::from_millis(millis))
     }
 }
 
