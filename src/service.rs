@@ -22,7 +22,7 @@ use crate::net::{self, Pool};
 use crate::remote::Link;
 use crate::resolve::{self, Hop, Resolver, Target};
 use crate::statistics::Statistics;
-use crate::store::{Store, Ticket};
+use crate::store::{self, Ticket};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Response};
 use commits::Commits;
@@ -256,8 +256,8 @@ impl Switch for Box<dyn Switch> {
     }
 }
 
-/// What keeps changes, as the service sees it.
-pub trait Ledger {
+/// The store, as the service sees it.
+pub trait Store {
     /// Hands changes over, to be kept all or none; never waits.
     fn write(&mut self, changes: Vec<Change>) -> Ticket;
     /// Nobody need wait for this batch or an earlier one any more.
@@ -283,17 +283,17 @@ pub trait Ledger {
 }
 
 /// Without a store everything ends with the process, and nobody waits.
-impl Ledger for Option<Store> {
+impl Store for Option<store::Store> {
     fn write(&mut self, changes: Vec<Change>) -> Ticket {
         self.as_mut().map_or(0, |store| store.write(changes))
     }
 
     fn settled(&self) -> Ticket {
-        self.as_ref().map_or(Ticket::MAX, Store::settled)
+        self.as_ref().map_or(Ticket::MAX, store::Store::settled)
     }
 
     fn wants_everything(&self) -> bool {
-        self.as_ref().is_some_and(Store::wants_everything)
+        self.as_ref().is_some_and(store::Store::wants_everything)
     }
 
     fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
@@ -301,7 +301,7 @@ impl Ledger for Option<Store> {
     }
 
     fn is_safe(&self) -> bool {
-        self.as_ref().is_some_and(Store::is_safe)
+        self.as_ref().is_some_and(store::Store::is_safe)
     }
 
     fn give_up(&mut self) {
@@ -311,7 +311,7 @@ impl Ledger for Option<Store> {
     }
 
     fn refuses(&self) -> bool {
-        self.as_ref().is_some_and(Store::refuses)
+        self.as_ref().is_some_and(store::Store::refuses)
     }
 
     fn ask(&mut self, query: StoreQuery) {
@@ -400,10 +400,10 @@ struct Deferred {
 }
 
 /// Focus, switch and store, wired together.
-pub struct Service<C, S, L> {
+pub struct Service<C, S, T> {
     core: C,
     switch: S,
-    ledger: L,
+    store: T,
     /// What waits for the store.
     commits: Commits,
     /// Nobody new is admitted.
@@ -425,19 +425,19 @@ pub struct Service<C, S, L> {
     reports_messages: bool,
 }
 
-impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
+impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     /// A service that has seen nothing yet. `notices` is where the switch sends.
     pub fn new(
         core: C,
         switch: S,
-        ledger: L,
+        store: T,
         notices: Receiver<Notice>,
         statistics: &'static Statistics,
     ) -> Self {
         Self {
             core,
             switch,
-            ledger,
+            store,
             commits: Commits::new(),
             admission_closed: false,
             notices,
@@ -510,9 +510,9 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         self.watch_store(now, host);
         self.release_committed(now, host);
         self.handle_found(now, host);
-        if self.ledger.wants_everything() {
+        if self.store.wants_everything() {
             let everything = self.core.snapshot();
-            let batch = self.ledger.rewrite(everything);
+            let batch = self.store.rewrite(everything);
             self.commits.promise(now, batch);
         }
         self.handle_notices(now, host);
@@ -536,7 +536,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         if !self.notices.is_empty() || !self.message_events.is_empty() {
             return Some(Moment::from_epoch(Duration::ZERO));
         }
-        let commit = self.commits.deadline(self.ledger.settled());
+        let commit = self.commits.deadline(self.store.settled());
         let deadlines = [self.core.deadline(), self.outgoing.deadline(), commit];
         deadlines.into_iter().flatten().min()
     }
@@ -545,7 +545,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// them up. Keep turning until [`Service::is_idle`] or for [`STOP_GRACE`], then call
     /// [`Service::finish`].
     pub fn stop(&mut self, now: Moment, host: &mut dyn Host) {
-        let input = match self.ledger.is_safe() {
+        let input = match self.store.is_safe() {
             true => Input::Suspend,
             false => Input::Stop,
         };
@@ -554,7 +554,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Whether no dialog, subscription or request is left.
     pub fn is_idle(&self) -> bool {
-        self.core.is_idle() && self.commits.is_idle(self.ledger.settled())
+        self.core.is_idle() && self.commits.is_idle(self.store.settled())
     }
 
     /// Stops switch and store. What the switch says of histories until its end is kept, too.
@@ -566,11 +566,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             self.core.handle(self.counted_at, Input::Notice(notice));
             while let Some(output) = self.core.poll() {
                 if let Output::Remember(change, _) = output {
-                    self.ledger.write(vec![Change::Remember(change)]);
+                    self.store.write(vec![Change::Remember(change)]);
                 }
             }
         }
-        self.ledger.stop();
+        self.store.stop();
     }
 
     fn handle_notices(&mut self, now: Moment, host: &mut dyn Host) {
@@ -620,13 +620,13 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn run_output(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
         match output {
             Output::Store(changes) => {
-                let batch = self.ledger.write(changes);
+                let batch = self.store.write(changes);
                 self.commits.promise(now, batch);
             }
-            Output::Ask(query) => self.ledger.ask(query),
+            Output::Ask(query) => self.store.ask(query),
             Output::Order(order) if !order.is_promise() => self.switch.order(order),
             Output::Remember(change, done) => {
-                let batch = self.ledger.write(vec![Change::Remember(change)]);
+                let batch = self.store.write(vec![Change::Remember(change)]);
                 self.commits.acknowledge(now, batch, done);
                 self.acknowledge_histories();
             }
@@ -638,7 +638,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             Output::Reply(transaction, reply) if reply.code >= 300 => {
                 self.reply(transaction, &reply, host);
             }
-            output if self.commits.must_wait(self.ledger.settled()) => self.commits.hold(output),
+            output if self.commits.must_wait(self.store.settled()) => self.commits.hold(output),
             output => self.send_out(now, output, host),
         }
     }
@@ -663,11 +663,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// Gives up a store that makes no progress, so that nothing waits for it any more. While
     /// too much waits, or the store keeps nothing, nobody new is admitted.
     fn watch_store(&mut self, now: Moment, host: &mut dyn Host) {
-        if self.commits.is_stuck(now, self.ledger.settled()) {
-            self.ledger.give_up();
-            self.commits.give_up(now, self.ledger.settled());
+        if self.commits.is_stuck(now, self.store.settled()) {
+            self.store.give_up();
+            self.commits.give_up(now, self.store.settled());
         }
-        let closed = self.commits.are_behind() || self.ledger.refuses();
+        let closed = self.commits.are_behind() || self.store.refuses();
         if closed != self.admission_closed {
             self.admission_closed = closed;
             self.handle(now, Input::Close(closed), host);
@@ -676,7 +676,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Sends what the store has committed meanwhile.
     fn release_committed(&mut self, now: Moment, host: &mut dyn Host) {
-        let committed = self.ledger.settled();
+        let committed = self.store.settled();
         while let Some(output) = self.commits.next_output(committed) {
             self.send_out(now, output, host);
         }
@@ -688,7 +688,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     }
 
     fn acknowledge_histories(&mut self) {
-        let committed = self.ledger.settled();
+        let committed = self.store.settled();
         while let Some(order) = self.commits.next_history_order(committed) {
             self.switch.order(order);
         }
@@ -722,7 +722,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         if self.deferred.len() >= MAX_DEFERRED {
             return self.give_answer(asker, Err(Fault::new(503, Unreadable)), host);
         }
-        self.ledger.ask(query.clone());
+        self.store.ask(query.clone());
         self.deferred.push(Deferred {
             query,
             request,
@@ -734,7 +734,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn give_answer(&mut self, asker: Option<Query>, answer: Answer, host: &mut dyn Host) {
         match asker {
             // An answer promises its change as a 200 does.
-            Some(query) if self.commits.must_wait(self.ledger.settled()) => {
+            Some(query) if self.commits.must_wait(self.store.settled()) => {
                 self.commits.hold_answer(query, answer);
             }
             Some(query) => query.answer(&answer),
@@ -750,7 +750,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// Gives the focus what the store has found, and carries out the requests that waited for it.
     fn handle_found(&mut self, now: Moment, host: &mut dyn Host) {
         for _ in 0..NOTICES_A_TURN {
-            let Some(found) = self.ledger.found() else {
+            let Some(found) = self.store.found() else {
                 break;
             };
             let query = found.query.clone();

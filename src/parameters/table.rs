@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::value::{ParameterError, Value, Wrong};
 use super::{parse, room};
+use crate::focus::rules;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,9 +196,9 @@ pub const TABLE: &[Parameter] = &[
     Parameter {
         parse: |text| room::room(text).map(drop),
         repeatable: true,
-        doc: room::DOC,
+        doc: rules::OPTIONS_DOC,
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
-        ..text("room", "", room::ALLOWED)
+        ..text("room", "", rules::OPTIONS_ALLOWED)
     },
     Parameter {
         parse: |text| room::factory(text).map(drop),
@@ -206,7 +207,7 @@ pub const TABLE: &[Parameter] = &[
               whose URI the Contact of the 200 names. Takes the options of `room`, which are \
               those of the rooms it makes; `end=creator` is their default.",
         example: "\"sip:new@conf.example.com;max=50;end=empty\"",
-        ..text("factory", "", room::ALLOWED)
+        ..text("factory", "", rules::OPTIONS_ALLOWED)
     },
     Parameter {
         kind: Kind::Flag,
