@@ -24,10 +24,12 @@ mod invite;
 mod io;
 mod operator;
 mod out;
+mod pattern;
 pub mod record;
 mod request;
 mod room;
 mod roster;
+pub mod rules;
 mod sip;
 #[cfg(test)]
 mod tests;
@@ -36,16 +38,15 @@ mod timers;
 mod watch;
 
 pub use crate::control::{Listen, Transport};
-pub use config::{
-    About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
-    RoomEntry, RoomRules,
-};
-pub use event::{Detail, Event};
+pub use config::{Advertise, Config, Credentials, InviteMode};
+pub use event::{DETAILS, Detail, EVENTS, Event, EventInfo, EventKind};
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
+pub use pattern::{Pattern, PatternError};
 pub use room::rooms::KeptRooms;
+pub use rules::{About, Lifetime, Role, RoomEntry, RoomRules};
 pub use sip::cause::Cause;
 
 use ids::EndpointId;

@@ -64,8 +64,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Sessions that leave together, before others have their turn.
 const EXPELLED_AT_ONCE: usize = 256;
-/// What the operator decided.
-#[derive(Clone, Copy, Debug)]
+/// Settings of the switch: what the operator decides, and one bound of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Most octets that may wait for one receiver.
     pub outbox_bytes: usize,
@@ -80,7 +80,8 @@ pub struct Config {
     pub nickname_confusables: bool,
     /// A connection silent for so long is gone; zero: nobody looks.
     pub idle_timeout: Duration,
-    /// Most sessions of this instance; more are refused as full.
+    /// Most sessions of one thread; more are refused as full. No parameter sets it: a peer
+    /// cannot make the switch grow without end.
     pub max_sessions: usize,
 }
 

@@ -15,12 +15,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::control::{RoomUri, UserUri};
-use crate::focus::sip::dialog::{Dialog, cseq};
+use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::rejection::{ALLOW_EVENTS, Refusal, Verdict};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::focus::{Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
+use crate::wire::sip::dialog::cseq_number;
 use crate::wire::sip::{
     Event, FRAGMENT_TYPE, Headers, Method, ReferError, ReferTo, Request, Response, TargetDialog,
     Uri, reason, wants_refer_subscription,
@@ -320,7 +321,7 @@ impl Focus {
             room: room.clone(),
             channel,
             event,
-            cseq: cseq(request),
+            cseq: cseq_number(request),
             expires: now + EXPIRES,
             state: Response::fragment(100, reason(100)),
             is_due: false,
@@ -339,7 +340,7 @@ impl Focus {
     fn event_of(&mut self, request: &Request, within: Option<EndpointId>) -> String {
         let endpoint = within.and_then(|id| self.rooms.endpoint_mut(id));
         let again = endpoint.is_some_and(|it| std::mem::replace(&mut it.has_referred, true));
-        match cseq(request) {
+        match cseq_number(request) {
             Some(number) if again => format!("refer;id={number}"),
             _ => "refer".to_owned(),
         }
