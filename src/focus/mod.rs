@@ -50,6 +50,7 @@ pub use room::rooms::KeptRooms;
 pub use rules::{About, Lifetime, Role, RoomEntry, RoomRules};
 pub use sip::cause::Cause;
 
+use call::refused_join::RefusedJoins;
 use ids::EndpointId;
 use invite::table::Invites;
 use out::Out;
@@ -120,6 +121,9 @@ pub struct Focus {
     started: Option<Moment>,
     /// A socket that requests come in by: the first of UDP, as long as there is none the last.
     socket: Option<Socket>,
+    refused_joins: RefusedJoins,
+    /// The one to send from before any has come in.
+    default_socket: Option<Socket>,
 }
 
 impl Focus {
@@ -147,7 +151,14 @@ impl Focus {
             suspended: false,
             started: None,
             socket: None,
+            refused_joins: RefusedJoins::default(),
+            default_socket: None,
         }
+    }
+
+    /// Sends from this socket as long as no request has come in.
+    pub fn send_from(&mut self, default: Option<Socket>) {
+        self.default_socket = default;
     }
 
     /// Takes one input.

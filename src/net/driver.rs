@@ -125,12 +125,13 @@ impl Driver {
         self.taken = taken;
         let commands = self.run_commands();
         let now = self.now;
-        let arrived = self.guard(None, |switch| switch.take_in(now));
+        self.guard(None, |switch| switch.take_in(now));
         self.read_some();
         let expelling = self.guard(None, |switch| switch.go_on(now));
         self.flush();
         self.run_timers(context);
-        let more = commands || arrived != Some(false) || expelling == Some(true);
+        let arrived = self.parts.switch.has_arrivals();
+        let more = commands || arrived || expelling == Some(true);
         if more || self.unwritten || !self.readable.is_empty() {
             context.waker().wake_by_ref();
         }

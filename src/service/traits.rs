@@ -58,6 +58,11 @@ pub trait Host {
     /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
     fn find_socket(&mut self, socket: &Socket) -> u64;
 
+    /// The socket that requests of ours leave by before any has come in.
+    fn default_socket(&mut self) -> Option<Socket> {
+        None
+    }
+
     /// The proxy stops: what it no longer has connections for is not sent.
     fn stopping(&mut self) {}
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::tm::borrowed;
-use super::{Module, logging};
+use super::{Module, layout, logging};
 use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
 use crate::host::{api, logging as log, sockets, text};
 use crate::log::Line;
@@ -42,6 +42,27 @@ impl Host for Kamailio {
         // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
         // made before the fork and never freed.
         unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
+    }
+
+    /// What it advertises is known with the first request only.
+    fn default_socket(&mut self) -> Option<Socket> {
+        debug_assert!(log::on_main_thread());
+        sockets::samples().find_map(|to| {
+            // SAFETY: on the main thread; the host's sockets live as long as it, and so do
+            // their texts.
+            let (handle, host, port) = unsafe {
+                let handle = self.module.sending.socket_towards(&to);
+                let socket = layout::socket(handle as usize).ok()?;
+                let address = text::octets(socket.address_text.s, socket.address_text.len);
+                (handle, text::lossy(address), socket.port)
+            };
+            sockets::is_an_address(&host).then(|| Socket {
+                handle: handle as u64,
+                transport: to.transport.name().to_owned(),
+                host: text::uri_host(host),
+                port,
+            })
+        })
     }
 
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
