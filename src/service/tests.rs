@@ -10,7 +10,7 @@ use crate::control::{NicknameChange, RoomUri, SessionId};
 use crate::counters::Place;
 use crate::focus::record::{Found, HistoryChange};
 use crate::focus::{OutgoingRequest, Socket};
-use crate::resolve::{self, Hop, Target};
+use crate::resolve::{self, Hop};
 use crate::statistics::{ALL, Statistic};
 use crate::store::Ticket;
 use crate::wire::sip::{Headers, Method};

@@ -14,7 +14,6 @@ use super::series::Series;
 use super::tm::Tm;
 use crate::host::layout::{LayoutError, row, same, see, see_c_text, see_text};
 use crate::host::symbols::{self, host_symbols};
-use crate::host::text;
 
 host_symbols! {
     /// What the core makes for the checks.
