@@ -24,6 +24,7 @@ mod invite;
 mod io;
 mod operator;
 mod out;
+mod pool;
 pub mod record;
 mod request;
 mod room;
@@ -290,6 +291,7 @@ impl Focus {
             Timer::ForgetDialled(request) => {
                 self.dialogs.forget_dialled(request);
             }
+            Timer::Idle => self.cool_down(now),
             Timer::HeldNickname => self.free_nicknames(now),
             Timer::Lookup => self.lookups_timed_out(now),
             Timer::Restored => self.enforce_rules(now),

@@ -1,7 +1,7 @@
 //! What the operator asks and orders at run time. Management may do everything; what it asks
 //! for must exist.
 
-use super::roster::view::anonymous_uri;
+use super::room::participant::anonymous_uri;
 use super::watch::subscription::Due;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Invitation, Inviter};
@@ -201,7 +201,7 @@ impl Focus {
         RoomSummary {
             uri: room.clone(),
             participants: conference.map_or(0, Conference::present),
-            subscribers: conference.map_or(0, |it| it.subscribers.len()),
+            subscribers: self.watch.watchers(room),
             created: created.unwrap_or(Moment::from_epoch(Duration::ZERO)),
             messages: adhoc.map_or_else(counted, |it| it.messages),
         }
@@ -224,8 +224,8 @@ impl Focus {
             let on_the_way = invited.get(uri).into_iter().flatten();
             UserDetail {
                 entity: uri.clone(),
-                display: participant.display.clone(),
-                nickname: participant.nickname.clone(),
+                display: participant.display.to_string(),
+                nickname: participant.nickname.as_deref().map(str::to_owned),
                 role: participant.role,
                 invited: participant.endpoints.is_empty(),
                 endpoints: devices.chain(on_the_way.map(|it| called(it))).collect(),
@@ -319,7 +319,7 @@ impl Focus {
         if verdict.is_ok() {
             let inviter = Inviter {
                 user: UserUri::new(room.as_str()),
-                contact: contact(room.as_str(), &socket),
+                contact: contact(room.as_str(), &socket).into(),
                 socket,
                 referral: None,
             };
@@ -339,15 +339,15 @@ impl Focus {
 
     /// A socket to send from: one that a participant of the room came by, else the last one
     /// that anything came by.
-    fn socket_for(&self, room: &RoomUri) -> Option<Socket> {
+    fn socket_for(&self, room: &RoomUri) -> Option<Arc<Socket>> {
         let conference = self.rooms.conference(room);
         let theirs = conference.into_iter().flat_map(|it| {
             let all = it.participants.values();
             all.flat_map(|participant| &participant.endpoints)
         });
         let endpoint = theirs.filter_map(|id| self.rooms.endpoint(*id)).next();
-        let socket = endpoint.map(|endpoint| endpoint.dialog.socket.clone());
-        socket.or_else(|| self.socket.clone())
+        let socket = endpoint.map(|endpoint| Arc::clone(&endpoint.dialog.socket));
+        socket.or_else(|| self.socket.clone().map(Arc::new))
     }
 
     /// Takes a user out, with every device and invitation.
@@ -388,7 +388,7 @@ impl Focus {
         // Whoever only watches may see more of everybody now, or less.
         let watching = match conference.participants.contains_key(user) {
             true => Vec::new(),
-            false => conference.subscribers.of(user).to_vec(),
+            false => self.watch.of(room, user),
         };
         // Those that are just joining, too.
         for id in conference.endpoints.clone() {
@@ -457,7 +457,8 @@ impl Focus {
         if let Some(conference) = conference {
             let users = conference.participants.keys();
             let joining = conference.joining.values();
-            let watching = conference.subscribers.users();
+            let audience = self.watch.audience(room).into_iter();
+            let watching = audience.flat_map(|it| it.subscribers.users());
             let all = users.chain(joining).chain(watching);
             banned.extend(all.filter(|it| pattern.matches(it)).cloned());
         }
@@ -580,18 +581,17 @@ fn device(endpoint: &Endpoint) -> EndpointDetail {
         true => "lost",
         false => endpoint.presence().0.as_str(),
     };
-    let theirs = endpoint.media.theirs.as_ref();
     EndpointDetail {
-        dialog: endpoint.dialog.key.call_id.clone(),
+        dialog: endpoint.dialog.key.call_id().to_owned(),
         status,
-        msrp: theirs.and_then(|accepted| accepted.peer.path.last().cloned()),
+        msrp: endpoint.media.peer_uri().map(str::to_owned),
         joined: endpoint.joined,
     }
 }
 
 fn called(invitation: &Invitation) -> EndpointDetail {
     EndpointDetail {
-        dialog: invitation.dialog.key.call_id.clone(),
+        dialog: invitation.dialog.key.call_id().to_owned(),
         status: invitation.status.as_str(),
         msrp: None,
         joined: None,

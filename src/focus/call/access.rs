@@ -2,7 +2,7 @@
 
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::roster::view::anonymous_uri;
+use crate::focus::room::participant::anonymous_uri;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, identity, other_identities};
 use std::sync::Arc;

@@ -1,13 +1,15 @@
 //! Focus and switch: every session is admitted there before anything is promised, and what
 //! the switch says comes back here.
 
+use std::sync::Arc;
+
 use crate::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Stage};
+use crate::focus::room::participant::anonymous_uri;
 use crate::focus::room::table::Occupant;
-use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::rejection::Refusal;
@@ -37,7 +39,7 @@ impl Focus {
         let at = now + ADMISSION_TIMEOUT;
         let timer = self.timers.arm(at, Timer::Admission(id));
         self.dialogs.wait(transaction, key, Awaits::Admission(id));
-        endpoint.stage = Stage::Admitting(Box::new(answering), timer);
+        endpoint.stage = Stage::Admitting(Box::new((answering, timer)));
         if let Some(admission) = self.admission(id) {
             self.check_certificate(id, &admission.peer.fingerprints);
             self.order_admission(admission);
@@ -49,18 +51,18 @@ impl Focus {
         let endpoint = self.rooms.endpoint(id)?;
         let (user, display) = match endpoint.anonymous {
             Some(number) => (anonymous_uri(number), String::new()),
-            None => (endpoint.user.clone(), endpoint.display.clone()),
+            None => (endpoint.user.clone(), endpoint.display.to_string()),
         };
         let nickname = self
             .rooms
             .conference(&endpoint.room)
             .and_then(|conference| conference.participants.get(&endpoint.user))
-            .and_then(|participant| participant.nickname.clone());
-        let (setup, mut peer) = match &endpoint.media.theirs {
-            Some(accepted) => (accepted.setup, accepted.peer.clone()),
+            .and_then(|participant| participant.nickname.as_deref().map(str::to_owned));
+        let (setup, mut peer) = match endpoint.media.theirs() {
+            Some(accepted) => (accepted.setup, accepted.peer),
             None => (Setup::Passive, Peer::silent()),
         };
-        peer.one_send = endpoint.media.one_send;
+        peer.one_send = endpoint.media.one_send();
         // Observers do not write, whatever was negotiated.
         peer.sends &= endpoint.role != Role::Observer;
         // We connect to who has heard where from: before the ACK our answer may be on its way.
@@ -69,13 +71,13 @@ impl Focus {
         }
         let mut uris = vec![user.clone()];
         if endpoint.anonymous.is_none() {
-            uris.extend(endpoint.other_uris.iter().cloned());
+            uris.extend(endpoint.rare().other_uris.iter().cloned());
         }
         Some(Admission {
             session: endpoint.link.session()?.clone(),
             room: endpoint.room.clone(),
             policy: self.session_policy(&endpoint.room)?,
-            own_uri: endpoint.media.local.own_uri.clone(),
+            own_uri: endpoint.media.own_uri(),
             uris,
             user,
             display,
@@ -237,7 +239,7 @@ impl Focus {
         let mut headers = answering
             .agreement
             .announce(capabilities(&endpoint.dialog.contact));
-        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let to_tag = endpoint.dialog.key.local_tag().to_owned();
         let mut body = String::new();
         if let Some(description) = &answering.body {
             headers.push("Content-Type", "application/sdp");
@@ -274,10 +276,10 @@ impl Focus {
         let Some(participant) = named.and_then(|uri| conference.participants.get_mut(&uri)) else {
             return;
         };
-        if participant.nickname == nickname {
+        if participant.nickname.as_deref() == nickname.as_deref() {
             return;
         }
-        participant.nickname = nickname;
+        participant.nickname = nickname.map(Arc::from);
         participant.changed = revision;
         conference.change();
         self.conference_changed(now, room);
@@ -299,7 +301,7 @@ impl Focus {
         let Some((answering, timer)) = endpoint.take_answering() else {
             return;
         };
-        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let to_tag = endpoint.dialog.key.local_tag().to_owned();
         self.timers.disarm(Some(timer));
         self.dialogs.settle(answering.transaction);
         self.out

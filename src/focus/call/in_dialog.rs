@@ -14,7 +14,7 @@ use crate::control::{Order, RoomUri};
 use crate::focus::Focus;
 use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
-use crate::focus::sip::offer_answer::{self, Accepted, Terms};
+use crate::focus::sip::offer_answer::{self, Accepted, Origin, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::sip::session_timer::Agreement;
 use crate::log::Level;
@@ -147,7 +147,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
-        let message = endpoint.first_message.take();
+        let message = endpoint.change_rare(|rare| rare.first_message.take());
         if let (Some(message), Some(session)) = (message, endpoint.link.session().cloned()) {
             let room = endpoint.room.clone();
             self.out.order(Order::Submit {
@@ -171,7 +171,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let same = endpoint.media.theirs.as_ref() == Some(&accepted);
+        let same = endpoint.media.theirs().as_ref() == Some(&accepted);
         let fresh = match &endpoint.link {
             Link::Renewing { session, .. } => Some(session.clone()),
             _ => None,
@@ -181,7 +181,8 @@ impl Focus {
             self.relink(id, Link::Up(session));
         }
         if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.media.theirs = Some(accepted);
+            endpoint.media.set_theirs(Some(accepted));
+            endpoint.share(&mut self.dialogs.shared);
         }
         if same && !returns {
             return;
@@ -237,7 +238,7 @@ impl Focus {
             transaction: incoming.transaction,
             cseq: cseq(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
-            body: describes.then(|| endpoint.media.ours.clone()),
+            body: describes.then(|| endpoint.media.ours()),
             needs_ack,
             agreement,
             before: Some(before),
@@ -257,7 +258,7 @@ impl Focus {
     fn terms_again(&self, endpoint: &Endpoint) -> Terms {
         match self.rooms.conference(&endpoint.room) {
             Some(conference) if endpoint.link.session().is_none() => self.terms(&conference.policy),
-            _ => Terms::again(&endpoint.media.local),
+            _ => endpoint.media.terms(),
         }
     }
 
@@ -311,29 +312,28 @@ impl Focus {
             }
             _ => None,
         };
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
-        };
-        if let Some((session, local)) = fresh {
-            endpoint.media.local = local;
+        let local = fresh.map(|(session, local)| {
             self.relink(id, Link::Up(session));
-        }
+            local
+        });
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };
         let media = &mut endpoint.media;
+        let local = local.unwrap_or_else(|| media.local());
         let describe = |origin| {
             let described = match offer {
-                Some((offer, accepted)) => {
-                    offer_answer::answer(offer, accepted, &media.local, origin)
-                }
-                None => offer_answer::offer(&media.local, origin),
+                Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
+                None => offer_answer::offer(&local, origin),
             };
             described.write()
         };
-        if describe(media.origin) != *media.ours {
-            media.origin.version += 1;
-            media.ours = describe(media.origin).into();
+        let origin = media.origin();
+        if describe(origin) != media.ours() {
+            let version = origin.version + 1;
+            let ours = describe(Origin { version, ..origin });
+            media.say(local, version, &ours);
+            endpoint.share(&mut self.dialogs.shared);
         }
     }
 
@@ -345,7 +345,9 @@ impl Focus {
         answering: Answering,
     ) {
         if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.media.theirs = offer.map(|(_, accepted)| accepted);
+            let theirs = offer.map(|(_, accepted)| accepted);
+            endpoint.media.set_theirs(theirs);
+            endpoint.share(&mut self.dialogs.shared);
         }
         self.ask_admission(now, id, answering);
     }

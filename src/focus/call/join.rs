@@ -3,7 +3,7 @@
 
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::{Endpoint, Link, Offer};
+use crate::focus::room::endpoint::{Endpoint, Link, Offer, Rare};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialog::cseq;
@@ -18,8 +18,8 @@ use crate::focus::call::access::Access;
 use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::participant::shown_uri;
 use crate::focus::room::policy::Policy;
-use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::{Event, Focus, Socket};
@@ -62,13 +62,15 @@ impl Focus {
         self.check_place(&access)?;
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
-        endpoint.recipients = recipients;
-        endpoint.first_message = message;
+        endpoint.change_rare(|rare| {
+            rare.recipients = recipients;
+            rare.first_message = message;
+        });
         let answering = Answering {
             transaction: incoming.transaction,
             cseq: cseq(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
-            body: Some(endpoint.media.ours.clone()),
+            body: Some(endpoint.media.ours()),
             needs_ack: true,
             agreement,
             before: None,
@@ -110,27 +112,26 @@ impl Focus {
             Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
             None => offer_answer::offer(&local, origin),
         };
-        let ours = ours.write().into();
+        let ours = ours.write();
         let our_offer = match offer {
             Some(_) => Offer::None,
             None => Offer::Answer,
         };
-        let media = Media {
-            local,
-            origin,
-            ours,
-            theirs: offer.map(|(_, accepted)| accepted),
-            one_send: self.takes_one_send(&request.headers),
-        };
-        Ok(Endpoint {
+        let theirs = offer.map(|(_, accepted)| accepted);
+        let one_send = self.takes_one_send(&request.headers);
+        let media = Media::new(local, origin, &ours).with(theirs, one_send);
+        let rare = Rare {
             other_uris: access.other_uris.clone().into(),
-            display: display_name(request, user),
-            entity: self.endpoint_entity(access, &dialog.remote_target),
-            offer: our_offer,
             replaces: access.replaces,
+            referred_by: self.referrer(request, access),
+            ..Rare::default()
+        };
+        let endpoint = Endpoint {
+            display: display_name(request, user).into(),
+            entity: self.endpoint_entity(access, &dialog.remote_target).into(),
+            offer: our_offer,
             leads: access.leads,
             anonymous: self.anonymous_number(access),
-            referred_by: self.referrer(request, access),
             peer_updates: request.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(
                 room.clone(),
@@ -140,7 +141,8 @@ impl Focus {
                 media,
                 Link::Up(session),
             )
-        })
+        };
+        Ok(endpoint.with(rare))
     }
 
     /// A new session id and what our description says about it.
@@ -199,7 +201,7 @@ impl Focus {
     fn endpoint_entity(&mut self, access: &Access, target: &str) -> String {
         let Access { room, user, .. } = access;
         if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
-            return old.entity.clone();
+            return old.entity.to_string();
         }
         let awaited = self.awaited(room, user).filter(|_| !access.private);
         if let Some(awaited) = awaited.and_then(|id| self.invitation(id)) {
@@ -226,8 +228,8 @@ impl Focus {
             devices
                 .flat_map(|participant| &participant.endpoints)
                 .filter_map(|id| self.rooms.endpoint(*id))
-                .map(|endpoint| &endpoint.entity)
-                .chain(invited.map(|invitation| &invitation.entity))
+                .map(|endpoint| &*endpoint.entity)
+                .chain(invited.map(|invitation| &*invitation.entity))
                 .any(|entity| entity == address)
         });
         if taken {
@@ -246,13 +248,13 @@ impl Focus {
         let participant = conference.and_then(|it| it.participants.get(&endpoint.user));
         let others = participant.into_iter().flat_map(|it| &it.endpoints);
         let taken = others
-            .filter(|other| Some(**other) != endpoint.replaces)
+            .filter(|other| Some(**other) != endpoint.rare().replaces)
             .filter_map(|other| self.rooms.endpoint(*other))
             .any(|other| other.entity == endpoint.entity);
         if taken {
             let entity = format!("{};endpoint={}", endpoint.entity, self.out.next_id());
             if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-                endpoint.entity = entity;
+                endpoint.entity = entity.into();
             }
         }
     }
@@ -285,7 +287,7 @@ impl Focus {
         conference.joining.insert(id, user.clone());
         let key = endpoint.dialog.key.clone();
         self.dialogs.open_by(now, key, Usage::Endpoint(id), request);
-        self.rooms.enter(id, endpoint);
+        self.rooms.enter(id, endpoint, &mut self.dialogs.shared);
         self.ask_admission(now, id, answering);
     }
 
@@ -295,7 +297,7 @@ impl Focus {
         let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
             return;
         };
-        let invited = endpoint.invitation.take();
+        let invited = endpoint.change_rare(|rare| rare.invitation.take());
         conference.joining.remove(&id);
         endpoint.role = conference.take_lead(&endpoint.user, endpoint.role, endpoint.leads);
         let revision = conference.change();
@@ -327,7 +329,7 @@ impl Focus {
         conference.begun.get_or_insert(now);
         let room = endpoint.room.clone();
         let user = endpoint.user.clone();
-        let (display, role) = (endpoint.display.clone(), endpoint.role);
+        let (display, role) = (endpoint.display.to_string(), endpoint.role);
         if begins {
             self.out.event(Event::Start(room.clone()));
         }
@@ -352,7 +354,9 @@ impl Focus {
     /// A device that took another's place: the old one gets BYE, the roster stays as it is
     /// (RFC 3891 §3, row F08).
     fn take_over(&mut self, now: Moment, id: EndpointId) {
-        let Some(old) = self.rooms.endpoint_mut(id).and_then(|e| e.replaces.take()) else {
+        let endpoint = self.rooms.endpoint_mut(id);
+        let replaced = endpoint.and_then(|it| it.change_rare(|rare| rare.replaces.take()));
+        let Some(old) = replaced else {
             return;
         };
         if let Some(replaced) = self.rooms.endpoint_mut(old) {

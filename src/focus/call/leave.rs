@@ -7,8 +7,8 @@ use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
+use crate::focus::room::participant::shown_uri;
 use crate::focus::room::policy::Policy;
-use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::Leaving;
 use crate::focus::sip::rejection::Refusal;
@@ -96,7 +96,7 @@ impl Focus {
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.out.log(Level::Info, line);
         self.out.totals.leaves += u64::from(endpoint.joined.is_some());
-        let followers = std::mem::take(&mut endpoint.reports_to);
+        let followers = endpoint.change_rare(|rare| std::mem::take(&mut rare.reports_to));
         self.report_to(now, &followers, 480, Some("No MSRP Connection"));
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
@@ -186,7 +186,7 @@ impl Focus {
         conference.drop_if_gone(&endpoint.user);
         if let Some(nickname) = nickname.clone().filter(|_| !conference.has(&endpoint.user)) {
             let user = UserUri::new(shown_uri(&endpoint.user, anonymous));
-            self.hold_nickname(now, &endpoint.room, user, nickname);
+            self.hold_nickname(now, &endpoint.room, user, nickname.to_string());
         }
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
@@ -194,16 +194,11 @@ impl Focus {
         if anonymous.is_none() {
             conference.check_published(&endpoint.user);
         }
-        let watched = !conference.subscribers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;
         if method == DisconnectionMethod::Departed {
             conference.note_departure(&endpoint.user);
         }
-        if !watched {
-            // Who is given a document of just before would never learn of it from a partial one.
-            conference.forgotten = revision;
-        }
-        if watched && departed {
+        if departed {
             conference.departures.push(Departure {
                 user: endpoint.user.clone(),
                 display,
@@ -211,7 +206,7 @@ impl Focus {
                 role,
                 anonymous,
                 id,
-                endpoint: endpoint.entity.clone(),
+                endpoint: Arc::clone(&endpoint.entity),
                 method,
                 reason: None,
                 dialed_out: endpoint.dialed_out,
@@ -232,7 +227,8 @@ impl Focus {
         if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
             return;
         }
-        for id in conference.subscribers.of(&endpoint.user).to_vec() {
+        let theirs = self.watch.of(&endpoint.room, &endpoint.user);
+        for id in theirs {
             self.make_due(now, id, Due::Last(Termination::Rejected));
         }
     }
@@ -261,7 +257,7 @@ impl Focus {
         }
         if conference.policy.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
-        } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
+        } else if self.watch.watchers(room) == 0 && conference.publications.is_empty() {
             let policy = Arc::clone(&conference.policy);
             self.rooms.end(room);
             self.forget_passing_room(room, &policy);
@@ -275,7 +271,7 @@ impl Focus {
         };
         conference.ending = true;
         let policy = Arc::clone(&conference.policy);
-        let subscribers = conference.subscribers.ids();
+        let subscribers = self.watch.disband(room);
         if let Some(mut conference) = self.rooms.end(room) {
             self.forget_publications(&mut conference);
         }

@@ -7,8 +7,8 @@ use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, User
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Offer, Stage};
+use crate::focus::room::participant::shown_uri;
 use crate::focus::room::table::Occupant;
-use crate::focus::roster::view::shown_uri;
 use crate::time::Moment;
 
 impl Focus {
@@ -55,7 +55,7 @@ impl Focus {
             let waits = matches!(endpoint.stage, Stage::Admitting(..));
             let outlived = endpoint.run != self.switch.run && !waits;
             let unknown =
-                endpoint.media.theirs.is_none() && matches!(endpoint.stage, Stage::Confirmed);
+                endpoint.media.directions().is_none() && matches!(endpoint.stage, Stage::Confirmed);
             if stand.standing == Standing::Gone && outlived {
                 self.outlived(now, id);
             } else if stand.standing == Standing::Gone {

@@ -133,11 +133,7 @@ impl Focus {
             (Method::Update, headers, Bytes::new())
         } else {
             let headers = headers.with("Content-Type", "application/sdp");
-            (
-                Method::Invite,
-                headers,
-                String::from(endpoint.media.ours.clone()).into(),
-            )
+            (Method::Invite, headers, endpoint.media.ours().into())
         };
         endpoint.refreshing = true;
         if method == Method::Invite {

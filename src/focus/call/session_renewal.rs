@@ -11,7 +11,7 @@ use crate::control::{Peer, Setup};
 use crate::focus::Focus;
 use crate::focus::call::listeners::Towards;
 use crate::focus::room::endpoint::{Link, Offer};
-use crate::focus::sip::offer_answer;
+use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::time::Moment;
 use crate::wire::sdp::Description;
@@ -92,7 +92,7 @@ impl Focus {
         let Some((endpoint, headers)) = self.rooms.endpoint_mut(id).zip(headers) else {
             return;
         };
-        let body = String::from(endpoint.media.ours.clone());
+        let body = endpoint.media.ours();
         self.watch.budget.take(now, body.len());
         let headers = headers.with("Content-Type", "application/sdp");
         let dialog = &mut endpoint.dialog;
@@ -108,11 +108,11 @@ impl Focus {
         let policy = std::sync::Arc::clone(&self.rooms.conference(&endpoint.room)?.policy);
         let (socket, role) = (endpoint.dialog.socket.clone(), endpoint.role);
         let terms = self.terms(&policy);
-        let secure = match endpoint.media.local.secure {
+        let secure = match endpoint.media.is_secure() {
             true => terms.tls,
             false => !terms.tcp,
         };
-        let theirs = endpoint.media.theirs.clone();
+        let theirs = endpoint.media.theirs();
         let towards = Towards {
             socket: &socket,
             secure,
@@ -121,9 +121,14 @@ impl Focus {
         let (session, local) = self.new_session(towards, &policy, role);
         let endpoint = self.rooms.endpoint_mut(id)?;
         let media = &mut endpoint.media;
-        media.origin.version += 1;
-        media.ours = offer_answer::offer(&local, media.origin).write().into();
-        media.local = local;
+        let version = media.origin().version + 1;
+        let origin = Origin {
+            version,
+            ..media.origin()
+        };
+        let ours = offer_answer::offer(&local, origin).write();
+        media.say(local, version, &ours);
+        endpoint.share(&mut self.dialogs.shared);
         endpoint.run = self.switch.run;
         let called = false;
         let link = Link::Renewing {

@@ -98,7 +98,7 @@ impl Focus {
     ) -> Option<Unacknowledged> {
         let endpoint = self.rooms.endpoints.get_unmarked(&id)?;
         let answer = endpoint.take_unacknowledged(Unacknowledged::is_under_way)?;
-        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let to_tag = endpoint.dialog.key.local_tag().to_owned();
         let transaction = answer.transaction;
         self.dialogs.settle(transaction);
         self.out.withdraw(transaction);
@@ -192,32 +192,27 @@ impl Focus {
     /// The INVITE of a 2xx without ACK, sent again after the host has forgotten its
     /// transaction: it gets the same answer.
     pub(in crate::focus) fn repeat_answer(&mut self, incoming: &Incoming) -> bool {
-        let known = self.dialogs.of_call(&incoming.request);
-        let Some(Usage::Endpoint(id)) = known else {
+        let own_tag = incoming.arrival.to_tag.as_deref();
+        let mut usages = self.dialogs.usages_of_call(&incoming.request);
+        let reply = usages.find_map(|usage| {
+            let Usage::Endpoint(id) = usage else {
+                return None;
+            };
+            let endpoint = self.rooms.endpoint(id)?;
+            let Stage::Unacknowledged(answer) = &endpoint.stage else {
+                return None;
+            };
+            // The host's own tag, where it puts one in, makes another dialog of it.
+            let same = own_tag.is_none_or(|own| own == endpoint.dialog.key.local_tag());
+            (same && answer.is_to(&incoming.request)).then(|| answer.reply.clone())
+        });
+        drop(usages);
+        let Some(reply) = reply else {
             return false;
         };
-        let Some(endpoint) = self.rooms.endpoint(id) else {
-            return false;
-        };
-        let tag = &endpoint.dialog.key.local_tag;
-        let Stage::Unacknowledged(answer) = &endpoint.stage else {
-            return false;
-        };
-        if !answer.is_to(&incoming.request) {
-            return false;
-        }
-        // The host's own tag, where it puts one in, makes another dialog of it.
-        if incoming
-            .arrival
-            .to_tag
-            .as_ref()
-            .is_some_and(|own| own != tag)
-        {
-            return false;
-        }
         let reply = Reply {
             until_ack: false,
-            ..answer.reply.clone()
+            ..reply
         };
         let again = Output::Reply(incoming.transaction, reply);
         self.out.push(again);

@@ -2,12 +2,11 @@
 
 use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
-use crate::focus::room::endpoint::{Endpoint, Link};
+use crate::focus::room::endpoint::{Endpoint, Link, Rare};
 use crate::focus::room::invitation::{Course, Invitation};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, is_focus, shortened};
-use crate::focus::sip::media::Media;
 use bytes::Bytes;
 use std::net::IpAddr;
 
@@ -193,12 +192,9 @@ impl Focus {
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
         let role = self.rooms.role_of(&room, &user);
-        let mut media = Media {
-            theirs: Some(accepted),
-            one_send: self.takes_one_send(&response.headers),
-            ..media
-        };
-        media.local.observer = role == Role::Observer;
+        let one_send = self.takes_one_send(&response.headers);
+        let mut media = media.with(Some(accepted), one_send);
+        media.set_observer(role == Role::Observer);
         // Whoever is anonymous here already stays so on another device.
         let conference = self.rooms.conference(&room);
         let anonymous = conference.and_then(|it| it.mask_of(&user));
@@ -208,19 +204,23 @@ impl Focus {
             return;
         };
         let endpoint = Endpoint {
-            display: display_name(response),
-            entity: invitation.entity.clone(),
+            display: display_name(response).into(),
+            entity: invitation.entity.as_str().into(),
             run,
             dialed_out: true,
-            invitation: Some(id),
             anonymous,
-            referred_by: Some(invitation.referred_by.clone()),
             peer_updates: response.headers.has_token("Allow", "UPDATE"),
             ..Endpoint::new(room, user, role, dialog, media, Link::Up(session))
         };
+        let endpoint = endpoint.with(Rare {
+            invitation: Some(id),
+            referred_by: Some(invitation.referred_by.clone()),
+            ..Rare::default()
+        });
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
-        self.rooms.enter(endpoint_id, endpoint);
+        let shared = &mut self.dialogs.shared;
+        self.rooms.enter(endpoint_id, endpoint, shared);
         let agreement = Agreement::accepted(response, self.config.session_expires);
         self.start_session_timer(now, endpoint_id, agreement);
         if let Some(admission) = self.admission(endpoint_id) {
@@ -253,7 +253,7 @@ impl Focus {
             .copied()
             .ok_or(Refusal::new(481))?;
         let invitation = self.invitation(id).ok_or(Refusal::new(481))?;
-        let ours = &invitation.dialog.key.local_tag;
+        let ours = invitation.dialog.key.local_tag();
         let to = request
             .headers
             .first("To")

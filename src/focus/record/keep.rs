@@ -134,8 +134,8 @@ impl Focus {
                     Record::Participant(ParticipantRecord {
                         room: room.clone(),
                         user: user.clone(),
-                        display: participant.display.clone(),
-                        nickname: participant.nickname.clone(),
+                        display: participant.display.to_string(),
+                        nickname: participant.nickname.as_deref().map(str::to_owned),
                         role: participant.role,
                         anonymous: participant.anonymous,
                     })
@@ -197,14 +197,14 @@ pub(super) fn endpoint_record(
         id: id.0,
         room: endpoint.room.clone(),
         user: endpoint.user.clone(),
-        other_uris: endpoint.other_uris.to_vec(),
-        display: endpoint.display.clone(),
-        entity: endpoint.entity.clone(),
+        other_uris: endpoint.rare().other_uris.to_vec(),
+        display: endpoint.display.to_string(),
+        entity: endpoint.entity.to_string(),
         role: endpoint.role,
         anonymous: endpoint.anonymous,
         joined: endpoint.joined?.in_millis(),
         dialed_out: endpoint.dialed_out,
-        referred_by: endpoint.referred_by.clone(),
+        referred_by: endpoint.rare().referred_by.clone(),
         peer_updates: endpoint.peer_updates,
         has_referred: endpoint.has_referred,
         session: endpoint.link.session().cloned(),
@@ -212,15 +212,11 @@ pub(super) fn endpoint_record(
         timer: endpoint.session_timer.as_ref().and_then(timer_record),
         dialog: dialog_record(&endpoint.dialog, counters),
         media: MediaRecord {
-            local: media.local.clone(),
-            origin: media.origin,
-            one_send: media.one_send,
-            ours: media.ours.to_string(),
-            theirs: media
-                .theirs
-                .as_ref()
-                .filter(|_| endpoint.offer != Offer::Answer)
-                .cloned(),
+            local: media.local(),
+            origin: media.origin(),
+            one_send: media.one_send(),
+            ours: media.ours(),
+            theirs: media.theirs().filter(|_| endpoint.offer != Offer::Answer),
         },
     })
 }
@@ -246,7 +242,7 @@ pub(super) fn subscription_record(
         room: subscription.room.clone(),
         user: subscription.user.clone(),
         role: subscription.role,
-        event_id: subscription.event_id.clone(),
+        event_id: subscription.event_id.as_deref().map(str::to_owned),
         expires: subscription.expires.in_millis(),
         rates: subscription.rates.params(),
         full_only: subscription.merging == Merging::Never,
@@ -257,19 +253,19 @@ pub(super) fn subscription_record(
 
 fn dialog_record(dialog: &Dialog, counters: Counters) -> DialogRecord {
     DialogRecord {
-        call_id: dialog.key.call_id.clone(),
-        local_tag: dialog.key.local_tag.clone(),
-        remote_tag: dialog.key.remote_tag.clone(),
-        local_uri: dialog.local_uri.clone(),
-        remote_uri: dialog.remote_uri.clone(),
-        remote_target: dialog.remote_target.clone(),
-        route_set: dialog.route_set.clone(),
-        flow: dialog.flow.clone(),
+        call_id: dialog.key.call_id().to_owned(),
+        local_tag: dialog.key.local_tag().to_owned(),
+        remote_tag: dialog.key.remote_tag().to_owned(),
+        local_uri: dialog.local_uri.to_string(),
+        remote_uri: dialog.remote_uri.to_string(),
+        remote_target: dialog.remote_target.to_string(),
+        route_set: dialog.route_set.to_vec(),
+        flow: dialog.flow.as_deref().map(str::to_owned),
         local_cseq: counters.kept(dialog.local_cseq),
         remote_cseq: dialog.remote_cseq.unwrap_or_default(),
         transport: dialog.socket.transport.clone(),
         host: dialog.socket.host.clone(),
         port: dialog.socket.port,
-        contact: dialog.contact.clone(),
+        contact: dialog.contact.to_string(),
     }
 }

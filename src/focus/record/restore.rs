@@ -5,7 +5,7 @@
 //! is asked. Records that contradict each other are passed over, and the rest is restored.
 
 use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
-use crate::focus::room::endpoint::{Endpoint, Link};
+use crate::focus::room::endpoint::{Endpoint, Link, Rare};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::media::Media;
@@ -242,9 +242,9 @@ impl Focus {
         let user = record.user.clone();
         let kept = Record::Participant(record.clone());
         let participant = Participant {
-            nickname: record.nickname,
+            nickname: record.nickname.map(Arc::from),
             anonymous: record.anonymous,
-            ..Participant::new(record.display, role, 0)
+            ..Participant::new(record.display.into(), role, 0)
         };
         conference.participants.insert(user.clone(), participant);
         conference.participants.kept_as(user, &kept);
@@ -286,7 +286,7 @@ impl Focus {
         }
         let kept = endpoint_record(id, &endpoint, Counters::Exact)
             .map(|it| Record::Endpoint(Box::new(it)));
-        self.rooms.enter(id, endpoint);
+        self.rooms.enter(id, endpoint, &mut self.dialogs.shared);
         if let Some(kept) = kept {
             self.rooms.endpoints.kept_as(id, &kept);
         }
@@ -405,9 +405,9 @@ impl Focus {
         let timer = self.timers.arm(expires, Timer::Expiry(id));
         let left = expires.saturating_since(now);
         let dialog = dialog(record.dialog, find);
-        let subscription = Subscription {
+        let mut subscription = Subscription {
             role: record.role,
-            event_id: record.event_id,
+            event_id: record.event_id.map(String::into_boxed_str),
             expires,
             rates: EventRates::agree(
                 &Params::parse(record.rates.trim_start_matches(';')),
@@ -422,18 +422,21 @@ impl Focus {
             expiry_timer: Some(timer),
             ..Subscription::untold(now, record.room, record.user, dialog)
         };
+        subscription.share(&mut self.dialogs.shared);
         let kept = subscription_record(id, &subscription, Counters::Exact);
         self.dialogs
             .open(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
-            Some(conference) => {
-                conference.subscribers.add(id, &subscription.user);
+            Some(_) => {
+                self.watch.begin(id, subscription);
                 Due::Full
             }
             // Its conference ended, and the last NOTIFY did not go out any more.
-            None => Due::Last(Termination::NoResource),
+            None => {
+                self.watch.subscriptions.insert(id, subscription);
+                Due::Last(Termination::NoResource)
+            }
         };
-        self.watch.subscriptions.insert(id, subscription);
         self.watch
             .subscriptions
             .kept_as(id, &Record::Subscription(Box::new(kept)));
@@ -515,49 +518,48 @@ fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
     socket.handle = find(&socket);
     let principal = address_of_record(&record.remote_uri);
     Dialog {
-        key: DialogKey {
-            call_id: record.call_id,
-            local_tag: record.local_tag,
-            remote_tag: record.remote_tag,
-        },
-        local_uri: record.local_uri,
-        remote_uri: record.remote_uri,
-        remote_target: record.remote_target,
-        route_set: record.route_set,
+        key: DialogKey::new(&record.call_id, &record.local_tag, &record.remote_tag),
+        local_uri: record.local_uri.into(),
+        remote_uri: record.remote_uri.into(),
+        remote_target: record.remote_target.into(),
+        route_set: record.route_set.into(),
         // Connections ended with the proxy that held them; a way through a NAT may stand.
-        flow: record.flow.filter(|_| socket.transport == "udp"),
-        principal,
+        flow: record
+            .flow
+            .filter(|_| socket.transport == "udp")
+            .map(Arc::from),
+        principal: principal.into(),
         local_cseq: record.local_cseq,
         // None is kept as 0, which a peer has hardly sent.
         remote_cseq: (record.remote_cseq > 0).then_some(record.remote_cseq),
-        socket,
-        contact: record.contact,
+        socket: Arc::new(socket),
+        contact: record.contact.into(),
     }
 }
 
 fn endpoint(record: EndpointRecord, link: Link, find: &mut FindSocket<'_>) -> Endpoint {
     let dialog = dialog(record.dialog, find);
-    let media = Media {
-        local: record.media.local,
-        origin: record.media.origin,
-        ours: record.media.ours.into(),
-        theirs: record.media.theirs,
-        one_send: record.media.one_send,
-    };
-    let mut endpoint = Endpoint {
+    let media = record.media;
+    let media =
+        Media::new(media.local, media.origin, &media.ours).with(media.theirs, media.one_send);
+    let rare = Rare {
         other_uris: record.other_uris.into(),
-        display: record.display,
-        entity: record.entity,
+        referred_by: record.referred_by,
+        ..Rare::default()
+    };
+    let endpoint = Endpoint {
+        display: record.display.into(),
+        entity: record.entity.into(),
         run: record.run,
         anonymous: record.anonymous,
         dialed_out: record.dialed_out,
         joined: Some(record.joined),
-        referred_by: record.referred_by,
         // An ACK that came while nobody was here does not come again.
         peer_updates: record.peer_updates,
         has_referred: record.has_referred,
         ..Endpoint::new(record.room, record.user, record.role, dialog, media, link)
     };
+    let mut endpoint = endpoint.with(rare);
     endpoint.shown = endpoint.presence();
     endpoint
 }

@@ -12,9 +12,7 @@ use std::sync::Arc;
 use crate::control::{Admission, RoomUri, SwitchRun, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::policy::Policy;
-use crate::focus::roster::cache::DocumentCache;
 use crate::focus::sip::face::shortened;
-use crate::focus::watch::subscribers::Subscribers;
 use crate::time::Moment;
 use crate::wire::sip::Headers;
 
@@ -98,9 +96,7 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) described: u64,
     /// There are too many to list everybody (`roster_limit`).
     pub(in crate::focus) crowded: bool,
-    pub(in crate::focus) subscribers: Subscribers,
     pub(in crate::focus) publications: Publications,
-    pub(in crate::focus) documents: DocumentCache,
     /// When the first participant came in; `None` while nobody is in.
     pub(in crate::focus) begun: Option<Moment>,
     /// Messages sent, while the room does not last.
@@ -136,9 +132,7 @@ impl Conference {
             recast: 0,
             described: 0,
             crowded: false,
-            subscribers: Subscribers::default(),
             publications: Publications::default(),
-            documents: DocumentCache::default(),
             begun: None,
             messages: 0,
             recalled: None,

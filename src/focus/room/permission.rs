@@ -30,8 +30,8 @@ const RETRY_AFTER_RINGING: &str = "60";
 pub(in crate::focus) enum Ask<'a> {
     /// Come in; in the place of a device of their own, or as one more.
     Join { replaces: bool },
-    /// Subscribe to the conference event package once more.
-    Watch,
+    /// Subscribe to the conference event package once more, where so many watch already.
+    Watch { theirs: usize, all: usize },
     /// Refresh such a subscription.
     KeepWatching,
     /// Publish: what concerns everybody, or only themselves.
@@ -81,12 +81,11 @@ impl Caller<'_> {
                 let devices = of(Conference::devices);
                 no(devices >= most, 486, "too many devices of this user")
             }
-            Ask::Watch => {
+            Ask::Watch { theirs, all } => {
                 self.may(Ask::KeepWatching)?;
-                let theirs = of(|it, user| it.subscribers.of(user).len());
                 let many = theirs >= MAX_SUBSCRIPTIONS;
                 no(many, 403, "too many subscriptions of this user")?;
-                let watched = of(|it, _| it.subscribers.len()) >= MAX_WATCHERS;
+                let watched = all >= MAX_WATCHERS;
                 no(watched && !is_in, 486, "too many watch this room")
                     .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER))
             }
@@ -190,7 +189,7 @@ mod tests {
         change(&mut entry);
         let policy = Policy::of_entry(&entry, 10);
         let mut conference = Conference::new(entry.uri, Arc::clone(&policy));
-        let mut participant = Participant::new(String::new(), Role::Participant, 0);
+        let mut participant = Participant::new("".into(), Role::Participant, 0);
         participant.endpoints.push(EndpointId(1));
         let user = UserUri::new("sip:in@h");
         conference.participants.insert(user, participant);
@@ -231,14 +230,15 @@ mod tests {
                 most: 5,
             },
         );
+        let watch = Ask::Watch { theirs: 0, all: 0 };
         let publish = |everything| Ask::Publish { everything };
         for (room, user, ask, expected) in [
             (&plain, "sip:out@h", join, [200; 3]),
             (&closed, "sip:out@h", join, [480, 480, 200]),
             (&closed, "sip:bad@h", join, [403; 3]),
-            (&plain, "sip:out@h", Ask::Watch, [200; 3]),
-            (&closed, "sip:out@h", Ask::Watch, [403; 3]),
-            (&closed, "sip:in@h", Ask::Watch, [200; 3]),
+            (&plain, "sip:out@h", watch, [200; 3]),
+            (&closed, "sip:out@h", watch, [403; 3]),
+            (&closed, "sip:in@h", watch, [200; 3]),
             (&plain, "sip:in@h", publish(false), [200; 3]),
             (&plain, "sip:in@h", publish(true), [403, 403, 200]),
             (&plain, "sip:out@h", publish(false), [403, 403, 200]),

@@ -13,6 +13,7 @@ use crate::focus::room::fingerprint_memory::FingerprintMemory;
 use crate::focus::room::held_nicknames::HeldNicknames;
 use crate::focus::room::policy::Policy;
 use crate::focus::room::rooms::KeptRooms;
+use crate::focus::sip::shared::Shared;
 use crate::focus::{Config, RequestId, Role, RoomEntry};
 
 /// Whose a session at the switch is.
@@ -180,7 +181,13 @@ impl RoomTable {
     }
 
     /// A device comes: it belongs to its conference from now on, joined or not.
-    pub(in crate::focus) fn enter(&mut self, id: EndpointId, endpoint: Endpoint) {
+    pub(in crate::focus) fn enter(
+        &mut self,
+        id: EndpointId,
+        mut endpoint: Endpoint,
+        shared: &mut Shared,
+    ) {
+        endpoint.share(shared);
         if let Some(session) = endpoint.link.session() {
             let whose = Occupant::Endpoint(id);
             self.sessions.insert(session.clone(), whose);

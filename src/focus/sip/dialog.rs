@@ -1,6 +1,9 @@
 //! The dialog state of RFC 3261 §12: enough to recognise requests and to write ours.
 
+use std::cmp::Ordering;
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -8,45 +11,99 @@ use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
-/// What makes a dialog unique (RFC 3261 §12).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What makes a dialog unique (RFC 3261 §12): three texts in one, for a dialog and every index of
+/// it hold one. In order, the dialogs of one call of a peer stand together.
+#[derive(Clone, PartialEq, Eq)]
 pub(in crate::focus) struct DialogKey {
-    pub(in crate::focus) call_id: String,
-    pub(in crate::focus) local_tag: String,
-    pub(in crate::focus) remote_tag: String,
+    /// Call-ID, remote tag, local tag.
+    text: Arc<str>,
+    /// Where the tags begin.
+    remote_at: u32,
+    local_at: u32,
 }
 
 impl DialogKey {
+    /// The dialog of this Call-ID and these tags.
+    pub(in crate::focus) fn new(call_id: &str, local_tag: &str, remote_tag: &str) -> Self {
+        // What is longer has come in no message.
+        let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        Self {
+            text: [call_id, remote_tag, local_tag].concat().into(),
+            remote_at: place(call_id.len()),
+            local_at: place(call_id.len() + remote_tag.len()),
+        }
+    }
+
+    pub(in crate::focus) fn call_id(&self) -> &str {
+        self.text.get(..self.remote_at as usize).unwrap_or_default()
+    }
+
+    pub(in crate::focus) fn remote_tag(&self) -> &str {
+        let place = self.remote_at as usize..self.local_at as usize;
+        self.text.get(place).unwrap_or_default()
+    }
+
+    pub(in crate::focus) fn local_tag(&self) -> &str {
+        self.text.get(self.local_at as usize..).unwrap_or_default()
+    }
+
+    /// What orders dialogs: the call of the peer first.
+    fn parts(&self) -> (&str, &str, &str) {
+        (self.call_id(), self.remote_tag(), self.local_tag())
+    }
+
+    /// Whether both are dialogs of one call of a peer.
+    pub(in crate::focus) fn is_of_call(&self, other: &Self) -> bool {
+        self.call_id() == other.call_id() && self.remote_tag() == other.remote_tag()
+    }
+
     /// The dialog a request of the peer claims to belong to.
     pub(in crate::focus) fn of_request(request: &Request) -> Option<Self> {
         let name_addr = |name: &str| request.headers.first(name)?.parse::<NameAddr>().ok();
-        Some(Self {
-            call_id: request.headers.first("Call-ID")?.to_owned(),
-            local_tag: name_addr("To")?.tag()?.to_owned(),
-            // RFC 2543 peers send no From tag (RFC 3261 §12.1.1).
-            remote_tag: name_addr("From")?.tag().unwrap_or_default().to_owned(),
-        })
+        let (to, from) = (name_addr("To")?, name_addr("From")?);
+        // RFC 2543 peers send no From tag (RFC 3261 §12.1.1).
+        let remote_tag = from.tag().unwrap_or_default();
+        let call_id = request.headers.first("Call-ID")?;
+        Some(Self::new(call_id, to.tag()?, remote_tag))
     }
 }
 
-/// One dialog.
+impl PartialOrd for DialogKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for DialogKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl fmt::Debug for DialogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts().fmt(f)
+    }
+}
+
+/// One dialog. Its texts are those of others, too: of further dialogs of the same user or room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) struct Dialog {
     pub(in crate::focus) key: DialogKey,
-    pub(in crate::focus) local_uri: String,
-    pub(in crate::focus) remote_uri: String,
-    pub(in crate::focus) remote_target: String,
-    pub(in crate::focus) route_set: Vec<String>,
+    pub(in crate::focus) local_uri: Arc<str>,
+    pub(in crate::focus) remote_uri: Arc<str>,
+    pub(in crate::focus) remote_target: Arc<str>,
+    pub(in crate::focus) route_set: Box<[String]>,
     /// Where the peer itself was last heard from, when its Contact may not lead there.
-    pub(in crate::focus) flow: Option<String>,
+    pub(in crate::focus) flow: Option<Arc<str>>,
     /// On whose behalf requests of it are sent.
-    pub(in crate::focus) principal: String,
+    pub(in crate::focus) principal: Arc<str>,
     pub(in crate::focus) local_cseq: u32,
     /// Empty until the peer has sent a request in it (RFC 3261 §12.1.2).
     pub(in crate::focus) remote_cseq: Option<u32>,
-    pub(in crate::focus) socket: Socket,
+    pub(in crate::focus) socket: Arc<Socket>,
     /// Our Contact, the same in every message of the dialog.
-    pub(in crate::focus) contact: String,
+    pub(in crate::focus) contact: Arc<str>,
 }
 
 /// Why a request cannot start a dialog.
@@ -71,7 +128,7 @@ impl Dialog {
     pub(in crate::focus) fn accept(
         request: &Request,
         arrival: &Arrival,
-        local_tag: String,
+        local_tag: &str,
         contact: String,
     ) -> Result<Self, DialogError> {
         let headers = &request.headers;
@@ -83,28 +140,25 @@ impl Dialog {
             return Err(DialogError::LongContact);
         }
         Ok(Self {
-            key: DialogKey {
-                call_id: headers
-                    .first("Call-ID")
-                    .ok_or(DialogError::CallId)?
-                    .to_owned(),
+            key: DialogKey::new(
+                headers.first("Call-ID").ok_or(DialogError::CallId)?,
                 local_tag,
-                remote_tag: from.tag().unwrap_or_default().to_owned(),
-            },
-            local_uri: to.uri,
-            remote_uri: from.uri,
-            remote_target,
+                from.tag().unwrap_or_default(),
+            ),
+            local_uri: to.uri.into(),
+            remote_uri: from.uri.into(),
+            remote_target: remote_target.into(),
             route_set: headers
                 .elements("Record-Route")
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
-            flow: flow(request, arrival),
-            principal: address_of_record(&arrival.identity),
+            flow: flow(request, arrival).map(Arc::from),
+            principal: address_of_record(&arrival.identity).into(),
             local_cseq: 0,
             remote_cseq: Some(cseq(request).ok_or(DialogError::CSeq)?),
-            socket: arrival.socket.clone(),
-            contact,
+            socket: Arc::new(arrival.socket.clone()),
+            contact: contact.into(),
         })
     }
 
@@ -116,14 +170,19 @@ impl Dialog {
             return false;
         }
         self.remote_cseq = number;
-        self.flow = flow(request, arrival);
-        self.socket = arrival.socket.clone();
+        let flow = flow(request, arrival);
+        if self.flow.as_deref() != flow.as_deref() {
+            self.flow = flow.map(Arc::from);
+        }
+        if *self.socket != arrival.socket {
+            self.socket = Arc::new(arrival.socket.clone());
+        }
         if matches!(
             request.method,
             Method::Invite | Method::Update | Method::Subscribe
         ) && let Some(target) = contact_uri(&request.headers)
         {
-            self.remote_target = target;
+            self.turn_to(&target);
         }
         true
     }
@@ -131,7 +190,13 @@ impl Dialog {
     /// Takes the Contact of a 2xx to a target refresh request of ours (RFC 3261 §12.2.1.2).
     pub(in crate::focus) fn refresh_target(&mut self, response: &Response) {
         if let Some(target) = contact_uri(&response.headers) {
-            self.remote_target = target;
+            self.turn_to(&target);
+        }
+    }
+
+    fn turn_to(&mut self, target: &str) {
+        if *self.remote_target != *target {
+            self.remote_target = target.into();
         }
     }
 
@@ -142,13 +207,13 @@ impl Dialog {
             .first("To")
             .and_then(|to| to.parse::<NameAddr>().ok());
         if let Some(tag) = to.as_ref().and_then(|to| to.tag()) {
-            self.key.remote_tag = tag.to_owned();
+            self.key = DialogKey::new(self.key.call_id(), self.key.local_tag(), tag);
         }
         self.refresh_target(response);
         let routes = headers.elements("Record-Route").into_iter().rev();
         self.route_set = routes.map(str::to_owned).collect();
         // Where it leads is the party's own doing from now on, not its inviter's.
-        self.principal = address_of_record(&self.remote_uri);
+        self.principal = address_of_record(&self.remote_uri).into();
     }
 
     /// A request of ours inside the dialog (RFC 3261 §12.2.1.1).
@@ -171,16 +236,20 @@ impl Dialog {
             request_uri,
             next_hop,
             // Whoever put itself on the route knows the way to the peer.
-            flow: self.flow.clone().filter(|_| self.route_set.is_empty()),
-            principal: self.principal.clone(),
+            flow: self
+                .flow
+                .as_deref()
+                .filter(|_| self.route_set.is_empty())
+                .map(str::to_owned),
+            principal: self.principal.to_string(),
             routes,
-            call_id: self.key.call_id.clone(),
+            call_id: self.key.call_id().to_owned(),
             cseq: self.local_cseq,
-            local_uri: self.local_uri.clone(),
-            local_tag: self.key.local_tag.clone(),
-            remote_uri: self.remote_uri.clone(),
-            remote_tag: self.key.remote_tag.clone(),
-            socket: self.socket.clone(),
+            local_uri: self.local_uri.to_string(),
+            local_tag: self.key.local_tag().to_owned(),
+            remote_uri: self.remote_uri.to_string(),
+            remote_tag: self.key.remote_tag().to_owned(),
+            socket: Socket::clone(&self.socket),
             headers,
             body: body.into(),
         }
@@ -195,12 +264,12 @@ impl Dialog {
 
     /// A strict router on top gets what it expects.
     fn routing(&self) -> Routing {
-        let target = || self.remote_target.clone();
+        let target = || self.remote_target.to_string();
         let first = self.route_set.first().and_then(|route| route_uri(route));
         let Some((first, rest)) = first.zip(self.route_set.get(1..)) else {
             return Routing {
                 request_uri: target(),
-                routes: self.route_set.clone(),
+                routes: self.route_set.to_vec(),
                 next_hop: target(),
             };
         };
@@ -215,7 +284,7 @@ impl Dialog {
         }
         Routing {
             request_uri: target(),
-            routes: self.route_set.clone(),
+            routes: self.route_set.to_vec(),
             next_hop: first,
         }
     }

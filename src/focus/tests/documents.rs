@@ -280,16 +280,14 @@ fn e09_a_document_in_use_is_not_thrown_out() {
         extent: Extent::Everybody,
     };
     let now = scenario.now;
-    let focus = &mut scenario.focus;
+    let rooms = &scenario.focus.rooms;
+    let conference = rooms.conference(&room).expect("a conference");
+    let mut documents = roster::cache::DocumentCache::default();
     let mut listed = |scope| {
-        let conference = focus
-            .rooms
-            .conferences
-            .get_mut(&room)
-            .expect("a conference");
         let document = roster::document::document(
+            &mut documents,
             conference,
-            &focus.rooms.endpoints,
+            &rooms.endpoints,
             &view,
             scope,
             (now, now),

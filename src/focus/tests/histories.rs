@@ -255,8 +255,8 @@ impl History {
         }
         let inviter = room::invitation::Inviter {
             user: UserUri::new(format!("sip:{by}@example.com")),
-            socket: focus.socket.clone().expect("that of a request"),
-            contact: ROOM.to_owned(),
+            socket: std::sync::Arc::new(focus.socket.clone().expect("that of a request")),
+            contact: ROOM.into(),
             referral: None,
         };
         focus.invite_party(now, &room, &target, mode, inviter, None);

@@ -77,7 +77,7 @@ fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
     let mut early = scenario.phone("alice");
     scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
     let endpoint = scenario.focus.rooms.endpoints.values().next();
-    early.to_tag = endpoint.map(|it| it.dialog.key.local_tag.clone());
+    early.to_tag = endpoint.map(|it| it.dialog.key.local_tag().to_owned());
     let replaces = reference(&early);
     for value in [replaces.clone(), format!("{replaces};early-only")] {
         let reply = invite(&mut scenario, "alice", ROOM, &[("Replaces", &value)]);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::control::RoomUri;
 use crate::focus::room::conference::Conference;
-use crate::focus::roster::cache::Scope;
+use crate::focus::roster::cache::{MAX_IDLE, Scope};
 use crate::focus::roster::document::{self};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
@@ -65,9 +65,27 @@ impl Focus {
             return;
         };
         conference.count_crowd(limit);
+        let audience = self.watch.audience_mut(room);
+        let Some(audience) = audience.filter(|it| !it.subscribers.is_empty()) else {
+            return conference.forget_all_departures();
+        };
         conference.bound_departures();
-        for id in conference.subscribers.wake() {
+        for id in audience.subscribers.wake() {
             self.schedule(now, id);
+        }
+    }
+
+    /// Documents that nobody was given for a while are forgotten.
+    pub(in crate::focus) fn cool_down(&mut self, now: Moment) {
+        self.watch.cool_down(now);
+        self.watch.idle_timer = None;
+        self.watch_idleness(now);
+    }
+
+    fn watch_idleness(&mut self, now: Moment) {
+        if self.watch.is_warm() && self.watch.idle_timer.is_none() {
+            let timer = self.timers.arm(now + MAX_IDLE, Timer::Idle);
+            self.watch.idle_timer = Some(timer);
         }
     }
 
@@ -111,14 +129,17 @@ impl Focus {
             Due::Last(Termination::Timeout) => subscription.full_from.unwrap_or(now).max(now),
             Due::Last(_) => now,
             Due::Changes => {
-                let Some(conference) = self.rooms.conference_mut(&subscription.room) else {
+                let Some(conference) = self.rooms.conference(&subscription.room) else {
                     return;
                 };
                 if subscription.gap || has_news(conference, subscription.seen) {
                     subscription.earliest(now, interval)
                 } else {
-                    conference.subscribers.rest(id);
-                    match subscription.latest(now) {
+                    let latest = subscription.latest(now);
+                    if let Some((_, audience)) = self.watch.with_audience(id) {
+                        audience.subscribers.rest(id);
+                    }
+                    match latest {
                         Some(at) => at,
                         None => return,
                     }
@@ -126,6 +147,9 @@ impl Focus {
             }
         };
         let timer = self.timers.arm(at, Timer::Notify(id));
+        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+            return;
+        };
         subscription.due_at = at;
         self.timers.disarm(subscription.notify_timer.replace(timer));
     }
@@ -153,8 +177,11 @@ impl Focus {
                 return;
             };
             octets += self.notify(now, id).unwrap_or_default();
-            if last && let Some(conference) = self.rooms.conference_mut(&room) {
-                conference.documents.settle(conference.revision);
+            if last
+                && let Some(conference) = self.rooms.conference(&room)
+                && let Some(audience) = self.watch.audience_mut(&room)
+            {
+                audience.documents.settle(conference.revision);
             }
         }
     }
@@ -219,12 +246,13 @@ impl Focus {
 
     /// What there is to tell of the conference, if there is anything.
     fn state_document(&mut self, now: Moment, id: SubscriptionId, version: u32) -> Option<Bytes> {
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let (subscription, audience) = self.watch.with_audience(id)?;
         let (conference, endpoints) = self.rooms.with_endpoints(&subscription.room)?;
+        let documents = &mut audience.documents;
         let view = subscription.current_view(conference);
         let scope = subscription.scope(now, conference, &view, self.config.full_notify_limit);
         let moments = (subscription.due_at, now);
-        let rendering = document::document(conference, endpoints, &view, scope, moments);
+        let rendering = document::document(documents, conference, endpoints, &view, scope, moments);
         let is_datagram = subscription.dialog.socket.transport == "udp";
         if is_datagram && rendering.octets() > MAX_DATAGRAM && !subscription.narrow {
             subscription.narrow = true;
@@ -238,13 +266,16 @@ impl Focus {
             Scope::Partial(seen) | Scope::Beat(seen) => seen.after_partial(rendering.revision),
         };
         let body = rendering.body(version);
-        conference.subscribers.show(id, subscription.seen);
-        conference.forget_departures();
+        audience.subscribers.show(id, subscription.seen);
+        conference.forget_departures(audience.subscribers.all_buried());
         if body.is_some() {
             subscription.version = version;
             subscription.gap = false;
             subscription.view = Some(view);
         }
+        let room = subscription.room.clone();
+        self.watch.warm_up(&room);
+        self.watch_idleness(now);
         body
     }
 
@@ -291,15 +322,17 @@ impl Focus {
     }
 
     pub(in crate::focus) fn forget_subscription(&mut self, now: Moment, id: SubscriptionId) {
-        let Some(subscription) = self.watch.subscriptions.remove(&id) else {
+        let Some(subscription) = self.watch.end(id) else {
             return;
         };
+        self.watch_idleness(now);
         self.dialogs.close(&subscription.dialog.key);
         self.timers.disarm(subscription.notify_timer);
         self.timers.disarm(subscription.expiry_timer);
         if let Some(conference) = self.rooms.conference_mut(&subscription.room) {
-            conference.subscribers.remove(id, &subscription.user);
-            conference.forget_departures();
+            let audience = self.watch.audience(&subscription.room);
+            let buried = audience.map_or(u64::MAX, |it| it.subscribers.all_buried());
+            conference.forget_departures(buried);
         }
         self.end_if_empty(now, &subscription.room);
     }
@@ -389,12 +422,20 @@ impl Subscription {
 
 impl Conference {
     /// Departures that every subscriber has been told to the end need no memory.
-    fn forget_departures(&mut self) {
-        let buried = self.subscribers.all_buried();
+    fn forget_departures(&mut self, buried: u64) {
         let told = self
             .departures
             .partition_point(|departure| departure.revision <= buried);
         self.departures.drain(..told);
+    }
+
+    /// Nobody watches: whoever is given a document of just before would never learn of these from
+    /// a partial one.
+    fn forget_all_departures(&mut self) {
+        if let Some(last) = self.departures.pop() {
+            self.forgotten = last.revision;
+            self.departures.clear();
+        }
     }
 
     fn bound_departures(&mut self) {

@@ -238,7 +238,7 @@ impl Focus {
 
     /// The conference has ended.
     pub(in crate::focus) fn forget_publications(&mut self, conference: &mut Conference) {
-        for (id, publication) in std::mem::take(&mut conference.publications.all) {
+        for (id, publication) in std::mem::take(&mut conference.publications.all).into_entries() {
             self.rooms.publications.remove(&id);
             self.timers.disarm(Some(publication.expiry));
         }
