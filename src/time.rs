@@ -3,9 +3,15 @@
 use std::ops::{Add, Sub};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// A point in time: what the wall clock said at start plus what has passed since on a
-/// monotonic clock. It never goes back, and it can be shown as UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// monotonic clock. It never goes back, and it can be shown as UTC. Serialised it is a number of
+/// milliseconds.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(from = "u64", into = "u64")]
 pub struct Moment(Duration);
 
 /// The first moment that cannot be shown as UTC.
@@ -70,6 +76,18 @@ impl Moment {
     /// Time from `earlier` to this moment; zero when `earlier` is later.
     pub fn saturating_since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl From<u64> for Moment {
+    fn from(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+}
+
+impl From<Moment> for u64 {
+    fn from(moment: Moment) -> Self {
+        moment.millis()
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
@@ -13,7 +14,8 @@ use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// What makes a dialog unique (RFC 3261 §12): three texts in one, for a dialog and every index of
 /// it hold one. In order, the dialogs of one call of a peer stand together.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "KeyParts", into = "KeyParts")]
 pub(in crate::focus) struct DialogKey {
     /// Call-ID, remote tag, local tag.
     text: Arc<str>,
@@ -86,9 +88,33 @@ impl fmt::Debug for DialogKey {
     }
 }
 
+/// A dialog key as it is kept.
+#[derive(Serialize, Deserialize)]
+struct KeyParts {
+    call_id: String,
+    local_tag: String,
+    remote_tag: String,
+}
+
+impl From<KeyParts> for DialogKey {
+    fn from(parts: KeyParts) -> Self {
+        Self::new(&parts.call_id, &parts.local_tag, &parts.remote_tag)
+    }
+}
+
+impl From<DialogKey> for KeyParts {
+    fn from(key: DialogKey) -> Self {
+        Self {
+            call_id: key.call_id().to_owned(),
+            local_tag: key.local_tag().to_owned(),
+            remote_tag: key.remote_tag().to_owned(),
+        }
+    }
+}
+
 /// One dialog. Its texts are those of others, too: of further dialogs of the same user or room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::focus) struct Dialog {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dialog {
     pub(in crate::focus) key: DialogKey,
     pub(in crate::focus) local_uri: Arc<str>,
     pub(in crate::focus) remote_uri: Arc<str>,
@@ -97,6 +123,7 @@ pub(in crate::focus) struct Dialog {
     /// Where the peer itself was last heard from, when its Contact may not lead there.
     pub(in crate::focus) flow: Option<Arc<str>>,
     /// On whose behalf requests of it are sent.
+    #[serde(skip)]
     pub(in crate::focus) principal: Arc<str>,
     pub(in crate::focus) local_cseq: u32,
     /// Empty until the peer has sent a request in it (RFC 3261 §12.1.2).

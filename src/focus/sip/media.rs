@@ -4,8 +4,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::control::SessionId;
-use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms, Unacceptable};
+use crate::focus::sip::cause::Cause;
+use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms};
 use crate::focus::sip::shared::Shared;
 use crate::wire::sdp::Description;
 
@@ -15,8 +18,9 @@ const SESSION: char = '\u{1}';
 const ORIGIN: char = '\u{2}';
 
 /// The agreed SDP of an endpoint.
-#[derive(Clone, Debug)]
-pub(in crate::focus) struct Media {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Spelled", into = "Spelled")]
+pub struct Media {
     /// What tells our MSRP URI from that of others; as the session at the switch is called.
     session: Arc<str>,
     origin: Origin,
@@ -34,8 +38,37 @@ pub(in crate::focus) struct Media {
     one_send: bool,
 }
 
+/// The agreed SDP as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Spelled {
+    local: Local,
+    origin: Origin,
+    ours: String,
+    theirs: Option<Accepted>,
+    one_send: bool,
+}
+
+impl From<Spelled> for Media {
+    fn from(spelled: Spelled) -> Self {
+        let media = Self::new(spelled.local, spelled.origin, &spelled.ours);
+        media.with(spelled.theirs, spelled.one_send)
+    }
+}
+
+impl From<Media> for Spelled {
+    fn from(media: Media) -> Self {
+        Self {
+            local: media.local(),
+            origin: media.origin,
+            ours: media.ours(),
+            theirs: media.theirs(),
+            one_send: media.one_send,
+        }
+    }
+}
+
 /// What the peer said, and its path apart from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Theirs {
     said: Arc<Accepted>,
     /// Its URIs with blanks between them, as `a=path` has them.
@@ -197,7 +230,7 @@ impl Media {
         &self,
         answer: &Description,
         source: Option<IpAddr>,
-    ) -> Result<Accepted, Unacceptable> {
+    ) -> Result<Accepted, Cause> {
         let mut accepted = offer_answer::evaluate_answer(answer, self.terms(), source)?;
         accepted.peer.sends |= self.observer;
         Ok(accepted)
