@@ -163,7 +163,7 @@ impl Focus {
     fn not_kept(&self) -> impl Iterator<Item = &RoomUri> {
         let configured = self.rooms.configured.keys();
         let configured = configured.filter(|room| self.rooms.kept.made(room).is_none());
-        let running = self.rooms.conferences.iter();
+        let running = self.rooms.conferences().iter();
         let adhoc = running
             .filter(|(room, it)| !it.policy.kept && !self.rooms.configured.contains_key(*room));
         configured.chain(adhoc.map(|(room, _)| room))
@@ -181,7 +181,7 @@ impl Focus {
     ) -> Result<RoomDetail, OperatorError> {
         let policy = self.existing(room)?;
         let kept = self.rooms.kept.made(room);
-        let conference = self.rooms.conferences.get(room);
+        let conference = self.rooms.conferences().get(room);
         let subject = conference.and_then(|it| it.identity().subject);
         Ok(RoomDetail {
             lasting: kept.is_some() || self.rooms.configured.contains_key(room),
@@ -211,7 +211,7 @@ impl Focus {
 
     fn users(&self, conference: &Conference, offset: usize, limit: usize) -> Vec<UserDetail> {
         let mut invited: BTreeMap<&UserUri, Vec<&Invitation>> = BTreeMap::new();
-        for invitation in conference.invitations.values() {
+        for invitation in conference.invitations().values() {
             invited
                 .entry(&invitation.user)
                 .or_default()
@@ -249,7 +249,7 @@ impl Focus {
         }
         if let Some(conference) = self.rooms.conference_mut(&room) {
             conference.creator = None;
-            conference.locked = entry.rules.locked;
+            conference.set_locked(entry.rules.locked);
             let messages = conference.messages;
             self.rooms.messages.insert(room.clone(), messages);
         }
@@ -301,7 +301,7 @@ impl Focus {
         let uri: Uri = target.parse().map_err(|_| OperatorError::NoUri)?;
         let user = UserUri::new(uri.address_of_record());
         let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
-        if !self.rooms.conferences.contains_key(room) {
+        if !self.rooms.conferences().contains_key(room) {
             self.rooms.begin(Conference::new(room.clone(), policy));
         }
         let conference = self.rooms.conference(room);
@@ -377,7 +377,7 @@ impl Focus {
         role: Role,
     ) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Role(user.clone(), role))?;
-        let Some(conference) = self.rooms.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return Ok(());
         };
         conference.set_role(user, role);
@@ -427,11 +427,9 @@ impl Focus {
     /// There is no such room.
     pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Lock(locked))?;
-        if let Some(conference) = self.rooms.conferences.get_mut(room)
-            && conference.locked != locked
+        if let Some(conference) = self.rooms.conference_mut(room)
+            && conference.set_locked(locked)
         {
-            conference.locked = locked;
-            conference.change();
             self.conference_changed(now, room);
         }
         Ok(())
@@ -484,10 +482,11 @@ impl Focus {
     /// So many messages more were sent in a room.
     pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
         let configured = self.rooms.configured.contains_key(room);
-        match self.rooms.conferences.get_unmarked(room) {
+        let made = self.rooms.kept.made(room).is_some();
+        match self.rooms.conference_unmarked(room) {
             Some(adhoc) if !adhoc.policy.kept && !configured => adhoc.messages += count,
             // What is told of a room after it has ended counts nowhere.
-            None if !configured && self.rooms.kept.made(room).is_none() => {}
+            None if !configured && !made => {}
             _ => *self.rooms.messages.entry(room.clone()).or_default() += count,
         }
     }
@@ -537,7 +536,7 @@ impl Focus {
 
     /// The switch learns of a room's changed rules.
     fn amend_all(&mut self, room: &RoomUri) {
-        let theirs = self.rooms.endpoints.iter();
+        let theirs = self.rooms.endpoints().iter();
         let theirs = theirs.filter(|(_, endpoint)| endpoint.room == *room);
         let ids: Vec<_> = theirs.map(|(id, _)| *id).collect();
         for id in ids {

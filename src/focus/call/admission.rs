@@ -1,8 +1,6 @@
 //! Focus and switch: every session is admitted there before anything is promised, and what
 //! the switch says comes back here.
 
-use std::sync::Arc;
-
 use crate::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
@@ -75,7 +73,7 @@ impl Focus {
             uris.extend(endpoint.rare().other_uris.iter().cloned());
         }
         Some(Admission {
-            session: endpoint.link.session()?.clone(),
+            session: endpoint.link().session()?.clone(),
             room: endpoint.room.clone(),
             policy: self.session_policy(&endpoint.room)?,
             own_uri: endpoint.media.own_uri(),
@@ -225,7 +223,7 @@ impl Focus {
 
     /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
     pub(in crate::focus) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
-        if !self.rooms.endpoints.contains_key(&id) {
+        if !self.rooms.endpoints().contains_key(&id) {
             return;
         }
         self.start_session_timer(now, id, answering.agreement);
@@ -261,7 +259,6 @@ impl Focus {
         let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
-        let revision = conference.revision + 1;
         let named = conference.participants.iter().find(|(uri, participant)| {
             // The switch knows who wants privacy by the anonymous URI alone.
             participant
@@ -269,15 +266,9 @@ impl Focus {
                 .map_or(*uri == user, |number| anonymous_uri(number) == *user)
         });
         let named = named.map(|(uri, _)| uri.clone());
-        let Some(participant) = named.and_then(|uri| conference.participants.get_mut(&uri)) else {
-            return;
-        };
-        if participant.nickname.as_deref() == nickname.as_deref() {
+        if !named.is_some_and(|uri| conference.set_nickname(&uri, nickname.as_deref())) {
             return;
         }
-        participant.nickname = nickname.map(Arc::from);
-        participant.changed = revision;
-        conference.change();
         self.conference_changed(now, room);
     }
 

@@ -75,7 +75,7 @@ impl Focus {
     fn room_of_usage(&self, usage: Usage) -> Verdict<RoomUri> {
         let room = match usage {
             Usage::Endpoint(id) => self.rooms.endpoint(id).map(|it| &it.room),
-            Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|it| &it.room),
+            Usage::Subscription(id) => self.watch.subscriptions().get(&id).map(|it| &it.room),
             Usage::Referral(id) => self.room_of_referral(id),
             Usage::Leaving(_) => None,
         };
@@ -86,7 +86,7 @@ impl Focus {
     fn advance(&mut self, usage: Usage, incoming: &Incoming) -> Verdict<()> {
         let dialog = match usage {
             Usage::Endpoint(id) => self.rooms.endpoint_mut(id).map(|e| &mut e.dialog),
-            Usage::Subscription(id) => self.watch.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
+            Usage::Subscription(id) => self.watch.subscription_mut(id).map(|s| &mut s.dialog),
             Usage::Referral(id) => self.referral_dialog(id),
             Usage::Leaving(_) => None,
         };
@@ -147,7 +147,7 @@ impl Focus {
             return;
         };
         let message = endpoint.change_rare(|rare| rare.first_message.take());
-        if let (Some(message), Some(session)) = (message, endpoint.link.session().cloned()) {
+        if let (Some(message), Some(session)) = (message, endpoint.link().session().cloned()) {
             let room = endpoint.room.clone();
             self.out.order(Order::Submit {
                 room,
@@ -171,7 +171,7 @@ impl Focus {
             return;
         };
         let same = endpoint.media.theirs().as_ref() == Some(&accepted);
-        let fresh = match &endpoint.link {
+        let fresh = match endpoint.link() {
             Link::Renewing { session, .. } => Some(session.clone()),
             _ => None,
         };
@@ -226,7 +226,7 @@ impl Focus {
             );
         }
         let before = Box::new(endpoint.before());
-        let lost = matches!(endpoint.link, Link::Lost { .. });
+        let lost = matches!(endpoint.link(), Link::Lost { .. });
         let describes = needs_ack || offer.is_some();
         if describes {
             self.describe_again(id, offer.as_ref(), lost);
@@ -258,7 +258,9 @@ impl Focus {
     /// A session keeps its transport; a lost one may come back over another.
     fn terms_again(&self, endpoint: &Endpoint) -> Terms {
         match self.rooms.conference(&endpoint.room) {
-            Some(conference) if endpoint.link.session().is_none() => self.terms(&conference.policy),
+            Some(conference) if endpoint.link().session().is_none() => {
+                self.terms(&conference.policy)
+            }
             _ => endpoint.media.terms(),
         }
     }

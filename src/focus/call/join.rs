@@ -127,23 +127,16 @@ impl Focus {
             referred_by: self.referrer(request, access),
             ..Rare::default()
         };
-        let endpoint = Endpoint {
-            display: display_name(request, user).into(),
-            entity: self.endpoint_entity(access, &dialog.remote_target).into(),
-            offer: our_offer,
-            leads: access.leads,
-            anonymous: self.anonymous_number(access),
-            peer_updates: request.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(
-                room.clone(),
-                user.clone(),
-                *role,
-                dialog,
-                media,
-                Link::Up(session),
-            )
-        };
-        Ok(endpoint.with(rare))
+        let entity = self.endpoint_entity(access, &dialog.remote_target);
+        let (room, user, link) = (room.clone(), user.clone(), Link::Up(session));
+        let mut endpoint = Endpoint::new(room, user, *role, dialog, media, link).with(rare);
+        endpoint.display = display_name(request, &access.user).into();
+        endpoint.entity = entity.into();
+        endpoint.offer = our_offer;
+        endpoint.leads = access.leads;
+        endpoint.anonymous = self.anonymous_number(access);
+        endpoint.peer_updates = request.headers.has_token("Allow", "UPDATE");
+        Ok(endpoint)
     }
 
     /// A new session id and what our description says about it.
@@ -223,7 +216,7 @@ impl Focus {
         let taken = conference.is_some_and(|conference| {
             let devices = conference.participants.get(user).into_iter();
             let invited = conference
-                .invitations
+                .invitations()
                 .values()
                 .filter(|it| it.user == *user);
             devices
@@ -273,10 +266,9 @@ impl Focus {
             room, policy, user, ..
         } = access;
         if self.rooms.conference(room).is_none() {
-            self.rooms.begin(Conference {
-                maker: policy.made.then(|| user.clone()),
-                ..Conference::new(room.clone(), Arc::clone(policy))
-            });
+            let mut conference = Conference::new(room.clone(), Arc::clone(policy));
+            conference.maker = policy.made.then(|| user.clone());
+            self.rooms.begin(conference);
         }
         let Some(conference) = self.rooms.conference_mut(room) else {
             return;
@@ -313,7 +305,7 @@ impl Focus {
         if participant.display.is_empty() {
             participant.display = endpoint.display.clone();
         }
-        participant.changed = revision;
+        participant.change(revision);
         participant.endpoints.push(id);
         let is_first = participant.endpoints.len() == 1;
         let rises = endpoint.role > participant.role;
@@ -398,7 +390,7 @@ impl Focus {
         let awaited = self.awaited(room, user);
         if let Some(invitation) = conference
             .zip(awaited)
-            .and_then(|(c, id)| c.invitations.get(&id))
+            .and_then(|(c, id)| c.invitations().get(&id))
         {
             return Some(invitation.referred_by.clone());
         }

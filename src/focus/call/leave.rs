@@ -44,7 +44,7 @@ impl Focus {
             };
             return self.dialogs.linger(id, leaving);
         }
-        let (room, session) = (endpoint.room.clone(), endpoint.link.session().cloned());
+        let (room, session) = (endpoint.room.clone(), endpoint.link().session().cloned());
         let bye = self.hang_up(now, dialog, reason);
         if let Some(session) = session {
             let parting = (room.clone(), session.clone());
@@ -83,7 +83,7 @@ impl Focus {
         self.dialogs.close(&endpoint.dialog.key);
         for timer in [
             endpoint.take_answering().map(|(_, timer)| timer),
-            endpoint.link.until(),
+            endpoint.link().until(),
             endpoint
                 .session_timer
                 .as_ref()
@@ -157,7 +157,7 @@ impl Focus {
             .rooms
             .conference(room)
             .into_iter()
-            .flat_map(|conference| conference.invitations.keys().copied())
+            .flat_map(|conference| conference.invitations().keys().copied())
             .collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
@@ -179,7 +179,7 @@ impl Focus {
             return;
         };
         participant.endpoints.retain(|other| *other != id);
-        participant.changed = revision;
+        participant.change(revision);
         let (display, nickname) = (participant.display.clone(), participant.nickname.clone());
         let (role, anonymous) = (participant.role, participant.anonymous);
         conference.drop_if_gone(&endpoint.user);
@@ -198,7 +198,7 @@ impl Focus {
             conference.note_departure(&endpoint.user);
         }
         if departed {
-            conference.departures.push(Departure {
+            conference.changes.depart(Departure {
                 user: endpoint.user.clone(),
                 display,
                 nickname,

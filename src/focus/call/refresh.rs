@@ -115,7 +115,7 @@ impl Focus {
         };
         let idle = matches!(endpoint.stage, Stage::Confirmed) && endpoint.is_free();
         // A renewal refreshes, too.
-        let busy = !idle || matches!(endpoint.link, Link::Renewing { .. });
+        let busy = !idle || matches!(endpoint.link(), Link::Renewing { .. });
         if busy {
             self.refresh_later(now, id, Duration::from_secs(1));
             return;

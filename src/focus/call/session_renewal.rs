@@ -39,7 +39,7 @@ impl Focus {
             let Some(id) = self.switch.renewals.pop_front() else {
                 break;
             };
-            let link = self.rooms.endpoint(id).map(|it| &it.link);
+            let link = self.rooms.endpoint(id).map(|it| it.link());
             if matches!(link, Some(Link::Lost { .. })) {
                 // The wait for its turn is not held against it.
                 self.unlink(now, id);
@@ -57,7 +57,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let Link::Lost { until } = endpoint.link else {
+        let &Link::Lost { until } = endpoint.link() else {
             // It has come back by itself, or is just doing so.
             return;
         };
@@ -83,9 +83,8 @@ impl Focus {
             return;
         };
         let free = endpoint.is_free() && !self.stopping;
-        match &mut endpoint.link {
-            Link::Renewing { called, .. } if free && !*called => *called = true,
-            _ => return,
+        if !free || !endpoint.tells_of_renewal() {
+            return;
         }
         let request = self.request_id();
         let headers = self.refresh_headers(id);
@@ -152,7 +151,7 @@ impl Focus {
             return;
         };
         endpoint.refreshed();
-        let admitted = endpoint.link.session().is_some();
+        let admitted = endpoint.link().session().is_some();
         let timer = endpoint.session_timer.as_mut();
         let raised = code == 422 && timer.is_some_and(|timer| timer.raise(response));
         match (code, response) {
@@ -183,7 +182,7 @@ impl Focus {
 
     /// The switch does not take the session in: later, perhaps.
     pub(in crate::focus) fn renewal_refused(&mut self, now: Moment, id: EndpointId) {
-        let link = self.rooms.endpoint(id).map(|it| &it.link);
+        let link = self.rooms.endpoint(id).map(|it| it.link());
         if let Some(&Link::Renewing { until, .. }) = link {
             self.relink(id, Link::Lost { until });
             self.timers.arm(now + PAUSE, Timer::Renewal(id));

@@ -36,7 +36,7 @@ impl Focus {
     ) {
         self.close_unacknowledged(id);
         let transaction = answering.transaction;
-        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_unmarked(id) else {
             return;
         };
         let key = &endpoint.dialog.key;
@@ -46,7 +46,7 @@ impl Focus {
             let line = format!("more than {MAX_REPEATED} INVITEs answered 200 wait for an ACK");
             self.out.log(Level::Warning, line);
         }
-        if let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_unmarked(id) {
             endpoint.stage = Stage::Unacknowledged(Box::new(Unacknowledged {
                 transaction,
                 cseq: answering.cseq,
@@ -68,7 +68,7 @@ impl Focus {
             _ => return,
         };
         let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         if let Some(answer) = endpoint.and_then(|it| it.unacknowledged()) {
             answer.left = true;
             answer.timer = Some(timer);
@@ -83,7 +83,7 @@ impl Focus {
             _ => return,
         };
         self.dialogs.settle(transaction);
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         if let Some(answer) = endpoint.and_then(|it| it.take_unacknowledged(|_| true)) {
             self.timers.disarm(answer.timer);
             self.undo(now, id, answer.before);
@@ -97,7 +97,7 @@ impl Focus {
         id: EndpointId,
         refusal: impl Into<Refusal>,
     ) -> Option<Unacknowledged> {
-        let endpoint = self.rooms.endpoints.get_unmarked(&id)?;
+        let endpoint = self.rooms.endpoint_unmarked(id)?;
         let answer = endpoint.take_unacknowledged(Unacknowledged::is_under_way)?;
         let to_tag = endpoint.dialog.key.local_tag().to_owned();
         let transaction = answer.transaction;
@@ -116,7 +116,7 @@ impl Focus {
 
     /// The ACK of the 2xx to this endpoint's last INVITE has come; `false` for any other.
     pub(in crate::focus) fn acknowledge(&mut self, id: EndpointId, ack: &Request) -> bool {
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         let answer = endpoint.and_then(|it| it.take_unacknowledged(|it| it.is_answered_by(ack)));
         answer.map(|answer| self.close(answer)).is_some()
     }
@@ -132,7 +132,7 @@ impl Focus {
 
     /// An earlier 2xx has reached the peer.
     pub(in crate::focus) fn close_unacknowledged(&mut self, id: EndpointId) {
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         if let Some(answer) = endpoint.and_then(|it| it.take_unacknowledged(|_| true)) {
             self.close(answer);
         }
@@ -240,8 +240,8 @@ impl Focus {
         };
         let was_lost = before.session.is_none();
         // Lost or renewed since: what is now counts.
-        let moved_on = endpoint.link.session() != before.session.as_ref();
-        let renews = matches!(endpoint.link, Link::Renewing { called: false, .. });
+        let moved_on = endpoint.link().session() != before.session.as_ref();
+        let renews = matches!(endpoint.link(), Link::Renewing { called: false, .. });
         let invites = endpoint.refreshing;
         if renews || invites || (moved_on && !was_lost) {
             return;
@@ -267,7 +267,7 @@ impl Focus {
         if self
             .rooms
             .endpoint(id)
-            .is_some_and(|it| it.link.until().is_none())
+            .is_some_and(|it| it.link().until().is_none())
             && let Some(admission) = self.admission(id)
         {
             self.out.order(Order::Amend(Box::new(admission)));

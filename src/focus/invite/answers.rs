@@ -48,13 +48,13 @@ impl Focus {
     }
 
     fn show_under_way(&mut self, now: Moment, id: InvitationId) {
-        let Some(room) = self.invites.rooms.get(&id).cloned() else {
+        let Some(room) = self.invites.room(id).cloned() else {
             return;
         };
         let Some(conference) = self.rooms.conference_mut(&room) else {
             return;
         };
-        let Some(invitation) = conference.invitations.get_mut(&id) else {
+        let Some(invitation) = conference.invitation_mut(id) else {
             return;
         };
         let status = invitation.course.status_under_way();
@@ -118,7 +118,7 @@ impl Focus {
 
     /// RFC 3261 §8.1.3.4: the party may be found elsewhere.
     fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
-        let room = self.invites.rooms.get(&id).cloned();
+        let room = self.invites.room(id).cloned();
         if let (Some(room), Some(invitation)) = (room, self.invitation(id))
             && let Course::Dialing { targets, .. } = &mut invitation.course
         {
@@ -155,7 +155,7 @@ impl Focus {
     /// A 2xx with the answer to our offer: the dialog stands, the party is in; the switch,
     /// which has admitted it before it was dialled, learns who it is.
     fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
-        let Some(room) = self.invites.rooms.get(&id).cloned() else {
+        let Some(room) = self.invites.room(id).cloned() else {
             return;
         };
         let Some(invitation) = self.invitation(id) else {
@@ -204,20 +204,19 @@ impl Focus {
         let Some(invitation) = self.invitation(id) else {
             return;
         };
-        let endpoint = Endpoint {
-            display: display_name(response).into(),
-            entity: invitation.entity.as_str().into(),
-            run,
-            dialed_out: true,
-            anonymous,
-            peer_updates: response.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(room, user, role, dialog, media, Link::Up(session))
-        };
-        let endpoint = endpoint.with(Rare {
+        let rare = Rare {
             invitation: Some(id),
             referred_by: Some(invitation.referred_by.clone()),
             ..Rare::default()
-        });
+        };
+        let link = Link::Up(session);
+        let mut endpoint = Endpoint::new(room, user, role, dialog, media, link).with(rare);
+        endpoint.display = display_name(response).into();
+        endpoint.entity = invitation.entity.as_str().into();
+        endpoint.run = run;
+        endpoint.dialed_out = true;
+        endpoint.anonymous = anonymous;
+        endpoint.peer_updates = response.headers.has_token("Allow", "UPDATE");
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
         let shared = &mut self.dialogs.shared;
@@ -232,10 +231,10 @@ impl Focus {
 
     /// Whether there is a place left for an invited party.
     fn has_place(&self, id: InvitationId) -> bool {
-        let room = self.invites.rooms.get(&id);
+        let room = self.invites.room(id);
         let conference = room.and_then(|room| self.rooms.conference(room));
         conference.is_some_and(|it| {
-            let invitation = it.invitations.get(&id);
+            let invitation = it.invitations().get(&id);
             invitation.is_some_and(|invitation| it.has_place_for(&invitation.user))
         })
     }
@@ -250,8 +249,7 @@ impl Focus {
         let id = request
             .headers
             .first("Call-ID")
-            .and_then(|call_id| self.invites.referred.get(call_id))
-            .copied()
+            .and_then(|call_id| self.invites.referred(call_id))
             .ok_or(Cause::NoDialog)?;
         let invitation = self.invitation(id).ok_or(Cause::NoDialog)?;
         let ours = invitation.dialog.key.local_tag();

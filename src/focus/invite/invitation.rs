@@ -3,7 +3,6 @@
 
 use crate::focus::InviteMode;
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
-use crate::focus::room::conference::{count, discount};
 use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
@@ -197,18 +196,15 @@ impl Focus {
         conference.change_invited(&user);
         let call_id = invitation.dialog.key.call_id().to_owned();
         let refers = matches!(invitation.course, Course::Referring);
-        count(&mut conference.ringing, &invitation.inviter);
-        conference.invitations.insert(id, invitation);
-        if refers {
-            self.invites.referred.insert(call_id, id);
-        }
-        self.invites.rooms.insert(id, room.clone());
+        conference.begin_invitation(id, invitation);
+        self.invites
+            .begin(id, room.clone(), refers.then_some(call_id));
         self.conference_changed(now, room);
     }
 
     pub(in crate::focus) fn invitation(&mut self, id: InvitationId) -> Option<&mut Invitation> {
-        let room = self.invites.rooms.get(&id)?;
-        self.rooms.conference_mut(room)?.invitations.get_mut(&id)
+        let room = self.invites.room(id)?;
+        self.rooms.conference_mut(room)?.invitation_mut(id)
     }
 
     /// Sends the INVITE or REFER, the first time or again.
@@ -221,7 +217,7 @@ impl Focus {
         let request = self.request_id();
         let software = self.out.software.clone();
         let interval = self.config.session_expires;
-        let Some(room) = self.invites.rooms.get(&id).cloned() else {
+        let Some(room) = self.invites.room(id).cloned() else {
             return;
         };
         let conference = self.rooms.conference(&room);
@@ -390,14 +386,10 @@ impl Focus {
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
-        let room = self.invites.rooms.remove(&id)?;
+        let room = self.invites.end(id)?;
         let conference = self.rooms.conference_mut(&room)?;
-        let invitation = conference.invitations.remove(&id)?;
-        discount(&mut conference.ringing, &invitation.inviter);
+        let invitation = conference.end_invitation(id)?;
         self.timers.disarm(invitation.patience);
-        self.invites
-            .referred
-            .remove(invitation.dialog.key.call_id());
         if let Course::Dialing { session, .. } = &invitation.course {
             self.rooms.withdraw_session(session, id);
         }
@@ -408,7 +400,7 @@ impl Focus {
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
         let conference = self.rooms.conference(room)?;
         conference
-            .invitations
+            .invitations()
             .iter()
             .find(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)

@@ -247,7 +247,7 @@ impl Focus {
             return;
         };
         let invitations: Vec<_> = conference
-            .invitations
+            .invitations()
             .iter()
             .filter(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)

@@ -80,7 +80,7 @@ impl EndpointRecord {
             referred_by: endpoint.rare().referred_by.clone(),
             peer_updates: endpoint.peer_updates,
             has_referred: endpoint.has_referred,
-            session: endpoint.link.session().cloned(),
+            session: endpoint.link().session().cloned(),
             run: endpoint.run,
             timer: timer.and_then(Schedule::to_keep),
             dialog: counters.dialog(&endpoint.dialog),
@@ -110,23 +110,21 @@ impl EndpointRecord {
             dialog,
             media,
         } = self;
-        let endpoint = Endpoint {
-            display: display.into(),
-            entity: entity.into(),
-            run,
-            anonymous,
-            dialed_out,
-            joined: Some(joined),
-            // An ACK that came while nobody was here does not come again.
-            peer_updates,
-            has_referred,
-            ..Endpoint::new(room, user, role, dialog, media, link)
-        };
-        let mut endpoint = endpoint.with(Rare {
+        let rare = Rare {
             other_uris,
             referred_by,
             ..Rare::default()
-        });
+        };
+        // An ACK that came while nobody was here does not come again.
+        let mut endpoint = Endpoint::new(room, user, role, dialog, media, link).with(rare);
+        endpoint.display = display.into();
+        endpoint.entity = entity.into();
+        endpoint.run = run;
+        endpoint.anonymous = anonymous;
+        endpoint.dialed_out = dialed_out;
+        endpoint.joined = Some(joined);
+        endpoint.peer_updates = peer_updates;
+        endpoint.has_referred = has_referred;
         endpoint.shown = endpoint.presence();
         endpoint
     }

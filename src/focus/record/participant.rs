@@ -52,10 +52,9 @@ impl ParticipantRecord {
             role: _,
             anonymous,
         } = self;
-        Participant {
-            nickname: nickname.map(Arc::from),
-            anonymous,
-            ..Participant::new(display.into(), role, 0)
-        }
+        let mut participant = Participant::new(display.into(), role, 0);
+        participant.nickname = nickname.map(Arc::from);
+        participant.anonymous = anonymous;
+        participant
     }
 }

@@ -85,7 +85,7 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) media: Media,
     /// The run of the switch that admitted the session.
     pub(in crate::focus) run: Option<SwitchRun>,
-    pub(in crate::focus) link: Link,
+    link: Link,
     pub(in crate::focus) stage: Stage,
     pub(in crate::focus) offer: Offer,
     pub(in crate::focus) role: Role,
@@ -98,7 +98,7 @@ pub(in crate::focus) struct Endpoint {
     /// We called it.
     pub(in crate::focus) dialed_out: bool,
     /// What hardly any endpoint has, or only while it joins.
-    pub(in crate::focus) rare: Option<Box<Rare>>,
+    rare: Option<Box<Rare>>,
     /// In the roster.
     pub(in crate::focus) joined: Option<Moment>,
     /// What subscribers were told last of [`Endpoint::presence`].
@@ -296,6 +296,25 @@ impl Endpoint {
             (true, false) => MediaStatus::Sendonly,
             (false, true) => MediaStatus::Recvonly,
             (false, false) => MediaStatus::Inactive,
+        }
+    }
+
+    /// Its session.
+    pub(in crate::focus) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Its session is another. The table knows whose each is: it alone may call this.
+    pub(in crate::focus::room) fn set_link(&mut self, link: Link) -> Link {
+        std::mem::replace(&mut self.link, link)
+    }
+
+    /// The re-INVITE that tells of a fresh session leaves now; `false` when there is none to
+    /// tell of, or when it has left.
+    pub(in crate::focus) fn tells_of_renewal(&mut self) -> bool {
+        match &mut self.link {
+            Link::Renewing { called, .. } => !std::mem::replace(called, true),
+            _ => false,
         }
     }
 

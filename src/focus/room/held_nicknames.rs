@@ -170,7 +170,7 @@ impl Focus {
                 left: held.until.saturating_since(now),
             });
         }
-        for (room, conference) in self.rooms.conferences.iter() {
+        for (room, conference) in self.rooms.conferences().iter() {
             for (user, participant) in conference.participants.iter() {
                 let theirs = participant.endpoints.iter();
                 let mut theirs = theirs.filter_map(|id| self.rooms.endpoint(*id));

@@ -207,10 +207,10 @@ impl Conference {
             dialed_out: invitation.course.dials_out(),
             at: now,
             joined_at: None,
-            revision: self.revision,
+            revision: self.changes.revision(),
         };
         self.drop_if_gone(&invitation.user);
         self.check_published(&invitation.user);
-        self.departures.push(departure);
+        self.changes.depart(departure);
     }
 }

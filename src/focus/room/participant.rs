@@ -18,10 +18,10 @@ pub(in crate::focus) struct Participant {
     pub(in crate::focus) anonymous: Option<u32>,
     pub(in crate::focus) endpoints: Vec<EndpointId>,
     /// The revision of the last change of the user or one of its endpoints.
-    pub(in crate::focus) changed: u64,
+    changed: u64,
     /// The revision of the last change of what is shown under its address, where it is in under
     /// a number: the two must not be seen to change together.
-    pub(in crate::focus) address_changed: u64,
+    address_changed: u64,
 }
 
 impl Participant {
@@ -36,6 +36,22 @@ impl Participant {
             changed: since,
             address_changed: 0,
         }
+    }
+
+    /// It has changed, or one of its endpoints.
+    pub(in crate::focus) fn change(&mut self, revision: u64) {
+        self.changed = revision;
+    }
+
+    /// The revision of the last change of the user or one of its endpoints.
+    pub(in crate::focus) fn changed(&self) -> u64 {
+        self.changed
+    }
+
+    /// The revision of the last change of what is shown under its address, where that is not the
+    /// one it is in by.
+    pub(in crate::focus) fn address_changed(&self) -> u64 {
+        self.address_changed
     }
 
     /// What is shown under its address has changed: invitations, what others publish.

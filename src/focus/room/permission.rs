@@ -129,7 +129,7 @@ impl Caller<'_> {
                     .conference
                     .is_some_and(|it| user.as_str() == it.room.as_str());
                 no(itself, Cause::RoomInItself)?;
-                let invited = of(|it, _| it.invitations.len());
+                let invited = of(|it, _| it.invitations().len());
                 no(full || invited >= MAX_INVITATIONS, Cause::RoomFull)
             }
         }
@@ -265,7 +265,7 @@ mod tests {
     fn l04_the_invitations_of_one_user_are_bounded_however_many_ring() {
         let mut conference = room(|_| {});
         let user = UserUri::new("sip:in@h");
-        conference.ringing.insert(user, LEAST_RINGING - 1);
+        conference.set_ringing(user, LEAST_RINGING - 1);
         let list = |parties| Ask::Bring { parties, most: 5 };
         assert_eq!(codes(&conference, "sip:in@h", list(1)), [403, 200, 200]);
         assert_eq!(codes(&conference, "sip:in@h", list(2)), [403, 480, 480]);

@@ -37,7 +37,7 @@ pub(in crate::focus) fn document<'a>(
     scope: Scope,
     moments: (Moment, Moment),
 ) -> &'a mut Rendering {
-    let revision = conference.revision;
+    let revision = conference.changes.revision();
     let count = conference.participants.len();
     let mut written = documents.take_elements(moments.1);
     let mut take = |scope| {
@@ -140,7 +140,7 @@ pub(in crate::focus) fn full(
     let mut elements = Listed::default();
     let devices = Devices::new(
         endpoints,
-        &conference.invitations,
+        conference.invitations(),
         &conference.publications,
         &conference.policy,
     );
@@ -170,22 +170,22 @@ pub(in crate::focus) fn partial(
     always: bool,
 ) -> Option<(info::Template, usize)> {
     let mut document = frame(conference, info::State::Partial);
-    if conference.described > seen.shown {
+    if conference.changes.described() > seen.shown {
         document.description = Some(description(conference));
         conference.publications.describe(&mut document);
     }
     let mut elements = Listed::default();
     let devices = Devices::new(
         endpoints,
-        &conference.invitations,
+        conference.invitations(),
         &conference.publications,
         &conference.policy,
     );
-    let mut gone = gone(&conference.departures, view, seen);
+    let mut gone = gone(conference.changes.departures(), view, seen);
     for (uri, participant) in conference.participants.iter() {
         if let Some(invited) = devices.invited(uri, participant, view) {
             let theirs = gone.remove(uri.as_str()).unwrap_or_default();
-            if participant.address_changed > seen.shown || !theirs.is_empty() {
+            if participant.address_changed() > seen.shown || !theirs.is_empty() {
                 elements.push(None, with_departed(invited, theirs, seen, view));
             }
         }
@@ -200,7 +200,7 @@ pub(in crate::focus) fn partial(
         if theirs.values().any(|it| it.revision > seen.shown) {
             let user = user(uri, participant, &devices, view);
             elements.push(anonymous, with_departed(user, theirs, seen, view));
-        } else if participant.changed > seen.shown || !theirs.is_empty() {
+        } else if participant.changed() > seen.shown || !theirs.is_empty() {
             let element = element(uri, participant, &devices, written, view);
             elements.push(anonymous, element);
         }
@@ -212,7 +212,7 @@ pub(in crate::focus) fn partial(
             .map(|(uri, theirs)| departed_user(uri, theirs, seen, view).element()),
     );
     if elements.is_empty() {
-        if seen.shown == conference.revision && !always {
+        if seen.shown == conference.changes.revision() && !always {
             return None;
         }
         document.users = None;
@@ -323,7 +323,7 @@ fn element(
     view: &View,
 ) -> info::UserElement {
     let unmasked = view.unmasked && participant.anonymous.is_some();
-    written.get(uri, participant.changed, unmasked, || {
+    written.get(uri, participant.changed(), unmasked, || {
         user(uri, participant, devices, view).element()
     })
 }

@@ -166,24 +166,24 @@ impl History {
         let Some(conference) = focus.rooms.conference(&RoomUri::new(ROOM)) else {
             return;
         };
-        let endpoints: Vec<_> = focus.rooms.endpoints.values().collect();
-        let invitations: Vec<_> = conference.invitations.values().collect();
+        let endpoints: Vec<_> = focus.rooms.endpoints().values().collect();
+        let invitations: Vec<_> = conference.invitations().values().collect();
         let participants: Vec<_> = conference.participants.iter().collect();
         let hidden: Vec<_> = (participants.iter().copied())
             .filter(|(_, it)| it.anonymous.is_some() && !it.endpoints.is_empty())
             .map(|(user, _)| user)
             .collect();
-        let subscriptions: Vec<_> = focus.watch.subscriptions.values().collect();
+        let subscriptions: Vec<_> = focus.watch.subscriptions().values().collect();
         let published = &conference.publications;
         let status = |status| invitations.iter().any(|it| it.status == status);
         let met = [
-            conference.crowded,
+            conference.is_crowd(),
             endpoints
                 .iter()
                 .any(|it| !it.is_lost() && it.presence().0 == OnHold),
             endpoints
                 .iter()
-                .any(|it| matches!(it.link, Link::Lost { .. })),
+                .any(|it| matches!(it.link(), Link::Lost { .. })),
             participants
                 .iter()
                 .any(|(user, it)| it.role == Role::Moderator && short(user.as_str()) != "host"),
@@ -192,12 +192,12 @@ impl History {
             status(Alerting),
             endpoints
                 .iter()
-                .any(|it| matches!(it.link, Link::Renewing { .. })),
+                .any(|it| matches!(it.link(), Link::Renewing { .. })),
             !hidden.is_empty(),
             invitations.iter().any(|it| hidden.contains(&&it.user)),
             hidden.iter().any(|user| published.of(user).is_some()),
             endpoints.iter().any(|it| it.role == Role::Observer),
-            !conference.departures.is_empty(),
+            !conference.changes.departures().is_empty(),
             participants.iter().any(|(_, it)| it.endpoints.len() > 1),
             hidden.iter().any(|user| published.own(user).is_some()),
             subscriptions
@@ -283,8 +283,7 @@ impl History {
                 self.change(|conference| conference.set_role(&user, role));
             }
             Step::Lock(locked) => self.change(|conference| {
-                conference.locked = locked;
-                conference.change();
+                conference.set_locked(locked);
             }),
             Step::Restart(orderly, same) => self.restart(orderly, same),
             Step::Switch(answered) => self.another_switch(answered),
@@ -315,7 +314,7 @@ impl History {
 
     fn watch(&mut self, user: &'static str, rates: &str) {
         // One subscription a user in this model, as there is one roster.
-        let mut all = self.scenario.focus.watch.subscriptions.values();
+        let mut all = self.scenario.focus.watch.subscriptions().values();
         let watches = all.any(|it| short(it.user.as_str()) == user);
         drop(all);
         if watches {
@@ -414,7 +413,7 @@ impl History {
 
     fn change(&mut self, change: impl FnOnce(&mut room::conference::Conference)) {
         let room = RoomUri::new(ROOM);
-        let conference = self.scenario.focus.rooms.conferences.get_mut(&room);
+        let conference = self.scenario.focus.rooms.conference_mut(&room);
         change(conference.expect("the host keeps it"));
         let now = self.scenario.now;
         self.scenario.focus.conference_changed(now, &room);
@@ -425,12 +424,12 @@ impl History {
     fn restart(&mut self, orderly: bool, same: bool) {
         let scenario = &mut self.scenario;
         // Who is being called for a new switch stands where that leads.
-        let mut endpoints = scenario.focus.rooms.endpoints.values();
-        let with_holds = same && endpoints.all(|it| !it.is_lost() || it.link.session().is_none());
+        let mut endpoints = scenario.focus.rooms.endpoints().values();
+        let with_holds = same && endpoints.all(|it| !it.is_lost() || it.link().session().is_none());
         drop(endpoints);
         let mut before = (scenario.focus.counts(), truth(scenario, with_holds));
         // A last NOTIFY that has not gone out is not made good.
-        let subscriptions = scenario.focus.watch.subscriptions.values();
+        let subscriptions = scenario.focus.watch.subscriptions().values();
         let last = subscriptions.filter(|it| matches!(it.due, Due::Last(_)));
         let ended = last.count();
         before.0.subscriptions -= ended;
@@ -600,10 +599,10 @@ fn check(
     let watching: Vec<_> = scenario
         .focus
         .watch
-        .subscriptions
+        .subscriptions()
         .values()
         .map(|subscription| {
-            let conference = &scenario.focus.rooms.conferences[ROOM];
+            let conference = &scenario.focus.rooms.conferences()[ROOM];
             let view = subscription.current_view(conference);
             (short(subscription.user.as_str()), view)
         })
@@ -616,8 +615,11 @@ fn check(
         sort(&mut truth);
         prop_assert_eq!(&*roster, &truth);
     }
-    let conference = &scenario.focus.rooms.conferences[ROOM];
-    prop_assert!(conference.departures.is_empty(), "departures are forgotten");
+    let conference = &scenario.focus.rooms.conferences()[ROOM];
+    prop_assert!(
+        conference.changes.departures().is_empty(),
+        "departures are forgotten"
+    );
     scenario.feed(Input::Stop);
     scenario.validate_some();
     prop_assert!(scenario.focus.is_idle());

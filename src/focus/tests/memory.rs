@@ -40,9 +40,9 @@ fn what_dialogs_have_in_common_is_there_once() {
     }
     scenario.pass(60);
     let focus = &scenario.focus;
-    let mut endpoints = focus.rooms.endpoints.values();
+    let mut endpoints = focus.rooms.endpoints().values();
     let [alice, bob] = [(); 2].map(|()| endpoints.next().expect("two"));
-    let mut subscriptions = focus.watch.subscriptions.values();
+    let mut subscriptions = focus.watch.subscriptions().values();
     let theirs = subscriptions.find(|it| it.user == alice.user);
     let theirs = theirs.expect("her subscription");
     for (one, other) in [

@@ -422,7 +422,7 @@ impl Scenario {
         let conference = conference.expect("a conference");
         let mut written = roster::cache::Elements::default();
         let (template, _) =
-            roster::document::full(conference, &rooms.endpoints, &mut written, view);
+            roster::document::full(conference, rooms.endpoints(), &mut written, view);
         info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 
@@ -598,7 +598,7 @@ impl Scenario {
         let nickname = |session: &SessionId| {
             let rooms = &self.focus.rooms;
             let endpoint = rooms.endpoint(rooms.seated(session)?)?;
-            let conference = self.focus.rooms.conferences.get(&room)?;
+            let conference = self.focus.rooms.conferences().get(&room)?;
             conference
                 .participants
                 .get(&endpoint.user)?
@@ -730,7 +730,7 @@ impl Scenario {
 
     /// Row E13: nothing in the element of an `anonymousN` tells who it is.
     fn guard_privacy(&self, request: &OutgoingRequest, document: &info::Document) {
-        let mut all = self.focus.watch.subscriptions.values();
+        let mut all = self.focus.watch.subscriptions().values();
         let theirs = all.find(|it| it.dialog.key.call_id() == request.call_id);
         let view = theirs.and_then(|subscription| subscription.view.as_ref());
         if view.is_none_or(|view| view.unmasked) {

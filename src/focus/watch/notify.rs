@@ -35,9 +35,6 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 const NOTIFIES_PER_TURN: usize = 32;
 /// The host copies each; half a megabyte takes it about as long.
 const OCTETS_PER_TURN: usize = 512 * 1024;
-/// Departures remembered for subscribers who are behind; whoever missed more than that gets
-/// a full document, which is shorter.
-const MAX_DEPARTURES: usize = 4096;
 /// Subscribers whose NOTIFYs fall into the same part of `notify_interval` get theirs
 /// together, for they share one document.
 const PARTS_OF_INTERVAL: u32 = 20;
@@ -47,7 +44,7 @@ const MAX_DATAGRAM: usize = 60_000;
 impl Focus {
     /// Asks for a NOTIFY at once, as soon as none is in flight. What is last stays last.
     pub(in crate::focus) fn make_due(&mut self, now: Moment, id: SubscriptionId, due: Due) {
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         let resource_gone = due == Due::Last(Termination::NoResource);
@@ -67,9 +64,9 @@ impl Focus {
         conference.count_crowd(limit);
         let audience = self.watch.audience_mut(room);
         let Some(audience) = audience.filter(|it| !it.subscribers.is_empty()) else {
-            return conference.forget_all_departures();
+            return conference.changes.pass_unwatched();
         };
-        conference.bound_departures();
+        conference.changes.bound();
         for id in audience.subscribers.wake() {
             self.schedule(now, id);
         }
@@ -91,14 +88,14 @@ impl Focus {
 
     /// Subscribers see how the calls stand that this input changed.
     pub(in crate::focus) fn show_presences(&mut self, now: Moment) {
-        let touched: Vec<_> = self.rooms.endpoints.touched().copied().collect();
+        let touched: Vec<_> = self.rooms.endpoints().touched().copied().collect();
         for id in touched {
             self.show_presence(now, id);
         }
     }
 
     fn show_presence(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_unmarked(id) else {
             return;
         };
         let presence = endpoint.presence();
@@ -116,7 +113,7 @@ impl Focus {
     /// Arms the timer for the next NOTIFY of a subscription, if there is anything to say.
     fn schedule(&mut self, now: Moment, id: SubscriptionId) {
         let interval = self.config.notify_interval;
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         if subscription.in_flight.is_some()
@@ -147,7 +144,7 @@ impl Focus {
             }
         };
         let timer = self.timers.arm(at, Timer::Notify(id));
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         subscription.due_at = at;
@@ -156,10 +153,11 @@ impl Focus {
 
     /// A NOTIFY is due: it waits for its turn.
     pub(in crate::focus) fn enqueue(&mut self, now: Moment, id: SubscriptionId) {
-        if let Some(subscription) = self.watch.subscriptions.get_mut(&id)
+        if let Some(subscription) = self.watch.subscription_mut(id)
             && !std::mem::replace(&mut subscription.queued, true)
         {
-            self.watch.queue.push(now, &subscription.room, id);
+            let room = subscription.room.clone();
+            self.watch.queue.push(now, &room, id);
         }
     }
 
@@ -181,14 +179,14 @@ impl Focus {
                 && let Some(conference) = self.rooms.conference(&room)
                 && let Some(audience) = self.watch.audience_mut(&room)
             {
-                audience.documents.settle(conference.revision);
+                audience.documents.settle(conference.changes.revision());
             }
         }
     }
 
     /// Sends the NOTIFY that is due, unless one is in flight; how many octets it carries.
     fn notify(&mut self, now: Moment, id: SubscriptionId) -> Option<usize> {
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscription_mut(id)?;
         subscription.queued = false;
         let due = subscription.due;
         let ends = matches!(due, Due::Last(_));
@@ -209,7 +207,7 @@ impl Focus {
         };
         let request = self.request_id();
         let software = self.out.software.clone();
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscription_mut(id)?;
         subscription.rates.sent(now);
         let mut headers = notify_headers(subscription, now, due).with("User-Agent", software);
         if !body.is_empty() {
@@ -231,7 +229,7 @@ impl Focus {
 
     /// The document for the next NOTIFY; notes what the subscriber knows after it.
     fn next_document(&mut self, now: Moment, id: SubscriptionId) -> Option<Bytes> {
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscription_mut(id)?;
         let version = subscription.version + 1;
         match subscription.due {
             Due::Last(Termination::NoResource) => {
@@ -267,7 +265,8 @@ impl Focus {
         };
         let body = rendering.body(version);
         audience.subscribers.show(id, subscription.seen);
-        conference.forget_departures(audience.subscribers.all_buried());
+        let buried = audience.subscribers.all_buried();
+        conference.changes.all_told_until(buried);
         if body.is_some() {
             subscription.version = version;
             subscription.gap = false;
@@ -289,7 +288,7 @@ impl Focus {
         response: Option<&Response>,
     ) {
         let interval = self.config.notify_interval;
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         if subscription.in_flight != Some(request) {
@@ -332,7 +331,7 @@ impl Focus {
         if let Some(conference) = self.rooms.conference_mut(&subscription.room) {
             let audience = self.watch.audience(&subscription.room);
             let buried = audience.map_or(u64::MAX, |it| it.subscribers.all_buried());
-            conference.forget_departures(buried);
+            conference.changes.all_told_until(buried);
         }
         self.end_if_empty(now, &subscription.room);
     }
@@ -346,7 +345,7 @@ impl Subscription {
         let listed_by_role = role == Some(Role::Moderator);
         let role = self.role.or(role);
         let role = role.unwrap_or_else(|| conference.policy.role(&self.user));
-        let crowded = conference.crowded || self.narrow;
+        let crowded = conference.is_crowd() || self.narrow;
         let is_in = participant.is_some() && !listed_by_role;
         View::of(&self.user, role, is_in, crowded)
     }
@@ -397,9 +396,9 @@ impl Subscription {
             || self.gap
             || in_full
             || self.view.as_ref() != Some(view)
-            || self.seen.shown < conference.reshaped
-            || (view.is_crowd() && self.seen.shown < conference.recast)
-            || self.seen.buried < conference.forgotten;
+            || self.seen.shown < conference.changes.reshaped()
+            || (view.is_crowd() && self.seen.shown < conference.changes.last_recast())
+            || self.seen.buried < conference.changes.forgotten();
         let must_come = self.latest(now).is_some_and(|latest| latest <= now);
         match (must_be_full, must_come) {
             (true, _) => Scope::Full,
@@ -420,35 +419,10 @@ impl Subscription {
     }
 }
 
-impl Conference {
-    /// Departures that every subscriber has been told to the end need no memory.
-    fn forget_departures(&mut self, buried: u64) {
-        let told = self
-            .departures
-            .partition_point(|departure| departure.revision <= buried);
-        self.departures.drain(..told);
-    }
-
-    /// Nobody watches: whoever is given a document of just before would never learn of these from
-    /// a partial one.
-    fn forget_all_departures(&mut self) {
-        if let Some(last) = self.departures.pop() {
-            self.forgotten = last.revision;
-            self.departures.clear();
-        }
-    }
-
-    fn bound_departures(&mut self) {
-        let excess = self.departures.len().saturating_sub(MAX_DEPARTURES);
-        if let Some(last) = self.departures.drain(..excess).next_back() {
-            self.forgotten = last.revision;
-        }
-    }
-}
-
 fn has_news(conference: &Conference, seen: Seen) -> bool {
-    let last = conference.departures.last();
-    seen.shown < conference.revision || last.is_some_and(|last| last.revision > seen.buried)
+    let last = conference.changes.departures().last();
+    seen.shown < conference.changes.revision()
+        || last.is_some_and(|last| last.revision > seen.buried)
 }
 
 fn notify_headers(subscription: &Subscription, now: Moment, due: Due) -> Headers {

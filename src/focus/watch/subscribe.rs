@@ -71,7 +71,7 @@ impl Focus {
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;
-        let subscription = self.watch.subscriptions.get(&id).ok_or(Cause::NoDialog)?;
+        let subscription = self.watch.subscriptions().get(&id).ok_or(Cause::NoDialog)?;
         if matches!(subscription.due, Due::Last(_)) {
             return Err(Cause::NoDialog.into());
         }
@@ -106,7 +106,7 @@ impl Focus {
 
     /// The conference of a watched room; a configured room gets one when first watched.
     pub(in crate::focus) fn watched(&mut self, room: &RoomUri) -> Option<&mut Conference> {
-        if !self.rooms.conferences.contains_key(room) {
+        if !self.rooms.conferences().contains_key(room) {
             let policy = self.policy(room, Some(false))?;
             self.rooms.begin(Conference::new(room.clone(), policy));
         }
@@ -175,7 +175,7 @@ impl Focus {
             let at = audience.subscribers.demand(now, user, interval);
             subscription.full_from = Some(at);
         }
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         self.timers.disarm(subscription.expiry_timer.replace(timer));

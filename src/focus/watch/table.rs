@@ -18,7 +18,7 @@ use crate::time::Moment;
 /// All subscriptions.
 pub(in crate::focus) struct Watch {
     pub(in crate::focus) full_notify_agents: Option<Regex>,
-    pub(in crate::focus) subscriptions: DirtyMap<SubscriptionId, Subscription>,
+    subscriptions: DirtyMap<SubscriptionId, Subscription>,
     /// NOTIFYs that are due.
     pub(in crate::focus) queue: NotifyQueue,
     pub(in crate::focus) budget: Budget,
@@ -60,6 +60,26 @@ impl Watch {
         self.audiences.get_mut(room)
     }
 
+    /// All subscriptions.
+    pub(in crate::focus) fn subscriptions(&self) -> &DirtyMap<SubscriptionId, Subscription> {
+        &self.subscriptions
+    }
+
+    /// The subscriptions, to say what of them is kept.
+    pub(in crate::focus) fn kept_subscriptions(
+        &mut self,
+    ) -> &mut DirtyMap<SubscriptionId, Subscription> {
+        &mut self.subscriptions
+    }
+
+    /// The subscription, which counts as changed from now on.
+    pub(in crate::focus) fn subscription_mut(
+        &mut self,
+        id: SubscriptionId,
+    ) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(&id)
+    }
+
     /// A subscription with the audience it belongs to.
     pub(in crate::focus) fn with_audience(
         &mut self,
@@ -74,6 +94,15 @@ impl Watch {
     pub(in crate::focus) fn begin(&mut self, id: SubscriptionId, subscription: Subscription) {
         let audience = self.audiences.entry(subscription.room.clone()).or_default();
         audience.subscribers.add(id, &subscription.user);
+        self.subscriptions.insert(id, subscription);
+    }
+
+    /// A subscription to a room that is there no more: only its last NOTIFY is left.
+    pub(in crate::focus) fn begin_without_room(
+        &mut self,
+        id: SubscriptionId,
+        subscription: Subscription,
+    ) {
         self.subscriptions.insert(id, subscription);
     }
 
