@@ -344,6 +344,7 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
         "io",
         "event",
         "config",
+        "rules",
         "out",
         "pool",
     ];

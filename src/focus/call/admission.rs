@@ -11,7 +11,6 @@ use crate::focus::room::table::Occupant;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::capabilities;
-use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::timers::Timer;
 use crate::focus::{ADMISSION_TIMEOUT, Focus, Output, Role};
@@ -32,7 +31,7 @@ impl Focus {
         // Who sends another INVITE has had the 2xx to the last one.
         self.close_unacknowledged(id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint to admit");
         };
         let (transaction, key) = (answering.transaction, &endpoint.dialog.key);
         let at = now + ADMISSION_TIMEOUT;
@@ -101,7 +100,7 @@ impl Focus {
         announced: &[Fingerprint],
     ) {
         let Some(user) = self.rooms.endpoint(id).map(|it| it.user.clone()) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         if self.rooms.fingerprints.changed(&user, announced) {
             let line = format!("the certificate {user} announces is not the one seen first");
@@ -195,7 +194,7 @@ impl Focus {
             return;
         };
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("a session of no endpoint");
         };
         let user = &endpoint.user;
         let joins = endpoint.joined.is_none();
@@ -206,7 +205,7 @@ impl Focus {
             return self.abandon(now, id, refusal);
         }
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("a session of no endpoint");
         };
         endpoint.run = self.switch.run;
         let Some((answering, timer)) = endpoint.take_answering() else {
@@ -228,7 +227,7 @@ impl Focus {
         }
         self.start_session_timer(now, id, answering.agreement);
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint to accept");
         };
         let mut headers = answering
             .agreement
@@ -276,30 +275,5 @@ impl Focus {
         self.out
             .log(Level::Warning, "the switch does not answer; INVITE refused");
         self.abandon(now, id, Cause::SwitchSilent);
-    }
-
-    /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
-    /// leaves the participant where it was.
-    pub(in crate::focus) fn abandon(
-        &mut self,
-        now: Moment,
-        id: EndpointId,
-        refusal: impl Into<Refusal>,
-    ) {
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
-        };
-        let Some((answering, timer)) = endpoint.take_answering() else {
-            return;
-        };
-        let to_tag = endpoint.dialog.key.local_tag().to_owned();
-        self.timers.disarm(Some(timer));
-        self.dialogs.settle(answering.transaction);
-        self.out
-            .refuse(answering.transaction, refusal, Some(to_tag));
-        match answering.before {
-            None => self.forget_join(now, id),
-            before => self.undo(now, id, before),
-        }
     }
 }

@@ -4,10 +4,10 @@ use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
-use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, top_via};
 use crate::focus::sip::unacknowledged::Answering;
+use crate::wire::sip::dialog::cseq_number;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ impl Focus {
         }
         self.say_first(id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("a dialog of no endpoint");
         };
         if endpoint.offer != Offer::Answer {
             return self.connect_after_ack(id);
@@ -144,7 +144,7 @@ impl Focus {
     /// What the INVITE brought along is said now that the participant is in for certain.
     fn say_first(&mut self, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint that speaks");
         };
         let message = endpoint.change_rare(|rare| rare.first_message.take());
         if let (Some(message), Some(session)) = (message, endpoint.link().session().cloned()) {
@@ -168,7 +168,7 @@ impl Focus {
     /// New facts about a session. An answer for a fresh one brings the endpoint back.
     pub(in crate::focus) fn amend(&mut self, id: EndpointId, accepted: Accepted) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         let same = endpoint.media.theirs().as_ref() == Some(&accepted);
         let fresh = match endpoint.link() {
@@ -237,7 +237,7 @@ impl Focus {
         }
         let answering = Answering {
             transaction: incoming.transaction,
-            cseq: cseq(&incoming.request).unwrap_or_default(),
+            cseq: cseq_number(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: describes.then(|| endpoint.media.ours()),
             needs_ack,
@@ -297,7 +297,7 @@ impl Focus {
             let socket = endpoint.dialog.socket.clone();
             (socket, endpoint.room.clone(), endpoint.role)
         }) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         let fresh = match self.rooms.conference(&room).map(|c| Arc::clone(&c.policy)) {
             Some(policy) if lost => {
@@ -320,7 +320,7 @@ impl Focus {
             local
         });
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         let media = &mut endpoint.media;
         let local = local.unwrap_or_else(|| media.local());

@@ -7,11 +7,11 @@ use crate::focus::room::endpoint::{Endpoint, Link, Offer, Rare};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
-use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, MAX_URI_LENGTH, contact, is_focus, shortened, top_via};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
+use crate::wire::sip::dialog::cseq_number;
 use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
@@ -69,7 +69,7 @@ impl Focus {
         });
         let answering = Answering {
             transaction: incoming.transaction,
-            cseq: cseq(&incoming.request).unwrap_or_default(),
+            cseq: cseq_number(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: Some(endpoint.media.ours()),
             needs_ack: true,
@@ -236,7 +236,7 @@ impl Focus {
     /// Two devices may have come as one element while neither was in.
     fn keep_key_unique(&mut self, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint that joins");
         };
         let conference = self.rooms.conference(&endpoint.room);
         let participant = conference.and_then(|it| it.participants.get(&endpoint.user));
@@ -271,7 +271,7 @@ impl Focus {
             self.rooms.begin(conference);
         }
         let Some(conference) = self.rooms.conference_mut(room) else {
-            return;
+            return self.out.broken("no conference that has begun");
         };
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
@@ -288,7 +288,7 @@ impl Focus {
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
         self.keep_key_unique(id);
         let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
-            return;
+            return self.out.broken("no endpoint that joins");
         };
         let invited = endpoint.change_rare(|rare| rare.invitation.take());
         conference.joining.remove(&id);
@@ -361,10 +361,10 @@ impl Focus {
     /// Where a user has one device, the new one replaces the old (option `devices=one`).
     fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint that has joined");
         };
         let Some(conference) = self.rooms.conference(&endpoint.room) else {
-            return;
+            return self.out.broken("no conference of an endpoint");
         };
         if !conference.policy.rules.one_device {
             return;

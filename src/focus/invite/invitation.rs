@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 use crate::focus::call::listeners::Towards;
-use crate::focus::sip::dialog::{Dialog, DialogKey};
+use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::Verdict;
 use crate::focus::sip::targets::Targets;
@@ -27,6 +27,7 @@ use crate::focus::{Focus, Output};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
+use crate::wire::sip::dialog::DialogKey;
 use crate::wire::sip::{Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.
@@ -102,10 +103,10 @@ impl Focus {
     /// soon as it has answered.
     fn admit_invited(&mut self, room: &RoomUri, id: InvitationId) {
         let Some(policy) = self.session_policy(room) else {
-            return;
+            return self.out.broken("no room of an invitation");
         };
         let Some(invitation) = self.invitation(id) else {
-            return;
+            return self.out.broken("no invitation to admit");
         };
         let Course::Dialing { media, session, .. } = &invitation.course else {
             return;
@@ -186,7 +187,7 @@ impl Focus {
         invitation: Invitation,
     ) {
         let Some(conference) = self.rooms.conference_mut(room) else {
-            return;
+            return self.out.broken("no conference of an invitation");
         };
         let user = invitation.user.clone();
         let role = conference.policy.role(&user);
@@ -218,12 +219,12 @@ impl Focus {
         let software = self.out.software.clone();
         let interval = self.config.session_expires;
         let Some(room) = self.invites.room(id).cloned() else {
-            return;
+            return self.out.broken("no invitation to send");
         };
         let conference = self.rooms.conference(&room);
         let about = conference.map(|it| it.identity()).unwrap_or_default();
         let Some(invitation) = self.invitation(id) else {
-            return;
+            return self.out.broken("no invitation to send");
         };
         let (method, headers, body) = invitation.message(&room, interval);
         let headers = about.announce(headers).with("User-Agent", software);
@@ -337,7 +338,7 @@ impl Focus {
             return;
         };
         let Some((room, invitation)) = self.take_invitation(id) else {
-            return;
+            return self.out.broken("no invitation that was awaited");
         };
         if answered.is_none()
             && let Course::Dialing { session, .. } = &invitation.course

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId, SubscriptionId};
 use crate::focus::sip::bye_reason::ByeReason;
-use crate::focus::sip::dialog::{Dialog, DialogKey, cseq};
+use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::shared::Shared;
 use crate::focus::sip::unacknowledged::Unacknowledged;
 use crate::focus::timers::TimerKey;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
 use crate::time::Moment;
+use crate::wire::sip::dialog::{DialogKey, cseq_number};
 use crate::wire::sip::{DialogReference, Method, NameAddr, Request, Response};
 
 /// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
@@ -190,7 +191,7 @@ impl Dialogs {
     ) {
         self.open(key.clone(), usage);
         if let Some(open) = self.open.get_mut(&key) {
-            open.made_by = cseq(request).map(|cseq| Made {
+            open.made_by = cseq_number(request).map(|cseq| Made {
                 cseq,
                 until: now + TRANSACTION_LIFETIME,
             });
@@ -200,7 +201,7 @@ impl Dialogs {
     /// Whether this is the request of an ongoing transaction that came a second time, by
     /// another way (RFC 3261 §8.2.2.2): its first copy has made a dialog.
     pub(in crate::focus) fn is_merged(&self, now: Moment, request: &Request) -> bool {
-        let cseq = cseq(request);
+        let cseq = cseq_number(request);
         self.of_call(request).any(|open| {
             open.usage.method() == request.method
                 && (open.made_by.as_ref())

@@ -12,7 +12,11 @@ fn what_is_there_for_everybody_is_small() {
     for (name, octets, most) in [
         ("endpoint", size_of::<room::endpoint::Endpoint>(), 544),
         ("dialog", size_of::<sip::dialog::Dialog>(), 160),
-        ("dialog key", size_of::<sip::dialog::DialogKey>(), 24),
+        (
+            "dialog key",
+            size_of::<crate::wire::sip::dialog::DialogKey>(),
+            24,
+        ),
         ("media", size_of::<sip::media::Media>(), 88),
         (
             "subscription",

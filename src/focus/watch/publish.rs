@@ -193,7 +193,7 @@ impl Focus {
 
     fn withdraw_publication(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
         let Some(publication) = self.rooms.unpublish(id) else {
-            return;
+            return self.out.broken("no publication of a conference");
         };
         self.timers.disarm(Some(publication.expiry));
         self.conference_changed(now, room);

@@ -176,7 +176,7 @@ impl Focus {
             subscription.full_from = Some(at);
         }
         let Some(subscription) = self.watch.subscription_mut(id) else {
-            return;
+            return self.out.broken("no subscription to grant");
         };
         self.timers.disarm(subscription.expiry_timer.replace(timer));
         subscription.expires = now + expires;

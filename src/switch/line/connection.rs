@@ -8,7 +8,7 @@ use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
-use crate::switch::ids::{RoomKey, SessionKey, StreamKey};
+use crate::switch::ids::{RoomKey, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::incoming::Incoming;
 use crate::switch::message::Code;
 use crate::switch::threads::guests::MAX_UNORDERED;
@@ -41,7 +41,7 @@ pub(in crate::switch) struct Connection {
     /// Responses and reports; they go before any copy (RFC 4975 §7.1.1, C21).
     pub(in crate::switch) replies: Vec<u8>,
     /// Sessions bound to it.
-    pub(in crate::switch) sessions: Vec<SessionKey>,
+    pub(in crate::switch) sessions: SessionKeys,
     /// Where the next round of fair sending starts (C22).
     pub(in crate::switch) turn: usize,
     /// It stands in the list of those that have something to write.
@@ -79,7 +79,7 @@ pub(in crate::switch) struct Connection {
     /// It has named a session that is not here: nothing is decoded until it is, or refused.
     pub(in crate::switch) seeking: bool,
     /// How the request is answered that named such a session in vain.
-    pub(in crate::switch) refused: Option<(SessionId, Code)>,
+    pub(in crate::switch) refused: Option<Box<(SessionId, Code)>>,
 }
 
 impl Connection {

@@ -329,7 +329,7 @@ impl Switch {
         };
         if let Some(&key) = connection.sessions.first() {
             let session = self.sessions.get(key);
-            let named = |it: &Session| !it.leaving && *it.own_uri == *path.as_str();
+            let named = |it: &Session| !it.leaving && it.own_uri() == path.as_str();
             if session.is_some_and(named) {
                 return Target::Here(key);
             }
@@ -340,7 +340,7 @@ impl Switch {
         let Some(name) = path.uris().next().and_then(|uri| uri.session_id()) else {
             return Target::Refused(Code::NoSession);
         };
-        let refused = connection.refused.take();
+        let refused = connection.refused.take().map(|it| *it);
         if let Some((session, code)) = refused
             && session.as_str() == name
         {
@@ -386,7 +386,6 @@ impl Switch {
         session.next_probe = now;
         connection.bound = true;
         connection.close_by = None;
-        connection.sessions.reserve_exact(1);
         connection.sessions.push(key);
         self.notices.push_back(Notice::Bound {
             room: session.room_uri.clone(),

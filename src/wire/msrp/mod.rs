@@ -26,15 +26,17 @@ mod encoder;
 mod fields;
 mod head;
 mod identifier;
+mod pieces;
 mod uri;
 
 pub use decoder::{DecodeError, Decoded, Decoder, Event, Flag};
-pub use encoder::{HeadWriter, contains_end_line, end_line_after_body};
+pub use encoder::{HeadWriter, body_headers, contains_end_line, end_line_after_body};
 pub use head::{
     ByteRange, FailureReport, HeadError, Malformed, Method, NicknameError, Path, Request, Response,
     Status, UseNickname,
 };
 pub use identifier::{TransactionId, TransactionIds};
+pub use pieces::Pieces;
 pub use uri::{Uri, UriError, UriFlaw, UriRef};
 
 /// The most octets from the start line to the blank line or end-line. RFC 4975 gives no
