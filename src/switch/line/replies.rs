@@ -5,7 +5,8 @@ use crate::wire::msrp::{
     end_line_after_body,
 };
 
-use crate::switch::message::{Code, RequestHead};
+use crate::switch::message::code::Code;
+use crate::switch::message::request_head::RequestHead;
 
 /// Writes the response a request is due, which may be none (C42, C43).
 pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, code: Code) {

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use super::budget::Charge;
-use super::pieces::Pieces;
-use super::stream_buffer::StreamBuffer;
-use super::{Code, KeptHead, RequestHead};
 use crate::switch::ids::StreamKey;
+use crate::switch::message::budget::Charge;
+use crate::switch::message::code::Code;
+use crate::switch::message::pieces::Pieces;
+use crate::switch::message::request_head::{KeptHead, RequestHead};
+use crate::switch::message::stream_buffer::StreamBuffer;
 use crate::time::Moment;
 use crate::wire::cpim;
 use crate::wire::msrp::Flag;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::plain_text::Text;
 use crate::switch::ids::SessionKey;
+use crate::switch::message::plain_text::Text;
 use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::msrp::{ByteRange, FailureReport};
 
@@ -116,4 +116,13 @@ pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &s
     format!("{range}{report}Content-Type: {media}\r\n\r\n")
         .into_bytes()
         .into()
+}
+
+/// Where `part`, which was cut out of `whole`, stands in it.
+pub(in crate::switch) fn range_of(whole: &[u8], part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    match start.checked_add(part.len()) {
+        Some(end) if end <= whole.len() => start..end,
+        _ => 0..0,
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::StreamBuffer;
+use crate::switch::message::stream_buffer::StreamBuffer;
 
 /// Separate pieces of one message: a sender that skips about is not a client.
 const MAX_PIECES: usize = 64;
