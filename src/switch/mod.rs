@@ -134,7 +134,7 @@ impl Switch {
             } => self.submit(now, &session, &message),
             Order::Close { room } => self.close_room(&room),
             Order::Say { room, text } => self.say(now, &room, &text),
-            Order::Listen(on) => self.message_events.listen(on),
+            Order::ReportMessages(on) => self.message_events.listen(on),
             Order::Hold { room, nicknames } => self.rooms.hold_nicknames(now, room, &nicknames),
             Order::Kept { change, .. } => {
                 if let Some(answer) = self.pending_nicknames.kept(change) {

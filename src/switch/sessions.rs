@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::control::{
-    Admission, HISTORY_OCTETS, LossCause, Notice, Refusal, RoomPolicy, RoomUri, SessionId,
+    Admission, AdmitError, HISTORY_OCTETS, LossCause, Notice, RoomPolicy, RoomUri, SessionId,
 };
 use crate::switch::Switch;
 use crate::switch::ids::{RoomKey, SessionKey};
@@ -25,19 +25,19 @@ const EXPELLED_AT_ONCE: usize = 256;
 impl Switch {
     pub(in crate::switch) fn admit(&mut self, now: Moment, admission: &Admission) {
         let (room, session) = (admission.room.clone(), admission.session.clone());
-        let refusal = if self.stopping {
-            Some(Refusal::Stopping)
+        let error = if self.stopping {
+            Some(AdmitError::Stopping)
         } else if self.sessions() >= self.config.max_sessions {
-            Some(Refusal::Full)
+            Some(AdmitError::Full)
         } else {
             None
         };
-        if let Some(refusal) = refusal {
+        if let Some(error) = error {
             self.exchange.threads.forget(&session);
             return self.agenda.tell(Notice::Refused {
                 room,
                 session,
-                refusal,
+                error,
             });
         }
         match self.rooms.named(session.as_str()) {

@@ -34,7 +34,7 @@ fn admit_is_answered() {
     assert!(matches!(
         notices[..],
         [Notice::Refused {
-            refusal: Refusal::Stopping,
+            error: AdmitError::Stopping,
             ..
         }]
     ));
@@ -53,7 +53,7 @@ fn a_full_switch_refuses() {
     assert!(matches!(
         notices[..],
         [Notice::Refused {
-            refusal: Refusal::Full,
+            error: AdmitError::Full,
             ..
         }]
     ));

@@ -71,7 +71,7 @@ fn messages_are_told_one_by_one_while_somebody_listens() {
     stage.join("bob");
     speak(&mut stage, alice, 1);
     assert!(said(&mut stage).is_empty(), "nobody listens");
-    stage.switch.order(stage.now, Order::Listen(true));
+    stage.switch.order(stage.now, Order::ReportMessages(true));
     speak(&mut stage, alice, 2);
     let told = said(&mut stage);
     assert_eq!(told.len(), 1);
@@ -80,7 +80,7 @@ fn messages_are_told_one_by_one_while_somebody_listens() {
     assert_eq!(told[0].content_type, "text/plain");
     assert_eq!(told[0].size as usize, cpim("alice", "hi").len());
     assert!(!told[0].private);
-    stage.switch.order(stage.now, Order::Listen(false));
+    stage.switch.order(stage.now, Order::ReportMessages(false));
     speak(&mut stage, alice, 3);
     assert!(said(&mut stage).is_empty());
 }
@@ -89,7 +89,7 @@ fn messages_are_told_one_by_one_while_somebody_listens() {
 fn of_a_flood_only_so_many_are_told() {
     let mut stage = Stage::new();
     let alice = stage.join("alice");
-    stage.switch.order(stage.now, Order::Listen(true));
+    stage.switch.order(stage.now, Order::ReportMessages(true));
     for number in 0..2_000 {
         speak(&mut stage, alice, number);
     }

@@ -27,7 +27,7 @@ use std::time::Duration;
 use super::room::Room;
 use super::*;
 use crate::control::{
-    Admission, LossCause, NicknameChange, Peer, Refusal, RoomPolicy, RoomUri, SessionId, Setup,
+    Admission, AdmitError, LossCause, NicknameChange, Peer, RoomPolicy, RoomUri, SessionId, Setup,
     UserUri,
 };
 use crate::entropy::Seeded;

@@ -1,4 +1,4 @@
-//! Where the news of the switch's threads go.
+//! Notices and log lines on their way to the focus.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use crossbeam_channel::Sender;
 use crate::control::Notice;
 use crate::log;
 
-/// Where a switch thread's news go.
+/// How the switch's threads reach the focus.
 #[derive(Clone)]
-pub(super) struct Tell {
-    pub(super) notices: Sender<Notice>,
+pub(super) struct NoticeSender {
+    pub(super) focus: Sender<Notice>,
     pub(super) log: Sender<log::Line>,
-    /// Called after either was sent.
+    /// Wakes the thread of the focus; to be called after a send to either.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
-impl Tell {
+impl NoticeSender {
     pub(super) fn log(&self, level: log::Level, text: String) {
         if self.log.send(log::Line::new(level, text)).is_ok() {
             (self.wake)();
         }
     }
 
-    pub(super) fn notice(&self, notice: Notice) {
-        if self.notices.send(notice).is_ok() {
+    pub(super) fn send(&self, notice: Notice) {
+        if self.focus.send(notice).is_ok() {
             (self.wake)();
         }
     }

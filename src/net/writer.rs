@@ -1,4 +1,4 @@
-//! How octets leave by a socket.
+//! Writing to the socket of a connection.
 //!
 //! The operating system holds at most 64 KiB that are not sent yet: a response must not wait
 //! behind megabytes on a slow line (RFC 4975 §7.1.1, C21), and what a slow reader does not take
@@ -17,17 +17,17 @@ use tokio::net::TcpStream;
 const UNSENT: u32 = 1024;
 /// ...and octets of one write, which it takes whole below that.
 const WRITE: usize = 63 * 1024;
-/// A large write is not put together with the next one, or the limit would only be looked at
+/// Writes from this size on are not merged with the next one, or the limit would only be checked
 /// every 64 KiB.
 const APART_FROM: usize = 16 * 1024;
 
 /// Bounds what the operating system holds of a connection.
-pub(super) fn bound(stream: &TcpStream) {
-    // Where there is no such limit, everything still works.
+pub(super) fn limit_unsent(stream: &TcpStream) {
+    // Best effort: a system without this option works, too.
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
 }
 
-/// Writes what goes out at once.
+/// Writes as much as the socket accepts.
 pub(super) fn poll_write(
     stream: &TcpStream,
     context: &mut Context<'_>,

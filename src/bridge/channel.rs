@@ -5,15 +5,15 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use super::question::Questions;
-use super::{AskError, Frame, FrameError, MAX_FRAME, Question};
+use super::frame::{Frame, FrameError, MAX_FRAME};
+use super::query::{Queries, Query, QueryError};
 use crate::management::{Answer, Call};
 
-/// Octets that may wait in one lane; the kernel doubles it and counts its own overhead, which
+/// Octets that may wait in one channel; the kernel doubles it and counts its own overhead, which
 /// makes some two thousand requests. Every one of them holds 10 kB of the host's shared
 /// memory meanwhile, and hosts come with 64 MB of that. Without CAP_NET_ADMIN the kernel
 /// grants less (net.core.wmem_max).
-pub const LANE_OCTETS: usize = 2 * 1024 * 1024;
+pub const CHANNEL_OCTETS: usize = 2 * 1024 * 1024;
 
 /// Why a frame was not handed over.
 #[derive(Debug, thiserror::Error)]
@@ -32,38 +32,38 @@ pub enum SendError {
 /// Largest errand in octets; few systems give an unprivileged process room for one more.
 pub const MAX_ERRAND: usize = 256 * 1024;
 
-/// All lanes, both ends: every process inherits all of these sockets.
+/// All channels, both ends: every process inherits all of these sockets.
 #[derive(Debug)]
 pub struct Bridge {
-    requests: Lane,
-    acks: Lane,
-    events: Lane,
-    errands: Lane,
-    questions: Questions,
+    requests: Channel,
+    acks: Channel,
+    events: Channel,
+    errands: Channel,
+    queries: Queries,
 }
 
 #[derive(Debug)]
-struct Lane {
+struct Channel {
     near: UnixDatagram,
     far: UnixDatagram,
 }
 
 impl Bridge {
-    /// Makes the lanes. Before the fork.
+    /// Makes the channels. Before the fork.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
-            requests: Lane::new()?,
-            acks: Lane::new()?,
-            events: Lane::new()?,
-            errands: Lane::new()?,
-            questions: Questions::new()?,
+            requests: Channel::new()?,
+            acks: Channel::new()?,
+            events: Channel::new()?,
+            errands: Channel::new()?,
+            queries: Queries::new()?,
         })
     }
 
     /// Hands a frame over; never blocks. Any process. An outcome that is too long is cut
     /// rather than lost.
     pub fn send(&self, frame: &Frame) -> Result<(), SendError> {
-        let lane = match frame {
+        let channel = match frame {
             Frame::Request(_) if frame.transaction().is_some() => &self.requests,
             Frame::Request(_) => &self.acks,
             Frame::Cancel(_)
@@ -75,7 +75,7 @@ impl Bridge {
             Some(shorter) => shorter.encode(),
             None => Err(error),
         });
-        lane.send(&octets?)
+        channel.send(&octets?)
     }
 
     /// The next frame, `None` when none waits. Cancels and outcomes come first, ACKs and
@@ -86,14 +86,15 @@ impl Bridge {
             true => [&self.acks, &self.requests],
             false => [&self.requests, &self.acks],
         };
-        let mut lanes = [&self.events, first, second].into_iter();
-        let length = lanes.find_map(|lane| lane.receive(&mut buffer.octets))?;
+        let mut channels = [&self.events, first, second].into_iter();
+        let length = channels.find_map(|channel| channel.receive(&mut buffer.octets))?;
         Some(Frame::decode(buffer.octets.get(..length)?))
     }
 
-    /// The files whose send buffer bounds a lane: the host gives each [`LANE_OCTETS`].
+    /// The files whose send buffer bounds a channel: the host gives each [`CHANNEL_OCTETS`].
     pub fn sending(&self) -> [RawFd; 4] {
-        [&self.events, &self.acks, &self.requests, &self.errands].map(|lane| lane.near.as_raw_fd())
+        [&self.events, &self.acks, &self.requests, &self.errands]
+            .map(|channel| channel.near.as_raw_fd())
     }
 
     /// Leaves something for any worker to do; never blocks. Conference process only.
@@ -118,7 +119,7 @@ impl Bridge {
             self.events.far.as_raw_fd(),
             self.acks.far.as_raw_fd(),
             self.requests.far.as_raw_fd(),
-            self.questions.far.as_raw_fd(),
+            self.queries.far.as_raw_fd(),
         ]
     }
 
@@ -127,18 +128,18 @@ impl Bridge {
     ///
     /// # Errors
     /// There is no answer.
-    pub fn ask(&self, call: &Call, patience: Duration) -> Result<Answer, AskError> {
-        self.questions.ask(call, patience)
+    pub fn query(&self, call: &Call, timeout: Duration) -> Result<Answer, QueryError> {
+        self.queries.send_and_wait(call, timeout)
     }
 
-    /// The next question, `None` when none waits. Conference process only.
-    pub fn question(&self) -> Option<Question> {
-        self.questions.receive()
+    /// The next query, `None` when none waits. Conference process only.
+    pub fn next_query(&self) -> Option<Query> {
+        self.queries.receive()
     }
 
     /// This is the conference process from now on.
     pub fn enter(&self) {
-        self.questions.enter();
+        self.queries.enter();
     }
 }
 
@@ -159,7 +160,7 @@ impl Default for Buffer {
     }
 }
 
-impl Lane {
+impl Channel {
     fn new() -> io::Result<Self> {
         let (near, far) = UnixDatagram::pair()?;
         near.set_nonblocking(true)?;
@@ -242,12 +243,12 @@ mod tests {
     const ID: TransactionId = TransactionId { hash: 1, label: 2 };
 
     #[test]
-    fn neither_requests_nor_acks_fill_the_lane_of_the_other() {
+    fn neither_requests_nor_acks_fill_the_channel_of_the_other() {
         for (flood, other) in [(Some(ID), None), (None, Some(ID))] {
             let bridge = Bridge::new().expect("socketpair");
             while bridge.send(&request(flood)).is_ok() {}
-            bridge.send(&request(other)).expect("a lane of its own");
-            bridge.send(&outcome(1)).expect("a lane of its own");
+            bridge.send(&request(other)).expect("a channel of its own");
+            bridge.send(&outcome(1)).expect("a channel of its own");
             let mut buffer = Buffer::default();
             let mut next = || bridge.receive(&mut buffer);
             assert_eq!(next(), Some(Ok(outcome(1))), "these come first");
@@ -294,16 +295,19 @@ mod tests {
         let long = bridge.send_errand(&vec![0; MAX_ERRAND + 1]);
         assert!(matches!(long, Err(SendError::Frame(FrameError::TooLong))));
         let full = (0..10_000).find_map(|_| bridge.send_errand(&[0; 10_000]).err());
-        assert!(matches!(full, Some(SendError::Full)), "a lane is bounded");
+        assert!(
+            matches!(full, Some(SendError::Full)),
+            "a channel is bounded"
+        );
     }
 
     #[test]
-    fn a_full_lane_says_so_at_once_and_recovers() {
+    fn a_full_channel_says_so_at_once_and_recovers() {
         let bridge = Bridge::new().expect("socketpair");
         let mut sent = 0u64;
         while bridge.send(&outcome(sent)).is_ok() {
             sent += 1;
-            assert!(sent < 1_000_000, "a lane is bounded");
+            assert!(sent < 1_000_000, "a channel is bounded");
         }
         assert!(matches!(bridge.send(&outcome(sent)), Err(SendError::Full)));
         let mut buffer = Buffer::default();

@@ -1,7 +1,7 @@
-//! Questions that want an answer: from the process of a management interface to the conference
+//! Queries that want an answer: from the process of a management interface to the conference
 //! process and back.
 //!
-//! A question travels as a datagram with two files: a piece of memory for the answer, which
+//! A query travels as a datagram with two files: a piece of memory for the answer, which
 //! may be large, and one end of a socket pair, by which the conference process says that it
 //! is there. So it never waits for the asker, and an asker that has gone is seen.
 
@@ -24,17 +24,17 @@ use rustix::net::{
 
 use crate::management::{Answer, Call};
 
-/// Largest question in octets: the longest text for `say`, and room to spare.
-pub const MAX_QUESTION: usize = 16 * 1024;
+/// Largest query in octets: the longest text for `say`, and room to spare.
+pub const MAX_QUERY: usize = 16 * 1024;
 /// Largest answer: a thousand users with all their devices are far below.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
-/// The files with a question.
+/// The files with a query.
 const FILES: usize = 2;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// Too many questions wait.
+pub enum QueryError {
+    /// Too many queries wait.
     #[error("the conference process is busy")]
     Busy,
     /// It does not answer.
@@ -44,7 +44,7 @@ pub enum AskError {
     #[error("not from the conference process itself (a route of an event, a callback)")]
     Inside,
     /// The arguments are too long.
-    #[error("longer than {MAX_QUESTION} octets")]
+    #[error("longer than {MAX_QUERY} octets")]
     TooLong,
     /// The kernel refused a file, or the answer is malformed.
     #[error("cannot ask the conference process: {0}")]
@@ -62,25 +62,25 @@ fn memory_for_an_answer() -> io::Result<File> {
     Ok(File::from(made?))
 }
 
-/// A question, in the conference process.
+/// A query, in the conference process.
 #[derive(Debug)]
-pub struct Question {
+pub struct Query {
     /// What is asked.
     pub call: Call,
     memory: File,
     asker: UnixStream,
 }
 
-/// The pair under the questions.
+/// The pair under the queries.
 #[derive(Debug)]
-pub(super) struct Questions {
+pub(super) struct Queries {
     pub(super) near: UnixDatagram,
     pub(super) far: UnixDatagram,
     /// This is the conference process.
     inside: AtomicBool,
 }
 
-impl Questions {
+impl Queries {
     pub(super) fn new() -> io::Result<Self> {
         let (near, far) = UnixDatagram::pair()?;
         near.set_nonblocking(true)?;
@@ -97,14 +97,18 @@ impl Questions {
     }
 
     /// Asks, and waits for the answer so long at most.
-    pub(super) fn ask(&self, call: &Call, patience: Duration) -> Result<Answer, AskError> {
+    pub(super) fn send_and_wait(
+        &self,
+        call: &Call,
+        timeout: Duration,
+    ) -> Result<Answer, QueryError> {
         if self.inside.load(Ordering::Relaxed) {
-            return Err(AskError::Inside);
+            return Err(QueryError::Inside);
         }
-        let until = Instant::now() + patience;
+        let until = Instant::now() + timeout;
         let octets = postcard::to_allocvec(call).map_err(io::Error::other)?;
-        if octets.len() > MAX_QUESTION {
-            return Err(AskError::TooLong);
+        if octets.len() > MAX_QUERY {
+            return Err(QueryError::TooLong);
         }
         let memory = memory_for_an_answer()?;
         let (ours, theirs) = UnixStream::pair()?;
@@ -120,10 +124,10 @@ impl Questions {
         let length = memory.metadata()?.len().min(MAX_ANSWER);
         answer.resize(usize::try_from(length).unwrap_or(0), 0);
         memory.read_exact_at(&mut answer, 0)?;
-        postcard::from_bytes(&answer).map_err(|error| AskError::System(io::Error::other(error)))
+        postcard::from_bytes(&answer).map_err(|error| QueryError::System(io::Error::other(error)))
     }
 
-    fn send(&self, octets: &[u8], memory: &File, asker: &UnixStream) -> Result<(), AskError> {
+    fn send(&self, octets: &[u8], memory: &File, asker: &UnixStream) -> Result<(), QueryError> {
         let files = [memory.as_fd(), asker.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -134,27 +138,27 @@ impl Questions {
                 Ok(_) => Ok(()),
                 Err(Errno::INTR) => continue,
                 // The kernel bounds the files under way, too.
-                Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => Err(AskError::Busy),
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => Err(QueryError::Busy),
                 Err(error) => Err(system(error)),
             };
         }
     }
 
-    /// The next question, `None` when none waits. One that is malformed, or whose asker has
+    /// The next query, `None` when none waits. One that is malformed, or whose asker has
     /// given up, is dropped, and its files with it.
-    pub(super) fn receive(&self) -> Option<Question> {
-        let mut buffer = [0u8; MAX_QUESTION + 1];
+    pub(super) fn receive(&self) -> Option<Query> {
+        let mut buffer = [0u8; MAX_QUERY + 1];
         loop {
             let (length, files) = receive_with_files(&self.far, &mut buffer)?;
-            let question = read(buffer.get(..length).unwrap_or_default(), files);
-            if let Some(question) = question.filter(Question::is_awaited) {
-                return Some(question);
+            let query = read(buffer.get(..length).unwrap_or_default(), files);
+            if let Some(query) = query.filter(Query::is_awaited) {
+                return Some(query);
             }
         }
     }
 }
 
-impl Question {
+impl Query {
     /// Gives the answer; the asker may have gone meanwhile.
     pub fn answer(mut self, answer: &Answer) {
         let Ok(octets) = postcard::to_allocvec(answer) else {
@@ -197,9 +201,9 @@ fn receive_with_files(socket: &UnixDatagram, buffer: &mut [u8]) -> Option<(usize
     }
 }
 
-fn read(octets: &[u8], files: Vec<OwnedFd>) -> Option<Question> {
+fn read(octets: &[u8], files: Vec<OwnedFd>) -> Option<Query> {
     let [memory, asker]: [OwnedFd; FILES] = files.try_into().ok()?;
-    Some(Question {
+    Some(Query {
         call: postcard::from_bytes(octets).ok()?,
         memory: File::from(memory),
         asker: UnixStream::from(asker),
@@ -207,17 +211,17 @@ fn read(octets: &[u8], files: Vec<OwnedFd>) -> Option<Question> {
 }
 
 /// Waits until the answer is there.
-fn await_word(mut from: &UnixStream, until: Instant) -> Result<(), AskError> {
+fn await_word(mut from: &UnixStream, until: Instant) -> Result<(), QueryError> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(AskError::Silent);
+            return Err(QueryError::Silent);
         }
         from.set_read_timeout(Some(left))?;
         match from.read(&mut [0u8; 1]) {
             Ok(1) => return Ok(()),
-            // The question was dropped.
-            Ok(_) => return Err(AskError::Silent),
+            // The query was dropped.
+            Ok(_) => return Err(QueryError::Silent),
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
                 _ => return Err(error.into()),
@@ -226,8 +230,8 @@ fn await_word(mut from: &UnixStream, until: Instant) -> Result<(), AskError> {
     }
 }
 
-fn system(error: Errno) -> AskError {
-    AskError::System(error.into())
+fn system(error: Errno) -> QueryError {
+    QueryError::System(error.into())
 }
 
 #[cfg(test)]
@@ -243,7 +247,7 @@ mod tests {
         }
     }
 
-    /// Memories of questions this process has open: other tests open files of other kinds, as
+    /// Memories of queries this process has open: other tests open files of other kinds, as
     /// many as they like.
     fn open_memories() -> usize {
         let open = std::fs::read_dir("/proc/self/fd").expect("/proc").flatten();
@@ -253,21 +257,22 @@ mod tests {
     }
 
     #[test]
-    fn a_question_gets_its_answer_however_large() {
-        let questions = Questions::new().expect("socketpair");
-        assert!(questions.receive().is_none());
+    fn a_query_gets_its_answer_however_large() {
+        let queries = Queries::new().expect("socketpair");
+        assert!(queries.receive().is_none());
         let large = Value::List(vec![Value::Text("x".repeat(1000)); 1000]);
         for answer in [Ok(large), Err(Fault::new(404, "there is no room"))] {
             thread::scope(|scope| {
-                let asked = scope.spawn(|| questions.ask(&call("hello"), Duration::from_secs(20)));
-                let question = loop {
-                    match questions.receive() {
-                        Some(question) => break question,
+                let asked =
+                    scope.spawn(|| queries.send_and_wait(&call("hello"), Duration::from_secs(20)));
+                let query = loop {
+                    match queries.receive() {
+                        Some(query) => break query,
                         None => thread::yield_now(),
                     }
                 };
-                assert_eq!(question.call, call("hello"));
-                question.answer(&answer);
+                assert_eq!(query.call, call("hello"));
+                query.answer(&answer);
                 let got = asked.join().expect("no panic").expect("an answer");
                 assert_eq!(got, answer);
             });
@@ -286,32 +291,32 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_an_error_and_a_late_question_is_not_carried_out() {
-        let questions = Questions::new().expect("socketpair");
+    fn silence_is_an_error_and_a_late_query_is_not_carried_out() {
+        let queries = Queries::new().expect("socketpair");
         for _ in 0..50 {
-            let asked = questions.ask(&call("late"), Duration::from_millis(1));
-            assert!(matches!(asked, Err(AskError::Silent)), "{asked:?}");
+            let asked = queries.send_and_wait(&call("late"), Duration::from_millis(1));
+            assert!(matches!(asked, Err(QueryError::Silent)), "{asked:?}");
         }
-        assert!(questions.receive().is_none(), "nobody waits any more");
+        assert!(queries.receive().is_none(), "nobody waits any more");
         // The tests beside this one have one or two at a time.
         assert!(open_memories() < 40, "files leak");
     }
 
     #[test]
-    fn with_a_question_nobody_waits_for_its_files_are_closed() {
-        let questions = Questions::new().expect("socketpair");
+    fn with_a_query_nobody_waits_for_its_files_are_closed() {
+        let queries = Queries::new().expect("socketpair");
         let memory = memfd_create("test", MemfdFlags::CLOEXEC).expect("memory");
         let (mut ours, theirs) = UnixStream::pair().expect("socketpair");
         let octets = postcard::to_allocvec(&call("late")).expect("written");
-        let sent = questions.send(&octets, &File::from(memory), &theirs);
+        let sent = queries.send(&octets, &File::from(memory), &theirs);
         sent.expect("sent");
         drop(theirs);
         ours.set_nonblocking(true).expect("set");
         let waits = ours.read(&mut [0u8; 1]).map_err(|error| error.kind());
-        assert_eq!(waits, Err(io::ErrorKind::WouldBlock), "the question has it");
+        assert_eq!(waits, Err(io::ErrorKind::WouldBlock), "the query has it");
         // Gives up, but still sees what becomes of the other end.
         ours.shutdown(Shutdown::Write).expect("shut down");
-        assert!(questions.receive().is_none());
+        assert!(queries.receive().is_none());
         // Not at once: a child that a test beside this one starts may have a copy until it runs.
         ours.set_nonblocking(false).expect("set");
         let patience = Some(Duration::from_secs(20));
@@ -321,17 +326,17 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_and_a_long_text_is_refused() {
-        let questions = Questions::new().expect("socketpair");
-        let long = questions.ask(&call(&"x".repeat(MAX_QUESTION)), Duration::from_millis(1));
-        assert!(matches!(long, Err(AskError::TooLong)));
+        let queries = Queries::new().expect("socketpair");
+        let long = queries.send_and_wait(&call(&"x".repeat(MAX_QUERY)), Duration::from_millis(1));
+        assert!(matches!(long, Err(QueryError::TooLong)));
         let text = "x".repeat(8_000);
         let full = (0..10_000).find_map(|_| {
-            let asked = questions.ask(&call(&text), Duration::ZERO);
-            matches!(asked, Err(AskError::Busy)).then_some(())
+            let asked = queries.send_and_wait(&call(&text), Duration::ZERO);
+            matches!(asked, Err(QueryError::Busy)).then_some(())
         });
         assert!(full.is_some(), "never full");
-        questions.enter();
-        let inside = questions.ask(&call("self"), Duration::from_secs(1));
-        assert!(matches!(inside, Err(AskError::Inside)));
+        queries.enter();
+        let inside = queries.send_and_wait(&call("self"), Duration::from_secs(1));
+        assert!(matches!(inside, Err(QueryError::Inside)));
     }
 }

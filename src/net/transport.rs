@@ -1,4 +1,4 @@
-//! The socket that carries a connection of the switch.
+//! The transport of one connection: its socket, and TLS over it if there is any.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -10,32 +10,31 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::dial::Target;
-use super::mailbox::{Ready, Wakeup};
-use super::outlet;
+use super::ready::{self, Ready};
 use super::strangers::Permit;
 use super::tls::Records;
+use super::writer;
 use crate::switch::{After, Batch, ConnectionId, Security};
 
 /// Parts of one vectored write.
 const SLICES: usize = 64;
 
-/// A connection of this thread.
-pub(super) struct Socket {
+/// The transport of one connection of this thread.
+pub(super) struct ConnectionTransport {
     pub(super) id: ConnectionId,
     pub(super) stream: TcpStream,
     /// The TLS over it.
     records: Option<Box<Records>>,
     pub(super) security: Security,
     pub(super) peer: Option<SocketAddr>,
-    /// Where it leads, if we have made it.
+    /// The peer's address as dialled, if the switch made the connection.
     pub(super) target: Option<Box<Target>>,
-    pub(super) wakeup: Arc<Wakeup>,
     pub(super) waker: Waker,
-    /// What the operating system did not take yet, and what follows.
+    /// What the operating system did not accept yet, and what to do after it.
     pub(super) rest: Option<Box<(Batch, After)>>,
-    /// Until it has bound a session.
+    /// Held until the connection has bound a session.
     pub(super) permit: Option<Permit>,
-    /// It stands among those that may have something to read.
+    /// It is in the driver's list of connections to read.
     pub(super) readable: bool,
 }
 
@@ -46,7 +45,7 @@ pub(super) enum Written {
     Failed,
 }
 
-impl Socket {
+impl ConnectionTransport {
     pub(super) fn new(
         id: ConnectionId,
         stream: TcpStream,
@@ -55,7 +54,6 @@ impl Socket {
         permit: Option<Permit>,
         ready: Arc<Ready>,
     ) -> Self {
-        let wakeup = Wakeup::new(id, ready);
         Self {
             id,
             peer: stream.peer_addr().ok(),
@@ -63,8 +61,7 @@ impl Socket {
             stream,
             records,
             security,
-            waker: Waker::from(Arc::clone(&wakeup)),
-            wakeup,
+            waker: ready::waker(id, ready),
             rest: None,
             permit,
             readable: false,
@@ -84,13 +81,13 @@ impl Socket {
         }
     }
 
-    /// It has no session, and others need its place.
+    /// Whether it must close to make room: it has no session.
     pub(super) fn must_go(&self) -> bool {
         let permit = self.permit.as_ref();
         permit.is_some_and(|permit| permit.is_evicted(&self.waker))
     }
 
-    /// Ends our side of the stream.
+    /// Closes our side of the stream.
     pub(super) async fn shut_down(&mut self) -> io::Result<()> {
         if let Some(records) = &mut self.records {
             records.finish(&mut self.stream).await?;
@@ -117,7 +114,7 @@ impl Socket {
                     many.get(..count).unwrap_or_default()
                 }
             };
-            match outlet::poll_write(&self.stream, &mut context, slices) {
+            match writer::poll_write(&self.stream, &mut context, slices) {
                 Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
                 Poll::Ready(Ok(count)) => batch.advance(count),
                 Poll::Pending => return Written::Blocked,
