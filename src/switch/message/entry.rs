@@ -7,18 +7,16 @@ use memchr::memmem::Finder;
 use once_cell::sync::Lazy;
 
 use crate::switch::ids::SessionKey;
+use crate::switch::message::copy_headers::headers;
 use crate::switch::message::plain_text::Text;
 use crate::wire::cpim::MESSAGE_CPIM;
-use crate::wire::msrp::{ByteRange, FailureReport, body_headers};
+use crate::wire::msrp::FailureReport;
 
 /// The content type of RFC 3994.
 const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
 /// What an entry costs beside its body, its slot in a log included, counted so that a flood of
 /// tiny messages is bounded.
 const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>() + 24;
-/// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
-const INTERRUPTIBLE_ABOVE: usize = 2048;
-
 /// Seven hyphens. Building a searcher costs as much as a short search, so one is kept.
 static HYPHENS: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"-------"));
 
@@ -102,16 +100,6 @@ impl Entry {
         let text = self.text.as_ref().map_or(0, |text| text.body.len());
         self.body.len() + text + ENTRY_OCTETS
     }
-}
-
-/// The headers of a copy that are the same for every receiver, and the blank line.
-pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
-    let whole = ByteRange::whole(octets as u64);
-    let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
-    let range = ByteRange { end, ..whole };
-    let mut headers = Vec::with_capacity(96);
-    body_headers(&mut headers, range, report, media);
-    headers.into()
 }
 
 /// Where `part`, which was cut out of `whole`, stands in it.

@@ -4,6 +4,7 @@
 pub(in crate::switch) mod assembly;
 pub(in crate::switch) mod budget;
 pub(in crate::switch) mod code;
+pub(in crate::switch) mod copy_headers;
 pub(in crate::switch) mod entry;
 pub(in crate::switch) mod imdn;
 pub(in crate::switch) mod pieces;

@@ -8,7 +8,7 @@ use crate::wire::cpim::Message;
 use crate::wire::media_type;
 use crate::wire::msrp::FailureReport;
 
-use crate::switch::message::entry::headers;
+use crate::switch::message::copy_headers::headers;
 use crate::switch::message::request_head::TEXT_PLAIN;
 
 /// With the name in front it is UTF-8, whatever was said of what follows.

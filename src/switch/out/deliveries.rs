@@ -10,7 +10,8 @@ use crate::wire::msrp::{
 };
 
 use crate::switch::ids::{ConnectionId, SessionKey};
-use crate::switch::message::entry::{Entry, headers};
+use crate::switch::message::copy_headers::headers;
+use crate::switch::message::entry::Entry;
 use crate::switch::message::plain_text::{self, Text};
 use crate::switch::out::batch::Batch;
 use crate::switch::room::Room;
