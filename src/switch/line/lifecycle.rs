@@ -74,7 +74,7 @@ impl Switch {
 
     /// The ACK of an offerless INVITE may bring the fingerprint after the bind (C70): `false`
     /// if the connection is not that of the session's peer.
-    pub(in crate::switch) fn still_knows(&mut self, now: Moment, key: SessionKey) -> bool {
+    pub(crate) fn still_knows(&mut self, now: Moment, key: SessionKey) -> bool {
         let session = self.rooms.session(key);
         let Some((session, id)) = session.and_then(|it| Some((it, it.connection?))) else {
             return true;
@@ -88,7 +88,7 @@ impl Switch {
     }
 
     /// The session no longer lives on the connection.
-    pub(in crate::switch) fn detach(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
+    pub(crate) fn detach(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.sessions.retain(|session| *session != key);
         }
@@ -96,7 +96,7 @@ impl Switch {
     }
 
     /// C64: a connection closes when no session lives on it any more.
-    pub(in crate::switch) fn close_if_idle(&mut self, now: Moment, id: ConnectionId) {
+    pub(crate) fn close_if_idle(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -109,12 +109,7 @@ impl Switch {
         }
     }
 
-    pub(in crate::switch) fn lose_sessions_of(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        cause: LossCause,
-    ) {
+    pub(crate) fn lose_sessions_of(&mut self, now: Moment, id: ConnectionId, cause: LossCause) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -124,7 +119,7 @@ impl Switch {
     }
 
     /// The peer sent what cannot be understood, or too much of it.
-    pub(in crate::switch) fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
+    pub(crate) fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
         self.counters.garbage += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         if let Some(connection) = self.connections.get_mut(id) {
@@ -134,13 +129,13 @@ impl Switch {
     }
 
     /// The peer sent what cannot be followed: it is answered, and the connection closes.
-    pub(in crate::switch) fn give_up(&mut self, now: Moment, id: ConnectionId) {
+    pub(crate) fn give_up(&mut self, now: Moment, id: ConnectionId) {
         self.counters.garbage += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         self.close_if_idle(now, id);
     }
 
-    pub(in crate::switch) fn connection_due(&mut self, now: Moment, id: ConnectionId) {
+    pub(crate) fn connection_due(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get(id) else {
             return;
         };

@@ -25,24 +25,24 @@ const MAX_AHEAD: usize = 256 * 1024;
 
 /// The messages of one session of which not everything has come.
 #[derive(Debug, Default)]
-pub(in crate::switch) struct Assemblies {
+pub(crate) struct Assemblies {
     messages: Vec<Assembly>,
     /// The chunk timer runs.
-    pub(in crate::switch) timed: bool,
+    pub(crate) timed: bool,
     /// What they cost.
-    pub(in crate::switch) charge: Charge,
+    pub(crate) charge: Charge,
 }
 
 /// One of them.
 #[derive(Debug)]
-pub(in crate::switch) struct Assembly {
+pub(crate) struct Assembly {
     /// Of the chunk that came first.
-    pub(in crate::switch) head: Box<KeptHead>,
+    pub(crate) head: Box<KeptHead>,
     state: State,
     /// Octets in front that are ours and not the sender's (`plain_text`).
-    pub(in crate::switch) shift: u64,
+    pub(crate) shift: u64,
     /// When something of it came last.
-    pub(in crate::switch) last: Moment,
+    pub(crate) last: Moment,
     /// A chunk of it has begun and not ended.
     open: bool,
     /// A chunk of it was answered 200.
@@ -61,16 +61,16 @@ enum State {
 
 /// What bounds the messages.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::switch) struct Limits {
+pub(crate) struct Limits {
     /// Messages up to so many octets are put together.
-    pub(in crate::switch) whole_below: u64,
+    pub(crate) whole_below: u64,
     /// Octets of a large message that may lie beyond a gap.
-    pub(in crate::switch) ahead: usize,
+    pub(crate) ahead: usize,
 }
 
 /// What is to be done about a piece.
 #[derive(Debug)]
-pub(in crate::switch) enum Step {
+pub(crate) enum Step {
     /// Nothing: it is kept.
     Kept,
     /// The CPIM headers of a large message are complete: see [`Assemblies::flow`].
@@ -81,20 +81,20 @@ pub(in crate::switch) enum Step {
 
 /// The front of a large message.
 #[derive(Clone, Debug)]
-pub(in crate::switch) struct Opening {
+pub(crate) struct Opening {
     /// Its CPIM headers, and some more.
-    pub(in crate::switch) front: Vec<u8>,
+    pub(crate) front: Vec<u8>,
     /// Its length, if the sender has said it.
-    pub(in crate::switch) announced: Option<u64>,
+    pub(crate) announced: Option<u64>,
     /// Octets of the front that are ours.
-    pub(in crate::switch) shift: usize,
+    pub(crate) shift: usize,
     /// A report about it is wanted.
-    pub(in crate::switch) report: bool,
+    pub(crate) report: bool,
 }
 
 /// What is to be done about the end of a chunk.
 #[derive(Debug)]
-pub(in crate::switch) enum Ending {
+pub(crate) enum Ending {
     /// More of the message is to come.
     Goes,
     /// The same of one that is passed on: the chunk ends at this offset, and is the last.
@@ -107,26 +107,26 @@ pub(in crate::switch) enum Ending {
 
 /// A message of which nothing more is taken.
 #[derive(Debug, Default)]
-pub(in crate::switch) struct Lost {
+pub(crate) struct Lost {
     /// Where it was passed on.
-    pub(in crate::switch) stream: Option<StreamKey>,
+    pub(crate) stream: Option<StreamKey>,
     /// What it began with, if a chunk of it was answered 200: its sender believes in it.
-    pub(in crate::switch) believed: Option<Box<KeptHead>>,
+    pub(crate) believed: Option<Box<KeptHead>>,
 }
 
 /// A message that was put together.
 #[derive(Debug)]
-pub(in crate::switch) struct Whole {
+pub(crate) struct Whole {
     /// Of the chunk that came first.
-    pub(in crate::switch) head: Box<KeptHead>,
+    pub(crate) head: Box<KeptHead>,
     /// Octets in front that are not the sender's.
-    pub(in crate::switch) shift: u64,
-    pub(in crate::switch) body: Vec<u8>,
+    pub(crate) shift: u64,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Assemblies {
     /// Some of the message has come.
-    pub(in crate::switch) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.place(name).is_some()
     }
 
@@ -143,7 +143,7 @@ impl Assemblies {
     }
 
     /// A message begins; `opening` stands before what its sender says.
-    pub(in crate::switch) fn begin(
+    pub(crate) fn begin(
         &mut self,
         now: Moment,
         head: &RequestHead<'_>,
@@ -175,7 +175,7 @@ impl Assemblies {
     }
 
     /// Octets that stand at `at` in a message that has begun.
-    pub(in crate::switch) fn piece(
+    pub(crate) fn piece(
         &mut self,
         now: Moment,
         head: &RequestHead<'_>,
@@ -219,7 +219,7 @@ impl Assemblies {
 
     /// A large message is passed on from now on: gives out what has come of it, and its
     /// length, if the chunk that ends it has come.
-    pub(in crate::switch) fn flow(
+    pub(crate) fn flow(
         &mut self,
         name: &str,
         stream: StreamKey,
@@ -233,7 +233,7 @@ impl Assemblies {
 
     /// The end of a chunk has come; `end` is the offset behind its last octet, none if it had
     /// no octets.
-    pub(in crate::switch) fn end(&mut self, name: &str, end: Option<u64>, flag: Flag) -> Ending {
+    pub(crate) fn end(&mut self, name: &str, end: Option<u64>, flag: Flag) -> Ending {
         let Some(place) = self.place(name) else {
             return Ending::Over(Code::Ok, None);
         };
@@ -280,23 +280,19 @@ impl Assemblies {
     }
 
     /// A message is refused, and every further chunk of it.
-    pub(in crate::switch) fn refuse(&mut self, name: &str, code: Code) -> Lost {
+    pub(crate) fn refuse(&mut self, name: &str, code: Code) -> Lost {
         let message = self.get_mut(name);
         message.map_or_else(Lost::default, |message| message.refuse(code))
     }
 
     /// A message is over for its sender.
-    pub(in crate::switch) fn remove(&mut self, name: &str) -> Option<Assembly> {
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Assembly> {
         let place = self.place(name)?;
         Some(self.messages.swap_remove(place))
     }
 
     /// Gives messages up of which nothing came for `timeout`; says when to look again.
-    pub(in crate::switch) fn expire(
-        &mut self,
-        now: Moment,
-        timeout: Duration,
-    ) -> (Vec<Lost>, Option<Moment>) {
+    pub(crate) fn expire(&mut self, now: Moment, timeout: Duration) -> (Vec<Lost>, Option<Moment>) {
         let mut lost = Vec::new();
         self.messages.retain_mut(|message| {
             let expired = message.last + timeout <= now;
@@ -312,28 +308,28 @@ impl Assemblies {
     }
 
     /// Those that have come in part and were not refused.
-    pub(in crate::switch) fn unfinished(&self) -> impl Iterator<Item = &Assembly> {
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = &Assembly> {
         self.messages.iter().filter(|it| !it.is_refused())
     }
 
-    pub(in crate::switch) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     /// Octets collected.
-    pub(in crate::switch) fn octets(&self) -> usize {
+    pub(crate) fn octets(&self) -> usize {
         self.messages.iter().map(Assembly::octets).sum()
     }
 
     /// Those that are passed on.
-    pub(in crate::switch) fn streams(&self) -> impl Iterator<Item = StreamKey> {
+    pub(crate) fn streams(&self) -> impl Iterator<Item = StreamKey> {
         self.messages.iter().filter_map(Assembly::stream)
     }
 }
 
 impl Assembly {
     /// Where it is passed on.
-    pub(in crate::switch) fn stream(&self) -> Option<StreamKey> {
+    pub(crate) fn stream(&self) -> Option<StreamKey> {
         match self.state {
             State::Flowing(key) => Some(key),
             _ => None,
@@ -355,7 +351,7 @@ impl Assembly {
     }
 
     /// Octets collected.
-    pub(in crate::switch) fn octets(&self) -> usize {
+    pub(crate) fn octets(&self) -> usize {
         match &self.state {
             State::Collecting { pieces, .. } => pieces.octets(),
             _ => 0,

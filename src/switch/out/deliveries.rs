@@ -27,19 +27,19 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What one receiver was given.
 #[derive(Debug, Default)]
-pub(in crate::switch) struct Drained {
+pub(crate) struct Drained {
     /// Copies written.
-    pub(in crate::switch) copies: u64,
+    pub(crate) copies: u64,
     /// The batch is full and there is more.
-    pub(in crate::switch) more: bool,
+    pub(crate) more: bool,
     /// A probe was sent on this connection.
-    pub(in crate::switch) probed: Option<ConnectionId>,
+    pub(crate) probed: Option<ConnectionId>,
     /// It has left its room, and everything is written to it.
-    pub(in crate::switch) left: bool,
+    pub(crate) left: bool,
 }
 
 /// Writes what a session of the room has still to get, until the batch holds `limit`.
-pub(in crate::switch) fn drain_member(
+pub(crate) fn drain_member(
     room: &mut Room,
     key: SessionKey,
     now: Moment,
@@ -65,7 +65,7 @@ pub(in crate::switch) fn drain_member(
 }
 
 /// Whether something else than large messages waits for a session of the room.
-pub(in crate::switch) fn some_wait(room: &mut Room, key: SessionKey) -> bool {
+pub(crate) fn some_wait(room: &mut Room, key: SessionKey) -> bool {
     let session = room.sessions.get_mut(key.seat);
     session.filter(|it| it.is_ready()).is_some_and(|session| {
         session.lost > 0
@@ -199,7 +199,7 @@ fn fresh_id(session: &mut Session, entry: &Entry) -> (u64, TransactionId) {
 }
 
 /// The response to a transaction came: `true` when it answers the probe.
-pub(in crate::switch) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
+pub(crate) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
     let matches = session.probe == Some(number);
     if matches {
         session.probe = None;

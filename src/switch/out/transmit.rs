@@ -101,7 +101,7 @@ impl Switch {
         }
     }
 
-    pub(in crate::switch) fn drain(
+    pub(crate) fn drain(
         &mut self,
         now: Moment,
         key: SessionKey,

@@ -19,37 +19,33 @@ use crate::wire::cpim::{CpimError, MESSAGE_CPIM, Message};
 use crate::wire::media_type;
 
 /// For whom a message is, and what it is.
-pub(in crate::switch) struct Addressed {
-    pub(in crate::switch) audience: Audience,
+pub(crate) struct Addressed {
+    pub(crate) audience: Audience,
     /// Where the wrapped content type stands.
-    pub(in crate::switch) wrapped_type: Range<usize>,
+    pub(crate) wrapped_type: Range<usize>,
     /// Where the wrapped content begins.
-    pub(in crate::switch) content: usize,
+    pub(crate) content: usize,
     /// The content can be shown to who reads plain text.
-    pub(in crate::switch) is_text: bool,
+    pub(crate) is_text: bool,
     /// It is called a disposition notification.
-    pub(in crate::switch) is_notification: bool,
+    pub(crate) is_notification: bool,
     /// The member it is for, as its URI is compared; none: everybody.
     to: Option<String>,
     /// CPIM From and To of a private message, for its report (G44).
-    pub(in crate::switch) addresses: Option<Vec<u8>>,
+    pub(crate) addresses: Option<Vec<u8>>,
 }
 
 /// A message that the room has taken.
-pub(in crate::switch) struct Accepted {
+pub(crate) struct Accepted {
     /// CPIM From and To of a private message, for its report (G44).
-    pub(in crate::switch) addresses: Option<Vec<u8>>,
+    pub(crate) addresses: Option<Vec<u8>>,
     /// What is to be passed on; none: it came before.
-    pub(in crate::switch) entry: Option<Entry>,
+    pub(crate) entry: Option<Entry>,
 }
 
 impl Room {
     /// What can be said before the body has come.
-    pub(in crate::switch) fn screen(
-        &self,
-        key: SessionKey,
-        head: &RequestHead<'_>,
-    ) -> Result<(), Code> {
+    pub(crate) fn screen(&self, key: SessionKey, head: &RequestHead<'_>) -> Result<(), Code> {
         let session = self.session(key).ok_or(Code::NoSession)?;
         if head.is_heartbeat() {
             return Ok(());
@@ -71,7 +67,7 @@ impl Room {
     }
 
     /// Takes a whole message, of which `shift` octets are not the sender's.
-    pub(in crate::switch) fn accept(
+    pub(crate) fn accept(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -133,7 +129,7 @@ impl Room {
     }
 
     /// What stands before the text of a session for who reads plain text.
-    pub(in crate::switch) fn opening(&self, key: SessionKey, audience: &Audience) -> String {
+    pub(crate) fn opening(&self, key: SessionKey, audience: &Audience) -> String {
         let Some(session) = self.session(key) else {
             return String::new();
         };
@@ -153,7 +149,7 @@ impl Room {
 
     /// Whom a message of `size` octets is for (RFC 7701 §6.1, §6.2); `octets` hold at least
     /// its CPIM headers. With `report`, a report about it will be wanted.
-    pub(in crate::switch) fn address(
+    pub(crate) fn address(
         &mut self,
         key: SessionKey,
         octets: &[u8],

@@ -8,7 +8,7 @@ use crate::switch::room::Room;
 
 impl Room {
     /// Puts a message into the log; says who lost how many of those before it.
-    pub(in crate::switch) fn append(
+    pub(crate) fn append(
         &mut self,
         entry: Arc<Entry>,
         outbox_bytes: usize,
@@ -39,7 +39,7 @@ impl Room {
 
     /// Puts a message into a session's own queue; says how many of those before it are lost.
     /// `None`: it does not take such messages.
-    pub(in crate::switch) fn give(
+    pub(crate) fn give(
         &mut self,
         key: SessionKey,
         entry: Arc<Entry>,

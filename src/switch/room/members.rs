@@ -8,7 +8,7 @@ use crate::switch::ids::SessionKey;
 
 /// The sessions of one room.
 #[derive(Debug, Default)]
-pub(in crate::switch) struct Members {
+pub(crate) struct Members {
     here: Vec<SessionKey>,
     /// Those whose connection lives on another thread.
     abroad: Vec<SessionKey>,
@@ -20,33 +20,29 @@ pub(in crate::switch) struct Members {
 
 impl Members {
     /// Puts a session in; its place is where it stands until another takes it.
-    pub(in crate::switch) fn enter(&mut self, key: SessionKey) -> usize {
+    pub(crate) fn enter(&mut self, key: SessionKey) -> usize {
         self.here.push(key);
         self.here.len() - 1
     }
 
     /// The same of one that lives on another thread; its place is one among these.
-    pub(in crate::switch) fn enter_abroad(&mut self, key: SessionKey) -> usize {
+    pub(crate) fn enter_abroad(&mut self, key: SessionKey) -> usize {
         self.abroad.push(key);
         self.abroad.len() - 1
     }
 
     /// Takes a session out; the last one, which is returned, takes its place.
-    pub(in crate::switch) fn leave(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
+    pub(crate) fn leave(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
         take_out(&mut self.here, place, key)
     }
 
     /// The same of one that lives on another thread.
-    pub(in crate::switch) fn leave_abroad(
-        &mut self,
-        place: usize,
-        key: SessionKey,
-    ) -> Option<SessionKey> {
+    pub(crate) fn leave_abroad(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
         take_out(&mut self.abroad, place, key)
     }
 
     /// A session is known by these addresses from now on.
-    pub(in crate::switch) fn name(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
+    pub(crate) fn name(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
         *self.users.entry(user.clone()).or_default() += 1;
         for uri in uris {
             self.by_uri.entry(uri.clone()).or_default().push(key);
@@ -54,7 +50,7 @@ impl Members {
     }
 
     /// A session is known by these addresses no more.
-    pub(in crate::switch) fn unname(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
+    pub(crate) fn unname(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
         if let Some(sessions) = self.users.get_mut(user) {
             *sessions -= 1;
             if *sessions == 0 {
@@ -72,34 +68,34 @@ impl Members {
     }
 
     /// How many there are, here and elsewhere.
-    pub(in crate::switch) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.here.len() + self.abroad.len()
     }
 
-    pub(in crate::switch) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Those whose connection lives on this thread, or who have none.
-    pub(in crate::switch) fn here(&self) -> &[SessionKey] {
+    pub(crate) fn here(&self) -> &[SessionKey] {
         &self.here
     }
 
-    pub(in crate::switch) fn all(&self) -> impl Iterator<Item = SessionKey> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = SessionKey> {
         self.here.iter().chain(&self.abroad).copied()
     }
 
     /// The sessions of whoever has this address.
-    pub(in crate::switch) fn called(&self, uri: &str) -> &[SessionKey] {
+    pub(crate) fn called(&self, uri: &str) -> &[SessionKey] {
         self.by_uri.get(uri).map_or(&[], Vec::as_slice)
     }
 
-    pub(in crate::switch) fn has(&self, user: &UserUri) -> bool {
+    pub(crate) fn has(&self, user: &UserUri) -> bool {
         self.users.contains_key(user)
     }
 
     /// The users, in the order of their addresses.
-    pub(in crate::switch) fn users(&self) -> impl ExactSizeIterator<Item = &UserUri> {
+    pub(crate) fn users(&self) -> impl ExactSizeIterator<Item = &UserUri> {
         self.users.keys()
     }
 }

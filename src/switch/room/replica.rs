@@ -3,22 +3,22 @@
 use crate::switch::ids::{RoomKey, Thread};
 
 /// Part of an outbox: so much is taken before a replica says so.
-pub(in crate::switch) const STEP: usize = 8;
+pub(crate) const STEP: usize = 8;
 
 /// A thread with members of a room, as the room's owner knows it.
 #[derive(Debug)]
-pub(in crate::switch) struct Replica {
-    pub(in crate::switch) thread: Thread,
-    pub(in crate::switch) members: usize,
+pub(crate) struct Replica {
+    pub(crate) thread: Thread,
+    pub(crate) members: usize,
     /// Octets sent there that wait for somebody.
-    pub(in crate::switch) waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 /// Whose replica a room is.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::switch) struct Original {
-    pub(in crate::switch) owner: Thread,
-    pub(in crate::switch) room: RoomKey,
+pub(crate) struct Original {
+    pub(crate) owner: Thread,
+    pub(crate) room: RoomKey,
     /// Octets, as the log counts them, that the owner knows to wait for nobody.
-    pub(in crate::switch) reported: u64,
+    pub(crate) reported: u64,
 }

@@ -26,25 +26,25 @@ const ANONYMOUS_HOST: &str = "@anonymous.invalid";
 
 /// What the focus says of an endpoint: who it is, and what it takes.
 #[derive(Clone, Debug)]
-pub(in crate::switch) struct Profile {
-    pub(in crate::switch) user: UserUri,
+pub(crate) struct Profile {
+    pub(crate) user: UserUri,
     /// The name to show, empty when unknown.
-    pub(in crate::switch) display: Box<str>,
-    pub(in crate::switch) uris: Box<[UserUri]>,
+    pub(crate) display: Box<str>,
+    pub(crate) uris: Box<[UserUri]>,
     /// The URI we gave it, octet for octet as in our SDP.
-    pub(in crate::switch) own_uri: Box<str>,
+    pub(crate) own_uri: Box<str>,
     path: Box<[String]>,
     wrapped_types: WrappedTypes,
     /// Octets of a message the peer takes at most.
-    pub(in crate::switch) max_size: u64,
+    pub(crate) max_size: u64,
     /// It knows what a chat room is (RFC 7701 §8).
-    pub(in crate::switch) chatroom: bool,
-    pub(in crate::switch) private_messages: bool,
+    pub(crate) chatroom: bool,
+    pub(crate) private_messages: bool,
     /// It gets text, not message/cpim.
-    pub(in crate::switch) plain_text: bool,
+    pub(crate) plain_text: bool,
     /// A message to it is one SEND, which nothing interrupts.
-    pub(in crate::switch) one_send: bool,
-    pub(in crate::switch) sends: bool,
+    pub(crate) one_send: bool,
+    pub(crate) sends: bool,
     receives: bool,
     /// What a certificate of the peer is announced by; empty: nothing was announced.
     fingerprints: Box<[Fingerprint]>,
@@ -52,70 +52,70 @@ pub(in crate::switch) struct Profile {
 
 /// An admitted endpoint.
 #[derive(Debug)]
-pub(in crate::switch) struct Session {
-    pub(in crate::switch) id: SessionId,
-    pub(in crate::switch) room_uri: RoomUri,
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) room_uri: RoomUri,
     profile: Profile,
     /// What stands between the transaction id of a copy and its Message-ID.
     head: Box<[u8]>,
-    pub(in crate::switch) ids: TransactionIds,
+    pub(crate) ids: TransactionIds,
     /// Since when no focus that is there has admitted it, amended it or named it in its list.
-    pub(in crate::switch) unclaimed: Option<Moment>,
+    pub(crate) unclaimed: Option<Moment>,
     /// The connection it is bound to.
-    pub(in crate::switch) connection: Option<ConnectionId>,
+    pub(crate) connection: Option<ConnectionId>,
     /// The same on another thread: all but who it is has gone there.
-    pub(in crate::switch) away: Option<Speaker>,
+    pub(crate) away: Option<Speaker>,
     /// It was on another thread, and has not come back.
-    pub(in crate::switch) recalled: Option<Box<Recalled>>,
+    pub(crate) recalled: Option<Box<Recalled>>,
     /// The owner of its room, if that is another thread.
-    pub(in crate::switch) home: Option<Thread>,
+    pub(crate) home: Option<Thread>,
     /// What the owner of its room calls it.
-    pub(in crate::switch) said_as: SessionKey,
-    pub(in crate::switch) position: Position,
+    pub(crate) said_as: SessionKey,
+    pub(crate) position: Position,
     /// It is too far behind for anybody to wait for it.
-    pub(in crate::switch) straggles: bool,
+    pub(crate) straggles: bool,
     /// What is for it alone: the room's history, private messages; each comes before what
     /// stands in the log at its position.
-    pub(in crate::switch) own: VecDeque<(Position, Arc<Entry>)>,
+    pub(crate) own: VecDeque<(Position, Arc<Entry>)>,
     /// Octets of these.
-    pub(in crate::switch) own_octets: usize,
+    pub(crate) own_octets: usize,
     /// Where it stands among the members of its room.
-    pub(in crate::switch) place: usize,
+    pub(crate) place: usize,
     /// It is in its room no more: what is its own still goes out.
-    pub(in crate::switch) leaving: bool,
+    pub(crate) leaving: bool,
     /// Its connection stays though everything is written (`Order::Part`).
-    pub(in crate::switch) lingers: bool,
+    pub(crate) lingers: bool,
     /// Number of the copy that asks for a response while the others do not: the peer still
     /// lives when it comes, and everything written before it has arrived.
-    pub(in crate::switch) probe: Option<u64>,
+    pub(crate) probe: Option<u64>,
     /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
-    pub(in crate::switch) greeting: Option<u64>,
+    pub(crate) greeting: Option<u64>,
     /// Where it was last connected to by us.
-    pub(in crate::switch) dialled: Option<Box<Dial>>,
+    pub(crate) dialled: Option<Box<Dial>>,
     /// No probe before this moment.
-    pub(in crate::switch) next_probe: Moment,
+    pub(crate) next_probe: Moment,
     /// When it must be bound, while it is not.
-    pub(in crate::switch) bind_by: Moment,
+    pub(crate) bind_by: Moment,
     /// Messages of which some chunks have come.
-    pub(in crate::switch) assemblies: Assemblies,
+    pub(crate) assemblies: Assemblies,
     /// Large messages on their way to it.
-    pub(in crate::switch) copies: Vec<LargeCopy>,
+    pub(crate) copies: Vec<LargeCopy>,
     /// Messages it was too slow for and has not been told of.
-    pub(in crate::switch) lost: u64,
+    pub(crate) lost: u64,
     /// What it is to be told next.
-    pub(in crate::switch) status: Option<Box<str>>,
+    pub(crate) status: Option<Box<str>>,
     /// The last CPIM From that was found to be this user, as written.
     from_seen: Box<str>,
 }
 
 /// A session that is to come back from another thread, and has not.
 #[derive(Debug, Default)]
-pub(in crate::switch) struct Recalled {
-    pub(in crate::switch) from: Thread,
+pub(crate) struct Recalled {
+    pub(crate) from: Thread,
     /// Connections that have named it meanwhile.
-    pub(in crate::switch) claimants: Vec<(Speaker, Security)>,
+    pub(crate) claimants: Vec<(Speaker, Security)>,
     /// Where we connect to once it is back.
-    pub(in crate::switch) dial: Option<Dial>,
+    pub(crate) dial: Option<Dial>,
 }
 
 /// Who it is, is part of it.
@@ -155,7 +155,7 @@ impl Profile {
 }
 
 impl Session {
-    pub(in crate::switch) fn new(
+    pub(crate) fn new(
         admission: &Admission,
         position: Position,
         now: Moment,
@@ -196,7 +196,7 @@ impl Session {
     }
 
     /// All of it that goes to another thread; who it is stays here, too.
-    pub(in crate::switch) fn depart(&mut self, ids: TransactionIds, home: Thread) -> Self {
+    pub(crate) fn depart(&mut self, ids: TransactionIds, home: Thread) -> Self {
         let stays = Self {
             id: self.id.clone(),
             room_uri: self.room_uri.clone(),
@@ -226,7 +226,7 @@ impl Session {
     }
 
     /// Takes over what an admission says; tells whether the peer's path changed.
-    pub(in crate::switch) fn amend(&mut self, admission: &Admission) -> bool {
+    pub(crate) fn amend(&mut self, admission: &Admission) -> bool {
         let peer = &admission.peer;
         // Of an offerless INVITE the path comes with the ACK, which the bind may overtake.
         let named = !self.path.is_empty() && *self.path != *peer.path;
@@ -238,7 +238,7 @@ impl Session {
     }
 
     /// The whole path in order, next hop first (R01).
-    pub(in crate::switch) fn to_path(&self) -> String {
+    pub(crate) fn to_path(&self) -> String {
         self.path.join(" ")
     }
 
@@ -256,12 +256,12 @@ impl Session {
 
     /// Writes start line, paths and Message-ID of a copy. The Message-ID is the transaction
     /// id: both are new for every copy.
-    pub(in crate::switch) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
+    pub(crate) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
         self.write_head(id, id, out);
     }
 
     /// The same of one chunk of several.
-    pub(in crate::switch) fn write_head(
+    pub(crate) fn write_head(
         &self,
         id: &TransactionId,
         message: &TransactionId,
@@ -276,7 +276,7 @@ impl Session {
 
     /// Writes a SEND without a body (RFC 4975 §5.4, §7.1: no Content-Type either); returns its
     /// number.
-    pub(in crate::switch) fn write_empty_send(&mut self, out: &mut Vec<u8>) -> u64 {
+    pub(crate) fn write_empty_send(&mut self, out: &mut Vec<u8>) -> u64 {
         let (number, id) = self.ids.next_id();
         HeadWriter::request(out, &id, Method::Send, &self.to_path(), &self.own_uri)
             .message_id(id.as_str())
@@ -286,17 +286,17 @@ impl Session {
     }
 
     /// Whether anything may go out to it: it is known where to, and it knows us.
-    pub(in crate::switch) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.greeting.is_none() && !self.path.is_empty()
     }
 
     /// A connection has it, here or elsewhere.
-    pub(in crate::switch) fn is_tied(&self) -> bool {
+    pub(crate) fn is_tied(&self) -> bool {
         self.connection.is_some() || self.away.is_some()
     }
 
     /// The connection that has it, seen from its owner's thread.
-    pub(in crate::switch) fn speaker(&self, own: Thread) -> Option<Speaker> {
+    pub(crate) fn speaker(&self, own: Thread) -> Option<Speaker> {
         let here = |connection| Speaker {
             thread: own,
             connection,
@@ -305,12 +305,12 @@ impl Session {
     }
 
     /// It is bound to a connection, and knows it.
-    pub(in crate::switch) fn is_bound(&self) -> bool {
+    pub(crate) fn is_bound(&self) -> bool {
         self.is_tied() && self.greeting.is_none()
     }
 
     /// Whether a connection is what was agreed on: msrps over TLS only (C69).
-    pub(in crate::switch) fn fits(&self, security: &Security) -> bool {
+    pub(crate) fn fits(&self, security: &Security) -> bool {
         // RFC 4975 §6: the scheme's case does not matter.
         let secure = self
             .own_uri
@@ -320,12 +320,12 @@ impl Session {
     }
 
     /// What a certificate of the peer is announced by.
-    pub(in crate::switch) fn fingerprints(&self) -> &[Fingerprint] {
+    pub(crate) fn fingerprints(&self) -> &[Fingerprint] {
         &self.fingerprints
     }
 
     /// Whether the certificate shown is one announced, if any was (C70).
-    pub(in crate::switch) fn knows(&self, security: &Security) -> bool {
+    pub(crate) fn knows(&self, security: &Security) -> bool {
         match security {
             Security::Tls(shown) if !self.fingerprints.is_empty() => {
                 fingerprint::matches(&self.fingerprints, shown)
@@ -334,32 +334,32 @@ impl Session {
         }
     }
 
-    pub(in crate::switch) fn copy(&self, stream: StreamKey) -> Option<&LargeCopy> {
+    pub(crate) fn copy(&self, stream: StreamKey) -> Option<&LargeCopy> {
         self.copies.iter().find(|copy| copy.stream == stream)
     }
 
-    pub(in crate::switch) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut LargeCopy> {
+    pub(crate) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut LargeCopy> {
         self.copies.iter_mut().find(|copy| copy.stream == stream)
     }
 
-    pub(in crate::switch) fn take_copy(&mut self, stream: StreamKey) -> Option<LargeCopy> {
+    pub(crate) fn take_copy(&mut self, stream: StreamKey) -> Option<LargeCopy> {
         let index = self.copies.iter().position(|copy| copy.stream == stream)?;
         Some(self.copies.remove(index))
     }
 
     /// Puts a copy in its place: the oldest message comes first.
-    pub(in crate::switch) fn put_copy(&mut self, copy: LargeCopy) {
+    pub(crate) fn put_copy(&mut self, copy: LargeCopy) {
         let place = self.copies.partition_point(|it| it.message < copy.message);
         self.copies.insert(place, copy);
     }
 
     /// Whether the peer can be given this content.
-    pub(in crate::switch) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
+    pub(crate) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
         self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
     }
 
     /// Why the peer cannot be given a message of so many octets.
-    pub(in crate::switch) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
+    pub(crate) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
         if !self.receives {
             Some(Code::Forbidden)
         } else if octets > self.max_size {
@@ -374,13 +374,13 @@ impl Session {
     }
 
     /// Whether the peer can be given a message.
-    pub(in crate::switch) fn takes_entry(&self, entry: &Entry) -> bool {
+    pub(crate) fn takes_entry(&self, entry: &Entry) -> bool {
         self.takes(entry.body.len() as u64, entry.wrapped_type())
             && (!self.plain_text || entry.text.is_some())
     }
 
     /// Goes on to `position` in the log; says how many messages for it that skips.
-    pub(in crate::switch) fn skip_to(&mut self, position: Position, log: &mut Log) -> u64 {
+    pub(crate) fn skip_to(&mut self, position: Position, log: &mut Log) -> u64 {
         let mut lost = 0;
         while self.position < position {
             let entry = log.get(self.position);
@@ -395,7 +395,7 @@ impl Session {
     }
 
     /// Whether a CPIM From is this user (G21).
-    pub(in crate::switch) fn is_from(&mut self, written: &str) -> bool {
+    pub(crate) fn is_from(&mut self, written: &str) -> bool {
         if !written.is_empty() && *self.from_seen == *written {
             return true;
         }
@@ -407,12 +407,12 @@ impl Session {
     }
 
     /// Whether the room shows it under an anonymous URI only (RFC 7701 §5.2, G06).
-    pub(in crate::switch) fn is_anonymous(&self) -> bool {
+    pub(crate) fn is_anonymous(&self) -> bool {
         self.user.as_str().ends_with(ANONYMOUS_HOST)
     }
 
     /// Whether lower-case text is an address of this user, with its scheme or without.
-    pub(in crate::switch) fn is_called(&self, text: &str) -> bool {
+    pub(crate) fn is_called(&self, text: &str) -> bool {
         let mut uris = self.uris.iter().map(UserUri::as_str);
         uris.any(|uri| {
             let bare = uri.split_once(':').map_or(uri, |(_, bare)| bare);
@@ -422,7 +422,7 @@ impl Session {
 
     /// The CPIM headers for what it says in plain text, from now on: a message has them once,
     /// whatever its chunks.
-    pub(in crate::switch) fn wrapping(&self, content_type: &str, now: Moment) -> Vec<u8> {
+    pub(crate) fn wrapping(&self, content_type: &str, now: Moment) -> Vec<u8> {
         compose(&Composition {
             from: (&self.display, self.user.as_str()),
             to: ("", self.room_uri.as_str()),
@@ -434,12 +434,12 @@ impl Session {
     }
 
     /// Puts a message into its own queue, after what stands in the log at present.
-    pub(in crate::switch) fn push_own(&mut self, position: Position, entry: Arc<Entry>) {
+    pub(crate) fn push_own(&mut self, position: Position, entry: Arc<Entry>) {
         self.own_octets += entry.cost();
         self.own.push_back((position, entry));
     }
 
-    pub(in crate::switch) fn pop_own(&mut self) -> Option<Arc<Entry>> {
+    pub(crate) fn pop_own(&mut self) -> Option<Arc<Entry>> {
         let (_, entry) = self.own.pop_front()?;
         self.own_octets -= entry.cost();
         if self.own.is_empty() {
@@ -449,7 +449,7 @@ impl Session {
     }
 
     /// Takes what the log holds for it into its own queue, in order.
-    pub(in crate::switch) fn drain_log(&mut self, log: &mut Log) {
+    pub(crate) fn drain_log(&mut self, log: &mut Log) {
         let before = std::mem::take(&mut self.own);
         self.own_octets = 0;
         let mut before = before.into_iter().peekable();
@@ -474,14 +474,14 @@ impl Session {
     }
 
     /// Whether a canonical URI is one of this user's.
-    pub(in crate::switch) fn answers_to(&self, uri: &str) -> bool {
+    pub(crate) fn answers_to(&self, uri: &str) -> bool {
         self.uris.iter().any(|own| own.as_str() == uri)
     }
 }
 
 /// The canonical form of a URI in a CPIM header: address of record where it is a SIP or tel
 /// URI; an `im:` URI (RFC 3860) names the same mailbox as the `sip:` URI.
-pub(in crate::switch) fn canonical(written: &str) -> String {
+pub(crate) fn canonical(written: &str) -> String {
     let sip = match written.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("im") => format!("sip:{rest}"),
         _ => written.to_owned(),

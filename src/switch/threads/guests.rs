@@ -35,7 +35,7 @@ const SPREAD_FROM: usize = match cfg!(test) {
 impl Switch {
     /// Chooses a thread for the connection of a session that has just been admitted: members
     /// of a large room are spread.
-    pub(in crate::switch) fn place(&mut self, key: SessionKey) {
+    pub(crate) fn place(&mut self, key: SessionKey) {
         let Some((room, session)) = self.rooms.with_session(key) else {
             return;
         };
@@ -49,13 +49,7 @@ impl Switch {
 
     /// A connection here names a session that is not here: nothing more of it is decoded
     /// until that is settled.
-    pub(in crate::switch) fn seek(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        owner: Thread,
-        to: Path<'_>,
-    ) {
+    pub(crate) fn seek(&mut self, now: Moment, id: ConnectionId, owner: Thread, to: Path<'_>) {
         let name = to.uris().next().and_then(|uri| uri.session_id());
         let (Some(name), Some(connection)) = (name, self.connections.get_mut(id)) else {
             return;
@@ -72,7 +66,7 @@ impl Switch {
     }
 
     /// A connection names a session of ours, and waits.
-    pub(in crate::switch) fn claimed(
+    pub(crate) fn claimed(
         &mut self,
         now: Moment,
         by: Speaker,
@@ -110,7 +104,7 @@ impl Switch {
     }
 
     /// What becomes of a claim that brings no session.
-    pub(in crate::switch) fn answered(&mut self, now: Moment, id: ConnectionId, answer: Answer) {
+    pub(crate) fn answered(&mut self, now: Moment, id: ConnectionId, answer: Answer) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -153,7 +147,7 @@ impl Switch {
     }
 
     /// A session comes for a connection here that has named it.
-    pub(in crate::switch) fn comes(
+    pub(crate) fn comes(
         &mut self,
         now: Moment,
         from: Thread,
@@ -188,12 +182,7 @@ impl Switch {
     }
 
     /// A session of ours has ended where it was.
-    pub(in crate::switch) fn left(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        cause: Option<LossCause>,
-    ) {
+    pub(crate) fn left(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
         let Some(session) = self.rooms.session(key) else {
             return;
         };
@@ -207,7 +196,7 @@ impl Switch {
 
     /// The peer of a session that is elsewhere has another path: it is to wait here for its
     /// next connection.
-    pub(in crate::switch) fn recall_session(&mut self, key: SessionKey, dial: Option<Dial>) {
+    pub(crate) fn recall_session(&mut self, key: SessionKey, dial: Option<Dial>) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -229,7 +218,7 @@ impl Switch {
 
     /// A session that was called back has got yet another path: whoever has named it
     /// meanwhile had the one before.
-    pub(in crate::switch) fn refuse_claimants(&mut self, now: Moment, key: SessionKey) {
+    pub(crate) fn refuse_claimants(&mut self, now: Moment, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -244,7 +233,7 @@ impl Switch {
     }
 
     /// A guest goes back to the owner of its room.
-    pub(in crate::switch) fn go_back(&mut self, now: Moment, from: Thread, session: &SessionId) {
+    pub(crate) fn go_back(&mut self, now: Moment, from: Thread, session: &SessionId) {
         let Some(key) = self.rooms.guest(from, session) else {
             return;
         };
@@ -273,7 +262,7 @@ impl Switch {
     }
 
     /// A session has come back.
-    pub(in crate::switch) fn back(&mut self, now: Moment, key: SessionKey, back: Back) {
+    pub(crate) fn back(&mut self, now: Moment, key: SessionKey, back: Back) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -297,12 +286,7 @@ impl Switch {
     }
 
     /// Those who have named a session while it could not be had.
-    pub(in crate::switch) fn settle_claims(
-        &mut self,
-        now: Moment,
-        name: &SessionId,
-        recalled: Recalled,
-    ) {
+    pub(crate) fn settle_claims(&mut self, now: Moment, name: &SessionId, recalled: Recalled) {
         for (by, security) in recalled.claimants {
             match by.thread == self.exchange.own {
                 true => self.answer(now, by, Answer::Again),
@@ -312,7 +296,7 @@ impl Switch {
     }
 
     /// The focus says more about a guest.
-    pub(in crate::switch) fn amended(
+    pub(crate) fn amended(
         &mut self,
         now: Moment,
         from: Thread,
@@ -333,7 +317,7 @@ impl Switch {
     }
 
     /// A message that a guest has said goes to the owner of the room.
-    pub(in crate::switch) fn pass_to_owner(
+    pub(crate) fn pass_to_owner(
         &mut self,
         id: ConnectionId,
         key: SessionKey,
@@ -357,7 +341,7 @@ impl Switch {
     }
 
     /// Whether a session says something there, or did before it was called back.
-    pub(in crate::switch) fn speaks_on(&self, key: SessionKey, speaker: Speaker) -> bool {
+    pub(crate) fn speaks_on(&self, key: SessionKey, speaker: Speaker) -> bool {
         self.rooms.session(key).is_some_and(|session| {
             let recalled = session.recalled.as_ref();
             session.away == Some(speaker) || recalled.is_some_and(|it| it.from == speaker.thread)
@@ -365,7 +349,7 @@ impl Switch {
     }
 
     /// Something was said by a session of ours that lives on another thread.
-    pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
+    pub(crate) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
         let speaker = Speaker {
             thread: from,
             connection: said.connection,
@@ -394,7 +378,7 @@ impl Switch {
     }
 
     /// A guest wants a nickname.
-    pub(in crate::switch) fn pass_wish(
+    pub(crate) fn pass_wish(
         &mut self,
         id: ConnectionId,
         (owner, session): (Thread, SessionKey),
@@ -412,7 +396,7 @@ impl Switch {
     }
 
     /// A session of ours that lives on another thread wants a nickname.
-    pub(in crate::switch) fn wished(&mut self, now: Moment, from: Thread, wish: Wish) {
+    pub(crate) fn wished(&mut self, now: Moment, from: Thread, wish: Wish) {
         let speaker = Speaker {
             thread: from,
             connection: wish.connection,
@@ -435,7 +419,7 @@ impl Switch {
 
     /// A message for one session alone. Who is elsewhere gets it there; until then it counts
     /// for the connection it came on.
-    pub(in crate::switch) fn give_to(
+    pub(crate) fn give_to(
         &mut self,
         now: Moment,
         from: SessionKey,
