@@ -26,7 +26,7 @@ use super::ready::Ready;
 use super::totals::ThreadTotals;
 use super::transport::{ConnectionTransport, Written};
 use crate::log;
-use crate::switch::{After, Batch, ConnectionId, Security, Switch, Thread};
+use crate::switch::{After, Batch, ConnectionId, Switch, Thread};
 use crate::time::{Clock, Moment};
 
 /// Bytes read per call.
@@ -202,9 +202,9 @@ impl Driver {
             permit,
         } = accepted;
         let stream = TcpStream::from_std(stream).ok()?;
-        let id = self.parts.switch.opened_over(self.now, security.clone());
+        let id = self.parts.switch.opened_over(self.now, security);
         let ready = Arc::clone(&self.ready);
-        let transport = ConnectionTransport::new(id, stream, records, security, permit, ready);
+        let transport = ConnectionTransport::new(id, stream, records, permit, ready);
         transport.waker.wake_by_ref();
         let index = id.index();
         if self.transports.len() <= index {
@@ -257,7 +257,7 @@ impl Driver {
             let Some(transport) = self.transport(id) else {
                 break false;
             };
-            if scratch.is_empty() && transport.security != Security::Plain {
+            if scratch.is_empty() && transport.records.is_some() {
                 scratch = vec![0; READ_OCTETS].into();
             }
             let mut buffer = ReadBuf::new(&mut input);
@@ -322,7 +322,7 @@ impl Driver {
             }
         };
         while let Some(id) = self.parts.switch.poll_close() {
-            let peer = self.transport(id).and_then(|transport| transport.peer);
+            let peer = self.transport(id).and_then(|it| it.stream.peer_addr().ok());
             if let Some(peer) = peer {
                 let text = format!("closing the MSRP connection from {peer}");
                 self.log(log::Level::Debug, text);

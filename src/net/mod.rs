@@ -329,7 +329,10 @@ impl Pool {
         let mut hasher = std::hash::DefaultHasher::new();
         room.hash(&mut hasher);
         let thread = (hasher.finish() % self.threads.len() as u64) as usize;
-        if let Order::Admit(admission) = &order {
+        // Of one thread nobody asks where a session is.
+        if let Order::Admit(admission) = &order
+            && self.threads.len() > 1
+        {
             let session = admission.session.clone();
             self.register.insert(session, Thread(thread as u16));
         }

@@ -1,7 +1,6 @@
 //! The transport of one connection: its socket, and TLS over it if there is any.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,7 +13,7 @@ use super::ready::{self, Ready};
 use super::strangers::Permit;
 use super::tls::Records;
 use super::writer;
-use crate::switch::{After, Batch, ConnectionId, Security};
+use crate::switch::{After, Batch, ConnectionId};
 
 /// Parts of one vectored write.
 const SLICES: usize = 64;
@@ -24,9 +23,7 @@ pub(super) struct ConnectionTransport {
     pub(super) id: ConnectionId,
     pub(super) stream: TcpStream,
     /// The TLS over it.
-    records: Option<Box<Records>>,
-    pub(super) security: Security,
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) records: Option<Box<Records>>,
     /// The peer's address as dialled, if the switch made the connection.
     pub(super) target: Option<Box<Target>>,
     pub(super) waker: Waker,
@@ -50,17 +47,14 @@ impl ConnectionTransport {
         id: ConnectionId,
         stream: TcpStream,
         records: Option<Box<Records>>,
-        security: Security,
         permit: Option<Permit>,
         ready: Arc<Ready>,
     ) -> Self {
         Self {
             id,
-            peer: stream.peer_addr().ok(),
             target: None,
             stream,
             records,
-            security,
             waker: ready::waker(id, ready),
             rest: None,
             permit,
@@ -144,5 +138,17 @@ impl ConnectionTransport {
             Poll::Ready(Err(_)) => Written::Failed,
             Poll::Pending => Written::Blocked,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small_here_too() {
+        // The socket (40), its permit until it is bound (24), and what is mostly not there.
+        let size = std::mem::size_of::<ConnectionTransport>();
+        assert!(size <= 120, "{size}");
     }
 }

@@ -23,7 +23,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const EXPELLED_AT_ONCE: usize = 256;
 
 impl Switch {
-    pub(crate) fn admit(&mut self, now: Moment, admission: &Admission) {
+    pub(in crate::switch) fn admit(&mut self, now: Moment, admission: &Admission) {
         let (room, session) = (admission.room.clone(), admission.session.clone());
         let error = if self.stopping {
             Some(AdmitError::Stopping)
@@ -56,12 +56,12 @@ impl Switch {
             return;
         };
         let position = room.log.end();
-        let mut session = Session::new(admission, position, now, ids);
+        let mut session = Session::new(admission, room.uri.clone(), position, now, ids);
         if admission.newcomer {
             let most = room.policy.history;
             let before = room.history.octets();
             for entry in room.history.for_newcomer(most, history_octets) {
-                session.push_own(position, entry);
+                session.own.push(position, entry);
             }
             let after = room.history.octets();
             self.rooms.histories.changed(before, after);
@@ -73,7 +73,7 @@ impl Switch {
             && let Some(session) = room.sessions.get_mut(key.seat)
         {
             session.said_as = key;
-            room.members.name(key, &session.user, &session.uris);
+            room.members.name(key, &session.user, session.uris());
             let user = session.user.clone();
             if let Some(nickname) = &admission.nickname
                 && !room.give_back_nickname(&user, nickname, confusables)
@@ -87,7 +87,7 @@ impl Switch {
     }
 
     /// Octets of one room's history: never more than half of what may wait for a newcomer.
-    pub(crate) fn history_octets(&self) -> usize {
+    pub(in crate::switch) fn history_octets(&self) -> usize {
         HISTORY_OCTETS.min(self.config.outbox_bytes / 2)
     }
 
@@ -104,7 +104,7 @@ impl Switch {
         }
     }
 
-    pub(crate) fn amend(&mut self, now: Moment, admission: &Admission) {
+    pub(in crate::switch) fn amend(&mut self, now: Moment, admission: &Admission) {
         let Some(key) = self.rooms.named(admission.session.as_str()) else {
             return;
         };
@@ -116,14 +116,14 @@ impl Switch {
             return;
         };
         session.unclaimed = None;
-        if session.to_path().is_empty() && !session.is_tied() && !admission.peer.path.is_empty() {
+        if session.path().is_empty() && !session.is_tied() && !admission.peer.path.is_empty() {
             // Its peer has answered; until then it may have rung for minutes.
             session.bind_by = session.bind_by.min(now + admission.policy.bind_timeout);
             self.agenda.arm(session.bind_by, Timer::Bind(key));
         }
-        room.members.unname(key, &session.user, &session.uris);
+        room.members.unname(key, &session.user, session.uris());
         room.members.name(key, &admission.user, &admission.uris);
-        let unnamed = session.to_path().is_empty() && session.is_tied();
+        let unnamed = session.path().is_empty() && session.is_tied();
         let (moved, away) = (session.amend(admission), session.away);
         if unnamed && !moved {
             room.welcome(key);
@@ -165,7 +165,7 @@ impl Switch {
         self.want(now, key, admission.peer.dial.as_ref());
     }
 
-    pub(crate) fn bind_due(&mut self, now: Moment, key: SessionKey) {
+    pub(in crate::switch) fn bind_due(&mut self, now: Moment, key: SessionKey) {
         let session = self.rooms.session(key);
         if session.is_some_and(|session| !session.is_bound() && session.bind_by <= now) {
             self.end(now, key, Some(LossCause::NeverBound));
@@ -173,14 +173,14 @@ impl Switch {
     }
 
     /// What the operator has to say, to everybody in a room.
-    pub(crate) fn say(&mut self, now: Moment, uri: &RoomUri, text: &str) {
+    pub(in crate::switch) fn say(&mut self, now: Moment, uri: &RoomUri, text: &str) {
         if let Some(key) = self.rooms.called(uri) {
             self.append(now, key, status_text::announcement(uri, text, now).into());
         }
     }
 
     /// Tells a session something, wherever it is.
-    pub(crate) fn tell(&mut self, key: SessionKey, text: Box<str>) {
+    pub(in crate::switch) fn tell(&mut self, key: SessionKey, text: Box<str>) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -198,7 +198,12 @@ impl Switch {
 
     /// Ends a session in good order: it is in its room no more, and what is queued for it is
     /// still written. With a cause, the focus is told.
-    pub(crate) fn expel(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
+    pub(in crate::switch) fn expel(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        cause: Option<LossCause>,
+    ) {
         self.end_copies(key);
         let Some(room) = self.rooms.get_mut(key.room) else {
             return;
@@ -223,7 +228,7 @@ impl Switch {
     }
 
     /// Takes a session out of its room; its connection is closed when it is expelled.
-    pub(crate) fn part_from_room(&mut self, now: Moment, session: SessionId) {
+    pub(in crate::switch) fn part_from_room(&mut self, now: Moment, session: SessionId) {
         let Some(key) = self.rooms.named(session.as_str()) else {
             return;
         };
@@ -245,13 +250,13 @@ impl Switch {
     }
 
     /// The connection of a session that is in no room is to stay no longer.
-    pub(crate) fn farewell_ends(&mut self, now: Moment, session: &SessionId) {
+    pub(in crate::switch) fn farewell_ends(&mut self, now: Moment, session: &SessionId) {
         if let Some(key) = self.rooms.lingering(session) {
             self.stop_lingering(now, key);
         }
     }
 
-    pub(crate) fn stop_lingering(&mut self, now: Moment, key: SessionKey) {
+    pub(in crate::switch) fn stop_lingering(&mut self, now: Moment, key: SessionKey) {
         let Some(session) = self.rooms.stops_lingering(key) else {
             return;
         };
@@ -265,14 +270,14 @@ impl Switch {
         }
     }
 
-    pub(crate) fn leave_due(&mut self, now: Moment, key: SessionKey) {
+    pub(in crate::switch) fn leave_due(&mut self, now: Moment, key: SessionKey) {
         if self.rooms.session(key).is_some_and(|it| it.leaving) {
             self.end(now, key, None);
         }
     }
 
     /// Everybody who is in a room leaves it. A room may have thousands: see [`Self::go_on`].
-    pub(crate) fn close_room(&mut self, uri: &RoomUri) {
+    pub(in crate::switch) fn close_room(&mut self, uri: &RoomUri) {
         let key = self.rooms.called(uri);
         if let Some(room) = key.and_then(|key| self.rooms.get(key)) {
             self.expelled.extend(room.members.all());
@@ -291,7 +296,12 @@ impl Switch {
     }
 
     /// Forgets a session; with a cause, the focus is told.
-    pub(crate) fn end(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
+    pub(in crate::switch) fn end(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        cause: Option<LossCause>,
+    ) {
         self.end_copies(key);
         if self.rooms.session(key).is_some_and(|it| !it.leaving) {
             self.part(now, key, cause);

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::switch::Switch;
-use crate::switch::ids::{ConnectionId, SessionKey, StreamKey};
+use crate::switch::ids::{ConnectionId, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::replies;
 use crate::switch::message::assembly::{Ending, Limits, Lost, Step, Whole};
 use crate::switch::message::code::Code;
@@ -17,7 +17,7 @@ use crate::wire::msrp::{FailureReport, Flag};
 
 impl Switch {
     /// Octets of a message from offset `at`, of a chunk of which the end may still be to come.
-    pub(crate) fn take_piece(
+    pub(in crate::switch) fn take_piece(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -82,7 +82,7 @@ impl Switch {
 
     /// The end of a chunk has come of which the octets are where they belong; `end` is the
     /// offset behind the last, none if there were none.
-    pub(crate) fn chunk_ends(
+    pub(in crate::switch) fn chunk_ends(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -113,7 +113,7 @@ impl Switch {
     }
 
     /// The end of a chunk that was refused before; the last one ends that.
-    pub(crate) fn skip_end(&mut self, key: SessionKey, name: &str, flag: Flag) {
+    pub(in crate::switch) fn skip_end(&mut self, key: SessionKey, name: &str, flag: Flag) {
         if let Some(session) = self.rooms.session_mut(key) {
             session.assemblies.end(name, None, flag);
         }
@@ -152,7 +152,13 @@ impl Switch {
     }
 
     /// A message is refused: further chunks of it are, too, and receivers get no more.
-    pub(crate) fn refuse(&mut self, now: Moment, key: SessionKey, name: &str, code: Code) {
+    pub(in crate::switch) fn refuse(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        name: &str,
+        code: Code,
+    ) {
         let session = self.rooms.session_mut(key);
         let Some(lost) = session.map(|it| it.assemblies.refuse(name, code)) else {
             return;
@@ -175,7 +181,7 @@ impl Switch {
         }
     }
 
-    pub(crate) fn chunk_due(&mut self, now: Moment, key: SessionKey) {
+    pub(in crate::switch) fn chunk_due(&mut self, now: Moment, key: SessionKey) {
         let timeout = self.config.chunk_timeout;
         let Some(session) = self.rooms.session_mut(key) else {
             return;
@@ -217,7 +223,7 @@ impl Switch {
     }
 
     /// The rest of what a session says will not come.
-    pub(crate) fn forget_unfinished(&mut self, key: SessionKey) {
+    pub(in crate::switch) fn forget_unfinished(&mut self, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -229,7 +235,7 @@ impl Switch {
     }
 
     /// What a session holds of unfinished messages has changed.
-    pub(crate) fn recount(&mut self, key: SessionKey) {
+    pub(in crate::switch) fn recount(&mut self, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -276,7 +282,7 @@ impl Switch {
         share: usize,
     ) -> Result<(), Code> {
         let connection = self.connections.get(id);
-        let sessions = connection.map_or(Vec::new(), |it| it.sessions.clone());
+        let sessions = connection.map_or(SessionKeys::None, |it| it.sessions.clone());
         self.make_way(&sessions, kept, |switch| switch.budget.share(id) <= share)
     }
 

@@ -15,7 +15,7 @@ use crate::wire::msrp::Flag;
 
 impl Switch {
     /// A SEND whose end has come.
-    pub(crate) fn send(
+    pub(in crate::switch) fn send(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -55,7 +55,7 @@ impl Switch {
 
     /// A message that came with the INVITE of a session, which may not be bound yet. What the
     /// sender is not allowed is told as a message, since no SEND is there to be answered.
-    pub(crate) fn submit(&mut self, now: Moment, id: &SessionId, message: &[u8]) {
+    pub(in crate::switch) fn submit(&mut self, now: Moment, id: &SessionId, message: &[u8]) {
         let Some(key) = self.rooms.named(id.as_str()) else {
             return;
         };
@@ -97,7 +97,11 @@ impl Switch {
     }
 
     /// What can be said before the body has come.
-    pub(crate) fn screen(&self, key: SessionKey, head: &RequestHead<'_>) -> Result<(), Code> {
+    pub(in crate::switch) fn screen(
+        &self,
+        key: SessionKey,
+        head: &RequestHead<'_>,
+    ) -> Result<(), Code> {
         let room = self.rooms.get(key.room).ok_or(Code::NoSession)?;
         room.screen(key, head)
     }
@@ -114,7 +118,7 @@ impl Switch {
     }
 
     /// A whole message: it is put in order by the owner of its room.
-    pub(crate) fn take(
+    pub(in crate::switch) fn take(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -131,7 +135,7 @@ impl Switch {
 
     /// A whole message: passes it to the room, answers `last`, reports about `first`, before
     /// which so many octets are not the sender's.
-    pub(crate) fn take_here(
+    pub(in crate::switch) fn take_here(
         &mut self,
         now: Moment,
         speaker: Speaker,
@@ -154,7 +158,7 @@ impl Switch {
     }
 
     /// Reports a whole message, if that is wanted.
-    pub(crate) fn report(
+    pub(in crate::switch) fn report(
         &mut self,
         speaker: Speaker,
         key: SessionKey,
@@ -204,7 +208,7 @@ impl Switch {
     }
 
     /// A message of a session has come: the focus is told.
-    pub(crate) fn count_message(
+    pub(in crate::switch) fn count_message(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -236,7 +240,7 @@ impl Switch {
     }
 
     /// A session has something on its way to its room.
-    pub(crate) fn said_in(&mut self, key: SessionKey, room: RoomKey) {
+    pub(in crate::switch) fn said_in(&mut self, key: SessionKey, room: RoomKey) {
         let connection = self.rooms.session(key).and_then(|it| it.connection);
         if let Some(connection) = connection.and_then(|id| self.connections.get_mut(id)) {
             connection.said_in = Some(room);

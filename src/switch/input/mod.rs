@@ -1,6 +1,6 @@
 //! What comes in on a connection: requests, and what becomes of them.
 
-pub(crate) mod chunk_input;
-pub(crate) mod decoding;
-pub(crate) mod incoming_send;
-pub(crate) mod nicknames;
+pub(in crate::switch) mod chunk_input;
+pub(in crate::switch) mod decoding;
+pub(in crate::switch) mod incoming_send;
+pub(in crate::switch) mod nicknames;

@@ -12,7 +12,7 @@ use crate::wire::msrp::UseNickname;
 
 impl Switch {
     /// A NICKNAME, answered once it is kept.
-    pub(crate) fn take_nickname(
+    pub(in crate::switch) fn take_nickname(
         &mut self,
         now: Moment,
         speaker: Speaker,
@@ -36,7 +36,7 @@ impl Switch {
         }
     }
 
-    pub(crate) fn tell_nickname(
+    pub(in crate::switch) fn tell_nickname(
         &mut self,
         room: RoomUri,
         user: UserUri,
@@ -78,13 +78,13 @@ impl Switch {
     }
 
     /// The focus has kept a change.
-    pub(crate) fn answer_nickname(&mut self, answer: PendingNickname) {
+    pub(in crate::switch) fn answer_nickname(&mut self, answer: PendingNickname) {
         self.reply_to(answer.to, |out| out.extend_from_slice(&answer.octets));
         self.done(answer.credit);
     }
 
     /// The focus has gone, and may have kept them or not: the switch has, and will tell.
-    pub(crate) fn answer_pending_nicknames(&mut self) {
+    pub(in crate::switch) fn answer_pending_nicknames(&mut self) {
         for answer in self.pending_nicknames.take_all() {
             self.answer_nickname(answer);
         }

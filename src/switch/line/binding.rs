@@ -11,7 +11,7 @@ use crate::time::Moment;
 use crate::wire::msrp::{FailureReport, Path};
 
 /// Whose a message is.
-pub(crate) enum Target {
+pub(in crate::switch) enum Target {
     Here(SessionKey),
     /// Of a session that is not here: the owner of its room is asked.
     Elsewhere(Thread),
@@ -22,13 +22,13 @@ pub(crate) enum Target {
 
 impl Switch {
     /// RFC 4975 §5.4, §7.3: one URI, of a session that is bound to this connection or to none.
-    pub(crate) fn target(&mut self, id: ConnectionId, path: Path<'_>) -> Target {
+    pub(in crate::switch) fn target(&mut self, id: ConnectionId, path: Path<'_>) -> Target {
         let Some(connection) = self.connections.get_mut(id) else {
             return Target::Refused(Code::NoSession);
         };
         if let Some(&key) = connection.sessions.first() {
             let session = self.rooms.session(key);
-            let named = |it: &Session| !it.leaving && *it.own_uri == *path.as_str();
+            let named = |it: &Session| !it.leaving && it.own_uri() == path.as_str();
             if session.is_some_and(named) {
                 return Target::Here(key);
             }
@@ -39,7 +39,7 @@ impl Switch {
         let Some(name) = path.uris().next().and_then(|uri| uri.session_id()) else {
             return Target::Refused(Code::NoSession);
         };
-        let refused = connection.refused.take();
+        let refused = connection.refused.take().map(|it| *it);
         if let Some((session, code)) = refused
             && session.as_str() == name
         {
@@ -71,7 +71,7 @@ impl Switch {
     }
 
     /// The first request ties the connection to the session (C60, C61).
-    pub(crate) fn bind(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
+    pub(in crate::switch) fn bind(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -92,7 +92,7 @@ impl Switch {
 
     /// Answers a request for which there is no session. A connection that has none either
     /// closes: a session is known here before its URI is known to anybody.
-    pub(crate) fn turn_away(
+    pub(in crate::switch) fn turn_away(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -107,12 +107,22 @@ impl Switch {
         }
     }
 
-    pub(crate) fn reply(&mut self, id: ConnectionId, request: &RequestHead<'_>, code: Code) {
+    pub(in crate::switch) fn reply(
+        &mut self,
+        id: ConnectionId,
+        request: &RequestHead<'_>,
+        code: Code,
+    ) {
         self.respond(self.exchange.here(id), request, code);
     }
 
     /// Answers a request that came on a connection here or elsewhere.
-    pub(crate) fn respond(&mut self, to: Speaker, request: &RequestHead<'_>, code: Code) {
+    pub(in crate::switch) fn respond(
+        &mut self,
+        to: Speaker,
+        request: &RequestHead<'_>,
+        code: Code,
+    ) {
         if code == Code::Ok && request.failure_report != FailureReport::Yes {
             return;
         }

@@ -6,81 +6,81 @@ use crate::switch::security::Security;
 use crate::time::Moment;
 use crate::wire::msrp::Decoder;
 
-use crate::switch::ids::{RoomKey, SessionKey, StreamKey};
+use crate::switch::ids::{RoomKey, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::incoming::Incoming;
 use crate::switch::message::code::Code;
 
 /// Responses and reports that may wait for a peer: while there are more, nothing of what it
 /// sends is read (one read adds little more than its own size).
-pub(crate) const MAX_REPLIES: usize = 64 * 1024;
+pub(in crate::switch) const MAX_REPLIES: usize = 64 * 1024;
 
 /// Octets of what came on one connection that may be on their way to other threads: more is
 /// not read meanwhile.
-pub(crate) const MAX_UNORDERED: usize = 64 * 1024;
+pub(in crate::switch) const MAX_UNORDERED: usize = 64 * 1024;
 
 /// A transport that may carry many sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Connection {
-    pub(crate) security: Security,
-    pub(crate) decoder: Decoder,
+pub(in crate::switch) struct Connection {
+    pub(in crate::switch) security: Security,
+    pub(in crate::switch) decoder: Decoder,
     /// Octets the decoder has not used yet.
-    pub(crate) unread: Vec<u8>,
+    pub(in crate::switch) unread: Vec<u8>,
     /// It could use some of them, but the sender has to wait.
-    pub(crate) interrupted: bool,
+    pub(in crate::switch) interrupted: bool,
     /// A SEND whose end has not come yet.
-    pub(crate) incoming: Option<Incoming>,
+    pub(in crate::switch) incoming: Option<Incoming>,
     /// Responses and reports; they go before any copy (RFC 4975 §7.1.1, C21).
-    pub(crate) replies: Vec<u8>,
+    pub(in crate::switch) replies: Vec<u8>,
     /// Sessions bound to it.
-    pub(crate) sessions: Vec<SessionKey>,
+    pub(in crate::switch) sessions: SessionKeys,
     /// Where the next round of fair sending starts (C22).
-    pub(crate) turn: usize,
+    pub(in crate::switch) turn: usize,
     /// It stands in the list of those that have something to write.
-    pub(crate) dirty: bool,
+    pub(in crate::switch) dirty: bool,
     /// Nothing more is read; it closes once everything is written.
-    pub(crate) closing: bool,
+    pub(in crate::switch) closing: bool,
     /// Its peer sends nothing more.
-    pub(crate) deaf: bool,
+    pub(in crate::switch) deaf: bool,
     /// A session was bound to it.
-    pub(crate) bound: bool,
+    pub(in crate::switch) bound: bool,
     /// Octets read before the first session was bound.
-    pub(crate) unbound_octets: usize,
+    pub(in crate::switch) unbound_octets: usize,
     /// When it must be closed: it has bound no session, or is closing.
-    pub(crate) close_by: Option<Moment>,
+    pub(in crate::switch) close_by: Option<Moment>,
     /// When its peer was last heard, took something, or began to owe something.
-    pub(crate) heard: Moment,
+    pub(in crate::switch) heard: Moment,
     /// When a timer looks whether its peer is silent.
-    pub(crate) look_at: Option<Moment>,
+    pub(in crate::switch) look_at: Option<Moment>,
     /// It was asked whether it is there, and has said nothing since.
-    pub(crate) asked: bool,
+    pub(in crate::switch) asked: bool,
     /// Since when it takes nothing.
-    pub(crate) blocked: Option<Moment>,
+    pub(in crate::switch) blocked: Option<Moment>,
     /// The SEND of which the end-line is not written yet: nothing else may be before it is.
-    pub(crate) open: Option<(SessionKey, StreamKey)>,
+    pub(in crate::switch) open: Option<(SessionKey, StreamKey)>,
     /// Since when something waits for the end of `open`, which may not be interrupted.
-    pub(crate) held_up: Option<Moment>,
+    pub(in crate::switch) held_up: Option<Moment>,
     /// Which large message had its turn last (C22).
-    pub(crate) last_stream: Option<(SessionKey, StreamKey)>,
+    pub(in crate::switch) last_stream: Option<(SessionKey, StreamKey)>,
     /// Large messages for whose receivers it must wait: nothing is read meanwhile.
-    pub(crate) pauses: u32,
+    pub(in crate::switch) pauses: u32,
     /// The room in which it last said something.
-    pub(crate) said_in: Option<RoomKey>,
+    pub(in crate::switch) said_in: Option<RoomKey>,
     /// Octets of what it said that are not where they belong yet.
-    pub(crate) unordered: usize,
+    pub(in crate::switch) unordered: usize,
     /// It has named a session that is not here: nothing is decoded until it is, or refused.
-    pub(crate) seeking: bool,
+    pub(in crate::switch) seeking: bool,
     /// How the request is answered that named such a session in vain.
-    pub(crate) refused: Option<(SessionId, Code)>,
+    pub(in crate::switch) refused: Option<Box<(SessionId, Code)>>,
 }
 
 impl Connection {
     /// Nothing lives on it.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(in crate::switch) fn is_idle(&self) -> bool {
         self.sessions.is_empty() && !self.seeking
     }
 
     /// Nothing is to be read from it.
-    pub(crate) fn is_paused(&self) -> bool {
+    pub(in crate::switch) fn is_paused(&self) -> bool {
         self.pauses > 0
             || self.seeking
             || self.closing
@@ -90,17 +90,17 @@ impl Connection {
     }
 
     /// Somebody who speaks may still be behind it.
-    pub(crate) fn lives_on(&self) -> bool {
+    pub(in crate::switch) fn lives_on(&self) -> bool {
         !self.closing && !self.is_idle()
     }
 
     /// Its peer has begun a request that has not ended.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub(in crate::switch) fn has_begun(&self) -> bool {
         self.incoming.is_some() || (!self.unread.is_empty() && !self.interrupted)
     }
 
     /// Octets that are decoded before anything more is read.
-    pub(crate) fn waiting(&self) -> usize {
+    pub(in crate::switch) fn waiting(&self) -> usize {
         match self.interrupted {
             true => self.unread.len(),
             false => 0,
@@ -108,7 +108,7 @@ impl Connection {
     }
 
     /// Octets came, or the peer took some.
-    pub(crate) fn lives(&mut self, now: Moment) {
+    pub(in crate::switch) fn lives(&mut self, now: Moment) {
         self.heard = now;
         self.asked = false;
     }

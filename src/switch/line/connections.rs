@@ -7,58 +7,57 @@ use crate::switch::line::connection::Connection;
 
 /// Every connection, and what its driver is to do with some.
 #[derive(Debug, Default)]
-pub(crate) struct Connections {
+pub(in crate::switch) struct Connections {
     table: Table<ConnectionId, Connection>,
     /// Those that have something to write.
     ready: VecDeque<ConnectionId>,
     /// Those to close at once.
-    pub(crate) closes: VecDeque<ConnectionId>,
+    pub(in crate::switch) closes: VecDeque<ConnectionId>,
     /// Those that may be read again.
-    pub(crate) resumes: VecDeque<ConnectionId>,
+    pub(in crate::switch) resumes: VecDeque<ConnectionId>,
 }
 
 impl Connections {
-    pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
+    pub(in crate::switch) fn insert(&mut self, connection: Connection) -> ConnectionId {
         self.table.insert(connection)
     }
 
-    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+    pub(in crate::switch) fn get(&self, id: ConnectionId) -> Option<&Connection> {
         self.table.get(id)
     }
 
-    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+    pub(in crate::switch) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         self.table.get_mut(id)
     }
 
-    pub(crate) fn remove(&mut self, id: ConnectionId) {
+    pub(in crate::switch) fn remove(&mut self, id: ConnectionId) {
         self.table.remove(id);
     }
 
     /// A session lives on a connection from now on.
-    pub(crate) fn attach(&mut self, id: ConnectionId, key: SessionKey) {
+    pub(in crate::switch) fn attach(&mut self, id: ConnectionId, key: SessionKey) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.bound = true;
             connection.close_by = None;
-            connection.sessions.reserve_exact(1);
             connection.sessions.push(key);
         }
     }
 
     /// Marks a connection as dirty; `false` if it was already, or is gone.
-    pub(crate) fn mark(&mut self, id: ConnectionId) -> bool {
+    pub(in crate::switch) fn mark(&mut self, id: ConnectionId) -> bool {
         let connection = self.table.get_mut(id);
         connection.is_some_and(|it| !std::mem::replace(&mut it.dirty, true))
     }
 
     /// A connection has something to write.
-    pub(crate) fn mark_dirty(&mut self, id: ConnectionId) {
+    pub(in crate::switch) fn mark_dirty(&mut self, id: ConnectionId) {
         if self.mark(id) {
             self.ready.push_back(id);
         }
     }
 
     /// Every connection may have something to write.
-    pub(crate) fn mark_all_dirty(&mut self) {
+    pub(in crate::switch) fn mark_all_dirty(&mut self) {
         self.ready = self.table.keys().into();
         for connection in self.table.iter_mut() {
             connection.dirty = true;
@@ -66,12 +65,12 @@ impl Connections {
     }
 
     /// The next one that was marked as dirty.
-    pub(crate) fn next_ready(&mut self) -> Option<ConnectionId> {
+    pub(in crate::switch) fn next_ready(&mut self) -> Option<ConnectionId> {
         self.ready.pop_front()
     }
 
     /// Writes a response or report.
-    pub(crate) fn reply(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::switch) fn reply(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
         if let Some(connection) = self.table.get_mut(id) {
             write(&mut connection.replies);
             self.mark_dirty(id);
@@ -79,14 +78,14 @@ impl Connections {
     }
 
     /// One reason more not to read a connection.
-    pub(crate) fn pause(&mut self, id: ConnectionId) {
+    pub(in crate::switch) fn pause(&mut self, id: ConnectionId) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.pauses += 1;
         }
     }
 
     /// One reason less.
-    pub(crate) fn resume(&mut self, id: ConnectionId) {
+    pub(in crate::switch) fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.pauses = connection.pauses.saturating_sub(1);
             if !connection.is_paused() {
@@ -96,7 +95,7 @@ impl Connections {
     }
 
     /// A connection need not wait for a session any more.
-    pub(crate) fn found(&mut self, id: ConnectionId) {
+    pub(in crate::switch) fn found(&mut self, id: ConnectionId) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.seeking = false;
             if !connection.is_paused() {
@@ -106,14 +105,14 @@ impl Connections {
     }
 
     /// So many octets of what came on it are on their way to other threads.
-    pub(crate) fn charge(&mut self, id: ConnectionId, octets: usize) {
+    pub(in crate::switch) fn charge(&mut self, id: ConnectionId, octets: usize) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.unordered += octets;
         }
     }
 
     /// So many of these are where they belong.
-    pub(crate) fn discharge(&mut self, id: ConnectionId, octets: usize) {
+    pub(in crate::switch) fn discharge(&mut self, id: ConnectionId, octets: usize) {
         if let Some(connection) = self.table.get_mut(id) {
             let paused = connection.is_paused();
             connection.unordered = connection.unordered.saturating_sub(octets);
@@ -124,7 +123,7 @@ impl Connections {
     }
 
     /// Its replies, to be written now.
-    pub(crate) fn take_replies(&mut self, id: ConnectionId) -> Vec<u8> {
+    pub(in crate::switch) fn take_replies(&mut self, id: ConnectionId) -> Vec<u8> {
         let Some(connection) = self.table.get_mut(id) else {
             return Vec::new();
         };
@@ -137,7 +136,7 @@ impl Connections {
     }
 
     #[cfg(test)]
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
+    pub(in crate::switch) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
         self.table.iter_mut()
     }
 }

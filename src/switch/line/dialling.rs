@@ -10,7 +10,7 @@ use crate::time::Moment;
 
 impl Switch {
     /// Asks for a connection if the session is to have one from us and has none.
-    pub(crate) fn want(&mut self, now: Moment, key: SessionKey, target: Option<&Dial>) {
+    pub(in crate::switch) fn want(&mut self, now: Moment, key: SessionKey, target: Option<&Dial>) {
         let (Some(session), Some(target)) = (self.rooms.session_mut(key), target) else {
             return;
         };
@@ -65,7 +65,13 @@ impl Switch {
     }
 
     /// The answer to an empty SEND of ours; whether this was one.
-    pub(crate) fn greeted(&mut self, now: Moment, key: SessionKey, number: u64, code: u16) -> bool {
+    pub(in crate::switch) fn greeted(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        number: u64,
+        code: u16,
+    ) -> bool {
         let Some(session) = self.rooms.session_mut(key) else {
             return false;
         };

@@ -5,7 +5,7 @@ use crate::switch::message::request_head::{KeptHead, RequestHead};
 
 /// A SEND with a body of which the end has not come.
 #[derive(Debug)]
-pub(crate) enum Incoming {
+pub(in crate::switch) enum Incoming {
     /// It has been answered; the rest is of no use.
     Skip,
     /// It is for this session.
@@ -14,17 +14,17 @@ pub(crate) enum Incoming {
 
 /// What of a SEND for a session here has come.
 #[derive(Debug)]
-pub(crate) struct Sending {
-    pub(crate) session: SessionKey,
-    pub(crate) head: KeptHead,
+pub(in crate::switch) struct Sending {
+    pub(in crate::switch) session: SessionKey,
+    pub(in crate::switch) head: KeptHead,
     /// Octets of the body so far.
-    pub(crate) length: u64,
+    pub(in crate::switch) length: u64,
     /// It has been answered with an error: the rest of the body is of no use.
-    pub(crate) refused: bool,
+    pub(in crate::switch) refused: bool,
 }
 
 impl Sending {
-    pub(crate) fn new(session: SessionKey, head: &RequestHead<'_>) -> Self {
+    pub(in crate::switch) fn new(session: SessionKey, head: &RequestHead<'_>) -> Self {
         Self {
             session,
             head: head.keep(),

@@ -45,7 +45,7 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        for key in connection.sessions.clone() {
+        for &key in &*connection.sessions.clone() {
             self.expel(now, key, Some(LossCause::Disconnected));
         }
         if let Some(connection) = self.connections.get_mut(id) {
@@ -74,7 +74,7 @@ impl Switch {
 
     /// The ACK of an offerless INVITE may bring the fingerprint after the bind (C70): `false`
     /// if the connection is not that of the session's peer.
-    pub(crate) fn still_knows(&mut self, now: Moment, key: SessionKey) -> bool {
+    pub(in crate::switch) fn still_knows(&mut self, now: Moment, key: SessionKey) -> bool {
         let session = self.rooms.session(key);
         let Some((session, id)) = session.and_then(|it| Some((it, it.connection?))) else {
             return true;
@@ -88,15 +88,15 @@ impl Switch {
     }
 
     /// The session no longer lives on the connection.
-    pub(crate) fn detach(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
+    pub(in crate::switch) fn detach(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.sessions.retain(|session| *session != key);
+            connection.sessions.remove(key);
         }
         self.close_if_idle(now, id);
     }
 
     /// C64: a connection closes when no session lives on it any more.
-    pub(crate) fn close_if_idle(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn close_if_idle(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -109,17 +109,22 @@ impl Switch {
         }
     }
 
-    pub(crate) fn lose_sessions_of(&mut self, now: Moment, id: ConnectionId, cause: LossCause) {
+    pub(in crate::switch) fn lose_sessions_of(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        cause: LossCause,
+    ) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        for key in std::mem::take(&mut connection.sessions) {
+        for &key in &*std::mem::take(&mut connection.sessions) {
             self.end(now, key, Some(cause));
         }
     }
 
     /// The peer sent what cannot be understood, or too much of it.
-    pub(crate) fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
         self.counters.garbage += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         if let Some(connection) = self.connections.get_mut(id) {
@@ -129,13 +134,13 @@ impl Switch {
     }
 
     /// The peer sent what cannot be followed: it is answered, and the connection closes.
-    pub(crate) fn give_up(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn give_up(&mut self, now: Moment, id: ConnectionId) {
         self.counters.garbage += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         self.close_if_idle(now, id);
     }
 
-    pub(crate) fn connection_due(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn connection_due(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get(id) else {
             return;
         };

@@ -16,7 +16,7 @@ use crate::time::Moment;
 
 impl Switch {
     /// The peer owes something from now on.
-    pub(crate) fn owe(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn owe(&mut self, now: Moment, id: ConnectionId) {
         let limit = self.silence();
         if let Some(connection) = self.connections.get_mut(id) {
             connection.heard = now;
@@ -25,7 +25,7 @@ impl Switch {
     }
 
     /// Watches a connection that has got its first session for silence (`idle_timeout`).
-    pub(crate) fn watch(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn watch(&mut self, now: Moment, id: ConnectionId) {
         if !self.config.idle_timeout.is_zero() {
             self.look_at(now + self.config.idle_timeout / 2, id);
         }
@@ -47,7 +47,7 @@ impl Switch {
         }
     }
 
-    pub(crate) fn silence_due(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn silence_due(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };

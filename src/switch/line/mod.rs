@@ -1,11 +1,11 @@
 //! Connections: which sessions they carry, what they are answered, whether their peers live.
 
-pub(crate) mod binding;
-pub(crate) mod connection;
-pub(crate) mod connections;
-pub(crate) mod dialling;
-pub(crate) mod incoming;
-pub(crate) mod lifecycle;
-pub(crate) mod liveness;
-pub(crate) mod replies;
-pub(crate) mod wanted;
+pub(in crate::switch) mod binding;
+pub(in crate::switch) mod connection;
+pub(in crate::switch) mod connections;
+pub(in crate::switch) mod dialling;
+pub(in crate::switch) mod incoming;
+pub(in crate::switch) mod lifecycle;
+pub(in crate::switch) mod liveness;
+pub(in crate::switch) mod replies;
+pub(in crate::switch) mod wanted;

@@ -9,7 +9,7 @@ use crate::switch::message::code::Code;
 use crate::switch::message::request_head::RequestHead;
 
 /// Writes the response a request is due, which may be none (C42, C43).
-pub(crate) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, code: Code) {
+pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, code: Code) {
     let wanted = match request.failure_report {
         FailureReport::Yes => true,
         FailureReport::Partial => code != Code::Ok,
@@ -36,7 +36,7 @@ pub(crate) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, code: Code) 
 }
 
 /// Answers a request that is framed but malformed (§10.2), if it can be answered.
-pub(crate) fn respond_malformed(out: &mut Vec<u8>, request: &Malformed<'_>) {
+pub(in crate::switch) fn respond_malformed(out: &mut Vec<u8>, request: &Malformed<'_>) {
     let (Some(to_path), Some(from_path)) = (request.to_path, request.from_path) else {
         return;
     };
@@ -53,7 +53,7 @@ pub(crate) fn respond_malformed(out: &mut Vec<u8>, request: &Malformed<'_>) {
 }
 
 /// Writes that a message of which chunks were answered 200 came to nothing (§7.1.2).
-pub(crate) fn report_failure(
+pub(in crate::switch) fn report_failure(
     out: &mut Vec<u8>,
     request: &RequestHead<'_>,
     transaction: &TransactionId,
@@ -77,7 +77,7 @@ pub(crate) fn report_failure(
 
 /// Writes the success report for a whole message (§7.1.2, C46). A private message's carries
 /// its CPIM From and To (RFC 7701 §6.2, G44).
-pub(crate) fn report_success(
+pub(in crate::switch) fn report_success(
     out: &mut Vec<u8>,
     request: &RequestHead<'_>,
     transaction: &TransactionId,

@@ -25,24 +25,24 @@ const MAX_AHEAD: usize = 256 * 1024;
 
 /// The messages of one session of which not everything has come.
 #[derive(Debug, Default)]
-pub(crate) struct Assemblies {
+pub(in crate::switch) struct Assemblies {
     messages: Vec<Assembly>,
     /// The chunk timer runs.
-    pub(crate) timed: bool,
+    pub(in crate::switch) timed: bool,
     /// What they cost.
-    pub(crate) charge: Charge,
+    pub(in crate::switch) charge: Charge,
 }
 
 /// One of them.
 #[derive(Debug)]
-pub(crate) struct Assembly {
+pub(in crate::switch) struct Assembly {
     /// Of the chunk that came first.
-    pub(crate) head: Box<KeptHead>,
+    pub(in crate::switch) head: Box<KeptHead>,
     state: State,
     /// Octets in front that are ours and not the sender's (`plain_text`).
-    pub(crate) shift: u64,
+    pub(in crate::switch) shift: u64,
     /// When something of it came last.
-    pub(crate) last: Moment,
+    pub(in crate::switch) last: Moment,
     /// A chunk of it has begun and not ended.
     open: bool,
     /// A chunk of it was answered 200.
@@ -61,16 +61,16 @@ enum State {
 
 /// What bounds the messages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(in crate::switch) struct Limits {
     /// Messages up to so many octets are put together.
-    pub(crate) whole_below: u64,
+    pub(in crate::switch) whole_below: u64,
     /// Octets of a large message that may lie beyond a gap.
-    pub(crate) ahead: usize,
+    pub(in crate::switch) ahead: usize,
 }
 
 /// What is to be done about a piece.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(in crate::switch) enum Step {
     /// Nothing: it is kept.
     Kept,
     /// The CPIM headers of a large message are complete: see [`Assemblies::flow`].
@@ -81,20 +81,20 @@ pub(crate) enum Step {
 
 /// The front of a large message.
 #[derive(Clone, Debug)]
-pub(crate) struct Opening {
+pub(in crate::switch) struct Opening {
     /// Its CPIM headers, and some more.
-    pub(crate) front: Vec<u8>,
+    pub(in crate::switch) front: Vec<u8>,
     /// Its length, if the sender has said it.
-    pub(crate) announced: Option<u64>,
+    pub(in crate::switch) announced: Option<u64>,
     /// Octets of the front that are ours.
-    pub(crate) shift: usize,
+    pub(in crate::switch) shift: usize,
     /// A report about it is wanted.
-    pub(crate) report: bool,
+    pub(in crate::switch) report: bool,
 }
 
 /// What is to be done about the end of a chunk.
 #[derive(Debug)]
-pub(crate) enum Ending {
+pub(in crate::switch) enum Ending {
     /// More of the message is to come.
     Goes,
     /// The same of one that is passed on: the chunk ends at this offset, and is the last.
@@ -107,26 +107,26 @@ pub(crate) enum Ending {
 
 /// A message of which nothing more is taken.
 #[derive(Debug, Default)]
-pub(crate) struct Lost {
+pub(in crate::switch) struct Lost {
     /// Where it was passed on.
-    pub(crate) stream: Option<StreamKey>,
+    pub(in crate::switch) stream: Option<StreamKey>,
     /// What it began with, if a chunk of it was answered 200: its sender believes in it.
-    pub(crate) believed: Option<Box<KeptHead>>,
+    pub(in crate::switch) believed: Option<Box<KeptHead>>,
 }
 
 /// A message that was put together.
 #[derive(Debug)]
-pub(crate) struct Whole {
+pub(in crate::switch) struct Whole {
     /// Of the chunk that came first.
-    pub(crate) head: Box<KeptHead>,
+    pub(in crate::switch) head: Box<KeptHead>,
     /// Octets in front that are not the sender's.
-    pub(crate) shift: u64,
-    pub(crate) body: Vec<u8>,
+    pub(in crate::switch) shift: u64,
+    pub(in crate::switch) body: Vec<u8>,
 }
 
 impl Assemblies {
     /// Some of the message has come.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub(in crate::switch) fn has(&self, name: &str) -> bool {
         self.place(name).is_some()
     }
 
@@ -143,7 +143,7 @@ impl Assemblies {
     }
 
     /// A message begins; `opening` stands before what its sender says.
-    pub(crate) fn begin(
+    pub(in crate::switch) fn begin(
         &mut self,
         now: Moment,
         head: &RequestHead<'_>,
@@ -175,7 +175,7 @@ impl Assemblies {
     }
 
     /// Octets that stand at `at` in a message that has begun.
-    pub(crate) fn piece(
+    pub(in crate::switch) fn piece(
         &mut self,
         now: Moment,
         head: &RequestHead<'_>,
@@ -219,7 +219,7 @@ impl Assemblies {
 
     /// A large message is passed on from now on: gives out what has come of it, and its
     /// length, if the chunk that ends it has come.
-    pub(crate) fn flow(
+    pub(in crate::switch) fn flow(
         &mut self,
         name: &str,
         stream: StreamKey,
@@ -233,7 +233,7 @@ impl Assemblies {
 
     /// The end of a chunk has come; `end` is the offset behind its last octet, none if it had
     /// no octets.
-    pub(crate) fn end(&mut self, name: &str, end: Option<u64>, flag: Flag) -> Ending {
+    pub(in crate::switch) fn end(&mut self, name: &str, end: Option<u64>, flag: Flag) -> Ending {
         let Some(place) = self.place(name) else {
             return Ending::Over(Code::Ok, None);
         };
@@ -280,19 +280,23 @@ impl Assemblies {
     }
 
     /// A message is refused, and every further chunk of it.
-    pub(crate) fn refuse(&mut self, name: &str, code: Code) -> Lost {
+    pub(in crate::switch) fn refuse(&mut self, name: &str, code: Code) -> Lost {
         let message = self.get_mut(name);
         message.map_or_else(Lost::default, |message| message.refuse(code))
     }
 
     /// A message is over for its sender.
-    pub(crate) fn remove(&mut self, name: &str) -> Option<Assembly> {
+    pub(in crate::switch) fn remove(&mut self, name: &str) -> Option<Assembly> {
         let place = self.place(name)?;
         Some(self.messages.swap_remove(place))
     }
 
     /// Gives messages up of which nothing came for `timeout`; says when to look again.
-    pub(crate) fn expire(&mut self, now: Moment, timeout: Duration) -> (Vec<Lost>, Option<Moment>) {
+    pub(in crate::switch) fn expire(
+        &mut self,
+        now: Moment,
+        timeout: Duration,
+    ) -> (Vec<Lost>, Option<Moment>) {
         let mut lost = Vec::new();
         self.messages.retain_mut(|message| {
             let expired = message.last + timeout <= now;
@@ -308,28 +312,28 @@ impl Assemblies {
     }
 
     /// Those that have come in part and were not refused.
-    pub(crate) fn unfinished(&self) -> impl Iterator<Item = &Assembly> {
+    pub(in crate::switch) fn unfinished(&self) -> impl Iterator<Item = &Assembly> {
         self.messages.iter().filter(|it| !it.is_refused())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::switch) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     /// Octets collected.
-    pub(crate) fn octets(&self) -> usize {
+    pub(in crate::switch) fn octets(&self) -> usize {
         self.messages.iter().map(Assembly::octets).sum()
     }
 
     /// Those that are passed on.
-    pub(crate) fn streams(&self) -> impl Iterator<Item = StreamKey> {
+    pub(in crate::switch) fn streams(&self) -> impl Iterator<Item = StreamKey> {
         self.messages.iter().filter_map(Assembly::stream)
     }
 }
 
 impl Assembly {
     /// Where it is passed on.
-    pub(crate) fn stream(&self) -> Option<StreamKey> {
+    pub(in crate::switch) fn stream(&self) -> Option<StreamKey> {
         match self.state {
             State::Flowing(key) => Some(key),
             _ => None,
@@ -351,7 +355,7 @@ impl Assembly {
     }
 
     /// Octets collected.
-    pub(crate) fn octets(&self) -> usize {
+    pub(in crate::switch) fn octets(&self) -> usize {
         match &self.state {
             State::Collecting { pieces, .. } => pieces.octets(),
             _ => 0,

@@ -18,7 +18,7 @@ const FREED_PART: usize = 16;
 
 /// Octets of messages that are not whole yet, by the connection they come on.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(in crate::switch) struct Budget {
     size: usize,
     octets: usize,
     shares: HashMap<ConnectionId, usize>,
@@ -26,26 +26,26 @@ pub(crate) struct Budget {
 
 /// What one session has in the budget.
 #[derive(Debug, Default)]
-pub(crate) struct Charge {
+pub(in crate::switch) struct Charge {
     octets: usize,
     on: ConnectionId,
 }
 
 impl Charge {
     /// Octets of this session.
-    pub(crate) fn octets(&self) -> usize {
+    pub(in crate::switch) fn octets(&self) -> usize {
         self.octets
     }
 }
 
 impl Budget {
     /// With room for messages to receivers for whom so much may wait.
-    pub(crate) fn new(outbox_bytes: usize) -> Self {
+    pub(in crate::switch) fn new(outbox_bytes: usize) -> Self {
         Self::of(LEAST_SIZE.max(OUTBOXES.saturating_mul(outbox_bytes)))
     }
 
     /// With room for so many octets.
-    pub(crate) fn of(size: usize) -> Self {
+    pub(in crate::switch) fn of(size: usize) -> Self {
         Self {
             size,
             octets: 0,
@@ -55,33 +55,33 @@ impl Budget {
 
     /// Octets of all.
     #[cfg(test)]
-    pub(crate) fn octets(&self) -> usize {
+    pub(in crate::switch) fn octets(&self) -> usize {
         self.octets
     }
 
     /// Most octets of one session.
-    pub(crate) fn session_limit(&self) -> usize {
+    pub(in crate::switch) fn session_limit(&self) -> usize {
         self.size / SESSION_PART
     }
 
     /// Most octets of one connection.
-    pub(crate) fn connection_limit(&self) -> usize {
+    pub(in crate::switch) fn connection_limit(&self) -> usize {
         self.size / CONNECTION_PART
     }
 
     /// Octets that came on one connection.
-    pub(crate) fn share(&self, on: ConnectionId) -> usize {
+    pub(in crate::switch) fn share(&self, on: ConnectionId) -> usize {
         self.shares.get(&on).copied().unwrap_or(0)
     }
 
     /// More is held than there is room for.
-    pub(crate) fn is_full(&self) -> bool {
+    pub(in crate::switch) fn is_full(&self) -> bool {
         self.octets > self.size
     }
 
     /// The connection that holds the most, and the share that would be just: that of each if
     /// all held the same. `None` while there is room.
-    pub(crate) fn greediest(&self) -> Option<(ConnectionId, usize)> {
+    pub(in crate::switch) fn greediest(&self) -> Option<(ConnectionId, usize)> {
         let target = self.size - self.size / FREED_PART;
         if self.octets <= target {
             return None;
@@ -91,7 +91,12 @@ impl Budget {
     }
 
     /// A session on this connection holds so much from now on.
-    pub(crate) fn charge(&mut self, charge: &mut Charge, on: Option<ConnectionId>, octets: usize) {
+    pub(in crate::switch) fn charge(
+        &mut self,
+        charge: &mut Charge,
+        on: Option<ConnectionId>,
+        octets: usize,
+    ) {
         if charge.octets > 0 {
             self.octets -= charge.octets;
             let share = self.share(charge.on) - charge.octets;

@@ -2,7 +2,7 @@
 
 /// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub(in crate::switch) enum Code {
     Ok,
     BadRequest,
     Forbidden,
@@ -25,7 +25,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// Number and comment.
-    pub(crate) fn line(self) -> (u16, &'static str) {
+    pub(in crate::switch) fn line(self) -> (u16, &'static str) {
         match self {
             Code::Ok => (200, "OK"),
             Code::BadRequest => (400, "Bad Request"),

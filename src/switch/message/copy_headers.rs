@@ -6,7 +6,7 @@ use crate::wire::msrp::{ByteRange, FailureReport, body_headers};
 const INTERRUPTIBLE_ABOVE: usize = 2048;
 
 /// The headers of a copy that are the same for every receiver, and the blank line.
-pub(crate) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
+pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
     let whole = ByteRange::whole(octets as u64);
     let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
     let range = ByteRange { end, ..whole };

@@ -22,7 +22,7 @@ static HYPHENS: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"-------"));
 
 /// For whom a message is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Audience {
+pub(in crate::switch) enum Audience {
     /// Everybody in the room but the session it came from.
     Room,
     /// Everybody in the room.
@@ -33,26 +33,26 @@ pub(crate) enum Audience {
 
 /// A whole message on its way.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(in crate::switch) struct Entry {
     /// The CPIM message, octet for octet (RFC 7701 §6.1).
-    pub(crate) body: Bytes,
+    pub(in crate::switch) body: Bytes,
     /// The headers every copy has in common.
-    pub(crate) headers: Box<[u8]>,
+    pub(in crate::switch) headers: Box<[u8]>,
     /// Where in `body` the wrapped content type stands.
-    pub(crate) wrapped_type: Range<usize>,
-    pub(crate) from: SessionKey,
-    pub(crate) audience: Audience,
+    pub(in crate::switch) wrapped_type: Range<usize>,
+    pub(in crate::switch) from: SessionKey,
+    pub(in crate::switch) audience: Audience,
     /// The same for who reads plain text; none when nobody does, or it is no text.
-    pub(crate) text: Option<Box<Text>>,
+    pub(in crate::switch) text: Option<Box<Text>>,
     /// `body` holds seven hyphens: an end-line may hide in it (RFC 4975 §7.1).
-    pub(crate) hyphens: bool,
+    pub(in crate::switch) hyphens: bool,
     /// It only says that somebody is typing (RFC 3994).
-    pub(crate) composing: bool,
+    pub(in crate::switch) composing: bool,
 }
 
 impl Audience {
     /// Whether a message from `from` is for `session`.
-    pub(crate) fn includes(&self, from: SessionKey, session: SessionKey) -> bool {
+    pub(in crate::switch) fn includes(&self, from: SessionKey, session: SessionKey) -> bool {
         match self {
             Audience::Room => from != session,
             Audience::Everybody => true,
@@ -62,7 +62,7 @@ impl Audience {
 }
 
 impl Entry {
-    pub(crate) fn new(
+    pub(in crate::switch) fn new(
         body: Bytes,
         wrapped_type: Range<usize>,
         from: SessionKey,
@@ -87,23 +87,23 @@ impl Entry {
     }
 
     /// The wrapped content type, as the sender wrote it.
-    pub(crate) fn wrapped_type(&self) -> &[u8] {
+    pub(in crate::switch) fn wrapped_type(&self) -> &[u8] {
         self.body.get(self.wrapped_type.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn is_for(&self, session: SessionKey) -> bool {
+    pub(in crate::switch) fn is_for(&self, session: SessionKey) -> bool {
         self.audience.includes(self.from, session)
     }
 
     /// Octets it holds, and what it costs beside.
-    pub(crate) fn cost(&self) -> usize {
+    pub(in crate::switch) fn cost(&self) -> usize {
         let text = self.text.as_ref().map_or(0, |text| text.body.len());
         self.body.len() + text + ENTRY_OCTETS
     }
 }
 
 /// Where `part`, which was cut out of `whole`, stands in it.
-pub(crate) fn range_of(whole: &[u8], part: &str) -> Range<usize> {
+pub(in crate::switch) fn range_of(whole: &[u8], part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     match start.checked_add(part.len()) {
         Some(end) if end <= whole.len() => start..end,

@@ -31,13 +31,13 @@ const STATUSES: [&str; 7] = [
 ];
 
 /// Whether a wrapped content type is that of a notification.
-pub(crate) fn is_notification(content_type: &str) -> bool {
+pub(in crate::switch) fn is_notification(content_type: &str) -> bool {
     media_type(content_type).eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
 /// Whether a message is one, and not only called so: it passes where private messages do not
 /// (RFC 5438 §7.2.1, P11).
-pub(crate) fn is_disposition(message: &Message<'_>) -> bool {
+pub(in crate::switch) fn is_disposition(message: &Message<'_>) -> bool {
     let disposition = message.mime_header("Content-Disposition").unwrap_or("");
     is_notification(message.content_type)
         && media_type(disposition).eq_ignore_ascii_case("notification")
@@ -46,7 +46,11 @@ pub(crate) fn is_disposition(message: &Message<'_>) -> bool {
 /// Blanks out who received a message, and says what is left: of notifications that say the
 /// same to the same reader and do not say who, one is all the reader may get. The length
 /// stays, so nothing else of the message changes. `None`: it cannot be read.
-pub(crate) fn conceal(to: &str, message: &Message<'_>, content: &mut [u8]) -> Option<Gist> {
+pub(in crate::switch) fn conceal(
+    to: &str,
+    message: &Message<'_>,
+    content: &mut [u8],
+) -> Option<Gist> {
     let encoding = message.mime_header("Content-Transfer-Encoding");
     let bare = encoding.is_none_or(|encoding| {
         let known = ["7bit", "8bit", "binary"];
@@ -67,7 +71,7 @@ pub(crate) fn conceal(to: &str, message: &Message<'_>, content: &mut [u8]) -> Op
 
 /// What a notification says, and to whom; none: nothing that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gist(pub(crate) Option<u64>);
+pub(in crate::switch) struct Gist(pub(in crate::switch) Option<u64>);
 
 /// What matters of a notification.
 #[derive(Debug, Default)]

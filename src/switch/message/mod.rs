@@ -1,13 +1,13 @@
 //! Messages: what of a request's head is remembered, how chunks are put together, what
 //! disposition notifications say, what is passed on. Nothing here knows rooms or connections.
 
-pub(crate) mod assembly;
-pub(crate) mod budget;
-pub(crate) mod code;
-pub(crate) mod copy_headers;
-pub(crate) mod entry;
-pub(crate) mod imdn;
-pub(crate) mod pieces;
-pub(crate) mod plain_text;
-pub(crate) mod request_head;
-pub(crate) mod stream_buffer;
+pub(in crate::switch) mod assembly;
+pub(in crate::switch) mod budget;
+pub(in crate::switch) mod code;
+pub(in crate::switch) mod copy_headers;
+pub(in crate::switch) mod entry;
+pub(in crate::switch) mod imdn;
+pub(in crate::switch) mod pieces;
+pub(in crate::switch) mod plain_text;
+pub(in crate::switch) mod request_head;
+pub(in crate::switch) mod stream_buffer;

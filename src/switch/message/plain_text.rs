@@ -12,21 +12,21 @@ use crate::switch::message::copy_headers::headers;
 use crate::switch::message::request_head::TEXT_PLAIN;
 
 /// With the name in front it is UTF-8, whatever was said of what follows.
-pub(crate) const WRITTEN: &str = "text/plain; charset=utf-8";
+pub(in crate::switch) const WRITTEN: &str = "text/plain; charset=utf-8";
 /// Of a name somebody chose, at most this is put in front of what he says.
 const NAME_CHARACTERS: usize = 128;
 
 /// A message as text.
 #[derive(Debug)]
-pub(crate) struct Text {
+pub(in crate::switch) struct Text {
     /// The headers of every copy, and the blank line.
-    pub(crate) headers: Box<[u8]>,
-    pub(crate) body: Bytes,
+    pub(in crate::switch) headers: Box<[u8]>,
+    pub(in crate::switch) body: Bytes,
 }
 
 impl Text {
     /// `opening` says who speaks.
-    pub(crate) fn new(opening: &str, content: &[u8]) -> Self {
+    pub(in crate::switch) fn new(opening: &str, content: &[u8]) -> Self {
         let body = [opening.as_bytes(), content].concat();
         Self {
             headers: headers(body.len(), FailureReport::Partial, WRITTEN),
@@ -36,7 +36,7 @@ impl Text {
 }
 
 /// Whether the content of a message is text that can follow a name in UTF-8.
-pub(crate) fn is_text(message: &Message<'_>) -> bool {
+pub(in crate::switch) fn is_text(message: &Message<'_>) -> bool {
     let media = media_type(message.content_type);
     // RFC 3862 §3: a part without Content-Type is text/plain.
     let plain = media.is_empty() || media.eq_ignore_ascii_case(TEXT_PLAIN);
@@ -60,7 +60,7 @@ pub(crate) fn is_text(message: &Message<'_>) -> bool {
 
 /// A message of a room's history as text, if it is text. The nickname its sender had may be
 /// another's by now: the name is the one that stands in the message.
-pub(crate) fn text_of_past(body: &[u8]) -> Option<Text> {
+pub(in crate::switch) fn text_of_past(body: &[u8]) -> Option<Text> {
     let message = Message::parse(body).ok().flatten()?;
     if !is_text(&message) {
         return None;
@@ -75,7 +75,7 @@ pub(crate) fn text_of_past(body: &[u8]) -> Option<Text> {
 }
 
 /// A name fit to stand in front of what is said.
-pub(crate) fn shown(name: &str) -> String {
+pub(in crate::switch) fn shown(name: &str) -> String {
     let name = name.chars().take(NAME_CHARACTERS);
     name.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -5,29 +5,29 @@ use crate::wire::media_type;
 use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
 
 /// What clients send and get that know no message/cpim.
-pub(crate) const TEXT_PLAIN: &str = "text/plain";
+pub(in crate::switch) const TEXT_PLAIN: &str = "text/plain";
 
 /// Some clients send this every few seconds when they see a wildcard in accept-types.
 const HEARTBEAT: &str = "text/x-msrp-heartbeat";
 
 /// What the switch needs of a request's head.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RequestHead<'a> {
-    pub(crate) transaction: TransactionId,
-    pub(crate) method: Method<'a>,
+pub(in crate::switch) struct RequestHead<'a> {
+    pub(in crate::switch) transaction: TransactionId,
+    pub(in crate::switch) method: Method<'a>,
     /// Our own URI, as the peer wrote it.
-    pub(crate) to_path: &'a str,
+    pub(in crate::switch) to_path: &'a str,
     /// The whole From-Path.
-    pub(crate) from_path: &'a str,
-    pub(crate) message_id: Option<&'a str>,
-    pub(crate) range: ByteRange,
-    pub(crate) success_report: bool,
-    pub(crate) failure_report: FailureReport,
-    pub(crate) content_type: Option<&'a str>,
+    pub(in crate::switch) from_path: &'a str,
+    pub(in crate::switch) message_id: Option<&'a str>,
+    pub(in crate::switch) range: ByteRange,
+    pub(in crate::switch) success_report: bool,
+    pub(in crate::switch) failure_report: FailureReport,
+    pub(in crate::switch) content_type: Option<&'a str>,
 }
 
 impl<'a> RequestHead<'a> {
-    pub(crate) fn of(request: &Request<'a>) -> Self {
+    pub(in crate::switch) fn of(request: &Request<'a>) -> Self {
         Self {
             transaction: request.transaction,
             method: request.method,
@@ -42,7 +42,7 @@ impl<'a> RequestHead<'a> {
     }
 
     /// A whole message that came by SIP: nobody waits for a report.
-    pub(crate) fn of_submitted(transaction: TransactionId) -> Self {
+    pub(in crate::switch) fn of_submitted(transaction: TransactionId) -> Self {
         Self {
             transaction,
             method: Method::Send,
@@ -58,34 +58,34 @@ impl<'a> RequestHead<'a> {
 
     /// What the chunks of one message have in common (RFC 4975 §5.1); one SEND without
     /// Message-ID stands for itself.
-    pub(crate) fn message_key(&self) -> &str {
+    pub(in crate::switch) fn message_key(&self) -> &str {
         self.message_id.unwrap_or(self.transaction.as_str())
     }
 
     /// It is text that is not wrapped in message/cpim.
-    pub(crate) fn is_plain_text(&self) -> bool {
+    pub(in crate::switch) fn is_plain_text(&self) -> bool {
         let media = self.content_type.map_or("", media_type);
         media.eq_ignore_ascii_case(TEXT_PLAIN)
     }
 
     /// It says nothing but that its sender is there.
-    pub(crate) fn is_heartbeat(&self) -> bool {
+    pub(in crate::switch) fn is_heartbeat(&self) -> bool {
         is_heartbeat(self.content_type.unwrap_or_default().as_bytes())
     }
 
     /// Offset of the first octet in the message.
-    pub(crate) fn offset(&self) -> u64 {
+    pub(in crate::switch) fn offset(&self) -> u64 {
         self.range.start.max(1) - 1
     }
 
     /// The left-most URI of the From-Path (C44).
-    pub(crate) fn previous_hop(&self) -> &'a str {
+    pub(in crate::switch) fn previous_hop(&self) -> &'a str {
         self.from_path
             .split_once(' ')
             .map_or(self.from_path, |(first, _)| first)
     }
 
-    pub(crate) fn keep(&self) -> KeptHead {
+    pub(in crate::switch) fn keep(&self) -> KeptHead {
         KeptHead {
             transaction: self.transaction,
             is_nickname: self.method == Method::Nickname,
@@ -102,7 +102,7 @@ impl<'a> RequestHead<'a> {
 
 /// The same of a SEND or NICKNAME, kept.
 #[derive(Clone, Debug)]
-pub(crate) struct KeptHead {
+pub(in crate::switch) struct KeptHead {
     transaction: TransactionId,
     is_nickname: bool,
     to_path: Box<str>,
@@ -115,7 +115,7 @@ pub(crate) struct KeptHead {
 }
 
 impl KeptHead {
-    pub(crate) fn view(&self) -> RequestHead<'_> {
+    pub(in crate::switch) fn view(&self) -> RequestHead<'_> {
         RequestHead {
             transaction: self.transaction,
             method: match self.is_nickname {
@@ -133,14 +133,14 @@ impl KeptHead {
     }
 
     /// See [`RequestHead::message_key`].
-    pub(crate) fn message_key(&self) -> &str {
+    pub(in crate::switch) fn message_key(&self) -> &str {
         let own = self.message_id.as_deref();
         own.unwrap_or(self.transaction.as_str())
     }
 }
 
 /// Whether a wrapped content type is that of a heartbeat.
-pub(crate) fn is_heartbeat(written: &[u8]) -> bool {
+pub(in crate::switch) fn is_heartbeat(written: &[u8]) -> bool {
     let written = std::str::from_utf8(written).unwrap_or_default();
     media_type(written).eq_ignore_ascii_case(HEARTBEAT)
 }

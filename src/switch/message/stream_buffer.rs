@@ -18,7 +18,7 @@ const HYPHENS: &[u8] = b"-------";
 
 /// Octets of a message, from the last receiver's place to where they have come without gap.
 #[derive(Debug, Default)]
-pub(crate) struct StreamBuffer {
+pub(in crate::switch) struct StreamBuffer {
     /// Each with the offset of its first octet, without gaps.
     pieces: VecDeque<(u64, Bytes)>,
     end: u64,
@@ -35,7 +35,7 @@ pub(crate) struct StreamBuffer {
 
 impl StreamBuffer {
     /// What has come so far, in order and apart from each other.
-    pub(crate) fn of(parts: impl Iterator<Item = (u64, Bytes)>) -> Self {
+    pub(in crate::switch) fn of(parts: impl Iterator<Item = (u64, Bytes)>) -> Self {
         let mut buffer = Self::default();
         for (at, octets) in parts {
             if at > 0 {
@@ -52,18 +52,18 @@ impl StreamBuffer {
     }
 
     /// The offset up to which everything has come.
-    pub(crate) fn end(&self) -> u64 {
+    pub(in crate::switch) fn end(&self) -> u64 {
         self.end
     }
 
     /// Octets held.
-    pub(crate) fn octets(&self) -> usize {
+    pub(in crate::switch) fn octets(&self) -> usize {
         self.octets + self.ahead_octets
     }
 
     /// Takes octets of the message from offset `at`. What has come before is not taken again:
     /// it may already be written (RFC 4975 §7.3.1). `false`: too much beyond a gap.
-    pub(crate) fn write(&mut self, at: u64, octets: &[u8], ahead_limit: usize) -> bool {
+    pub(in crate::switch) fn write(&mut self, at: u64, octets: &[u8], ahead_limit: usize) -> bool {
         if at > self.end {
             if octets.is_empty() {
                 return true;
@@ -94,7 +94,7 @@ impl StreamBuffer {
     }
 
     /// Takes the octets that follow.
-    pub(crate) fn append(&mut self, octets: Bytes) {
+    pub(in crate::switch) fn append(&mut self, octets: Bytes) {
         if octets.len() < MERGE_BELOW {
             return self.append_from(self.end, &octets);
         }
@@ -139,7 +139,7 @@ impl StreamBuffer {
     }
 
     /// Octets from offset `at` on, `most` or fewer; `None` where nothing has come.
-    pub(crate) fn slice(&self, at: u64, most: usize) -> Option<Bytes> {
+    pub(in crate::switch) fn slice(&self, at: u64, most: usize) -> Option<Bytes> {
         let after = self.pieces.partition_point(|(start, _)| *start <= at);
         let (start, piece) = self.pieces.get(after.checked_sub(1)?)?;
         let from = usize::try_from(at - start).ok()?;
@@ -148,7 +148,7 @@ impl StreamBuffer {
     }
 
     /// Lets go of what stands before offset `to`.
-    pub(crate) fn trim(&mut self, to: u64) {
+    pub(in crate::switch) fn trim(&mut self, to: u64) {
         let keep_from = to.saturating_sub(CONTEXT);
         while let Some((start, piece)) = self.pieces.front()
             && start + piece.len() as u64 <= keep_from
@@ -160,7 +160,7 @@ impl StreamBuffer {
 
     /// How many of `octets`, which stand at `at`, may follow in a body that began at `from`
     /// before its own end-line would stand in it (RFC 4975 §7.1, C04).
-    pub(crate) fn free_of_end_line(
+    pub(in crate::switch) fn free_of_end_line(
         &self,
         from: u64,
         at: u64,

@@ -24,7 +24,7 @@ const PACE_OVER: Duration = Duration::from_secs(2);
 
 impl Switch {
     /// Something was said in a room.
-    pub(crate) fn hold_speaker(&mut self, now: Moment, key: SessionKey) {
+    pub(in crate::switch) fn hold_speaker(&mut self, now: Moment, key: SessionKey) {
         let (own, outbox) = (self.exchange.own, self.config.outbox_bytes);
         let Some(room) = self.rooms.get_mut(key.room) else {
             return;
@@ -41,7 +41,7 @@ impl Switch {
     }
 
     /// Looks from now on whether all have caught up, and how fast the slowest is.
-    pub(crate) fn keep_pace(&mut self, now: Moment, key: RoomKey) {
+    pub(in crate::switch) fn keep_pace(&mut self, now: Moment, key: RoomKey) {
         if let Some(room) = self.rooms.get_mut(key)
             && !std::mem::replace(&mut room.held.timed, true)
         {
@@ -51,7 +51,7 @@ impl Switch {
     }
 
     /// Some of a room were written to: its speakers may go on if all have caught up.
-    pub(crate) fn release_speakers(&mut self, key: RoomKey) {
+    pub(in crate::switch) fn release_speakers(&mut self, key: RoomKey) {
         let quarter = self.config.outbox_bytes / 4;
         let Some(room) = self.rooms.get_mut(key) else {
             return;
@@ -68,14 +68,14 @@ impl Switch {
     }
 
     /// The speakers of a room who wait may go on.
-    pub(crate) fn let_speak(&mut self, key: RoomKey) {
+    pub(in crate::switch) fn let_speak(&mut self, key: RoomKey) {
         let room = self.rooms.get_mut(key);
         for speaker in room.map(|room| room.held.take()).unwrap_or_default() {
             self.let_go_on(speaker);
         }
     }
 
-    pub(crate) fn held_due(&mut self, now: Moment, key: RoomKey) {
+    pub(in crate::switch) fn held_due(&mut self, now: Moment, key: RoomKey) {
         let outbox = self.config.outbox_bytes;
         let quarter = outbox / 4;
         let Some(room) = self.rooms.get_mut(key) else {
@@ -106,7 +106,7 @@ impl Switch {
     }
 
     /// Puts a message into a room's log, here and wherever members of it are.
-    pub(crate) fn append(&mut self, now: Moment, key: RoomKey, entry: Arc<Entry>) {
+    pub(in crate::switch) fn append(&mut self, now: Moment, key: RoomKey, entry: Arc<Entry>) {
         let outbox = self.config.outbox_bytes;
         let Some(room) = self.rooms.get_mut(key) else {
             return;
@@ -121,7 +121,7 @@ impl Switch {
     }
 
     /// Puts a message into a session's own queue.
-    pub(crate) fn give(&mut self, now: Moment, key: SessionKey, entry: Arc<Entry>) {
+    pub(in crate::switch) fn give(&mut self, now: Moment, key: SessionKey, entry: Arc<Entry>) {
         let outbox = self.config.outbox_bytes;
         let room = self.rooms.get_mut(key.room);
         let Some(lost) = room.and_then(|room| room.give(key, entry, outbox)) else {
@@ -134,7 +134,7 @@ impl Switch {
     }
 
     /// What a receiver did not take in time is lost to him (G52).
-    pub(crate) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
+    pub(in crate::switch) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
         self.counters.drops_slow_reader += count;
         if self.config.slow_reader == SlowReader::Disconnect {
             return self.end(now, key, Some(LossCause::TooSlow));
@@ -144,7 +144,7 @@ impl Switch {
         }
     }
 
-    pub(crate) fn mark_session_dirty(&mut self, key: SessionKey) {
+    pub(in crate::switch) fn mark_session_dirty(&mut self, key: SessionKey) {
         if let Some(id) = self.rooms.session(key).and_then(|it| it.connection) {
             self.connections.mark_dirty(id);
         }

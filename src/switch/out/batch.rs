@@ -65,7 +65,7 @@ impl Batch {
     }
 
     /// Appends a body: copied when small, shared when large.
-    pub(crate) fn push_body(&mut self, body: &Bytes) {
+    pub(in crate::switch) fn push_body(&mut self, body: &Bytes) {
         let open_body = self.open_body + body.len();
         if body.len() < SHARE_FROM {
             self.push(body);
@@ -103,7 +103,7 @@ impl Batch {
     }
 
     /// Lets `write` append to the copied octets.
-    pub(crate) fn extend_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::switch) fn extend_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.copied.len();
         write(&mut self.copied);
         self.length += self.copied.len() - before;

@@ -9,13 +9,13 @@ use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::msrp::{Flag, TransactionId, end_line_after_body};
 
 /// RFC 4975 §7.1.1: no chunk but the last is smaller, and none above is uninterruptible.
-pub(crate) const LEAST_CHUNK: u64 = 2048;
+pub(in crate::switch) const LEAST_CHUNK: u64 = 2048;
 /// Chunks of a copy of which the response is still understood.
 const RECENT_CHUNKS: usize = 16;
 
 /// What became of a copy's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(in crate::switch) enum Turn {
     /// It is over.
     Over,
     /// Nothing more has come; its SEND may be open.
@@ -25,7 +25,7 @@ pub(crate) enum Turn {
 }
 
 /// Whether there is enough of a message to write.
-pub(crate) fn is_ready(copy: &LargeCopy, stream: Option<&Stream>, least: u64) -> bool {
+pub(in crate::switch) fn is_ready(copy: &LargeCopy, stream: Option<&Stream>, least: u64) -> bool {
     let Some(stream) = stream else {
         return copy.aborted;
     };
@@ -34,7 +34,7 @@ pub(crate) fn is_ready(copy: &LargeCopy, stream: Option<&Stream>, least: u64) ->
 }
 
 /// Writes up to `most` octets of a copy; ends it where it ends.
-pub(crate) fn write(
+pub(in crate::switch) fn write(
     copy: &mut LargeCopy,
     session: &mut Session,
     stream: Option<&Stream>,
@@ -117,7 +117,12 @@ fn begin(copy: &mut LargeCopy, session: &mut Session, batch: &mut Batch) -> Tran
 }
 
 /// Writes the end-line of the open SEND.
-pub(crate) fn end(copy: &mut LargeCopy, session: &Session, flag: Flag, batch: &mut Batch) {
+pub(in crate::switch) fn end(
+    copy: &mut LargeCopy,
+    session: &Session,
+    flag: Flag,
+    batch: &mut Batch,
+) {
     if let Some((number, _)) = copy.chunk.take() {
         let id = session.ids.id(number);
         batch.extend_with(|out| end_line_after_body(out, &id, flag));

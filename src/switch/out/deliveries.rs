@@ -27,19 +27,19 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What one receiver was given.
 #[derive(Debug, Default)]
-pub(crate) struct Drained {
+pub(in crate::switch) struct Drained {
     /// Copies written.
-    pub(crate) copies: u64,
+    pub(in crate::switch) copies: u64,
     /// The batch is full and there is more.
-    pub(crate) more: bool,
+    pub(in crate::switch) more: bool,
     /// A probe was sent on this connection.
-    pub(crate) probed: Option<ConnectionId>,
+    pub(in crate::switch) probed: Option<ConnectionId>,
     /// It has left its room, and everything is written to it.
-    pub(crate) left: bool,
+    pub(in crate::switch) left: bool,
 }
 
 /// Writes what a session of the room has still to get, until the batch holds `limit`.
-pub(crate) fn drain_member(
+pub(in crate::switch) fn drain_member(
     room: &mut Room,
     key: SessionKey,
     now: Moment,
@@ -65,7 +65,7 @@ pub(crate) fn drain_member(
 }
 
 /// Whether something else than large messages waits for a session of the room.
-pub(crate) fn some_wait(room: &mut Room, key: SessionKey) -> bool {
+pub(in crate::switch) fn some_wait(room: &mut Room, key: SessionKey) -> bool {
     let session = room.sessions.get_mut(key.seat);
     session.filter(|it| it.is_ready()).is_some_and(|session| {
         session.lost > 0
@@ -92,8 +92,8 @@ fn drain(
     // P21: old news of who is typing are the first to be dropped.
     let congested = log.waiting(session.position) > congested_above;
     loop {
-        let own = session.own.front();
-        let own = own.is_some_and(|(at, _)| *at <= session.position);
+        let own = session.own.next_position();
+        let own = own.is_some_and(|at| at <= session.position);
         if !own && session.position >= log.end() {
             break;
         }
@@ -102,7 +102,7 @@ fn drain(
             break;
         }
         if own {
-            if let Some(entry) = session.pop_own() {
+            if let Some(entry) = session.own.pop() {
                 write_own(session, &entry, now, batch, &mut drained);
             }
             continue;
@@ -199,7 +199,7 @@ fn fresh_id(session: &mut Session, entry: &Entry) -> (u64, TransactionId) {
 }
 
 /// The response to a transaction came: `true` when it answers the probe.
-pub(crate) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
+pub(in crate::switch) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
     let matches = session.probe == Some(number);
     if matches {
         session.probe = None;

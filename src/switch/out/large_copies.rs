@@ -18,7 +18,7 @@ const SHARE: usize = 64 * 1024;
 impl Switch {
     /// Something else waits for a connection: its open SEND, if any, is interrupted as soon
     /// as RFC 4975 §7.1.1 lets it be (C21).
-    pub(crate) fn interrupt(&mut self, id: ConnectionId, batch: &mut Batch) {
+    pub(in crate::switch) fn interrupt(&mut self, id: ConnectionId, batch: &mut Batch) {
         let Some((session, stream)) = self.open(id) else {
             return;
         };
@@ -32,7 +32,7 @@ impl Switch {
     }
 
     /// Gives the large messages of a connection their turns; says whether there is more.
-    pub(crate) fn write_streams(&mut self, id: ConnectionId, batch: &mut Batch) -> bool {
+    pub(in crate::switch) fn write_streams(&mut self, id: ConnectionId, batch: &mut Batch) -> bool {
         let limit = batch.len() + SHARE;
         while batch.len() < limit {
             let Some((next, others)) = self.next_copy(id) else {
@@ -56,7 +56,7 @@ impl Switch {
         self.next_copy(id).is_some()
     }
 
-    pub(crate) fn open(&self, id: ConnectionId) -> Option<(SessionKey, StreamKey)> {
+    pub(in crate::switch) fn open(&self, id: ConnectionId) -> Option<(SessionKey, StreamKey)> {
         self.connections.get(id)?.open
     }
 
@@ -157,7 +157,7 @@ impl Switch {
     }
 
     /// The receiver gets no more of a message: it is told so, if it got something.
-    pub(crate) fn abort_copy(&mut self, key: SessionKey, stream: StreamKey) {
+    pub(in crate::switch) fn abort_copy(&mut self, key: SessionKey, stream: StreamKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -174,7 +174,7 @@ impl Switch {
 
     /// A failure response or report about transaction or message `number`: if that is of a
     /// large message, it stops for this receiver (C30, C31).
-    pub(crate) fn stop_copy(&mut self, key: SessionKey, number: u64) {
+    pub(in crate::switch) fn stop_copy(&mut self, key: SessionKey, number: u64) {
         let session = self.rooms.session(key);
         let mut copies = session.iter().flat_map(|session| &session.copies);
         let stream = copies.find(|copy| copy.is_about(number));
@@ -185,7 +185,7 @@ impl Switch {
     }
 
     /// A session ends or moves: its copies end before anything else is written.
-    pub(crate) fn end_copies(&mut self, key: SessionKey) {
+    pub(in crate::switch) fn end_copies(&mut self, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };

@@ -1,14 +1,14 @@
 //! What goes out: whose turn it is to write, and what is written.
 
-pub(crate) mod backpressure;
-pub(crate) mod batch;
-pub(crate) mod copy_writer;
-pub(crate) mod deliveries;
-pub(crate) mod large_copies;
-pub(crate) mod stream;
-pub(crate) mod stream_pause;
-pub(crate) mod stream_route;
-pub(crate) mod streaming;
-pub(crate) mod transmit;
-pub(crate) mod turns;
-pub(crate) mod unchunked;
+pub(in crate::switch) mod backpressure;
+pub(in crate::switch) mod batch;
+pub(in crate::switch) mod copy_writer;
+pub(in crate::switch) mod deliveries;
+pub(in crate::switch) mod large_copies;
+pub(in crate::switch) mod stream;
+pub(in crate::switch) mod stream_pause;
+pub(in crate::switch) mod stream_route;
+pub(in crate::switch) mod streaming;
+pub(in crate::switch) mod transmit;
+pub(in crate::switch) mod turns;
+pub(in crate::switch) mod unchunked;

@@ -18,14 +18,14 @@ use crate::switch::timers::Timer;
 use crate::time::Moment;
 
 /// How long a sender waits for his slowest receiver at a time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+pub(in crate::switch) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Part of an outbox: so much is passed before the thread it came from is told.
-pub(crate) const STEP: u64 = 16;
+pub(in crate::switch) const STEP: u64 = 16;
 
 impl Switch {
     /// A receiver that takes nothing has nobody wait for it again.
-    pub(crate) fn has_stalled(&self, now: Moment, receiver: SessionKey) -> bool {
+    pub(in crate::switch) fn has_stalled(&self, now: Moment, receiver: SessionKey) -> bool {
         let on = self.rooms.session(receiver).and_then(|it| it.connection);
         let connection = on.and_then(|id| self.connections.get(id));
         let blocked = connection.and_then(|connection| connection.blocked);
@@ -34,7 +34,7 @@ impl Switch {
 
     /// Who has not taken earlier large messages in time loses the oldest of them: an outbox
     /// bounds what waits for a receiver of these, too.
-    pub(crate) fn make_room(&mut self, now: Moment, receiver: SessionKey) {
+    pub(in crate::switch) fn make_room(&mut self, now: Moment, receiver: SessionKey) {
         let limit = self.config.outbox_bytes as u64 / 2;
         while let Some(session) = self.rooms.session(receiver) {
             let live = session.copies.iter().filter(|copy| !copy.aborted);
@@ -57,7 +57,7 @@ impl Switch {
 
     /// The sender is not read until the receivers have caught up. It is certain that they are
     /// behind, or they may be, as far as is known here of other threads.
-    pub(crate) fn pause(&mut self, now: Moment, key: StreamKey, certain: bool) {
+    pub(in crate::switch) fn pause(&mut self, now: Moment, key: StreamKey, certain: bool) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -94,7 +94,7 @@ impl Switch {
     }
 
     /// The sender may go on.
-    pub(crate) fn release(&mut self, key: StreamKey) {
+    pub(in crate::switch) fn release(&mut self, key: StreamKey) {
         let stream = self.streams.get_mut(key);
         let pause = stream.and_then(|stream| stream.pause.take());
         if let Some(id) = pause.and_then(|pause| pause.connection) {
@@ -103,7 +103,7 @@ impl Switch {
     }
 
     /// The sender has waited long enough: who still lags loses the message.
-    pub(crate) fn pause_due(&mut self, now: Moment, key: StreamKey) {
+    pub(in crate::switch) fn pause_due(&mut self, now: Moment, key: StreamKey) {
         let quarter = self.config.outbox_bytes as u64 / 4;
         let Some(stream) = self.streams.get_mut(key) else {
             return;

@@ -15,7 +15,7 @@ use crate::time::Moment;
 
 impl Switch {
     /// Tells every thread that has members of the room.
-    pub(crate) fn send_beginning(&mut self, key: StreamKey, beginning: Beginning) {
+    pub(in crate::switch) fn send_beginning(&mut self, key: StreamKey, beginning: Beginning) {
         let room = self.rooms.get(beginning.room);
         let (Some(room), Some(stream)) = (room, self.streams.get_mut(key)) else {
             return;
@@ -29,7 +29,7 @@ impl Switch {
     }
 
     /// A large message of a guest goes to the owner of its room.
-    pub(crate) fn open_stream(
+    pub(in crate::switch) fn open_stream(
         &mut self,
         id: ConnectionId,
         key: SessionKey,
@@ -57,7 +57,7 @@ impl Switch {
     }
 
     /// A session of ours that lives elsewhere begins a large message.
-    pub(crate) fn stream_opens(
+    pub(in crate::switch) fn stream_opens(
         &mut self,
         now: Moment,
         from: Thread,
@@ -85,7 +85,7 @@ impl Switch {
     }
 
     /// A large message begins in a room of which members are here.
-    pub(crate) fn stream_begins(
+    pub(in crate::switch) fn stream_begins(
         &mut self,
         now: Moment,
         from: Thread,
@@ -108,7 +108,7 @@ impl Switch {
     }
 
     /// The owner takes a message of a guest.
-    pub(crate) fn stream_accepted(&mut self, key: StreamKey) {
+    pub(in crate::switch) fn stream_accepted(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -119,7 +119,7 @@ impl Switch {
     }
 
     /// The owner does not take it.
-    pub(crate) fn stream_refused(&mut self, now: Moment, key: StreamKey, code: Code) {
+    pub(in crate::switch) fn stream_refused(&mut self, now: Moment, key: StreamKey, code: Code) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -138,7 +138,7 @@ impl Switch {
     }
 
     /// The end of a message of a guest goes to the owner of its room.
-    pub(crate) fn pass_end(&mut self, key: StreamKey, ended: Ended) {
+    pub(in crate::switch) fn pass_end(&mut self, key: StreamKey, ended: Ended) {
         self.streams.touch(key);
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -153,7 +153,7 @@ impl Switch {
     }
 
     /// A message of a session of ours that lives elsewhere has come whole.
-    pub(crate) fn stream_ended(
+    pub(in crate::switch) fn stream_ended(
         &mut self,
         now: Moment,
         from: Thread,
@@ -173,7 +173,12 @@ impl Switch {
     }
 
     /// A large message to a room here has come whole: it is answered, and a report written.
-    pub(crate) fn take_streamed(&mut self, speaker: Speaker, key: StreamKey, ended: &Ended) {
+    pub(in crate::switch) fn take_streamed(
+        &mut self,
+        speaker: Speaker,
+        key: StreamKey,
+        ended: &Ended,
+    ) {
         self.respond(speaker, &ended.last.view(), Code::Ok);
         let stream = self.streams.get(key);
         let octets = stream.map_or(0, |stream| stream.buffer.end());
@@ -186,7 +191,7 @@ impl Switch {
     }
 
     /// Octets of a message that comes from another thread.
-    pub(crate) fn stream_piece(
+    pub(in crate::switch) fn stream_piece(
         &mut self,
         now: Moment,
         from: Thread,
@@ -205,21 +210,21 @@ impl Switch {
     }
 
     /// There is no more of it.
-    pub(crate) fn stream_whole(&mut self, now: Moment, from: Thread, there: StreamKey) {
+    pub(in crate::switch) fn stream_whole(&mut self, now: Moment, from: Thread, there: StreamKey) {
         if let Some(key) = self.streams.inflow(from, there) {
             self.flow_ends(now, key, 0, true);
         }
     }
 
     /// The rest of it will not come.
-    pub(crate) fn stream_aborted(&mut self, from: Thread, there: StreamKey) {
+    pub(in crate::switch) fn stream_aborted(&mut self, from: Thread, there: StreamKey) {
         if let Some(key) = self.streams.inflow(from, there) {
             self.abort_stream(key);
         }
     }
 
     /// Its sender waits for those who are behind, if anybody is.
-    pub(crate) fn stream_waits(
+    pub(in crate::switch) fn stream_waits(
         &mut self,
         now: Moment,
         from: Thread,
@@ -244,13 +249,13 @@ impl Switch {
     }
 
     /// On a thread it goes to, somebody is behind.
-    pub(crate) fn stream_behind(&mut self, now: Moment, key: StreamKey) {
+    pub(in crate::switch) fn stream_behind(&mut self, now: Moment, key: StreamKey) {
         self.pause(now, key, true);
         self.streams.touch(key);
     }
 
     /// Tells where it comes from what waits for nobody any more, if that is so much.
-    pub(crate) fn report_passed(&mut self, key: StreamKey, waiting: u64, least: u64) {
+    pub(in crate::switch) fn report_passed(&mut self, key: StreamKey, waiting: u64, least: u64) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -266,7 +271,7 @@ impl Switch {
     }
 
     /// Octets of it wait for nobody any more on a thread it goes to.
-    pub(crate) fn stream_passed(&mut self, from: Thread, key: StreamKey, octets: u64) {
+    pub(in crate::switch) fn stream_passed(&mut self, from: Thread, key: StreamKey, octets: u64) {
         if let Some(stream) = self.streams.get_mut(key) {
             let mut to = stream.route().to.iter_mut();
             if let Some((_, waiting)) = to.find(|(thread, _)| *thread == from) {
@@ -277,7 +282,7 @@ impl Switch {
     }
 
     /// What has come of it goes on to other threads.
-    pub(crate) fn pass_pieces(&mut self, key: StreamKey) {
+    pub(in crate::switch) fn pass_pieces(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };

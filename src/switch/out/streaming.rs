@@ -17,7 +17,7 @@ const FEW: usize = 8;
 
 impl Switch {
     /// Fixes the recipients of the message of this name.
-    pub(crate) fn begin_stream(
+    pub(in crate::switch) fn begin_stream(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -32,7 +32,7 @@ impl Switch {
     }
 
     /// The same of a message to a room here.
-    pub(crate) fn admit_stream(
+    pub(in crate::switch) fn admit_stream(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -87,7 +87,7 @@ impl Switch {
     }
 
     /// Its receivers among the members that are here.
-    pub(crate) fn begin_copies(
+    pub(in crate::switch) fn begin_copies(
         &mut self,
         now: Moment,
         key: StreamKey,
@@ -127,7 +127,7 @@ impl Switch {
     }
 
     /// Octets of a message that is passed on.
-    pub(crate) fn flow(
+    pub(in crate::switch) fn flow(
         &mut self,
         now: Moment,
         key: StreamKey,
@@ -152,7 +152,7 @@ impl Switch {
     }
 
     /// There is more of it.
-    pub(crate) fn flowed(&mut self, now: Moment, key: StreamKey) {
+    pub(in crate::switch) fn flowed(&mut self, now: Moment, key: StreamKey) {
         let outbox = self.config.outbox_bytes;
         let Some(stream) = self.streams.get(key) else {
             return;
@@ -177,7 +177,7 @@ impl Switch {
     }
 
     /// Its receivers have something to write: all of a room in turns with other rooms.
-    pub(crate) fn mark_receivers(&mut self, key: StreamKey) {
+    pub(in crate::switch) fn mark_receivers(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get(key) else {
             return;
         };
@@ -195,7 +195,13 @@ impl Switch {
 
     /// The end of a chunk has come; the message reaches to `end`, if it is the last.
     /// `true`: the message is whole.
-    pub(crate) fn flow_ends(&mut self, now: Moment, key: StreamKey, end: u64, last: bool) -> bool {
+    pub(in crate::switch) fn flow_ends(
+        &mut self,
+        now: Moment,
+        key: StreamKey,
+        end: u64,
+        last: bool,
+    ) -> bool {
         let Some(stream) = self.streams.get_mut(key) else {
             return false;
         };
@@ -226,7 +232,7 @@ impl Switch {
     }
 
     /// The rest will not come: the receivers are told so with `#` (RFC 4975 §7.1).
-    pub(crate) fn abort_stream(&mut self, key: StreamKey) {
+    pub(in crate::switch) fn abort_stream(&mut self, key: StreamKey) {
         self.release(key);
         let Some(stream) = self.streams.remove(key) else {
             return;
@@ -241,7 +247,7 @@ impl Switch {
     }
 
     /// Lets go of what every receiver has, and of messages that all have.
-    pub(crate) fn tidy_streams(&mut self) {
+    pub(in crate::switch) fn tidy_streams(&mut self) {
         for key in self.streams.take_touched() {
             let Some(stream) = self.streams.get_mut(key) else {
                 continue;

@@ -101,7 +101,7 @@ impl Switch {
         }
     }
 
-    pub(crate) fn drain(
+    pub(in crate::switch) fn drain(
         &mut self,
         now: Moment,
         key: SessionKey,

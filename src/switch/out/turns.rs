@@ -15,7 +15,7 @@ const MEMBERS: usize = 16;
 
 /// The connections and rooms that have something to write.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub(in crate::switch) struct Turns {
     rooms: VecDeque<RoomKey>,
     /// Connections of the room whose turn it was last.
     of_room: VecDeque<ConnectionId>,
@@ -24,17 +24,17 @@ pub(crate) struct Turns {
     /// Rooms in which so much is new that nothing more should be read for them.
     pressed: usize,
     /// Much of a large message has not been written to anybody.
-    pub(crate) pressed_by_stream: bool,
+    pub(in crate::switch) pressed_by_stream: bool,
 }
 
 impl Turns {
     /// Whether so much is new that it should be written before anything more is taken.
-    pub(crate) fn is_pressed(&self) -> bool {
+    pub(in crate::switch) fn is_pressed(&self) -> bool {
         self.pressed > 0 || self.pressed_by_stream
     }
 
     /// Something is new in a room, so many octets of it.
-    pub(crate) fn spread(
+    pub(in crate::switch) fn spread(
         &mut self,
         key: RoomKey,
         room: &mut Room,
@@ -57,13 +57,13 @@ impl Turns {
     }
 
     /// Nobody is in the room any more.
-    pub(crate) fn ends(&mut self, room: &mut Room) {
+    pub(in crate::switch) fn ends(&mut self, room: &mut Room) {
         let progress = std::mem::take(&mut room.progress);
         self.pressed -= usize::from(progress.pressed);
     }
 
     /// A panic may have interrupted anything: every room has a turn.
-    pub(crate) fn look_at_all(&mut self, rooms: &mut Rooms) {
+    pub(in crate::switch) fn look_at_all(&mut self, rooms: &mut Rooms) {
         *self = Self::default();
         for key in rooms.keys() {
             if let Some(room) = rooms.get_mut(key) {
@@ -74,7 +74,7 @@ impl Turns {
     }
 
     /// The next connection that has something to write.
-    pub(crate) fn next(
+    pub(in crate::switch) fn next(
         &mut self,
         rooms: &mut Rooms,
         connections: &mut Connections,

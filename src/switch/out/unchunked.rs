@@ -27,7 +27,10 @@ const GIVEN_UP: &str =
 
 impl Switch {
     /// The SEND that stands open on a connection, if it must not be interrupted.
-    pub(crate) fn uninterrupted(&self, id: ConnectionId) -> Option<(SessionKey, StreamKey)> {
+    pub(in crate::switch) fn uninterrupted(
+        &self,
+        id: ConnectionId,
+    ) -> Option<(SessionKey, StreamKey)> {
         let connection = self.connections.get(id)?;
         let (key, stream) = connection.open?;
         let session = self.rooms.session(key)?;
@@ -35,7 +38,7 @@ impl Switch {
     }
 
     /// How much of a large message must be there before a chunk of it is begun.
-    pub(crate) fn least(&self, session: &Session) -> u64 {
+    pub(in crate::switch) fn least(&self, session: &Session) -> u64 {
         match session.one_send {
             true => (self.config.outbox_bytes as u64 / 4).max(LEAST_CHUNK),
             false => LEAST_CHUNK,
@@ -43,7 +46,7 @@ impl Switch {
     }
 
     /// Something waits for the end of the open SEND.
-    pub(crate) fn hold_up(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn hold_up(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -56,19 +59,19 @@ impl Switch {
         }
     }
 
-    pub(crate) fn is_held_up(&self, id: ConnectionId) -> bool {
+    pub(in crate::switch) fn is_held_up(&self, id: ConnectionId) -> bool {
         let connection = self.connections.get(id);
         connection.is_some_and(|connection| connection.held_up.is_some())
     }
 
     /// Nothing is held up any more.
-    pub(crate) fn let_go(&mut self, id: ConnectionId) {
+    pub(in crate::switch) fn let_go(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.held_up = None;
         }
     }
 
-    pub(crate) fn held_up_due(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::switch) fn held_up_due(&mut self, now: Moment, id: ConnectionId) {
         let connection = self.connections.get(id);
         let since = connection.and_then(|connection| connection.held_up);
         if since.is_some_and(|since| since + PATIENCE <= now) {

@@ -6,7 +6,7 @@ use crate::switch::room::replica::Replica;
 
 impl Room {
     /// A member lives on another thread from now on.
-    pub(crate) fn add_abroad(&mut self, thread: Thread) {
+    pub(in crate::switch) fn add_abroad(&mut self, thread: Thread) {
         match self.replicas.iter_mut().find(|it| it.thread == thread) {
             Some(replica) => replica.members += 1,
             None => self.replicas.push(Replica {
@@ -17,7 +17,7 @@ impl Room {
         }
     }
 
-    pub(crate) fn remove_abroad(&mut self, thread: Thread) {
+    pub(in crate::switch) fn remove_abroad(&mut self, thread: Thread) {
         if let Some(replica) = self.replicas.iter_mut().find(|it| it.thread == thread) {
             replica.members = replica.members.saturating_sub(1);
         }
@@ -25,24 +25,24 @@ impl Room {
     }
 
     /// What is on its way to a thread is counted to its end.
-    pub(crate) fn forget_replicas(&mut self) {
+    pub(in crate::switch) fn forget_replicas(&mut self) {
         self.replicas.retain(|it| it.members > 0 || it.waiting > 0);
     }
 
     /// The threads that have members of it, beside this one.
-    pub(crate) fn abroad(&self) -> impl Iterator<Item = Thread> {
+    pub(in crate::switch) fn abroad(&self) -> impl Iterator<Item = Thread> {
         let replicas = self.replicas.iter().filter(|it| it.members > 0);
         replicas.map(|it| it.thread)
     }
 
     /// Octets that wait for the thread that is behind most.
-    pub(crate) fn waiting_abroad(&self) -> usize {
+    pub(in crate::switch) fn waiting_abroad(&self) -> usize {
         let waiting = self.replicas.iter().map(|it| it.waiting);
         waiting.max().unwrap_or(0)
     }
 
     /// A member goes to another thread.
-    pub(crate) fn goes_abroad(&mut self, key: SessionKey, to: Thread) {
+    pub(in crate::switch) fn goes_abroad(&mut self, key: SessionKey, to: Thread) {
         let Some(session) = self.sessions.get_mut(key.seat) else {
             return;
         };
@@ -53,7 +53,7 @@ impl Room {
     }
 
     /// One that was elsewhere is not there any more; it may be here again.
-    pub(crate) fn comes_home(&mut self, key: SessionKey, from: Thread, here: bool) {
+    pub(in crate::switch) fn comes_home(&mut self, key: SessionKey, from: Thread, here: bool) {
         let Some(session) = self.sessions.get_mut(key.seat) else {
             return;
         };
@@ -69,7 +69,7 @@ impl Room {
 
     /// Octets that the owner of the room should know to wait for nobody here, once there are
     /// `least`; all is taken but `waiting`.
-    pub(crate) fn newly_taken(&mut self, waiting: u64, least: usize) -> Option<usize> {
+    pub(in crate::switch) fn newly_taken(&mut self, waiting: u64, least: usize) -> Option<usize> {
         let passed = self.log.pushed().saturating_sub(waiting);
         let original = self.original.as_mut()?;
         if passed < original.reported + least as u64 {

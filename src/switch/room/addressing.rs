@@ -19,33 +19,37 @@ use crate::wire::cpim::{CpimError, MESSAGE_CPIM, Message};
 use crate::wire::media_type;
 
 /// For whom a message is, and what it is.
-pub(crate) struct Addressed {
-    pub(crate) audience: Audience,
+pub(in crate::switch) struct Addressed {
+    pub(in crate::switch) audience: Audience,
     /// Where the wrapped content type stands.
-    pub(crate) wrapped_type: Range<usize>,
+    pub(in crate::switch) wrapped_type: Range<usize>,
     /// Where the wrapped content begins.
-    pub(crate) content: usize,
+    pub(in crate::switch) content: usize,
     /// The content can be shown to who reads plain text.
-    pub(crate) is_text: bool,
+    pub(in crate::switch) is_text: bool,
     /// It is called a disposition notification.
-    pub(crate) is_notification: bool,
+    pub(in crate::switch) is_notification: bool,
     /// The member it is for, as its URI is compared; none: everybody.
     to: Option<String>,
     /// CPIM From and To of a private message, for its report (G44).
-    pub(crate) addresses: Option<Vec<u8>>,
+    pub(in crate::switch) addresses: Option<Vec<u8>>,
 }
 
 /// A message that the room has taken.
-pub(crate) struct Accepted {
+pub(in crate::switch) struct Accepted {
     /// CPIM From and To of a private message, for its report (G44).
-    pub(crate) addresses: Option<Vec<u8>>,
+    pub(in crate::switch) addresses: Option<Vec<u8>>,
     /// What is to be passed on; none: it came before.
-    pub(crate) entry: Option<Entry>,
+    pub(in crate::switch) entry: Option<Entry>,
 }
 
 impl Room {
     /// What can be said before the body has come.
-    pub(crate) fn screen(&self, key: SessionKey, head: &RequestHead<'_>) -> Result<(), Code> {
+    pub(in crate::switch) fn screen(
+        &self,
+        key: SessionKey,
+        head: &RequestHead<'_>,
+    ) -> Result<(), Code> {
         let session = self.session(key).ok_or(Code::NoSession)?;
         if head.is_heartbeat() {
             return Ok(());
@@ -67,7 +71,7 @@ impl Room {
     }
 
     /// Takes a whole message, of which `shift` octets are not the sender's.
-    pub(crate) fn accept(
+    pub(in crate::switch) fn accept(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -129,7 +133,7 @@ impl Room {
     }
 
     /// What stands before the text of a session for who reads plain text.
-    pub(crate) fn opening(&self, key: SessionKey, audience: &Audience) -> String {
+    pub(in crate::switch) fn opening(&self, key: SessionKey, audience: &Audience) -> String {
         let Some(session) = self.session(key) else {
             return String::new();
         };
@@ -149,7 +153,7 @@ impl Room {
 
     /// Whom a message of `size` octets is for (RFC 7701 §6.1, §6.2); `octets` hold at least
     /// its CPIM headers. With `report`, a report about it will be wanted.
-    pub(crate) fn address(
+    pub(in crate::switch) fn address(
         &mut self,
         key: SessionKey,
         octets: &[u8],

@@ -8,7 +8,7 @@ use crate::switch::room::Room;
 
 impl Room {
     /// Puts a message into the log; says who lost how many of those before it.
-    pub(crate) fn append(
+    pub(in crate::switch) fn append(
         &mut self,
         entry: Arc<Entry>,
         outbox_bytes: usize,
@@ -39,7 +39,7 @@ impl Room {
 
     /// Puts a message into a session's own queue; says how many of those before it are lost.
     /// `None`: it does not take such messages.
-    pub(crate) fn give(
+    pub(in crate::switch) fn give(
         &mut self,
         key: SessionKey,
         entry: Arc<Entry>,
@@ -49,10 +49,10 @@ impl Room {
         if !session.takes_entry(&entry) {
             return None;
         }
-        session.push_own(self.log.end(), entry);
+        session.own.push(self.log.end(), entry);
         let mut lost = 0;
-        while session.own_octets > outbox_bytes && session.own.len() > 1 {
-            session.pop_own();
+        while session.own.octets() > outbox_bytes && session.own.len() > 1 {
+            session.own.pop();
             lost += 1;
         }
         Some(lost)

@@ -15,7 +15,7 @@ use crate::wire::cpim;
 impl Rooms {
     /// A whole message to the room; puts it into the history if it is worth that: what is
     /// said, not that somebody is typing or has read something. `most`: octets of the history.
-    pub(crate) fn add_to_history(
+    pub(in crate::switch) fn add_to_history(
         &mut self,
         now: Moment,
         key: RoomKey,
@@ -67,7 +67,12 @@ impl Rooms {
     }
 
     /// What came in a room since something was last told may be told now.
-    pub(crate) fn history_due(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
+    pub(in crate::switch) fn history_due(
+        &mut self,
+        now: Moment,
+        key: RoomKey,
+        agenda: &mut Agenda,
+    ) {
         if let Some(room) = self.get_mut(key) {
             room.history.paced = false;
         }
@@ -99,7 +104,7 @@ impl Rooms {
 
     /// Nobody is in the room any more: what has not been told is told at once, since others
     /// may push the history out of memory. That takes a join and a leave each time.
-    pub(crate) fn tell_all_history(&mut self, uri: &RoomUri, agenda: &mut Agenda) {
+    pub(in crate::switch) fn tell_all_history(&mut self, uri: &RoomUri, agenda: &mut Agenda) {
         let Some(history) = self.history_mut(uri) else {
             return;
         };
@@ -114,7 +119,7 @@ impl Rooms {
     }
 
     /// The store has what was told up to this.
-    pub(crate) fn history_kept(
+    pub(in crate::switch) fn history_kept(
         &mut self,
         now: Moment,
         room: &RoomUri,
@@ -129,7 +134,7 @@ impl Rooms {
     }
 
     /// What was told to a focus that has gone may not have been heard.
-    pub(crate) fn untell_histories(&mut self) {
+    pub(in crate::switch) fn untell_histories(&mut self) {
         self.histories.under_way = 0;
         self.histories.waiting.clear();
         for room in self.iter_mut() {
@@ -139,7 +144,12 @@ impl Rooms {
     }
 
     /// The focus is there for this room: it learns what it may have missed.
-    pub(crate) fn retell_history(&mut self, now: Moment, uri: &RoomUri, agenda: &mut Agenda) {
+    pub(in crate::switch) fn retell_history(
+        &mut self,
+        now: Moment,
+        uri: &RoomUri,
+        agenda: &mut Agenda,
+    ) {
         match self.called(uri) {
             Some(key) => self.tell_history(now, key, agenda),
             None => self.tell_all_history(uri, agenda),
@@ -147,14 +157,19 @@ impl Rooms {
     }
 
     /// What an earlier run had. Who is in a room, or was just now, has the history with him.
-    pub(crate) fn recall(&mut self, now: Moment, uri: RoomUri, messages: Vec<PastMessage>) {
+    pub(in crate::switch) fn recall(
+        &mut self,
+        now: Moment,
+        uri: RoomUri,
+        messages: Vec<PastMessage>,
+    ) {
         if self.called(&uri).is_none() {
             self.reservations.keep_history(now, uri, messages);
         }
     }
 
     /// A room's history ends.
-    pub(crate) fn forget_history(&mut self, uri: &RoomUri) {
+    pub(in crate::switch) fn forget_history(&mut self, uri: &RoomUri) {
         let Some(key) = self.called(uri) else {
             return self.reservations.forget_history(uri);
         };

@@ -8,10 +8,10 @@ use crate::switch::message::entry::Entry;
 
 /// A place in a room's log; grows for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position(u64);
+pub(in crate::switch) struct Position(u64);
 
 impl Position {
-    pub(crate) fn next(self) -> Self {
+    pub(in crate::switch) fn next(self) -> Self {
         Self(self.0 + 1)
     }
 }
@@ -28,7 +28,7 @@ struct Slot {
 
 /// The messages of one room that somebody has still to get.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub(in crate::switch) struct Log {
     slots: VecDeque<Slot>,
     first: Position,
     octets: usize,
@@ -38,27 +38,27 @@ pub(crate) struct Log {
 
 impl Log {
     /// Where the next message will stand.
-    pub(crate) fn end(&self) -> Position {
+    pub(in crate::switch) fn end(&self) -> Position {
         Position(self.first.0 + self.slots.len() as u64)
     }
 
     /// Octets held, bodies and what they cost beside.
-    pub(crate) fn octets(&self) -> usize {
+    pub(in crate::switch) fn octets(&self) -> usize {
         self.octets
     }
 
     /// Octets ever pushed.
-    pub(crate) fn pushed(&self) -> u64 {
+    pub(in crate::switch) fn pushed(&self) -> u64 {
         self.pushed
     }
 
     /// Octets ever pushed that everybody has passed.
-    pub(crate) fn passed(&self) -> u64 {
+    pub(in crate::switch) fn passed(&self) -> u64 {
         self.pushed - self.octets as u64
     }
 
     /// Appends a message that `members` members must pass.
-    pub(crate) fn push(&mut self, entry: Arc<Entry>, members: usize) {
+    pub(in crate::switch) fn push(&mut self, entry: Arc<Entry>, members: usize) {
         let waiting = u32::try_from(members).unwrap_or(u32::MAX);
         if waiting == 0 {
             return;
@@ -73,7 +73,7 @@ impl Log {
         });
     }
 
-    pub(crate) fn get(&self, position: Position) -> Option<&Arc<Entry>> {
+    pub(in crate::switch) fn get(&self, position: Position) -> Option<&Arc<Entry>> {
         Some(&self.slot(position)?.entry)
     }
 
@@ -83,13 +83,13 @@ impl Log {
     }
 
     /// Octets that wait for a member at `position`.
-    pub(crate) fn waiting(&self, position: Position) -> u64 {
+    pub(in crate::switch) fn waiting(&self, position: Position) -> u64 {
         self.slot(position)
             .map_or(0, |slot| self.pushed - slot.before)
     }
 
     /// A member has passed the entry at `position`.
-    pub(crate) fn pass(&mut self, position: Position) {
+    pub(in crate::switch) fn pass(&mut self, position: Position) {
         let index = position.0.checked_sub(self.first.0);
         let index = index.and_then(|index| usize::try_from(index).ok());
         if let Some(slot) = index.and_then(|index| self.slots.get_mut(index)) {
@@ -98,7 +98,7 @@ impl Log {
     }
 
     /// A member that stood at `from` needs nothing more of what is there.
-    pub(crate) fn pass_all(&mut self, from: Position) {
+    pub(in crate::switch) fn pass_all(&mut self, from: Position) {
         let mut position = from.max(self.first);
         while position < self.end() {
             self.pass(position);
@@ -108,7 +108,7 @@ impl Log {
     }
 
     /// Lets go of what everybody has passed.
-    pub(crate) fn trim(&mut self) {
+    pub(in crate::switch) fn trim(&mut self) {
         while self.slots.front().is_some_and(|slot| slot.waiting == 0) {
             if let Some(slot) = self.slots.pop_front() {
                 self.octets -= slot.entry.cost();
@@ -122,7 +122,7 @@ impl Log {
 
     /// The first position behind which at most `octets` are held; never the last entry's
     /// successor while there is an entry, so a single large message is not dropped whole.
-    pub(crate) fn position_within(&self, octets: usize) -> Position {
+    pub(in crate::switch) fn position_within(&self, octets: usize) -> Position {
         let mut held = 0;
         let mut position = self.end();
         for slot in self.slots.iter().rev() {

@@ -4,45 +4,49 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::control::UserUri;
-use crate::switch::ids::SessionKey;
+use crate::switch::ids::{SessionKey, SessionKeys};
 
 /// The sessions of one room.
 #[derive(Debug, Default)]
-pub(crate) struct Members {
+pub(in crate::switch) struct Members {
     here: Vec<SessionKey>,
     /// Those whose connection lives on another thread.
     abroad: Vec<SessionKey>,
     /// Sessions of each user, as the roster shows them.
     users: BTreeMap<UserUri, u32>,
     /// Sessions by each address of their users.
-    by_uri: HashMap<UserUri, Vec<SessionKey>>,
+    by_uri: HashMap<UserUri, SessionKeys>,
 }
 
 impl Members {
     /// Puts a session in; its place is where it stands until another takes it.
-    pub(crate) fn enter(&mut self, key: SessionKey) -> usize {
+    pub(in crate::switch) fn enter(&mut self, key: SessionKey) -> usize {
         self.here.push(key);
         self.here.len() - 1
     }
 
     /// The same of one that lives on another thread; its place is one among these.
-    pub(crate) fn enter_abroad(&mut self, key: SessionKey) -> usize {
+    pub(in crate::switch) fn enter_abroad(&mut self, key: SessionKey) -> usize {
         self.abroad.push(key);
         self.abroad.len() - 1
     }
 
     /// Takes a session out; the last one, which is returned, takes its place.
-    pub(crate) fn leave(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
+    pub(in crate::switch) fn leave(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
         take_out(&mut self.here, place, key)
     }
 
     /// The same of one that lives on another thread.
-    pub(crate) fn leave_abroad(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
+    pub(in crate::switch) fn leave_abroad(
+        &mut self,
+        place: usize,
+        key: SessionKey,
+    ) -> Option<SessionKey> {
         take_out(&mut self.abroad, place, key)
     }
 
     /// A session is known by these addresses from now on.
-    pub(crate) fn name(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
+    pub(in crate::switch) fn name(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
         *self.users.entry(user.clone()).or_default() += 1;
         for uri in uris {
             self.by_uri.entry(uri.clone()).or_default().push(key);
@@ -50,7 +54,7 @@ impl Members {
     }
 
     /// A session is known by these addresses no more.
-    pub(crate) fn unname(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
+    pub(in crate::switch) fn unname(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
         if let Some(sessions) = self.users.get_mut(user) {
             *sessions -= 1;
             if *sessions == 0 {
@@ -59,7 +63,7 @@ impl Members {
         }
         for uri in uris {
             if let Some(sessions) = self.by_uri.get_mut(uri) {
-                sessions.retain(|other| *other != key);
+                sessions.remove(key);
                 if sessions.is_empty() {
                     self.by_uri.remove(uri);
                 }
@@ -68,34 +72,34 @@ impl Members {
     }
 
     /// How many there are, here and elsewhere.
-    pub(crate) fn len(&self) -> usize {
+    pub(in crate::switch) fn len(&self) -> usize {
         self.here.len() + self.abroad.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::switch) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Those whose connection lives on this thread, or who have none.
-    pub(crate) fn here(&self) -> &[SessionKey] {
+    pub(in crate::switch) fn here(&self) -> &[SessionKey] {
         &self.here
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = SessionKey> {
+    pub(in crate::switch) fn all(&self) -> impl Iterator<Item = SessionKey> {
         self.here.iter().chain(&self.abroad).copied()
     }
 
     /// The sessions of whoever has this address.
-    pub(crate) fn called(&self, uri: &str) -> &[SessionKey] {
-        self.by_uri.get(uri).map_or(&[], Vec::as_slice)
+    pub(in crate::switch) fn called(&self, uri: &str) -> &[SessionKey] {
+        self.by_uri.get(uri).map_or(&[], |keys| keys)
     }
 
-    pub(crate) fn has(&self, user: &UserUri) -> bool {
+    pub(in crate::switch) fn has(&self, user: &UserUri) -> bool {
         self.users.contains_key(user)
     }
 
     /// The users, in the order of their addresses.
-    pub(crate) fn users(&self) -> impl ExactSizeIterator<Item = &UserUri> {
+    pub(in crate::switch) fn users(&self) -> impl ExactSizeIterator<Item = &UserUri> {
         self.users.keys()
     }
 }

@@ -22,7 +22,7 @@ const SAID_A_SECOND: u32 = 500;
 
 /// Whether each message is told, and how many more in this second.
 #[derive(Debug, Default)]
-pub(crate) struct MessageEvents {
+pub(in crate::switch) struct MessageEvents {
     on: bool,
     left: u32,
     since: Option<Moment>,
@@ -30,7 +30,7 @@ pub(crate) struct MessageEvents {
 
 impl MessageEvents {
     /// Whether each message is to be told.
-    pub(crate) fn listen(&mut self, on: bool) {
+    pub(in crate::switch) fn listen(&mut self, on: bool) {
         self.on = on;
     }
 
@@ -53,7 +53,7 @@ impl MessageEvents {
     }
 
     /// Tells of a message, if somebody listens.
-    pub(crate) fn tell_said(
+    pub(in crate::switch) fn tell_said(
         &mut self,
         now: Moment,
         session: &Session,
@@ -77,7 +77,7 @@ impl MessageEvents {
 
 impl Room {
     /// A message has come.
-    pub(crate) fn count(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
+    pub(in crate::switch) fn count(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
         self.uncounted += 1;
         if !std::mem::replace(&mut self.counting, true) {
             agenda.arm(now + COUNT_INTERVAL, Timer::Count(key));
@@ -85,7 +85,7 @@ impl Room {
         }
     }
 
-    pub(crate) fn count_due(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
+    pub(in crate::switch) fn count_due(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
         self.counting = self.uncounted > 0;
         if self.counting {
             agenda.arm(now + COUNT_INTERVAL, Timer::Count(key));
@@ -94,7 +94,7 @@ impl Room {
     }
 
     /// Tells what has not been told yet.
-    pub(crate) fn tell_count(&mut self, agenda: &mut Agenda) {
+    pub(in crate::switch) fn tell_count(&mut self, agenda: &mut Agenda) {
         let messages = std::mem::take(&mut self.uncounted);
         if messages > 0 {
             agenda.tell(Notice::Counted {

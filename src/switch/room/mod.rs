@@ -1,23 +1,24 @@
 //! One room at the switch: who is in it, and what is on its way to them.
 
-pub(crate) mod abroad;
-pub(crate) mod addressing;
-pub(crate) mod delivery;
-pub(crate) mod held_speakers;
-pub(crate) mod histories;
-pub(crate) mod history;
-pub(crate) mod large_copy;
-pub(crate) mod log;
-pub(crate) mod members;
-pub(crate) mod message_events;
-pub(crate) mod nickname;
-pub(crate) mod pace;
-pub(crate) mod pending_nickname;
-pub(crate) mod replica;
-pub(crate) mod reservations;
-pub(crate) mod rooms;
-pub(crate) mod session;
-pub(crate) mod status_text;
+pub(in crate::switch) mod abroad;
+pub(in crate::switch) mod addressing;
+pub(in crate::switch) mod delivery;
+pub(in crate::switch) mod held_speakers;
+pub(in crate::switch) mod histories;
+pub(in crate::switch) mod history;
+pub(in crate::switch) mod large_copy;
+pub(in crate::switch) mod log;
+pub(in crate::switch) mod members;
+pub(in crate::switch) mod message_events;
+pub(in crate::switch) mod nickname;
+pub(in crate::switch) mod own_queue;
+pub(in crate::switch) mod pace;
+pub(in crate::switch) mod pending_nickname;
+pub(in crate::switch) mod replica;
+pub(in crate::switch) mod reservations;
+pub(in crate::switch) mod rooms;
+pub(in crate::switch) mod session;
+pub(in crate::switch) mod status_text;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -43,33 +44,33 @@ const REPEATED_WITHIN: Duration = Duration::from_secs(60);
 /// that asks for every kind.
 const NOTIFIED: usize = 256;
 /// How many nicknames of users who have left are kept at most.
-pub(crate) const MAX_QUARANTINED: usize = 4096;
+pub(in crate::switch) const MAX_QUARANTINED: usize = 4096;
 /// How much of a message tells it from another one with the same Message-ID.
 const TOLD_BY: usize = 512;
 
 /// A room with at least one session.
 #[derive(Debug)]
-pub(crate) struct Room {
-    pub(crate) uri: RoomUri,
-    pub(crate) policy: RoomPolicy,
+pub(in crate::switch) struct Room {
+    pub(in crate::switch) uri: RoomUri,
+    pub(in crate::switch) policy: RoomPolicy,
     /// Those in it, and those who have left it and are still written to.
-    pub(crate) sessions: Table<Seat, Session>,
-    pub(crate) members: Members,
+    pub(in crate::switch) sessions: Table<Seat, Session>,
+    pub(in crate::switch) members: Members,
     /// The other threads that have members of it.
-    pub(crate) replicas: Vec<Replica>,
+    pub(in crate::switch) replicas: Vec<Replica>,
     /// It is the replica of a room of another thread: nothing is put in order here.
-    pub(crate) original: Option<Original>,
-    pub(crate) log: Log,
+    pub(in crate::switch) original: Option<Original>,
+    pub(in crate::switch) log: Log,
     /// Who waits until others have caught up.
-    pub(crate) held: HeldSpeakers,
+    pub(in crate::switch) held: HeldSpeakers,
     /// How far what is new has got.
-    pub(crate) progress: Progress,
+    pub(in crate::switch) progress: Progress,
     /// Messages the focus has not been told of.
-    pub(crate) uncounted: u64,
+    pub(in crate::switch) uncounted: u64,
     /// It was told of some a moment ago.
-    pub(crate) counting: bool,
-    pub(crate) nicknames: HashMap<UserUri, Nickname>,
-    pub(crate) history: History,
+    pub(in crate::switch) counting: bool,
+    pub(in crate::switch) nicknames: HashMap<UserUri, Nickname>,
+    pub(in crate::switch) history: History,
     /// What the last notifications of the anonymous said.
     notified: VecDeque<u64>,
     /// Fingerprints of the last messages, where and when they came.
@@ -78,29 +79,29 @@ pub(crate) struct Room {
 
 /// How far a room's news have got.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(in crate::switch) struct Progress {
     /// The member that is next; none: nothing is new.
-    pub(crate) next: Option<usize>,
+    pub(in crate::switch) next: Option<usize>,
     /// Something came, or somebody left, while it was under way: everybody once more.
-    pub(crate) again: bool,
+    pub(in crate::switch) again: bool,
     /// Octets that came since it last began.
-    pub(crate) fresh: usize,
-    pub(crate) pressed: bool,
+    pub(in crate::switch) fresh: usize,
+    pub(in crate::switch) pressed: bool,
 }
 
 /// A nickname in use.
 #[derive(Debug)]
-pub(crate) struct Nickname {
+pub(in crate::switch) struct Nickname {
     /// As the user wrote it.
-    pub(crate) written: Box<str>,
+    pub(in crate::switch) written: Box<str>,
     /// The form in which nicknames are compared (RFC 7700).
-    pub(crate) compared: String,
+    pub(in crate::switch) compared: String,
     /// Its user has left: until then nobody else may have it (G67).
     until: Option<Moment>,
 }
 
 impl Nickname {
-    pub(crate) fn new(written: &str, compared: String) -> Self {
+    pub(in crate::switch) fn new(written: &str, compared: String) -> Self {
         Self {
             written: written.into(),
             compared,
@@ -109,7 +110,7 @@ impl Nickname {
     }
 
     /// A nickname that another run of the switch held.
-    pub(crate) fn held(now: Moment, held: &HeldNickname, compared: String) -> Self {
+    pub(in crate::switch) fn held(now: Moment, held: &HeldNickname, compared: String) -> Self {
         Self {
             until: Some(now + held.left.min(QUARANTINE)),
             ..Self::new(&held.nickname, compared)
@@ -118,7 +119,7 @@ impl Nickname {
 }
 
 impl Room {
-    pub(crate) fn new(uri: RoomUri, policy: RoomPolicy) -> Self {
+    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy) -> Self {
         Self {
             uri,
             policy,
@@ -139,12 +140,12 @@ impl Room {
     }
 
     /// A session of this room.
-    pub(crate) fn session(&self, key: SessionKey) -> Option<&Session> {
+    pub(in crate::switch) fn session(&self, key: SessionKey) -> Option<&Session> {
         self.sessions.get(key.seat)
     }
 
     /// Those in it whose connection is on this thread.
-    pub(crate) fn members_here(&self) -> impl Iterator<Item = &Session> {
+    pub(in crate::switch) fn members_here(&self) -> impl Iterator<Item = &Session> {
         self.members
             .here()
             .iter()
@@ -152,12 +153,12 @@ impl Room {
     }
 
     /// A session is a member no more; says on which connection of another thread it was.
-    pub(crate) fn leave(&mut self, key: SessionKey) -> Option<Option<Speaker>> {
+    pub(in crate::switch) fn leave(&mut self, key: SessionKey) -> Option<Option<Speaker>> {
         let session = self.sessions.get_mut(key.seat)?;
         let straggles = std::mem::take(&mut session.straggles);
         let (place, away) = (session.place, session.away.take());
         if self.original.is_none() {
-            self.members.unname(key, &session.user, &session.uris);
+            self.members.unname(key, &session.user, session.uris());
         }
         if let Some(away) = away {
             self.comes_home(key, away.thread, false);
@@ -173,26 +174,26 @@ impl Room {
     }
 
     /// Members stand in other places now.
-    pub(crate) fn members_moved(&mut self) {
+    pub(in crate::switch) fn members_moved(&mut self) {
         self.progress.again |= self.progress.next.is_some_and(|next| next > 0);
     }
 
     /// The member that was last stands in this place now.
-    pub(crate) fn moved(&mut self, key: Option<SessionKey>, place: usize) {
+    pub(in crate::switch) fn moved(&mut self, key: Option<SessionKey>, place: usize) {
         if let Some(session) = key.and_then(|key| self.sessions.get_mut(key.seat)) {
             session.place = place;
         }
     }
 
     /// The nickname a user has chosen here, since he came.
-    pub(crate) fn nickname_of(&self, user: &UserUri) -> Option<&Nickname> {
+    pub(in crate::switch) fn nickname_of(&self, user: &UserUri) -> Option<&Nickname> {
         let nickname = self.nicknames.get(user);
         nickname.filter(|nickname| nickname.until.is_none())
     }
 
     /// The last session of a user has left: his nickname stays his for a while (G67), so that
     /// nobody takes it while his connection is replaced, or speaks in his name after him.
-    pub(crate) fn quarantine(&mut self, now: Moment, user: &UserUri) {
+    pub(in crate::switch) fn quarantine(&mut self, now: Moment, user: &UserUri) {
         if let Some(nickname) = self.nicknames.get_mut(user) {
             nickname.until = Some(now + QUARANTINE);
         }
@@ -202,7 +203,7 @@ impl Room {
     }
 
     /// Frees nicknames whose quarantine is over.
-    pub(crate) fn free_nicknames(&mut self, now: Moment) {
+    pub(in crate::switch) fn free_nicknames(&mut self, now: Moment) {
         self.nicknames
             .retain(|_, nickname| nickname.until.is_none_or(|until| until > now));
     }
@@ -210,7 +211,7 @@ impl Room {
     /// What a message is known by when it is sent again, on a replacement session with the
     /// same Message-ID (RFC 4975 §5.4, C32). Clients that never change their Message-ID exist:
     /// the first octets must be the same, too.
-    pub(crate) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
+    pub(in crate::switch) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
         (user, name).hash(&mut hasher);
         // Only messages of one user and one Message-ID are told apart by this.
@@ -227,7 +228,7 @@ impl Room {
 
     /// Whether it came a moment ago on a connection that is gone: on one that `lives` nothing
     /// comes twice, TCP sees to that, and what does is meant.
-    pub(crate) fn is_repeated(
+    pub(in crate::switch) fn is_repeated(
         &mut self,
         now: Moment,
         fingerprint: u64,
@@ -247,7 +248,7 @@ impl Room {
     }
 
     /// Whether somebody anonymous has said this before; takes note of it.
-    pub(crate) fn is_notified(&mut self, gist: u64) -> bool {
+    pub(in crate::switch) fn is_notified(&mut self, gist: u64) -> bool {
         if self.notified.contains(&gist) {
             return true;
         }
@@ -259,7 +260,7 @@ impl Room {
     }
 
     /// Takes note of a message that has come whole.
-    pub(crate) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
+    pub(in crate::switch) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
         let Some(speaker) = on else { return };
         if self.seen.len() >= REMEMBERED {
             self.seen.pop_front();

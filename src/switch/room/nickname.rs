@@ -38,7 +38,7 @@ const RESERVED: &[&str] = &[
 impl Room {
     /// Carries a NICKNAME request out; says what the nickname is now, unless nothing changes.
     /// A failed change keeps the old one (G65).
-    pub(crate) fn change_nickname(
+    pub(in crate::switch) fn change_nickname(
         &mut self,
         now: Moment,
         key: SessionKey,
@@ -68,7 +68,7 @@ impl Room {
 
     /// A user who comes back after a restart has the nickname he had, unless it is somebody
     /// else's by now: `false`.
-    pub(crate) fn give_back_nickname(
+    pub(in crate::switch) fn give_back_nickname(
         &mut self,
         user: &UserUri,
         written: &str,
@@ -110,7 +110,12 @@ impl Room {
 
 impl Rooms {
     /// Another run of the switch held these for users who are not there (G67).
-    pub(crate) fn hold_nicknames(&mut self, now: Moment, uri: RoomUri, held: &[HeldNickname]) {
+    pub(in crate::switch) fn hold_nicknames(
+        &mut self,
+        now: Moment,
+        uri: RoomUri,
+        held: &[HeldNickname],
+    ) {
         let key = self.called(&uri);
         if let Some(room) = key.and_then(|key| self.get_mut(key)) {
             room.free_nicknames(now);

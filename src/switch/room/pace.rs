@@ -4,7 +4,7 @@ use crate::switch::room::Room;
 
 impl Room {
     /// Whether more than so much waits for somebody who is waited for.
-    pub(crate) fn is_behind(&mut self, octets: usize, outbox_bytes: usize) -> bool {
+    pub(in crate::switch) fn is_behind(&mut self, octets: usize, outbox_bytes: usize) -> bool {
         let step = outbox_bytes as u64 / 16;
         if self.waiting_abroad() > octets {
             return true;
@@ -27,14 +27,14 @@ impl Room {
     }
 
     /// Octets that wait for the slowest here who is waited for.
-    pub(crate) fn slowest(&self) -> u64 {
+    pub(in crate::switch) fn slowest(&self) -> u64 {
         let waited_for = self.members_here().filter(|session| !session.straggles);
         let waiting = waited_for.map(|session| self.log.waiting(session.position));
         waiting.max().unwrap_or(0)
     }
 
     /// Nobody waits any more for those for whom more than so much waits.
-    pub(crate) fn leave_behind(&mut self, octets: u64) {
+    pub(in crate::switch) fn leave_behind(&mut self, octets: u64) {
         for key in self.members.here() {
             if let Some(session) = self.sessions.get_mut(key.seat)
                 && !session.straggles

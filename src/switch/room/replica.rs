@@ -3,22 +3,22 @@
 use crate::switch::ids::{RoomKey, Thread};
 
 /// Part of an outbox: so much is taken before a replica says so.
-pub(crate) const STEP: usize = 8;
+pub(in crate::switch) const STEP: usize = 8;
 
 /// A thread with members of a room, as the room's owner knows it.
 #[derive(Debug)]
-pub(crate) struct Replica {
-    pub(crate) thread: Thread,
-    pub(crate) members: usize,
+pub(in crate::switch) struct Replica {
+    pub(in crate::switch) thread: Thread,
+    pub(in crate::switch) members: usize,
     /// Octets sent there that wait for somebody.
-    pub(crate) waiting: usize,
+    pub(in crate::switch) waiting: usize,
 }
 
 /// Whose replica a room is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Original {
-    pub(crate) owner: Thread,
-    pub(crate) room: RoomKey,
+pub(in crate::switch) struct Original {
+    pub(in crate::switch) owner: Thread,
+    pub(in crate::switch) room: RoomKey,
     /// Octets, as the log counts them, that the owner knows to wait for nobody.
-    pub(crate) reported: u64,
+    pub(in crate::switch) reported: u64,
 }

@@ -19,14 +19,14 @@ const MAX_OCTETS: usize = 16 * 1024 * 1024;
 
 /// What is left of a room.
 #[derive(Debug, Default)]
-pub(crate) struct Reserved {
-    pub(crate) nicknames: HashMap<UserUri, Nickname>,
-    pub(crate) history: History,
+pub(in crate::switch) struct Reserved {
+    pub(in crate::switch) nicknames: HashMap<UserUri, Nickname>,
+    pub(in crate::switch) history: History,
 }
 
 /// The rooms that have emptied not long ago.
 #[derive(Debug, Default)]
-pub(crate) struct Reservations {
+pub(in crate::switch) struct Reservations {
     rooms: HashMap<RoomUri, (Moment, Reserved)>,
     /// When each emptied, in order; an entry that no longer holds is found out.
     order: VecDeque<(Moment, RoomUri)>,
@@ -36,7 +36,7 @@ pub(crate) struct Reservations {
 
 impl Reservations {
     /// The last session of a room has ended.
-    pub(crate) fn keep(&mut self, now: Moment, room: RoomUri, left: Reserved) {
+    pub(in crate::switch) fn keep(&mut self, now: Moment, room: RoomUri, left: Reserved) {
         self.forget_old(now);
         if left.nicknames.is_empty() && left.history.is_empty() {
             return;
@@ -49,13 +49,18 @@ impl Reservations {
     }
 
     /// Somebody is in it again.
-    pub(crate) fn take(&mut self, now: Moment, room: &RoomUri) -> Reserved {
+    pub(in crate::switch) fn take(&mut self, now: Moment, room: &RoomUri) -> Reserved {
         self.forget_old(now);
         self.remove(room)
     }
 
     /// The history of a room that somebody will be in, unless it is known.
-    pub(crate) fn keep_history(&mut self, now: Moment, room: RoomUri, messages: Vec<PastMessage>) {
+    pub(in crate::switch) fn keep_history(
+        &mut self,
+        now: Moment,
+        room: RoomUri,
+        messages: Vec<PastMessage>,
+    ) {
         let mut left = self.take(now, &room);
         if left.history.is_empty() {
             left.history = History::restored(messages);
@@ -64,17 +69,17 @@ impl Reservations {
     }
 
     /// A room's history, to change what was told of it.
-    pub(crate) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
+    pub(in crate::switch) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
         self.rooms.get_mut(room).map(|(_, left)| &mut left.history)
     }
 
     /// Nothing that was told of any is sure to have been heard.
-    pub(crate) fn untell_histories(&mut self) {
+    pub(in crate::switch) fn untell_histories(&mut self) {
         let all = self.rooms.values_mut();
         all.for_each(|(_, left)| left.history.untell());
     }
 
-    pub(crate) fn forget_history(&mut self, room: &RoomUri) {
+    pub(in crate::switch) fn forget_history(&mut self, room: &RoomUri) {
         if let Some((_, left)) = self.rooms.get_mut(room) {
             self.octets -= left.history.octets();
             left.history = History::default();

@@ -13,7 +13,7 @@ use crate::time::Moment;
 
 /// Every room and session of this thread.
 #[derive(Debug, Default)]
-pub(crate) struct Rooms {
+pub(in crate::switch) struct Rooms {
     table: Table<RoomKey, Room>,
     /// The rooms of which this thread is the owner.
     by_uri: HashMap<RoomUri, RoomKey>,
@@ -24,78 +24,83 @@ pub(crate) struct Rooms {
     parting: HashMap<SessionId, SessionKey>,
     sessions: usize,
     /// Of these, sessions that are in no room any more.
-    pub(crate) leaving: usize,
+    pub(in crate::switch) leaving: usize,
     /// Of these, sessions of rooms of other threads.
-    pub(crate) guests: usize,
+    pub(in crate::switch) guests: usize,
     /// What is kept of rooms without sessions.
-    pub(crate) reservations: Reservations,
-    pub(crate) histories: Histories,
+    pub(in crate::switch) reservations: Reservations,
+    pub(in crate::switch) histories: Histories,
 }
 
 impl Rooms {
-    pub(crate) fn get(&self, key: RoomKey) -> Option<&Room> {
+    pub(in crate::switch) fn get(&self, key: RoomKey) -> Option<&Room> {
         self.table.get(key)
     }
 
-    pub(crate) fn get_mut(&mut self, key: RoomKey) -> Option<&mut Room> {
+    pub(in crate::switch) fn get_mut(&mut self, key: RoomKey) -> Option<&mut Room> {
         self.table.get_mut(key)
     }
 
-    pub(crate) fn keys(&self) -> Vec<RoomKey> {
+    pub(in crate::switch) fn keys(&self) -> Vec<RoomKey> {
         self.table.keys()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Room> {
+    pub(in crate::switch) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Room> {
         self.table.iter_mut()
     }
 
     /// The room of this name, if this thread is its owner.
-    pub(crate) fn called(&self, uri: &RoomUri) -> Option<RoomKey> {
+    pub(in crate::switch) fn called(&self, uri: &RoomUri) -> Option<RoomKey> {
         self.by_uri.get(uri).copied()
     }
 
-    pub(crate) fn replica(&self, owner: Thread, room: RoomKey) -> Option<RoomKey> {
+    pub(in crate::switch) fn replica(&self, owner: Thread, room: RoomKey) -> Option<RoomKey> {
         self.replicas.get(&(owner, room)).copied()
     }
 
-    pub(crate) fn session(&self, key: SessionKey) -> Option<&Session> {
+    pub(in crate::switch) fn session(&self, key: SessionKey) -> Option<&Session> {
         self.table.get(key.room)?.sessions.get(key.seat)
     }
 
-    pub(crate) fn session_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+    pub(in crate::switch) fn session_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
         self.table.get_mut(key.room)?.sessions.get_mut(key.seat)
     }
 
     /// Every session.
-    pub(crate) fn sessions_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+    pub(in crate::switch) fn sessions_mut(&mut self) -> impl Iterator<Item = &mut Session> {
         self.table
             .iter_mut()
             .flat_map(|room| room.sessions.iter_mut())
     }
 
     /// A session and the room it is in.
-    pub(crate) fn with_session(&self, key: SessionKey) -> Option<(&Room, &Session)> {
+    pub(in crate::switch) fn with_session(&self, key: SessionKey) -> Option<(&Room, &Session)> {
         let room = self.table.get(key.room)?;
         Some((room, room.session(key)?))
     }
 
     /// The session of this name that is in a room.
-    pub(crate) fn named(&self, id: &str) -> Option<SessionKey> {
+    pub(in crate::switch) fn named(&self, id: &str) -> Option<SessionKey> {
         self.by_session.get(id).copied()
     }
 
     /// Those that are in a room.
-    pub(crate) fn present(&self) -> impl Iterator<Item = SessionKey> {
+    pub(in crate::switch) fn present(&self) -> impl Iterator<Item = SessionKey> {
         self.by_session.values().copied()
     }
 
     /// Sessions that were admitted here and have not ended.
-    pub(crate) fn own_sessions(&self) -> usize {
+    pub(in crate::switch) fn own_sessions(&self) -> usize {
         self.sessions - self.leaving - self.guests
     }
 
     /// The room of this name, with what was kept of it.
-    pub(crate) fn open(&mut self, now: Moment, uri: &RoomUri, policy: &RoomPolicy) -> RoomKey {
+    pub(in crate::switch) fn open(
+        &mut self,
+        now: Moment,
+        uri: &RoomUri,
+        policy: &RoomPolicy,
+    ) -> RoomKey {
         if let Some(key) = self.called(uri) {
             return key;
         }
@@ -111,7 +116,7 @@ impl Rooms {
     }
 
     /// The replica of another thread's room.
-    pub(crate) fn open_replica(
+    pub(in crate::switch) fn open_replica(
         &mut self,
         owner: Thread,
         original: RoomKey,
@@ -133,7 +138,7 @@ impl Rooms {
     }
 
     /// Puts a session into a room.
-    pub(crate) fn enter(&mut self, room: RoomKey, session: Session) -> SessionKey {
+    pub(in crate::switch) fn enter(&mut self, room: RoomKey, session: Session) -> SessionKey {
         let id = session.id.clone();
         let Some(known) = self.table.get_mut(room) else {
             return SessionKey::default();
@@ -149,12 +154,12 @@ impl Rooms {
     }
 
     /// A session is in its room no more, and not found by its name.
-    pub(crate) fn unlist(&mut self, id: &SessionId) {
+    pub(in crate::switch) fn unlist(&mut self, id: &SessionId) {
         self.by_session.remove(id);
     }
 
     /// Forgets a session that has left its room, and the room when it was the last.
-    pub(crate) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+    pub(in crate::switch) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let room = self.table.get_mut(key.room)?;
         let session = room.sessions.remove(key.seat)?;
         if room.sessions.is_empty() {
@@ -170,7 +175,7 @@ impl Rooms {
     }
 
     /// A session has left its room; what is its own still goes out.
-    pub(crate) fn leaves(&mut self, key: SessionKey) -> Option<&mut Session> {
+    pub(in crate::switch) fn leaves(&mut self, key: SessionKey) -> Option<&mut Session> {
         let session = self.table.get_mut(key.room)?.sessions.get_mut(key.seat)?;
         session.leaving = true;
         self.leaving += 1;
@@ -180,7 +185,7 @@ impl Rooms {
 
     /// The connection of a session that has left its room stays for a moment; `false` if it
     /// has not left.
-    pub(crate) fn lingers(&mut self, id: SessionId, key: SessionKey) -> bool {
+    pub(in crate::switch) fn lingers(&mut self, id: SessionId, key: SessionKey) -> bool {
         let session = self.session_mut(key).filter(|it| it.leaving);
         let leaving = session.map(|it| it.lingers = true).is_some();
         if leaving {
@@ -190,12 +195,12 @@ impl Rooms {
     }
 
     /// Such a session.
-    pub(crate) fn lingering(&self, id: &SessionId) -> Option<SessionKey> {
+    pub(in crate::switch) fn lingering(&self, id: &SessionId) -> Option<SessionKey> {
         self.parting.get(id).copied()
     }
 
     /// Its connection need not stay any more.
-    pub(crate) fn stops_lingering(&mut self, key: SessionKey) -> Option<&Session> {
+    pub(in crate::switch) fn stops_lingering(&mut self, key: SessionKey) -> Option<&Session> {
         let session = self.table.get_mut(key.room)?.sessions.get_mut(key.seat)?;
         if !std::mem::take(&mut session.lingers) {
             return None;
@@ -205,12 +210,12 @@ impl Rooms {
     }
 
     /// The last has left a room of another thread.
-    pub(crate) fn close_replica(&mut self, original: &Original) {
+    pub(in crate::switch) fn close_replica(&mut self, original: &Original) {
         self.replicas.remove(&(original.owner, original.room));
     }
 
     /// The last has left a room: it is open no more, and what is kept of it is kept.
-    pub(crate) fn close(&mut self, now: Moment, key: RoomKey) {
+    pub(in crate::switch) fn close(&mut self, now: Moment, key: RoomKey) {
         let Some(room) = self.table.get_mut(key) else {
             return;
         };
@@ -224,7 +229,7 @@ impl Rooms {
     }
 
     /// The history of a room, whether somebody is in it or not.
-    pub(crate) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
+    pub(in crate::switch) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
         match self.by_uri.get(room) {
             Some(&key) => self.table.get_mut(key).map(|room| &mut room.history),
             None => self.reservations.history_mut(room),
@@ -232,26 +237,26 @@ impl Rooms {
     }
 
     /// A session that came from another thread, as that knows it.
-    pub(crate) fn guest(&self, from: Thread, id: &SessionId) -> Option<SessionKey> {
+    pub(in crate::switch) fn guest(&self, from: Thread, id: &SessionId) -> Option<SessionKey> {
         let key = self.named(id.as_str())?;
         (self.session(key)?.home == Some(from)).then_some(key)
     }
 
     /// Whether what a session says is put in order elsewhere, and where.
-    pub(crate) fn home(&self, key: SessionKey) -> Option<(Thread, SessionKey)> {
+    pub(in crate::switch) fn home(&self, key: SessionKey) -> Option<(Thread, SessionKey)> {
         let session = self.session(key)?;
         Some((session.home?, session.said_as))
     }
 
     /// See [`Room::welcome`].
-    pub(crate) fn welcome(&mut self, key: SessionKey) {
+    pub(in crate::switch) fn welcome(&mut self, key: SessionKey) {
         if let Some(room) = self.get_mut(key.room) {
             room.welcome(key);
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::switch) fn is_empty(&self) -> bool {
         let names = (
             self.by_uri.len(),
             self.replicas.len(),
@@ -262,7 +267,7 @@ impl Rooms {
     }
 
     #[cfg(test)]
-    pub(crate) fn nobody_lingers(&self) -> bool {
+    pub(in crate::switch) fn nobody_lingers(&self) -> bool {
         self.parting.is_empty()
     }
 }

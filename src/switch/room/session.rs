@@ -1,6 +1,5 @@
 //! One session: an endpoint in a room, and where it stands in the room's log.
 
-use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use crate::switch::message::plain_text;
 use crate::switch::message::request_head::TEXT_PLAIN;
 use crate::switch::room::large_copy::LargeCopy;
 use crate::switch::room::log::{Log, Position};
+use crate::switch::room::own_queue::OwnQueue;
 use crate::switch::security::Security;
 
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
@@ -26,96 +26,127 @@ const ANONYMOUS_HOST: &str = "@anonymous.invalid";
 
 /// What the focus says of an endpoint: who it is, and what it takes.
 #[derive(Clone, Debug)]
-pub(crate) struct Profile {
-    pub(crate) user: UserUri,
+pub(in crate::switch) struct Profile {
+    pub(in crate::switch) user: UserUri,
     /// The name to show, empty when unknown.
-    pub(crate) display: Box<str>,
-    pub(crate) uris: Box<[UserUri]>,
-    /// The URI we gave it, octet for octet as in our SDP.
-    pub(crate) own_uri: Box<str>,
-    path: Box<[String]>,
+    pub(in crate::switch) display: Box<str>,
+    /// All its addresses; none stands for `user` alone.
+    uris: Box<[UserUri]>,
+    head: CopyHead,
     wrapped_types: WrappedTypes,
     /// Octets of a message the peer takes at most.
-    pub(crate) max_size: u64,
+    pub(in crate::switch) max_size: u64,
     /// It knows what a chat room is (RFC 7701 §8).
-    pub(crate) chatroom: bool,
-    pub(crate) private_messages: bool,
+    pub(in crate::switch) chatroom: bool,
+    pub(in crate::switch) private_messages: bool,
     /// It gets text, not message/cpim.
-    pub(crate) plain_text: bool,
+    pub(in crate::switch) plain_text: bool,
     /// A message to it is one SEND, which nothing interrupts.
-    pub(crate) one_send: bool,
-    pub(crate) sends: bool,
+    pub(in crate::switch) one_send: bool,
+    pub(in crate::switch) sends: bool,
     receives: bool,
     /// What a certificate of the peer is announced by; empty: nothing was announced.
     fingerprints: Box<[Fingerprint]>,
 }
 
+/// What stands between the transaction id of a copy and its Message-ID: every copy has it, and
+/// it holds the paths, which need not be kept beside it.
+#[derive(Clone, Debug)]
+struct CopyHead {
+    text: Box<str>,
+    /// Where From-Path begins.
+    own_uri: usize,
+}
+
+impl CopyHead {
+    const TO_PATH: &str = " SEND\r\nTo-Path: ";
+    const FROM_PATH: &str = "\r\nFrom-Path: ";
+    const MESSAGE_ID: &str = "\r\nMessage-ID: ";
+
+    fn new(path: &[String], own_uri: &str) -> Self {
+        // No value may end its line.
+        let path = path.join(" ").replace(char::is_control, " ");
+        let front = format!("{}{path}{}", Self::TO_PATH, Self::FROM_PATH);
+        let own = own_uri.replace(char::is_control, " ");
+        Self {
+            own_uri: front.len(),
+            text: format!("{front}{own}{}", Self::MESSAGE_ID).into(),
+        }
+    }
+
+    fn path(&self) -> &str {
+        let end = self.own_uri - Self::FROM_PATH.len();
+        self.text.get(Self::TO_PATH.len()..end).unwrap_or_default()
+    }
+
+    fn own_uri(&self) -> &str {
+        let end = self.text.len() - Self::MESSAGE_ID.len();
+        self.text.get(self.own_uri..end).unwrap_or_default()
+    }
+}
+
 /// An admitted endpoint.
 #[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) id: SessionId,
-    pub(crate) room_uri: RoomUri,
+pub(in crate::switch) struct Session {
+    pub(in crate::switch) id: SessionId,
+    pub(in crate::switch) room_uri: RoomUri,
     profile: Profile,
-    /// What stands between the transaction id of a copy and its Message-ID.
-    head: Box<[u8]>,
-    pub(crate) ids: TransactionIds,
+    pub(in crate::switch) ids: TransactionIds,
     /// Since when no focus that is there has admitted it, amended it or named it in its list.
-    pub(crate) unclaimed: Option<Moment>,
+    pub(in crate::switch) unclaimed: Option<Moment>,
     /// The connection it is bound to.
-    pub(crate) connection: Option<ConnectionId>,
+    pub(in crate::switch) connection: Option<ConnectionId>,
     /// The same on another thread: all but who it is has gone there.
-    pub(crate) away: Option<Speaker>,
+    pub(in crate::switch) away: Option<Speaker>,
     /// It was on another thread, and has not come back.
-    pub(crate) recalled: Option<Box<Recalled>>,
+    pub(in crate::switch) recalled: Option<Box<Recalled>>,
     /// The owner of its room, if that is another thread.
-    pub(crate) home: Option<Thread>,
+    pub(in crate::switch) home: Option<Thread>,
     /// What the owner of its room calls it.
-    pub(crate) said_as: SessionKey,
-    pub(crate) position: Position,
+    pub(in crate::switch) said_as: SessionKey,
+    pub(in crate::switch) position: Position,
     /// It is too far behind for anybody to wait for it.
-    pub(crate) straggles: bool,
+    pub(in crate::switch) straggles: bool,
     /// What is for it alone: the room's history, private messages; each comes before what
     /// stands in the log at its position.
-    pub(crate) own: VecDeque<(Position, Arc<Entry>)>,
-    /// Octets of these.
-    pub(crate) own_octets: usize,
+    pub(in crate::switch) own: OwnQueue,
     /// Where it stands among the members of its room.
-    pub(crate) place: usize,
+    pub(in crate::switch) place: usize,
     /// It is in its room no more: what is its own still goes out.
-    pub(crate) leaving: bool,
+    pub(in crate::switch) leaving: bool,
     /// Its connection stays though everything is written (`Order::Part`).
-    pub(crate) lingers: bool,
+    pub(in crate::switch) lingers: bool,
     /// Number of the copy that asks for a response while the others do not: the peer still
     /// lives when it comes, and everything written before it has arrived.
-    pub(crate) probe: Option<u64>,
+    pub(in crate::switch) probe: Option<u64>,
     /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
-    pub(crate) greeting: Option<u64>,
+    pub(in crate::switch) greeting: Option<u64>,
     /// Where it was last connected to by us.
-    pub(crate) dialled: Option<Box<Dial>>,
+    pub(in crate::switch) dialled: Option<Box<Dial>>,
     /// No probe before this moment.
-    pub(crate) next_probe: Moment,
+    pub(in crate::switch) next_probe: Moment,
     /// When it must be bound, while it is not.
-    pub(crate) bind_by: Moment,
+    pub(in crate::switch) bind_by: Moment,
     /// Messages of which some chunks have come.
-    pub(crate) assemblies: Assemblies,
+    pub(in crate::switch) assemblies: Assemblies,
     /// Large messages on their way to it.
-    pub(crate) copies: Vec<LargeCopy>,
+    pub(in crate::switch) copies: Vec<LargeCopy>,
     /// Messages it was too slow for and has not been told of.
-    pub(crate) lost: u64,
+    pub(in crate::switch) lost: u64,
     /// What it is to be told next.
-    pub(crate) status: Option<Box<str>>,
+    pub(in crate::switch) status: Option<Box<str>>,
     /// The last CPIM From that was found to be this user, as written.
     from_seen: Box<str>,
 }
 
 /// A session that is to come back from another thread, and has not.
 #[derive(Debug, Default)]
-pub(crate) struct Recalled {
-    pub(crate) from: Thread,
+pub(in crate::switch) struct Recalled {
+    pub(in crate::switch) from: Thread,
     /// Connections that have named it meanwhile.
-    pub(crate) claimants: Vec<(Speaker, Security)>,
+    pub(in crate::switch) claimants: Vec<(Speaker, Security)>,
     /// Where we connect to once it is back.
-    pub(crate) dial: Option<Dial>,
+    pub(in crate::switch) dial: Option<Dial>,
 }
 
 /// Who it is, is part of it.
@@ -137,9 +168,11 @@ impl Profile {
         Self {
             user: admission.user.clone(),
             display: admission.display.as_str().into(),
-            uris: admission.uris.clone().into(),
-            own_uri: admission.own_uri.as_str().into(),
-            path: peer.path.clone().into(),
+            uris: match &admission.uris[..] {
+                [only] if *only == admission.user => Box::default(),
+                uris => uris.into(),
+            },
+            head: CopyHead::new(&peer.path, &admission.own_uri),
             wrapped_types,
             max_size: peer.max_size.unwrap_or(u64::MAX),
             // Whose answer has not come yet may well know rooms.
@@ -152,20 +185,38 @@ impl Profile {
             fingerprints: peer.fingerprints.clone().into(),
         }
     }
+
+    /// Every address of the user.
+    pub(in crate::switch) fn uris(&self) -> &[UserUri] {
+        match &self.uris[..] {
+            [] => std::slice::from_ref(&self.user),
+            uris => uris,
+        }
+    }
+
+    /// The URI we gave it, octet for octet as in our SDP.
+    pub(in crate::switch) fn own_uri(&self) -> &str {
+        self.head.own_uri()
+    }
+
+    /// The whole path in order, next hop first (R01); empty while it is not known.
+    pub(in crate::switch) fn path(&self) -> &str {
+        self.head.path()
+    }
 }
 
 impl Session {
-    pub(crate) fn new(
+    pub(in crate::switch) fn new(
         admission: &Admission,
+        room_uri: RoomUri,
         position: Position,
         now: Moment,
         ids: TransactionIds,
     ) -> Self {
-        let mut session = Self {
+        Self {
             id: admission.session.clone(),
-            room_uri: admission.room.clone(),
+            room_uri,
             profile: Profile::of(admission),
-            head: Box::default(),
             ids,
             unclaimed: None,
             connection: None,
@@ -175,8 +226,7 @@ impl Session {
             said_as: SessionKey::default(),
             position,
             straggles: false,
-            own: VecDeque::new(),
-            own_octets: 0,
+            own: OwnQueue::default(),
             place: 0,
             leaving: false,
             lingers: false,
@@ -190,23 +240,19 @@ impl Session {
             lost: 0,
             status: None,
             from_seen: Box::default(),
-        };
-        session.head = session.copy_head();
-        session
+        }
     }
 
     /// All of it that goes to another thread; who it is stays here, too.
-    pub(crate) fn depart(&mut self, ids: TransactionIds, home: Thread) -> Self {
+    pub(in crate::switch) fn depart(&mut self, ids: TransactionIds, home: Thread) -> Self {
         let stays = Self {
             id: self.id.clone(),
             room_uri: self.room_uri.clone(),
             profile: self.profile.clone(),
-            head: Box::default(),
             ids,
             recalled: None,
             home: None,
-            own: VecDeque::new(),
-            own_octets: 0,
+            own: OwnQueue::default(),
             dialled: None,
             assemblies: Assemblies::default(),
             copies: Vec::new(),
@@ -219,49 +265,29 @@ impl Session {
         goes.home = Some(home);
         goes.away = None;
         // Its positions are those of another log: all of it comes first.
-        goes.own
-            .iter_mut()
-            .for_each(|(at, _)| *at = Position::default());
+        goes.own.comes_first();
         goes
     }
 
     /// Takes over what an admission says; tells whether the peer's path changed.
-    pub(crate) fn amend(&mut self, admission: &Admission) -> bool {
-        let peer = &admission.peer;
+    pub(in crate::switch) fn amend(&mut self, admission: &Admission) -> bool {
         // Of an offerless INVITE the path comes with the ACK, which the bind may overtake.
-        let named = !self.path.is_empty() && *self.path != *peer.path;
-        let moved = named || *self.own_uri != *admission.own_uri;
-        self.profile = Profile::of(admission);
+        let profile = Profile::of(admission);
+        let named = !self.path().is_empty() && self.path() != profile.path();
+        let moved = named || self.own_uri() != profile.own_uri();
+        self.profile = profile;
         self.from_seen = Box::default();
-        self.head = self.copy_head();
         moved
-    }
-
-    /// The whole path in order, next hop first (R01).
-    pub(crate) fn to_path(&self) -> String {
-        self.path.join(" ")
-    }
-
-    /// What stands between the transaction id of a copy and its Message-ID.
-    fn copy_head(&self) -> Box<[u8]> {
-        let mut head = Vec::with_capacity(256);
-        let id = self.ids.id(0);
-        let writer =
-            HeadWriter::request(&mut head, &id, Method::Send, &self.to_path(), &self.own_uri);
-        drop(writer.message_id(""));
-        let start = b"MSRP ".len() + id.as_bytes().len();
-        let end = head.len() - b"\r\n".len();
-        head.get(start..end).unwrap_or_default().into()
     }
 
     /// Writes start line, paths and Message-ID of a copy. The Message-ID is the transaction
     /// id: both are new for every copy.
-    pub(crate) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
+    pub(in crate::switch) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
         self.write_head(id, id, out);
     }
 
     /// The same of one chunk of several.
-    pub(crate) fn write_head(
+    pub(in crate::switch) fn write_head(
         &self,
         id: &TransactionId,
         message: &TransactionId,
@@ -269,16 +295,16 @@ impl Session {
     ) {
         out.extend_from_slice(b"MSRP ");
         out.extend_from_slice(id.as_bytes());
-        out.extend_from_slice(&self.head);
+        out.extend_from_slice(self.head.text.as_bytes());
         out.extend_from_slice(message.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 
     /// Writes a SEND without a body (RFC 4975 §5.4, §7.1: no Content-Type either); returns its
     /// number.
-    pub(crate) fn write_empty_send(&mut self, out: &mut Vec<u8>) -> u64 {
+    pub(in crate::switch) fn write_empty_send(&mut self, out: &mut Vec<u8>) -> u64 {
         let (number, id) = self.ids.next_id();
-        HeadWriter::request(out, &id, Method::Send, &self.to_path(), &self.own_uri)
+        HeadWriter::request(out, &id, Method::Send, self.path(), self.own_uri())
             .message_id(id.as_str())
             .byte_range(ByteRange::whole(0))
             .end(Flag::Last);
@@ -286,17 +312,17 @@ impl Session {
     }
 
     /// Whether anything may go out to it: it is known where to, and it knows us.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.greeting.is_none() && !self.path.is_empty()
+    pub(in crate::switch) fn is_ready(&self) -> bool {
+        self.greeting.is_none() && !self.path().is_empty()
     }
 
     /// A connection has it, here or elsewhere.
-    pub(crate) fn is_tied(&self) -> bool {
+    pub(in crate::switch) fn is_tied(&self) -> bool {
         self.connection.is_some() || self.away.is_some()
     }
 
     /// The connection that has it, seen from its owner's thread.
-    pub(crate) fn speaker(&self, own: Thread) -> Option<Speaker> {
+    pub(in crate::switch) fn speaker(&self, own: Thread) -> Option<Speaker> {
         let here = |connection| Speaker {
             thread: own,
             connection,
@@ -305,27 +331,27 @@ impl Session {
     }
 
     /// It is bound to a connection, and knows it.
-    pub(crate) fn is_bound(&self) -> bool {
+    pub(in crate::switch) fn is_bound(&self) -> bool {
         self.is_tied() && self.greeting.is_none()
     }
 
     /// Whether a connection is what was agreed on: msrps over TLS only (C69).
-    pub(crate) fn fits(&self, security: &Security) -> bool {
+    pub(in crate::switch) fn fits(&self, security: &Security) -> bool {
         // RFC 4975 §6: the scheme's case does not matter.
         let secure = self
-            .own_uri
+            .own_uri()
             .get(..6)
             .is_some_and(|it| it.eq_ignore_ascii_case("msrps:"));
         !secure || matches!(security, Security::Tls(_))
     }
 
     /// What a certificate of the peer is announced by.
-    pub(crate) fn fingerprints(&self) -> &[Fingerprint] {
+    pub(in crate::switch) fn fingerprints(&self) -> &[Fingerprint] {
         &self.fingerprints
     }
 
     /// Whether the certificate shown is one announced, if any was (C70).
-    pub(crate) fn knows(&self, security: &Security) -> bool {
+    pub(in crate::switch) fn knows(&self, security: &Security) -> bool {
         match security {
             Security::Tls(shown) if !self.fingerprints.is_empty() => {
                 fingerprint::matches(&self.fingerprints, shown)
@@ -334,32 +360,32 @@ impl Session {
         }
     }
 
-    pub(crate) fn copy(&self, stream: StreamKey) -> Option<&LargeCopy> {
+    pub(in crate::switch) fn copy(&self, stream: StreamKey) -> Option<&LargeCopy> {
         self.copies.iter().find(|copy| copy.stream == stream)
     }
 
-    pub(crate) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut LargeCopy> {
+    pub(in crate::switch) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut LargeCopy> {
         self.copies.iter_mut().find(|copy| copy.stream == stream)
     }
 
-    pub(crate) fn take_copy(&mut self, stream: StreamKey) -> Option<LargeCopy> {
+    pub(in crate::switch) fn take_copy(&mut self, stream: StreamKey) -> Option<LargeCopy> {
         let index = self.copies.iter().position(|copy| copy.stream == stream)?;
         Some(self.copies.remove(index))
     }
 
     /// Puts a copy in its place: the oldest message comes first.
-    pub(crate) fn put_copy(&mut self, copy: LargeCopy) {
+    pub(in crate::switch) fn put_copy(&mut self, copy: LargeCopy) {
         let place = self.copies.partition_point(|it| it.message < copy.message);
         self.copies.insert(place, copy);
     }
 
     /// Whether the peer can be given this content.
-    pub(crate) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
+    pub(in crate::switch) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
         self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
     }
 
     /// Why the peer cannot be given a message of so many octets.
-    pub(crate) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
+    pub(in crate::switch) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
         if !self.receives {
             Some(Code::Forbidden)
         } else if octets > self.max_size {
@@ -374,13 +400,13 @@ impl Session {
     }
 
     /// Whether the peer can be given a message.
-    pub(crate) fn takes_entry(&self, entry: &Entry) -> bool {
+    pub(in crate::switch) fn takes_entry(&self, entry: &Entry) -> bool {
         self.takes(entry.body.len() as u64, entry.wrapped_type())
             && (!self.plain_text || entry.text.is_some())
     }
 
     /// Goes on to `position` in the log; says how many messages for it that skips.
-    pub(crate) fn skip_to(&mut self, position: Position, log: &mut Log) -> u64 {
+    pub(in crate::switch) fn skip_to(&mut self, position: Position, log: &mut Log) -> u64 {
         let mut lost = 0;
         while self.position < position {
             let entry = log.get(self.position);
@@ -395,7 +421,7 @@ impl Session {
     }
 
     /// Whether a CPIM From is this user (G21).
-    pub(crate) fn is_from(&mut self, written: &str) -> bool {
+    pub(in crate::switch) fn is_from(&mut self, written: &str) -> bool {
         if !written.is_empty() && *self.from_seen == *written {
             return true;
         }
@@ -407,13 +433,13 @@ impl Session {
     }
 
     /// Whether the room shows it under an anonymous URI only (RFC 7701 §5.2, G06).
-    pub(crate) fn is_anonymous(&self) -> bool {
+    pub(in crate::switch) fn is_anonymous(&self) -> bool {
         self.user.as_str().ends_with(ANONYMOUS_HOST)
     }
 
     /// Whether lower-case text is an address of this user, with its scheme or without.
-    pub(crate) fn is_called(&self, text: &str) -> bool {
-        let mut uris = self.uris.iter().map(UserUri::as_str);
+    pub(in crate::switch) fn is_called(&self, text: &str) -> bool {
+        let mut uris = self.uris().iter().map(UserUri::as_str);
         uris.any(|uri| {
             let bare = uri.split_once(':').map_or(uri, |(_, bare)| bare);
             text.eq_ignore_ascii_case(uri) || text.eq_ignore_ascii_case(bare)
@@ -422,7 +448,7 @@ impl Session {
 
     /// The CPIM headers for what it says in plain text, from now on: a message has them once,
     /// whatever its chunks.
-    pub(crate) fn wrapping(&self, content_type: &str, now: Moment) -> Vec<u8> {
+    pub(in crate::switch) fn wrapping(&self, content_type: &str, now: Moment) -> Vec<u8> {
         compose(&Composition {
             from: (&self.display, self.user.as_str()),
             to: ("", self.room_uri.as_str()),
@@ -433,55 +459,39 @@ impl Session {
         })
     }
 
-    /// Puts a message into its own queue, after what stands in the log at present.
-    pub(crate) fn push_own(&mut self, position: Position, entry: Arc<Entry>) {
-        self.own_octets += entry.cost();
-        self.own.push_back((position, entry));
-    }
-
-    pub(crate) fn pop_own(&mut self) -> Option<Arc<Entry>> {
-        let (_, entry) = self.own.pop_front()?;
-        self.own_octets -= entry.cost();
-        if self.own.is_empty() {
-            self.own = VecDeque::new();
-        }
-        Some(entry)
-    }
-
     /// Takes what the log holds for it into its own queue, in order.
-    pub(crate) fn drain_log(&mut self, log: &mut Log) {
+    pub(in crate::switch) fn drain_log(&mut self, log: &mut Log) {
         let before = std::mem::take(&mut self.own);
-        self.own_octets = 0;
-        let mut before = before.into_iter().peekable();
+        let mut before = before.into_entries().peekable();
         let mut position = self.position;
         while position < log.end() {
             while let Some((_, entry)) = before.next_if(|(at, _)| *at <= position) {
-                self.push_own(position, entry);
+                self.own.push(position, entry);
             }
             if let Some(entry) = log.get(position)
                 && entry.is_for(self.said_as)
                 && self.takes_entry(entry)
             {
-                self.push_own(position, Arc::clone(entry));
+                self.own.push(position, Arc::clone(entry));
             }
             position = position.next();
         }
         for (_, entry) in before {
-            self.push_own(position, entry);
+            self.own.push(position, entry);
         }
         log.pass_all(self.position);
         self.position = log.end();
     }
 
     /// Whether a canonical URI is one of this user's.
-    pub(crate) fn answers_to(&self, uri: &str) -> bool {
-        self.uris.iter().any(|own| own.as_str() == uri)
+    pub(in crate::switch) fn answers_to(&self, uri: &str) -> bool {
+        self.uris().iter().any(|own| own.as_str() == uri)
     }
 }
 
 /// The canonical form of a URI in a CPIM header: address of record where it is a SIP or tel
 /// URI; an `im:` URI (RFC 3860) names the same mailbox as the `sip:` URI.
-pub(crate) fn canonical(written: &str) -> String {
+pub(in crate::switch) fn canonical(written: &str) -> String {
     let sip = match written.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("im") => format!("sip:{rest}"),
         _ => written.to_owned(),

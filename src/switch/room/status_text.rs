@@ -19,7 +19,7 @@ const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 impl Room {
     /// RFC 7701 §11, G10: who does not know chat rooms learns that this is one, and who is in.
-    pub(crate) fn welcome(&mut self, key: SessionKey) {
+    pub(in crate::switch) fn welcome(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key.seat).filter(|it| !it.chatroom) else {
             return;
         };
@@ -39,7 +39,7 @@ impl Room {
 }
 
 /// What the operator has to say to everybody in a room.
-pub(crate) fn announcement(room: &RoomUri, text: &str, now: Moment) -> Entry {
+pub(in crate::switch) fn announcement(room: &RoomUri, text: &str, now: Moment) -> Entry {
     let body = body(room, text, now);
     let (wrapped_type, nobody) = (type_in(&body), SessionKey::default());
     let mut entry = Entry::new(body.into(), wrapped_type, nobody, Audience::Everybody);
@@ -54,7 +54,7 @@ fn type_in(body: &[u8]) -> std::ops::Range<usize> {
 }
 
 /// What a session must be told, once.
-pub(crate) fn take(session: &mut Session, now: Moment) -> Option<Entry> {
+pub(in crate::switch) fn take(session: &mut Session, now: Moment) -> Option<Entry> {
     let lost = std::mem::take(&mut session.lost);
     let text = match (session.status.take(), lost) {
         (Some(text), _) => text.into_string(),

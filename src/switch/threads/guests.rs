@@ -35,7 +35,7 @@ const SPREAD_FROM: usize = match cfg!(test) {
 impl Switch {
     /// Chooses a thread for the connection of a session that has just been admitted: members
     /// of a large room are spread.
-    pub(crate) fn place(&mut self, key: SessionKey) {
+    pub(in crate::switch) fn place(&mut self, key: SessionKey) {
         let Some((room, session)) = self.rooms.with_session(key) else {
             return;
         };
@@ -49,7 +49,13 @@ impl Switch {
 
     /// A connection here names a session that is not here: nothing more of it is decoded
     /// until that is settled.
-    pub(crate) fn seek(&mut self, now: Moment, id: ConnectionId, owner: Thread, to: Path<'_>) {
+    pub(in crate::switch) fn seek(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        owner: Thread,
+        to: Path<'_>,
+    ) {
         let name = to.uris().next().and_then(|uri| uri.session_id());
         let (Some(name), Some(connection)) = (name, self.connections.get_mut(id)) else {
             return;
@@ -66,7 +72,7 @@ impl Switch {
     }
 
     /// A connection names a session of ours, and waits.
-    pub(crate) fn claimed(
+    pub(in crate::switch) fn claimed(
         &mut self,
         now: Moment,
         by: Speaker,
@@ -104,12 +110,12 @@ impl Switch {
     }
 
     /// What becomes of a claim that brings no session.
-    pub(crate) fn answered(&mut self, now: Moment, id: ConnectionId, answer: Answer) {
+    pub(in crate::switch) fn answered(&mut self, now: Moment, id: ConnectionId, answer: Answer) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
         match answer {
-            Answer::Refused(session, code) => connection.refused = Some((session, code)),
+            Answer::Refused(session, code) => connection.refused = Some(Box::new((session, code))),
             Answer::Imposter => return self.protocol_error(now, id),
             Answer::Again => {}
         }
@@ -147,7 +153,7 @@ impl Switch {
     }
 
     /// A session comes for a connection here that has named it.
-    pub(crate) fn comes(
+    pub(in crate::switch) fn comes(
         &mut self,
         now: Moment,
         from: Thread,
@@ -182,7 +188,12 @@ impl Switch {
     }
 
     /// A session of ours has ended where it was.
-    pub(crate) fn left(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
+    pub(in crate::switch) fn left(
+        &mut self,
+        now: Moment,
+        key: SessionKey,
+        cause: Option<LossCause>,
+    ) {
         let Some(session) = self.rooms.session(key) else {
             return;
         };
@@ -196,7 +207,7 @@ impl Switch {
 
     /// The peer of a session that is elsewhere has another path: it is to wait here for its
     /// next connection.
-    pub(crate) fn recall_session(&mut self, key: SessionKey, dial: Option<Dial>) {
+    pub(in crate::switch) fn recall_session(&mut self, key: SessionKey, dial: Option<Dial>) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -218,7 +229,7 @@ impl Switch {
 
     /// A session that was called back has got yet another path: whoever has named it
     /// meanwhile had the one before.
-    pub(crate) fn refuse_claimants(&mut self, now: Moment, key: SessionKey) {
+    pub(in crate::switch) fn refuse_claimants(&mut self, now: Moment, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -233,7 +244,7 @@ impl Switch {
     }
 
     /// A guest goes back to the owner of its room.
-    pub(crate) fn go_back(&mut self, now: Moment, from: Thread, session: &SessionId) {
+    pub(in crate::switch) fn go_back(&mut self, now: Moment, from: Thread, session: &SessionId) {
         let Some(key) = self.rooms.guest(from, session) else {
             return;
         };
@@ -247,7 +258,7 @@ impl Switch {
         session.drain_log(&mut room.log);
         let back = Back {
             own: std::mem::take(&mut session.own)
-                .into_iter()
+                .into_entries()
                 .map(|(_, entry)| entry)
                 .collect(),
             lost: session.lost,
@@ -262,7 +273,7 @@ impl Switch {
     }
 
     /// A session has come back.
-    pub(crate) fn back(&mut self, now: Moment, key: SessionKey, back: Back) {
+    pub(in crate::switch) fn back(&mut self, now: Moment, key: SessionKey, back: Back) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -273,20 +284,24 @@ impl Switch {
         session.lost += back.lost;
         session.status = session.status.take().or(back.notice);
         let since = std::mem::take(&mut session.own);
-        session.own_octets = 0;
         let before = back
             .own
             .into_iter()
             .map(|entry| (Default::default(), entry));
-        for (position, entry) in before.chain(since) {
-            session.push_own(position, entry);
+        for (position, entry) in before.chain(since.into_entries()) {
+            session.own.push(position, entry);
         }
         self.want(now, key, recalled.dial.as_ref());
         self.settle_claims(now, &name, *recalled);
     }
 
     /// Those who have named a session while it could not be had.
-    pub(crate) fn settle_claims(&mut self, now: Moment, name: &SessionId, recalled: Recalled) {
+    pub(in crate::switch) fn settle_claims(
+        &mut self,
+        now: Moment,
+        name: &SessionId,
+        recalled: Recalled,
+    ) {
         for (by, security) in recalled.claimants {
             match by.thread == self.exchange.own {
                 true => self.answer(now, by, Answer::Again),
@@ -296,7 +311,7 @@ impl Switch {
     }
 
     /// The focus says more about a guest.
-    pub(crate) fn amended(
+    pub(in crate::switch) fn amended(
         &mut self,
         now: Moment,
         from: Thread,
@@ -317,7 +332,7 @@ impl Switch {
     }
 
     /// A message that a guest has said goes to the owner of the room.
-    pub(crate) fn pass_to_owner(
+    pub(in crate::switch) fn pass_to_owner(
         &mut self,
         id: ConnectionId,
         key: SessionKey,
@@ -341,7 +356,7 @@ impl Switch {
     }
 
     /// Whether a session says something there, or did before it was called back.
-    pub(crate) fn speaks_on(&self, key: SessionKey, speaker: Speaker) -> bool {
+    pub(in crate::switch) fn speaks_on(&self, key: SessionKey, speaker: Speaker) -> bool {
         self.rooms.session(key).is_some_and(|session| {
             let recalled = session.recalled.as_ref();
             session.away == Some(speaker) || recalled.is_some_and(|it| it.from == speaker.thread)
@@ -349,7 +364,7 @@ impl Switch {
     }
 
     /// Something was said by a session of ours that lives on another thread.
-    pub(crate) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
+    pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
         let speaker = Speaker {
             thread: from,
             connection: said.connection,
@@ -378,7 +393,7 @@ impl Switch {
     }
 
     /// A guest wants a nickname.
-    pub(crate) fn pass_wish(
+    pub(in crate::switch) fn pass_wish(
         &mut self,
         id: ConnectionId,
         (owner, session): (Thread, SessionKey),
@@ -396,7 +411,7 @@ impl Switch {
     }
 
     /// A session of ours that lives on another thread wants a nickname.
-    pub(crate) fn wished(&mut self, now: Moment, from: Thread, wish: Wish) {
+    pub(in crate::switch) fn wished(&mut self, now: Moment, from: Thread, wish: Wish) {
         let speaker = Speaker {
             thread: from,
             connection: wish.connection,
@@ -419,7 +434,7 @@ impl Switch {
 
     /// A message for one session alone. Who is elsewhere gets it there; until then it counts
     /// for the connection it came on.
-    pub(crate) fn give_to(
+    pub(in crate::switch) fn give_to(
         &mut self,
         now: Moment,
         from: SessionKey,

@@ -6,10 +6,10 @@
 //! (`guests`), the speakers of a room for its replicas (`replicas`), a large message for its
 //! slowest thread (`stream`). So nothing ever has to be dropped between two threads.
 
-pub(crate) mod guests;
-pub(crate) mod parcel;
-pub(crate) mod replicas;
-pub(crate) mod take_in;
+pub(in crate::switch) mod guests;
+pub(in crate::switch) mod parcel;
+pub(in crate::switch) mod replicas;
+pub(in crate::switch) mod take_in;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -59,19 +59,19 @@ impl Threads for Alone {
 pub struct Post(Vec<Parcel>);
 
 /// What goes to other instances, and what has come from them.
-pub(crate) struct Exchange {
-    pub(crate) threads: Box<dyn Threads>,
-    pub(crate) own: Thread,
+pub(in crate::switch) struct Exchange {
+    pub(in crate::switch) threads: Box<dyn Threads>,
+    pub(in crate::switch) own: Thread,
     outgoing: Vec<Vec<Parcel>>,
-    pub(crate) arrived: VecDeque<(Thread, Parcel)>,
+    pub(in crate::switch) arrived: VecDeque<(Thread, Parcel)>,
     /// Connections elsewhere with sessions of our rooms, and how many.
-    pub(crate) abroad: HashMap<Speaker, usize>,
+    pub(in crate::switch) abroad: HashMap<Speaker, usize>,
     /// For whom something is done at the moment, and what that counts.
-    pub(crate) serving: Option<Credit>,
+    pub(in crate::switch) serving: Option<Credit>,
 }
 
 impl Exchange {
-    pub(crate) fn new(threads: Box<dyn Threads>) -> Self {
+    pub(in crate::switch) fn new(threads: Box<dyn Threads>) -> Self {
         Self {
             own: threads.own(),
             threads,
@@ -83,7 +83,7 @@ impl Exchange {
     }
 
     /// To another instance.
-    pub(crate) fn post(&mut self, to: Thread, parcel: Parcel) {
+    pub(in crate::switch) fn post(&mut self, to: Thread, parcel: Parcel) {
         let index = usize::from(to.0);
         if self.outgoing.len() <= index {
             self.outgoing.resize_with(index + 1, Vec::new);
@@ -94,20 +94,20 @@ impl Exchange {
     }
 
     /// What is to go to another thread, all of it at once.
-    pub(crate) fn next_post(&mut self) -> Option<(Thread, Post)> {
+    pub(in crate::switch) fn next_post(&mut self) -> Option<(Thread, Post)> {
         let mut outgoing = (0..).zip(&mut self.outgoing);
         let (thread, parcels) = outgoing.find(|(_, parcels)| !parcels.is_empty())?;
         Some((Thread(thread), Post(std::mem::take(parcels))))
     }
 
     /// It has come from another thread.
-    pub(crate) fn arrive(&mut self, from: Thread, Post(parcels): Post) {
+    pub(in crate::switch) fn arrive(&mut self, from: Thread, Post(parcels): Post) {
         let parcels = parcels.into_iter().map(|parcel| (from, parcel));
         self.arrived.extend(parcels);
     }
 
     /// A connection here.
-    pub(crate) fn here(&self, connection: ConnectionId) -> Speaker {
+    pub(in crate::switch) fn here(&self, connection: ConnectionId) -> Speaker {
         Speaker {
             thread: self.own,
             connection,
@@ -115,7 +115,7 @@ impl Exchange {
     }
 
     /// One session less on a connection elsewhere.
-    pub(crate) fn not_abroad(&mut self, speaker: Speaker) {
+    pub(in crate::switch) fn not_abroad(&mut self, speaker: Speaker) {
         if let Some(sessions) = self.abroad.get_mut(&speaker) {
             *sessions -= 1;
             if *sessions == 0 {
@@ -125,7 +125,7 @@ impl Exchange {
     }
 
     /// Whether somebody who spoke on a connection may still be behind it.
-    pub(crate) fn lives(&self, speaker: Speaker, connections: &Connections) -> bool {
+    pub(in crate::switch) fn lives(&self, speaker: Speaker, connections: &Connections) -> bool {
         match speaker.thread == self.own {
             true => connections
                 .get(speaker.connection)
@@ -135,7 +135,12 @@ impl Exchange {
     }
 
     /// Sends a message to every thread that has members of the room.
-    pub(crate) fn send_abroad(&mut self, key: RoomKey, room: &mut Room, entry: &Arc<Entry>) {
+    pub(in crate::switch) fn send_abroad(
+        &mut self,
+        key: RoomKey,
+        room: &mut Room,
+        entry: &Arc<Entry>,
+    ) {
         for replica in room.replicas.iter_mut().filter(|it| it.members > 0) {
             replica.waiting += entry.cost();
             let parcel = Parcel::Entry(key, Arc::clone(entry));
@@ -144,7 +149,7 @@ impl Exchange {
     }
 
     #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::switch) fn is_empty(&self) -> bool {
         self.arrived.is_empty() && self.outgoing.iter().all(Vec::is_empty)
     }
 }

@@ -16,7 +16,7 @@ use crate::switch::security::Security;
 /// What one instance tells another. Sessions, rooms and streams are the receiver's in what
 /// goes to the owner of a room; in what comes from one they are the owner's.
 #[derive(Debug)]
-pub(crate) enum Parcel {
+pub(in crate::switch) enum Parcel {
     /// A connection names a session of yours, and is not decoded until [`Parcel::Claimed`].
     Claim(SessionId, ConnectionId, Security),
     /// Somebody whose session is here has said something.
@@ -87,16 +87,16 @@ pub(crate) enum Parcel {
 
 /// A session that moves to the thread that has claimed it.
 #[derive(Debug)]
-pub(crate) struct Newcomer {
-    pub(crate) session: Session,
+pub(in crate::switch) struct Newcomer {
+    pub(in crate::switch) session: Session,
     /// Its room, as the owner knows it.
-    pub(crate) room: RoomKey,
-    pub(crate) policy: RoomPolicy,
+    pub(in crate::switch) room: RoomKey,
+    pub(in crate::switch) policy: RoomPolicy,
 }
 
 /// Why a claim brings no session.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(in crate::switch) enum Answer {
     /// The request that named it is to be answered so.
     Refused(SessionId, Code),
     /// The certificate is not its peer's (C70).
@@ -107,72 +107,72 @@ pub(crate) enum Answer {
 
 /// What waits for a session that comes back.
 #[derive(Debug, Default)]
-pub(crate) struct Back {
-    pub(crate) own: Vec<Arc<Entry>>,
-    pub(crate) lost: u64,
-    pub(crate) notice: Option<Box<str>>,
+pub(in crate::switch) struct Back {
+    pub(in crate::switch) own: Vec<Arc<Entry>>,
+    pub(in crate::switch) lost: u64,
+    pub(in crate::switch) notice: Option<Box<str>>,
 }
 
 /// Something that was said by a session that lives elsewhere.
 #[derive(Debug)]
-pub(crate) struct Utterance {
-    pub(crate) session: SessionKey,
-    pub(crate) connection: ConnectionId,
+pub(in crate::switch) struct Utterance {
+    pub(in crate::switch) session: SessionKey,
+    pub(in crate::switch) connection: ConnectionId,
     /// Of the chunk that came last and is answered.
-    pub(crate) last: KeptHead,
+    pub(in crate::switch) last: KeptHead,
     /// Of the chunk that came first, if that is another.
-    pub(crate) first: Option<KeptHead>,
+    pub(in crate::switch) first: Option<KeptHead>,
     /// Octets of the body that are not the sender's.
-    pub(crate) shift: u64,
-    pub(crate) body: Vec<u8>,
+    pub(in crate::switch) shift: u64,
+    pub(in crate::switch) body: Vec<u8>,
 }
 
 /// A NICKNAME of such a session.
 #[derive(Debug)]
-pub(crate) struct Wish {
-    pub(crate) session: SessionKey,
-    pub(crate) connection: ConnectionId,
-    pub(crate) head: KeptHead,
-    pub(crate) nickname: Option<Box<str>>,
+pub(in crate::switch) struct Wish {
+    pub(in crate::switch) session: SessionKey,
+    pub(in crate::switch) connection: ConnectionId,
+    pub(in crate::switch) head: KeptHead,
+    pub(in crate::switch) nickname: Option<Box<str>>,
 }
 
 /// A large message of a session that lives elsewhere, as far as it must be known for it to
 /// begin.
 #[derive(Debug)]
-pub(crate) struct Opens {
-    pub(crate) session: SessionKey,
-    pub(crate) connection: ConnectionId,
-    pub(crate) name: Box<str>,
-    pub(crate) opening: Opening,
+pub(in crate::switch) struct Opens {
+    pub(in crate::switch) session: SessionKey,
+    pub(in crate::switch) connection: ConnectionId,
+    pub(in crate::switch) name: Box<str>,
+    pub(in crate::switch) opening: Opening,
 }
 
 /// The end of a large message.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) connection: ConnectionId,
+pub(in crate::switch) struct Ended {
+    pub(in crate::switch) connection: ConnectionId,
     /// Of the chunk that ends it, which is answered.
-    pub(crate) last: KeptHead,
+    pub(in crate::switch) last: KeptHead,
     /// Of the chunk that came first, if a report is wanted.
-    pub(crate) first: Option<KeptHead>,
-    pub(crate) shift: u64,
+    pub(in crate::switch) first: Option<KeptHead>,
+    pub(in crate::switch) shift: u64,
 }
 
 /// A large message as its receivers' threads must know it when it begins.
 #[derive(Debug)]
-pub(crate) struct Beginning {
-    pub(crate) room: RoomKey,
-    pub(crate) from: SessionKey,
-    pub(crate) audience: Audience,
-    pub(crate) announced: Option<u64>,
-    pub(crate) wrapped_type: Box<[u8]>,
-    pub(crate) is_text: bool,
+pub(in crate::switch) struct Beginning {
+    pub(in crate::switch) room: RoomKey,
+    pub(in crate::switch) from: SessionKey,
+    pub(in crate::switch) audience: Audience,
+    pub(in crate::switch) announced: Option<u64>,
+    pub(in crate::switch) wrapped_type: Box<[u8]>,
+    pub(in crate::switch) is_text: bool,
     /// For who reads plain text: what stands in front, and where the text begins.
-    pub(crate) opening: Box<str>,
-    pub(crate) content: u64,
+    pub(in crate::switch) opening: Box<str>,
+    pub(in crate::switch) content: u64,
 }
 
 impl Ended {
-    pub(crate) fn new(
+    pub(in crate::switch) fn new(
         connection: ConnectionId,
         last: &RequestHead<'_>,
         first: &RequestHead<'_>,

@@ -17,7 +17,7 @@ use crate::time::Moment;
 
 impl Switch {
     /// Something that was sent to a replica waits for nobody there any more.
-    pub(crate) fn replica_took(&mut self, from: Thread, key: RoomKey, octets: usize) {
+    pub(in crate::switch) fn replica_took(&mut self, from: Thread, key: RoomKey, octets: usize) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
@@ -28,7 +28,12 @@ impl Switch {
         self.release_speakers(key);
     }
 
-    pub(crate) fn replica_policy(&mut self, from: Thread, original: RoomKey, policy: RoomPolicy) {
+    pub(in crate::switch) fn replica_policy(
+        &mut self,
+        from: Thread,
+        original: RoomKey,
+        policy: RoomPolicy,
+    ) {
         let key = self.rooms.replica(from, original);
         if let Some(room) = key.and_then(|key| self.rooms.get_mut(key)) {
             room.policy = policy;
@@ -36,7 +41,7 @@ impl Switch {
     }
 
     /// A message to a room of which members are here.
-    pub(crate) fn replicate(
+    pub(in crate::switch) fn replicate(
         &mut self,
         now: Moment,
         from: Thread,
@@ -59,7 +64,7 @@ impl Switch {
 
     /// Tells the owner what is taken, if that is so much: all but what waits for somebody it
     /// should wait for.
-    pub(crate) fn report_taken(&mut self, key: RoomKey, waiting: u64, least: usize) {
+    pub(in crate::switch) fn report_taken(&mut self, key: RoomKey, waiting: u64, least: usize) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
@@ -72,7 +77,7 @@ impl Switch {
     }
 
     /// The last member here of another thread's room has left.
-    pub(crate) fn replica_ends(&mut self, original: Original, pushed: u64) {
+    pub(in crate::switch) fn replica_ends(&mut self, original: Original, pushed: u64) {
         let octets = usize::try_from(pushed - original.reported).unwrap_or(usize::MAX);
         if octets > 0 {
             let parcel = Parcel::Taken(original.room, octets);

@@ -89,7 +89,7 @@ impl Switch {
     }
 
     /// Octets for a connection, wherever it lives.
-    pub(crate) fn reply_to(&mut self, to: Speaker, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::switch) fn reply_to(&mut self, to: Speaker, write: impl FnOnce(&mut Vec<u8>)) {
         if to.thread == self.exchange.own {
             return self.connections.reply(to.connection, write);
         }
@@ -102,7 +102,7 @@ impl Switch {
     }
 
     /// What was said is where it belongs.
-    pub(crate) fn done(&mut self, credit: Option<Credit>) {
+    pub(in crate::switch) fn done(&mut self, credit: Option<Credit>) {
         let Some(Credit { speaker, octets }) = credit else {
             return;
         };
@@ -114,7 +114,7 @@ impl Switch {
     }
 
     /// A connection is not read until its sender may go on.
-    pub(crate) fn hold(&mut self, speaker: Speaker) {
+    pub(in crate::switch) fn hold(&mut self, speaker: Speaker) {
         match speaker.thread == self.exchange.own {
             true => self.connections.pause(speaker.connection),
             false => {
@@ -125,7 +125,7 @@ impl Switch {
     }
 
     /// One reason less not to read a connection, wherever it lives.
-    pub(crate) fn let_go_on(&mut self, speaker: Speaker) {
+    pub(in crate::switch) fn let_go_on(&mut self, speaker: Speaker) {
         match speaker.thread == self.exchange.own {
             true => self.connections.resume(speaker.connection),
             false => {
@@ -136,7 +136,7 @@ impl Switch {
     }
 
     /// A panic has interrupted something: it costs the connection it was done for.
-    pub(crate) fn fail_served(&mut self) {
+    pub(in crate::switch) fn fail_served(&mut self) {
         let own = self.exchange.own;
         if let Some(Credit { speaker, .. }) = self.exchange.serving.take()
             && speaker.thread != own
