@@ -10,19 +10,19 @@ use crossbeam_channel::Receiver;
 
 use crate::bridge::{Frame, Query};
 use crate::control::{Notice, Order};
+use crate::counters::Totals;
 use crate::entropy;
 use crate::focus::record::{Change, Found, Query as StoreQuery, Unreadable};
 use crate::focus::{
-    self, Arrival, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
-    TransactionId,
+    Arrival, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket, TransactionId,
 };
 use crate::log::{Level, Line};
 use crate::management::{self, Answer, Fault};
-use crate::net::{self, Pool, Totals};
+use crate::net::{self, Pool};
 use crate::remote::Link;
 use crate::resolve::{self, Hop, Resolver, Target};
-use crate::statistics::{Statistic, Statistics};
-use crate::store::{Store, Ticket};
+use crate::statistics::Statistics;
+use crate::store::{self, Ticket};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Response};
 use commits::Commits;
@@ -99,6 +99,11 @@ pub trait Host {
 
     /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
     fn find_socket(&mut self, socket: &Socket) -> u64;
+
+    /// The socket that requests of ours leave by before any has come in.
+    fn default_socket(&mut self) -> Option<Socket> {
+        None
+    }
 
     /// The proxy stops: what it no longer has connections for is not sent.
     fn stopping(&mut self) {}
@@ -177,7 +182,7 @@ impl Names for Resolver {
 pub trait Switch {
     /// Hands an order over; never blocks.
     fn order(&mut self, order: Order);
-    /// What it has done so far.
+    /// What it has counted so far.
     fn totals(&self) -> Totals;
     /// Flushes and closes every connection, ends every thread.
     fn stop(&mut self);
@@ -198,7 +203,11 @@ impl Switch for Option<Pool> {
     }
 
     fn totals(&self) -> Totals {
-        self.as_ref().map(Pool::totals).unwrap_or_default()
+        Totals {
+            // The host counts every panic of its own processes.
+            panics: 0,
+            ..self.as_ref().map(Pool::totals).unwrap_or_default()
+        }
     }
 
     fn stop(&mut self) {
@@ -252,8 +261,8 @@ impl Switch for Box<dyn Switch> {
     }
 }
 
-/// What keeps changes, as the service sees it.
-pub trait Ledger {
+/// The store, as the service sees it.
+pub trait Store {
     /// Hands changes over, to be kept all or none; never waits.
     fn write(&mut self, changes: Vec<Change>) -> Ticket;
     /// Nobody need wait for this batch or an earlier one any more.
@@ -279,17 +288,17 @@ pub trait Ledger {
 }
 
 /// Without a store everything ends with the process, and nobody waits.
-impl Ledger for Option<Store> {
+impl Store for Option<store::Store> {
     fn write(&mut self, changes: Vec<Change>) -> Ticket {
         self.as_mut().map_or(0, |store| store.write(changes))
     }
 
     fn settled(&self) -> Ticket {
-        self.as_ref().map_or(Ticket::MAX, Store::settled)
+        self.as_ref().map_or(Ticket::MAX, store::Store::settled)
     }
 
     fn wants_everything(&self) -> bool {
-        self.as_ref().is_some_and(Store::wants_everything)
+        self.as_ref().is_some_and(store::Store::wants_everything)
     }
 
     fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
@@ -297,7 +306,7 @@ impl Ledger for Option<Store> {
     }
 
     fn is_safe(&self) -> bool {
-        self.as_ref().is_some_and(Store::is_safe)
+        self.as_ref().is_some_and(store::Store::is_safe)
     }
 
     fn give_up(&mut self) {
@@ -307,7 +316,7 @@ impl Ledger for Option<Store> {
     }
 
     fn refuses(&self) -> bool {
-        self.as_ref().is_some_and(Store::refuses)
+        self.as_ref().is_some_and(store::Store::refuses)
     }
 
     fn ask(&mut self, query: StoreQuery) {
@@ -337,21 +346,19 @@ pub trait Core {
     fn deadline(&self) -> Option<Moment>;
     /// Whether nothing is left.
     fn is_idle(&self) -> bool;
-    /// What there is.
-    fn counts(&self) -> Counts;
-    /// What has happened.
-    fn totals(&self) -> focus::Totals;
+    /// What it has counted.
+    fn totals(&self) -> Totals;
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
     /// What must be found out before a request of the operator is carried out.
-    fn needs(&self, _request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, _request: &management::Action) -> Option<StoreQuery> {
         None
     }
     /// Carries a request of the operator out.
     ///
     /// # Errors
     /// Why it was not carried out.
-    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer;
+    fn operate(&mut self, now: Moment, request: &management::Action) -> Answer;
     /// How many rooms there are.
     fn rooms(&self) -> usize;
 }
@@ -369,19 +376,16 @@ impl Core for Focus {
     fn is_idle(&self) -> bool {
         self.is_idle()
     }
-    fn counts(&self) -> Counts {
-        self.counts()
-    }
-    fn totals(&self) -> focus::Totals {
+    fn totals(&self) -> Totals {
         self.totals()
     }
     fn snapshot(&mut self) -> Vec<Change> {
         self.snapshot()
     }
-    fn needs(&self, request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, request: &management::Action) -> Option<StoreQuery> {
         management::needs(self, request)
     }
-    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer {
+    fn operate(&mut self, now: Moment, request: &management::Action) -> Answer {
         let answer = management::run(self, now, request);
         self.tell_what_changed();
         answer
@@ -394,17 +398,17 @@ impl Core for Focus {
 /// A request of the operator that waits for a look into the store.
 struct Deferred {
     query: StoreQuery,
-    request: management::Request,
+    request: management::Action,
     /// Where the answer goes; requests of other modules get none.
     asker: Option<Query>,
     since: Moment,
 }
 
 /// Focus, switch and store, wired together.
-pub struct Service<C, S, L> {
+pub struct Service<C, S, T> {
     core: C,
     switch: S,
-    ledger: L,
+    store: T,
     /// What waits for the store.
     commits: Commits,
     /// Nobody new is admitted.
@@ -413,9 +417,8 @@ pub struct Service<C, S, L> {
     statistics: &'static Statistics,
     counted_at: Moment,
     rooms_counted_at: Moment,
-    /// Totals already added to the statistics.
+    /// What the statistics have already.
     counted: Totals,
-    counted_focus: focus::Totals,
     outgoing: Outgoing,
     /// Inputs that host calls caused, until the outputs under way are done.
     follow_ups: VecDeque<Input>,
@@ -427,19 +430,19 @@ pub struct Service<C, S, L> {
     reports_messages: bool,
 }
 
-impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
+impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     /// A service that has seen nothing yet. `notices` is where the switch sends.
     pub fn new(
         core: C,
         switch: S,
-        ledger: L,
+        store: T,
         notices: Receiver<Notice>,
         statistics: &'static Statistics,
     ) -> Self {
         Self {
             core,
             switch,
-            ledger,
+            store,
             commits: Commits::new(),
             admission_closed: false,
             notices,
@@ -447,7 +450,6 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             counted_at: Moment::from_epoch(Duration::ZERO),
             rooms_counted_at: Moment::from_epoch(Duration::ZERO),
             counted: Totals::default(),
-            counted_focus: focus::Totals::default(),
             outgoing: Outgoing::new(Box::new(entropy::System)),
             follow_ups: VecDeque::new(),
             deferred: Vec::new(),
@@ -513,9 +515,9 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         self.watch_store(now, host);
         self.release_committed(now, host);
         self.handle_found(now, host);
-        if self.ledger.wants_everything() {
+        if self.store.wants_everything() {
             let everything = self.core.snapshot();
-            let batch = self.ledger.rewrite(everything);
+            let batch = self.store.rewrite(everything);
             self.commits.promise(now, batch);
         }
         self.handle_notices(now, host);
@@ -539,7 +541,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         if !self.notices.is_empty() || !self.message_events.is_empty() {
             return Some(Moment::from_epoch(Duration::ZERO));
         }
-        let commit = self.commits.deadline(self.ledger.settled());
+        let commit = self.commits.deadline(self.store.settled());
         let deadlines = [self.core.deadline(), self.outgoing.deadline(), commit];
         deadlines.into_iter().flatten().min()
     }
@@ -548,7 +550,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// them up. Keep turning until [`Service::is_idle`] or for [`STOP_GRACE`], then call
     /// [`Service::finish`].
     pub fn stop(&mut self, now: Moment, host: &mut dyn Host) {
-        let input = match self.ledger.is_safe() {
+        let input = match self.store.is_safe() {
             true => Input::Suspend,
             false => Input::Stop,
         };
@@ -557,7 +559,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Whether no dialog, subscription or request is left.
     pub fn is_idle(&self) -> bool {
-        self.core.is_idle() && self.commits.is_idle(self.ledger.settled())
+        self.core.is_idle() && self.commits.is_idle(self.store.settled())
     }
 
     /// Stops switch and store. What the switch says of histories until its end is kept, too.
@@ -569,11 +571,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             self.core.handle(self.counted_at, Input::Notice(notice));
             while let Some(output) = self.core.poll() {
                 if let Output::Remember(change, _) = output {
-                    self.ledger.write(vec![Change::Remember(change)]);
+                    self.store.write(vec![Change::Remember(change)]);
                 }
             }
         }
-        self.ledger.stop();
+        self.store.stop();
     }
 
     fn handle_notices(&mut self, now: Moment, host: &mut dyn Host) {
@@ -623,13 +625,13 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn run_output(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
         match output {
             Output::Store(changes) => {
-                let batch = self.ledger.write(changes);
+                let batch = self.store.write(changes);
                 self.commits.promise(now, batch);
             }
-            Output::Ask(query) => self.ledger.ask(query),
+            Output::Ask(query) => self.store.ask(query),
             Output::Order(order) if !order.is_promise() => self.switch.order(order),
             Output::Remember(change, done) => {
-                let batch = self.ledger.write(vec![Change::Remember(change)]);
+                let batch = self.store.write(vec![Change::Remember(change)]);
                 self.commits.acknowledge(now, batch, done);
                 self.acknowledge_histories();
             }
@@ -641,7 +643,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             Output::Reply(transaction, reply) if reply.code >= 300 => {
                 self.reply(transaction, &reply, host);
             }
-            output if self.commits.must_wait(self.ledger.settled()) => self.commits.hold(output),
+            output if self.commits.must_wait(self.store.settled()) => self.commits.hold(output),
             output => self.send_out(now, output, host),
         }
     }
@@ -666,11 +668,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// Gives up a store that makes no progress, so that nothing waits for it any more. While
     /// too much waits, or the store keeps nothing, nobody new is admitted.
     fn watch_store(&mut self, now: Moment, host: &mut dyn Host) {
-        if self.commits.is_stuck(now, self.ledger.settled()) {
-            self.ledger.give_up();
-            self.commits.give_up(now, self.ledger.settled());
+        if self.commits.is_stuck(now, self.store.settled()) {
+            self.store.give_up();
+            self.commits.give_up(now, self.store.settled());
         }
-        let closed = self.commits.are_behind() || self.ledger.refuses();
+        let closed = self.commits.are_behind() || self.store.refuses();
         if closed != self.admission_closed {
             self.admission_closed = closed;
             self.handle(now, Input::Close(closed), host);
@@ -679,7 +681,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Sends what the store has committed meanwhile.
     fn release_committed(&mut self, now: Moment, host: &mut dyn Host) {
-        let committed = self.ledger.settled();
+        let committed = self.store.settled();
         while let Some(output) = self.commits.next_output(committed) {
             self.send_out(now, output, host);
         }
@@ -691,7 +693,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     }
 
     fn acknowledge_histories(&mut self) {
-        let committed = self.ledger.settled();
+        let committed = self.store.settled();
         while let Some(order) = self.commits.next_history_order(committed) {
             self.switch.order(order);
         }
@@ -706,7 +708,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     }
 
     /// Carries out what another module orders; it has had its answer.
-    pub fn order(&mut self, now: Moment, request: management::Request, host: &mut dyn Host) {
+    pub fn order(&mut self, now: Moment, request: management::Action, host: &mut dyn Host) {
         self.handle_request(now, request, None, host);
     }
 
@@ -714,7 +716,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn handle_request(
         &mut self,
         now: Moment,
-        request: management::Request,
+        request: management::Action,
         asker: Option<Query>,
         host: &mut dyn Host,
     ) {
@@ -725,7 +727,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         if self.deferred.len() >= MAX_DEFERRED {
             return self.give_answer(asker, Err(Fault::new(503, Unreadable)), host);
         }
-        self.ledger.ask(query.clone());
+        self.store.ask(query.clone());
         self.deferred.push(Deferred {
             query,
             request,
@@ -737,7 +739,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn give_answer(&mut self, asker: Option<Query>, answer: Answer, host: &mut dyn Host) {
         match asker {
             // An answer promises its change as a 200 does.
-            Some(query) if self.commits.must_wait(self.ledger.settled()) => {
+            Some(query) if self.commits.must_wait(self.store.settled()) => {
                 self.commits.hold_answer(query, answer);
             }
             Some(query) => query.answer(&answer),
@@ -753,7 +755,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// Gives the focus what the store has found, and carries out the requests that waited for it.
     fn handle_found(&mut self, now: Moment, host: &mut dyn Host) {
         for _ in 0..NOTICES_A_TURN {
-            let Some(found) = self.ledger.found() else {
+            let Some(found) = self.store.found() else {
                 break;
             };
             let query = found.query.clone();
@@ -781,15 +783,15 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     pub fn operate(
         &mut self,
         now: Moment,
-        request: &management::Request,
+        request: &management::Action,
         host: &mut dyn Host,
     ) -> Answer {
         match request {
-            management::Request::Stats => {
+            management::Action::Stats => {
                 self.count();
                 Ok(management::statistics(self.statistics, self.core.rooms()))
             }
-            management::Request::Reload => match self.switch.reload() {
+            management::Action::Reload => match self.switch.reload() {
                 Ok(tls) => Ok(management::Value::record([("tls", tls.into())])),
                 Err(error) => Err(Fault::new(500, error)),
             },
@@ -853,73 +855,13 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         }
     }
 
-    /// Brings the gauges and the switch's share of the counters up to date.
+    /// Brings the statistics up to date with what focus, switch and resolver have counted.
     fn count(&mut self) {
-        let counts = self.core.counts();
-        let totals = self.switch.totals();
-        self.count_focus();
-        let set = |which, value: usize| self.statistics.set(which, value as u64);
-        set(Statistic::Conferences, counts.conferences);
-        set(Statistic::Participants, counts.participants);
-        set(Statistic::Subscriptions, counts.subscriptions);
-        self.statistics.set(Statistic::Sessions, totals.sessions);
-        let (look_ups, refused_and_failed) = self.outgoing.look_ups();
-        set(Statistic::LookUps, look_ups);
-        let [refused, failed] = refused_and_failed;
-        self.statistics.set(Statistic::LookUpsRefused, refused);
-        self.statistics.set(Statistic::LookUpsFailed, failed);
+        let mut totals = self.core.totals();
+        totals += self.switch.totals();
+        totals += self.outgoing.totals();
         let before = std::mem::replace(&mut self.counted, totals);
-        for (which, now, before) in [
-            (
-                Statistic::MessagesIn,
-                totals.messages_in,
-                before.messages_in,
-            ),
-            (
-                Statistic::MessagesOut,
-                totals.messages_out,
-                before.messages_out,
-            ),
-            (Statistic::BytesIn, totals.bytes_in, before.bytes_in),
-            (Statistic::BytesOut, totals.bytes_out, before.bytes_out),
-            (
-                Statistic::DropsSlowReader,
-                totals.drops_slow_reader,
-                before.drops_slow_reader,
-            ),
-            (
-                Statistic::UnfinishedDropped,
-                totals.unfinished_dropped,
-                before.unfinished_dropped,
-            ),
-            (
-                Statistic::DialsDelayed,
-                totals.dials_delayed,
-                before.dials_delayed,
-            ),
-        ] {
-            if now > before {
-                self.statistics.add(which, now - before);
-            }
-        }
-    }
-}
-
-impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
-    fn count_focus(&mut self) {
-        let totals = self.core.totals();
-        let before = std::mem::replace(&mut self.counted_focus, totals);
-        for (which, now, before) in [
-            (Statistic::Joins, totals.joins, before.joins),
-            (Statistic::Leaves, totals.leaves, before.leaves),
-            (Statistic::Losses, totals.losses, before.losses),
-            (Statistic::Refused, totals.refused, before.refused),
-            (Statistic::Notifies, totals.notifies, before.notifies),
-        ] {
-            if now > before {
-                self.statistics.add(which, now - before);
-            }
-        }
+        self.statistics.update(totals, before);
     }
 }
 

@@ -32,7 +32,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -40,6 +39,7 @@ use tokio::sync::watch;
 
 pub use crate::control::{Listen, Transport};
 use crate::control::{Notice, Order};
+use crate::counters::Totals;
 use crate::switch::{self, Switch, Thread};
 use crate::time::Clock;
 use crate::{entropy, log};
@@ -85,22 +85,12 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Switch threads; 0 counts as 1.
     pub threads: usize,
-    /// Most octets that may wait for one receiver.
-    pub outbox_bytes: usize,
-    /// Longest pause between two chunks of a message.
-    pub chunk_timeout: Duration,
     /// The certificate of the TLS listeners, shown also where we connect to.
     pub tls: Option<TlsFiles>,
     /// Where the switch may connect to as the active side.
     pub dial_allow: DialPolicy,
-    /// A connection silent for so long is closed; zero: never.
-    pub idle_timeout: Duration,
-    /// Messages up to this size are delivered as one SEND, octets.
-    pub forward_whole_below: usize,
-    /// What to do with receivers that do not read their messages.
-    pub slow_reader: switch::SlowReader,
-    /// Nicknames that look like one in use are refused (UTS 39).
-    pub nickname_confusables: bool,
+    /// What each thread does with messages.
+    pub switch: switch::Config,
 }
 
 impl Default for Config {
@@ -109,14 +99,9 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             threads: 1,
-            outbox_bytes: 1 << 20,
-            chunk_timeout: Duration::from_secs(540),
             tls: None,
             dial_allow: DialPolicy::default(),
-            idle_timeout: Duration::ZERO,
-            forward_whole_below: 64 * 1024,
-            slow_reader: switch::SlowReader::Drop,
-            nickname_confusables: false,
+            switch: switch::Config::default(),
         }
     }
 }
@@ -144,29 +129,6 @@ pub enum StartError {
     /// A thread or its event queue could not be made.
     #[error("cannot start a switch thread: {0}")]
     Thread(#[source] io::Error),
-}
-
-/// What the switch has done since it started, and how many sessions it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals {
-    /// Sessions admitted and not ended.
-    pub sessions: u64,
-    /// Messages taken from participants.
-    pub messages_in: u64,
-    /// Copies written to participants.
-    pub messages_out: u64,
-    /// Octets read.
-    pub bytes_in: u64,
-    /// Octets written.
-    pub bytes_out: u64,
-    /// Copies not written because the receiver was too slow.
-    pub drops_slow_reader: u64,
-    /// Unfinished messages dropped because others needed the memory.
-    pub unfinished_dropped: u64,
-    /// Attempts to connect to a peer that had to wait for others.
-    pub dials_delayed: u64,
-    /// Panics caught; each cost a connection.
-    pub panics: u64,
 }
 
 /// Listening sockets that no pool serves yet. They may be bound in one process, as root, and
@@ -378,9 +340,9 @@ impl Pool {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for thread in &self.totals {
-            thread.add_to(&mut totals);
+            totals += thread.load();
         }
-        totals.dials_delayed = self.dialer.delayed();
+        totals.dials_delayed += self.dialer.delayed();
         totals
     }
 
@@ -405,18 +367,9 @@ impl Pool {
             own: number,
             count: u16::try_from(self.threads.len()).unwrap_or(u16::MAX),
         };
-        let switch = switch::Config {
-            outbox_bytes: config.outbox_bytes,
-            chunk_timeout: config.chunk_timeout,
-            idle_timeout: config.idle_timeout,
-            forward_whole_below: config.forward_whole_below,
-            slow_reader: config.slow_reader,
-            nickname_confusables: config.nickname_confusables,
-            ..switch::Config::default()
-        };
         Parts {
             number,
-            switch: Switch::new(switch, Box::new(entropy::System), Box::new(view)),
+            switch: Switch::new(config.switch, Box::new(entropy::System), Box::new(view)),
             commands,
             threads: self.threads.clone(),
             dialer: Arc::clone(dialer),

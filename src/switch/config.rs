@@ -1,12 +1,12 @@
-//! What the operator decided, and what is counted.
+//! What the operator decided.
 
 use std::time::Duration;
 
 /// How long a peer that owes something may be silent.
 pub const SILENCE: Duration = Duration::from_secs(100);
 
-/// What the operator decided.
-#[derive(Clone, Copy, Debug)]
+/// Settings of the switch: what the operator decides, and one bound of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Most octets that may wait for one receiver.
     pub outbox_bytes: usize,
@@ -21,7 +21,8 @@ pub struct Config {
     pub nickname_confusables: bool,
     /// A connection silent for so long is gone; zero: nobody looks.
     pub idle_timeout: Duration,
-    /// Most sessions of this instance; more are refused as full.
+    /// Most sessions of one thread; more are refused as full. No parameter sets it: a peer
+    /// cannot make the switch grow without end.
     pub max_sessions: usize,
 }
 
@@ -47,19 +48,4 @@ impl Default for Config {
             max_sessions: 1_000_000,
         }
     }
-}
-
-/// What the instance has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages taken from participants.
-    pub messages_in: u64,
-    /// Copies written.
-    pub messages_out: u64,
-    /// Copies not written because the receiver was too slow.
-    pub drops_slow_reader: u64,
-    /// Messages of which the rest did not come while others needed the memory.
-    pub unfinished_dropped: u64,
-    /// Connections closed because what came was not MSRP, or too much of it.
-    pub garbage: u64,
 }

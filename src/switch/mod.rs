@@ -30,10 +30,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::control::{Notice, Order};
+use crate::counters::Totals;
 use crate::entropy::Entropy;
 use crate::time::Moment;
 
-pub use config::{Config, Counters, SILENCE, SlowReader};
+pub use config::{Config, SILENCE, SlowReader};
 pub use ids::{ConnectionId, Thread};
 pub use line::wanted::Wanted;
 pub use out::batch::{After, Batch};
@@ -88,7 +89,7 @@ pub struct Switch {
     orphans_end: Option<(Moment, Duration)>,
     message_events: MessageEvents,
     pending_nicknames: PendingNicknames,
-    counters: Counters,
+    totals: Totals,
 }
 
 impl Switch {
@@ -115,7 +116,7 @@ impl Switch {
             orphans_end: None,
             message_events: MessageEvents::default(),
             pending_nicknames: PendingNicknames::default(),
-            counters: Counters::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -232,8 +233,16 @@ impl Switch {
         self.rooms.own_sessions()
     }
 
-    /// What was done so far.
-    pub fn counters(&self) -> Counters {
-        self.counters
+    /// What was counted so far.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            sessions: self.sessions() as u64,
+            ..self.totals
+        }
+    }
+
+    /// Whether something has come from other threads that was not dealt with.
+    pub fn has_arrivals(&self) -> bool {
+        !self.exchange.arrived.is_empty()
     }
 }

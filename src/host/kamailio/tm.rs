@@ -380,6 +380,27 @@ impl Host for Kamailio {
         unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
     }
 
+    /// What it advertises is known with the first request only.
+    fn default_socket(&mut self) -> Option<Socket> {
+        debug_assert!(log::on_main_thread());
+        sockets::samples().find_map(|to| {
+            // SAFETY: on the main thread; the host's sockets live as long as it, and so do
+            // their texts.
+            let (handle, host, port) = unsafe {
+                let handle = self.module.sending.socket_towards(&to);
+                let socket = layout::socket(handle as usize).ok()?;
+                let address = text::octets(socket.address_text.s, socket.address_text.len);
+                (handle, text::lossy(address), socket.port)
+            };
+            sockets::is_an_address(&host).then(|| Socket {
+                handle: handle as u64,
+                transport: to.transport.name().to_owned(),
+                host: text::uri_host(host),
+                port,
+            })
+        })
+    }
+
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.
@@ -445,14 +466,14 @@ impl Host for Kamailio {
     }
 
     fn wants_messages(&mut self) -> bool {
-        api::listens_for_messages() || self.module.listeners.listen_for_messages()
+        api::want_messages() || self.module.listeners.wants_messages()
     }
 
     fn event(&mut self, event: &Event) {
         debug_assert!(log::on_main_thread());
-        api::tell(event);
+        api::raise(event);
         // SAFETY: as above; the service tells events between host calls.
-        unsafe { self.module.listeners.tell(event) };
+        unsafe { self.module.listeners.raise(event) };
     }
 
     fn log(&mut self, line: &Line) {

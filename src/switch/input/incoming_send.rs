@@ -216,7 +216,7 @@ impl Switch {
         wrapped_type: &[u8],
         audience: &Audience,
     ) {
-        self.counters.messages_in += 1;
+        self.totals.messages_in += 1;
         if let Some(room) = self.rooms.get_mut(key.room) {
             room.count(now, key.room, &mut self.agenda);
         }

@@ -136,6 +136,11 @@ impl Connections {
     }
 
     #[cfg(test)]
+    pub(in crate::switch) fn keys(&self) -> Vec<ConnectionId> {
+        self.table.keys()
+    }
+
+    #[cfg(test)]
     pub(in crate::switch) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
         self.table.iter_mut()
     }

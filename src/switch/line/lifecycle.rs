@@ -125,7 +125,7 @@ impl Switch {
 
     /// The peer sent what cannot be understood, or too much of it.
     pub(in crate::switch) fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
-        self.counters.garbage += 1;
+        self.totals.not_msrp += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.closing = true;
@@ -135,7 +135,7 @@ impl Switch {
 
     /// The peer sent what cannot be followed: it is answered, and the connection closes.
     pub(in crate::switch) fn give_up(&mut self, now: Moment, id: ConnectionId) {
-        self.counters.garbage += 1;
+        self.totals.not_msrp += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         self.close_if_idle(now, id);
     }

@@ -6,11 +6,11 @@ use crate::wire::msrp::{ByteRange, FailureReport, body_headers};
 const INTERRUPTIBLE_ABOVE: usize = 2048;
 
 /// The headers of a copy that are the same for every receiver, and the blank line.
-pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
+pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Vec<u8> {
     let whole = ByteRange::whole(octets as u64);
     let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
     let range = ByteRange { end, ..whole };
-    let mut headers = Vec::with_capacity(96);
+    let mut headers = Vec::with_capacity(112);
     body_headers(&mut headers, range, report, media);
-    headers.into()
+    headers
 }

@@ -37,7 +37,7 @@ pub(in crate::switch) struct Entry {
     /// The CPIM message, octet for octet (RFC 7701 §6.1).
     pub(in crate::switch) body: Bytes,
     /// The headers every copy has in common.
-    pub(in crate::switch) headers: Box<[u8]>,
+    pub(in crate::switch) headers: Vec<u8>,
     /// Where in `body` the wrapped content type stands.
     pub(in crate::switch) wrapped_type: Range<usize>,
     pub(in crate::switch) from: SessionKey,

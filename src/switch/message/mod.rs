@@ -7,7 +7,7 @@ pub(in crate::switch) mod code;
 pub(in crate::switch) mod copy_headers;
 pub(in crate::switch) mod entry;
 pub(in crate::switch) mod imdn;
-pub(in crate::switch) mod pieces;
 pub(in crate::switch) mod plain_text;
 pub(in crate::switch) mod request_head;
 pub(in crate::switch) mod stream_buffer;
+pub(in crate::switch) mod utterance;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::LossCause;
-use crate::switch::ids::{RoomKey, SessionKey};
+use crate::switch::ids::{RoomKey, SessionKey, Thread};
 use crate::switch::message::entry::Entry;
+use crate::switch::message::utterance::Utterance;
 use crate::switch::room::replica::STEP;
 use crate::switch::timers::Timer;
 use crate::switch::{SlowReader, Switch};
@@ -70,8 +71,34 @@ impl Switch {
     /// The speakers of a room who wait may go on.
     pub(in crate::switch) fn let_speak(&mut self, key: RoomKey) {
         let room = self.rooms.get_mut(key);
-        for speaker in room.map(|room| room.held.take()).unwrap_or_default() {
+        let (speakers, said) = room.map(|room| room.held.take()).unwrap_or_default();
+        self.exchange.arrive_again(said);
+        for speaker in speakers {
             self.let_go_on(speaker);
+        }
+    }
+
+    /// Puts a message from another thread in order, or keeps it while its speaker must wait.
+    pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
+        let key = said.session.room;
+        let Some(room) = self.rooms.get_mut(key) else {
+            return self.take_said(now, from, said);
+        };
+        if let Some(said) = room.held.keep(from, said) {
+            return self.take_said(now, from, said);
+        }
+        while let Some(room) = self.rooms.get_mut(key)
+            && let Some((from, said)) = room.held.next()
+        {
+            self.take_said(now, from, said);
+        }
+    }
+
+    /// Puts in order what a session has said, before it does anything else.
+    pub(in crate::switch) fn hear_out(&mut self, now: Moment, key: SessionKey) {
+        let room = self.rooms.get_mut(key.room);
+        for (from, said) in room.map(|it| it.held.said_by(key)).unwrap_or_default() {
+            self.take_said(now, from, said);
         }
     }
 
@@ -135,7 +162,7 @@ impl Switch {
 
     /// What a receiver did not take in time is lost to him (G52).
     pub(in crate::switch) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
-        self.counters.drops_slow_reader += count;
+        self.totals.drops_slow_reader += count;
         if self.config.slow_reader == SlowReader::Disconnect {
             return self.end(now, key, Some(LossCause::TooSlow));
         }

@@ -115,7 +115,7 @@ impl Switch {
         let is_there =
             stream.is_some_and(|it| !copy.aborted && it.buffer.end() <= session.max_size);
         let turn = copy_writer::write(&mut copy, session, stream, most, batch);
-        self.counters.messages_out += u64::from(is_there && turn == Turn::Over);
+        self.totals.messages_out += u64::from(is_there && turn == Turn::Over);
         let open = copy.chunk.is_some();
         if turn != Turn::Over {
             session.put_copy(copy);

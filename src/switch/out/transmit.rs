@@ -113,7 +113,7 @@ impl Switch {
         };
         let congested_above = congestion(self.config.outbox_bytes);
         let drained = deliveries::drain_member(room, key, now, limit, congested_above, batch);
-        self.counters.messages_out += drained.copies;
+        self.totals.messages_out += drained.copies;
         if drained.left {
             self.left.push(key);
         }

@@ -55,7 +55,7 @@ impl Room {
             return Ok(());
         }
         if !session.sends {
-            return Err(Code::Forbidden);
+            return Err(Code::MayNotSend);
         }
         // G20: nothing but message/cpim, unless the room says so.
         let media = head.content_type.map_or("", media_type);
@@ -163,14 +163,14 @@ impl Room {
         let session = self.sessions.get_mut(key.seat).ok_or(Code::NoSession)?;
         let message = match Message::parse(octets) {
             Ok(Some(message)) => message,
-            Err(CpimError::Recipients) => return Err(Code::Forbidden),
+            Err(CpimError::Recipients) => return Err(Code::SeveralRecipients),
             Ok(None) | Err(_) => return Err(Code::BadRequest),
         };
         if !session.is_from(message.from.uri) {
-            return Err(Code::Forbidden);
+            return Err(Code::ForeignFrom);
         }
         let [to] = &message.to[..] else {
-            return Err(Code::Forbidden);
+            return Err(Code::SeveralRecipients);
         };
         let room = self.uri.as_str();
         let to_member = (to.uri != room).then(|| canonical(to.uri));
@@ -201,7 +201,7 @@ impl Room {
         // P11: a disposition notification is addressed to a member, but is no private message.
         let notification = imdn::is_disposition(message);
         if !self.policy.private_messages && !notification {
-            return Err(Code::Forbidden);
+            return Err(Code::NoPrivateMessagesHere);
         }
         let mut known = false;
         // Why it cannot be given to those who are able (RFC 4975 §7.1.3).

@@ -47,7 +47,7 @@ impl Room {
     ) -> Result<Option<Option<String>>, Code> {
         let session = self.session(key).ok_or(Code::NoSession)?;
         if !self.policy.nicknames {
-            return Err(Code::Forbidden);
+            return Err(Code::NoNicknamesHere);
         }
         let Some(Ok(wish)) = wish.map(|wish| wish.decode()) else {
             return Err(Code::MalformedNickname);

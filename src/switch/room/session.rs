@@ -387,7 +387,7 @@ impl Session {
     /// Why the peer cannot be given a message of so many octets.
     pub(in crate::switch) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
         if !self.receives {
-            Some(Code::Forbidden)
+            Some(Code::NotReceiving)
         } else if octets > self.max_size {
             Some(Code::TooLarge)
         } else if !self.wrapped_types.accept(message.content_type.as_bytes())

@@ -18,10 +18,11 @@ use crate::switch::ids::{ConnectionId, Credit, SessionKey, Speaker, Thread};
 use crate::switch::message::code::Code;
 use crate::switch::message::entry::Entry;
 use crate::switch::message::request_head::{KeptHead, RequestHead};
+use crate::switch::message::utterance::Utterance;
 use crate::switch::room::pending_nickname::WISH;
 use crate::switch::room::session::Recalled;
 use crate::switch::security::Security;
-use crate::switch::threads::parcel::{Answer, Back, Newcomer, Parcel, Utterance, Wish};
+use crate::switch::threads::parcel::{Answer, Back, Newcomer, Parcel, Wish};
 use crate::time::Moment;
 use crate::wire::msrp::{Path, TransactionIds, UseNickname};
 
@@ -194,6 +195,7 @@ impl Switch {
         key: SessionKey,
         cause: Option<LossCause>,
     ) {
+        self.hear_out(now, key);
         let Some(session) = self.rooms.session(key) else {
             return;
         };
@@ -274,6 +276,7 @@ impl Switch {
 
     /// A session has come back.
     pub(in crate::switch) fn back(&mut self, now: Moment, key: SessionKey, back: Back) {
+        self.hear_out(now, key);
         let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
@@ -363,12 +366,9 @@ impl Switch {
         })
     }
 
-    /// Something was said by a session of ours that lives on another thread.
-    pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
-        let speaker = Speaker {
-            thread: from,
-            connection: said.connection,
-        };
+    /// A message of a session of ours that lives on another thread has its turn.
+    pub(in crate::switch) fn take_said(&mut self, now: Moment, from: Thread, said: Utterance) {
+        let speaker = said.speaker(from);
         self.exchange.serving = Some(Credit {
             speaker,
             octets: said.body.len(),
@@ -412,6 +412,7 @@ impl Switch {
 
     /// A session of ours that lives on another thread wants a nickname.
     pub(in crate::switch) fn wished(&mut self, now: Moment, from: Thread, wish: Wish) {
+        self.hear_out(now, wish.session);
         let speaker = Speaker {
             thread: from,
             connection: wish.connection,

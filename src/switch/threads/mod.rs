@@ -19,6 +19,7 @@ use crate::switch::ids::{ConnectionId, Credit, RoomKey, Speaker, Thread};
 use crate::switch::line::connection::Connection;
 use crate::switch::line::connections::Connections;
 use crate::switch::message::entry::Entry;
+use crate::switch::message::utterance::Utterance;
 use crate::switch::room::Room;
 use crate::switch::threads::parcel::Parcel;
 
@@ -104,6 +105,14 @@ impl Exchange {
     pub(in crate::switch) fn arrive(&mut self, from: Thread, Post(parcels): Post) {
         let parcels = parcels.into_iter().map(|parcel| (from, parcel));
         self.arrived.extend(parcels);
+    }
+
+    /// Messages that had to wait come before everything else.
+    pub(in crate::switch) fn arrive_again(&mut self, said: VecDeque<(Thread, Utterance)>) {
+        for (from, said) in said.into_iter().rev() {
+            let parcel = Parcel::Said(Box::new(said));
+            self.arrived.push_front((from, parcel));
+        }
     }
 
     /// A connection here.

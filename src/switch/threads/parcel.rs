@@ -10,6 +10,7 @@ use crate::switch::message::assembly::Opening;
 use crate::switch::message::code::Code;
 use crate::switch::message::entry::{Audience, Entry};
 use crate::switch::message::request_head::{KeptHead, RequestHead};
+use crate::switch::message::utterance::Utterance;
 use crate::switch::room::session::Session;
 use crate::switch::security::Security;
 
@@ -111,20 +112,6 @@ pub(in crate::switch) struct Back {
     pub(in crate::switch) own: Vec<Arc<Entry>>,
     pub(in crate::switch) lost: u64,
     pub(in crate::switch) notice: Option<Box<str>>,
-}
-
-/// Something that was said by a session that lives elsewhere.
-#[derive(Debug)]
-pub(in crate::switch) struct Utterance {
-    pub(in crate::switch) session: SessionKey,
-    pub(in crate::switch) connection: ConnectionId,
-    /// Of the chunk that came last and is answered.
-    pub(in crate::switch) last: KeptHead,
-    /// Of the chunk that came first, if that is another.
-    pub(in crate::switch) first: Option<KeptHead>,
-    /// Octets of the body that are not the sender's.
-    pub(in crate::switch) shift: u64,
-    pub(in crate::switch) body: Vec<u8>,
 }
 
 /// A NICKNAME of such a session.

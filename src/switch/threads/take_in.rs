@@ -9,9 +9,8 @@ use crate::time::Moment;
 const PARCELS: usize = 256;
 
 impl Switch {
-    /// Deals with some of what has come, as long as nothing should be written first; whether
-    /// there is more.
-    pub fn take_in(&mut self, now: Moment) -> bool {
+    /// Deals with some of what has come, as long as nothing should be written first.
+    pub fn take_in(&mut self, now: Moment) {
         for _ in 0..PARCELS {
             // What is there is written first: a fast reader must lose nothing.
             if self.exchange.arrived.is_empty() || self.pressed() {
@@ -21,7 +20,6 @@ impl Switch {
                 self.unpack(now, from, parcel);
             }
         }
-        !self.exchange.arrived.is_empty()
     }
 
     fn unpack(&mut self, now: Moment, from: Thread, parcel: Parcel) {
