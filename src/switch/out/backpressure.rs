@@ -81,7 +81,8 @@ impl Switch {
     /// Puts a message from another thread in order, or keeps it while its speaker must wait.
     pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
         let key = said.session.room;
-        let Some(room) = self.rooms.get_mut(key) else {
+        let room = self.rooms.get_mut(key);
+        let Some(room) = room.filter(|room| room.session(said.session).is_some()) else {
             return self.take_said(now, from, said);
         };
         if let Some(said) = room.held.keep(from, said) {
