@@ -115,12 +115,12 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
     stage.pass(Duration::from_secs(500));
     stage.give(alice, chunk("tid12342", 41, "*", &body[40..60], '+'));
     stage.pass(Duration::from_secs(500));
-    let key = stage.switch.by_session["alice"];
+    let key = stage.switch.named("alice");
     assert!(
         !stage
             .switch
-            .sessions
-            .get(key)
+            .rooms
+            .session(key)
             .unwrap()
             .assemblies
             .get()
@@ -132,8 +132,8 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
     assert!(
         stage
             .switch
-            .sessions
-            .get(key)
+            .rooms
+            .session(key)
             .unwrap()
             .assemblies
             .get()

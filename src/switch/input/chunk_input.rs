@@ -6,12 +6,12 @@ use std::borrow::Cow;
 use crate::switch::Switch;
 use crate::switch::ids::{ConnectionId, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::replies;
-use crate::switch::message::{
-    Assemblies, Code, Ending, KeptHead, Limits, Lost, RequestHead, Step, Whole,
-};
+use crate::switch::message::assembly::{Assemblies, Ending, Limits, Lost, Step, Whole};
+use crate::switch::message::code::Code;
+use crate::switch::message::request_head::{KeptHead, RequestHead};
 use crate::switch::out::stream::Stream;
 use crate::switch::room::session::Session;
-use crate::switch::threads::streams::Ended;
+use crate::switch::threads::parcel::Ended;
 use crate::switch::timers::Timer;
 use crate::time::Moment;
 use crate::wire::msrp::{FailureReport, Flag};
@@ -46,8 +46,8 @@ impl Switch {
             whole_below: self.config.forward_whole_below as u64,
             ahead: self.config.outbox_bytes / 4,
         };
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-        let room = self.rooms.get(session.room).ok_or(Code::NoSession)?;
+        let room = self.rooms.get_mut(key.room).ok_or(Code::NoSession)?;
+        let session = room.sessions.get_mut(key.seat).ok_or(Code::NoSession)?;
         let end = at.checked_add(octets.len() as u64).ok_or(Code::TooLarge)?;
         if end > room.policy.max_message_size {
             return Err(Code::TooLarge);
@@ -75,7 +75,7 @@ impl Switch {
             Step::Flows(stream, at) => self.flow(now, stream, at, octets),
             Step::Opens(opening) => {
                 let stream = self.begin_stream(now, key, head.message_key(), &opening)?;
-                let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
+                let session = self.rooms.session_mut(key).ok_or(Code::NoSession)?;
                 let so_far = session
                     .assemblies
                     .get_or_default()
@@ -102,7 +102,7 @@ impl Switch {
         end: Option<u64>,
         flag: Flag,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return self.reply(id, head, Code::NoSession);
         };
         let ending = session
@@ -128,7 +128,7 @@ impl Switch {
 
     /// The end of a chunk that was refused before; the last one ends that.
     pub(in crate::switch) fn skip_end(&mut self, key: SessionKey, name: &str, flag: Flag) {
-        let session = self.sessions.get_mut(key);
+        let session = self.rooms.session_mut(key);
         if let Some(assemblies) = session.and_then(|it| it.assemblies.get_mut()) {
             assemblies.end(name, None, flag);
         }
@@ -154,7 +154,7 @@ impl Switch {
         last: &RequestHead<'_>,
         stream: StreamKey,
     ) {
-        let session = self.sessions.get_mut(key);
+        let session = self.rooms.session_mut(key);
         let Some(message) =
             session.and_then(|it| it.assemblies.get_mut()?.remove(last.message_key()))
         else {
@@ -162,7 +162,7 @@ impl Switch {
         };
         self.recount(key);
         let ended = Ended::new(id, last, &message.head.view(), message.shift);
-        match self.home(key) {
+        match self.rooms.home(key) {
             Some(_) => self.pass_end(stream, ended),
             None => self.take_streamed(self.exchange.here(id), stream, &ended),
         }
@@ -176,7 +176,7 @@ impl Switch {
         name: &str,
         code: Code,
     ) {
-        let session = self.sessions.get_mut(key);
+        let session = self.rooms.session_mut(key);
         let Some(lost) = session.map(|it| it.assemblies.get_or_default().refuse(name, code)) else {
             return;
         };
@@ -189,19 +189,19 @@ impl Switch {
 
     /// Starts the chunk timer of a session unless it runs (G28).
     fn time_chunks(&mut self, now: Moment, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(key)
+        if let Some(session) = self.rooms.session_mut(key)
             && let Some(assemblies) = session.assemblies.get_mut()
             && !assemblies.is_empty()
             && !std::mem::replace(&mut assemblies.timed, true)
         {
             let due = now + self.config.chunk_timeout;
-            self.timers.arm(due, Timer::Chunk(key));
+            self.agenda.arm(due, Timer::Chunk(key));
         }
     }
 
     pub(in crate::switch) fn chunk_due(&mut self, now: Moment, key: SessionKey) {
         let timeout = self.config.chunk_timeout;
-        let session = self.sessions.get_mut(key);
+        let session = self.rooms.session_mut(key);
         let Some(assemblies) = session.and_then(|it| it.assemblies.get_mut()) else {
             return;
         };
@@ -212,7 +212,7 @@ impl Switch {
         }
         self.recount(key);
         if let Some(due) = again {
-            self.timers.arm(due, Timer::Chunk(key));
+            self.agenda.arm(due, Timer::Chunk(key));
         }
     }
 
@@ -228,14 +228,14 @@ impl Switch {
 
     fn report_failure(&mut self, key: SessionKey, head: &KeptHead, code: Code) {
         let head = head.view();
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         let (_, transaction) = session.ids.next_id();
         if let Some(id) = session.connection
             && head.failure_report != FailureReport::No
         {
-            self.reply_with(id, |out| {
+            self.connections.reply(id, |out| {
                 replies::report_failure(out, &head, &transaction, code);
             });
         }
@@ -243,7 +243,7 @@ impl Switch {
 
     /// The rest of what a session says will not come.
     pub(in crate::switch) fn forget_unfinished(&mut self, key: SessionKey) {
-        let session = self.sessions.get_mut(key);
+        let session = self.rooms.session_mut(key);
         let Some(mut said) = session.and_then(|it| it.assemblies.take()) else {
             return;
         };
@@ -255,7 +255,7 @@ impl Switch {
 
     /// What a session holds of unfinished messages has changed.
     pub(in crate::switch) fn recount(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         let Some(assemblies) = session.assemblies.get_mut() else {
@@ -272,13 +272,13 @@ impl Switch {
     /// After a piece of message `name`: whoever holds more than his share of what unfinished
     /// messages may cost loses those of which nothing came for longest. Nobody else does.
     fn keep_to_quota(&mut self, key: SessionKey, name: &str) -> Result<(), Code> {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.rooms.session(key) else {
             return Ok(());
         };
         let (kept, connection) = ((key, name), session.connection);
         if session.unfinished_octets() > self.budget.session_limit() {
             self.make_way(&[key], kept, |switch| {
-                let session = switch.sessions.get(key);
+                let session = switch.rooms.session(key);
                 let held = session.map_or(0, Session::unfinished_octets);
                 held <= switch.budget.session_limit()
             })?;
@@ -318,7 +318,7 @@ impl Switch {
     ) -> Result<(), Code> {
         let mut held = Vec::new();
         for &key in sessions {
-            let Some(session) = self.sessions.get(key) else {
+            let Some(session) = self.rooms.session(key) else {
                 continue;
             };
             let assemblies = session.assemblies.get().into_iter();
@@ -336,7 +336,7 @@ impl Switch {
             if enough(self) {
                 return Ok(());
             }
-            let Some(session) = self.sessions.get_mut(key) else {
+            let Some(session) = self.rooms.session_mut(key) else {
                 continue;
             };
             let lost = session.assemblies.get_or_default();
