@@ -943,6 +943,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 totals.dials_delayed,
                 before.dials_delayed,
             ),
+            (
+                Statistic::WebsocketsRefused,
+                totals.websockets_refused,
+                before.websockets_refused,
+            ),
         ] {
             if now > before {
                 self.statistics.add(which, now - before);

@@ -56,6 +56,7 @@ statistics! {
     DropsSlowReader Counter "drops_slow_reader" "Messages not delivered because a receiver's outbox was full.",
     UnfinishedDropped Counter "unfinished_dropped" "Messages of which some had come and nothing more did, let go of while others needed the memory.",
     DialsDelayed Counter "dials_delayed" "Attempts to connect to a client that had to wait for others of its room or its network.",
+    WebsocketsRefused Counter "websockets_refused" "WebSockets refused, for their handshake or the page they came from, and closed for what came on them.",
     Joins Counter "joins" "Joins that were accepted.",
     Leaves Counter "leaves" "Participants who left by BYE.",
     Losses Counter "losses" "Participants lost with their connection.",
@@ -174,7 +175,7 @@ mod tests {
         assert_eq!(
             names.join(" "),
             "conferences participants subscriptions sessions messages_in messages_out \
-             bytes_in bytes_out drops_slow_reader unfinished_dropped dials_delayed joins \
+             bytes_in bytes_out drops_slow_reader unfinished_dropped dials_delayed websockets_refused joins \
              leaves losses refused notifies look_ups look_ups_refused look_ups_failed panics"
         );
     }

@@ -14,7 +14,9 @@ use super::mailbox::{Ready, Wakeup};
 use super::outlet;
 use super::strangers::Permit;
 use super::tls::Records;
+use super::websocket::WebSocket;
 use crate::switch::{After, Batch, ConnectionId, Security};
+use crate::wire::websocket::Violation;
 
 /// Parts of one vectored write.
 const SLICES: usize = 64;
@@ -25,6 +27,8 @@ pub(super) struct Socket {
     pub(super) stream: TcpStream,
     /// The TLS over it.
     records: Option<Box<Records>>,
+    /// The WebSocket over both.
+    pub(super) web: Option<Box<WebSocket>>,
     pub(super) security: Security,
     pub(super) peer: Option<SocketAddr>,
     /// Where it leads, if we have made it.
@@ -51,6 +55,7 @@ impl Socket {
         id: ConnectionId,
         stream: TcpStream,
         records: Option<Box<Records>>,
+        web: Option<Box<WebSocket>>,
         security: Security,
         permit: Option<Permit>,
         ready: Arc<Ready>,
@@ -62,6 +67,7 @@ impl Socket {
             target: None,
             stream,
             records,
+            web,
             security,
             waker: Waker::from(Arc::clone(&wakeup)),
             wakeup,
@@ -84,6 +90,24 @@ impl Socket {
         }
     }
 
+    /// Takes what was read out of its frames, if it came over WebSocket; says how many octets
+    /// that leaves at the front.
+    pub(super) fn unframe(&mut self, octets: &mut [u8]) -> Result<usize, Violation> {
+        match &mut self.web {
+            None => Ok(octets.len()),
+            Some(web) => web.unframe(octets),
+        }
+    }
+
+    /// Puts what is to be written into frames, if it goes over WebSocket.
+    pub(super) fn frame(&mut self, batch: &mut Batch, framed: &mut Batch) {
+        if let Some(web) = &mut self.web {
+            framed.clear();
+            web.frame(batch, framed);
+            std::mem::swap(batch, framed);
+        }
+    }
+
     /// It has no session, and others need its place.
     pub(super) fn must_go(&self) -> bool {
         let permit = self.permit.as_ref();
@@ -92,6 +116,7 @@ impl Socket {
 
     /// Ends our side of the stream.
     pub(super) async fn shut_down(&mut self) -> io::Result<()> {
+        self.close_web().await;
         if let Some(records) = &mut self.records {
             records.finish(&mut self.stream).await?;
         }
@@ -100,52 +125,76 @@ impl Socket {
 
     /// Writes as much as the operating system takes; wakes the driver when it takes more.
     pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
-        if self.records.is_some() {
-            return self.put_records(batch);
-        }
         let mut context = Context::from_waker(&self.waker);
-        while !batch.is_empty() {
-            let (one, mut many);
-            let slices: &[IoSlice<'_>] = match batch.single() {
-                Some(octets) => {
-                    one = [IoSlice::new(octets)];
-                    &one
-                }
-                None => {
-                    many = [IoSlice::new(&[]); SLICES];
-                    let count = batch.slices(&mut many);
-                    many.get(..count).unwrap_or_default()
-                }
-            };
-            match outlet::poll_write(&self.stream, &mut context, slices) {
-                Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
-                Poll::Ready(Ok(count)) => batch.advance(count),
-                Poll::Pending => return Written::Blocked,
-            }
+        match &mut self.records {
+            None => put_plain(&self.stream, &mut context, batch),
+            Some(records) => put_records(records, &mut self.stream, &mut context, batch),
         }
-        Written::All
     }
 
-    /// The same through TLS; an empty batch writes what is left of earlier ones.
-    fn put_records(&mut self, batch: &mut Batch) -> Written {
-        let Some(records) = &mut self.records else {
-            return Written::Failed;
+    /// Says that the WebSocket ends, if there is one and nothing else is half written.
+    async fn close_web(&mut self) {
+        let web = self.web.take().filter(|_| self.rest.is_none());
+        let Some(mut last) = web.map(|web| web.close()) else {
+            return;
         };
-        let mut context = Context::from_waker(&self.waker);
-        while !batch.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = batch.slices(&mut slices);
-            let slices = slices.get(..count).unwrap_or_default();
-            match records.poll_write(&mut self.stream, &mut context, slices) {
-                Poll::Ready(Ok(count)) => batch.advance(count),
-                Poll::Ready(Err(_)) => return Written::Failed,
-                Poll::Pending => return Written::Blocked,
+        std::future::poll_fn(|context| {
+            let written = match &mut self.records {
+                None => put_plain(&self.stream, context, &mut last),
+                Some(records) => put_records(records, &mut self.stream, context, &mut last),
+            };
+            match written {
+                Written::Blocked => Poll::Pending,
+                Written::All | Written::Failed => Poll::Ready(()),
             }
+        })
+        .await;
+    }
+}
+
+fn put_plain(stream: &TcpStream, context: &mut Context<'_>, batch: &mut Batch) -> Written {
+    while !batch.is_empty() {
+        let (one, mut many);
+        let slices: &[IoSlice<'_>] = match batch.single() {
+            Some(octets) => {
+                one = [IoSlice::new(octets)];
+                &one
+            }
+            None => {
+                many = [IoSlice::new(&[]); SLICES];
+                let count = batch.slices(&mut many);
+                many.get(..count).unwrap_or_default()
+            }
+        };
+        match outlet::poll_write(stream, context, slices) {
+            Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
+            Poll::Ready(Ok(count)) => batch.advance(count),
+            Poll::Pending => return Written::Blocked,
         }
-        match records.poll_flush(&mut self.stream, &mut context) {
-            Poll::Ready(Ok(())) => Written::All,
-            Poll::Ready(Err(_)) => Written::Failed,
-            Poll::Pending => Written::Blocked,
+    }
+    Written::All
+}
+
+/// The same through TLS; an empty batch writes what is left of earlier ones.
+fn put_records(
+    records: &mut Records,
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+    batch: &mut Batch,
+) -> Written {
+    while !batch.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = batch.slices(&mut slices);
+        let slices = slices.get(..count).unwrap_or_default();
+        match records.poll_write(stream, context, slices) {
+            Poll::Ready(Ok(count)) => batch.advance(count),
+            Poll::Ready(Err(_)) => return Written::Failed,
+            Poll::Pending => return Written::Blocked,
         }
+    }
+    match records.poll_flush(stream, context) {
+        Poll::Ready(Ok(())) => Written::All,
+        Poll::Ready(Err(_)) => Written::Failed,
+        Poll::Pending => Written::Blocked,
     }
 }

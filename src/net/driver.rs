@@ -24,6 +24,7 @@ use super::dial::{Dialer, Target};
 use super::mailbox::{Accepted, Letter, Mailbox, Ready};
 use super::tell::Tell;
 use super::totals::ThreadTotals;
+use super::websocket::WebSocket;
 use crate::log;
 use crate::switch::{After, Batch, ConnectionId, Security, Switch, Thread};
 use crate::time::{Clock, Moment};
@@ -74,11 +75,14 @@ pub(super) struct Driver {
     /// Ciphertext on its way into `input`.
     scratch: Box<[u8]>,
     batch: Batch,
+    /// A batch in the frames of a WebSocket.
+    framed: Batch,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Moment>,
     stop_by: Option<Moment>,
     bytes_in: u64,
     bytes_out: u64,
+    websockets_refused: u64,
     panics: u64,
     /// Connections closed for what came on them: as many as were told, and when.
     garbage: (u64, Moment),
@@ -102,11 +106,13 @@ impl Driver {
             input: Box::default(),
             scratch: Box::default(),
             batch: Batch::default(),
+            framed: Batch::default(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             stop_by: None,
             bytes_in: 0,
             bytes_out: 0,
+            websockets_refused: 0,
             panics: 0,
             garbage: (0, Moment::default()),
             told: false,
@@ -181,6 +187,7 @@ impl Driver {
                     self.bytes_in += octets.len() as u64;
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.received(now, id, &octets));
+                    self.pong(id);
                     self.acquainted(id);
                 }
             }
@@ -197,13 +204,14 @@ impl Driver {
         let Accepted {
             stream,
             records,
+            web,
             security,
             permit,
         } = accepted;
         let stream = TcpStream::from_std(stream).ok()?;
         let id = self.parts.switch.opened_over(self.now, security.clone());
         let ready = Arc::clone(&self.ready);
-        let socket = Socket::new(id, stream, records, security, permit, ready);
+        let socket = Socket::new(id, stream, records, web, security, permit, ready);
         socket.waker.wake_by_ref();
         let index = id.index();
         if self.sockets.len() <= index {
@@ -263,7 +271,7 @@ impl Driver {
             let mut buffer = ReadBuf::new(&mut input);
             let octets = match socket.poll_read(&mut scratch, &mut buffer) {
                 Poll::Pending => break false,
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled(),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled_mut(),
                 Poll::Ready(Ok(())) => {
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.ended(now, id));
@@ -276,13 +284,57 @@ impl Driver {
             };
             total += octets.len();
             let now = self.now;
+            let Some(count) = self.unframe(id, octets) else {
+                break false;
+            };
+            let octets = octets.get(..count).unwrap_or_default();
             self.guard(Some(id), |switch| switch.received(now, id, octets));
+            if self.is_web_closed(id) {
+                self.finish(id);
+                break false;
+            }
         };
         self.acquainted(id);
         self.bytes_in += total as u64;
         self.input = input;
         self.scratch = scratch;
         more
+    }
+
+    /// Takes what was read out of its frames; `None`: the peer sent what it must not, and the
+    /// connection ends.
+    fn unframe(&mut self, id: ConnectionId, octets: &mut [u8]) -> Option<usize> {
+        let socket = self.socket(id)?;
+        let peer = socket.peer;
+        match socket.unframe(octets) {
+            Ok(count) => {
+                self.pong(id);
+                Some(count)
+            }
+            Err(violation) => {
+                self.websockets_refused += 1;
+                let peer = peer.map_or_else(String::new, |peer| format!(" from {peer}"));
+                let text = format!("closing the WebSocket{peer}: {violation}");
+                self.log(log::Level::Debug, text);
+                self.finish(id);
+                None
+            }
+        }
+    }
+
+    /// A ping is a sign of life, and its pong is written when the connection has its turn.
+    fn pong(&mut self, id: ConnectionId) {
+        let web = self.socket(id).and_then(|socket| socket.web.as_deref());
+        if web.is_some_and(WebSocket::owes_pong) {
+            self.parts.switch.sign_of_life(self.now, id);
+            self.parts.switch.goes_on(id);
+        }
+    }
+
+    /// The page is gone: nobody waits for what its connection does next.
+    fn is_web_closed(&mut self, id: ConnectionId) -> bool {
+        let web = self.socket(id).and_then(|socket| socket.web.as_deref());
+        web.is_some_and(WebSocket::is_closed)
     }
 
     /// What was read of a connection before its sender had to wait comes first.
@@ -350,6 +402,11 @@ impl Driver {
         let now = self.now;
         let after = self.guard(Some(id), |switch| switch.transmit(now, id, &mut batch));
         let Some(after) = after else { return };
+        let mut framed = std::mem::take(&mut self.framed);
+        if let Some(socket) = self.socket(id) {
+            socket.frame(&mut batch, &mut framed);
+        }
+        self.framed = framed;
         let before = batch.len();
         let written = self.put(id, &mut batch);
         self.bytes_out += (before - batch.len()) as u64;
@@ -572,6 +629,7 @@ impl Driver {
             drops_slow_reader: counters.drops_slow_reader,
             unfinished_dropped: counters.unfinished_dropped,
             dials_delayed: 0,
+            websockets_refused: self.websockets_refused,
             panics: self.panics,
         });
         if std::mem::take(&mut self.told) {

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::dial::DialError;
 use super::strangers::Permit;
 use super::tls::Records;
+use super::websocket::WebSocket;
 use crate::control;
 use crate::switch::{ConnectionId, Post, Security, Thread, Wanted};
 
@@ -37,6 +38,8 @@ pub(super) enum Letter {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) records: Option<Box<Records>>,
+    /// The WebSocket over both.
+    pub(super) web: Option<Box<WebSocket>>,
     pub(super) security: Security,
     /// Until it has bound a session.
     pub(super) permit: Option<Permit>,

@@ -19,12 +19,13 @@ mod strangers;
 mod tell;
 mod tls;
 mod totals;
+mod websocket;
 
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ use totals::ThreadTotals;
 
 pub use dial::{DialPolicy, DialRule, DialRuleError};
 pub use tls::{TlsError, TlsFiles};
+pub use websocket::{OriginRuleError, Origins};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
@@ -89,6 +91,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Where the switch may connect to as the active side.
     pub dial_allow: DialPolicy,
+    /// Whose pages may open a WebSocket.
+    pub ws_origins: Origins,
     /// A connection silent for so long is gone; zero: nobody looks.
     pub idle_timeout: Duration,
     /// Messages up to so many octets are delivered as one SEND.
@@ -109,6 +113,7 @@ impl Default for Config {
             chunk_timeout: Duration::from_secs(540),
             tls: None,
             dial_allow: DialPolicy::default(),
+            ws_origins: Origins::default(),
             idle_timeout: Duration::ZERO,
             forward_whole_below: 64 * 1024,
             slow_reader: switch::SlowReader::Drop,
@@ -161,6 +166,8 @@ pub struct Totals {
     pub unfinished_dropped: u64,
     /// Attempts to connect to a peer that had to wait for others.
     pub dials_delayed: u64,
+    /// WebSockets refused, or closed for what came on them.
+    pub websockets_refused: u64,
     /// Panics caught; each cost a connection.
     pub panics: u64,
 }
@@ -199,18 +206,18 @@ impl Listeners {
     }
 
     fn has_tls(&self) -> bool {
-        self.0.iter().any(|(it, _)| *it == Transport::Tls)
+        self.0.iter().any(|(it, _)| it.is_secure())
     }
 
-    /// Those of one transport for an acceptor's runtime, which must be entered; these stay as
-    /// they are.
-    fn register(&self, transport: Transport) -> io::Result<Vec<(Transport, TcpListener)>> {
+    /// Those with TLS, or those without, for an acceptor's runtime, which must be entered;
+    /// these stay as they are.
+    fn register(&self, secure: bool) -> io::Result<Vec<(Transport, TcpListener)>> {
         let register = |(transport, listener): &(Transport, std::net::TcpListener)| {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener.try_clone()?)?;
             Ok((*transport, listener))
         };
-        let those = self.0.iter().filter(|(it, _)| *it == transport);
+        let those = self.0.iter().filter(|(it, _)| it.is_secure() == secure);
         those.map(register).collect()
     }
 
@@ -245,6 +252,7 @@ pub struct Pool {
     tls: Arc<Tls>,
     tell: Tell,
     acceptors: Vec<JoinHandle<()>>,
+    websockets_refused: Arc<AtomicU64>,
     drivers: Vec<JoinHandle<()>>,
 }
 
@@ -296,6 +304,7 @@ impl Pool {
             tls: Arc::clone(&tls),
             tell: tell.clone(),
             acceptors: Vec::new(),
+            websockets_refused: Arc::default(),
             drivers: Vec::new(),
         };
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
@@ -306,7 +315,7 @@ impl Pool {
             let parts = pool.parts(Thread(number), letters, &config, &tell, &dialer);
             pool.drivers.push(start_driver(parts, mailbox.ready())?);
         }
-        pool.start_acceptors(tell, tls)?;
+        pool.start_acceptors(tell, tls, config.ws_origins)?;
         Ok(pool)
     }
 
@@ -370,6 +379,7 @@ impl Pool {
             thread.add_to(&mut totals);
         }
         totals.dials_delayed = self.dialer.delayed();
+        totals.websockets_refused += self.websockets_refused.load(Ordering::Relaxed);
         totals
     }
 
@@ -416,7 +426,12 @@ impl Pool {
 
     /// One thread for plain connections and the certificate, and as many as there are switch
     /// threads for TLS.
-    fn start_acceptors(&mut self, tell: Tell, tls: Arc<Tls>) -> Result<(), StartError> {
+    fn start_acceptors(
+        &mut self,
+        tell: Tell,
+        tls: Arc<Tls>,
+        origins: Origins,
+    ) -> Result<(), StartError> {
         let descriptors = Descriptors::read();
         tell.log(log::Level::Info, descriptors.describe());
         let acceptor = Arc::new(Acceptor {
@@ -429,35 +444,37 @@ impl Pool {
             strangers: Strangers::new(descriptors.strangers()),
             handshakes: Strangers::new(MAX_HANDSHAKES.min(descriptors.strangers())),
             complaints: Complaints::default(),
+            origins,
+            websockets_refused: Arc::clone(&self.websockets_refused),
         });
         let of_tls = match self.listeners.has_tls() {
             true => self.threads.len(),
             false => 0,
         };
         for number in 0..of_tls {
-            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, Transport::Tls)?;
+            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, true)?;
         }
-        self.start_acceptor("msrp-accept".to_owned(), &acceptor, Transport::Tcp)
+        self.start_acceptor("msrp-accept".to_owned(), &acceptor, false)
     }
 
     fn start_acceptor(
         &mut self,
         name: String,
         acceptor: &Arc<Acceptor>,
-        transport: Transport,
+        secure: bool,
     ) -> Result<(), StartError> {
         let runtime = runtime()?;
         let listeners = {
             let _inside = runtime.enter();
             self.listeners
-                .register(transport)
+                .register(secure)
                 .map_err(StartError::Listener)?
         };
         let acceptor = Arc::clone(acceptor);
         let stop = self.stop_accepting.subscribe();
         let run = move || {
             runtime.block_on(async move {
-                if transport == Transport::Tcp {
+                if !secure {
                     tokio::spawn(Arc::clone(&acceptor).watch_certificate());
                 }
                 acceptor.run(listeners, stop).await;

@@ -7,7 +7,7 @@ use super::Totals;
 /// Written by one thread, read by anybody.
 #[derive(Debug, Default)]
 pub(super) struct ThreadTotals {
-    figures: [AtomicU64; 8],
+    figures: [AtomicU64; 9],
 }
 
 impl ThreadTotals {
@@ -20,6 +20,7 @@ impl ThreadTotals {
             totals.bytes_out,
             totals.drops_slow_reader,
             totals.unfinished_dropped,
+            totals.websockets_refused,
             totals.panics,
         ];
         for (place, figure) in self.figures.iter().zip(figures) {
@@ -36,6 +37,7 @@ impl ThreadTotals {
             &mut totals.bytes_out,
             &mut totals.drops_slow_reader,
             &mut totals.unfinished_dropped,
+            &mut totals.websockets_refused,
             &mut totals.panics,
         ];
         for (place, figure) in places.into_iter().zip(&self.figures) {

@@ -132,6 +132,7 @@ impl Collected {
         let net = net::Config {
             tls,
             dial_allow: values::dial_allow(&self.text("dial_allow"))?,
+            ws_origins: values::ws_origins(&self.text("ws_origins"))?,
             idle_timeout: Duration::from_secs(self.number("idle_timeout")?),
             listen: listen.clone(),
             threads: self.threads()?,

@@ -71,17 +71,18 @@ const fn number(
 pub const TABLE: &[Parameter] = &[
     Parameter {
         repeatable: true,
-        doc: "Where the switch takes MSRP connections: `msrp:` (TCP) or `msrps:` (TLS) and a \
-              literal address with port, IPv6 in brackets. The first of each kind that is of \
+        doc: "Where the switch takes MSRP connections: `msrp:` (TCP), `msrps:` (TLS), `ws:` \
+              (WebSocket) or `wss:` (WebSocket over TLS) and a literal address with port, IPv6 \
+              in brackets. The first of each kind that is of \
               an address family the client has is put into SDP; a client that has none of \
-              them is answered 488. `msrps:` needs `tls_certificate`. Listeners are bound before the \
+              them is answered 488. `msrps:` and `wss:` need `tls_certificate`. Listeners are bound before the \
               proxy gives up root's rights: any port will do.",
         example: "\"msrp:[2001:db8::5]:2855\"",
         ..text(
             "listen",
             "msrp:0.0.0.0:2855",
-            "msrp:ADDRESS:PORT or msrps:ADDRESS:PORT with a literal address and a port from 1 \
-             to 65535",
+            "msrp:ADDRESS:PORT, msrps:ADDRESS:PORT, ws:ADDRESS:PORT or wss:ADDRESS:PORT with a \
+             literal address and a port from 1 to 65535",
         )
     },
     Parameter {
@@ -244,6 +245,20 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        doc: "Whose pages may open a WebSocket (`ws:` and `wss:` listeners): browsers say where \
+              the page they show comes from. `own` is any page of the host name that the browser \
+              connects to, whatever its port; `any` is every page there is. Otherwise origins \
+              with scheme, host and, where it is not the scheme's own, port; `*.` stands for all \
+              hosts below a name. Others get 403. Clients that are no browsers name no origin \
+              and come in.",
+        example: "\"https://chat.example.com,https://*.example.org:8443\"",
+        ..text(
+            "ws_origins",
+            "own",
+            "own, any, or origins like https://chat.example.com separated by commas",
+        )
+    },
+    Parameter {
         doc: "How long a participant whose MSRP connection was lost may take to come back \
               before the focus sends BYE.",
         example: "10",
@@ -358,8 +373,8 @@ pub const TABLE: &[Parameter] = &[
               listens; `listen`, if it is set all the same, chooses among these, and one \
               that it does not have stops the start. The other parameters of the switch \
               (`switch_threads`, `outbox_bytes`, `slow_reader`, `forward_whole_below`, \
-              `chunk_timeout`, `idle_timeout`, `dial_allow`, `nickname_confusables`, and those of TLS) are options of its \
-              command line and have no effect here.",
+              `chunk_timeout`, `idle_timeout`, `dial_allow`, `ws_origins`, `nickname_confusables`, and \
+              those of TLS) are options of its command line and have no effect here.",
         example: "\"unix:/run/msrp-switchd/control.sock\"",
         ..text(
             "switch",
@@ -446,6 +461,7 @@ impl Parameter {
                     "db_on_error" => values::db_on_error(text).map(drop),
                     "slow_reader" => values::slow_reader(text).map(drop),
                     "dial_allow" => values::dial_allow(text).map(drop),
+                    "ws_origins" => values::ws_origins(text).map(drop),
                     "advertise" => values::advertise(text).map(drop),
                     "room" => room::room(text).map(drop),
                     "factory" => room::factory(text).map(drop),

@@ -83,15 +83,11 @@ fn refuse(name: &'static str, value: &str) -> ParameterError {
     table::find(name).refuse(&Value::Text(value.to_owned()))
 }
 
-/// `msrp:ADDRESS:PORT` or `msrps:ADDRESS:PORT`.
+/// `msrp:ADDRESS:PORT`, or the same with `msrps:`, `ws:` or `wss:`.
 pub(super) fn listen(text: &str) -> Result<Listen, ParameterError> {
     let wrong = || refuse("listen", text);
     let (scheme, rest) = text.trim().split_once(':').ok_or_else(wrong)?;
-    let transport = match scheme {
-        "msrp" => Transport::Tcp,
-        "msrps" => Transport::Tls,
-        _ => return Err(wrong()),
-    };
+    let transport = Transport::of_scheme(scheme).ok_or_else(wrong)?;
     let address: SocketAddr = rest.parse().map_err(|_| wrong())?;
     if address.port() == 0 {
         return Err(wrong());
@@ -143,6 +139,11 @@ fn unusable(files: &net::TlsFiles, error: &net::TlsError) -> ParameterError {
     }
 }
 
+/// `own`, `any`, or origins separated by commas.
+pub(super) fn ws_origins(text: &str) -> Result<net::Origins, ParameterError> {
+    text.parse().map_err(|_| refuse("ws_origins", text))
+}
+
 /// Entries of `dial_allow`, separated by commas; `none` alone allows nothing.
 pub(super) fn dial_allow(text: &str) -> Result<net::DialPolicy, ParameterError> {
     if text.trim() == "none" {
@@ -161,11 +162,14 @@ pub(super) fn listeners_have_certificates(
     listen: &[Listen],
     tls: Option<&net::TlsFiles>,
 ) -> Result<(), ParameterError> {
-    let secure = listen.iter().find(|it| it.transport == Transport::Tls);
+    let secure = listen.iter().find(|it| it.transport.is_secure());
     match secure {
         Some(listen) if tls.is_none() => Err(ParameterError {
-            allowed: "msrps: together with tls_certificate".to_owned(),
-            ..refuse("listen", &format!("msrps:{}", listen.address))
+            allowed: format!(
+                "{}: together with tls_certificate",
+                listen.transport.scheme()
+            ),
+            ..refuse("listen", &listen.to_string())
         }),
         _ => Ok(()),
     }

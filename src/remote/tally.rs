@@ -42,6 +42,7 @@ impl Tally {
             drops_slow_reader: sum(|totals| totals.drops_slow_reader),
             unfinished_dropped: sum(|totals| totals.unfinished_dropped),
             dials_delayed: sum(|totals| totals.dials_delayed),
+            websockets_refused: sum(|totals| totals.websockets_refused),
             panics: sum(|totals| totals.panics),
         }
     }

@@ -57,7 +57,7 @@ use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::msrp::TransactionIds;
 
-pub use batch::Batch;
+pub use batch::{Batch, Part};
 pub use connection::Security;
 pub use dial::Wanted;
 pub use ids::{ConnectionId, Thread};

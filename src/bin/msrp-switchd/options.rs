@@ -39,11 +39,11 @@ pub(crate) struct Arguments {
     /// Permissions of the control socket, octal
     #[arg(long, value_name = "MODE", default_value = "0660", value_parser = mode)]
     pub(crate) socket_mode: u32,
-    /// Where to take MSRP connections: msrp:ADDRESS:PORT or msrps:ADDRESS:PORT, IPv6 in
-    /// brackets (repeatable) [default: msrp:0.0.0.0:2855]
+    /// Where to take MSRP connections: msrp:ADDRESS:PORT, or with msrps:, ws: or wss: for
+    /// msrp:; IPv6 in brackets (repeatable) [default: msrp:0.0.0.0:2855]
     #[arg(long, value_name = "LISTENER")]
     listen: Vec<String>,
-    /// Certificate chain of msrps: listeners, PEM; read again when it changes
+    /// Certificate chain of msrps: and wss: listeners, PEM; read again when it changes
     #[arg(long, value_name = "FILE")]
     tls_certificate: Option<String>,
     /// Its private key, PEM; read again when it changes, so USER must be able to
@@ -81,6 +81,10 @@ pub(crate) struct Arguments {
     /// [default: public,source]
     #[arg(long, value_name = "LIST")]
     dial_allow: Option<String>,
+    /// Whose pages may open a WebSocket: own, any, or origins like https://chat.example.com
+    /// [default: own]
+    #[arg(long, value_name = "LIST")]
+    ws_origins: Option<String>,
     /// Refuse nicknames that look like one in use
     #[arg(long)]
     nickname_confusables: bool,
@@ -141,6 +145,7 @@ impl Arguments {
             ("chunk_timeout", self.chunk_timeout.clone()),
             ("idle_timeout", self.idle_timeout.clone()),
             ("dial_allow", self.dial_allow.clone()),
+            ("ws_origins", self.ws_origins.clone()),
             ("nickname_confusables", flag(self.nickname_confusables)),
         ] {
             if let Some(value) = value {

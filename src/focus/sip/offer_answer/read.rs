@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Accepted, CPIM, PLAIN, TCP, TLS, Terms};
+use super::{Accepted, CPIM, PLAIN, TCP, TLS, Terms, is_web};
 use crate::control::{Dial, Peer, Setup};
 use crate::wire::fingerprint::{Fingerprint, FingerprintError, MAX_FINGERPRINTS};
 use crate::wire::msrp::UriRef;
@@ -161,6 +161,9 @@ impl<'a> Stream<'a> {
         {
             return Err(Unacceptable::NoMessageStream);
         }
+        if (terms.ws || terms.wss) && self.is_web() {
+            return self.secure_web(terms);
+        }
         match media.protocol.as_str() {
             // Some write this whatever their path says (opensips-js): then the path counts.
             it if it.eq_ignore_ascii_case(TLS) && terms.tcp && self.is_plain(terms) => Ok(false),
@@ -169,6 +172,25 @@ impl<'a> Stream<'a> {
             }
             it if it.eq_ignore_ascii_case(TCP) => {
                 terms.tcp.then_some(false).ok_or(Unacceptable::TlsOnly)
+            }
+            _ => Err(Unacceptable::NoMessageStream),
+        }
+    }
+
+    /// The peer comes over WebSocket, by itself.
+    fn is_web(self) -> bool {
+        let first = self.words("path");
+        first.first().is_some_and(|uri| is_web(uri))
+    }
+
+    /// The same of a WebSocket. It says `TCP/TLS/MSRP` (RFC 7977 §5.2, W05) also where
+    /// somebody before us does the TLS.
+    fn secure_web(self, terms: Terms) -> Result<bool, Unacceptable> {
+        let msrps = self.path()?.first().is_some_and(|uri| uri.secure());
+        match self.media.protocol.as_str() {
+            it if it.eq_ignore_ascii_case(TLS) => Ok(terms.wss && (msrps || !terms.ws)),
+            it if it.eq_ignore_ascii_case(TCP) => {
+                terms.ws.then_some(false).ok_or(Unacceptable::TlsOnly)
             }
             _ => Err(Unacceptable::NoMessageStream),
         }

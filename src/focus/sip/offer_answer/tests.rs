@@ -7,6 +7,8 @@ use crate::control::Dial;
 const BOTH: Terms = Terms {
     tcp: true,
     tls: true,
+    ws: false,
+    wss: false,
     plain_text: false,
 };
 
