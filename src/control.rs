@@ -295,9 +295,9 @@ pub struct Admission {
     pub peer: Peer,
 }
 
-/// Why the switch does not admit somebody.
+/// Why the switch does not admit an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refusal {
+pub enum AdmitError {
     /// No room for one more session.
     Full,
     /// The switch is going down.
@@ -449,9 +449,9 @@ pub enum Order {
         /// What.
         text: String,
     },
-    /// Whether every message is told by `Said` from now on; no until ordered, and again
-    /// after `Connected`. No answer.
-    Listen(bool),
+    /// Whether the switch reports every message by `Said` from now on. It does not until
+    /// ordered, nor after `Connected`. No answer.
+    ReportMessages(bool),
     /// Nobody else gets these nicknames of the room, unless they are somebody's by now: they
     /// were held for their users by another run of the switch. No answer.
     Hold {
@@ -551,7 +551,7 @@ impl Order {
             | Order::Part { room, .. }
             | Order::Submit { room, .. }
             | Order::Reconcile { room, .. } => Some(room),
-            Order::Listen(_) => None,
+            Order::ReportMessages(_) => None,
         }
     }
 
@@ -596,7 +596,7 @@ pub enum Notice {
         /// The session.
         session: SessionId,
         /// Why.
-        refusal: Refusal,
+        error: AdmitError,
     },
     /// A connection has bound itself to the session.
     Bound {
@@ -650,7 +650,7 @@ pub enum Notice {
         /// The room.
         room: RoomUri,
     },
-    /// A message has come; after `Listen` only, and at a bounded rate.
+    /// A message has come; after `ReportMessages` only, and at a bounded rate.
     Said(Said),
     /// The certificate of the TLS listeners has this fingerprint from now on: the value of
     /// our `a=fingerprint` (RFC 8122).
@@ -669,7 +669,7 @@ mod tests {
         let room = RoomUri::new("sip:lobby@example.com");
         let order = Order::Close { room: room.clone() };
         assert_eq!(order.room(), Some(&room));
-        assert_eq!(Order::Listen(true).room(), None);
+        assert_eq!(Order::ReportMessages(true).room(), None);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use crate::bridge::{Frame, Question};
+use crate::bridge::{Frame, Query};
 use crate::control::{Notice, Order};
 use crate::entropy;
-use crate::focus::record::{Change, Found, Query, Unreadable};
+use crate::focus::record::{Change, Found, Query as StoreQuery, Unreadable};
 use crate::focus::{
     self, Arrival, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
     TransactionId,
@@ -25,15 +25,17 @@ use crate::statistics::{Statistic, Statistics};
 use crate::store::{Store, Ticket};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Response};
+use commits::Commits;
 use outgoing::Outgoing;
 
+mod commits;
 mod leaving;
 mod outgoing;
 #[cfg(test)]
 mod outgoing_tests;
 
 /// Longest time a stop waits for outcomes of the last requests. Kamailio's main process kills
-/// late children; one second is well below its patience.
+/// late children; one second is well below its limit.
 pub const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Notices taken in one turn, so that a flood of them cannot keep requests waiting.
@@ -45,22 +47,15 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the rooms are counted: that may ask the store.
 const ROOMS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A commit that takes longer counts as failed: SQLite itself gives up before, so this is a
-/// disk or a network that hangs.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
-/// Outputs that may wait for a commit before nobody new is let in: what 1,000 joins a second
-/// make in that time.
-const HELD: usize = 10_000;
+/// Requests of the operator that may wait for a look into the store.
+const MAX_DEFERRED: usize = 1_000;
+/// How long one waits; the management interface waits little longer.
+const DEFERRED_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Requests of the operator that may wait for the store, and how long: whoever asked waits no
-/// longer than that by much.
-const ASKED: usize = 1_000;
-const ASKED_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Messages that wait to be told.
-const TOLD: usize = 1_000;
-/// Messages told in one turn: a script may look at each.
-const TOLD_A_TURN: usize = 16;
+/// Message events that may wait.
+const MAX_MESSAGE_EVENTS: usize = 1_000;
+/// Message events raised in one turn: a script may look at each.
+const MESSAGE_EVENTS_A_TURN: usize = 16;
 
 /// The proxy, as the service sees it.
 pub trait Host {
@@ -108,12 +103,12 @@ pub trait Host {
     /// The proxy stops: what it no longer has connections for is not sent.
     fn stopping(&mut self) {}
 
-    /// Whether anybody listens for messages: only then are they told.
-    fn listens(&mut self) -> bool {
+    /// Whether a script or a module wants to know of messages: only then are they reported.
+    fn wants_messages(&mut self) -> bool {
         false
     }
 
-    /// Tells whoever listens.
+    /// Raises an event.
     fn event(&mut self, _event: &Event) {}
 
     /// Writes to the host's log.
@@ -272,7 +267,7 @@ pub trait Ledger {
     /// It does not come back from a commit: that counts as failed.
     fn give_up(&mut self);
     /// Asks what is kept; never waits.
-    fn ask(&mut self, query: Query);
+    fn ask(&mut self, query: StoreQuery);
     /// The next answer.
     fn found(&mut self) -> Option<Found>;
     /// Whether nobody new may come in, since nothing is kept.
@@ -315,7 +310,7 @@ impl Ledger for Option<Store> {
         self.as_ref().is_some_and(Store::refuses)
     }
 
-    fn ask(&mut self, query: Query) {
+    fn ask(&mut self, query: StoreQuery) {
         if let Some(store) = self {
             store.ask(query);
         }
@@ -349,7 +344,7 @@ pub trait Core {
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
     /// What must be found out before a request of the operator is carried out.
-    fn needs(&self, _request: &management::Request) -> Option<Query> {
+    fn needs(&self, _request: &management::Request) -> Option<StoreQuery> {
         None
     }
     /// Carries a request of the operator out.
@@ -383,7 +378,7 @@ impl Core for Focus {
     fn snapshot(&mut self) -> Vec<Change> {
         self.snapshot()
     }
-    fn needs(&self, request: &management::Request) -> Option<Query> {
+    fn needs(&self, request: &management::Request) -> Option<StoreQuery> {
         management::needs(self, request)
     }
     fn operate(&mut self, now: Moment, request: &management::Request) -> Answer {
@@ -396,12 +391,12 @@ impl Core for Focus {
     }
 }
 
-/// A request of the operator that waits until something has been found out.
-struct Asked {
-    query: Query,
+/// A request of the operator that waits for a look into the store.
+struct Deferred {
+    query: StoreQuery,
     request: management::Request,
-    /// Who is answered; other modules order without an answer.
-    question: Option<Question>,
+    /// Where the answer goes; requests of other modules get none.
+    asker: Option<Query>,
     since: Moment,
 }
 
@@ -410,35 +405,26 @@ pub struct Service<C, S, L> {
     core: C,
     switch: S,
     ledger: L,
-    /// What must not be told before this batch of changes is kept.
-    owed: Ticket,
-    /// The last batch given, and since when the oldest one of them is waited for.
-    given: Ticket,
-    progress: (Ticket, Moment),
-    /// Nobody new is let in.
-    closed: bool,
-    /// What waits for that, in order.
-    held: VecDeque<(Ticket, Output)>,
-    /// What the switch is told when this much is kept, in order.
-    remembering: VecDeque<(Ticket, Order)>,
+    /// What waits for the store.
+    commits: Commits,
+    /// Nobody new is admitted.
+    admission_closed: bool,
     notices: Receiver<Notice>,
     statistics: &'static Statistics,
     counted_at: Moment,
-    roomed_at: Moment,
+    rooms_counted_at: Moment,
     /// Totals already added to the statistics.
     counted: Totals,
     counted_focus: focus::Totals,
     outgoing: Outgoing,
     /// Inputs that host calls caused, until the outputs under way are done.
-    caused: VecDeque<Input>,
-    /// Answers to the operator that wait in the same way.
-    answers: VecDeque<(Ticket, Question, Answer)>,
-    /// Requests of the operator that wait for the store.
-    asked: Vec<Asked>,
-    /// Messages that are to be told.
-    told: VecDeque<Event>,
-    /// The switch tells of every message.
-    listening: bool,
+    follow_ups: VecDeque<Input>,
+    /// Requests of the operator that wait for a look into the store.
+    deferred: Vec<Deferred>,
+    /// Message events to raise, oldest first.
+    message_events: VecDeque<Event>,
+    /// The switch reports every message.
+    reports_messages: bool,
 }
 
 impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
@@ -454,24 +440,19 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             core,
             switch,
             ledger,
-            owed: 0,
-            given: 0,
-            progress: (0, Moment::from_epoch(Duration::ZERO)),
-            closed: false,
-            held: VecDeque::new(),
-            remembering: VecDeque::new(),
+            commits: Commits::new(),
+            admission_closed: false,
             notices,
             statistics,
             counted_at: Moment::from_epoch(Duration::ZERO),
-            roomed_at: Moment::from_epoch(Duration::ZERO),
+            rooms_counted_at: Moment::from_epoch(Duration::ZERO),
             counted: Totals::default(),
             counted_focus: focus::Totals::default(),
             outgoing: Outgoing::new(Box::new(entropy::System)),
-            caused: VecDeque::new(),
-            answers: VecDeque::new(),
-            asked: Vec::new(),
-            told: VecDeque::new(),
-            listening: false,
+            follow_ups: VecDeque::new(),
+            deferred: Vec::new(),
+            message_events: VecDeque::new(),
+            reports_messages: false,
         }
     }
 
@@ -485,19 +466,16 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         let input = match frame {
             Frame::Request(mut arrival) => {
                 name_socket(&mut arrival);
-                Input::Request(arrival)
+                Some(Input::Request(arrival))
             }
-            Frame::Cancel(transaction) => Input::Cancel(transaction),
+            Frame::Cancel(transaction) => Some(Input::Cancel(transaction)),
             Frame::Progress {
                 request,
                 code,
                 transaction,
             } => {
-                let rings = self.outgoing.progress(now, request, transaction, host);
-                match rings {
-                    Some(request) => Input::Progress { request, code },
-                    None => return self.settle(now, host),
-                }
+                let ringing = self.outgoing.progress(now, request, transaction, host);
+                ringing.map(|request| Input::Progress { request, code })
             }
             Frame::Outcome {
                 request,
@@ -505,15 +483,13 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                 response,
             } => {
                 let end = (code, response.is_empty());
-                match self.outgoing.outcome(now, request, end, host) {
-                    Some((request, reached)) => Input::Outcome {
-                        request,
-                        reached,
-                        code,
-                        response: parse_response(&response, request, host),
-                    },
-                    None => return self.settle(now, host),
-                }
+                let outcome = self.outgoing.outcome(now, request, end, host);
+                outcome.map(|(request, reached)| Input::Outcome {
+                    request,
+                    reached,
+                    code,
+                    response: parse_response(&response, request, host),
+                })
             }
             Frame::Sent { request, error } => {
                 let done = match error {
@@ -521,57 +497,51 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
                     error => Err(NotSent::Refused(error)),
                 };
                 self.outgoing.handed(now, request, done, host);
-                return self.settle(now, host);
+                None
             }
         };
-        self.feed(now, input, host);
+        match input {
+            Some(input) => self.handle(now, input, host),
+            None => self.run_outputs(now, host),
+        }
     }
 
     /// Takes what the switch said and what has become due.
     pub fn turn(&mut self, now: Moment, host: &mut dyn Host) {
         self.outgoing.turn(now, host);
-        self.settle(now, host);
-        self.watch_ledger(now, host);
-        self.release(now, host);
-        self.take_found(now, host);
+        self.run_outputs(now, host);
+        self.watch_store(now, host);
+        self.release_committed(now, host);
+        self.handle_found(now, host);
         if self.ledger.wants_everything() {
             let everything = self.core.snapshot();
-            self.owed = self.ledger.rewrite(everything);
-            self.note_given(now, self.owed);
+            let batch = self.ledger.rewrite(everything);
+            self.commits.promise(now, batch);
         }
-        for _ in 0..NOTICES_A_TURN {
-            let Ok(notice) = self.notices.try_recv() else {
-                break;
-            };
-            // A switch that has come (back) knows of no listener.
-            self.listening &= !matches!(notice, Notice::Connected { .. });
-            self.feed(now, Input::Notice(notice), host);
-        }
-        self.tell_listeners(host);
+        self.handle_notices(now, host);
+        self.raise_message_events(host);
         if self.core.deadline().is_some_and(|deadline| deadline <= now) {
-            self.feed(now, Input::Deadline, host);
+            self.handle(now, Input::Deadline, host);
         }
         if now.saturating_since(self.counted_at) >= COUNT_INTERVAL {
             self.counted_at = now;
             self.count();
-            self.listen(host);
+            self.choose_message_reports(host);
         }
-        if now.saturating_since(self.roomed_at) >= ROOMS_INTERVAL {
-            self.roomed_at = now;
+        if now.saturating_since(self.rooms_counted_at) >= ROOMS_INTERVAL {
+            self.rooms_counted_at = now;
             self.statistics.set_rooms(self.core.rooms() as u64);
         }
     }
 
     /// When [`Service::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        if self.notices.is_empty() && self.told.is_empty() {
-            let waits = self.ledger.settled() < self.given;
-            let given_up = waits.then(|| self.progress.1 + COMMIT_PATIENCE);
-            let deadlines = [self.core.deadline(), self.outgoing.deadline(), given_up];
-            deadlines.into_iter().flatten().min()
-        } else {
-            Some(Moment::from_epoch(Duration::ZERO))
+        if !self.notices.is_empty() || !self.message_events.is_empty() {
+            return Some(Moment::from_epoch(Duration::ZERO));
         }
+        let commit = self.commits.deadline(self.ledger.settled());
+        let deadlines = [self.core.deadline(), self.outgoing.deadline(), commit];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Begins the end: every dialog and subscription is told, unless the next run will take
@@ -582,12 +552,12 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             true => Input::Suspend,
             false => Input::Stop,
         };
-        self.feed(now, input, host);
+        self.handle(now, input, host);
     }
 
     /// Whether no dialog, subscription or request is left.
     pub fn is_idle(&self) -> bool {
-        self.core.is_idle() && self.held.is_empty() && self.ledger.settled() >= self.owed
+        self.core.is_idle() && self.commits.is_idle(self.ledger.settled())
     }
 
     /// Stops switch and store. What the switch says of histories until its end is kept, too.
@@ -606,22 +576,39 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         self.ledger.stop();
     }
 
-    fn feed(&mut self, now: Moment, input: Input, host: &mut dyn Host) {
-        self.core.handle(now, input);
-        self.settle(now, host);
-    }
-
-    fn settle(&mut self, now: Moment, host: &mut dyn Host) {
-        self.perform(now, host);
-        while let Some(input) = self.next_caused() {
-            self.core.handle(now, input);
-            self.perform(now, host);
+    fn handle_notices(&mut self, now: Moment, host: &mut dyn Host) {
+        for _ in 0..NOTICES_A_TURN {
+            let Ok(notice) = self.notices.try_recv() else {
+                break;
+            };
+            // A switch that has come (back) reports nothing until ordered.
+            self.reports_messages &= !matches!(notice, Notice::Connected { .. });
+            self.handle(now, Input::Notice(notice), host);
         }
     }
 
-    fn next_caused(&mut self) -> Option<Input> {
-        let caused = self.caused.pop_front();
-        caused.or_else(|| {
+    /// Gives the focus one input and carries out all that follows from it.
+    fn handle(&mut self, now: Moment, input: Input, host: &mut dyn Host) {
+        self.core.handle(now, input);
+        self.run_outputs(now, host);
+    }
+
+    /// Carries out the outputs of the focus until it has no more.
+    fn run_outputs(&mut self, now: Moment, host: &mut dyn Host) {
+        loop {
+            while let Some(output) = self.core.poll() {
+                self.run_output(now, output, host);
+            }
+            match self.next_follow_up() {
+                Some(input) => self.core.handle(now, input),
+                None => return,
+            }
+        }
+    }
+
+    fn next_follow_up(&mut self) -> Option<Input> {
+        let follow_up = self.follow_ups.pop_front();
+        follow_up.or_else(|| {
             let (request, code) = self.outgoing.poll()?;
             Some(Input::Outcome {
                 request,
@@ -632,102 +619,35 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         })
     }
 
-    fn perform(&mut self, now: Moment, host: &mut dyn Host) {
-        while let Some(output) = self.core.poll() {
-            match output {
-                Output::Store(changes) => {
-                    self.owed = self.ledger.write(changes);
-                    self.note_given(now, self.owed);
-                }
-                Output::Ask(query) => self.ledger.ask(query),
-                Output::Order(order) if !order.is_promise() => self.switch.order(order),
-                Output::Remember(change, done) => {
-                    let ticket = self.ledger.write(vec![Change::Remember(change)]);
-                    self.note_given(now, ticket);
-                    self.remembering.push_back((ticket, done));
-                    self.tell_remembered();
-                }
-                Output::Event(event) => self.event(event, host),
-                Output::Log(line) => host.log(&line),
-                Output::Release(transaction) => host.release(transaction),
-                Output::Withdraw(transaction) => self.held.retain(
-                    |(_, held)| !matches!(held, Output::Reply(of, _) if *of == transaction),
-                ),
-                // Who is refused is promised nothing.
-                Output::Reply(transaction, reply) if reply.code >= 300 => {
-                    self.reply(transaction, &reply, host);
-                }
-                output if self.must_wait() => self.held.push_back((self.owed, output)),
-                output => self.tell(now, output, host),
+    /// Carries one output out, or holds it until the store has committed what it promises.
+    fn run_output(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
+        match output {
+            Output::Store(changes) => {
+                let batch = self.ledger.write(changes);
+                self.commits.promise(now, batch);
             }
-        }
-    }
-
-    fn note_given(&mut self, now: Moment, ticket: Ticket) {
-        if self.progress.0 >= self.given {
-            // Nothing was waited for.
-            self.progress.1 = now;
-        }
-        self.given = ticket;
-    }
-
-    /// A store that makes no progress is given up, and nobody waits for it any more; where
-    /// too much waits, or nothing is kept, nobody new is let in.
-    fn watch_ledger(&mut self, now: Moment, host: &mut dyn Host) {
-        let settled = self.ledger.settled();
-        if settled >= self.given || settled != self.progress.0 {
-            self.progress = (settled, now);
-        } else if now.saturating_since(self.progress.1) >= COMMIT_PATIENCE {
-            self.ledger.give_up();
-            self.progress = (self.ledger.settled(), now);
-        }
-        let closed = self.held.len() >= HELD || self.ledger.refuses();
-        if closed != self.closed {
-            self.closed = closed;
-            self.feed(now, Input::Close(closed), host);
-        }
-    }
-
-    /// What others hear of a change, they hear after it is kept; and in order.
-    fn must_wait(&self) -> bool {
-        !self.held.is_empty() || self.ledger.settled() < self.owed
-    }
-
-    /// Tells what has waited long enough.
-    fn release(&mut self, now: Moment, host: &mut dyn Host) {
-        let settled = self.ledger.settled();
-        while self.held.front().is_some_and(|(owed, _)| *owed <= settled) {
-            if let Some((_, output)) = self.held.pop_front() {
-                self.tell(now, output, host);
+            Output::Ask(query) => self.ledger.ask(query),
+            Output::Order(order) if !order.is_promise() => self.switch.order(order),
+            Output::Remember(change, done) => {
+                let batch = self.ledger.write(vec![Change::Remember(change)]);
+                self.commits.acknowledge(now, batch, done);
+                self.acknowledge_histories();
             }
-        }
-        self.tell_remembered();
-        while self
-            .answers
-            .front()
-            .is_some_and(|(owed, ..)| *owed <= settled)
-        {
-            if let Some((_, question, answer)) = self.answers.pop_front() {
-                question.answer(&answer);
+            Output::Event(event) => self.raise(event, host),
+            Output::Log(line) => host.log(&line),
+            Output::Release(transaction) => host.release(transaction),
+            Output::Withdraw(transaction) => self.commits.withdraw(transaction),
+            // A refusal promises nothing.
+            Output::Reply(transaction, reply) if reply.code >= 300 => {
+                self.reply(transaction, &reply, host);
             }
-        }
-        while let Some(input) = self.next_caused() {
-            self.feed(now, input, host);
+            output if self.commits.must_wait(self.ledger.settled()) => self.commits.hold(output),
+            output => self.send_out(now, output, host),
         }
     }
 
-    /// Histories hold up nobody, and have no part in the order of what is promised.
-    fn tell_remembered(&mut self) {
-        let settled = self.ledger.settled();
-        let settles = |(ticket, _): &(Ticket, Order)| *ticket <= settled;
-        while self.remembering.front().is_some_and(settles) {
-            if let Some((_, order)) = self.remembering.pop_front() {
-                self.switch.order(order);
-            }
-        }
-    }
-
-    fn tell(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
+    /// Sends an output that no commit is waited for.
+    fn send_out(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
         match output {
             Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
             Output::Send(request) => self.outgoing.send(now, request, host),
@@ -743,50 +663,84 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         }
     }
 
-    /// Answers a question of the operator.
-    pub fn answer(&mut self, now: Moment, question: Question, host: &mut dyn Host) {
-        match question.call.read() {
-            Ok(request) => self.take_request(now, request, Some(question), host),
-            Err(fault) => self.conclude(Some(question), Err(fault), host),
+    /// Gives up a store that makes no progress, so that nothing waits for it any more. While
+    /// too much waits, or the store keeps nothing, nobody new is admitted.
+    fn watch_store(&mut self, now: Moment, host: &mut dyn Host) {
+        if self.commits.is_stuck(now, self.ledger.settled()) {
+            self.ledger.give_up();
+            self.commits.give_up(now, self.ledger.settled());
+        }
+        let closed = self.commits.are_behind() || self.ledger.refuses();
+        if closed != self.admission_closed {
+            self.admission_closed = closed;
+            self.handle(now, Input::Close(closed), host);
         }
     }
 
-    /// Carries out what another module orders, which has been told all that it will be.
-    pub fn order(&mut self, now: Moment, request: management::Request, host: &mut dyn Host) {
-        self.take_request(now, request, None, host);
+    /// Sends what the store has committed meanwhile.
+    fn release_committed(&mut self, now: Moment, host: &mut dyn Host) {
+        let committed = self.ledger.settled();
+        while let Some(output) = self.commits.next_output(committed) {
+            self.send_out(now, output, host);
+        }
+        self.acknowledge_histories();
+        while let Some((query, answer)) = self.commits.next_answer(committed) {
+            query.answer(&answer);
+        }
+        self.run_outputs(now, host);
     }
 
-    /// Carries a request out, or finds out first what it needs.
-    fn take_request(
+    fn acknowledge_histories(&mut self) {
+        let committed = self.ledger.settled();
+        while let Some(order) = self.commits.next_history_order(committed) {
+            self.switch.order(order);
+        }
+    }
+
+    /// Answers a query of the operator.
+    pub fn answer(&mut self, now: Moment, query: Query, host: &mut dyn Host) {
+        match query.call.read() {
+            Ok(request) => self.handle_request(now, request, Some(query), host),
+            Err(fault) => self.give_answer(Some(query), Err(fault), host),
+        }
+    }
+
+    /// Carries out what another module orders; it has had its answer.
+    pub fn order(&mut self, now: Moment, request: management::Request, host: &mut dyn Host) {
+        self.handle_request(now, request, None, host);
+    }
+
+    /// Carries a request out, after a look into the store where it needs one.
+    fn handle_request(
         &mut self,
         now: Moment,
         request: management::Request,
-        question: Option<Question>,
+        asker: Option<Query>,
         host: &mut dyn Host,
     ) {
         let Some(query) = self.core.needs(&request) else {
             let answer = self.operate(now, &request, host);
-            return self.conclude(question, answer, host);
+            return self.give_answer(asker, answer, host);
         };
-        if self.asked.len() >= ASKED {
-            return self.conclude(question, Err(Fault::new(503, Unreadable)), host);
+        if self.deferred.len() >= MAX_DEFERRED {
+            return self.give_answer(asker, Err(Fault::new(503, Unreadable)), host);
         }
         self.ledger.ask(query.clone());
-        self.asked.push(Asked {
+        self.deferred.push(Deferred {
             query,
             request,
-            question,
+            asker,
             since: now,
         });
     }
 
-    fn conclude(&mut self, question: Option<Question>, answer: Answer, host: &mut dyn Host) {
-        match question {
-            // What is answered is kept, as what a 200 promises is.
-            Some(question) if self.must_wait() => {
-                self.answers.push_back((self.owed, question, answer));
+    fn give_answer(&mut self, asker: Option<Query>, answer: Answer, host: &mut dyn Host) {
+        match asker {
+            // An answer promises its change as a 200 does.
+            Some(query) if self.commits.must_wait(self.ledger.settled()) => {
+                self.commits.hold_answer(query, answer);
             }
-            Some(question) => question.answer(&answer),
+            Some(query) => query.answer(&answer),
             None => {
                 if let Err(fault) = answer {
                     let line = format_args!("ordered by another module: {fault}");
@@ -796,30 +750,27 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         }
     }
 
-    /// What the store has found goes to the focus, and to whoever waits for it.
-    fn take_found(&mut self, now: Moment, host: &mut dyn Host) {
+    /// Gives the focus what the store has found, and carries out the requests that waited for it.
+    fn handle_found(&mut self, now: Moment, host: &mut dyn Host) {
         for _ in 0..NOTICES_A_TURN {
             let Some(found) = self.ledger.found() else {
                 break;
             };
             let query = found.query.clone();
             let is_readable = found.answer.is_ok();
-            self.feed(now, Input::Found(found), host);
-            for asked in self
-                .asked
-                .extract_if(.., |it| it.query == query)
-                .collect::<Vec<_>>()
-            {
+            self.handle(now, Input::Found(found), host);
+            let ready = self.deferred.extract_if(.., |it| it.query == query);
+            for request in ready.collect::<Vec<_>>() {
                 let answer = match is_readable {
-                    true => self.operate(now, &asked.request, host),
+                    true => self.operate(now, &request.request, host),
                     false => Err(Fault::new(503, Unreadable)),
                 };
-                self.conclude(asked.question, answer, host);
+                self.give_answer(request.asker, answer, host);
             }
         }
-        let is_late = |it: &mut Asked| now.saturating_since(it.since) >= ASKED_TIMEOUT;
-        for late in self.asked.extract_if(.., is_late).collect::<Vec<_>>() {
-            self.conclude(late.question, Err(Fault::new(503, Unreadable)), host);
+        let is_late = |it: &mut Deferred| now.saturating_since(it.since) >= DEFERRED_TIMEOUT;
+        for late in self.deferred.extract_if(.., is_late).collect::<Vec<_>>() {
+            self.give_answer(late.asker, Err(Fault::new(503, Unreadable)), host);
         }
     }
 
@@ -844,36 +795,39 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             },
             request => {
                 let answer = self.core.operate(now, request);
-                self.settle(now, host);
+                self.run_outputs(now, host);
                 answer
             }
         }
     }
 
-    /// Messages are told in the pauses between everything else; of a flood the newest are not.
-    fn event(&mut self, event: Event, host: &mut dyn Host) {
+    /// Raises an event; messages wait until nothing else is to be done, and the newest of a
+    /// flood are left out.
+    fn raise(&mut self, event: Event, host: &mut dyn Host) {
         match event {
-            Event::Message(_) if self.told.len() < TOLD => self.told.push_back(event),
+            Event::Message(_) if self.message_events.len() < MAX_MESSAGE_EVENTS => {
+                self.message_events.push_back(event);
+            }
             Event::Message(_) => {}
             event => host.event(&event),
         }
     }
 
-    fn tell_listeners(&mut self, host: &mut dyn Host) {
-        for _ in 0..TOLD_A_TURN {
-            let Some(event) = self.told.pop_front() else {
+    fn raise_message_events(&mut self, host: &mut dyn Host) {
+        for _ in 0..MESSAGE_EVENTS_A_TURN {
+            let Some(event) = self.message_events.pop_front() else {
                 return;
             };
             host.event(&event);
         }
     }
 
-    /// The switch tells of messages while somebody in the host listens.
-    fn listen(&mut self, host: &mut dyn Host) {
-        let listens = host.listens();
-        if listens != self.listening {
-            self.listening = listens;
-            self.switch.order(Order::Listen(listens));
+    /// The switch reports messages while somebody in the host wants to know of them.
+    fn choose_message_reports(&mut self, host: &mut dyn Host) {
+        let wanted = host.wants_messages();
+        if wanted != self.reports_messages {
+            self.reports_messages = wanted;
+            self.switch.order(Order::ReportMessages(wanted));
         }
     }
 
@@ -882,7 +836,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn reply(&mut self, transaction: TransactionId, reply: &Reply, host: &mut dyn Host) {
         let replied = host.reply(transaction, reply);
         if (200..300).contains(&reply.code) {
-            self.caused.push_back(match replied {
+            self.follow_ups.push_back(match replied {
                 Ok(()) => Input::Answered(transaction),
                 Err(_) => Input::Unanswered(transaction),
             });

@@ -139,7 +139,7 @@ fn the_pure_layers_open_no_socket_and_read_no_clock() {
     );
     forbid(
         &PURE,
-        &["std::fs", "std::process", "std::env", "crate::patience"],
+        &["std::fs", "std::process", "std::env", "crate::retry"],
     );
 }
 

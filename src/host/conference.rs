@@ -33,8 +33,8 @@ use crate::wire::sip::Headers;
 /// Frames taken in one turn, so that a flood of requests cannot keep the switch waiting.
 const FRAMES_A_TURN: usize = 256;
 
-/// Questions of management answered in one turn: a long list takes a millisecond.
-const QUESTIONS_A_TURN: usize = 4;
+/// Management queries answered in one turn: a long list takes a millisecond.
+const QUERIES_A_TURN: usize = 4;
 
 /// How often the process looks whether its parent still lives, at the least.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -229,21 +229,21 @@ impl<H: Host, C: Core> Conference<H, C> {
             Some(deadline) => deadline.saturating_since(now).min(longest),
             None => longest,
         };
-        let [events, acks, requests, questions] = self.bridge.readable();
+        let [events, acks, requests, queries] = self.bridge.readable();
         let waker = self.waker.as_raw_fd();
-        let files = [self.pipe, waker, events, acks, requests, questions];
+        let files = [self.pipe, waker, events, acks, requests, queries];
         let [pipe, ..] = fds::wait_readable(files, until);
         pipe
     }
 
     fn work(&mut self) {
         self.waker.clear();
-        for _ in 0..QUESTIONS_A_TURN {
-            let Some(question) = self.bridge.question() else {
+        for _ in 0..QUERIES_A_TURN {
+            let Some(query) = self.bridge.next_query() else {
                 break;
             };
             let now = self.clock.now();
-            self.service.answer(now, question, &mut self.host);
+            self.service.answer(now, query, &mut self.host);
         }
         for _ in 0..FRAMES_A_TURN {
             match self.bridge.receive(&mut self.buffer) {

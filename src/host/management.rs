@@ -3,23 +3,23 @@
 
 use std::time::Duration;
 
-use crate::bridge::{AskError, Bridge};
+use crate::bridge::{Bridge, QueryError};
 use crate::management::{Answer, Argument, Call, Command, Fault};
 
 /// How long an answer may take. Only a conference process that hangs takes so long.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Carries a command out. In the process of the management interface, which waits.
 pub(super) fn ask(bridge: &Bridge, command: Command, arguments: Vec<Argument>) -> Answer {
     let call = Call { command, arguments };
     // What is not understood need not be asked.
     call.read()?;
-    bridge.ask(&call, PATIENCE).unwrap_or_else(|error| {
+    bridge.query(&call, ANSWER_TIMEOUT).unwrap_or_else(|error| {
         let code = match error {
-            AskError::Busy | AskError::Inside => 503,
-            AskError::Silent => 504,
-            AskError::TooLong => 400,
-            AskError::System(_) => 500,
+            QueryError::Busy | QueryError::Inside => 503,
+            QueryError::Silent => 504,
+            QueryError::TooLong => 400,
+            QueryError::System(_) => 500,
         };
         Err(Fault::new(code, error))
     })

@@ -7,19 +7,19 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::access::{self, Wish};
-use crate::bridge::{Bridge, LANE_OCTETS};
+use crate::bridge::{Bridge, CHANNEL_OCTETS};
 use crate::host::user::{self, FurtherGroups};
 use crate::host::{fds, guard, logging};
 use crate::log::Line;
 use crate::net;
 use crate::parameters::{Collected, Settings, SwitchPlace, Value, doubt};
-use crate::patience::patiently;
 use crate::remote;
+use crate::retry::retry;
 use crate::statistics;
 use crate::store::{self, OnError};
 
 /// How long an address may stay taken: the process of the last run may still be leaving.
-const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bound in `init`, taken by the conference process.
 static LISTENERS: Mutex<Option<net::Listeners>> = Mutex::new(None);
@@ -73,7 +73,7 @@ pub(crate) fn settings_and_bridge(groups: FurtherGroups) -> Option<(Settings, Br
         .map_err(|error| logging::error(format_args!("no sockets for the workers: {error}")))
         .ok()?;
     for socket in bridge.sending() {
-        fds::enlarge_send_buffer(socket, LANE_OCTETS);
+        fds::enlarge_send_buffer(socket, CHANNEL_OCTETS);
     }
     Some((settings, bridge))
 }
@@ -86,7 +86,7 @@ fn bind(listen: &[net::Listen]) -> Result<(), net::StartError> {
         net::StartError::Bind { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
         _ => false,
     };
-    let bound = patiently(ADDRESS_PATIENCE, taken, || net::Listeners::bind(listen))?;
+    let bound = retry(ADDRESS_TIMEOUT, taken, || net::Listeners::bind(listen))?;
     if let Ok(mut listeners) = LISTENERS.lock() {
         *listeners = Some(bound);
     }

@@ -21,10 +21,10 @@ use tokio::task::JoinSet;
 
 use super::Transport;
 use super::descriptors::Descriptors;
-use super::mailbox::{Accepted, Letter, Mailbox};
+use super::notices::NoticeSender;
+use super::queue::{Accepted, Command, CommandQueue};
 use super::register::Register;
 use super::strangers::{Permit, Strangers};
-use super::tell::Tell;
 use super::tls::{self, Records, Tls};
 use super::websocket::{Origins, Request, UPGRADE_TIMEOUT, Verdict, WebSocket};
 use crate::control::Notice;
@@ -49,11 +49,11 @@ const FIRST_LINES: usize = 4096;
 /// A pause after the operating system had no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What the threads that accept share with their tasks.
+/// State shared by the accepting threads and their tasks.
 pub(super) struct Acceptor {
-    pub(super) threads: Vec<Mailbox>,
+    pub(super) threads: Vec<CommandQueue>,
     pub(super) register: Register,
-    pub(super) tell: Tell,
+    pub(super) notices: NoticeSender,
     pub(super) tls: Arc<Tls>,
     pub(super) next: AtomicUsize,
     pub(super) descriptors: Descriptors,
@@ -66,7 +66,7 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts until told to stop.
+    /// Accepts until it is stopped.
     pub(super) async fn run(
         self: Arc<Self>,
         listeners: Vec<(Transport, TcpListener)>,
@@ -126,10 +126,10 @@ impl Acceptor {
         }
     }
 
-    /// The TLS handshake. Whoever does not manage it costs his connection and a line of log.
+    /// The TLS handshake. A failure closes the connection and is logged.
     async fn secure(&self, mut stream: TcpStream) -> Option<Greeted> {
         let peer = stream.peer_addr().ok()?;
-        // Of who says nothing, only the socket is kept.
+        // A silent peer costs a socket and nothing else.
         let hello = tls::Hello::read(&mut stream).await;
         let place = self.handshakes.admit(peer.ip());
         let handshake = async {
@@ -162,14 +162,14 @@ impl Acceptor {
         None
     }
 
-    /// Says that something went wrong, not more than a few times a second.
+    /// Logs a failure, a few times a second at most.
     fn complain(&self, level: log::Level, what: &str, why: &dyn std::fmt::Display) {
         if let Some(more) = self.complaints.one_more() {
             let more = match more {
                 0 => String::new(),
                 more => format!(" (and {more} connections before it)"),
             };
-            self.tell.log(level, format!("{what}: {why}{more}"));
+            self.notices.log(level, format!("{what}: {why}{more}"));
         }
     }
 
@@ -223,7 +223,7 @@ impl Acceptor {
             security,
             ..
         } = greeted;
-        if let (Ok(stream), Some(mailbox)) = (stream.into_std(), self.threads.get(thread)) {
+        if let (Ok(stream), Some(queue)) = (stream.into_std(), self.threads.get(thread)) {
             let accepted = Accepted {
                 stream,
                 records,
@@ -231,7 +231,7 @@ impl Acceptor {
                 security,
                 permit: Some(permit),
             };
-            mailbox.send(Letter::Connection(Box::new(accepted), octets));
+            queue.send(Command::Connection(Box::new(accepted), octets));
         }
     }
 
@@ -245,14 +245,14 @@ impl Acceptor {
                 Ok(None) => {}
                 Ok(Some(material)) => {
                     let text = "the TLS certificate was read again".to_owned();
-                    self.tell.log(log::Level::Info, text);
+                    self.notices.log(log::Level::Info, text);
                     if let Some(fingerprint) = material.fingerprint.clone() {
-                        self.tell.notice(Notice::Certificate { fingerprint });
+                        self.notices.send(Notice::Certificate { fingerprint });
                     }
                 }
                 Err(error) => {
                     let text = format!("the TLS certificate stays as it was: {error}");
-                    self.tell.log(log::Level::Warning, text);
+                    self.notices.log(log::Level::Warning, text);
                 }
             }
         }
@@ -282,7 +282,7 @@ pub(super) struct Complaints {
 impl Complaints {
     const A_SECOND: u32 = 5;
 
-    /// How many were not said since the last one that was; `None`: nor is this one.
+    /// Complaints suppressed since the last one logged; `None` if this one is suppressed, too.
     fn one_more(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -400,7 +400,7 @@ impl Greeted {
     }
 }
 
-/// What the first octets say.
+/// What the first octets of a connection name.
 #[derive(Debug, PartialEq, Eq)]
 enum First<'a> {
     Session(&'a str),

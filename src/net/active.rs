@@ -1,23 +1,23 @@
-//! The connections a switch thread makes: one for many sessions where the peer is the same.
+//! Connections that a switch thread makes. Sessions with the same peer share one.
 
 use std::sync::Arc;
 
 use super::dial::{DialError, Target};
 use super::driver::Driver;
-use super::mailbox::{Accepted, Letter};
+use super::queue::{Accepted, Command};
 use crate::log;
 use crate::switch::{ConnectionId, Security, Wanted};
 use crate::wire::fingerprint;
 
 impl Driver {
-    /// Connects, unless a connection to the same peer stands (RFC 4975 §5.4, C64). The work
-    /// is done by a task of this thread; its letter says how it went.
+    /// Connects, unless there is a connection to the same peer (RFC 4975 §5.4, C64). The work
+    /// is done by a task of this thread; its command carries the result.
     pub(super) fn dial(&mut self, wanted: Wanted) {
-        if let Some(id) = self.shared(&wanted) {
+        if let Some(id) = self.reusable(&wanted) {
             return self.connected(&wanted, id);
         }
         let dialer = Arc::clone(&self.parts.dialer);
-        let Some(mailbox) = self
+        let Some(queue) = self
             .parts
             .threads
             .get(usize::from(self.parts.number.0))
@@ -27,16 +27,16 @@ impl Driver {
         };
         tokio::spawn(async move {
             let result = dialer.dial(&wanted).await.map(Box::new);
-            mailbox.send(Letter::Dialled(Box::new(wanted), result));
+            queue.send(Command::ConnectFinished(Box::new(wanted), result));
         });
     }
 
-    /// A connection that may serve this session too.
-    fn shared(&mut self, wanted: &Wanted) -> Option<ConnectionId> {
-        let &id = self.dialled.get(&Target::of(&wanted.target))?;
-        let socket = self.socket(id)?;
-        let (peer, security) = (socket.peer?, &socket.security);
-        // What another was told of the certificate does not vouch for this one.
+    /// An existing connection that this session may share.
+    fn reusable(&mut self, wanted: &Wanted) -> Option<ConnectionId> {
+        let &id = self.own_connections.get(&Target::of(&wanted.target))?;
+        let transport = self.transport(id)?;
+        let (peer, security) = (transport.peer?, &transport.security);
+        // A fingerprint in another session's description does not vouch for this one.
         let known = match security {
             Security::Tls(shown) if !wanted.fingerprints.is_empty() => {
                 fingerprint::matches(&wanted.fingerprints, shown)
@@ -47,12 +47,16 @@ impl Driver {
         (permitted && known).then_some(id)
     }
 
-    pub(super) fn dialled(&mut self, wanted: Wanted, result: Result<Box<Accepted>, DialError>) {
+    pub(super) fn connect_finished(
+        &mut self,
+        wanted: Wanted,
+        result: Result<Box<Accepted>, DialError>,
+    ) {
         let problem = match result {
             Ok(accepted) => {
                 // Another session may have been faster.
-                let shared = self.shared(&wanted);
-                if let Some(id) = shared.or_else(|| self.accept_dialled(&wanted, *accepted)) {
+                let reused = self.reusable(&wanted);
+                if let Some(id) = reused.or_else(|| self.add_own_connection(&wanted, *accepted)) {
                     return self.connected(&wanted, id);
                 }
                 "too many connections".to_owned()
@@ -66,13 +70,13 @@ impl Driver {
         self.guard(None, |switch| switch.unreachable(now, &wanted.session));
     }
 
-    fn accept_dialled(&mut self, wanted: &Wanted, accepted: Accepted) -> Option<ConnectionId> {
-        let id = self.accept(accepted)?;
+    fn add_own_connection(&mut self, wanted: &Wanted, accepted: Accepted) -> Option<ConnectionId> {
+        let id = self.add_connection(accepted)?;
         let target = Target::of(&wanted.target);
-        if let Some(socket) = self.socket(id) {
-            socket.target = Some(Box::new(target.clone()));
+        if let Some(transport) = self.transport(id) {
+            transport.target = Some(Box::new(target.clone()));
         }
-        self.dialled.insert(target, id);
+        self.own_connections.insert(target, id);
         Some(id)
     }
 

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::mailbox::Accepted;
 use super::places::{Parties, Places, parties};
+use super::queue::Accepted;
 use super::tls::{Records, Tls};
 use crate::control::Dial;
 use crate::switch::{Security, Wanted};
@@ -112,7 +112,7 @@ impl DialRule {
     }
 }
 
-/// Where the switch may connect to; nothing allows nothing.
+/// Where the switch may connect to; an empty list allows nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialPolicy(pub Vec<DialRule>);
 
@@ -180,7 +180,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         && !(segments[0] == 0x3fff && segments[1] < 0x1000)
 }
 
-/// Which connection could be used again (RFC 4975 §5.4, C64).
+/// Identifies connections that can be shared (RFC 4975 §5.4, C64).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Target {
     host: String,
@@ -218,7 +218,7 @@ pub(super) enum DialError {
     Crowded,
 }
 
-/// What all threads connect with.
+/// Connects for all threads.
 pub(super) struct Dialer {
     policy: DialPolicy,
     tls: Arc<Tls>,
@@ -245,7 +245,7 @@ impl Dialer {
         self.places.delayed()
     }
 
-    /// Whether a connection that was made for somebody else may serve this one too.
+    /// Whether this target may share a connection made for another one.
     pub(super) fn permits(&self, target: &Dial, address: SocketAddr) -> bool {
         self.policy.permits(target, address.ip())
     }

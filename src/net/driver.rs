@@ -1,6 +1,6 @@
 //! One switch thread: its switch, its connections, and the turn that serves them.
 //!
-//! A turn takes letters, reads from each connection that is ready, and writes each that has
+//! A turn takes commands, reads from each connection that is ready, and writes each that has
 //! something to write once; it ends after [`READING`] and [`WRITING`], and the next one goes
 //! on where it stood, so that new events are seen every few milliseconds. The driver is one
 //! task that polls all sockets itself: a task a connection would cost a wake-up a message and
@@ -19,55 +19,55 @@ use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::carrier::{Socket, Written};
 use super::dial::{Dialer, Target};
-use super::mailbox::{Accepted, Letter, Mailbox, Ready};
-use super::tell::Tell;
+use super::notices::NoticeSender;
+use super::queue::{Accepted, Command, CommandQueue, Ready};
 use super::totals::ThreadTotals;
+use super::transport::{ConnectionTransport, Written};
 use super::websocket::WebSocket;
 use crate::log;
 use crate::switch::{After, Batch, ConnectionId, Security, Switch, Thread};
 use crate::time::{Clock, Moment};
 
-/// What is read at once.
+/// Bytes read per call.
 const READ_OCTETS: usize = 64 * 1024;
-/// How long a turn reads, and how long it writes, when there is more to do.
+/// Longest time a turn reads, and longest time it writes.
 const READING: Duration = Duration::from_micros(500);
 const WRITING: Duration = Duration::from_micros(1000);
-/// Letters a turn takes.
-const LETTERS: usize = 256;
-/// Between two lines about connections that spoke something else.
+/// Commands carried out per turn.
+const COMMANDS: usize = 256;
+/// Least time between two log lines about peers that do not speak MSRP.
 const GARBAGE_LINES: Duration = Duration::from_secs(1);
 /// How long a stopping thread waits for slow receivers.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// How often it looks whether they are done.
+/// How often a stopping thread checks whether they are done.
 const STOP_CHECK: Duration = Duration::from_millis(10);
 /// How long a peer may take to close its side after we closed ours.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a driver is made of.
+/// What a driver is built from.
 pub(super) struct Parts {
     pub(super) number: Thread,
     pub(super) switch: Switch,
-    pub(super) letters: Receiver<Letter>,
-    pub(super) threads: Vec<Mailbox>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) threads: Vec<CommandQueue>,
     pub(super) dialer: Arc<Dialer>,
-    pub(super) tell: Tell,
+    pub(super) notices: NoticeSender,
     pub(super) totals: Arc<ThreadTotals>,
 }
 
-/// One switch thread's task.
+/// The task of one switch thread.
 pub(super) struct Driver {
     pub(super) parts: Parts,
     clock: Clock,
     pub(super) now: Moment,
     ready: Arc<Ready>,
     /// The connections, by [`ConnectionId::index`].
-    sockets: Vec<Option<Socket>>,
+    transports: Vec<Option<ConnectionTransport>>,
     /// Connections we have made, which others to the same peer may share (C64).
-    pub(super) dialled: HashMap<Target, ConnectionId>,
+    pub(super) own_connections: HashMap<Target, ConnectionId>,
     taken: Vec<ConnectionId>,
-    /// Connections that may have something to read, in their order.
+    /// Connections that may have something to read, in the order in which they are served.
     readable: VecDeque<ConnectionId>,
     /// The last turn ended before everything was written.
     unwritten: bool,
@@ -84,10 +84,10 @@ pub(super) struct Driver {
     bytes_out: u64,
     websockets_refused: u64,
     panics: u64,
-    /// Connections closed for what came on them: as many as were told, and when.
-    garbage: (u64, Moment),
+    /// Connections closed for what came on them: how many the log has, and when it was written.
+    logged_garbage: (u64, Moment),
     /// Notices or log lines were sent in this turn.
-    told: bool,
+    wake_focus: bool,
 }
 
 impl Driver {
@@ -98,8 +98,8 @@ impl Driver {
             clock,
             now: clock.now(),
             ready,
-            sockets: Vec::new(),
-            dialled: HashMap::new(),
+            transports: Vec::new(),
+            own_connections: HashMap::new(),
             taken: Vec::new(),
             readable: VecDeque::new(),
             unwritten: false,
@@ -114,8 +114,8 @@ impl Driver {
             bytes_out: 0,
             websockets_refused: 0,
             panics: 0,
-            garbage: (0, Moment::default()),
-            told: false,
+            logged_garbage: (0, Moment::default()),
+            wake_focus: false,
         }
     }
 
@@ -130,31 +130,31 @@ impl Driver {
             self.woken(id);
         }
         self.taken = taken;
-        let letters = self.take_letters();
+        let commands = self.run_commands();
         let now = self.now;
         let arrived = self.guard(None, |switch| switch.take_in(now));
         self.read_some();
         let expelling = self.guard(None, |switch| switch.go_on(now));
         self.flush();
-        self.keep_time(context);
-        let more = letters || arrived != Some(false) || expelling == Some(true);
+        self.run_timers(context);
+        let more = commands || arrived != Some(false) || expelling == Some(true);
         if more || self.unwritten || !self.readable.is_empty() {
             context.waker().wake_by_ref();
         }
     }
 
-    /// Carries out letters; whether there may be more.
-    fn take_letters(&mut self) -> bool {
-        for _ in 0..LETTERS {
-            match self.parts.letters.try_recv() {
-                Ok(letter) => self.open(letter),
+    /// Carries out commands; returns whether there may be more.
+    fn run_commands(&mut self) -> bool {
+        for _ in 0..COMMANDS {
+            match self.parts.commands.try_recv() {
+                Ok(command) => self.execute(command),
                 Err(_) => return false,
             }
         }
         true
     }
 
-    /// Reads from those that are ready, each once.
+    /// Reads each ready connection once.
     fn read_some(&mut self) {
         let until = self.now + READING;
         for _ in 0..self.readable.len() {
@@ -163,8 +163,8 @@ impl Driver {
             };
             if self.parts.switch.holds_back(id) || self.read(id) {
                 self.readable.push_back(id);
-            } else if let Some(socket) = self.socket(id) {
-                socket.readable = false;
+            } else if let Some(transport) = self.transport(id) {
+                transport.readable = false;
             }
             if self.clock.now() >= until {
                 return;
@@ -172,35 +172,35 @@ impl Driver {
         }
     }
 
-    fn open(&mut self, letter: Letter) {
-        match letter {
-            Letter::Order(order) => {
+    fn execute(&mut self, command: Command) {
+        match command {
+            Command::Order(order) => {
                 let now = self.now;
                 self.guard(None, |switch| switch.order(now, order));
             }
-            Letter::Unclaim(timeout) => {
+            Command::Unclaim(timeout) => {
                 let now = self.now;
                 self.guard(None, |switch| switch.unclaim(now, timeout));
             }
-            Letter::Connection(accepted, octets) => {
-                if let Some(id) = self.accept(*accepted) {
+            Command::Connection(accepted, octets) => {
+                if let Some(id) = self.add_connection(*accepted) {
                     self.bytes_in += octets.len() as u64;
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.received(now, id, &octets));
                     self.pong(id);
-                    self.acquainted(id);
+                    self.release_permit(id);
                 }
             }
-            Letter::Dialled(wanted, result) => self.dialled(*wanted, result),
-            Letter::Post(from, post) => self.parts.switch.arrived(from, post),
-            Letter::Stop => {
+            Command::ConnectFinished(wanted, result) => self.connect_finished(*wanted, result),
+            Command::Post(from, post) => self.parts.switch.arrived(from, post),
+            Command::Stop => {
                 self.parts.switch.stop();
                 self.stop_by = Some(self.now + STOP_GRACE);
             }
         }
     }
 
-    pub(super) fn accept(&mut self, accepted: Accepted) -> Option<ConnectionId> {
+    pub(super) fn add_connection(&mut self, accepted: Accepted) -> Option<ConnectionId> {
         let Accepted {
             stream,
             records,
@@ -211,42 +211,42 @@ impl Driver {
         let stream = TcpStream::from_std(stream).ok()?;
         let id = self.parts.switch.opened_over(self.now, security.clone());
         let ready = Arc::clone(&self.ready);
-        let socket = Socket::new(id, stream, records, web, security, permit, ready);
-        socket.waker.wake_by_ref();
+        let transport = ConnectionTransport::new(id, stream, records, web, security, permit, ready);
+        transport.waker.wake_by_ref();
         let index = id.index();
-        if self.sockets.len() <= index {
-            self.sockets.resize_with(index + 1, || None);
+        if self.transports.len() <= index {
+            self.transports.resize_with(index + 1, || None);
         }
-        if let Some(place) = self.sockets.get_mut(index) {
-            *place = Some(socket);
+        if let Some(place) = self.transports.get_mut(index) {
+            *place = Some(transport);
         }
         Some(id)
     }
 
-    pub(super) fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        let socket = self.sockets.get_mut(id.index())?.as_mut();
-        socket.filter(|socket| socket.id == id)
+    pub(super) fn transport(&mut self, id: ConnectionId) -> Option<&mut ConnectionTransport> {
+        let transport = self.transports.get_mut(id.index())?.as_mut();
+        transport.filter(|transport| transport.id == id)
     }
 
     /// A connection may be readable, writable or both.
     fn woken(&mut self, id: ConnectionId) {
-        let Some(socket) = self.socket(id) else {
+        let Some(transport) = self.transport(id) else {
             return;
         };
-        socket.wakeup.looked_at();
-        if socket.must_go() {
+        transport.wakeup.looked_at();
+        if transport.must_go() {
             return self.close(id);
         }
-        let known = std::mem::replace(&mut socket.readable, true);
-        if socket.rest.is_some() {
-            self.resume(id);
+        let known = std::mem::replace(&mut transport.readable, true);
+        if transport.rest.is_some() {
+            self.resume_writing(id);
         }
         if !known {
             self.readable.push_back(id);
         }
     }
 
-    /// Reads what is there, at most a buffer full; whether there may be more.
+    /// Reads at most one buffer full; returns whether there may be more.
     fn read(&mut self, id: ConnectionId) -> bool {
         let mut total = 0;
         let mut input = std::mem::take(&mut self.input);
@@ -258,18 +258,18 @@ impl Driver {
             if self.parts.switch.paused(id) {
                 break false;
             }
-            if let Some(octets) = self.go_on(id) {
+            if let Some(octets) = self.decode_unread(id) {
                 total += octets;
                 continue;
             }
-            let Some(socket) = self.socket(id) else {
+            let Some(transport) = self.transport(id) else {
                 break false;
             };
-            if scratch.is_empty() && socket.security != Security::Plain {
+            if scratch.is_empty() && transport.security != Security::Plain {
                 scratch = vec![0; READ_OCTETS].into();
             }
             let mut buffer = ReadBuf::new(&mut input);
-            let octets = match socket.poll_read(&mut scratch, &mut buffer) {
+            let octets = match transport.poll_read(&mut scratch, &mut buffer) {
                 Poll::Pending => break false,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled_mut(),
                 Poll::Ready(Ok(())) => {
@@ -294,7 +294,7 @@ impl Driver {
                 break false;
             }
         };
-        self.acquainted(id);
+        self.release_permit(id);
         self.bytes_in += total as u64;
         self.input = input;
         self.scratch = scratch;
@@ -304,9 +304,9 @@ impl Driver {
     /// Takes what was read out of its frames; `None`: the peer sent what it must not, and the
     /// connection ends.
     fn unframe(&mut self, id: ConnectionId, octets: &mut [u8]) -> Option<usize> {
-        let socket = self.socket(id)?;
-        let peer = socket.peer;
-        match socket.unframe(octets) {
+        let transport = self.transport(id)?;
+        let peer = transport.peer;
+        match transport.unframe(octets) {
             Ok(count) => {
                 self.pong(id);
                 Some(count)
@@ -324,7 +324,7 @@ impl Driver {
 
     /// A ping is a sign of life, and its pong is written when the connection has its turn.
     fn pong(&mut self, id: ConnectionId) {
-        let web = self.socket(id).and_then(|socket| socket.web.as_deref());
+        let web = self.transport(id).and_then(|it| it.web.as_deref());
         if web.is_some_and(WebSocket::owes_pong) {
             self.parts.switch.sign_of_life(self.now, id);
             self.parts.switch.goes_on(id);
@@ -333,12 +333,12 @@ impl Driver {
 
     /// The page is gone: nobody waits for what its connection does next.
     fn is_web_closed(&mut self, id: ConnectionId) -> bool {
-        let web = self.socket(id).and_then(|socket| socket.web.as_deref());
+        let web = self.transport(id).and_then(|it| it.web.as_deref());
         web.is_some_and(WebSocket::is_closed)
     }
 
-    /// What was read of a connection before its sender had to wait comes first.
-    fn go_on(&mut self, id: ConnectionId) -> Option<usize> {
+    /// Decodes what was read before the connection had to wait; returns how many bytes that was.
+    fn decode_unread(&mut self, id: ConnectionId) -> Option<usize> {
         let octets = self.parts.switch.unread(id);
         if octets > 0 {
             let now = self.now;
@@ -347,17 +347,17 @@ impl Driver {
         (octets > 0).then_some(octets)
     }
 
-    /// A connection that has bound a session is nobody's stranger.
-    fn acquainted(&mut self, id: ConnectionId) {
+    /// A connection that has bound a session no longer needs its permit.
+    fn release_permit(&mut self, id: ConnectionId) {
         let bound = self.parts.switch.is_bound(id);
-        if let Some(socket) = self.socket(id)
+        if let Some(transport) = self.transport(id)
             && bound
         {
-            socket.permit = None;
+            transport.permit = None;
         }
     }
 
-    /// Writes what can be written, and passes on what the switch has to tell.
+    /// Writes what can be written, and passes on what the switch reports.
     fn flush(&mut self) {
         while let Some(wanted) = self.parts.switch.poll_wanted() {
             self.dial(wanted);
@@ -374,7 +374,7 @@ impl Driver {
             }
         };
         while let Some(id) = self.parts.switch.poll_close() {
-            let peer = self.socket(id).and_then(|socket| socket.peer);
+            let peer = self.transport(id).and_then(|transport| transport.peer);
             if let Some(peer) = peer {
                 let text = format!("closing the MSRP connection from {peer}");
                 self.log(log::Level::Debug, text);
@@ -382,17 +382,17 @@ impl Driver {
             self.close(id);
         }
         while let Some(id) = self.parts.switch.poll_resume() {
-            if let Some(socket) = self.socket(id) {
-                socket.waker.wake_by_ref();
+            if let Some(transport) = self.transport(id) {
+                transport.waker.wake_by_ref();
             }
         }
         while let Some((thread, post)) = self.parts.switch.poll_post() {
-            if let Some(mailbox) = self.parts.threads.get(usize::from(thread.0)) {
-                mailbox.send(Letter::Post(self.parts.number, post));
+            if let Some(queue) = self.parts.threads.get(usize::from(thread.0)) {
+                queue.send(Command::Post(self.parts.number, post));
             }
         }
         while let Some(notice) = self.parts.switch.poll_notice() {
-            self.told |= self.parts.tell.notices.send(notice).is_ok();
+            self.wake_focus |= self.parts.notices.focus.send(notice).is_ok();
         }
     }
 
@@ -403,8 +403,8 @@ impl Driver {
         let after = self.guard(Some(id), |switch| switch.transmit(now, id, &mut batch));
         let Some(after) = after else { return };
         let mut framed = std::mem::take(&mut self.framed);
-        if let Some(socket) = self.socket(id) {
-            socket.frame(&mut batch, &mut framed);
+        if let Some(transport) = self.transport(id) {
+            transport.frame(&mut batch, &mut framed);
         }
         self.framed = framed;
         let before = batch.len();
@@ -417,15 +417,15 @@ impl Driver {
                 let octets = batch.take_back();
                 self.parts.switch.taken_back(id, octets);
                 let rest = Box::new((batch.remainder(), after));
-                if let Some(socket) = self.socket(id) {
-                    socket.rest = Some(rest);
+                if let Some(transport) = self.transport(id) {
+                    transport.rest = Some(rest);
                 }
                 self.parts.switch.blocked(self.now, id, true);
             }
         }
         self.batch = batch;
         match (written, after) {
-            // Others have their turn first.
+            // The rest is written after the other connections' turn.
             (Written::All, After::More) => self.parts.switch.goes_on(id),
             (Written::All, After::Close) => self.finish(id),
             _ => {}
@@ -437,29 +437,29 @@ impl Driver {
         if batch.is_empty() {
             return Written::All;
         }
-        match self.socket(id) {
-            Some(socket) => socket.put(batch),
+        match self.transport(id) {
+            Some(transport) => transport.put(batch),
             None => Written::Failed,
         }
     }
 
     /// The connection may take octets again.
-    fn resume(&mut self, id: ConnectionId) {
-        let Some(socket) = self.socket(id) else {
+    fn resume_writing(&mut self, id: ConnectionId) {
+        let Some(transport) = self.transport(id) else {
             return;
         };
-        let Some(mut rest) = socket.rest.take() else {
+        let Some(mut rest) = transport.rest.take() else {
             return;
         };
         let before = rest.0.len();
-        let written = socket.put(&mut rest.0);
+        let written = transport.put(&mut rest.0);
         self.bytes_out += (before - rest.0.len()) as u64;
         match written {
             Written::Failed => self.close(id),
             Written::Blocked => {
                 let some = rest.0.len() < before;
-                if let Some(socket) = self.socket(id) {
-                    socket.rest = Some(rest);
+                if let Some(transport) = self.transport(id) {
+                    transport.rest = Some(rest);
                 }
                 if some {
                     self.parts.switch.blocked(self.now, id, true);
@@ -473,13 +473,13 @@ impl Driver {
     /// Everything is written: our side closes, and what the peer still sends is read for a
     /// moment, since a reset would destroy what it has not read yet.
     fn finish(&mut self, id: ConnectionId) {
-        if let Some(mut socket) = self.take_socket(id) {
-            let permit = socket.permit.take();
+        if let Some(mut transport) = self.take_transport(id) {
+            let permit = transport.permit.take();
             let linger = async move {
-                let _ = tokio::time::timeout(LINGER, socket.shut_down()).await;
+                let _ = tokio::time::timeout(LINGER, transport.shut_down()).await;
                 let mut octets = [0; 1024];
                 let rest =
-                    async { while matches!(socket.stream.read(&mut octets).await, Ok(1..)) {} };
+                    async { while matches!(transport.stream.read(&mut octets).await, Ok(1..)) {} };
                 let _ = tokio::time::timeout(LINGER, rest).await;
             };
             tokio::spawn(async move {
@@ -497,7 +497,7 @@ impl Driver {
 
     /// Closes a connection at once.
     fn close(&mut self, id: ConnectionId) {
-        drop(self.take_socket(id));
+        drop(self.take_transport(id));
         self.closed(id);
     }
 
@@ -509,15 +509,15 @@ impl Driver {
         }
     }
 
-    fn take_socket(&mut self, id: ConnectionId) -> Option<Socket> {
-        self.socket(id)?;
-        let socket = self.sockets.get_mut(id.index())?.take()?;
-        if let Some(target) = &socket.target
-            && self.dialled.get(target.as_ref()) == Some(&id)
+    fn take_transport(&mut self, id: ConnectionId) -> Option<ConnectionTransport> {
+        self.transport(id)?;
+        let transport = self.transports.get_mut(id.index())?.take()?;
+        if let Some(target) = &transport.target
+            && self.own_connections.get(target.as_ref()) == Some(&id)
         {
-            self.dialled.remove(target.as_ref());
+            self.own_connections.remove(target.as_ref());
         }
-        Some(socket)
+        Some(transport)
     }
 
     /// A panic in the switch costs the connection it was working for, never the thread.
@@ -548,28 +548,28 @@ impl Driver {
         );
     }
 
-    /// What was to be looked at in a turn that broke off is lost: look everywhere.
+    /// A turn that panicked has lost its list of ready connections: check all of them.
     fn look_at_all(&mut self) {
         self.parts.switch.look_at_all();
         self.readable.clear();
-        for socket in self.sockets.iter_mut().flatten() {
-            socket.readable = false;
-            socket.wakeup.looked_at();
-            socket.waker.wake_by_ref();
+        for transport in self.transports.iter_mut().flatten() {
+            transport.readable = false;
+            transport.wakeup.looked_at();
+            transport.waker.wake_by_ref();
         }
     }
 
     pub(super) fn log(&mut self, level: log::Level, text: String) {
-        self.told |= self
+        self.wake_focus |= self
             .parts
-            .tell
+            .notices
             .log
             .send(log::Line::new(level, text))
             .is_ok();
     }
 
-    /// Does what is due, and sets the alarm for what is due next.
-    fn keep_time(&mut self, context: &mut Context<'_>) {
+    /// Runs the timers that are due and sets the alarm for the next one.
+    fn run_timers(&mut self, context: &mut Context<'_>) {
         loop {
             let Some(deadline) = self.parts.switch.deadline() else {
                 return;
@@ -598,20 +598,20 @@ impl Driver {
     }
 
     fn has_stopped(&self) -> bool {
-        let mut sockets = self.sockets.iter().flatten();
-        let waiting = sockets.any(|socket| socket.rest.is_some());
+        let mut transports = self.transports.iter().flatten();
+        let waiting = transports.any(|transport| transport.rest.is_some());
         self.stop_by
             .is_some_and(|stop_by| !waiting || stop_by <= self.now)
     }
 
-    /// A line in the log for peers that speak something else, one a second at most.
-    fn tell_garbage(&mut self, closed: u64) {
-        let (told, at) = self.garbage;
-        if closed > told && at + GARBAGE_LINES <= self.now {
-            self.garbage = (closed, self.now);
+    /// Logs peers that do not speak MSRP, one line a second at most.
+    fn log_garbage(&mut self, closed: u64) {
+        let (logged, at) = self.logged_garbage;
+        if closed > logged && at + GARBAGE_LINES <= self.now {
+            self.logged_garbage = (closed, self.now);
             let text = format!(
                 "closed {} connections on which what came could not be read as MSRP",
-                closed - told
+                closed - logged
             );
             self.log(log::Level::Info, text);
         }
@@ -619,7 +619,7 @@ impl Driver {
 
     fn publish(&mut self) {
         let counters = self.parts.switch.counters();
-        self.tell_garbage(counters.garbage);
+        self.log_garbage(counters.garbage);
         self.parts.totals.store(super::Totals {
             sessions: self.parts.switch.sessions() as u64,
             messages_in: counters.messages_in,
@@ -632,8 +632,8 @@ impl Driver {
             websockets_refused: self.websockets_refused,
             panics: self.panics,
         });
-        if std::mem::take(&mut self.told) {
-            (self.parts.tell.wake)();
+        if std::mem::take(&mut self.wake_focus) {
+            (self.parts.notices.wake)();
         }
     }
 }

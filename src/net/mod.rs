@@ -6,20 +6,20 @@
 
 mod acceptor;
 mod active;
-mod carrier;
 mod descriptors;
 mod dial;
 mod driver;
 mod local;
-mod mailbox;
-mod outlet;
+mod notices;
 mod places;
+mod queue;
 mod register;
 mod strangers;
-mod tell;
 mod tls;
 mod totals;
+mod transport;
 mod websocket;
+mod writer;
 
 use std::hash::{Hash, Hasher};
 use std::io;
@@ -47,10 +47,10 @@ use descriptors::Descriptors;
 use dial::Dialer;
 use driver::{Driver, Parts};
 pub use local::address_towards;
-use mailbox::{Letter, Mailbox, Ready};
+use notices::NoticeSender;
+use queue::{Command, CommandQueue, Ready};
 use register::{Register, View};
 use strangers::Strangers;
-use tell::Tell;
 use tls::Tls;
 use totals::ThreadTotals;
 
@@ -60,7 +60,7 @@ pub use websocket::{OriginRuleError, Origins};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
-/// Turns of a switch thread between two looks for events. (With one, each wait would cost an
+/// Turns of a switch thread between two polls for events. (With one, each wait would cost an
 /// additional system call.)
 const TURNS: u32 = 2;
 /// A connection that says nothing for so long is asked whether it still stands…
@@ -93,11 +93,11 @@ pub struct Config {
     pub dial_allow: DialPolicy,
     /// Whose pages may open a WebSocket.
     pub ws_origins: Origins,
-    /// A connection silent for so long is gone; zero: nobody looks.
+    /// A connection silent for so long is closed; zero: never.
     pub idle_timeout: Duration,
-    /// Messages up to so many octets are delivered as one SEND.
+    /// Messages up to this size are delivered as one SEND, octets.
     pub forward_whole_below: usize,
-    /// What becomes of who does not take what waits for him.
+    /// What to do with receivers that do not read their messages.
     pub slow_reader: switch::SlowReader,
     /// Nicknames that look like one in use are refused (UTS 39).
     pub nickname_confusables: bool,
@@ -125,7 +125,7 @@ impl Default for Config {
 /// Why the switch did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener's address is not to be had.
+    /// A listener's address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
         /// The address.
@@ -162,7 +162,7 @@ pub struct Totals {
     pub bytes_out: u64,
     /// Copies not written because the receiver was too slow.
     pub drops_slow_reader: u64,
-    /// Unfinished messages let go of while others needed the memory.
+    /// Unfinished messages dropped because others needed the memory.
     pub unfinished_dropped: u64,
     /// Attempts to connect to a peer that had to wait for others.
     pub dials_delayed: u64,
@@ -221,7 +221,7 @@ impl Listeners {
         those.map(register).collect()
     }
 
-    /// Refuses connections from now on, whatever other process still holds these sockets.
+    /// Refuses connections from now on, even if another process still holds these sockets.
     fn refuse(&self) {
         for (_, listener) in &self.0 {
             let _ = SockRef::from(listener).shutdown(Shutdown::Both);
@@ -243,14 +243,14 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 /// The running switch.
 pub struct Pool {
     dialer: Arc<Dialer>,
-    threads: Vec<Mailbox>,
+    threads: Vec<CommandQueue>,
     register: Register,
     totals: Vec<Arc<ThreadTotals>>,
     listening: Vec<Listen>,
     listeners: Listeners,
     stop_accepting: watch::Sender<bool>,
     tls: Arc<Tls>,
-    tell: Tell,
+    notices: NoticeSender,
     acceptors: Vec<JoinHandle<()>>,
     websockets_refused: Arc<AtomicU64>,
     drivers: Vec<JoinHandle<()>>,
@@ -287,10 +287,14 @@ impl Pool {
         if tls.material().server.is_none() && listeners.has_tls() {
             return Err(StartError::NoCertificate);
         }
-        let (threads, letters): (Vec<_>, Vec<_>) = (0..config.threads.clamp(1, MAX_THREADS))
-            .map(|_| Mailbox::new())
+        let (threads, commands): (Vec<_>, Vec<_>) = (0..config.threads.clamp(1, MAX_THREADS))
+            .map(|_| CommandQueue::new())
             .unzip();
-        let tell = Tell { notices, log, wake };
+        let notices = NoticeSender {
+            focus: notices,
+            log,
+            wake,
+        };
         let dialer = Dialer::new(config.dial_allow.clone(), Arc::clone(&tls));
         let dialer = Arc::new(dialer);
         let mut pool = Pool {
@@ -302,20 +306,20 @@ impl Pool {
             listeners,
             stop_accepting: watch::Sender::new(false),
             tls: Arc::clone(&tls),
-            tell: tell.clone(),
+            notices: notices.clone(),
             acceptors: Vec::new(),
             websockets_refused: Arc::default(),
             drivers: Vec::new(),
         };
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
-            tell.notice(Notice::Certificate { fingerprint });
+            notices.send(Notice::Certificate { fingerprint });
         }
-        let mailboxes = pool.threads.clone();
-        for (number, (letters, mailbox)) in (0..).zip(letters.into_iter().zip(mailboxes)) {
-            let parts = pool.parts(Thread(number), letters, &config, &tell, &dialer);
-            pool.drivers.push(start_driver(parts, mailbox.ready())?);
+        let queues = pool.threads.clone();
+        for (number, (commands, queue)) in (0..).zip(commands.into_iter().zip(queues)) {
+            let parts = pool.parts(Thread(number), commands, &config, &notices, &dialer);
+            pool.drivers.push(start_driver(parts, queue.ready())?);
         }
-        pool.start_acceptors(tell, tls, config.ws_origins)?;
+        pool.start_acceptors(notices, tls, config.ws_origins)?;
         Ok(pool)
     }
 
@@ -323,7 +327,7 @@ impl Pool {
     pub fn order(&self, order: Order) {
         let Some(room) = order.room() else {
             for thread in &self.threads {
-                thread.send(Letter::Order(order.clone()));
+                thread.send(Command::Order(order.clone()));
             }
             return;
         };
@@ -334,8 +338,8 @@ impl Pool {
             let session = admission.session.clone();
             self.register.insert(session, Thread(thread as u16));
         }
-        if let Some(mailbox) = self.threads.get(thread) {
-            mailbox.send(Letter::Order(order));
+        if let Some(queue) = self.threads.get(thread) {
+            queue.send(Command::Order(order));
         }
     }
 
@@ -343,7 +347,7 @@ impl Pool {
     /// `timeout` (by `Admit`, `Amend` or `Reconcile`) end.
     pub fn unclaim(&self, timeout: Duration) {
         for thread in &self.threads {
-            thread.send(Letter::Unclaim(timeout));
+            thread.send(Command::Unclaim(timeout));
         }
     }
 
@@ -357,7 +361,7 @@ impl Pool {
             return Ok(false);
         };
         if let Some(fingerprint) = material.fingerprint.clone() {
-            self.tell.notice(Notice::Certificate { fingerprint });
+            self.notices.send(Notice::Certificate { fingerprint });
         }
         Ok(true)
     }
@@ -392,9 +396,9 @@ impl Pool {
     fn parts(
         &mut self,
         number: Thread,
-        letters: Receiver<Letter>,
+        commands: Receiver<Command>,
         config: &Config,
-        tell: &Tell,
+        notices: &NoticeSender,
         dialer: &Arc<Dialer>,
     ) -> Parts {
         let totals = Arc::new(ThreadTotals::default());
@@ -416,10 +420,10 @@ impl Pool {
         Parts {
             number,
             switch: Switch::new(switch, Box::new(entropy::System), Box::new(view)),
-            letters,
+            commands,
             threads: self.threads.clone(),
             dialer: Arc::clone(dialer),
-            tell: tell.clone(),
+            notices: notices.clone(),
             totals,
         }
     }
@@ -428,16 +432,16 @@ impl Pool {
     /// threads for TLS.
     fn start_acceptors(
         &mut self,
-        tell: Tell,
+        notices: NoticeSender,
         tls: Arc<Tls>,
         origins: Origins,
     ) -> Result<(), StartError> {
         let descriptors = Descriptors::read();
-        tell.log(log::Level::Info, descriptors.describe());
+        notices.log(log::Level::Info, descriptors.describe());
         let acceptor = Arc::new(Acceptor {
             threads: self.threads.clone(),
             register: self.register.clone(),
-            tell,
+            notices,
             tls,
             next: AtomicUsize::new(0),
             descriptors,
@@ -494,7 +498,7 @@ impl Drop for Pool {
         }
         self.listeners.refuse();
         for thread in &self.threads {
-            thread.send(Letter::Stop);
+            thread.send(Command::Stop);
         }
         for driver in self.drivers.drain(..) {
             let _ = driver.join();
@@ -538,7 +542,7 @@ fn runtime() -> Result<Runtime, StartError> {
 /// vanished without a word is found out, whether something is on its way to it or not.
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
-    outlet::bound(stream);
+    writer::limit_unsent(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_EVERY)

@@ -34,7 +34,7 @@ struct Place {
     waker: Mutex<Option<Waker>>,
 }
 
-/// Leave to be a connection without a session; given back when dropped.
+/// Permission to be a connection without a session; returned on drop.
 #[derive(Debug)]
 pub(super) struct Permit {
     strangers: Arc<Strangers>,
@@ -131,7 +131,7 @@ impl Place {
 }
 
 impl Permit {
-    /// Names who is woken when the connection must go; whether it must already.
+    /// Sets the waker for the eviction; returns whether the connection must already go.
     pub(super) fn is_evicted(&self, waker: &Waker) -> bool {
         let mut own = self.place.waker();
         if !own.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -187,7 +187,7 @@ mod tests {
         assert!(!first.iter().any(is_evicted));
         let more = strangers.admit(source(4));
         assert!(is_evicted(&first[0]) && !is_evicted(&first[1]) && !is_evicted(&more));
-        // Who has bound a session is no stranger.
+        // A connection with a session needs no permit.
         drop(first);
         let again: Vec<_> = (0..3).map(|it| strangers.admit(source(it))).collect();
         assert!(!again.iter().any(is_evicted) && !is_evicted(&more));

@@ -23,11 +23,11 @@ use super::protocol::{
 };
 use super::tally::Tally;
 use super::{
-    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, PATIENCE, READ_OCTETS, encode,
+    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, READ_OCTETS, SILENCE_LIMIT, encode,
     is_timeout,
 };
 use crate::control::{
-    Admission, Listen, Notice, Order, Refusal, RoomUri, SessionId, SwitchRun, unserved,
+    Admission, AdmitError, Listen, Notice, Order, RoomUri, SessionId, SwitchRun, unserved,
 };
 use crate::entropy::{self, Entropy};
 use crate::log::{Level, Line};
@@ -202,7 +202,7 @@ impl Shared {
             let _ = self.notices.send(Notice::Refused {
                 room,
                 session,
-                refusal: Refusal::Unreachable,
+                error: AdmitError::Unreachable,
             });
         }
         (self.wake)();
@@ -347,7 +347,7 @@ impl Shared {
     }
 
     fn write(&self, mut stream: &UnixStream, letters: &Receiver<Letter>) -> Option<Ended> {
-        if let Err(error) = stream.set_write_timeout(Some(PATIENCE)) {
+        if let Err(error) = stream.set_write_timeout(Some(SILENCE_LIMIT)) {
             return Some(error.into());
         }
         let mut octets = Vec::new();
@@ -402,7 +402,7 @@ impl Shared {
 
     /// Takes what the switch says until the connection ends.
     fn read(&self, mut stream: &UnixStream, mut frames: Frames) -> Ended {
-        if let Err(error) = stream.set_read_timeout(Some(PATIENCE)) {
+        if let Err(error) = stream.set_read_timeout(Some(SILENCE_LIMIT)) {
             return error.into();
         }
         let mut octets = vec![0; READ_OCTETS];
@@ -525,7 +525,7 @@ impl State {
             | Order::Kept { .. }
             | Order::Say { .. }
             | Order::Submit { .. }
-            | Order::Listen(_) => {}
+            | Order::ReportMessages(_) => {}
         }
     }
 }

@@ -45,7 +45,7 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
 /// A side that says nothing for this long, or takes nothing for this long, is taken for dead.
-const PATIENCE: Duration = Duration::from_secs(12);
+const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 
 /// What is read, and about what is written, at once.
 const READ_OCTETS: usize = 64 * 1024;

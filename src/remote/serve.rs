@@ -19,7 +19,7 @@ use super::protocol::{
     preamble,
 };
 use super::{
-    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, PATIENCE, READ_OCTETS, encode,
+    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, READ_OCTETS, SILENCE_LIMIT, encode,
     is_timeout,
 };
 use crate::control::{Listen, Notice, Order, SwitchRun};
@@ -332,7 +332,7 @@ impl Server {
         self.write(&octets);
     }
 
-    /// A focus that takes nothing for [`PATIENCE`] is lost. What happens while it changes its
+    /// A focus that takes nothing for [`SILENCE_LIMIT`] is lost. What happens while it changes its
     /// connection it will ask for on the new one.
     fn write(&mut self, octets: &[u8]) {
         if self.successor.is_some() {
@@ -414,7 +414,7 @@ impl Door {
     /// Preamble and hello.
     fn greet(&self, number: Number, mut stream: &UnixStream) -> Result<Frames, Ended> {
         stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(SILENCE_LIMIT))?;
         let mut theirs = [0; PREAMBLE_OCTETS];
         match stream.read_exact(&mut theirs) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -443,7 +443,7 @@ impl Door {
                 None => fill(stream, &mut octets, &mut frames)?,
             }
         };
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(SILENCE_LIMIT))?;
         let event = Event::Hello(number, stream.try_clone()?, hello);
         self.events.send(event).map_err(|_| Ended::Stopped)?;
         Ok(frames)

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::control::{
-    Admission, Dial, HISTORY_MESSAGES, HISTORY_OCTETS, HeldNickname, Listen, LossCause,
-    NicknameChange, Notice, Order, PastMessage, Peer, Refusal, RoomPolicy, RoomUri, SessionId,
-    Setup, Stand, Standing, SwitchRun, Transport, UserUri,
+    Admission, AdmitError, Dial, HISTORY_MESSAGES, HISTORY_OCTETS, HeldNickname, Listen, LossCause,
+    NicknameChange, Notice, Order, PastMessage, Peer, RoomPolicy, RoomUri, SessionId, Setup, Stand,
+    Standing, SwitchRun, Transport, UserUri,
 };
 use crate::net::Totals;
 
@@ -146,10 +146,10 @@ fn notice() -> impl Strategy<Value = Notice> {
         Just(LossCause::ProtocolError),
         Just(LossCause::Undeliverable),
     ];
-    let refusals = prop_oneof![
-        Just(Refusal::Full),
-        Just(Refusal::Stopping),
-        Just(Refusal::Unreachable),
+    let errors = prop_oneof![
+        Just(AdmitError::Full),
+        Just(AdmitError::Stopping),
+        Just(AdmitError::Unreachable),
     ];
     let standings = prop_oneof![
         Just(Standing::Bound),
@@ -171,10 +171,10 @@ fn notice() -> impl Strategy<Value = Notice> {
         }),
         room().prop_map(|room| Notice::Forgotten { room }),
         (room(), session()).prop_map(|(room, session)| Notice::Bound { room, session }),
-        (room(), session(), refusals).prop_map(|(room, session, refusal)| Notice::Refused {
+        (room(), session(), errors).prop_map(|(room, session, error)| Notice::Refused {
             room,
             session,
-            refusal
+            error
         }),
         (room(), session(), causes).prop_map(|(room, session, cause)| Notice::Lost {
             room,

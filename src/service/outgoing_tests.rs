@@ -78,13 +78,13 @@ impl Desk {
     fn send(&mut self, request: Box<OutgoingRequest>) {
         let Bench { service, host, .. } = &mut self.bench;
         service.outgoing.send(self.now, request, host);
-        service.settle(self.now, host);
+        service.run_outputs(self.now, host);
     }
 
     fn cancel(&mut self, id: u64) {
         let Bench { service, host, .. } = &mut self.bench;
         service.outgoing.cancel(self.now, RequestId(id), host);
-        service.settle(self.now, host);
+        service.run_outputs(self.now, host);
     }
 
     fn pass(&mut self, span: Duration) {

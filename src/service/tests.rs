@@ -4,6 +4,7 @@ mod races;
 
 use std::slice;
 
+use super::commits::{COMMIT_TIMEOUT, MAX_PENDING};
 use super::*;
 use crate::control::{NicknameChange, RoomUri, SessionId};
 use crate::focus::Socket;
@@ -21,7 +22,7 @@ pub(super) struct Script {
     outputs: VecDeque<Output>,
     deadline: Option<Moment>,
     counts: Counts,
-    needs: Option<Query>,
+    needs: Option<StoreQuery>,
     operated: usize,
 }
 
@@ -49,7 +50,7 @@ impl Core for Script {
     fn snapshot(&mut self) -> Vec<Change> {
         vec![change()]
     }
-    fn needs(&self, _request: &management::Request) -> Option<Query> {
+    fn needs(&self, _request: &management::Request) -> Option<StoreQuery> {
         self.needs.clone()
     }
     fn operate(&mut self, _now: Moment, _request: &management::Request) -> Answer {
@@ -89,7 +90,7 @@ pub(super) struct Book {
     rewritten: usize,
     safe: bool,
     given_up: usize,
-    asked: Vec<Query>,
+    asked: Vec<StoreQuery>,
     found: VecDeque<Found>,
     refuses: bool,
 }
@@ -120,7 +121,7 @@ impl Ledger for Book {
     fn refuses(&self) -> bool {
         self.refuses
     }
-    fn ask(&mut self, query: Query) {
+    fn ask(&mut self, query: StoreQuery) {
         self.asked.push(query);
     }
     fn found(&mut self) -> Option<Found> {
@@ -662,7 +663,7 @@ fn a_commit_that_does_not_return_is_given_up_after_two_seconds() {
     let keep = || vec![Output::Store(vec![change()]), reply(200)];
     let mut bench = Bench::new([keep(), vec![Output::Store(vec![change()])]]);
     bench.accept(Frame::Cancel(ID));
-    let end = NOW + COMMIT_PATIENCE;
+    let end = NOW + COMMIT_TIMEOUT;
     assert_eq!(
         bench.service.deadline(),
         Some(end),
@@ -706,7 +707,7 @@ fn a_store_that_makes_progress_is_waited_for() {
 #[test]
 fn nobody_new_is_let_in_while_too_much_waits_or_nothing_is_kept() {
     let mut flood = vec![Output::Store(vec![change()])];
-    flood.extend((0..HELD as u64).map(request));
+    flood.extend((0..MAX_PENDING as u64).map(request));
     let mut bench = Bench::new([flood]);
     bench.accept(Frame::Cancel(ID));
     bench.turn(NOW);
@@ -723,7 +724,7 @@ fn nobody_new_is_let_in_while_too_much_waits_or_nothing_is_kept() {
 #[test]
 fn a_request_of_the_operator_waits_for_what_it_needs_and_nobody_else_does() {
     let room = RoomUri::new("sip:team@example.com");
-    let query = Query::Room(room.clone());
+    let query = StoreQuery::Room(room.clone());
     let mut bench = Bench::new([vec![reply(200)]]);
     bench.service.core.needs = Some(query.clone());
     let request = || management::Request::Lock(room.clone(), true);
@@ -750,7 +751,7 @@ fn a_request_of_the_operator_waits_for_what_it_needs_and_nobody_else_does() {
     bench.service.ledger.found.push_back(found(Err(Unreadable)));
     bench.turn(NOW);
     bench.service.order(NOW, request(), &mut bench.host);
-    bench.turn(NOW + ASKED_TIMEOUT);
+    bench.turn(NOW + DEFERRED_TIMEOUT);
     assert_eq!(bench.service.core.operated, 2);
     assert_eq!(bench.host.lines.len(), 2);
     assert!(

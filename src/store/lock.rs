@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::StoreError;
 use crate::access::{self, Wish};
-use crate::patience::patiently;
+use crate::retry::retry;
 
 /// How long the process of the last run may take to leave.
-const PATIENCE: Duration = match cfg!(test) {
+const LOCK_TIMEOUT: Duration = match cfg!(test) {
     false => Duration::from_secs(3),
     true => Duration::from_millis(100),
 };
@@ -45,15 +45,15 @@ impl Lock {
     }
 
     /// The same, after a while if need be.
-    pub(super) fn take_patiently(database: &Path) -> Result<Self, StoreError> {
-        patiently(PATIENCE, is_locked, || Self::take(database))
+    pub(super) fn take_with_retry(database: &Path) -> Result<Self, StoreError> {
+        retry(LOCK_TIMEOUT, is_locked, || Self::take(database))
     }
 }
 
 /// Whether somebody holds the lock, without making one.
 pub(super) fn probe(database: &Path) -> Result<(), StoreError> {
     let path = path(database);
-    patiently(PATIENCE, is_locked, || match File::open(&path) {
+    retry(LOCK_TIMEOUT, is_locked, || match File::open(&path) {
         Ok(file) => match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(database.to_owned())),
             Ok(()) | Err(TryLockError::Error(_)) => Ok(()),

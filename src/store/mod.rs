@@ -253,7 +253,7 @@ enum Usable {
 }
 
 fn open_file(config: &Config) -> Usable {
-    let lock = match Lock::take_patiently(&config.path) {
+    let lock = match Lock::take_with_retry(&config.path) {
         Ok(lock) => lock,
         Err(error) => return Usable::No(None, error),
     };

@@ -5,44 +5,18 @@
 //! notices, for connections that have something to write and what that is. No sockets, no
 //! clock, no threads here, and nothing of the focus but `control`.
 //!
-//! A message stands once in its room's backlog; every member holds a position in it. A copy
+//! A message stands once in its room's log; every member holds a position in it. A copy
 //! is written when its receiver's turn to write comes, so a turn costs each receiver one
 //! write, and an idle or slow one no buffer of its own.
 
-mod backlog;
-mod backpressure;
-mod batch;
-mod connection;
-mod copies;
-mod dial;
-mod feed;
-mod guests;
-mod history;
 mod ids;
-mod incoming;
-mod liveness;
-mod members;
+mod line;
 mod message;
-mod news;
-mod nickname;
-mod notice;
-mod one_send;
-mod outgoing;
-mod plain;
-mod promise;
-mod receive;
+mod out;
 mod reconcile;
-mod replicas;
-mod replies;
 mod room;
-mod send;
-mod session;
-mod stream;
 mod threads;
 mod timers;
-mod transmit;
-mod turns;
-mod vacated;
 
 #[cfg(test)]
 mod tests;
@@ -51,31 +25,33 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::control::{
-    Admission, LossCause, Notice, Order, Refusal, RoomPolicy, RoomUri, SessionId,
+    Admission, AdmitError, LossCause, Notice, Order, RoomPolicy, RoomUri, SessionId,
 };
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::msrp::TransactionIds;
 
-pub use batch::{Batch, Part};
-pub use connection::Security;
-pub use dial::Wanted;
 pub use ids::{ConnectionId, Thread};
-pub use liveness::SILENCE;
+pub use line::connection::Security;
+pub use line::dialling::Wanted;
+pub use line::liveness::SILENCE;
+pub use out::batch::{Batch, Part};
+pub use out::transmit::After;
 pub use threads::{Alone, Post, Threads};
-pub use transmit::After;
 
-use connection::Connection;
 use ids::{RoomKey, SessionKey, StreamKey, Table};
-use message::Pot;
-use promise::Promises;
+use line::connection::Connection;
+use message::Budget;
+use out::stream::Stream;
+use out::turns::Turns;
 use room::Room;
-use session::Session;
-use stream::Stream;
+use room::history::Histories;
+use room::message_events::MessageEvents;
+use room::pending_nickname::PendingNicknames;
+use room::reservations::{Reservations, Reserved};
+use room::session::Session;
 use threads::{Exchange, Parcel, Speaker};
 use timers::{Timer, Timers};
-use turns::Turns;
-use vacated::{Left, Vacated};
 
 /// How long a connection may stay without a session.
 const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
@@ -172,8 +148,8 @@ pub struct Switch {
     /// Sessions here of rooms of other instances.
     guests: usize,
     /// What is kept of rooms without sessions.
-    vacated: Vacated,
-    histories: history::Histories,
+    reservations: Reservations,
+    histories: Histories,
     timers: Timers,
     notices: VecDeque<Notice>,
     wanted: VecDeque<Wanted>,
@@ -185,7 +161,7 @@ pub struct Switch {
     touched: Vec<StreamKey>,
     turns: Turns,
     /// What messages that are not whole yet cost.
-    pot: Pot,
+    budget: Budget,
     /// Sessions that are in no room any more.
     leaving: usize,
     /// Sessions that are to leave.
@@ -195,8 +171,8 @@ pub struct Switch {
     stopping: bool,
     /// When sessions that no focus has claimed end, and how long they may stay.
     orphans_end: Option<(Moment, Duration)>,
-    listening: news::Listening,
-    promises: Promises,
+    message_events: MessageEvents,
+    pending_nicknames: PendingNicknames,
     counters: Counters,
 }
 
@@ -222,8 +198,8 @@ impl Switch {
             inflows: HashMap::new(),
             abroad: HashMap::new(),
             guests: 0,
-            vacated: Vacated::default(),
-            histories: history::Histories::default(),
+            reservations: Reservations::default(),
+            histories: Histories::default(),
             timers: Timers::default(),
             notices: VecDeque::new(),
             wanted: VecDeque::new(),
@@ -231,14 +207,14 @@ impl Switch {
             resumes: VecDeque::new(),
             touched: Vec::new(),
             turns: Turns::default(),
-            pot: Pot::new(config.outbox_bytes),
+            budget: Budget::new(config.outbox_bytes),
             leaving: 0,
             expelled: VecDeque::new(),
             left: Vec::new(),
             stopping: false,
             orphans_end: None,
-            listening: news::Listening::default(),
-            promises: Promises::default(),
+            message_events: MessageEvents::default(),
+            pending_nicknames: PendingNicknames::default(),
             counters: Counters::default(),
         }
     }
@@ -261,7 +237,7 @@ impl Switch {
             } => self.submit(now, &session, &message),
             Order::Close { room } => self.close_room(&room),
             Order::Say { room, text } => self.say(now, &room, &text),
-            Order::Listen(on) => self.listen(on),
+            Order::ReportMessages(on) => self.listen(on),
             Order::Hold { room, nicknames } => self.hold_nicknames(now, room, &nicknames),
             Order::Kept { change, .. } => self.nickname_kept(change),
             Order::Recall { room, messages } => self.recall(now, room, messages),
@@ -403,19 +379,19 @@ impl Switch {
 
     fn admit(&mut self, now: Moment, admission: &Admission) {
         let (room, session) = (admission.room.clone(), admission.session.clone());
-        let refusal = if self.stopping {
-            Some(Refusal::Stopping)
+        let error = if self.stopping {
+            Some(AdmitError::Stopping)
         } else if self.sessions() >= self.config.max_sessions {
-            Some(Refusal::Full)
+            Some(AdmitError::Full)
         } else {
             None
         };
-        if let Some(refusal) = refusal {
+        if let Some(error) = error {
             self.exchange.threads.forget(&session);
             self.notices.push_back(Notice::Refused {
                 room,
                 session,
-                refusal,
+                error,
             });
             return;
         }
@@ -433,7 +409,7 @@ impl Switch {
             Some(&key) => key,
             None => {
                 let mut room = Room::new(admission.room.clone(), admission.policy.clone());
-                let left = self.vacated.take(now, &admission.room);
+                let left = self.reservations.take(now, &admission.room);
                 room.nicknames = left.nicknames;
                 room.history = left.history;
                 self.histories.changed(0, room.history.octets());
@@ -448,7 +424,7 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(room_key) else {
             return;
         };
-        let position = room.backlog.end();
+        let position = room.log.end();
         let mut session = Session::new(admission, room_key, position, now, ids);
         if admission.newcomer {
             let most = room.policy.history;
@@ -584,7 +560,7 @@ impl Switch {
             return self.end(now, key, cause);
         }
         if let Some(room) = self.rooms.get_mut(session.room) {
-            session.take_backlog(&mut room.backlog);
+            session.drain_log(&mut room.log);
         }
         self.part(now, key, cause);
         if let Some(session) = self.sessions.get_mut(key) {
@@ -743,8 +719,8 @@ impl Switch {
             self.not_abroad(away);
             self.comes_home(key, room_key, away.thread, false);
         } else {
-            room.backlog.pass_all(session.position);
-            session.position = room.backlog.end();
+            room.log.pass_all(session.position);
+            session.position = room.log.end();
             room.held.stragglers -= usize::from(straggles);
             let moved = room.members.leave(place, key);
             if let Some(moved) = moved.and_then(|key| self.sessions.get_mut(key)) {
@@ -767,7 +743,7 @@ impl Switch {
                 && let Some(room) = self.rooms.remove(room_key)
             {
                 self.ends_spread(&room.spread);
-                self.replica_ends(original, room.backlog.pushed());
+                self.replica_ends(original, room.log.pushed());
             }
             return;
         }
@@ -780,11 +756,11 @@ impl Switch {
                 self.ends_spread(&room.spread);
                 self.ends_held(std::mem::take(&mut room.held));
                 self.tell_all_history(&room.uri, &mut room.history);
-                let left = Left {
+                let left = Reserved {
                     nicknames: room.nicknames,
                     history: room.history,
                 };
-                self.vacated.keep(now, room.uri, left);
+                self.reservations.keep(now, room.uri, left);
             }
             return;
         }

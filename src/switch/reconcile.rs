@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Switch;
 use super::ids::SessionKey;
-use super::session::Session;
+use super::room::session::Session;
 use super::timers::Timer;
 use crate::control::{Notice, RECONCILE_SESSIONS, RoomUri, SessionId, Stand, Standing};
 use crate::time::Moment;
@@ -18,7 +18,7 @@ impl Switch {
         for session in self.sessions.iter_mut() {
             session.unclaimed.get_or_insert(now);
         }
-        self.keep_promises();
+        self.answer_pending_nicknames();
         self.untell_histories();
         let end = now + timeout;
         self.orphans_end = Some((end, timeout));

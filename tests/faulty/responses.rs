@@ -18,8 +18,10 @@ use super::harness::proxy::{Proxy, tail, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 use super::{management, plan};
 
-/// How many requests are provoked at a time: the longest list is 100.
-const BATCH: usize = 50;
+/// How many requests are provoked at a time: an INVITE takes 4.3 KiB of the 208 KiB that the
+/// kernel keeps for the phone's socket by default. What comes on top is lost, and so is the same
+/// one when all are repeated at once.
+const BATCH: usize = 40;
 
 /// The proxy's tm repeats a request for two seconds (`plan`): none comes later.
 const GIVEN_UP: Duration = Duration::from_secs(3);
@@ -61,12 +63,7 @@ impl<'a> Phone<'a> {
         }
         let taken: Vec<_> = iter::from_fn(|| self.take()).take(number).collect();
         let (all, log) = (taken.len(), self.proxy.log());
-        // A datagram may be lost on a busy machine.
-        assert!(
-            all * 10 >= number * 9,
-            "{all} {} of {number}\n{log}",
-            self.method
-        );
+        assert_eq!(all, number, "{}\n{log}", self.method);
         // Who is still in was in for this alone.
         let _ = self.proxy.try_call(
             &management(self.proxy, "end"),

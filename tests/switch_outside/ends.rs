@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use msrp_conference::control::{
-    Listen, LossCause, Notice, Order, Refusal, RoomUri, Standing, SwitchRun, Transport,
+    AdmitError, Listen, LossCause, Notice, Order, RoomUri, Standing, SwitchRun, Transport,
 };
 use msrp_conference::net::Totals;
 use msrp_conference::remote::{SwitchHello, ToFocus, check_listeners, encode, preamble};
@@ -169,7 +169,7 @@ fn a_second_focus_is_refused_until_the_first_has_gone() {
     let refused = Notice::Refused {
         room: room(),
         session: session("mallory"),
-        refusal: Refusal::Unreachable,
+        error: AdmitError::Unreachable,
     };
     assert_eq!(second.notice(), refused);
     let _alice = first.join(outside.msrp, "alice");
@@ -189,7 +189,7 @@ fn without_a_switch_admissions_are_refused_at_once_and_said_once() {
         let refused = Notice::Refused {
             room: room(),
             session: session(name),
-            refusal: Refusal::Unreachable,
+            error: AdmitError::Unreachable,
         };
         assert_eq!(focus.notice(), refused);
     }

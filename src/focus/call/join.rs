@@ -321,7 +321,9 @@ impl Focus {
         let rises = endpoint.role > participant.role;
         if is_first {
             conference.set_anonymous(&endpoint.user, endpoint.anonymous, is_new);
-            conference.check_published(&endpoint.user);
+            if endpoint.anonymous.is_none() {
+                conference.check_published(&endpoint.user);
+            }
         }
         if rises {
             conference.set_role(&endpoint.user, endpoint.role);

@@ -191,7 +191,9 @@ impl Focus {
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
         };
-        conference.check_published(&endpoint.user);
+        if anonymous.is_none() {
+            conference.check_published(&endpoint.user);
+        }
         let watched = !conference.subscribers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;
         if method == DisconnectionMethod::Departed {
@@ -218,7 +220,7 @@ impl Focus {
                 revision,
             });
         }
-        self.unpublish_all_of(now, &endpoint.room, &endpoint.user);
+        self.unpublish_all_of(now, &endpoint.room, &endpoint.user, anonymous.is_some());
         self.end_private_subscriptions(now, endpoint);
     }
 

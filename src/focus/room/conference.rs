@@ -196,6 +196,12 @@ impl Conference {
             .filter(|_| !participant.endpoints.is_empty())
     }
 
+    /// Whether a user is known by a number here, and nobody is to learn by which.
+    pub(in crate::focus) fn is_anonymous(&self, user: &UserUri) -> bool {
+        let participant = self.participants.get(user);
+        participant.is_some_and(|it| it.anonymous.is_some())
+    }
+
     /// How many users are in.
     pub(in crate::focus) fn present(&self) -> usize {
         let invited: BTreeSet<_> = self.invitations.values().map(|it| &it.user).collect();
@@ -269,10 +275,7 @@ impl Conference {
     pub(in crate::focus) fn change_invited(&mut self, user: &UserUri) {
         let revision = self.change();
         if let Some(participant) = self.participants.get_mut(user) {
-            match participant.anonymous {
-                Some(_) => participant.invitation_changed = revision,
-                None => participant.changed = revision,
-            }
+            participant.change_address(revision);
         }
     }
 

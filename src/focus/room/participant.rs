@@ -18,9 +18,9 @@ pub(in crate::focus) struct Participant {
     pub(in crate::focus) endpoints: Vec<EndpointId>,
     /// The revision of the last change of the user or one of its endpoints.
     pub(in crate::focus) changed: u64,
-    /// The revision of the last change of its invitations, where its address and the one it is
-    /// shown by must not be seen to change together.
-    pub(in crate::focus) invitation_changed: u64,
+    /// The revision of the last change of what is shown under its address, where it is in under
+    /// a number: the two must not be seen to change together.
+    pub(in crate::focus) address_changed: u64,
     pub(in crate::focus) written: Written,
 }
 
@@ -34,8 +34,16 @@ impl Participant {
             anonymous: None,
             endpoints: Vec::new(),
             changed: since,
-            invitation_changed: 0,
+            address_changed: 0,
             written: Written::default(),
+        }
+    }
+
+    /// What is shown under its address has changed: invitations, what others publish.
+    pub(in crate::focus) fn change_address(&mut self, revision: u64) {
+        match self.anonymous {
+            Some(_) => self.address_changed = revision,
+            None => self.changed = revision,
         }
     }
 

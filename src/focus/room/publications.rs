@@ -28,6 +28,8 @@ pub(in crate::focus) struct Publication {
     pub(in crate::focus) publisher: UserUri,
     /// About everything, not only about the publisher.
     pub(in crate::focus) unlimited: bool,
+    /// The publisher was in under a number: what they say of themselves is for moderators.
+    pub(in crate::focus) masked: bool,
     /// As it was published.
     pub(in crate::focus) document: Bytes,
     pub(in crate::focus) says: Statement,
@@ -52,6 +54,8 @@ pub(in crate::focus) struct Publications {
     pub(in crate::focus) all: DirtyMap<PublicationId, Publication>,
     /// What they say together; of two that speak of the same the later one counts.
     together: Statement,
+    /// What anonymous participants say of themselves.
+    own: BTreeMap<UserUri, info::User>,
     /// The revision of the last change of each user in it.
     changed: BTreeMap<UserUri, u64>,
 }
@@ -72,6 +76,7 @@ impl Conference {
         let publication = Publication {
             says: Statement::of_document(document, &record.publisher, record.unlimited),
             tag: record.tag,
+            masked: self.is_anonymous(&record.publisher),
             publisher: record.publisher,
             unlimited: record.unlimited,
             document: record.document.into(),
@@ -86,15 +91,24 @@ impl Conference {
     /// Makes one statement of all; subscribers are told what has changed by it.
     pub(in crate::focus) fn merge_publications(&mut self) {
         let revision = self.change();
-        let now = Statement::merged(self.publications.all.values().map(|known| &known.says));
+        let (now, own) = merged(self.publications.all.values());
         let before = std::mem::replace(&mut self.publications.together, now);
+        let own_before = std::mem::replace(&mut self.publications.own, own);
+        let own_now = &self.publications.own;
+        for user in own_before.keys().chain(own_now.keys()) {
+            if own_before.get(user) != own_now.get(user)
+                && let Some(participant) = self.participants.get_mut(user)
+            {
+                participant.changed = revision;
+            }
+        }
         let now = &self.publications.together;
         let changed = &mut self.publications.changed;
         for (user, said) in &now.users {
             if before.users.get(user) != Some(said) {
                 changed.insert(user.clone(), revision);
                 if let Some(participant) = self.participants.get_mut(user) {
-                    participant.changed = revision;
+                    participant.change_address(revision);
                 }
             }
         }
@@ -103,8 +117,10 @@ impl Conference {
                 continue;
             }
             changed.remove(user);
-            match self.participants.get_mut(user) {
-                Some(participant) => participant.changed = revision,
+            let is_invited = self.invitations.values().any(|it| it.user == *user);
+            let participant = self.participants.get_mut(user);
+            match participant.filter(|it| is_invited || it.anonymous.is_none()) {
+                Some(participant) => participant.change_address(revision),
                 // That somebody is there no more stands in full documents only.
                 None => self.reshaped = revision,
             }
@@ -117,7 +133,8 @@ impl Conference {
         }
     }
 
-    /// A user that publications speak of comes or goes: who is shown for it changes.
+    /// A user that publications speak of comes or goes under its address: who is shown for it
+    /// changes.
     pub(in crate::focus) fn check_published(&mut self, user: &UserUri) {
         if self.publications.together.users.contains_key(user) {
             self.reshaped = self.revision;
@@ -140,9 +157,14 @@ impl Publications {
         }
     }
 
-    /// What is said about a user.
+    /// What is said about an address.
     pub(in crate::focus) fn of(&self, user: &UserUri) -> Option<&info::User> {
         self.together.users.get(user)
+    }
+
+    /// What an anonymous participant says of themselves.
+    pub(in crate::focus) fn own(&self, user: &UserUri) -> Option<&info::User> {
+        self.own.get(user)
     }
 
     /// Users of other mixers, with the revision of their last change.
@@ -154,27 +176,35 @@ impl Publications {
     }
 }
 
-impl Statement {
-    fn merged<'a>(all: impl Iterator<Item = &'a Statement>) -> Self {
-        let mut merged = Self::default();
-        for says in all {
-            add_description(&mut merged.description, &says.description);
-            merged.host_info = says.host_info.clone().or(merged.host_info);
-            add_uris(&mut merged.sidebars, &says.sidebars);
-            for (uri, said) in &says.users {
-                let is_full = merged.users.len() >= MAX_USERS;
-                match merged.users.get_mut(uri) {
-                    Some(user) => add_user(user, said),
-                    None if is_full => {}
-                    None => {
-                        merged.users.insert(uri.clone(), said.clone());
-                    }
+/// One statement of all; apart from it what anonymous participants say of themselves.
+fn merged<'a>(
+    all: impl Iterator<Item = &'a Publication>,
+) -> (Statement, BTreeMap<UserUri, info::User>) {
+    let (mut merged, mut own) = (Statement::default(), BTreeMap::new());
+    for publication in all {
+        let says = &publication.says;
+        add_description(&mut merged.description, &says.description);
+        merged.host_info = says.host_info.clone().or(merged.host_info);
+        add_uris(&mut merged.sidebars, &says.sidebars);
+        for (uri, said) in &says.users {
+            let users = match publication.masked && *uri == publication.publisher {
+                true => &mut own,
+                false => &mut merged.users,
+            };
+            let is_full = users.len() >= MAX_USERS;
+            match users.get_mut(uri) {
+                Some(user) => add_user(user, said),
+                None if is_full => {}
+                None => {
+                    users.insert(uri.clone(), said.clone());
                 }
             }
         }
-        merged
     }
+    (merged, own)
+}
 
+impl Statement {
     /// What a document says, as far as this publisher may say it.
     pub(in crate::focus) fn of_document(
         document: info::Document,

@@ -151,7 +151,7 @@ pub(in crate::focus) fn full(
         }
     }
     let mut elements = elements.in_order();
-    elements.extend(published_elsewhere(conference, view, 0));
+    elements.extend(published_elsewhere(conference, &devices, view, 0));
     (document.template(Some(&elements)), elements.len())
 }
 
@@ -180,7 +180,7 @@ pub(in crate::focus) fn partial(
     for (uri, participant) in conference.participants.iter_mut_unmarked() {
         if let Some(invited) = devices.invited(uri, participant, view) {
             let theirs = gone.remove(uri.as_str()).unwrap_or_default();
-            if participant.invitation_changed > seen.shown || !theirs.is_empty() {
+            if participant.address_changed > seen.shown || !theirs.is_empty() {
                 elements.push(None, with_departed(invited, theirs, seen, view));
             }
         }
@@ -200,7 +200,7 @@ pub(in crate::focus) fn partial(
         }
     }
     let mut elements = elements.in_order();
-    elements.extend(published_elsewhere(conference, view, seen.shown));
+    elements.extend(published_elsewhere(conference, &devices, view, seen.shown));
     elements.extend(
         gone.into_iter()
             .map(|(uri, theirs)| departed_user(uri, theirs, seen, view).element()),
@@ -215,19 +215,32 @@ pub(in crate::focus) fn partial(
 }
 
 /// The users of other mixers that have changed since this revision. A crowd lists none.
-fn published_elsewhere(conference: &Conference, view: &View, since: u64) -> Vec<info::UserElement> {
+fn published_elsewhere(
+    conference: &Conference,
+    devices: &Devices,
+    view: &View,
+    since: u64,
+) -> Vec<info::UserElement> {
     if view.is_crowd() {
         return Vec::new();
     }
-    let elsewhere = elsewhere(conference);
+    let elsewhere = elsewhere(conference, devices);
     let news = elsewhere.filter(|(_, changed)| *changed > since);
     news.map(|(user, _)| user.element()).collect()
 }
 
-/// Users that publications speak of and that are not in here.
-fn elsewhere(conference: &Conference) -> impl Iterator<Item = (&info::User, u64)> {
+/// Users that publications speak of and whose address has no other element here: somebody is in
+/// under a number as if they were not (RFC 4575 §8.2).
+fn elsewhere<'a>(
+    conference: &'a Conference,
+    devices: &Devices,
+) -> impl Iterator<Item = (&'a info::User, u64)> {
+    let is_free = |uri: &UserUri| match conference.participants.get(uri) {
+        Some(it) => it.anonymous.is_some() && !devices.invitations.contains_key(uri),
+        None => true,
+    };
     let all = conference.publications.users();
-    all.filter(|(uri, ..)| !conference.participants.contains_key(*uri))
+    all.filter(move |(uri, ..)| is_free(uri))
         .map(|(_, user, changed)| (user, changed))
 }
 
@@ -246,7 +259,8 @@ fn frame(conference: &Conference, state: info::State) -> info::Document {
     let count = conference.participants.values().filter(is_in).count();
     // Who is at another mixer counts also while it is invited here.
     let elsewhere = conference.publications.users();
-    let count = count + elsewhere.filter(|(uri, ..)| !conference.has(uri)).count();
+    let is_apart = |uri: &UserUri| !conference.has(uri) || conference.is_anonymous(uri);
+    let count = count + elsewhere.filter(|(uri, ..)| is_apart(uri)).count();
     info::Document {
         entity: conference.room.to_string(),
         state,
@@ -354,10 +368,13 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
         associated_aors,
         endpoints,
     };
-    // What the anonymous say of themselves would tell who they are.
-    if let Some(said) = devices.publications.of(uri)
-        && (anonymous.is_none() || view.unmasked)
-    {
+    // What the anonymous say of themselves would tell who they are, and so would what others say
+    // of their address.
+    let said = match anonymous {
+        None => devices.publications.of(uri),
+        Some(_) => devices.publications.own(uri).filter(|_| view.unmasked),
+    };
+    if let Some(said) = said {
         publications::add_to_participant(&mut user, said);
     }
     user

@@ -651,7 +651,7 @@ impl Scenario {
             Order::Say { room, text } => format!("! say {} {text}", short(room)),
             Order::Kept { room, change } => format!("! kept {} of {}", change.0, short(room)),
             // The service asks for that.
-            Order::Listen(_) => return None,
+            Order::ReportMessages(_) => return None,
             Order::Hold { room, nicknames } => {
                 let names = nicknames.iter().map(|it| {
                     let (user, left) = (user(&it.user), it.left.as_secs());

@@ -297,7 +297,7 @@ fn a_switch_that_refuses_is_asked_again() {
         scenario.feed(Input::Notice(Notice::Refused {
             room: RoomUri::new(ROOM),
             session,
-            refusal: crate::control::Refusal::Unreachable,
+            error: crate::control::AdmitError::Unreachable,
         }));
     }
     scenario.admits = true;

@@ -7,6 +7,11 @@ const HALL: &str = "sip:hall@example.com";
 /// A hall with the moderator boss, alice who asked for privacy, and bob; all watch, and so
 /// does an outsider.
 fn masquerade() -> Scenario {
+    masquerade_of(&["alice"])
+}
+
+/// The same, with these who asked for privacy.
+fn masquerade_of(masked: &[&str]) -> Scenario {
     let mut scenario = Scenario::with(Config {
         rooms: vec![RoomEntry {
             moderators: vec![Pattern::new("boss@example.com")],
@@ -15,9 +20,11 @@ fn masquerade() -> Scenario {
         ..config()
     });
     scenario.join("boss", HALL);
-    enter_masked(&mut scenario);
+    for _ in masked {
+        enter_masked(&mut scenario);
+    }
     scenario.join("bob", HALL);
-    for user in ["boss", "alice", "bob", "outsider"] {
+    for user in ["boss", "bob", "outsider"].iter().chain(masked) {
         scenario.watch(user, HALL);
     }
     scenario.pass(10);
@@ -153,6 +160,82 @@ fn e13_what_the_anonymous_publish_stays_unsaid() {
     scenario.pass(6);
     assert!(heard(&scenario, "boss").contains("Alice in person"));
     assert!(!heard(&scenario, "bob").contains("in person"));
+}
+
+/// What bob and an outsider are sent while somebody comes and goes under privacy, and the
+/// moderator, the newcomer and a mixer publish about alice.
+fn published_about(newcomer: &str) -> Vec<(String, String)> {
+    let mut scenario = masquerade_of(&[]);
+    let about = |name: &str| {
+        format!(
+            "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" entity=\"{HALL}\" \
+             version=\"1\"><users>{name}</users></conference-info>"
+        )
+    };
+    let named = |user: &str, name: &str| {
+        about(&format!(
+            "<user entity=\"sip:{user}@example.com\"><display-text>{name}</display-text>\
+             <endpoint entity=\"sip:{user}@mixer.example.com\"/></user>"
+        ))
+    };
+    let publish = |scenario: &mut Scenario, user: &str, tag: Option<&str>, body: &str| {
+        let mut phone = scenario.phone(user);
+        let kind = ("Content-Type", info::MEDIA_TYPE);
+        let mut headers = vec![("Event", "conference"), kind];
+        headers.extend(tag.map(|tag| ("SIP-If-Match", tag)));
+        let transaction = scenario.begin(&mut phone, "PUBLISH", HALL, &headers, body);
+        let reply = scenario.reply_to(transaction).expect("an answer").clone();
+        assert_eq!(reply.code, 200);
+        scenario.pass(6);
+        reply.headers.first("SIP-ETag").expect("a tag").to_owned()
+    };
+    let tag = publish(&mut scenario, "boss", None, &named("alice", "Elsewhere"));
+    let mut phone = scenario.phone(newcomer);
+    let private = [("Privacy", "id")];
+    scenario.request(&mut phone, "INVITE", HALL, &private, &offer("x"));
+    scenario.ack(&mut phone, HALL, "");
+    scenario.pass(6);
+    let tag = publish(
+        &mut scenario,
+        "boss",
+        Some(&tag),
+        &named("alice", "Changed"),
+    );
+    publish(&mut scenario, newcomer, None, &named(newcomer, "Myself"));
+    let tag = publish(&mut scenario, "boss", Some(&tag), &about(""));
+    publish(&mut scenario, "boss", Some(&tag), &named("alice", "Back"));
+    let mut second = scenario.phone(newcomer);
+    scenario.request(&mut second, "INVITE", HALL, &private, &offer("y"));
+    scenario.ack(&mut second, HALL, "");
+    scenario.pass(6);
+    scenario.standing = Some(Standing::Bound);
+    scenario.restart(true, 1);
+    scenario.pass(10);
+    for phone in [&mut second, &mut phone] {
+        scenario.request(phone, "BYE", HALL, &[], "");
+        scenario.pass(6);
+    }
+    let sent = scenario
+        .sent
+        .iter()
+        .filter(|sent| sent.method == Method::Notify);
+    let seen = sent.filter(|sent| ["bob", "outsider"].contains(&short(&sent.remote_uri).as_str()));
+    seen.map(|sent| {
+        let body = String::from_utf8_lossy(&sent.body).into_owned();
+        (sent.remote_uri.clone(), body)
+    })
+    .collect()
+}
+
+#[test]
+fn e13_what_is_published_of_an_address_tells_nothing_of_who_is_in_under_a_number() {
+    let (known, stranger) = (published_about("alice"), published_about("carol"));
+    assert!(known.iter().any(|(_, body)| body.contains("anonymous1")));
+    assert!(known.iter().any(|(_, body)| body.contains("Elsewhere")));
+    for (known, stranger) in known.iter().zip(&stranger) {
+        assert_eq!(known, stranger);
+    }
+    assert_eq!(known.len(), stranger.len());
 }
 
 #[test]

@@ -60,6 +60,7 @@ impl Focus {
                 let id = known.unwrap_or(PublicationId(self.out.next_id()));
                 let expiry = self.timers.arm(now + expires, Timer::Publication(id));
                 let publication = Publication {
+                    masked: self.is_masked(room, &publisher, known),
                     tag: tag.clone(),
                     publisher,
                     unlimited,
@@ -110,6 +111,15 @@ impl Focus {
         let mut all = publications.all.iter();
         all.find(|(_, known)| known.tag == tag && known.publisher == *user)
             .map(|(id, _)| *id)
+    }
+
+    /// Whether somebody publishes from behind a number; what was begun before goes on as it was.
+    fn is_masked(&self, room: &RoomUri, user: &UserUri, known: Option<PublicationId>) -> bool {
+        let Some(conference) = self.rooms.conference(room) else {
+            return false;
+        };
+        let before = known.and_then(|id| conference.publications.all.get(&id));
+        before.map_or_else(|| conference.mask_of(user).is_some(), |it| it.masked)
     }
 
     fn check_space(
@@ -201,13 +211,14 @@ impl Focus {
         }
     }
 
-    /// What somebody who has left said counts no more. The conference goes on until everybody
-    /// has been told who left.
+    /// What somebody who has left said while they were in counts no more. The conference goes on
+    /// until everybody has been told who left.
     pub(in crate::focus) fn unpublish_all_of(
         &mut self,
         now: Moment,
         room: &RoomUri,
         user: &UserUri,
+        masked: bool,
     ) {
         let Some(conference) = self.rooms.conference(room) else {
             return;
@@ -217,7 +228,7 @@ impl Focus {
         }
         let all = conference.publications.all.iter();
         let theirs: Vec<_> = all
-            .filter(|(_, known)| known.publisher == *user)
+            .filter(|(_, known)| known.publisher == *user && known.masked == masked)
             .map(|(id, _)| *id)
             .collect();
         for id in theirs {

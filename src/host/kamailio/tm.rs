@@ -444,7 +444,7 @@ impl Host for Kamailio {
         self.stopping = true;
     }
 
-    fn listens(&mut self) -> bool {
+    fn wants_messages(&mut self) -> bool {
         api::listens_for_messages() || self.module.listeners.listen_for_messages()
     }
 

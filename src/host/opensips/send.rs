@@ -2,7 +2,7 @@
 //! server then.
 //!
 //! A datagram leaves from the conference process. What goes over a connection may have to wait
-//! for it, or for a peer that does not read, so it leaves from a worker: as an errand in a lane
+//! for it, or for a peer that does not read, so it leaves from a worker: as an errand in a channel
 //! of the bridge, and a job of the core's that makes a worker fetch it.
 
 use std::ffi::{c_int, c_void};
@@ -143,7 +143,7 @@ impl Errand {
         }
     }
 
-    /// Has a worker send it; without room for it in the lane this process does.
+    /// Has a worker send it; without room for it in the channel this process does.
     ///
     /// # Safety
     /// On the conference process' main thread.

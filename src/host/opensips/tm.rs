@@ -438,7 +438,7 @@ impl Host for OpenSips {
         self.call(|module| unsafe { module.tm.cancel(transaction) });
     }
 
-    fn listens(&mut self) -> bool {
+    fn wants_messages(&mut self) -> bool {
         // SAFETY: the service runs on the conference process' main thread.
         let subscribed = unsafe { self.0.events.listen_for_messages() };
         api::listens_for_messages() || subscribed

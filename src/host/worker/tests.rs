@@ -70,7 +70,7 @@ impl Fake {
             .map(|frame| frame.expect("a frame"))
     }
 
-    fn fill_lanes(&self) {
+    fn fill_channels(&self) {
         while self.bridge.send(&Frame::Cancel(INVITE)).is_ok() {}
         let envelope = envelope();
         let arrival = Arrival {
@@ -233,7 +233,7 @@ fn an_ack_that_cannot_be_handed_over_is_not_absorbed() {
     let host = host("ACK sip:lobby@h SIP/2.0\r\n\r\n");
     assert_eq!(host.handle(), TAKEN);
     assert_eq!(host.calls(), "absorb");
-    host.fill_lanes();
+    host.fill_channels();
     assert_eq!(host.handle(), TAKEN);
     assert_eq!(host.calls(), "");
 }
@@ -241,7 +241,7 @@ fn an_ack_that_cannot_be_handed_over_is_not_absorbed() {
 #[test]
 fn a_request_that_cannot_be_handed_over_is_answered_503() {
     let host = host("BYE sip:lobby@h SIP/2.0\r\n\r\n");
-    host.fill_lanes();
+    host.fill_channels();
     assert_eq!(host.handle(), TAKEN);
     assert_eq!(host.calls(), "create, keep, 503");
 }

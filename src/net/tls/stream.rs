@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::files::server_name;
-use crate::net::outlet;
+use crate::net::writer;
 use crate::wire::fingerprint::{self, Fingerprint};
 
 /// Octets of ciphertext read at once. Less than what is read into, by more than a record:
@@ -192,7 +192,7 @@ impl Records {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.connection.wants_write() {
-            let mut socket = Socket { stream, context };
+            let mut socket = SocketWriter { stream, context };
             match self.connection.write_tls(&mut socket) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {}
@@ -255,18 +255,18 @@ fn invalid(error: rustls::Error) -> io::Error {
 }
 
 /// A socket as rustls writes to it.
-struct Socket<'a, 'b> {
+struct SocketWriter<'a, 'b> {
     stream: &'a mut TcpStream,
     context: &'a mut Context<'b>,
 }
 
-impl Write for Socket<'_, '_> {
+impl Write for SocketWriter<'_, '_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(octets)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match outlet::poll_write(self.stream, self.context, slices) {
+        match writer::poll_write(self.stream, self.context, slices) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

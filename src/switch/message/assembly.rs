@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+use super::budget::Charge;
 use super::pieces::Pieces;
-use super::pot::Charge;
-use super::window::Window;
-use super::{Code, Facts, OwnedFacts};
+use super::stream_buffer::StreamBuffer;
+use super::{Code, KeptHead, RequestHead};
 use crate::switch::ids::StreamKey;
 use crate::time::Moment;
 use crate::wire::cpim;
@@ -36,7 +36,7 @@ pub(in crate::switch) struct Assemblies {
 #[derive(Debug)]
 pub(in crate::switch) struct Assembly {
     /// Of the chunk that came first.
-    pub(in crate::switch) facts: Box<OwnedFacts>,
+    pub(in crate::switch) head: Box<KeptHead>,
     state: State,
     /// Octets in front that are ours and not the sender's (`plain_text`).
     pub(in crate::switch) shift: u64,
@@ -110,14 +110,14 @@ pub(in crate::switch) struct Lost {
     /// Where it was passed on.
     pub(in crate::switch) stream: Option<StreamKey>,
     /// What it began with, if a chunk of it was answered 200: its sender believes in it.
-    pub(in crate::switch) believed: Option<Box<OwnedFacts>>,
+    pub(in crate::switch) believed: Option<Box<KeptHead>>,
 }
 
 /// A message that was put together.
 #[derive(Debug)]
 pub(in crate::switch) struct Whole {
     /// Of the chunk that came first.
-    pub(in crate::switch) facts: Box<OwnedFacts>,
+    pub(in crate::switch) head: Box<KeptHead>,
     /// Octets in front that are not the sender's.
     pub(in crate::switch) shift: u64,
     pub(in crate::switch) body: Vec<u8>,
@@ -130,18 +130,22 @@ impl Assemblies {
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        self.messages.iter().position(|it| it.facts.name() == name)
+        self.messages
+            .iter()
+            .position(|it| it.head.message_key() == name)
     }
 
     fn get_mut(&mut self, name: &str) -> Option<&mut Assembly> {
-        self.messages.iter_mut().find(|it| it.facts.name() == name)
+        self.messages
+            .iter_mut()
+            .find(|it| it.head.message_key() == name)
     }
 
     /// A message begins; `opening` stands before what its sender says.
     pub(in crate::switch) fn begin(
         &mut self,
         now: Moment,
-        facts: &Facts<'_>,
+        head: &RequestHead<'_>,
         opening: &[u8],
     ) -> Result<(), Code> {
         // One more than may be unfinished: it may end with its first chunk.
@@ -156,7 +160,7 @@ impl Assemblies {
         let mut pieces = Pieces::default();
         pieces.write(0, opening);
         self.messages.push(Assembly {
-            facts: Box::new(facts.keep()),
+            head: Box::new(head.keep()),
             state: State::Collecting {
                 pieces,
                 large: false,
@@ -173,21 +177,21 @@ impl Assemblies {
     pub(in crate::switch) fn piece(
         &mut self,
         now: Moment,
-        facts: &Facts<'_>,
+        head: &RequestHead<'_>,
         at: u64,
         octets: &[u8],
         limits: Limits,
     ) -> Result<Step, Code> {
-        let message = self.get_mut(facts.name()).ok_or(Code::BadRequest)?;
+        let message = self.get_mut(head.message_key()).ok_or(Code::BadRequest)?;
         (message.last, message.open) = (now, true);
-        let (shift, report) = (message.shift, message.facts.view().success_report);
+        let (shift, report) = (message.shift, message.head.view().success_report);
         let at = at.saturating_add(shift);
         let (pieces, large) = match &mut message.state {
             State::Refused(code) => return Err(*code),
             State::Flowing(stream) => return Ok(Step::Flows(*stream, at)),
             State::Collecting { pieces, large } => (pieces, large),
         };
-        let announced = facts.range.total.map(|total| total.saturating_add(shift));
+        let announced = head.range.total.map(|total| total.saturating_add(shift));
         let end = at.saturating_add(octets.len() as u64);
         *large |= end.max(announced.unwrap_or(0)) > limits.whole_below;
         let fits = usize::try_from(at).is_ok_and(|start| pieces.write(start, octets));
@@ -218,10 +222,10 @@ impl Assemblies {
         &mut self,
         name: &str,
         stream: StreamKey,
-    ) -> Option<(Window, Option<u64>)> {
+    ) -> Option<(StreamBuffer, Option<u64>)> {
         let message = self.get_mut(name)?;
         match std::mem::replace(&mut message.state, State::Flowing(stream)) {
-            State::Collecting { pieces, .. } => Some(pieces.into_window()),
+            State::Collecting { pieces, .. } => Some(pieces.into_buffer()),
             _ => None,
         }
     }
@@ -257,8 +261,8 @@ impl Assemblies {
                 match (pieces.is_whole(), *large) {
                     (true, false) => {
                         let body = std::mem::take(pieces).into_message();
-                        let Assembly { facts, shift, .. } = self.messages.swap_remove(place);
-                        return Ending::Whole(Whole { facts, shift, body });
+                        let Assembly { head, shift, .. } = self.messages.swap_remove(place);
+                        return Ending::Whole(Whole { head, shift, body });
                     }
                     // Its headers never ended.
                     (true, true) => Ending::Over(Code::BadRequest, None),
@@ -345,7 +349,7 @@ impl Assembly {
         self.state = State::Refused(code);
         Lost {
             stream,
-            believed: believed.then(|| self.facts.clone()),
+            believed: believed.then(|| self.head.clone()),
         }
     }
 

@@ -1,17 +1,18 @@
-//! Messages on their way in: what of their heads is remembered, how their chunks are put
-//! together, what disposition notifications say. Nothing here outlives a message, and nothing
-//! here knows rooms or connections.
+//! Messages: what of a request's head is remembered, how chunks are put together, what
+//! disposition notifications say, what is passed on. Nothing here knows rooms or connections.
 
 mod assembly;
+mod budget;
 mod code;
-mod facts;
+pub(super) mod entry;
 pub(super) mod imdn;
 mod pieces;
-mod pot;
-mod window;
+pub(super) mod plain_text;
+mod request_head;
+mod stream_buffer;
 
 pub(super) use assembly::{Assemblies, Ending, Limits, Lost, Opening, Step, Whole};
+pub(super) use budget::Budget;
 pub(super) use code::Code;
-pub(super) use facts::{Facts, OwnedFacts, TEXT_PLAIN};
-pub(super) use pot::Pot;
-pub(super) use window::Window;
+pub(super) use request_head::{KeptHead, RequestHead, TEXT_PLAIN};
+pub(super) use stream_buffer::StreamBuffer;

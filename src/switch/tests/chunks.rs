@@ -92,9 +92,9 @@ fn c30_an_aborted_message_is_forgotten() {
 #[test]
 fn c31_a_chunked_message_above_the_bound_is_413_to_its_end() {
     let mut stage = Stage::new();
-    let mut facts = admission(LOBBY, "alice");
-    facts.policy.max_message_size = 50_000;
-    let (bob, alice) = (stage.join("bob"), stage.enter(facts));
+    let mut head = admission(LOBBY, "alice");
+    head.policy.max_message_size = 50_000;
+    let (bob, alice) = (stage.join("bob"), stage.enter(head));
     let part = cpim("alice", &"x".repeat(40_000));
     stage.give(alice, chunk("tid12341", 1, "*", &part, '+'));
     stage.give(alice, chunk("tid12342", part.len() + 1, "*", &part, '+'));
@@ -167,7 +167,7 @@ fn a_message_ends_without_octets_too() {
             assert_eq!(got.contains(&whole), arrives, "{size} {flag}");
             assert!(got.iter().all(|(_, end)| *end == Some(flag)));
             assert_eq!(
-                (stage.switch.streams.len(), stage.switch.pot.octets()),
+                (stage.switch.streams.len(), stage.switch.budget.octets()),
                 (0, 0)
             );
             stage.give(alice, bodiless("tid12343", '$'));
@@ -249,14 +249,14 @@ fn whoever_begins_many_messages_far_out_keeps_nobody_from_speaking() {
             );
         }
     }
-    assert_eq!(stage.switch.pot.octets(), 260 * 8, "what has come");
+    assert_eq!(stage.switch.budget.octets(), 260 * 8, "what has come");
     passes(&mut stage);
 }
 
 #[test]
 fn once_the_pot_is_full_the_oldest_of_the_greediest_go() {
     let mut stage = Stage::new();
-    stage.switch.pot = Pot::of(128_000);
+    stage.switch.budget = Budget::of(128_000);
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let modest = first_chunk("bob", 1, &["Byte-Range: 1-*/*"], 3000);
     stage.give(bob, modest);
@@ -276,7 +276,7 @@ fn once_the_pot_is_full_the_oldest_of_the_greediest_go() {
     stage.pass(Duration::from_secs(1));
     stage.give(alice, first_chunk("alice", 1, &["Byte-Range: 1-*/*"], 6000));
     assert_eq!(stage.codes(alice), [200], "never the newest of an innocent");
-    assert!(stage.switch.pot.octets() <= 120_000);
+    assert!(stage.switch.budget.octets() <= 120_000);
     let dropped = stage.switch.counters().unfinished_dropped;
     assert_eq!(dropped, 2);
     let mut reported = 0;
@@ -300,7 +300,7 @@ fn once_the_pot_is_full_the_oldest_of_the_greediest_go() {
 fn a_session_and_a_connection_have_their_own_bounds() {
     for (sessions, limit) in [(1, 128_000 / 8), (8, 128_000 / 4)] {
         let mut stage = Stage::new();
-        stage.switch.pot = Pot::of(128_000);
+        stage.switch.budget = Budget::of(128_000);
         let id = stage.join("greedy0");
         for session in 1..sessions {
             let name = format!("greedy{session}");
@@ -313,9 +313,9 @@ fn a_session_and_a_connection_have_their_own_bounds() {
             let name = format!("greedy{}", number % sessions);
             let headers = ["Byte-Range: 1-*/*", "Failure-Report: partial"];
             stage.give(id, first_chunk(&name, number, &headers, 5000));
-            assert!(stage.switch.pot.octets() <= limit);
+            assert!(stage.switch.budget.octets() <= limit);
         }
-        assert!(stage.switch.pot.octets() > limit - 5000);
+        assert!(stage.switch.budget.octets() > limit - 5000);
         let kept = (limit / 5000) as u64;
         let dropped = stage.switch.counters().unfinished_dropped;
         assert_eq!(dropped, 7 * sessions as u64 - kept);
@@ -329,7 +329,7 @@ fn a_session_and_a_connection_have_their_own_bounds() {
 #[test]
 fn who_asks_for_no_report_gets_none_of_what_is_let_go() {
     let mut stage = Stage::new();
-    stage.switch.pot = Pot::of(80_000);
+    stage.switch.budget = Budget::of(80_000);
     let alice = stage.join("alice");
     for number in 0..3 {
         let headers = ["Byte-Range: 1-*/*", "Failure-Report: no"];
@@ -342,18 +342,18 @@ fn who_asks_for_no_report_gets_none_of_what_is_let_go() {
 #[test]
 fn a_single_message_above_its_share_is_refused_itself() {
     let mut stage = Stage::new();
-    stage.switch.pot = Pot::of(8000);
+    stage.switch.budget = Budget::of(8000);
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let single = send("alice", "tid12342", &[], &cpim("alice", &"x".repeat(3000)));
     for piece in single.as_bytes().chunks(500) {
         stage.give(alice, piece);
     }
     assert_eq!(stage.codes(alice), [413]);
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
     stage.give(alice, &single[..800]);
-    assert!(stage.switch.pot.octets() > 0);
+    assert!(stage.switch.budget.octets() > 0);
     stage.switch.closed(stage.now, alice);
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
     assert!(stage.raw(bob).is_empty());
 }
 
@@ -371,7 +371,7 @@ fn a_send_that_stands_still_for_the_chunk_timeout_is_answered_408() {
     let (front, rest) = single.split_at(1000);
     stage.give(alice, front);
     stage.pass(Duration::from_secs(21));
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
     stage.give(alice, rest);
     assert_eq!(stage.codes(alice), [408]);
     assert!(stage.raw(bob).is_empty());
@@ -433,7 +433,7 @@ fn outcome(cuts: &[usize]) -> (Vec<Got>, Vec<Got>) {
             break;
         }
     }
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
     (stage.got(alice), stage.got(bob))
 }
 
@@ -476,8 +476,8 @@ fn a_chunk_far_out_costs_no_more_than_its_octets() {
     let body = cpim("alice", &"x".repeat(60_000));
     let (front, last) = body.split_at(body.len() - 1);
     stage.give(alice, chunk("tid12341", body.len(), "*", last, '$'));
-    assert_eq!(stage.switch.pot.octets(), 1);
+    assert_eq!(stage.switch.budget.octets(), 1);
     stage.give(alice, chunk("tid12342", 1, "*", front, '+'));
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
     assert_eq!(stage.got(bob)[0].text(), body);
 }

@@ -16,7 +16,7 @@ fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
         stage.give_in_time(alice, send("alice", "tid12345", &[], &cpim("alice", &text)));
         texts.push(text);
         let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
-        assert!(room.backlog.octets() <= config().outbox_bytes);
+        assert!(room.log.octets() <= config().outbox_bytes);
     }
     assert_eq!(stage.texts(carol), texts);
     stage.switch.blocked(stage.now, bob, false);
@@ -31,7 +31,7 @@ fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
         "{told}"
     );
     let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
-    assert_eq!(room.backlog.octets(), 0);
+    assert_eq!(room.log.octets(), 0);
 }
 
 fn typing(name: &str, tid: &str) -> String {
@@ -39,7 +39,7 @@ fn typing(name: &str, tid: &str) -> String {
     send(name, tid, &["Failure-Report: no"], &body)
 }
 
-/// Says so much that the lobby's backlog holds at least `octets`.
+/// Says so much that the lobby's log holds at least `octets`.
 fn fill(stage: &mut Stage, from: ConnectionId, octets: usize) -> Vec<String> {
     let mut texts = Vec::new();
     for round in 0..octets.div_ceil(10_000) {
@@ -160,9 +160,9 @@ fn g10_who_does_not_know_chat_rooms_is_welcomed_with_a_roster() {
     stage.join("alice");
     stage.join("alice-tablet");
     stage.join("carol");
-    let mut facts = admission(LOBBY, "bob");
-    facts.peer.chatroom = false;
-    stage.admit(facts);
+    let mut head = admission(LOBBY, "bob");
+    head.peer.chatroom = false;
+    stage.admit(head);
     let bob = stage.switch.opened(stage.now);
     stage.give(bob, empty_send("bob", "bindtid1"));
     let got = stage.got(bob);
@@ -200,7 +200,7 @@ fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
             stage.give(alice, piece);
         }
         sent.push(body.into_bytes());
-        assert!(stage.switch.pot.octets() <= 2 * config().outbox_bytes);
+        assert!(stage.switch.budget.octets() <= 2 * config().outbox_bytes);
     }
     assert_eq!(stage.codes(alice), [200; 20]);
     let all: Vec<_> = sent.iter().map(|body| (body.clone(), Some('$'))).collect();
@@ -213,7 +213,7 @@ fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
         "the newest"
     );
     assert_eq!(
-        (stage.switch.streams.len(), stage.switch.pot.octets()),
+        (stage.switch.streams.len(), stage.switch.budget.octets()),
         (0, 0)
     );
 }

@@ -7,10 +7,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Between two times that something is told of a room.
 const PACE: Duration = Duration::from_millis(100);
 
-fn facts(name: &str, history: u16) -> Admission {
-    let mut facts = admission(LOBBY, name);
-    facts.policy.history = history;
-    facts
+fn head(name: &str, history: u16) -> Admission {
+    let mut head = admission(LOBBY, name);
+    head.policy.history = history;
+    head
 }
 
 impl Stage {
@@ -26,9 +26,9 @@ impl Stage {
     }
 
     /// The texts that somebody gets who comes in now.
-    fn newcomer(&mut self, facts: Admission) -> Vec<String> {
-        let name = facts.session.to_string();
-        self.admit(facts);
+    fn newcomer(&mut self, head: Admission) -> Vec<String> {
+        let name = head.session.to_string();
+        self.admit(head);
         let id = self.bind(&name);
         self.texts(id)
     }
@@ -69,7 +69,7 @@ impl Stage {
 /// Alice is in a room that keeps three messages.
 fn room_of_three() -> (Stage, ConnectionId) {
     let mut stage = Stage::new();
-    let alice = stage.enter(facts("alice", 3));
+    let alice = stage.enter(head("alice", 3));
     (stage, alice)
 }
 
@@ -86,7 +86,7 @@ fn a_newcomer_gets_the_history_then_what_is_said_and_nothing_twice() {
     for text in ["one", "two", "three", "four"] {
         stage.say(alice, "alice", text);
     }
-    stage.admit(facts("bob", 3));
+    stage.admit(head("bob", 3));
     stage.say(alice, "alice", "five");
     let bob = stage.switch.opened(stage.now);
     stage.give(bob, empty_send("bob", "bindtid1"));
@@ -107,7 +107,7 @@ fn a_newcomer_gets_the_history_then_what_is_said_and_nothing_twice() {
 fn another_device_is_a_newcomer_and_gets_what_its_user_said_too() {
     let (mut stage, alice) = room_of_three();
     stage.say(alice, "alice", "mine");
-    assert_eq!(stage.newcomer(facts("alice-tablet", 3)), ["mine"]);
+    assert_eq!(stage.newcomer(head("alice-tablet", 3)), ["mine"]);
 }
 
 #[test]
@@ -116,44 +116,44 @@ fn who_was_in_before_gets_none() {
     stage.say(alice, "alice", "one");
     let renewed = Admission {
         newcomer: false,
-        ..facts("bob", 3)
+        ..head("bob", 3)
     };
     assert_eq!(stage.newcomer(renewed), Vec::<String>::new());
-    // New facts of the same session.
-    let amended = Order::Amend(Box::new(facts("bob", 3)));
+    // New head of the same session.
+    let amended = Order::Amend(Box::new(head("bob", 3)));
     stage.switch.order(stage.now, amended);
-    stage.admit(facts("bob", 3));
+    stage.admit(head("bob", 3));
     stage.say(alice, "alice", "two");
-    assert_eq!(stage.newcomer(facts("carol", 3)), ["one", "two"]);
+    assert_eq!(stage.newcomer(head("carol", 3)), ["one", "two"]);
 }
 
 #[test]
 fn a_room_without_history_keeps_nothing() {
     let mut stage = Stage::new();
-    let alice = stage.enter(facts("alice", 0));
+    let alice = stage.enter(head("alice", 0));
     stage.say(alice, "alice", "one");
     assert_eq!(stage.told(), []);
     // Its rules change: from now on.
-    let amended = Order::Amend(Box::new(facts("alice", 2)));
+    let amended = Order::Amend(Box::new(head("alice", 2)));
     stage.switch.order(stage.now, amended);
     stage.say(alice, "alice", "two");
-    assert_eq!(stage.newcomer(facts("bob", 2)), ["two"]);
+    assert_eq!(stage.newcomer(head("bob", 2)), ["two"]);
     // And fewer from now on.
     stage.say(alice, "alice", "three");
-    assert_eq!(stage.newcomer(facts("carol", 1)), ["three"]);
-    assert_eq!(stage.newcomer(facts("dave", 0)), Vec::<String>::new());
+    assert_eq!(stage.newcomer(head("carol", 1)), ["three"]);
+    assert_eq!(stage.newcomer(head("dave", 0)), Vec::<String>::new());
 }
 
 #[test]
 fn the_oldest_go_first_also_where_the_octets_are_too_many() {
     let mut stage = Stage::new();
     let half = config().outbox_bytes / 2;
-    let alice = stage.enter(facts("alice", 100));
+    let alice = stage.enter(head("alice", 100));
     let text = |letter: char| letter.to_string().repeat(half / 4);
     for letter in ['a', 'b', 'c', 'd'] {
         stage.say(alice, "alice", &text(letter));
     }
-    let got = stage.newcomer(facts("bob", 100));
+    let got = stage.newcomer(head("bob", 100));
     assert_eq!(got.len(), 3, "with their headers four are more than half");
     assert!(got[0].starts_with('b') && got[2].starts_with('d'));
     assert_eq!(stage.switch.counters().drops_slow_reader, 0);
@@ -166,18 +166,18 @@ fn a_message_that_is_more_than_a_whole_history_may_be_is_not_kept() {
         ..config()
     };
     let mut stage = Stage::with(small, Box::new(Alone));
-    let alice = stage.enter(facts("alice", 100));
+    let alice = stage.enter(head("alice", 100));
     stage.say(alice, "alice", "one");
     stage.say(alice, "alice", &"x".repeat(40 * 1024));
-    assert_eq!(stage.newcomer(facts("bob", 100)), ["one"]);
+    assert_eq!(stage.newcomer(head("bob", 100)), ["one"]);
 }
 
 /// A newcomer's history is his alone: it takes no room in what the others wait for.
 #[test]
 fn many_newcomers_at_once_cost_nobody_a_message() {
     let mut stage = Stage::new();
-    let alice = stage.enter(facts("alice", 100));
-    let slow = stage.enter(facts("bob", 100));
+    let alice = stage.enter(head("alice", 100));
+    let slow = stage.enter(head("bob", 100));
     for number in 0..4 {
         stage.say(
             alice,
@@ -189,7 +189,7 @@ fn many_newcomers_at_once_cost_nobody_a_message() {
     stage.switch.blocked(stage.now, slow, true);
     let names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
     for name in &names {
-        stage.admit(facts(name, 100));
+        stage.admit(head(name, 100));
     }
     stage.say(alice, "alice", "last");
     for name in &names {
@@ -206,7 +206,7 @@ fn many_newcomers_at_once_cost_nobody_a_message() {
 #[test]
 fn kept_is_what_is_said_to_the_room_and_nothing_else() {
     let (mut stage, alice) = room_of_three();
-    let bob = stage.enter(facts("bob", 3));
+    let bob = stage.enter(head("bob", 3));
     stage.say(alice, "alice", "said");
     let to_bob = cpim_to("alice", "sip:bob@example.com", "privately");
     stage.say_body(alice, "alice", &to_bob);
@@ -222,7 +222,7 @@ fn kept_is_what_is_said_to_the_room_and_nothing_else() {
     let text = "by the operator".to_owned();
     stage.switch.order(stage.now, Order::Say { room, text });
     assert_eq!(stage.texts(bob).len(), 6, "all of it was delivered");
-    assert_eq!(stage.newcomer(facts("carol", 3)), ["said"]);
+    assert_eq!(stage.newcomer(head("carol", 3)), ["said"]);
     let told = stage.told();
     assert_eq!(told.len(), 1);
 }
@@ -230,24 +230,24 @@ fn kept_is_what_is_said_to_the_room_and_nothing_else() {
 #[test]
 fn a_message_that_is_sent_again_is_kept_once() {
     let (mut stage, alice) = room_of_three();
-    stage.enter(facts("carol", 3));
+    stage.enter(head("carol", 3));
     stage.say(alice, "alice", "once");
     stage.switch.closed(stage.now, alice);
     let replacement = Admission {
         newcomer: false,
-        ..facts("alice-2", 3)
+        ..head("alice-2", 3)
     };
     let tablet = stage.enter(replacement);
     let again = send("alice-2", "tid00000", &[], &cpim("alice", "once"));
     stage.give(tablet, again);
     assert_eq!(stage.codes(tablet), [200]);
-    assert_eq!(stage.newcomer(facts("bob", 3)), ["once"]);
+    assert_eq!(stage.newcomer(head("bob", 3)), ["once"]);
 }
 
 #[test]
 fn a_kept_message_says_when_it_was_said() {
     let (mut stage, alice) = room_of_three();
-    let bob = stage.enter(facts("bob", 3));
+    let bob = stage.enter(head("bob", 3));
     let body = cpim("alice", "hi");
     stage.say_body(alice, "alice", &body);
     assert_eq!(stage.got(bob)[0].text(), body, "live as it was sent");
@@ -257,7 +257,7 @@ fn a_kept_message_says_when_it_was_said() {
     let spaced = body.replacen("\r\n\r\n", "\r\nNS: <urn:else>\r\nDateTime: x\r\n\r\n", 1);
     let spaced = spaced.replace("DateTime: x", "Date: x");
     stage.say_body(alice, "alice", &spaced);
-    stage.admit(facts("carol", 3));
+    stage.admit(head("carol", 3));
     let carol = stage.bind("carol");
     let got = stage.got(carol);
     let texts: Vec<_> = got[1..].iter().map(Got::text).collect();
@@ -278,7 +278,7 @@ fn who_reads_plain_text_gets_it_unwrapped_with_the_name_in_front() {
     stage.say_body(alice, "alice", &named);
     let picture = cpim("alice", "GIF").replace("text/plain", "image/gif");
     stage.say_body(alice, "alice", &picture);
-    let mut plain = facts("paula", 3);
+    let mut plain = head("paula", 3);
     plain.policy.plain_text = true;
     plain.peer.plain_text = true;
     plain.peer.accept_types = vec!["text/plain".into()];
@@ -299,11 +299,11 @@ fn what_a_newcomer_cannot_take_is_passed_over() {
     stage.say(alice, "alice", &"x".repeat(500));
     let picture = cpim("alice", "GIF").replace("text/plain", "image/gif");
     stage.say_body(alice, "alice", &picture);
-    let mut narrow = facts("bob", 3);
+    let mut narrow = head("bob", 3);
     narrow.peer.accept_wrapped_types = vec!["text/*".into()];
     narrow.peer.max_size = Some(300);
     assert_eq!(stage.newcomer(narrow), ["hi"]);
-    let mut deaf = facts("carol", 3);
+    let mut deaf = head("carol", 3);
     deaf.peer.receives = false;
     assert_eq!(stage.newcomer(deaf), Vec::<String>::new());
 }
@@ -313,11 +313,11 @@ fn what_a_newcomer_cannot_take_is_passed_over() {
 fn what_the_answer_says_counts() {
     let (mut stage, alice) = room_of_three();
     stage.say(alice, "alice", "hi");
-    let mut silent = facts("bob", 3);
+    let mut silent = head("bob", 3);
     silent.peer.path = Vec::new();
     silent.peer.accept_wrapped_types = Vec::new();
     stage.admit(silent);
-    let mut answered = facts("bob", 3);
+    let mut answered = head("bob", 3);
     answered.peer.accept_wrapped_types = vec!["image/*".into()];
     let order = Order::Amend(Box::new(answered));
     stage.switch.order(stage.now, order);
@@ -363,7 +363,7 @@ fn the_focus_is_told_of_the_first_at_once_then_ten_times_a_second_and_of_what_is
 fn a_flood_does_not_pile_up_in_front_of_the_store() {
     const UNDER_WAY: usize = 64 * 1024;
     let mut stage = Stage::new();
-    let alice = stage.enter(facts("alice", 10));
+    let alice = stage.enter(head("alice", 10));
     let size = |messages: &[PastMessage]| messages.iter().map(|it| it.octets.len()).sum::<usize>();
     let mut told = Vec::new();
     let mut said = 0;
@@ -400,8 +400,8 @@ fn a_flood_does_not_pile_up_in_front_of_the_store() {
 #[test]
 fn rooms_take_turns_in_being_told() {
     let mut stage = Stage::new();
-    let alice = stage.enter(facts("alice", 500));
-    let mut other = facts("bob", 500);
+    let alice = stage.enter(head("alice", 500));
+    let mut other = head("bob", 500);
     other.room = RoomUri::new("sip:other@example.com");
     let bob = stage.enter(other);
     for _ in 0..8 {
@@ -434,9 +434,9 @@ fn all_histories_together_are_bounded_and_each_room_has_its_share() {
     let fill = |stage: &mut Stage, number: usize| {
         let room = format!("sip:room{number}@example.com");
         let name = format!("user{number}");
-        let mut facts = facts(&name, 500);
-        facts.room = RoomUri::new(room.as_str());
-        let id = stage.enter(facts);
+        let mut head = head(&name, 500);
+        head.room = RoomUri::new(room.as_str());
+        let id = stage.enter(head);
         for _ in 0..40 {
             let body = cpim_to(&name, &room, &"x".repeat(4000));
             stage.say_body(id, &name, &body);
@@ -482,14 +482,14 @@ fn an_empty_room_has_its_history_for_ten_minutes() {
         stage.say(alice, "alice", "one");
         stage.switch.closed(stage.now, alice);
         stage.pass(MINUTE * minutes);
-        assert_eq!(stage.newcomer(facts("bob", 3)), expected, "{minutes}");
+        assert_eq!(stage.newcomer(head("bob", 3)), expected, "{minutes}");
     }
 }
 
 #[test]
 fn a_room_that_empties_is_told_at_once() {
     let mut stage = Stage::new();
-    let alice = stage.enter(facts("alice", 500));
+    let alice = stage.enter(head("alice", 500));
     for _ in 0..8 {
         stage.say(alice, "alice", &"x".repeat(30 * 1024));
     }
@@ -516,10 +516,10 @@ fn a_run_that_does_not_know_a_room_is_given_its_history() {
     stage.recall(vec![past(5, "old"), garbage, past(7, "older run")]);
     let alice = stage.enter(Admission {
         newcomer: false,
-        ..facts("alice", 3)
+        ..head("alice", 3)
     });
     assert_eq!(stage.told(), [], "the store has it");
-    assert_eq!(stage.newcomer(facts("bob", 3)), ["old", "older run"]);
+    assert_eq!(stage.newcomer(head("bob", 3)), ["old", "older run"]);
     stage.say(alice, "alice", "new");
     let told = stage.told();
     assert_eq!(told.len(), 1, "and no more is told than what is new");
@@ -527,7 +527,7 @@ fn a_run_that_does_not_know_a_room_is_given_its_history() {
     // One that has the room knows better: the focus gives it all the same.
     stage.recall(vec![past(5, "old")]);
     let all = ["old", "older run", "new"];
-    assert_eq!(stage.newcomer(facts("carol", 3)), all);
+    assert_eq!(stage.newcomer(head("carol", 3)), all);
     for name in ["alice", "bob", "carol"] {
         let room = RoomUri::new(LOBBY);
         let session = SessionId::new(name);
@@ -537,7 +537,7 @@ fn a_run_that_does_not_know_a_room_is_given_its_history() {
     }
     stage.recall(vec![past(5, "old")]);
     assert_eq!(
-        stage.newcomer(facts("dave", 3)),
+        stage.newcomer(head("dave", 3)),
         all,
         "it was only just left"
     );
@@ -549,7 +549,7 @@ fn numbers_go_on_behind_those_of_earlier_runs() {
     stage.recall(vec![past(2_000_000, "from the future")]);
     let alice = stage.enter(Admission {
         newcomer: false,
-        ..facts("alice", 3)
+        ..head("alice", 3)
     });
     stage.say(alice, "alice", "now");
     let told = stage.told();
@@ -568,17 +568,17 @@ fn a_history_that_ends_is_given_to_nobody() {
     };
     stage.say(alice, "alice", "one");
     forget(&mut stage);
-    assert_eq!(stage.newcomer(facts("bob", 3)), Vec::<String>::new());
+    assert_eq!(stage.newcomer(head("bob", 3)), Vec::<String>::new());
     stage.say(alice, "alice", "two");
     stage.pass(PACE);
     let told = stage.told();
     assert!(told[0].1 > 0, "what was before is gone from the store, too");
     assert!(told[0].0[0].number > told[0].1);
-    assert_eq!(stage.newcomer(facts("carol", 3)), ["two"]);
+    assert_eq!(stage.newcomer(head("carol", 3)), ["two"]);
     let room = RoomUri::new(LOBBY);
     stage.switch.order(stage.now, Order::Close { room });
     forget(&mut stage);
-    assert_eq!(stage.newcomer(facts("dave", 3)), Vec::<String>::new());
+    assert_eq!(stage.newcomer(head("dave", 3)), Vec::<String>::new());
 }
 
 /// What was told to a focus that has gone is told to the next one, unless the store has it.

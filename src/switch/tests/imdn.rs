@@ -53,10 +53,10 @@ fn p12_p15_the_switch_makes_no_notifications_of_its_own() {
 fn p13_who_is_anonymous_is_not_named_by_his_notification() {
     let mut stage = Stage::new();
     let alice = stage.join("alice");
-    let mut facts = admission(LOBBY, "hidden");
-    facts.user = UserUri::new("sip:anonymous1@anonymous.invalid");
-    facts.uris = vec![facts.user.clone()];
-    let hidden = stage.enter(facts);
+    let mut head = admission(LOBBY, "hidden");
+    head.user = UserUri::new("sip:anonymous1@anonymous.invalid");
+    head.uris = vec![head.user.clone()];
+    let hidden = stage.enter(head);
     let body = notification("x", "sip:alice@example.com")
         .replace("sip:x@example.com", "sip:anonymous1@anonymous.invalid");
     stage.give(hidden, send("hidden", "tid12345", &[], &body));
@@ -73,10 +73,10 @@ fn p13_of_the_anonymous_one_notification_of_a_kind_is_told() {
     let bob = stage.join("bob");
     let hidden = [1, 2, 3].map(|number| {
         let name = format!("hidden{number}");
-        let mut facts = admission(LOBBY, &name);
-        facts.user = UserUri::new(format!("sip:anonymous{number}@anonymous.invalid"));
-        facts.uris = vec![facts.user.clone()];
-        (stage.enter(facts), name)
+        let mut head = admission(LOBBY, &name);
+        head.user = UserUri::new(format!("sip:anonymous{number}@anonymous.invalid"));
+        head.uris = vec![head.user.clone()];
+        (stage.enter(head), name)
     });
     let says = |number: usize, status: &str| {
         let from = format!("sip:anonymous{number}@anonymous.invalid");

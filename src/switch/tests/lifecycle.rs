@@ -34,7 +34,7 @@ fn admit_is_answered() {
     assert!(matches!(
         notices[..],
         [Notice::Refused {
-            refusal: Refusal::Stopping,
+            error: AdmitError::Stopping,
             ..
         }]
     ));
@@ -53,7 +53,7 @@ fn a_full_switch_refuses() {
     assert!(matches!(
         notices[..],
         [Notice::Refused {
-            refusal: Refusal::Full,
+            error: AdmitError::Full,
             ..
         }]
     ));
@@ -393,14 +393,14 @@ fn c11_garbage_closes_the_connection() {
 fn amend_with_a_new_path_unbinds_and_keeps_what_is_queued() {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    let mut facts = admission(LOBBY, "alice");
+    let mut head = admission(LOBBY, "alice");
     stage
         .switch
-        .order(stage.now, Order::Amend(Box::new(facts.clone())));
+        .order(stage.now, Order::Amend(Box::new(head.clone())));
     stage.pump();
     assert_eq!(stage.finished, [], "C86: nothing changed");
-    facts.peer.path = vec!["msrp://198.51.100.7:9/new;tcp".into()];
-    stage.switch.order(stage.now, Order::Amend(Box::new(facts)));
+    head.peer.path = vec!["msrp://198.51.100.7:9/new;tcp".into()];
+    stage.switch.order(stage.now, Order::Amend(Box::new(head)));
     stage.pump();
     assert_eq!(stage.finished, [alice]);
     stage.give(bob, send("bob", "tid12345", &[], &cpim("bob", "later")));
@@ -423,8 +423,8 @@ fn c88_a_bind_may_overtake_the_ack_that_names_the_path() {
     let (alice, bob) = (stage.enter(unanswered.clone()), stage.join("bob"));
     unanswered.peer.path = path;
     unanswered.peer.chatroom = true;
-    let facts = Order::Amend(Box::new(unanswered));
-    stage.switch.order(stage.now, facts);
+    let head = Order::Amend(Box::new(unanswered));
+    stage.switch.order(stage.now, head);
     stage.pump();
     assert_eq!(stage.finished, []);
     assert_eq!(stage.got(alice), [], "G10: she does know rooms");
@@ -443,8 +443,8 @@ fn g10_who_answers_late_and_knows_no_rooms_is_told_then() {
     let alice = stage.enter(unanswered.clone());
     assert_eq!(stage.got(alice), []);
     unanswered.peer.path = path;
-    let facts = Order::Amend(Box::new(unanswered));
-    stage.switch.order(stage.now, facts);
+    let head = Order::Amend(Box::new(unanswered));
+    stage.switch.order(stage.now, head);
     stage.pump();
     assert!(stage.got(alice)[0].text().contains("This is the chat room"));
 }
@@ -452,12 +452,11 @@ fn g10_who_answers_late_and_knows_no_rooms_is_told_then() {
 #[test]
 fn r01_copies_go_along_the_whole_path() {
     let mut stage = Stage::new();
-    let mut facts = admission(LOBBY, "bob");
-    facts
-        .peer
+    let mut head = admission(LOBBY, "bob");
+    head.peer
         .path
         .insert(0, "msrp://relay.example.com:9/r;tcp".into());
-    let (alice, bob) = (stage.join("alice"), stage.enter(facts));
+    let (alice, bob) = (stage.join("alice"), stage.enter(head));
     stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "hi")));
     let path = format!("msrp://relay.example.com:9/r;tcp {}", peer_uri("bob"));
     assert_eq!(stage.got(bob)[0].header("To-Path"), Some(path.as_str()));

@@ -59,7 +59,7 @@ fn who_stops_in_the_middle_of_a_request_is_gone() {
             [("alice".to_owned(), LossCause::Disconnected)]
         );
         assert_eq!(
-            (stage.cut.pop(), stage.switch.pot.octets()),
+            (stage.cut.pop(), stage.switch.budget.octets()),
             (Some(alice), 0)
         );
     }

@@ -164,12 +164,12 @@ impl Model {
     fn join(&mut self, who: u8) {
         self.joined += 1;
         let name = format!("user{who}-{}", self.joined);
-        let mut facts = admission(&room_of(who), &name);
-        facts.policy.plain_text = true;
-        facts.peer.plain_text = is_plain(who);
-        facts.peer.one_send = takes_one_send(who);
-        facts.policy.history = history_of(who);
-        self.stage.admit(facts);
+        let mut head = admission(&room_of(who), &name);
+        head.policy.plain_text = true;
+        head.peer.plain_text = is_plain(who);
+        head.peer.one_send = takes_one_send(who);
+        head.policy.history = history_of(who);
+        self.stage.admit(head);
         let id = self.stage.switch.opened(self.stage.now);
         self.stage.give(id, empty_send(&name, "bindtid1"));
         let past = self.said.iter().filter(|_| history_of(who) > 0);
@@ -196,7 +196,7 @@ impl Model {
             session: SessionId::new(member.name.as_str()),
         };
         self.stage.switch.order(self.stage.now, order);
-        self.settle(member, false);
+        self.keep_unread(member, false);
     }
 
     fn send(&mut self, who: u8, size: u16) {
@@ -342,21 +342,21 @@ impl Model {
         // A chunk may come after the one that was too much.
         let most = outbox + 90_000;
         assert!(
-            switch.pot.octets() <= switch.streams.len() * most,
+            switch.budget.octets() <= switch.streams.len() * most,
             "{}",
-            switch.pot.octets()
+            switch.budget.octets()
         );
         let unfinished = switch.by_session.values().map(|key| {
             let assemblies = &switch.sessions.get(*key).unwrap().assemblies;
             let streams = assemblies.streams().map(|key| switch.streams.get(key));
-            let streams: usize = streams.map(|it| it.unwrap().window.octets()).sum();
+            let streams: usize = streams.map(|it| it.unwrap().buffer.octets()).sum();
             assemblies.octets() + streams
         });
-        assert_eq!(switch.pot.octets(), unfinished.sum::<usize>());
+        assert_eq!(switch.budget.octets(), unfinished.sum::<usize>());
         let mut histories = 0;
         for room in switch.by_room.values() {
             let room = switch.rooms.get(*room).unwrap();
-            assert!(room.backlog.octets() <= outbox);
+            assert!(room.log.octets() <= outbox);
             assert!(room.history.octets() <= outbox / 2);
             histories += room.history.octets();
         }
@@ -364,7 +364,7 @@ impl Model {
     }
 
     /// `stays`: the member was there to the end, and took everything.
-    fn settle(&mut self, member: Member, stays: bool) {
+    fn keep_unread(&mut self, member: Member, stays: bool) {
         let mut chunks = self.stage.chunks(member.id);
         // The answer to its bind.
         chunks.retain(|chunk| chunk.flag.is_some());
@@ -415,7 +415,7 @@ impl Model {
         for index in 0..2 {
             let room = self.stage.switch.by_room.get(room_of(index).as_str());
             if let Some(room) = room.and_then(|key| self.stage.switch.rooms.get(*key)) {
-                assert_eq!(room.backlog.octets(), 0, "everything passed is let go");
+                assert_eq!(room.log.octets(), 0, "everything passed is let go");
             }
         }
         self.keep();
@@ -425,7 +425,7 @@ impl Model {
         assert!(self.stage.switch.streams.len() <= under_way.count());
         let members = std::mem::take(&mut self.members);
         for (_, member) in members {
-            self.settle(member, true);
+            self.keep_unread(member, true);
         }
     }
 }

@@ -62,9 +62,9 @@ fn g60_g61_g62_g63_g65_g66_nicknames_are_taken_refused_and_freed() {
 #[test]
 fn g61_a_room_without_nicknames_is_403() {
     let mut stage = Stage::new();
-    let mut facts = admission(LOBBY, "alice");
-    facts.policy.nicknames = false;
-    let alice = stage.enter(facts);
+    let mut head = admission(LOBBY, "alice");
+    head.policy.nicknames = false;
+    let alice = stage.enter(head);
     stage.give(alice, nickname("alice", "\"Al\""));
     assert_eq!(stage.codes(alice), [403]);
 }
@@ -156,9 +156,9 @@ fn g67_also_when_the_room_empties() {
     assert_eq!(set(&mut stage, carol, "carol", "Al"), 200);
     assert_eq!(set(&mut stage, carol, "carol", "Bo"), 425);
     // Another room has its own names.
-    let mut facts = admission("sip:hall@example.com", "dave");
-    facts.user = UserUri::new("sip:dave@example.com");
-    let dave = stage.enter(facts);
+    let mut head = admission("sip:hall@example.com", "dave");
+    head.user = UserUri::new("sip:dave@example.com");
+    let dave = stage.enter(head);
     assert_eq!(set(&mut stage, dave, "dave", "Bo"), 200);
 }
 

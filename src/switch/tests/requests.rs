@@ -282,9 +282,9 @@ fn g21_g22_a_foreign_from_and_two_recipients_are_403() {
 #[test]
 fn g21_any_known_uri_of_the_sender_will_do() {
     let mut stage = Stage::new();
-    let mut facts = admission(LOBBY, "alice");
-    facts.uris.push(UserUri::new("tel:+4930123"));
-    let alice = stage.enter(facts);
+    let mut head = admission(LOBBY, "alice");
+    head.uris.push(UserUri::new("tel:+4930123"));
+    let alice = stage.enter(head);
     for from in [
         "tel:+4930123",
         "sip:alice@EXAMPLE.com",
@@ -299,9 +299,9 @@ fn g21_any_known_uri_of_the_sender_will_do() {
 #[test]
 fn c87_content_from_a_peer_that_may_not_send_is_403() {
     let mut stage = Stage::new();
-    let mut facts = admission(LOBBY, "alice");
-    facts.peer.sends = false;
-    let alice = stage.enter(facts);
+    let mut head = admission(LOBBY, "alice");
+    head.peer.sends = false;
+    let alice = stage.enter(head);
     stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "hi")));
     stage.give(alice, empty_send("alice", "tid12346"));
     assert_eq!(stage.codes(alice), [403, 200]);
@@ -310,9 +310,9 @@ fn c87_content_from_a_peer_that_may_not_send_is_403() {
 #[test]
 fn c85_a_message_above_the_rooms_size_is_413() {
     let mut stage = Stage::new();
-    let mut facts = admission(LOBBY, "alice");
-    facts.policy.max_message_size = 100_000;
-    let alice = stage.enter(facts);
+    let mut head = admission(LOBBY, "alice");
+    head.policy.max_message_size = 100_000;
+    let alice = stage.enter(head);
     stage.give(
         alice,
         send(

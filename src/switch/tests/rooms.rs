@@ -25,10 +25,10 @@ fn g25_who_cannot_take_the_wrapped_type_is_skipped() {
     let mut stage = Stage::new();
     let alice = stage.join("alice");
     let with = |types: &[&str], wrapped: &[&str], name: &str| {
-        let mut facts = admission(LOBBY, name);
-        facts.peer.accept_types = types.iter().map(|&text| text.to_owned()).collect();
-        facts.peer.accept_wrapped_types = wrapped.iter().map(|&text| text.to_owned()).collect();
-        facts
+        let mut head = admission(LOBBY, name);
+        head.peer.accept_types = types.iter().map(|&text| text.to_owned()).collect();
+        head.peer.accept_wrapped_types = wrapped.iter().map(|&text| text.to_owned()).collect();
+        head
     };
     let takes = [
         with(&["message/cpim"], &["text/*"], "bob"),
@@ -37,12 +37,12 @@ fn g25_who_cannot_take_the_wrapped_type_is_skipped() {
         with(&["message/cpim", "*"], &["image/png"], "erin"),
         with(&["message/cpim"], &[], "frank"),
     ];
-    let takes = takes.map(|facts| stage.enter(facts));
+    let takes = takes.map(|head| stage.enter(head));
     let skipped = [
         with(&["message/cpim"], &["image/*"], "grace"),
         with(&["message/cpim", "text/html"], &[], "heidi"),
     ];
-    let skipped = skipped.map(|facts| stage.enter(facts));
+    let skipped = skipped.map(|head| stage.enter(head));
     let body = cpim("alice", "hi").replace("text/plain", "text/plain; charset=utf-8");
     stage.give(alice, send("alice", "tid12345", &[], &body));
     for id in takes {
@@ -132,9 +132,9 @@ fn g42_g45_a_recipient_without_private_messages_is_428() {
 fn g43_a_room_without_private_messages_is_403() {
     let mut stage = Stage::new();
     let names = ["alice", "bob"].map(|name| {
-        let mut facts = admission(LOBBY, name);
-        facts.policy.private_messages = false;
-        stage.enter(facts)
+        let mut head = admission(LOBBY, name);
+        head.policy.private_messages = false;
+        stage.enter(head)
     });
     stage.give(
         names[0],
@@ -185,11 +185,11 @@ fn g42_who_says_nothing_of_chat_rooms_gets_private_messages() {
     for (chatroom, types, code) in cases {
         let mut stage = Stage::new();
         let alice = stage.join("alice");
-        let mut facts = admission(LOBBY, "bob");
-        facts.peer.private_messages = false;
-        facts.peer.chatroom = chatroom;
-        facts.peer.accept_wrapped_types = types.iter().map(|it| (*it).to_owned()).collect();
-        stage.admit(facts);
+        let mut head = admission(LOBBY, "bob");
+        head.peer.private_messages = false;
+        head.peer.chatroom = chatroom;
+        head.peer.accept_wrapped_types = types.iter().map(|it| (*it).to_owned()).collect();
+        stage.admit(head);
         let bob = stage.switch.opened(stage.now);
         stage.give(bob, empty_send("bob", "bindtid1"));
         // He may be welcomed.
@@ -217,9 +217,9 @@ fn a_private_message_that_cannot_be_given_is_refused() {
     for (change, code) in cases {
         let mut stage = Stage::new();
         let alice = stage.join("alice");
-        let mut facts = admission(LOBBY, "bob");
-        change(&mut facts.peer);
-        let bob = stage.enter(facts);
+        let mut head = admission(LOBBY, "bob");
+        change(&mut head.peer);
+        let bob = stage.enter(head);
         stage.give(alice, &psst);
         let got = stage.got(alice);
         assert!(got[0].line.ends_with(&code.to_string()), "{}", got[0].line);
@@ -308,7 +308,7 @@ fn a_private_message_costs_nobody_else_anything_and_keeps_its_place() {
     };
     stage.give(alice, private("tid12341", "p1"));
     let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
-    assert_eq!(room.backlog.octets(), 0);
+    assert_eq!(room.log.octets(), 0);
     for (tid, text) in [("tid12342", "one"), ("tid12343", "two")] {
         stage.give(alice, send("alice", tid, &[], &cpim("alice", text)));
         stage.give(

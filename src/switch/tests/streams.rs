@@ -146,7 +146,7 @@ fn g26_a_large_message_in_one_send_is_passed_on_as_one_send_while_it_comes() {
         assert_eq!(chunks[0].flag, Some('$'));
     }
     assert_eq!(stage.switch.streams.len(), 0);
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn c27_chunks_of_a_large_message_may_come_out_of_order() {
     }
     assert_eq!(stage.codes(alice), [200; 5]);
     assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn c27_chunks_from_anywhere_may_come_before_the_headers() {
     }
     assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
     assert_eq!(
-        (stage.switch.streams.len(), stage.switch.pot.octets()),
+        (stage.switch.streams.len(), stage.switch.budget.octets()),
         (0, 0)
     );
 }
@@ -245,7 +245,7 @@ fn p06_headers_in_the_smallest_chunks_are_headers() {
             assert_eq!(stage.codes(alice), [200]);
         }
         assert_eq!(messages(&stage.chunks(bob)), [(large.body, Some('$'))]);
-        assert_eq!(stage.switch.pot.octets(), 0);
+        assert_eq!(stage.switch.budget.octets(), 0);
     }
 }
 
@@ -265,7 +265,7 @@ fn p06_what_bounds_the_headers_is_their_size() {
     let refused = codes.iter().position(|code| *code == 400).expect("refused");
     assert!((16..=18).contains(&refused), "after 8 KiB: {codes:?}");
     assert!(codes[refused..].iter().all(|code| *code == 400));
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
     // Without an end they are no headers, either.
     let mut large = Large::of("From: <sip:alice@example.com>".to_owned());
     let chunk = String::from_utf8(large.chunk(1000)).unwrap();
@@ -275,7 +275,7 @@ fn p06_what_bounds_the_headers_is_their_size() {
     stage.give(alice, chunk);
     assert_eq!(stage.codes(alice), [400]);
     assert!(stage.chunks(bob).is_empty());
-    assert_eq!(stage.switch.pot.octets(), 0);
+    assert_eq!(stage.switch.budget.octets(), 0);
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn what_lies_beyond_the_headers_is_bounded() {
     while large.sent < large.body.len() {
         stage.give(alice, large.chunk(20_000));
         codes.extend(stage.codes(alice));
-        assert!(stage.switch.pot.octets() <= config().outbox_bytes / 4);
+        assert!(stage.switch.budget.octets() <= config().outbox_bytes / 4);
     }
     assert_eq!(codes.iter().filter(|code| **code == 200).count(), 3);
     assert_eq!(codes[3..], [413].repeat(codes.len() - 3));
@@ -358,7 +358,7 @@ fn g28_a_large_message_that_stops_coming_is_aborted_towards_all() {
         assert_eq!(messages(&stage.chunks(receiver)), [expected]);
     }
     assert_eq!(
-        (stage.switch.streams.len(), stage.switch.pot.octets()),
+        (stage.switch.streams.len(), stage.switch.budget.octets()),
         (0, 0)
     );
 }
@@ -377,7 +377,7 @@ fn c30_an_abort_and_a_sender_that_vanishes_are_passed_on() {
         let expected = (large.body[..PIECE].to_vec(), Some('#'));
         assert_eq!(messages(&stage.chunks(bob)), [expected]);
         assert_eq!(
-            (stage.switch.streams.len(), stage.switch.pot.octets()),
+            (stage.switch.streams.len(), stage.switch.budget.octets()),
             (0, 0)
         );
     }
@@ -568,12 +568,12 @@ fn c31_a_large_message_that_is_refused_is_refused_in_the_middle() {
 #[test]
 fn c85_a_large_message_without_announced_length_is_aborted_at_the_limit() {
     let mut stage = Stage::new();
-    let mut facts = admission(LOBBY, "bob");
-    facts.peer.max_size = Some(120_000);
-    let (bob, carol) = (stage.enter(facts), stage.join("carol"));
-    let mut facts = admission(LOBBY, "alice");
-    facts.policy.max_message_size = 150_000;
-    let alice = stage.enter(facts);
+    let mut head = admission(LOBBY, "bob");
+    head.peer.max_size = Some(120_000);
+    let (bob, carol) = (stage.enter(head), stage.join("carol"));
+    let mut head = admission(LOBBY, "alice");
+    head.policy.max_message_size = 150_000;
+    let alice = stage.enter(head);
     let mut large = Large::new(200_000);
     let mut codes = Vec::new();
     while large.sent < large.body.len() {
@@ -648,7 +648,7 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     while !stage.switch.paused(alice) {
         stage.give(alice, large.part(PIECE));
         assert!(
-            stage.switch.pot.octets() <= config().outbox_bytes,
+            stage.switch.budget.octets() <= config().outbox_bytes,
             "bounded"
         );
     }
@@ -681,7 +681,7 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     assert_eq!(to_bob[0].1, Some('#'));
     assert!(large.body.starts_with(&to_bob[0].0));
     assert_eq!(
-        (stage.switch.streams.len(), stage.switch.pot.octets()),
+        (stage.switch.streams.len(), stage.switch.budget.octets()),
         (0, 0)
     );
 }
@@ -730,7 +730,7 @@ fn c32_a_large_message_that_comes_again_is_answered_and_not_passed_on() {
         assert_eq!(stage.codes(alice), [200]);
         assert_eq!(stage.chunks(bob).len(), copies, "again: {again}");
         assert_eq!(
-            (stage.switch.streams.len(), stage.switch.pot.octets()),
+            (stage.switch.streams.len(), stage.switch.budget.octets()),
             (0, 0)
         );
     }
@@ -776,7 +776,7 @@ fn a_pause_always_ends() {
     let stream = session.assemblies.streams().next().unwrap();
     let far = large.sent as u64 + 10;
     let stream = stage.switch.streams.get_mut(stream).unwrap();
-    stream.window.write(far, &[0; 60_000], 1 << 20);
+    stream.buffer.write(far, &[0; 60_000], 1 << 20);
     stage.pass(Duration::from_secs(2));
     assert!(!stage.switch.paused(alice));
 }
@@ -823,7 +823,7 @@ fn nothing_is_left_of_messages_to_those_who_were_disconnected() {
         }
         assert_eq!(stage.lost().len(), 1, "{round}");
         assert_eq!(
-            (stage.switch.streams.len(), stage.switch.pot.octets()),
+            (stage.switch.streams.len(), stage.switch.budget.octets()),
             (0, 0)
         );
     }

@@ -169,9 +169,9 @@ impl World {
             let switch = &mut stage.switch;
             assert!(switch.exchange.is_empty());
             assert_eq!((switch.streams.len(), switch.inflows.len()), (0, 0));
-            assert_eq!(switch.pot.octets(), 0);
+            assert_eq!(switch.budget.octets(), 0);
             for room in switch.rooms.iter_mut() {
-                assert_eq!(room.backlog.octets(), 0);
+                assert_eq!(room.log.octets(), 0);
                 assert!(room.held.is_free(), "{:?}", room.held);
                 let step = switch.config.outbox_bytes / 8;
                 assert!(room.waiting_abroad() < step, "{}", room.waiting_abroad());
@@ -276,11 +276,11 @@ fn what_follows_a_claim_waits_for_it() {
 #[test]
 fn c70_another_certificate_is_found_out_elsewhere_too() {
     let mut world = World::new(config());
-    let mut facts = admission(&World::room(A), "alice");
+    let mut head = admission(&World::room(A), "alice");
     let announced = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
                      10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
-    facts.peer.fingerprints = vec![announced.parse().unwrap()];
-    world.admit(A, facts);
+    head.peer.fingerprints = vec![announced.parse().unwrap()];
+    world.admit(A, head);
     let now = world.now;
     let security = Security::Tls(Arc::new([]));
     let id = world.switch(B).opened_over(now, security);
@@ -317,9 +317,9 @@ fn c63_a_session_comes_back_with_what_waits_for_it() {
         world.switch(B).blocked(now, old.1, true);
         world.say(A, "bob", other, "one");
         world.settle();
-        let mut facts = admission(&World::room(A), "alice");
-        facts.peer.path = vec!["msrp://198.51.100.7:9/alice-other;tcp".to_owned()];
-        world.switch(A).order(now, Order::Amend(Box::new(facts)));
+        let mut head = admission(&World::room(A), "alice");
+        head.peer.path = vec!["msrp://198.51.100.7:9/alice-other;tcp".to_owned()];
+        world.switch(A).order(now, Order::Amend(Box::new(head)));
         world.say(A, "bob", other, "two");
         let new = world.open(C);
         if !crossing {

@@ -353,10 +353,10 @@ impl Model {
         (member.place, member.sending, member.blocked) = (place, None, false);
         member.bound = false;
         let (name, owner) = (member.name.clone(), room_of(who));
-        let mut facts = admission(&World::room(owner), &name);
-        facts.newcomer = false;
-        facts.peer.path = vec![path(&name, member.moved)];
-        self.order_focus(owner, Order::Amend(Box::new(facts)));
+        let mut head = admission(&World::room(owner), &name);
+        head.newcomer = false;
+        head.peer.path = vec![path(&name, member.moved)];
+        self.order_focus(owner, Order::Amend(Box::new(head)));
         self.world.give(place, empty_send(&name, "bindtid2"));
     }
 

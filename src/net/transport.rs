@@ -1,0 +1,200 @@
+//! The transport of one connection: its socket, and TLS over it if there is any.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::dial::Target;
+use super::queue::{Ready, Wakeup};
+use super::strangers::Permit;
+use super::tls::Records;
+use super::websocket::WebSocket;
+use super::writer;
+use crate::switch::{After, Batch, ConnectionId, Security};
+use crate::wire::websocket::Violation;
+
+/// Parts of one vectored write.
+const SLICES: usize = 64;
+
+/// The transport of one connection of this thread.
+pub(super) struct ConnectionTransport {
+    pub(super) id: ConnectionId,
+    pub(super) stream: TcpStream,
+    /// The TLS over it.
+    records: Option<Box<Records>>,
+    /// The WebSocket over both.
+    pub(super) web: Option<Box<WebSocket>>,
+    pub(super) security: Security,
+    pub(super) peer: Option<SocketAddr>,
+    /// The peer's address as dialled, if the switch made the connection.
+    pub(super) target: Option<Box<Target>>,
+    pub(super) wakeup: Arc<Wakeup>,
+    pub(super) waker: Waker,
+    /// What the operating system did not accept yet, and what to do after it.
+    pub(super) rest: Option<Box<(Batch, After)>>,
+    /// Held until the connection has bound a session.
+    pub(super) permit: Option<Permit>,
+    /// It is in the driver's list of connections to read.
+    pub(super) readable: bool,
+}
+
+/// How far a write came.
+pub(super) enum Written {
+    All,
+    Blocked,
+    Failed,
+}
+
+impl ConnectionTransport {
+    pub(super) fn new(
+        id: ConnectionId,
+        stream: TcpStream,
+        records: Option<Box<Records>>,
+        web: Option<Box<WebSocket>>,
+        security: Security,
+        permit: Option<Permit>,
+        ready: Arc<Ready>,
+    ) -> Self {
+        let wakeup = Wakeup::new(id, ready);
+        Self {
+            id,
+            peer: stream.peer_addr().ok(),
+            target: None,
+            stream,
+            records,
+            web,
+            security,
+            waker: Waker::from(Arc::clone(&wakeup)),
+            wakeup,
+            rest: None,
+            permit,
+            readable: false,
+        }
+    }
+
+    /// Reads what is there; wakes the driver when there is more.
+    pub(super) fn poll_read(
+        &mut self,
+        scratch: &mut [u8],
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut context = Context::from_waker(&self.waker);
+        match &mut self.records {
+            None => Pin::new(&mut self.stream).poll_read(&mut context, buffer),
+            Some(records) => records.poll_read(&mut self.stream, &mut context, scratch, buffer),
+        }
+    }
+
+    /// Takes what was read out of its frames, if it came over WebSocket; says how many octets
+    /// that leaves at the front.
+    pub(super) fn unframe(&mut self, octets: &mut [u8]) -> Result<usize, Violation> {
+        match &mut self.web {
+            None => Ok(octets.len()),
+            Some(web) => web.unframe(octets),
+        }
+    }
+
+    /// Puts what is to be written into frames, if it goes over WebSocket.
+    pub(super) fn frame(&mut self, batch: &mut Batch, framed: &mut Batch) {
+        if let Some(web) = &mut self.web {
+            web.frame(batch, framed);
+            std::mem::swap(batch, framed);
+            framed.clear();
+        }
+    }
+
+    /// Whether it must close to make room: it has no session.
+    pub(super) fn must_go(&self) -> bool {
+        let permit = self.permit.as_ref();
+        permit.is_some_and(|permit| permit.is_evicted(&self.waker))
+    }
+
+    /// Closes our side of the stream.
+    pub(super) async fn shut_down(&mut self) -> io::Result<()> {
+        self.close_web().await;
+        if let Some(records) = &mut self.records {
+            records.finish(&mut self.stream).await?;
+        }
+        self.stream.shutdown().await
+    }
+
+    /// Writes as much as the operating system takes; wakes the driver when it takes more.
+    pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
+        let mut context = Context::from_waker(&self.waker);
+        match &mut self.records {
+            None => put_plain(&self.stream, &mut context, batch),
+            Some(records) => put_records(records, &mut self.stream, &mut context, batch),
+        }
+    }
+
+    /// Says that the WebSocket ends, if there is one and nothing else is half written.
+    async fn close_web(&mut self) {
+        let web = self.web.take().filter(|_| self.rest.is_none());
+        let Some(mut last) = web.map(|web| web.close()) else {
+            return;
+        };
+        std::future::poll_fn(|context| {
+            let written = match &mut self.records {
+                None => put_plain(&self.stream, context, &mut last),
+                Some(records) => put_records(records, &mut self.stream, context, &mut last),
+            };
+            match written {
+                Written::Blocked => Poll::Pending,
+                Written::All | Written::Failed => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+}
+
+fn put_plain(stream: &TcpStream, context: &mut Context<'_>, batch: &mut Batch) -> Written {
+    while !batch.is_empty() {
+        let (one, mut many);
+        let slices: &[IoSlice<'_>] = match batch.single() {
+            Some(octets) => {
+                one = [IoSlice::new(octets)];
+                &one
+            }
+            None => {
+                many = [IoSlice::new(&[]); SLICES];
+                let count = batch.slices(&mut many);
+                many.get(..count).unwrap_or_default()
+            }
+        };
+        match writer::poll_write(stream, context, slices) {
+            Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
+            Poll::Ready(Ok(count)) => batch.advance(count),
+            Poll::Pending => return Written::Blocked,
+        }
+    }
+    Written::All
+}
+
+/// The same through TLS; an empty batch writes what is left of earlier ones.
+fn put_records(
+    records: &mut Records,
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+    batch: &mut Batch,
+) -> Written {
+    while !batch.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = batch.slices(&mut slices);
+        let slices = slices.get(..count).unwrap_or_default();
+        match records.poll_write(stream, context, slices) {
+            Poll::Ready(Ok(count)) => batch.advance(count),
+            Poll::Ready(Err(_)) => return Written::Failed,
+            Poll::Pending => return Written::Blocked,
+        }
+    }
+    match records.poll_flush(stream, context) {
+        Poll::Ready(Ok(())) => Written::All,
+        Poll::Ready(Err(_)) => Written::Failed,
+        Poll::Pending => Written::Blocked,
+    }
+}

@@ -1,0 +1,127 @@
+//! Peers that are gone. A connection has one deadline: while its peer owes something, it is
+//! closed once nothing was heard from it and nothing taken by it for [`SILENCE`].
+//!
+//! A peer owes the response to a probe (RFC 4975 §7.1.1, C48), the end of a request it has
+//! begun, and the reading of what is queued for it. A peer in the middle of a long SEND
+//! cannot answer, and one on a slow line answers late: both are heard or take something.
+//! With `idle_timeout` the switch asks when half of it has passed without a word.
+
+use std::time::Duration;
+
+use crate::control::LossCause;
+use crate::switch::Switch;
+use crate::switch::ids::ConnectionId;
+use crate::switch::line::connection::Connection;
+use crate::switch::line::dialling::empty_send;
+use crate::switch::timers::Timer;
+use crate::time::Moment;
+
+/// How long a peer that owes something may be silent.
+pub const SILENCE: Duration = Duration::from_secs(100);
+
+impl Connection {
+    /// Octets came, or the peer took some.
+    pub(in crate::switch) fn lives(&mut self, now: Moment) {
+        self.heard = now;
+        self.asked = false;
+    }
+}
+
+impl Switch {
+    /// The peer has shown that it is there, without octets of MSRP.
+    pub fn sign_of_life(&mut self, now: Moment, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.lives(now);
+        }
+    }
+
+    /// The peer owes something from now on.
+    pub(in crate::switch) fn owe(&mut self, now: Moment, id: ConnectionId) {
+        let limit = self.silence();
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.heard = now;
+            self.look_at(now + limit, id);
+        }
+    }
+
+    /// Watches a connection that has got its first session for silence (`idle_timeout`).
+    pub(in crate::switch) fn watch(&mut self, now: Moment, id: ConnectionId) {
+        if !self.config.idle_timeout.is_zero() {
+            self.look_at(now + self.config.idle_timeout / 2, id);
+        }
+    }
+
+    fn look_at(&mut self, due: Moment, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && connection.look_at.is_none_or(|other| due < other)
+        {
+            connection.look_at = Some(due);
+            self.timers.arm(due, Timer::Silence(id));
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        match self.config.idle_timeout {
+            Duration::ZERO => SILENCE,
+            idle => SILENCE.min(idle / 2),
+        }
+    }
+
+    pub(in crate::switch) fn silence_due(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.closing || connection.look_at.is_none_or(|due| due > now) {
+            return;
+        }
+        connection.look_at = None;
+        let heard = connection.heard;
+        if let Some(cause) = self.owed(id) {
+            let due = heard + self.silence();
+            if due > now {
+                return self.look_at(due, id);
+            }
+            self.lose_sessions_of(now, id, cause);
+            return self.closes.push_back(id);
+        }
+        if self.config.idle_timeout.is_zero() {
+            return;
+        }
+        let due = heard + self.config.idle_timeout / 2;
+        match due > now {
+            true => self.look_at(due, id),
+            false => self.ask(now, id),
+        }
+    }
+
+    /// What the peer owes, as the cause of its loss.
+    fn owed(&self, id: ConnectionId) -> Option<LossCause> {
+        let connection = self.connections.get(id)?;
+        let probed = |key| self.sessions.get(key).is_some_and(|it| it.probe.is_some());
+        if connection.blocked.is_some() {
+            Some(LossCause::TooSlow)
+        } else if connection.asked || connection.has_begun() {
+            Some(LossCause::Disconnected)
+        } else if connection.sessions.iter().any(|&key| probed(key)) {
+            Some(LossCause::Undeliverable)
+        } else {
+            None
+        }
+    }
+
+    /// An empty SEND, which every client answers.
+    fn ask(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let first = connection.sessions.first().copied();
+        let Some(session) = first.and_then(|key| self.sessions.get_mut(key)) else {
+            return;
+        };
+        let (_, transaction) = session.ids.next_id();
+        empty_send(&mut connection.replies, session, &transaction);
+        connection.asked = true;
+        self.owe(now, id);
+        self.mark_dirty(id);
+    }
+}

@@ -1,0 +1,119 @@
+//! A whole message that is on its way, as everybody who gets it shares it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::memmem;
+
+use super::plain_text::Text;
+use crate::switch::ids::SessionKey;
+use crate::wire::cpim::MESSAGE_CPIM;
+use crate::wire::msrp::{ByteRange, FailureReport};
+
+/// The content type of RFC 3994.
+const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
+/// What an entry costs beside its body, its slot in a log included, counted so that a flood of
+/// tiny messages is bounded.
+const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>() + 24;
+/// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
+const INTERRUPTIBLE_ABOVE: usize = 2048;
+
+/// For whom a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::switch) enum Audience {
+    /// Everybody in the room but the session it came from.
+    Room,
+    /// Everybody in the room.
+    Everybody,
+    /// These sessions (a private message).
+    Sessions(Box<[SessionKey]>),
+}
+
+/// A whole message on its way.
+#[derive(Debug)]
+pub(in crate::switch) struct Entry {
+    /// The CPIM message, octet for octet (RFC 7701 §6.1).
+    pub(in crate::switch) body: Bytes,
+    /// The headers every copy has in common.
+    pub(in crate::switch) headers: Box<[u8]>,
+    /// Where in `body` the wrapped content type stands.
+    pub(in crate::switch) wrapped_type: Range<usize>,
+    pub(in crate::switch) from: SessionKey,
+    pub(in crate::switch) audience: Audience,
+    /// The same for who reads plain text; none when nobody does, or it is no text.
+    pub(in crate::switch) text: Option<Box<Text>>,
+    /// `body` holds seven hyphens: an end-line may hide in it (RFC 4975 §7.1).
+    pub(in crate::switch) hyphens: bool,
+    /// It only says that somebody is typing (RFC 3994).
+    pub(in crate::switch) composing: bool,
+}
+
+impl Audience {
+    /// Whether a message from `from` is for `session`.
+    pub(in crate::switch) fn includes(&self, from: SessionKey, session: SessionKey) -> bool {
+        match self {
+            Audience::Room => from != session,
+            Audience::Everybody => true,
+            Audience::Sessions(sessions) => sessions.contains(&session),
+        }
+    }
+}
+
+impl Entry {
+    pub(in crate::switch) fn new(
+        body: Bytes,
+        wrapped_type: Range<usize>,
+        from: SessionKey,
+        audience: Audience,
+    ) -> Self {
+        let hyphens = memmem::find(&body, b"-------").is_some();
+        let headers = headers(body.len(), FailureReport::Partial, MESSAGE_CPIM);
+        let media = body.get(wrapped_type.clone()).unwrap_or_default();
+        let composing = media
+            .get(..IS_COMPOSING.len())
+            .is_some_and(|media| media.eq_ignore_ascii_case(IS_COMPOSING));
+        Self {
+            text: None,
+            composing,
+            body,
+            headers,
+            wrapped_type,
+            from,
+            audience,
+            hyphens,
+        }
+    }
+
+    /// The wrapped content type, as the sender wrote it.
+    pub(in crate::switch) fn wrapped_type(&self) -> &[u8] {
+        self.body.get(self.wrapped_type.clone()).unwrap_or_default()
+    }
+
+    pub(in crate::switch) fn is_for(&self, session: SessionKey) -> bool {
+        self.audience.includes(self.from, session)
+    }
+
+    /// Octets it holds, and what it costs beside.
+    pub(in crate::switch) fn cost(&self) -> usize {
+        let text = self.text.as_ref().map_or(0, |text| text.body.len());
+        self.body.len() + text + ENTRY_OCTETS
+    }
+}
+
+/// The headers of a copy that are the same for every receiver, and the blank line.
+pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
+    let whole = ByteRange::whole(octets as u64);
+    let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
+    let range = match end {
+        Some(end) => format!("Byte-Range: 1-{end}/{octets}\r\n"),
+        None => format!("Byte-Range: 1-*/{octets}\r\n"),
+    };
+    let report = match report {
+        FailureReport::Yes => "",
+        FailureReport::No => "Failure-Report: no\r\n",
+        FailureReport::Partial => "Failure-Report: partial\r\n",
+    };
+    format!("{range}{report}Content-Type: {media}\r\n\r\n")
+        .into_bytes()
+        .into()
+}

@@ -1,0 +1,81 @@
+//! Clients that know text/plain and no message/cpim, in rooms that let them in (`plain_text`).
+//! What they send is wrapped before anything else looks at it; what they get is unwrapped, and
+//! says in front who speaks. They cannot address anybody, and get nothing that is no text.
+
+use bytes::Bytes;
+
+use crate::wire::cpim::Message;
+use crate::wire::media_type;
+use crate::wire::msrp::FailureReport;
+
+use super::TEXT_PLAIN;
+use super::entry::headers;
+
+/// With the name in front it is UTF-8, whatever was said of what follows.
+pub(in crate::switch) const WRITTEN: &str = "text/plain; charset=utf-8";
+/// Of a name somebody chose, at most this is put in front of what he says.
+const NAME_CHARACTERS: usize = 128;
+
+/// A message as text.
+#[derive(Debug)]
+pub(in crate::switch) struct Text {
+    /// The headers of every copy, and the blank line.
+    pub(in crate::switch) headers: Box<[u8]>,
+    pub(in crate::switch) body: Bytes,
+}
+
+impl Text {
+    /// `opening` says who speaks.
+    pub(in crate::switch) fn new(opening: &str, content: &[u8]) -> Self {
+        let body = [opening.as_bytes(), content].concat();
+        Self {
+            headers: headers(body.len(), FailureReport::Partial, WRITTEN),
+            body: body.into(),
+        }
+    }
+}
+
+/// Whether the content of a message is text that can follow a name in UTF-8.
+pub(in crate::switch) fn is_text(message: &Message<'_>) -> bool {
+    let media = media_type(message.content_type);
+    // RFC 3862 §3: a part without Content-Type is text/plain.
+    let plain = media.is_empty() || media.eq_ignore_ascii_case(TEXT_PLAIN);
+    let mut parameters = message.content_type.split(';').skip(1);
+    let charset = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("charset");
+        named.then(|| value.trim().trim_matches('"'))
+    });
+    let utf8 = charset.is_none_or(|charset| {
+        let known = ["utf-8", "utf8", "us-ascii"];
+        known.iter().any(|name| charset.eq_ignore_ascii_case(name))
+    });
+    let encoding = message.mime_header("Content-Transfer-Encoding");
+    let bare = encoding.is_none_or(|encoding| {
+        let known = ["7bit", "8bit", "binary"];
+        known.iter().any(|name| encoding.eq_ignore_ascii_case(name))
+    });
+    plain && utf8 && bare
+}
+
+/// A message of a room's history as text, if it is text. The nickname its sender had may be
+/// another's by now: the name is the one that stands in the message.
+pub(in crate::switch) fn text_of_past(body: &[u8]) -> Option<Text> {
+    let message = Message::parse(body).ok().flatten()?;
+    if !is_text(&message) {
+        return None;
+    }
+    let (name, uri) = (message.from.name(), message.from.uri);
+    let name = match name.trim() {
+        "" => uri.split_once(':').map_or(uri, |(_, bare)| bare),
+        name => name,
+    };
+    let content = body.get(message.content..).unwrap_or_default();
+    Some(Text::new(&format!("{}: ", shown(name)), content))
+}
+
+/// A name fit to stand in front of what is said.
+pub(in crate::switch) fn shown(name: &str) -> String {
+    let name = name.chars().take(NAME_CHARACTERS);
+    name.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,132 @@
+//! What of a request's head matters, and must be remembered while the message comes.
+
+use crate::wire::cpim::MESSAGE_CPIM;
+use crate::wire::media_type;
+use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
+
+/// What clients send and get that know no message/cpim.
+pub(in crate::switch) const TEXT_PLAIN: &str = "text/plain";
+
+/// What the switch needs of a request's head.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::switch) struct RequestHead<'a> {
+    pub(in crate::switch) transaction: TransactionId,
+    pub(in crate::switch) method: Method<'a>,
+    /// Our own URI, as the peer wrote it.
+    pub(in crate::switch) to_path: &'a str,
+    /// The whole From-Path.
+    pub(in crate::switch) from_path: &'a str,
+    pub(in crate::switch) message_id: Option<&'a str>,
+    pub(in crate::switch) range: ByteRange,
+    pub(in crate::switch) success_report: bool,
+    pub(in crate::switch) failure_report: FailureReport,
+    pub(in crate::switch) content_type: Option<&'a str>,
+}
+
+impl<'a> RequestHead<'a> {
+    pub(in crate::switch) fn of(request: &Request<'a>) -> Self {
+        Self {
+            transaction: request.transaction,
+            method: request.method,
+            to_path: request.to_path.first(),
+            from_path: request.from_path.as_str(),
+            message_id: request.message_id,
+            range: request.range(),
+            success_report: request.success_report,
+            failure_report: request.failure_report,
+            content_type: request.content_type,
+        }
+    }
+
+    /// A whole message that came by SIP: nobody waits for a report.
+    pub(in crate::switch) fn of_submitted(transaction: TransactionId) -> Self {
+        Self {
+            transaction,
+            method: Method::Send,
+            to_path: "",
+            from_path: "",
+            message_id: None,
+            range: ByteRange::OPEN,
+            success_report: false,
+            failure_report: FailureReport::No,
+            content_type: Some(MESSAGE_CPIM),
+        }
+    }
+
+    /// What the chunks of one message have in common (RFC 4975 §5.1); one SEND without
+    /// Message-ID stands for itself.
+    pub(in crate::switch) fn message_key(&self) -> &str {
+        self.message_id.unwrap_or(self.transaction.as_str())
+    }
+
+    /// It is text that is not wrapped in message/cpim.
+    pub(in crate::switch) fn is_plain_text(&self) -> bool {
+        let media = self.content_type.map_or("", media_type);
+        media.eq_ignore_ascii_case(TEXT_PLAIN)
+    }
+
+    /// Offset of the first octet in the message.
+    pub(in crate::switch) fn offset(&self) -> u64 {
+        self.range.start.max(1) - 1
+    }
+
+    /// The left-most URI of the From-Path (C44).
+    pub(in crate::switch) fn previous_hop(&self) -> &'a str {
+        self.from_path
+            .split_once(' ')
+            .map_or(self.from_path, |(first, _)| first)
+    }
+
+    pub(in crate::switch) fn keep(&self) -> KeptHead {
+        KeptHead {
+            transaction: self.transaction,
+            is_nickname: self.method == Method::Nickname,
+            to_path: self.to_path.into(),
+            from_path: self.from_path.into(),
+            message_id: self.message_id.map(Into::into),
+            range: self.range,
+            success_report: self.success_report,
+            failure_report: self.failure_report,
+            content_type: self.content_type.map(Into::into),
+        }
+    }
+}
+
+/// The same of a SEND or NICKNAME, kept.
+#[derive(Clone, Debug)]
+pub(in crate::switch) struct KeptHead {
+    transaction: TransactionId,
+    is_nickname: bool,
+    to_path: Box<str>,
+    from_path: Box<str>,
+    message_id: Option<Box<str>>,
+    range: ByteRange,
+    success_report: bool,
+    failure_report: FailureReport,
+    content_type: Option<Box<str>>,
+}
+
+impl KeptHead {
+    pub(in crate::switch) fn view(&self) -> RequestHead<'_> {
+        RequestHead {
+            transaction: self.transaction,
+            method: match self.is_nickname {
+                true => Method::Nickname,
+                false => Method::Send,
+            },
+            to_path: &self.to_path,
+            from_path: &self.from_path,
+            message_id: self.message_id.as_deref(),
+            range: self.range,
+            success_report: self.success_report,
+            failure_report: self.failure_report,
+            content_type: self.content_type.as_deref(),
+        }
+    }
+
+    /// See [`RequestHead::message_key`].
+    pub(in crate::switch) fn message_key(&self) -> &str {
+        let own = self.message_id.as_deref();
+        own.unwrap_or(self.transaction.as_str())
+    }
+}

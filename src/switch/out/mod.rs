@@ -1,0 +1,11 @@
+//! What goes out: whose turn it is to write, and what is written.
+
+pub(in crate::switch) mod backpressure;
+pub(in crate::switch) mod batch;
+pub(in crate::switch) mod deliveries;
+pub(in crate::switch) mod large_copies;
+pub(in crate::switch) mod stream;
+pub(in crate::switch) mod stream_pause;
+pub(in crate::switch) mod transmit;
+pub(in crate::switch) mod turns;
+pub(in crate::switch) mod unchunked;

@@ -1,0 +1,93 @@
+//! Peers that end their session when a message comes in two chunks (`one_send_agents`). A large
+//! message to one is a single SEND from its first octet to its last, and inside a SEND nothing
+//! can overtake: what RFC 4975 §7.1.1 wants interrupted (C21) waits for its end.
+//!
+//! So that the wait is short, the SEND is begun late: when the message is whole, or when half
+//! of what may wait for its receivers has come. From then on it goes as fast as its sender and
+//! its receiver do. If that is too slow for what waits, the message ends (`#`), never the
+//! session.
+
+use std::time::Duration;
+
+use crate::switch::Switch;
+use crate::switch::ids::{ConnectionId, SessionKey, StreamKey};
+use crate::switch::out::large_copies::LEAST_CHUNK;
+use crate::switch::room::session::Session;
+use crate::switch::timers::Timer;
+use crate::time::Moment;
+
+/// How long responses and small messages wait: these clients close when their keep-alive has
+/// no answer for 30 s.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Responses and reports that may wait meanwhile.
+const WAITING_OCTETS: usize = 64 * 1024;
+/// What the receiver is told.
+const GIVEN_UP: &str =
+    "A large message was not delivered: other messages could not wait for its end.";
+
+impl Switch {
+    /// The SEND that stands open on a connection, if it must not be interrupted.
+    pub(in crate::switch) fn uninterrupted(
+        &self,
+        id: ConnectionId,
+    ) -> Option<(SessionKey, StreamKey)> {
+        let connection = self.connections.get(id)?;
+        let (key, stream) = connection.open?;
+        let session = self.sessions.get(key)?;
+        session.one_send.then_some((key, stream))
+    }
+
+    /// How much of a large message must be there before a chunk of it is begun.
+    pub(in crate::switch) fn least(&self, session: &Session) -> u64 {
+        match session.one_send {
+            true => (self.config.outbox_bytes as u64 / 4).max(LEAST_CHUNK),
+            false => LEAST_CHUNK,
+        }
+    }
+
+    /// Something waits for the end of the open SEND.
+    pub(in crate::switch) fn hold_up(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.replies.len() > WAITING_OCTETS {
+            return self.give_up_open(id);
+        }
+        if connection.held_up.is_none() {
+            connection.held_up = Some(now);
+            self.timers.arm(now + PATIENCE, Timer::HeldUp(id));
+        }
+    }
+
+    pub(in crate::switch) fn is_held_up(&self, id: ConnectionId) -> bool {
+        let connection = self.connections.get(id);
+        connection.is_some_and(|connection| connection.held_up.is_some())
+    }
+
+    /// Nothing is held up any more.
+    pub(in crate::switch) fn let_go(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.held_up = None;
+        }
+    }
+
+    pub(in crate::switch) fn held_up_due(&mut self, now: Moment, id: ConnectionId) {
+        let connection = self.connections.get(id);
+        let since = connection.and_then(|connection| connection.held_up);
+        if since.is_some_and(|since| since + PATIENCE <= now) {
+            self.give_up_open(id);
+            self.mark_dirty(id);
+        }
+    }
+
+    fn give_up_open(&mut self, id: ConnectionId) {
+        let Some((key, stream)) = self.uninterrupted(id) else {
+            return;
+        };
+        self.leave_stream(stream, key);
+        self.abort_copy(key, stream);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.notice = Some(GIVEN_UP.into());
+        }
+    }
+}

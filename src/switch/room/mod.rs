@@ -1,0 +1,200 @@
+//! One room at the switch: who is in it, and what is on its way to them.
+
+pub(in crate::switch) mod history;
+pub(in crate::switch) mod incoming_send;
+pub(in crate::switch) mod log;
+pub(in crate::switch) mod members;
+pub(in crate::switch) mod message_events;
+pub(in crate::switch) mod nickname;
+pub(in crate::switch) mod pending_nickname;
+pub(in crate::switch) mod reservations;
+pub(in crate::switch) mod session;
+pub(in crate::switch) mod status_text;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
+
+use crate::switch::out::backpressure::Held;
+use crate::switch::out::turns::Spread;
+use crate::switch::room::history::History;
+use crate::switch::room::log::Log;
+use crate::switch::room::members::Members;
+use crate::switch::threads::Speaker;
+use crate::switch::threads::replicas::{Original, Replica};
+use crate::time::Moment;
+
+/// How many of the last messages of a room are known again when they come a second time: what
+/// a client may have had on the way when its connection broke.
+const REMEMBERED: usize = 128;
+/// How long after it came first.
+const REPEATED_WITHIN: Duration = Duration::from_secs(60);
+/// How many notifications of anonymous members are remembered: of the last messages of a room
+/// that asks for every kind.
+const NOTIFIED: usize = 256;
+/// How many nicknames of users who have left are kept at most.
+pub(in crate::switch) const MAX_QUARANTINED: usize = 4096;
+/// How much of a message tells it from another one with the same Message-ID.
+const TOLD_BY: usize = 512;
+
+/// A room with at least one session.
+#[derive(Debug)]
+pub(in crate::switch) struct Room {
+    pub(in crate::switch) uri: RoomUri,
+    pub(in crate::switch) policy: RoomPolicy,
+    pub(in crate::switch) members: Members,
+    /// The other threads that have members of it.
+    pub(in crate::switch) replicas: Vec<Replica>,
+    /// It is the replica of a room of another thread: nothing is put in order here.
+    pub(in crate::switch) original: Option<Original>,
+    pub(in crate::switch) log: Log,
+    /// Who waits until others have caught up.
+    pub(in crate::switch) held: Held,
+    /// How far what is new has got.
+    pub(in crate::switch) spread: Spread,
+    /// Messages the focus has not been told of.
+    pub(in crate::switch) uncounted: u64,
+    /// It was told of some a moment ago.
+    pub(in crate::switch) counting: bool,
+    pub(in crate::switch) nicknames: HashMap<UserUri, Nickname>,
+    pub(in crate::switch) history: History,
+    /// What the last notifications of the anonymous said.
+    notified: VecDeque<u64>,
+    /// Fingerprints of the last messages, where and when they came.
+    seen: VecDeque<(u64, Speaker, Moment)>,
+}
+
+/// A nickname in use.
+#[derive(Debug)]
+pub(in crate::switch) struct Nickname {
+    /// As the user wrote it.
+    pub(in crate::switch) written: Box<str>,
+    /// The form in which nicknames are compared (RFC 7700).
+    pub(in crate::switch) compared: String,
+    /// Its user has left: until then nobody else may have it (G67).
+    until: Option<Moment>,
+}
+
+impl Nickname {
+    pub(in crate::switch) fn new(written: &str, compared: String) -> Self {
+        Self {
+            written: written.into(),
+            compared,
+            until: None,
+        }
+    }
+
+    /// A nickname that another run of the switch held.
+    pub(in crate::switch) fn held(now: Moment, held: &HeldNickname, compared: String) -> Self {
+        Self {
+            until: Some(now + held.left.min(QUARANTINE)),
+            ..Self::new(&held.nickname, compared)
+        }
+    }
+}
+
+impl Room {
+    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy) -> Self {
+        Self {
+            uri,
+            policy,
+            members: Members::default(),
+            replicas: Vec::new(),
+            original: None,
+            log: Log::default(),
+            held: Held::default(),
+            spread: Spread::default(),
+            uncounted: 0,
+            counting: false,
+            nicknames: HashMap::new(),
+            history: History::default(),
+            notified: VecDeque::new(),
+            seen: VecDeque::new(),
+        }
+    }
+
+    /// The nickname a user has chosen here, since he came.
+    pub(in crate::switch) fn nickname_of(&self, user: &UserUri) -> Option<&Nickname> {
+        let nickname = self.nicknames.get(user);
+        nickname.filter(|nickname| nickname.until.is_none())
+    }
+
+    /// The last session of a user has left: his nickname stays his for a while (G67), so that
+    /// nobody takes it while his connection is replaced, or speaks in his name after him.
+    pub(in crate::switch) fn quarantine(&mut self, now: Moment, user: &UserUri) {
+        if let Some(nickname) = self.nicknames.get_mut(user) {
+            nickname.until = Some(now + QUARANTINE);
+        }
+        if self.nicknames.len() > self.members.len() + MAX_QUARANTINED {
+            self.nicknames.remove(user);
+        }
+    }
+
+    /// Frees nicknames whose quarantine is over.
+    pub(in crate::switch) fn free_nicknames(&mut self, now: Moment) {
+        self.nicknames
+            .retain(|_, nickname| nickname.until.is_none_or(|until| until > now));
+    }
+
+    /// What a message is known by when it is sent again, on a replacement session with the
+    /// same Message-ID (RFC 4975 §5.4, C32). Clients that never change their Message-ID exist:
+    /// the first octets must be the same, too.
+    pub(in crate::switch) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (user, name).hash(&mut hasher);
+        // Only messages of one user and one Message-ID are told apart by this.
+        let front = octets.get(..TOLD_BY).unwrap_or(octets);
+        let words = front.chunks(8).map(|part| {
+            let mut word = [0; 8];
+            word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            u64::from_le_bytes(word)
+        });
+        words.fold(hasher.finish(), |sum, word| {
+            (sum.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
+        })
+    }
+
+    /// Whether it came a moment ago on a connection that is gone: on one that `lives` nothing
+    /// comes twice, TCP sees to that, and what does is meant.
+    pub(in crate::switch) fn is_repeated(
+        &mut self,
+        now: Moment,
+        fingerprint: u64,
+        on: Option<Speaker>,
+        lives: impl Fn(Speaker) -> bool,
+    ) -> bool {
+        let recent = |at: &Moment| *at + REPEATED_WITHIN > now;
+        let mut seen = self.seen.iter_mut().rev();
+        let seen = seen.find(|(known, _, at)| *known == fingerprint && recent(at));
+        match seen {
+            Some((_, speaker, _)) if !lives(*speaker) => {
+                *speaker = on.unwrap_or(*speaker);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether somebody anonymous has said this before; takes note of it.
+    pub(in crate::switch) fn is_notified(&mut self, gist: u64) -> bool {
+        if self.notified.contains(&gist) {
+            return true;
+        }
+        if self.notified.len() >= NOTIFIED {
+            self.notified.pop_front();
+        }
+        self.notified.push_back(gist);
+        false
+    }
+
+    /// Takes note of a message that has come whole.
+    pub(in crate::switch) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
+        let Some(speaker) = on else { return };
+        if self.seen.len() >= REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back((fingerprint, speaker, now));
+    }
+}

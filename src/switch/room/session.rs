@@ -1,0 +1,527 @@
+//! One session: an endpoint in a room, and where it stands in the room's log.
+
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::control::{Admission, Dial, Peer, RoomUri, SessionId, UserUri};
+use crate::time::Moment;
+use crate::wire::cpim::{Composition, Message, compose};
+use crate::wire::fingerprint::{self, Fingerprint};
+use crate::wire::media_type;
+use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
+
+use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
+use crate::switch::line::connection::Security;
+use crate::switch::message::entry::Entry;
+use crate::switch::message::plain_text;
+use crate::switch::message::{Assemblies, Code, TEXT_PLAIN};
+use crate::switch::out::large_copies::LargeCopy;
+use crate::switch::room::log::{Log, Position};
+use crate::switch::threads::Speaker;
+use crate::switch::threads::guests::Recalled;
+
+/// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
+const ANONYMOUS_HOST: &str = "@anonymous.invalid";
+
+/// What the focus says of an endpoint: who it is, and what it takes.
+#[derive(Clone, Debug)]
+pub(in crate::switch) struct Profile {
+    pub(in crate::switch) user: UserUri,
+    /// The name to show, empty when unknown.
+    pub(in crate::switch) display: Box<str>,
+    pub(in crate::switch) uris: Box<[UserUri]>,
+    /// The URI we gave it, octet for octet as in our SDP.
+    pub(in crate::switch) own_uri: Box<str>,
+    path: Box<[String]>,
+    wrapped_types: WrappedTypes,
+    /// Octets of a message the peer takes at most.
+    pub(in crate::switch) max_size: u64,
+    /// It knows what a chat room is (RFC 7701 §8).
+    pub(in crate::switch) chatroom: bool,
+    pub(in crate::switch) private_messages: bool,
+    /// It gets text, not message/cpim.
+    pub(in crate::switch) plain_text: bool,
+    /// A message to it is one SEND, which nothing interrupts.
+    pub(in crate::switch) one_send: bool,
+    pub(in crate::switch) sends: bool,
+    receives: bool,
+    /// What a certificate of the peer is announced by; empty: nothing was announced.
+    fingerprints: Box<[Fingerprint]>,
+}
+
+/// An admitted endpoint.
+#[derive(Debug)]
+pub(in crate::switch) struct Session {
+    pub(in crate::switch) id: SessionId,
+    pub(in crate::switch) room: RoomKey,
+    pub(in crate::switch) room_uri: RoomUri,
+    profile: Profile,
+    /// What stands between the transaction id of a copy and its Message-ID.
+    head: Box<[u8]>,
+    pub(in crate::switch) ids: TransactionIds,
+    /// Since when no focus that is there has admitted it, amended it or named it in its list.
+    pub(in crate::switch) unclaimed: Option<Moment>,
+    /// The connection it is bound to.
+    pub(in crate::switch) connection: Option<ConnectionId>,
+    /// The same on another thread: all but who it is has gone there.
+    pub(in crate::switch) away: Option<Speaker>,
+    /// It was on another thread, and has not come back.
+    pub(in crate::switch) recalled: Option<Box<Recalled>>,
+    /// The owner of its room, if that is another thread.
+    pub(in crate::switch) home: Option<Thread>,
+    /// What the owner of its room calls it.
+    pub(in crate::switch) said_as: SessionKey,
+    pub(in crate::switch) position: Position,
+    /// It is too far behind for anybody to wait for it.
+    pub(in crate::switch) straggles: bool,
+    /// What is for it alone: the room's history, private messages; each comes before what
+    /// stands in the log at its position.
+    pub(in crate::switch) own: VecDeque<(Position, Arc<Entry>)>,
+    /// Octets of these.
+    pub(in crate::switch) own_octets: usize,
+    /// Where it stands among the members of its room.
+    pub(in crate::switch) place: usize,
+    /// It is in its room no more: what is its own still goes out.
+    pub(in crate::switch) leaving: bool,
+    /// Its connection stays though everything is written (`Order::Part`).
+    pub(in crate::switch) lingers: bool,
+    /// Number of the copy that asks for a response while the others do not: the peer still
+    /// lives when it comes, and everything written before it has arrived.
+    pub(in crate::switch) probe: Option<u64>,
+    /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
+    pub(in crate::switch) greeting: Option<u64>,
+    /// Where it was last connected to by us.
+    pub(in crate::switch) dialled: Option<Box<Dial>>,
+    /// No probe before this moment.
+    pub(in crate::switch) next_probe: Moment,
+    /// When it must be bound, while it is not.
+    pub(in crate::switch) bind_by: Moment,
+    /// Messages of which some chunks have come.
+    pub(in crate::switch) assemblies: Assemblies,
+    /// Large messages on their way to it.
+    pub(in crate::switch) copies: Vec<LargeCopy>,
+    /// Messages it was too slow for and has not been told of.
+    pub(in crate::switch) lost: u64,
+    /// What it is to be told next.
+    pub(in crate::switch) notice: Option<Box<str>>,
+    /// The last CPIM From that was found to be this user, as written.
+    from_seen: Box<str>,
+}
+
+/// Who it is, is part of it.
+impl Deref for Session {
+    type Target = Profile;
+
+    fn deref(&self) -> &Profile {
+        &self.profile
+    }
+}
+
+impl Profile {
+    fn of(admission: &Admission) -> Self {
+        let peer = &admission.peer;
+        let wrapped_types = WrappedTypes::of(peer);
+        // What is private is marked for who reads plain text. RFC 7701 §8: a client that says
+        // nothing of chat rooms may well show who a message is for.
+        let silent = !peer.chatroom && wrapped_types.accept(b"text/plain");
+        Self {
+            user: admission.user.clone(),
+            display: admission.display.as_str().into(),
+            uris: admission.uris.clone().into(),
+            own_uri: admission.own_uri.as_str().into(),
+            path: peer.path.clone().into(),
+            wrapped_types,
+            max_size: peer.max_size.unwrap_or(u64::MAX),
+            // Whose answer has not come yet may well know rooms.
+            chatroom: peer.chatroom || peer.path.is_empty(),
+            private_messages: peer.private_messages || peer.plain_text || silent,
+            plain_text: peer.plain_text,
+            one_send: peer.one_send,
+            sends: peer.sends,
+            receives: peer.receives,
+            fingerprints: peer.fingerprints.clone().into(),
+        }
+    }
+}
+
+impl Session {
+    pub(in crate::switch) fn new(
+        admission: &Admission,
+        room: RoomKey,
+        position: Position,
+        now: Moment,
+        ids: TransactionIds,
+    ) -> Self {
+        let mut session = Self {
+            id: admission.session.clone(),
+            room,
+            room_uri: admission.room.clone(),
+            profile: Profile::of(admission),
+            head: Box::default(),
+            ids,
+            unclaimed: None,
+            connection: None,
+            away: None,
+            recalled: None,
+            home: None,
+            said_as: SessionKey::default(),
+            position,
+            straggles: false,
+            own: VecDeque::new(),
+            own_octets: 0,
+            place: 0,
+            leaving: false,
+            lingers: false,
+            probe: None,
+            greeting: None,
+            dialled: None,
+            next_probe: now,
+            bind_by: now + admission.policy.bind_timeout,
+            assemblies: Assemblies::default(),
+            copies: Vec::new(),
+            lost: 0,
+            notice: None,
+            from_seen: Box::default(),
+        };
+        session.head = session.copy_head();
+        session
+    }
+
+    /// All of it that goes to another thread; who it is stays here, too.
+    pub(in crate::switch) fn depart(&mut self, ids: TransactionIds, home: Thread) -> Self {
+        let stays = Self {
+            id: self.id.clone(),
+            room_uri: self.room_uri.clone(),
+            profile: self.profile.clone(),
+            head: Box::default(),
+            ids,
+            recalled: None,
+            home: None,
+            own: VecDeque::new(),
+            own_octets: 0,
+            dialled: None,
+            assemblies: Assemblies::default(),
+            copies: Vec::new(),
+            lost: 0,
+            notice: None,
+            from_seen: Box::default(),
+            ..*self
+        };
+        let mut goes = std::mem::replace(self, stays);
+        goes.home = Some(home);
+        goes.away = None;
+        // Its positions are those of another log: all of it comes first.
+        goes.own
+            .iter_mut()
+            .for_each(|(at, _)| *at = Position::default());
+        goes
+    }
+
+    /// Takes over what an admission says; tells whether the peer's path changed.
+    pub(in crate::switch) fn amend(&mut self, admission: &Admission) -> bool {
+        let peer = &admission.peer;
+        // Of an offerless INVITE the path comes with the ACK, which the bind may overtake.
+        let named = !self.path.is_empty() && *self.path != *peer.path;
+        let moved = named || *self.own_uri != *admission.own_uri;
+        self.profile = Profile::of(admission);
+        self.from_seen = Box::default();
+        self.head = self.copy_head();
+        moved
+    }
+
+    /// The whole path in order, next hop first (R01).
+    pub(in crate::switch) fn to_path(&self) -> String {
+        self.path.join(" ")
+    }
+
+    /// What stands between the transaction id of a copy and its Message-ID.
+    fn copy_head(&self) -> Box<[u8]> {
+        let mut head = Vec::with_capacity(256);
+        let id = self.ids.id(0);
+        let writer =
+            HeadWriter::request(&mut head, &id, Method::Send, &self.to_path(), &self.own_uri);
+        drop(writer.message_id(""));
+        let start = b"MSRP ".len() + id.as_bytes().len();
+        let end = head.len() - b"\r\n".len();
+        head.get(start..end).unwrap_or_default().into()
+    }
+
+    /// Writes start line, paths and Message-ID of a copy. The Message-ID is the transaction
+    /// id: both are new for every copy.
+    pub(in crate::switch) fn write_copy_head(&self, id: &TransactionId, out: &mut Vec<u8>) {
+        self.write_head(id, id, out);
+    }
+
+    /// The same of one chunk of several.
+    pub(in crate::switch) fn write_head(
+        &self,
+        id: &TransactionId,
+        message: &TransactionId,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(b"MSRP ");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(message.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether anything may go out to it: it is known where to, and it knows us.
+    pub(in crate::switch) fn is_ready(&self) -> bool {
+        self.greeting.is_none() && !self.path.is_empty()
+    }
+
+    /// A connection has it, here or elsewhere.
+    pub(in crate::switch) fn is_tied(&self) -> bool {
+        self.connection.is_some() || self.away.is_some()
+    }
+
+    /// The connection that has it, seen from its owner's thread.
+    pub(in crate::switch) fn speaker(&self, own: Thread) -> Option<Speaker> {
+        let here = |connection| Speaker {
+            thread: own,
+            connection,
+        };
+        self.connection.map(here).or(self.away)
+    }
+
+    /// It is bound to a connection, and knows it.
+    pub(in crate::switch) fn is_bound(&self) -> bool {
+        self.is_tied() && self.greeting.is_none()
+    }
+
+    /// Whether a connection is what was agreed on: msrps over TLS only (C69).
+    pub(in crate::switch) fn fits(&self, security: &Security) -> bool {
+        // RFC 4975 §6: the scheme's case does not matter.
+        let secure = self
+            .own_uri
+            .get(..6)
+            .is_some_and(|it| it.eq_ignore_ascii_case("msrps:"));
+        !secure || matches!(security, Security::Tls(_))
+    }
+
+    /// What a certificate of the peer is announced by.
+    pub(in crate::switch) fn fingerprints(&self) -> &[Fingerprint] {
+        &self.fingerprints
+    }
+
+    /// Whether the certificate shown is one announced, if any was (C70).
+    pub(in crate::switch) fn knows(&self, security: &Security) -> bool {
+        match security {
+            Security::Tls(shown) if !self.fingerprints.is_empty() => {
+                fingerprint::matches(&self.fingerprints, shown)
+            }
+            _ => true,
+        }
+    }
+
+    pub(in crate::switch) fn copy(&self, stream: StreamKey) -> Option<&LargeCopy> {
+        self.copies.iter().find(|copy| copy.stream == stream)
+    }
+
+    pub(in crate::switch) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut LargeCopy> {
+        self.copies.iter_mut().find(|copy| copy.stream == stream)
+    }
+
+    pub(in crate::switch) fn take_copy(&mut self, stream: StreamKey) -> Option<LargeCopy> {
+        let index = self.copies.iter().position(|copy| copy.stream == stream)?;
+        Some(self.copies.remove(index))
+    }
+
+    /// Puts a copy in its place: the oldest message comes first.
+    pub(in crate::switch) fn put_copy(&mut self, copy: LargeCopy) {
+        let place = self.copies.partition_point(|it| it.message < copy.message);
+        self.copies.insert(place, copy);
+    }
+
+    /// Whether the peer can be given this content.
+    pub(in crate::switch) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
+        self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
+    }
+
+    /// Why the peer cannot be given a message of so many octets.
+    pub(in crate::switch) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
+        if !self.receives {
+            Some(Code::Forbidden)
+        } else if octets > self.max_size {
+            Some(Code::TooLarge)
+        } else if !self.wrapped_types.accept(message.content_type.as_bytes())
+            || (self.plain_text && !plain_text::is_text(message))
+        {
+            Some(Code::UnsupportedMedia)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the peer can be given a message.
+    pub(in crate::switch) fn takes_entry(&self, entry: &Entry) -> bool {
+        self.takes(entry.body.len() as u64, entry.wrapped_type())
+            && (!self.plain_text || entry.text.is_some())
+    }
+
+    /// Goes on to `position` in the log; says how many messages for it that skips.
+    pub(in crate::switch) fn skip_to(&mut self, position: Position, log: &mut Log) -> u64 {
+        let mut lost = 0;
+        while self.position < position {
+            let entry = log.get(self.position);
+            let for_it =
+                entry.is_some_and(|entry| entry.is_for(self.said_as) && self.takes_entry(entry));
+            // P21: what says that somebody is typing is no loss.
+            lost += u64::from(for_it && !entry.is_some_and(|entry| entry.composing));
+            log.pass(self.position);
+            self.position = self.position.next();
+        }
+        lost
+    }
+
+    /// Whether a CPIM From is this user (G21).
+    pub(in crate::switch) fn is_from(&mut self, written: &str) -> bool {
+        if !written.is_empty() && *self.from_seen == *written {
+            return true;
+        }
+        let known = self.answers_to(&canonical(written));
+        if known {
+            self.from_seen = written.into();
+        }
+        known
+    }
+
+    /// Whether the room shows it under an anonymous URI only (RFC 7701 §5.2, G06).
+    pub(in crate::switch) fn is_anonymous(&self) -> bool {
+        self.user.as_str().ends_with(ANONYMOUS_HOST)
+    }
+
+    /// Whether lower-case text is an address of this user, with its scheme or without.
+    pub(in crate::switch) fn is_called(&self, text: &str) -> bool {
+        let mut uris = self.uris.iter().map(UserUri::as_str);
+        uris.any(|uri| {
+            let bare = uri.split_once(':').map_or(uri, |(_, bare)| bare);
+            text.eq_ignore_ascii_case(uri) || text.eq_ignore_ascii_case(bare)
+        })
+    }
+
+    /// The CPIM headers for what it says in plain text, from now on: a message has them once,
+    /// whatever its chunks.
+    pub(in crate::switch) fn wrapping(&self, content_type: &str, now: Moment) -> Vec<u8> {
+        compose(&Composition {
+            from: (&self.display, self.user.as_str()),
+            to: ("", self.room_uri.as_str()),
+            date_time: Some(now),
+            headers: &[],
+            content_type,
+            content: b"",
+        })
+    }
+
+    /// Puts a message into its own queue, after what stands in the log at present.
+    pub(in crate::switch) fn push_own(&mut self, position: Position, entry: Arc<Entry>) {
+        self.own_octets += entry.cost();
+        self.own.push_back((position, entry));
+    }
+
+    pub(in crate::switch) fn pop_own(&mut self) -> Option<Arc<Entry>> {
+        let (_, entry) = self.own.pop_front()?;
+        self.own_octets -= entry.cost();
+        if self.own.is_empty() {
+            self.own = VecDeque::new();
+        }
+        Some(entry)
+    }
+
+    /// Takes what the log holds for it into its own queue, in order.
+    pub(in crate::switch) fn drain_log(&mut self, log: &mut Log) {
+        let before = std::mem::take(&mut self.own);
+        self.own_octets = 0;
+        let mut before = before.into_iter().peekable();
+        let mut position = self.position;
+        while position < log.end() {
+            while let Some((_, entry)) = before.next_if(|(at, _)| *at <= position) {
+                self.push_own(position, entry);
+            }
+            if let Some(entry) = log.get(position)
+                && entry.is_for(self.said_as)
+                && self.takes_entry(entry)
+            {
+                self.push_own(position, Arc::clone(entry));
+            }
+            position = position.next();
+        }
+        for (_, entry) in before {
+            self.push_own(position, entry);
+        }
+        log.pass_all(self.position);
+        self.position = log.end();
+    }
+
+    /// Whether a canonical URI is one of this user's.
+    pub(in crate::switch) fn answers_to(&self, uri: &str) -> bool {
+        self.uris.iter().any(|own| own.as_str() == uri)
+    }
+}
+
+/// The canonical form of a URI in a CPIM header: address of record where it is a SIP or tel
+/// URI; an `im:` URI (RFC 3860) names the same mailbox as the `sip:` URI.
+pub(in crate::switch) fn canonical(written: &str) -> String {
+    let sip = match written.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("im") => format!("sip:{rest}"),
+        _ => written.to_owned(),
+    };
+    match sip.parse::<crate::wire::sip::Uri>() {
+        Ok(uri) => uri.address_of_record(),
+        Err(_) => written.to_owned(),
+    }
+}
+
+/// What may be wrapped in what we send (RFC 4975 §8.6, RFC 7701 §6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum WrappedTypes {
+    All,
+    These(Box<[Box<str>]>),
+}
+
+impl WrappedTypes {
+    /// `accept-wrapped-types`, else `accept-types`. A peer that named nothing but
+    /// message/cpim said nothing about what is inside: it gets everything.
+    fn of(peer: &Peer) -> Self {
+        if peer.plain_text {
+            return Self::These([TEXT_PLAIN.into()].into());
+        }
+        let types = if peer.accept_wrapped_types.is_empty() {
+            &peer.accept_types
+        } else {
+            &peer.accept_wrapped_types
+        };
+        let mut types = types
+            .iter()
+            .map(|entry| media_type(entry).to_ascii_lowercase())
+            .filter(|entry| entry != "message/cpim")
+            .peekable();
+        let all = peer.accept_wrapped_types.iter().any(|entry| entry == "*")
+            || peer.accept_types.iter().any(|entry| entry == "*");
+        if all || types.peek().is_none() {
+            return Self::All;
+        }
+        Self::These(types.map(String::into_boxed_str).collect())
+    }
+
+    fn accept(&self, written: &[u8]) -> bool {
+        let Self::These(types) = self else {
+            return true;
+        };
+        // RFC 3862 §3: a part without Content-Type is text/plain.
+        let written = std::str::from_utf8(written).map_or("", media_type);
+        let written = if written.is_empty() {
+            "text/plain"
+        } else {
+            written
+        };
+        types.iter().any(|entry| match entry.strip_suffix("/*") {
+            Some(family) => written
+                .split_once('/')
+                .is_some_and(|(own, _)| own.eq_ignore_ascii_case(family)),
+            None => entry.eq_ignore_ascii_case(written),
+        })
+    }
+}

@@ -1,0 +1,387 @@
+//! Large messages on their way from thread to thread: from the sender's to the owner of the
+//! room, and from there to each that has receivers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::switch::Switch;
+use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
+use crate::switch::message::entry::Audience;
+use crate::switch::message::{Code, KeptHead, Opening, RequestHead};
+use crate::switch::out::stream::Stream;
+use crate::switch::threads::{Credit, Parcel, Speaker};
+use crate::time::Moment;
+
+/// A large message goes from the sender's thread to the owner of the room, and from there to
+/// each thread that has receivers.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Route {
+    /// Where it comes from, and what it is called there.
+    pub(in crate::switch) from: Option<(Thread, StreamKey)>,
+    /// Octets of it that the thread it comes from knows to wait for nobody.
+    pub(in crate::switch) reported: u64,
+    /// Where it goes to, and how many octets wait there.
+    pub(in crate::switch) to: Vec<(Thread, u64)>,
+    /// Octets that have gone there.
+    pub(in crate::switch) gone: u64,
+    /// The owner has not said whether it takes it: what its end says waits for that.
+    pub(in crate::switch) pending: Option<Pending>,
+}
+
+/// What the sender's thread waits for.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Pending {
+    pub(in crate::switch) name: Box<str>,
+    pub(in crate::switch) ended: Option<Box<Ended>>,
+}
+
+/// A large message of a session that lives elsewhere, as far as it must be known for it to
+/// begin.
+#[derive(Debug)]
+pub(in crate::switch) struct Opens {
+    pub(in crate::switch) session: SessionKey,
+    pub(in crate::switch) connection: ConnectionId,
+    pub(in crate::switch) name: Box<str>,
+    pub(in crate::switch) opening: Opening,
+}
+
+/// The end of a large message.
+#[derive(Debug)]
+pub(in crate::switch) struct Ended {
+    pub(in crate::switch) connection: ConnectionId,
+    /// Of the chunk that ends it, which is answered.
+    pub(in crate::switch) last: KeptHead,
+    /// Of the chunk that came first, if a report is wanted.
+    pub(in crate::switch) first: Option<KeptHead>,
+    pub(in crate::switch) shift: u64,
+}
+
+/// A large message as its receivers' threads must know it when it begins.
+#[derive(Debug)]
+pub(in crate::switch) struct Beginning {
+    pub(in crate::switch) room: RoomKey,
+    pub(in crate::switch) from: SessionKey,
+    pub(in crate::switch) audience: Audience,
+    pub(in crate::switch) announced: Option<u64>,
+    pub(in crate::switch) wrapped_type: Box<[u8]>,
+    pub(in crate::switch) is_text: bool,
+    /// For who reads plain text: what stands in front, and where the text begins.
+    pub(in crate::switch) opening: Box<str>,
+    pub(in crate::switch) content: u64,
+}
+
+impl Ended {
+    pub(in crate::switch) fn new(
+        connection: ConnectionId,
+        last: &RequestHead<'_>,
+        first: &RequestHead<'_>,
+        shift: u64,
+    ) -> Self {
+        Self {
+            connection,
+            last: last.keep(),
+            first: first.success_report.then(|| first.keep()),
+            shift,
+        }
+    }
+}
+
+impl Switch {
+    /// Tells every thread that has members of the room.
+    pub(in crate::switch) fn send_beginning(
+        &mut self,
+        key: StreamKey,
+        room: RoomKey,
+        beginning: Beginning,
+    ) {
+        let (Some(room), Some(stream)) = (self.rooms.get(room), self.streams.get_mut(key)) else {
+            return;
+        };
+        let beginning = Arc::new(beginning);
+        for thread in room.abroad() {
+            stream.route().to.push((thread, 0));
+            let parcel = Parcel::Begins(key, Arc::clone(&beginning));
+            self.exchange.post(thread, parcel);
+        }
+    }
+
+    /// A large message of a guest goes to the owner of its room.
+    pub(in crate::switch) fn open_stream(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        (owner, session): (Thread, SessionKey),
+        name: &str,
+        opening: &Opening,
+    ) -> StreamKey {
+        let room = self.sessions.get(key).map(|session| session.room);
+        let mut stream = Stream::new(room.unwrap_or_default(), Some(key));
+        stream.announced = opening.announced;
+        stream.route().to.push((owner, 0));
+        stream.route().pending = Some(Pending {
+            name: name.into(),
+            ended: None,
+        });
+        let stream = self.streams.insert(stream);
+        let opens = Opens {
+            session,
+            connection: id,
+            name: name.into(),
+            opening: opening.clone(),
+        };
+        let parcel = Parcel::Opens(stream, Box::new(opens));
+        self.exchange.post(owner, parcel);
+        stream
+    }
+
+    /// A session of ours that lives elsewhere begins a large message.
+    pub(in crate::switch) fn stream_opens(
+        &mut self,
+        now: Moment,
+        from: Thread,
+        there: StreamKey,
+        opens: &Opens,
+    ) {
+        let speaker = Speaker {
+            thread: from,
+            connection: opens.connection,
+        };
+        self.exchange.serving = Some(Credit { speaker, octets: 0 });
+        let result = match self.speaks_on(opens.session, speaker) {
+            true => self.admit_stream(now, opens.session, &opens.name, &opens.opening),
+            false => Err(Code::NoSession),
+        };
+        self.exchange.serving = None;
+        let parcel = match result {
+            Ok(stream) => {
+                self.comes_from(stream, from, there);
+                Parcel::Accepted(there)
+            }
+            Err(code) => Parcel::Refused(there, code),
+        };
+        self.exchange.post(from, parcel);
+    }
+
+    pub(in crate::switch) fn comes_from(&mut self, key: StreamKey, from: Thread, there: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.route().from = Some((from, there));
+            self.inflows.insert((from, there), key);
+        }
+    }
+
+    /// A large message begins in a room of which members are here.
+    pub(in crate::switch) fn stream_begins(
+        &mut self,
+        now: Moment,
+        from: Thread,
+        there: StreamKey,
+        beginning: &Beginning,
+    ) {
+        let Some(&room) = self.replicas.get(&(from, beginning.room)) else {
+            return;
+        };
+        let key = self.streams.insert(Stream {
+            announced: beginning.announced,
+            ..Stream::new(room, None)
+        });
+        self.begin_copies(now, key, room, beginning);
+        let receivers = self.streams.get(key).map_or(0, |it| it.receivers.len());
+        match receivers {
+            0 => drop(self.streams.remove(key)),
+            _ => self.comes_from(key, from, there),
+        }
+    }
+
+    /// The owner takes a message of a guest.
+    pub(in crate::switch) fn stream_accepted(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let pending = stream.route().pending.take();
+        if let Some(ended) = pending.and_then(|pending| pending.ended) {
+            self.pass_end(key, *ended);
+        }
+    }
+
+    /// The owner does not take it.
+    pub(in crate::switch) fn stream_refused(&mut self, now: Moment, key: StreamKey, code: Code) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        stream.route().to.clear();
+        let (from, pending) = (stream.from, stream.route().pending.take());
+        let Some(Pending { name, ended }) = pending else {
+            return;
+        };
+        if let Some(ended) = ended {
+            self.reply(ended.connection, &ended.last.view(), code);
+            return self.abort_stream(key);
+        }
+        if let Some(from) = from {
+            self.refuse(now, from, &name, code);
+        }
+    }
+
+    /// The end of a message of a guest goes to the owner of its room.
+    pub(in crate::switch) fn pass_end(&mut self, key: StreamKey, ended: Ended) {
+        self.touch(key);
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let route = stream.route();
+        if let Some(pending) = &mut route.pending {
+            pending.ended = Some(Box::new(ended));
+        } else if let Some(&(owner, _)) = route.to.first() {
+            let parcel = Parcel::Ended(key, Box::new(ended));
+            self.exchange.post(owner, parcel);
+        }
+    }
+
+    /// A message of a session of ours that lives elsewhere has come whole.
+    pub(in crate::switch) fn stream_ended(
+        &mut self,
+        now: Moment,
+        from: Thread,
+        there: StreamKey,
+        ended: &Ended,
+    ) {
+        let speaker = Speaker {
+            thread: from,
+            connection: ended.connection,
+        };
+        let Some(&key) = self.inflows.get(&(from, there)) else {
+            return self.respond(speaker, &ended.last.view(), Code::NoSession);
+        };
+        self.flow_ends(now, key, 0, true);
+        self.take_streamed(speaker, key, ended);
+        self.tidy_streams();
+    }
+
+    /// A large message to a room here has come whole: it is answered, and a report written.
+    pub(in crate::switch) fn take_streamed(
+        &mut self,
+        speaker: Speaker,
+        key: StreamKey,
+        ended: &Ended,
+    ) {
+        self.respond(speaker, &ended.last.view(), Code::Ok);
+        let stream = self.streams.get(key);
+        let octets = stream.map_or(0, |stream| stream.buffer.end());
+        let addresses = stream.and_then(|stream| stream.addresses.clone());
+        let from = stream.and_then(|stream| stream.from);
+        if let (Some(from), Some(first)) = (from, &ended.first) {
+            let octets = octets.saturating_sub(ended.shift);
+            self.report(speaker, from, &first.view(), octets, addresses);
+        }
+    }
+
+    /// Octets of a message that comes from another thread.
+    pub(in crate::switch) fn stream_piece(
+        &mut self,
+        now: Moment,
+        from: Thread,
+        there: StreamKey,
+        octets: &Bytes,
+    ) {
+        let key = self.inflows.get(&(from, there)).copied();
+        let stream = key.and_then(|key| self.streams.get_mut(key));
+        let (Some(key), Some(stream)) = (key, stream) else {
+            // Nobody here gets it.
+            let parcel = Parcel::Passed(there, octets.len() as u64);
+            return self.exchange.post(from, parcel);
+        };
+        stream.buffer.append(octets.clone());
+        self.flowed(now, key);
+    }
+
+    /// There is no more of it.
+    pub(in crate::switch) fn stream_whole(&mut self, now: Moment, from: Thread, there: StreamKey) {
+        if let Some(&key) = self.inflows.get(&(from, there)) {
+            self.flow_ends(now, key, 0, true);
+        }
+    }
+
+    /// The rest of it will not come.
+    pub(in crate::switch) fn stream_aborted(&mut self, from: Thread, there: StreamKey) {
+        if let Some(&key) = self.inflows.get(&(from, there)) {
+            self.abort_stream(key);
+        }
+    }
+
+    /// Its sender waits for those who are behind, if anybody is.
+    pub(in crate::switch) fn stream_waits(
+        &mut self,
+        now: Moment,
+        from: Thread,
+        there: StreamKey,
+        certain: bool,
+    ) {
+        let half = self.config.outbox_bytes as u64 / 2;
+        let key = self.inflows.get(&(from, there)).copied();
+        let stream = key.and_then(|key| self.streams.get(key));
+        let (Some(key), Some(stream)) = (key, stream) else {
+            return;
+        };
+        let (here, abroad) = (stream.buffer.octets() as u64, stream.waiting_abroad());
+        if (certain && here.max(abroad) > half / 2) || here > half {
+            self.pause(now, key, true);
+        } else if abroad > half {
+            self.pause(now, key, false);
+        } else {
+            self.report_passed(key, here.max(abroad), 1);
+        }
+        self.touch(key);
+    }
+
+    /// On a thread it goes to, somebody is behind.
+    pub(in crate::switch) fn stream_behind(&mut self, now: Moment, key: StreamKey) {
+        self.pause(now, key, true);
+        self.touch(key);
+    }
+
+    /// Tells where it comes from what waits for nobody any more, if that is so much.
+    pub(in crate::switch) fn report_passed(&mut self, key: StreamKey, waiting: u64, least: u64) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let passed = stream.buffer.end().saturating_sub(waiting);
+        if let Some(route) = &mut stream.route
+            && let Some((thread, there)) = route.from
+            && passed >= route.reported + least
+        {
+            let octets = passed - std::mem::replace(&mut route.reported, passed);
+            let parcel = Parcel::Passed(there, octets);
+            self.exchange.post(thread, parcel);
+        }
+    }
+
+    /// Octets of it wait for nobody any more on a thread it goes to.
+    pub(in crate::switch) fn stream_passed(&mut self, from: Thread, key: StreamKey, octets: u64) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            let mut to = stream.route().to.iter_mut();
+            if let Some((_, waiting)) = to.find(|(thread, _)| *thread == from) {
+                *waiting = waiting.saturating_sub(octets);
+            }
+            self.touch(key);
+        }
+    }
+
+    /// What has come of it goes on to other threads.
+    pub(in crate::switch) fn pass_pieces(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let Some(route) = stream.route.as_mut().filter(|it| !it.to.is_empty()) else {
+            return;
+        };
+        while let Some(octets) = stream.buffer.slice(route.gone, usize::MAX) {
+            route.gone += octets.len() as u64;
+            for (thread, waiting) in &mut route.to {
+                *waiting += octets.len() as u64;
+                let parcel = Parcel::Piece(key, octets.clone());
+                self.exchange.post(*thread, parcel);
+            }
+        }
+    }
+}
