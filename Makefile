@@ -1,5 +1,6 @@
 # make            the module, the switch for outside the proxy and the chat client,
 #                 optimised, in build/
+# make web        the chat page, in build/web: any web server will do (docs/browsers.md)
 # make demo       a proxy with a room in it, and three people who talk
 # make test       everything there is to test; first installs what it needs
 # make bench      what a delivery costs, beside a minimal server, and how long a restart takes
@@ -15,7 +16,7 @@
 CARGO ?= cargo
 HOST ?= kamailio
 
-.PHONY: all install uninstall deb dist abi-check deps demo test bench lint clean
+.PHONY: all web install uninstall deb dist abi-check deps demo test bench lint clean
 
 all: cargo
 	@.ci/deps build
@@ -27,6 +28,11 @@ all: cargo
 	@build/msrp-chat man > build/man/msrp-chat.1
 	@for tool in check load completions; do build/msrp-chat man $$tool > build/man/msrp-chat-$$tool.1 || exit; done
 	@for shell in bash zsh fish; do build/msrp-chat completions $$shell > build/completions/msrp-chat.$$shell || exit; done
+
+web:
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
+	cd web && npm ci && npm run build
+	rm -rf build/web && mkdir -p build && cp -r web/dist build/web
 
 deps: cargo
 	@.ci/deps
