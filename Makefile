@@ -37,7 +37,8 @@ web:
 deps: cargo
 	@.ci/deps
 
-demo: deps
+demo: cargo
+	@.ci/deps demo
 	@$(CARGO) build --locked --quiet --lib --bins
 	@HOST=$(HOST) $(CARGO) run --locked --quiet --example demo
 
@@ -60,6 +61,7 @@ PREFIX ?= /usr/local
 UNITS ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 SHARE = $(PREFIX)/share
 DOCUMENTS = $(SHARE)/doc/msrp-conference
+PAGE = $(SHARE)/msrp-conference/web
 PUT = install -D -m 644
 
 # Not built here: whoever may write there need not have cargo.
@@ -82,6 +84,8 @@ install:
 	$(PUT) packaging/msrp-switchd.tmpfiles "$(DESTDIR)/usr/lib/tmpfiles.d/msrp-switchd.conf"
 	test -e "$(DESTDIR)/etc/default/msrp-switchd" || $(PUT) packaging/msrp-switchd.default "$(DESTDIR)/etc/default/msrp-switchd"
 	packaging/documents "$(DESTDIR)" "$(DOCUMENTS)"
+	@# The page, if `make web` has built it.
+	! test -d build/web || for file in build/web/*; do $(PUT) "$$file" "$(DESTDIR)$(PAGE)/$${file##*/}" || exit; done
 	@# The user of msrp-switchd and the folder of the database, as the Debian package makes them.
 	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || sh packaging/debian/postinst configure already
 	@echo "What next: $(DOCUMENTS)/docs/quickstart.md"
@@ -98,7 +102,7 @@ uninstall:
 	    "$(DESTDIR)$(UNITS)/msrp-switchd.service" \
 	    "$(DESTDIR)/usr/lib/sysusers.d/msrp-switchd.conf" "$(DESTDIR)/usr/lib/tmpfiles.d/msrp-switchd.conf"
 	! cmp -s packaging/msrp-switchd.default "$(DESTDIR)/etc/default/msrp-switchd" || rm "$(DESTDIR)/etc/default/msrp-switchd"
-	rm -rf "$(DESTDIR)$(DOCUMENTS)"
+	rm -rf "$(DESTDIR)$(DOCUMENTS)" "$(DESTDIR)$(PAGE)"
 
 deb: all
 	@packaging/deb build build

@@ -1,6 +1,7 @@
 //! People with a browser in a room, as they see it: the page of `web/` in Chromium, on both
 //! hosts' `browser.cfg`, together with a client on TCP.
 //!
+//! The picture in README.md is made here: `UPDATE_DOCS=1 cargo test --test browser everybody`.
 //! `npm ci && npm run build` in `web/` must have been run (`.ci/deps`); where there is no browser
 //! or no page the tests say so and pass.
 
@@ -8,6 +9,7 @@
 mod harness;
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +18,7 @@ use harness::agent::Transport;
 use harness::host::{Family, Host};
 use harness::participant::Participant;
 use harness::plan::{Plan, root};
-use harness::proxy::Proxy;
+use harness::proxy::{Proxy, wait_until};
 use harness::{PATIENCE, on_every_host};
 use serde_json::{Value, json};
 
@@ -280,6 +282,47 @@ fn a_page_that_was_loaded_again_or_cut_off_is_back_without_a_ghost() {
     });
 }
 
+/// What opensips-js 0.1.52 needs: a room for plain text, and a challenged REGISTER, of which it
+/// takes its realm.
+#[test]
+fn opensips_js_talks_and_comes_back() {
+    with_browsers(|host, plan, browsers| {
+        if host.family != Family::Kamailio {
+            return;
+        }
+        let proxy = plan
+            .parameter("rejoin_grace", 2)
+            .lines("loadmodule \"auth.so\"\n")
+            .script(
+                "if (is_method(\"REGISTER\") && !pv_www_authenticate(\"127.0.0.1\", \"builder\", \"0\")) {\n\
+                 www_challenge(\"127.0.0.1\", \"1\");\nexit;\n}",
+            )
+            .parameter("room", "sip:plain@127.0.0.1;plain_text=yes")
+            .parameter("notify_interval_ms", 200)
+            .start();
+        let mut carol = Participant::join_and_subscribe(&proxy, "carol", Transport::Tcp, "plain");
+        browsers.run(json!({
+            "page": "bob", "do": "opensipsJs", "user": "bob", "room": "plain", "text": "here I am",
+        }));
+        hears(&carol, "here I am");
+        carol.sees(&["bob", "carol"]);
+        carol.say("welcome");
+        browsers.run(json!({"page": "bob", "do": "opensipsHears", "text": "welcome"}));
+        browsers.run(json!({"page": "bob", "do": "opensipsSays", "text": "thank you"}));
+        hears(&carol, "thank you");
+        // It calls anew, and says again what it began with.
+        browsers.run(json!({"do": "cut", "wire": "msrp"}));
+        browsers.run(json!({"do": "mend"}));
+        hears(&carol, "here I am");
+        browsers.run(json!({"page": "bob", "do": "opensipsSays", "text": "back again"}));
+        hears(&carol, "back again");
+        browsers.run(json!({"page": "bob", "do": "opensipsLeaves"}));
+        carol.sees(&["carol"]);
+        drop(carol);
+        proxy.stop();
+    });
+}
+
 /// A folder, and the proxy that finds its database there again.
 fn killed_and_started_again(plan: &Plan, proxy: Proxy) -> Proxy {
     proxy.kill_all();
@@ -319,6 +362,78 @@ fn the_room_goes_on_after_the_proxy_was_killed() {
     });
 }
 
+/// With the switch outside the proxy the conversation does not even stop.
+#[test]
+fn nobody_notices_that_the_proxy_was_killed_beside_msrp_switchd() {
+    with_browsers(|_, plan, browsers| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("control");
+        let switch = Switchd::start(&socket, &plan);
+        let plan = plan
+            .parameter("notify_interval_ms", 200)
+            .parameter("switch", format!("unix:{}", socket.display()))
+            .state_in(folder.path());
+        let proxy = plan.clone().start();
+        browsers.act("alice", "join");
+        browsers.act("bob", "join");
+        browsers.say("alice", "before");
+        browsers.sees("bob", "before");
+        proxy.kill_all();
+        browsers.say("alice", "meanwhile");
+        browsers.sees("bob", "meanwhile");
+        drop(proxy);
+        let proxy = plan.clone().start();
+        let mut carol = Participant::join_and_subscribe(&proxy, "carol", Transport::Tcp, "lobby");
+        for page in ["alice", "bob"] {
+            browsers.roster(page, &["alice", "bob", "carol"]);
+        }
+        carol.sees(&["alice", "bob", "carol"]);
+        browsers.say("bob", "after");
+        browsers.sees("alice", "after");
+        for page in ["alice", "bob"] {
+            assert_eq!(
+                browsers.texts(page),
+                ["before", "meanwhile", "after"],
+                "{page}"
+            );
+        }
+        drop(carol);
+        proxy.stop();
+        drop(switch);
+    });
+}
+
+/// A running `msrp-switchd`. Dropped, it is killed.
+struct Switchd(Child);
+
+impl Switchd {
+    fn start(socket: &Path, plan: &Plan) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_msrp-switchd"))
+            .arg("--socket")
+            .arg(socket)
+            .arg(format!("--listen=msrp:127.0.0.1:{}", plan.msrp))
+            .arg(format!("--listen=ws:127.0.0.1:{}", plan.ws))
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("NOTIFY_SOCKET")
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("msrp-switchd");
+        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, plan.ws)).is_ok();
+        assert!(
+            wait_until(PATIENCE, || socket.exists() && listens()),
+            "it does not start"
+        );
+        Self(child)
+    }
+}
+
+impl Drop for Switchd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn the_page_can_be_read_by_everybody_everywhere() {
     let pictures = root().join("target/pictures");
@@ -342,7 +457,11 @@ fn the_page_can_be_read_by_everybody_everywhere() {
         browsers.run(json!({"page": "bob", "do": "to", "name": "alice"}));
         browsers.say("bob", "Shall we have lunch?");
         browsers.sees("alice", "Shall we have lunch?");
-        carol.say(&"A long line that wraps, as people write them now and then. ".repeat(4));
+        let long = "A long line that wraps, as people write them now and then. ".repeat(4);
+        let dated = String::from_utf8(carol.words(&long)).expect("text");
+        let undated = dated.replace("DateTime: 2026-01-02T03:04:05Z\r\n", "");
+        let answer = carol.link.exchange(&carol.frame(undated.as_bytes()));
+        assert_eq!(answer.kind, "200");
         browsers.roster("alice", &["alice", "bob", "carol"]);
         browsers.run(json!({"page": "bob", "do": "toAll"}));
         browsers.run(json!({"page": "bob", "do": "type", "text": "and"}));
@@ -356,6 +475,13 @@ fn the_page_can_be_read_by_everybody_everywhere() {
             picture(browsers, &pictures, "alice", scheme, width, height);
             let audit = browsers.run(json!({"page": "alice", "do": "audit"}));
             assert_eq!(audit, json!([]), "{scheme} {width}");
+        }
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let path = root().join("docs/page.png");
+            browsers.run(json!({
+                "page": "alice", "do": "picture", "path": path, "scheme": "light",
+                "width": 1000, "height": 600,
+            }));
         }
         browsers.act("alice", "leave");
         for (scheme, width, height) in [("light", 1440, 900), ("dark", 360, 740)] {

@@ -331,6 +331,52 @@ fn w02_who_sends_text_gets_text() {
     rig.pool.stop();
 }
 
+/// For clients that want a relay (RFC 4976): the listener is its own.
+#[test]
+fn w06_auth_gives_a_path_by_which_the_room_is_reached() {
+    let rig = Rig::start();
+    let mut bob = rig.join(Transport::Tcp, "bob");
+    rig.admit(Transport::Ws, "alice");
+    let address = rig.address(Transport::Ws);
+    let mut web = Web::open(client::plain(address).stream);
+    let own = peer_uri(Transport::Ws, "alice");
+    let auth = |id: &str, to: &str| {
+        format!("MSRP {id} AUTH\r\nTo-Path: {to}\r\nFrom-Path: {own}\r\n-------{id}$\r\n")
+    };
+    web.write(&auth("auth1234", &format!("msrp://{address};ws")));
+    let granted = web.read("MSRP auth1234 200");
+    let given = granted.lines().find_map(|it| it.strip_prefix("Use-Path: "));
+    let given = given.expect("a path").to_owned();
+    assert!(given.starts_with(&format!("msrp://{address}/")), "{given}");
+    // It is the same for as long as the connection lives.
+    web.write(&auth("auth1235", &format!("msrp://{address};ws")));
+    assert!(web.read("MSRP auth1235 200").contains(&given));
+    let mut alice = Member {
+        wire: Box::new(web),
+        own: own.clone(),
+        room: format!("{given} {}", rig.uri(Transport::Ws, "alice")),
+        name: "alice".to_owned(),
+        said: 0,
+    };
+    assert!(alice.send("Byte-Range: 1-0/0\r\n", "").contains(" 200 "));
+    assert!(alice.say("by the given path").contains(" 200 "));
+    bob.hears("by the given path");
+    bob.say("and back");
+    assert!(
+        alice
+            .hears("and back")
+            .contains(&format!("To-Path: {own}\r\n"))
+    );
+    // Nobody else's path leads there, and a session is no relay.
+    alice.room = format!("msrp://x:1/y;ws {}", rig.uri(Transport::Ws, "alice"));
+    assert!(alice.send("Byte-Range: 1-0/0\r\n", "").contains(" 481 "));
+    alice
+        .wire
+        .write(&auth("auth1236", &rig.uri(Transport::Ws, "alice")));
+    alice.wire.read("MSRP auth1236 501");
+    rig.pool.stop();
+}
+
 #[test]
 fn a_closed_page_is_a_lost_connection_at_once() {
     let rig = Rig::start();

@@ -11,6 +11,11 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const DIST = fileURLToPath(new URL("dist/", import.meta.url));
+/** Another client, and a page around it. */
+const OPENSIPS_JS = fileURLToPath(
+  new URL("node_modules/opensips-js/dist/opensips-js.iife.js", import.meta.url),
+);
+const OPENSIPS_PAGE = '<!doctype html><title>opensips-js</title><script src="/opensips-js.js"></script>';
 const TYPES = { html: "text/html", css: "text/css", js: "text/javascript", json: "application/json", svg: "image/svg+xml" };
 /** How long anything may take that must come. */
 const PATIENCE = 30_000;
@@ -59,6 +64,7 @@ const pages = new Map();
 let browser;
 let folder;
 let site;
+let opensips;
 
 async function serve(config) {
   const server = createServer((request, response) => {
@@ -66,6 +72,14 @@ async function serve(config) {
     if (path === "/config.json") {
       response.setHeader("Content-Type", TYPES.json);
       return void response.end(JSON.stringify(config));
+    }
+    if (path === "/opensips.html") {
+      response.setHeader("Content-Type", TYPES.html);
+      return void response.end(OPENSIPS_PAGE);
+    }
+    if (path === "/opensips-js.js") {
+      response.setHeader("Content-Type", TYPES.js);
+      return void createReadStream(OPENSIPS_JS).pipe(response);
     }
     const file = join(DIST, normalize(path === "/" ? "/index.html" : path));
     stat(file).then(
@@ -98,6 +112,7 @@ function page(command) {
 const commands = {
   async start({ executable, sip, msrp, domain, room }) {
     const ports = { sip: await wires.sip.listen(sip), msrp: await wires.msrp.listen(msrp) };
+    opensips = { sip: `ws://127.0.0.1:${ports.sip}/`, msrp: `127.0.0.1:${ports.msrp}` };
     site = await serve({
       sip: `ws://127.0.0.1:${ports.sip}/`,
       msrp: `ws://127.0.0.1:${ports.msrp}/`,
@@ -226,6 +241,54 @@ const commands = {
     );
   },
 
+  /** opensips-js, in a room that takes plain text; it says something as soon as it is in. */
+  async opensipsJs(command) {
+    const context = await browser.newContext();
+    const opened = await context.newPage();
+    pages.set(command.page, { page: opened, context, complaints: watch(opened) });
+    await opened.goto(`${site}opensips.html`);
+    await opened.evaluate(
+      ({ user, room, text, sip, msrp }) => {
+        const client = new OpensipsJS.default({
+          configuration: {
+            session_timers: false,
+            uri: `sip:${user}@127.0.0.1`,
+            authorization_user: user,
+            password: "builder",
+          },
+          socketInterfaces: [sip],
+          sipDomain: "127.0.0.1",
+          sipOptions: { session_timers: false, extraHeaders: [], pcConfig: {} },
+          msrpWs: true,
+          msrpDomain: msrp,
+          msrpReconnectInterval: 500,
+          modules: ["msrp"],
+        });
+        window.client = client;
+        window.heard = [];
+        client.on("newMSRPMessage", ({ message }) => {
+          if (message.direction === "incoming") window.heard.push(message.body);
+        });
+        client.on("registered", () => client.msrp.initMSRPAndSendMessage(room, text));
+        client.begin();
+      },
+      { ...command, ...opensips },
+    );
+  },
+
+  /** Says something by opensips-js. */
+  async opensipsSays(command) {
+    await page(command).evaluate((text) => window.client.msrp.sendMSRP(window.client.msrp.extendedSession._id, text), command.text);
+  },
+
+  async opensipsHears(command) {
+    await page(command).waitForFunction((text) => window.heard.some((it) => it.includes(text)), command.text, { timeout: PATIENCE });
+  },
+
+  async opensipsLeaves(command) {
+    await page(command).evaluate(() => window.client.msrp.messageTerminate(window.client.msrp.extendedSession._id));
+  },
+
   async reload(command) {
     await page(command).reload();
     await commands.online(command);
@@ -241,8 +304,11 @@ const commands = {
     await page(command).getByRole("button", { name: "Join" }).waitFor({ timeout: PATIENCE });
   },
 
-  async cut() {
-    for (const wire of Object.values(wires)) wire.cut();
+  /** Both lines are dead, or the one that is named. */
+  async cut(command) {
+    for (const [name, wire] of Object.entries(wires)) {
+      if (command.wire === undefined || command.wire === name) wire.cut();
+    }
   },
 
   async mend() {

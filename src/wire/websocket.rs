@@ -6,6 +6,7 @@
 
 use std::io::Cursor;
 
+use memchr::memmem;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
@@ -19,9 +20,11 @@ const MAX_TRANSACTION: usize = 32;
 const START: &[u8] = b"MSRP ";
 /// …and what it ends with.
 const END: &[u8] = b"-------";
+/// The flag and CRLF behind the transaction id there.
+const AFTER_END: usize = 3;
 const START_OCTETS: usize = START.len() + MAX_TRANSACTION + 1;
 /// Hyphens, transaction id, flag, CRLF.
-const END_OCTETS: usize = END.len() + MAX_TRANSACTION + 3;
+const END_OCTETS: usize = END.len() + MAX_TRANSACTION + AFTER_END;
 
 /// What a peer must not send. The connection ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +32,9 @@ pub enum Violation {
     /// A frame of no known kind.
     #[error("a frame that is no WebSocket frame")]
     Frame,
-    /// RFC 6455 §5.1.
-    #[error("a frame without a mask")]
-    Unmasked,
+    /// RFC 6455 §5.1: frames of clients have one, those of servers have none.
+    #[error("a frame without a mask, or a server's with one")]
+    Mask,
     /// No extension was agreed on that would give them a meaning (RFC 6455 §5.2).
     #[error("a frame with reserved bits set")]
     Reserved,
@@ -68,9 +71,11 @@ struct Frame {
     mask: [u8; 4],
 }
 
-/// Takes the frames off what comes from a client.
+/// Takes the frames off what comes from a client, or from a server.
 #[derive(Debug, Default)]
 pub struct Unframer {
+    /// We are the client.
+    is_client: bool,
     /// A header of which some has come.
     header: [u8; MAX_HEADER],
     held: usize,
@@ -88,6 +93,14 @@ pub struct Unframer {
 }
 
 impl Unframer {
+    /// For what comes from a server.
+    pub fn of_client() -> Self {
+        Self {
+            is_client: true,
+            ..Self::default()
+        }
+    }
+
     /// Leaves what was in the frames at the front of `octets`; says how many octets that is.
     ///
     /// # Errors
@@ -163,7 +176,10 @@ impl Unframer {
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(Violation::Reserved);
         }
-        let mask = header.mask.ok_or(Violation::Unmasked)?;
+        if header.mask.is_some() == self.is_client {
+            return Err(Violation::Mask);
+        }
+        let mask = header.mask.unwrap_or_default();
         let last = header.is_final;
         let kind = match header.opcode {
             OpCode::Control(_) if !last || length > MAX_CONTROL as u64 => {
@@ -285,6 +301,26 @@ impl Outline {
     }
 }
 
+/// Where the chunk ends with which `octets` begin, if it does.
+pub fn chunk_end(octets: &[u8]) -> Option<usize> {
+    end_behind(octets, &end_line(transaction(octets)?))
+}
+
+/// What stands at the end of a chunk, but its flag.
+pub fn end_line(transaction: &[u8]) -> Vec<u8> {
+    [END, transaction].concat()
+}
+
+/// Where the chunk ends of which this is the end-line.
+pub fn end_behind(octets: &[u8], end_line: &[u8]) -> Option<usize> {
+    Some(memmem::find(octets, end_line)? + end_line.len() + AFTER_END)
+}
+
+/// The transaction of the chunk with which `octets` begin.
+pub fn transaction(octets: &[u8]) -> Option<&[u8]> {
+    octets.strip_prefix(START)?.split(|it| *it == b' ').next()
+}
+
 /// The header of a frame from a server: without a mask.
 pub fn write_header(opcode: OpCode, is_final: bool, octets: usize, out: &mut Vec<u8>) {
     let header = FrameHeader {
@@ -390,7 +426,7 @@ mod tests {
         let two = [CHUNK, CHUNK].concat().to_vec();
         let other = [CHUNK, &CHUNK.to_ascii_uppercase()[..]].concat();
         for (octets, violation) in [
-            (unmasked, Violation::Unmasked),
+            (unmasked, Violation::Mask),
             (frame(0xc2, CHUNK), Violation::Reserved),
             (frame(0xa2, CHUNK), Violation::Reserved),
             (frame(0x92, CHUNK), Violation::Reserved),
@@ -430,6 +466,14 @@ mod tests {
         octets.extend(b"MSRP");
         assert_eq!(unframer.unframe(&mut octets), Ok(4));
         assert_eq!(unframer.control.capacity(), 0);
+    }
+
+    #[test]
+    fn a_client_takes_frames_without_a_mask_alone() {
+        let mut octets = [&[0x82, CHUNK.len() as u8][..], CHUNK].concat();
+        assert_eq!(Unframer::of_client().unframe(&mut octets), Ok(CHUNK.len()));
+        let masked = Unframer::of_client().unframe(&mut frame(0x82, CHUNK));
+        assert_eq!(masked, Err(Violation::Mask));
     }
 
     #[test]

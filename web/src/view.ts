@@ -96,13 +96,13 @@ export class MessageList {
     return before?.nextSibling ?? null;
   }
 
-  /** One line between what was said before and what is said now. */
+  /** One line between what was said before we came and what is said now. */
   #markHistory(): void {
     this.#list.querySelector(".mark")?.remove();
-    const past = this.#list.querySelectorAll(".history");
-    const last = past.item(past.length - 1) as Element | null;
-    const mark = make("li", "mark", "You were not here for what stands above");
-    last?.after(mark);
+    const shown = Array.from(this.#list.children);
+    const now = shown.findIndex((it) => !it.classList.contains("history"));
+    const last = shown.at(now < 0 ? -1 : now - 1);
+    if (now !== 0) last?.after(make("li", "mark", "You were not here for what stands above"));
   }
 
   #isAtEnd(): boolean {

@@ -122,6 +122,29 @@ fn w05_websocket_clients_see_ws_paths_and_tls_in_the_m_line() {
 }
 
 #[test]
+fn w06_the_path_that_auth_gave_leads_to_us() {
+    let mut config = config();
+    config.listen.push(Listen {
+        transport: Transport::Ws,
+        address: SocketAddr::from(([0, 0, 0, 0], 2857)),
+    });
+    let mut scenario = Scenario::with(config);
+    let mut phone = scenario.phone("alice");
+    let offer = secure(&web(&offer("alice"), "msrp"));
+    let given = "a=path: msrp://198.51.100.1:2857/token;ws msrp://";
+    let (code, body) = invite(
+        &mut scenario,
+        &mut phone,
+        ROOM,
+        &offer.replace("a=path:msrp://", given),
+    );
+    assert_eq!(code, 200);
+    assert!(body.contains("a=path:msrp://198.51.100.1:2857/"), "{body}");
+    let admitted = scenario.admissions.last().expect("an admission");
+    assert_eq!(admitted.peer.path, ["msrp://192.0.2.7:2855/alice;ws"]);
+}
+
+#[test]
 fn an_advertised_port_stands_for_the_first_listener() {
     let mut config = both();
     config.advertise = Some(Advertise {

@@ -3,17 +3,10 @@
 
 use std::str;
 
-use memchr::memmem;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::switch::{Batch, Part};
-use crate::wire::websocket::write_header;
-
-/// What stands before a transaction id, at the start of a chunk and at its end.
-const START: &[u8] = b"MSRP ";
-const END: &[u8] = b"-------";
-/// What follows it there: a flag and CRLF.
-const AFTER_END: usize = 3;
+use crate::wire::websocket::{end_behind, end_line, transaction, write_header};
 
 /// A stretch of one chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,12 +86,9 @@ impl Framer {
         let Part::Copied(_) = part else { return None };
         let end = match &mut self.end {
             Some(end) => end,
-            none => {
-                let transaction = octets.strip_prefix(START)?.split(|it| *it == b' ').next()?;
-                none.insert([END, transaction].concat())
-            }
+            none => none.insert(end_line(transaction(octets)?)),
         };
-        Some(memmem::find(octets, end)? + end.len() + AFTER_END)
+        end_behind(octets, end)
     }
 }
 

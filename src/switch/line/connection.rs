@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::control::SessionId;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
-use crate::wire::msrp::Decoder;
+use crate::wire::msrp::{Decoder, Path};
 
 use crate::switch::ids::{RoomKey, SessionKey, StreamKey};
 use crate::switch::line::incoming::Incoming;
@@ -80,9 +80,20 @@ pub(in crate::switch) struct Connection {
     pub(in crate::switch) seeking: bool,
     /// How the request is answered that named such a session in vain.
     pub(in crate::switch) refused: Option<(SessionId, Code)>,
+    /// The URI that AUTH gave its peer to put in front of its own.
+    pub(in crate::switch) use_path: Option<Box<str>>,
 }
 
 impl Connection {
+    /// Whether a path is one URI, or one behind that which AUTH gave.
+    pub(super) fn is_own_path(&self, path: Path<'_>) -> bool {
+        match path.count() {
+            1 => true,
+            2 => self.use_path.as_deref() == Some(path.first()),
+            _ => false,
+        }
+    }
+
     /// Nothing lives on it.
     pub(in crate::switch) fn is_idle(&self) -> bool {
         self.sessions.is_empty() && !self.seeking

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::control::{LossCause, Notice};
+use crate::entropy::token;
 use crate::time::Moment;
 use crate::wire::msrp::{
     DecodeError, Decoder, Event, FailureReport, Flag, HeadError, Method, Path, Request, Response,
@@ -18,6 +19,11 @@ use crate::switch::out::deliveries;
 use crate::switch::room::session::Session;
 use crate::switch::threads::Speaker;
 use crate::switch::{Switch, UNBOUND_OCTETS};
+
+/// MSRP's registered port (RFC 4975 §15.4).
+const DEFAULT_PORT: u16 = 2855;
+/// Random characters in the URI that AUTH gives.
+const USE_PATH_LENGTH: usize = 16;
 
 /// Whose a message is.
 enum Target {
@@ -160,6 +166,9 @@ impl Switch {
         flag: Flag,
     ) -> bool {
         let head = RequestHead::of(request);
+        if request.method == Method::Auth && self.give_use_path(id, request) {
+            return true;
+        }
         let key = match self.target(id, request.to_path) {
             Target::Here(key) => key,
             Target::Elsewhere(owner) => {
@@ -322,6 +331,29 @@ impl Switch {
         }
     }
 
+    /// A browser asks by AUTH for the URI that it puts in front of its own (RFC 4976 §5.1, W06);
+    /// whether this was such a request. Nothing is proved by it: the credential is the session
+    /// id, which the room gave in its answer to an INVITE.
+    fn give_use_path(&mut self, id: ConnectionId, request: &Request<'_>) -> bool {
+        let own = request.to_path.uris().next();
+        let own = own.filter(|uri| {
+            let is_web = uri.transport().eq_ignore_ascii_case("ws");
+            is_web && uri.session_id().is_none() && request.to_path.count() == 1
+        });
+        let (Some(own), Some(connection)) = (own, self.connections.get_mut(id)) else {
+            return false;
+        };
+        let scheme = if own.secure() { "msrps" } else { "msrp" };
+        let (host, port) = (own.host(), own.port().unwrap_or(DEFAULT_PORT));
+        let token = token(&mut *self.entropy, USE_PATH_LENGTH);
+        let use_path = connection
+            .use_path
+            .get_or_insert_with(|| format!("{scheme}://{host}:{port}/{token};ws").into())
+            .clone();
+        self.reply_with(id, |out| replies::grant(out, request, &use_path));
+        true
+    }
+
     /// RFC 4975 §5.4, §7.3: one URI, of a session that is bound to this connection or to none.
     fn target(&mut self, id: ConnectionId, path: Path<'_>) -> Target {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -334,10 +366,10 @@ impl Switch {
                 return Target::Here(key);
             }
         }
-        if path.count() != 1 {
+        if !connection.is_own_path(path) {
             return Target::Refused(Code::NoSession);
         }
-        let Some(name) = path.uris().next().and_then(|uri| uri.session_id()) else {
+        let Some(name) = path.uris().last().and_then(|uri| uri.session_id()) else {
             return Target::Refused(Code::NoSession);
         };
         let refused = connection.refused.take();

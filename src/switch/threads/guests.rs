@@ -152,7 +152,7 @@ impl Switch {
         owner: Thread,
         to: Path<'_>,
     ) {
-        let name = to.uris().next().and_then(|uri| uri.session_id());
+        let name = to.uris().last().and_then(|uri| uri.session_id());
         let (Some(name), Some(connection)) = (name, self.connections.get_mut(id)) else {
             return;
         };

@@ -110,7 +110,6 @@ impl<'a> Stream<'a> {
         if plain_text && !(terms.plain_text && takes(PLAIN)) {
             return Err(Unacceptable::NoCpim);
         }
-        let path = self.words("path");
         let uris = self.path()?;
         if !self.msrp_cema() && self.side == Side::Offer && self.rewritten(&uris) {
             return Err(Unacceptable::Rewritten);
@@ -128,7 +127,7 @@ impl<'a> Stream<'a> {
         };
         let (sends, receives) = self.direction();
         let peer = Peer {
-            path,
+            path: uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
             accept_types,
             accept_wrapped_types: self.words("accept-wrapped-types"),
             max_size: self.value("max-size").and_then(|text| text.parse().ok()),
@@ -179,8 +178,8 @@ impl<'a> Stream<'a> {
 
     /// The peer comes over WebSocket, by itself.
     fn is_web(self) -> bool {
-        let first = self.words("path");
-        first.first().is_some_and(|uri| is_web(uri))
+        let path = self.path();
+        path.is_ok_and(|uris| uris.first().is_some_and(|uri| is_web(uri.as_str())))
     }
 
     /// The same of a WebSocket. It says `TCP/TLS/MSRP` (RFC 7977 §5.2, W05) also where
@@ -223,7 +222,7 @@ impl<'a> Stream<'a> {
             .map(UriRef::parse)
             .collect();
         match uris {
-            Ok(uris) if !uris.is_empty() => Ok(uris),
+            Ok(uris) if !uris.is_empty() => Ok(without_ours(uris)),
             _ => Err(Unacceptable::Path),
         }
     }
@@ -374,6 +373,16 @@ enum Said {
     Passive,
     ActPass,
     Nothing,
+}
+
+/// A path without the URI that the switch gave a browser to put in front of its own (RFC 4976
+/// §5.1, W06): a relay that is somebody else's comes to us over TCP.
+fn without_ours(mut uris: Vec<UriRef<'_>>) -> Vec<UriRef<'_>> {
+    let is_web = |uri: &UriRef<'_>| uri.transport().eq_ignore_ascii_case("ws");
+    if uris.len() == 2 && uris.iter().all(is_web) {
+        uris.remove(0);
+    }
+    uris
 }
 
 /// A host without the brackets of IPv6.
