@@ -1,12 +1,27 @@
 //! Time as an argument: the pure cores never read a clock.
 
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// A point in time: what the wall clock said at start plus what has passed since on a
-/// monotonic clock. It never goes back, and it can be shown as UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(Duration);
+/// monotonic clock, to the microsecond. It never goes back, and it can be shown as UTC.
+/// Serialised it is a number of milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+pub struct Moment {
+    /// Microseconds since 1970 and one more, so that an `Option` of it takes no more room:
+    /// every session and connection has several.
+    micros_and_one: NonZeroU64,
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self::from_epoch(Duration::ZERO)
+    }
+}
 
 /// The first moment that cannot be shown as UTC.
 const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
@@ -14,17 +29,23 @@ const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 impl Moment {
     /// The moment `since_epoch` after 1970-01-01T00:00:00Z.
     pub const fn from_epoch(since_epoch: Duration) -> Self {
-        Self(since_epoch)
+        Self {
+            micros_and_one: NonZeroU64::MIN.saturating_add(micros(since_epoch)),
+        }
     }
 
     /// Time since 1970-01-01T00:00:00Z.
     pub const fn since_epoch(self) -> Duration {
-        self.0
+        Duration::from_micros(self.micros())
+    }
+
+    const fn micros(self) -> u64 {
+        self.micros_and_one.get() - 1
     }
 
     /// `2026-11-23T10:00:00Z`, the xs:dateTime of RFC 4575 §5.7.
     pub fn utc(self) -> String {
-        humantime::format_rfc3339_seconds(UNIX_EPOCH + self.0).to_string()
+        humantime::format_rfc3339_seconds(UNIX_EPOCH + self.since_epoch()).to_string()
     }
 
     /// Reads what RFC 3339 §5.6 calls a date-time, in any zone, as CPIM's DateTime is (RFC 3862
@@ -33,7 +54,7 @@ impl Moment {
         let place = text.rfind(['Z', 'z', '+', '-'])?;
         let (local, zone) = text.split_at_checked(place)?;
         let moment = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
-        let moment = Self(moment.duration_since(UNIX_EPOCH).ok()?);
+        let moment = Self::from_epoch(moment.duration_since(UNIX_EPOCH).ok()?);
         let minutes = |zone: &str| {
             let (hours, minutes) = zone.split_once(':')?;
             let part = |text: &str| text.parse::<u64>().ok().filter(|_| text.len() == 2);
@@ -46,44 +67,68 @@ impl Moment {
             ("-", zone) => moment + minutes(zone)?,
             (_, rest) => rest.is_empty().then_some(moment)?,
         };
-        (moment.0 < YEAR_10000).then_some(moment)
+        (moment.since_epoch() < YEAR_10000).then_some(moment)
     }
 
     /// The first multiple of `step` since 1970 that is not before this moment.
     pub fn round_up(self, step: Duration) -> Moment {
-        let step = step.as_nanos().max(1);
-        let steps = self.0.as_nanos().div_ceil(step);
-        let nanos = u64::try_from(steps * step).unwrap_or(u64::MAX);
-        Self(Duration::from_nanos(nanos))
+        let step = micros(step).max(1);
+        let rounded = self.micros().checked_next_multiple_of(step);
+        Self::from_epoch(Duration::from_micros(rounded.unwrap_or(u64::MAX)))
     }
 
     /// The moment without what is less than a millisecond.
     pub fn in_millis(self) -> Moment {
-        Self(Duration::from_millis(self.millis()))
+        Self::from_epoch(Duration::from_millis(self.millis()))
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub fn millis(self) -> u64 {
-        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+        self.micros() / 1000
     }
 
     /// Time from `earlier` to this moment; zero when `earlier` is later.
     pub fn saturating_since(self, earlier: Moment) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_micros(self.micros().saturating_sub(earlier.micros()))
+    }
+}
+
+impl From<u64> for Moment {
+    fn from(millis: u64) -> Self {
+        Self::from_epoch(Duration::from_millis(millis))
+    }
+}
+
+impl From<Moment> for u64 {
+    fn from(moment: Moment) -> Self {
+        moment.millis()
     }
 }
 
 impl Add<Duration> for Moment {
     type Output = Moment;
     fn add(self, span: Duration) -> Moment {
-        Moment(self.0.saturating_add(span))
+        Moment {
+            micros_and_one: self.micros_and_one.saturating_add(micros(span)),
+        }
     }
 }
 
 impl Sub<Duration> for Moment {
     type Output = Moment;
     fn sub(self, span: Duration) -> Moment {
-        Moment(self.0.saturating_sub(span))
+        Moment::from_epoch(Duration::from_micros(
+            self.micros().saturating_sub(micros(span)),
+        ))
+    }
+}
+
+const fn micros(span: Duration) -> u64 {
+    let micros = span.as_micros();
+    if micros > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        micros as u64
     }
 }
 
@@ -107,7 +152,7 @@ impl Clock {
 
     /// The present moment.
     pub fn now(&self) -> Moment {
-        Moment(self.wall + self.started.elapsed())
+        Moment::from_epoch(self.wall + self.started.elapsed())
     }
 }
 

@@ -68,10 +68,8 @@ struct World {
 fn config() -> Config {
     let room = |uri: &str| RoomEntry::new(RoomUri::new(uri));
     let settings = Collected::default().settings().expect("defaults");
-    let lobby = RoomEntry {
-        history: 5,
-        ..room("sip:lobby@example.com")
-    };
+    let mut lobby = room("sip:lobby@example.com");
+    lobby.rules.history = 5;
     Config {
         rooms: vec![lobby],
         factories: vec![room("sip:new@example.com")],

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Listen, RoomUri, UserUri};
+use crate::time::Moment;
 use crate::wire::sip::{Uri, canonical_user, without_separators};
 
 /// What `a=path` names instead of the SIP socket's address.
@@ -24,6 +25,18 @@ pub struct Advertise {
 pub struct RoomEntry {
     /// Canonical URI.
     pub uri: RoomUri,
+    /// Its options.
+    pub rules: RoomRules,
+    /// When management made it, to the millisecond; none for what is configured.
+    #[serde(default)]
+    pub made: Option<Moment>,
+}
+
+/// The rules of a room: its options, and the roles that management gave. The database keeps them
+/// as they are here; an option that a row does not name has its default.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoomRules {
     /// Largest number of participants; `max_participants` when absent.
     pub max_participants: Option<usize>,
     /// Nicknames allowed.
@@ -58,12 +71,11 @@ pub struct RoomEntry {
     pub history: u16,
     /// What subscribers are told about it.
     pub about: About,
-    /// When management made it, since 1970; none for what is configured.
-    pub made: Option<Duration>,
 }
 
 /// What is said about a room to whoever watches it (RFC 4575 §5.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct About {
     /// Its name; the address when absent.
     pub name: Option<String>,
@@ -76,8 +88,24 @@ pub struct About {
 impl RoomEntry {
     /// A room with the defaults.
     pub fn new(uri: RoomUri) -> Self {
-        Self {
+        RoomRules::default().of(uri)
+    }
+}
+
+impl RoomRules {
+    /// A room with these rules.
+    pub fn of(self, uri: RoomUri) -> RoomEntry {
+        RoomEntry {
             uri,
+            rules: self,
+            made: None,
+        }
+    }
+}
+
+impl Default for RoomRules {
+    fn default() -> Self {
+        Self {
             max_participants: None,
             nicknames: true,
             private_messages: true,
@@ -95,7 +123,6 @@ impl RoomEntry {
             plain_text: false,
             history: 0,
             about: About::default(),
-            made: None,
         }
     }
 }
@@ -154,15 +181,17 @@ pub struct Config {
 }
 
 /// What somebody is in a conference.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Reads only (`a=recvonly` seen from it).
+    #[serde(alias = "Observer")]
     Observer,
     /// Talks.
+    #[serde(alias = "Participant")]
     Participant,
     /// May also invite lists, remove, lock.
+    #[serde(alias = "Moderator")]
     Moderator,
 }
 
@@ -185,19 +214,22 @@ impl Role {
 }
 
 /// When a conference ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lifetime {
     /// Never: the room outlives its participants.
+    #[serde(rename = "never")]
     Forever,
     /// With its last participant.
+    #[serde(rename = "empty")]
     WhileOccupied,
     /// When its creator leaves (RFC 4579 §5.12), or everybody.
+    #[serde(rename = "creator")]
     WhileCreatorStays,
 }
 
 /// Addresses of record, with `*` for any run of characters; canonical as users are, so that
 /// nobody gets past one by another spelling.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String")]
 pub struct Pattern(String);
 

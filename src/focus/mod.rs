@@ -31,13 +31,14 @@ mod roster;
 mod sip;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod timers;
 mod watch;
 
 pub use crate::control::{Listen, Transport};
 pub use config::{
     About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
-    RoomEntry,
+    RoomEntry, RoomRules,
 };
 pub use event::{Detail, Event};
 pub use io::{
@@ -45,6 +46,7 @@ pub use io::{
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
 pub use room::rooms::KeptRooms;
+pub use sip::cause::Cause;
 
 use ids::EndpointId;
 use invite::table::Invites;
@@ -55,7 +57,6 @@ use room::table::RoomTable;
 use sip::bye_reason::ByeReason;
 use sip::dialog::Dialog;
 use sip::dialogs::{Dialogs, Pending, Purpose};
-use sip::rejection::Refusal;
 use timers::{Timer, Timers};
 use watch::table::Watch;
 
@@ -195,6 +196,7 @@ impl Focus {
             self.show_presences(now);
         }
         self.tell_changes(position);
+        self.out.log_refusals(now);
     }
 
     fn keep_time(&mut self, now: Moment, is_turn: bool) {
@@ -361,7 +363,7 @@ impl Focus {
         self.leave_at_once(now);
         self.refuse_all_waiting();
         for id in self.dialogs.awaiting_admission() {
-            self.abandon(now, id, Refusal::new(503));
+            self.abandon(now, id, Cause::Stopping);
         }
         let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
         for id in invitations {

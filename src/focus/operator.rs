@@ -5,6 +5,7 @@ use super::roster::view::anonymous_uri;
 use super::watch::subscription::Due;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Invitation, Inviter};
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::contact;
 use crate::focus::{Pattern, Role};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -38,14 +39,15 @@ pub enum OperatorError {
     /// No request has come in yet and nobody is restored, so there is no socket to send from.
     #[error("the proxy has not given us a SIP request yet: no socket to send from is known")]
     NoSocket,
-    /// The room's rules forbid it, with the code that a caller would get.
-    #[error("{text}")]
-    Refused {
-        /// SIP status code.
-        code: u16,
-        /// Why.
-        text: String,
-    },
+    /// The address is no SIP URI.
+    #[error("no SIP URI")]
+    NoUri,
+    /// Somebody of this address is in.
+    #[error("is in the room already")]
+    IsIn,
+    /// The room's rules forbid it, as to a caller.
+    #[error("{0}")]
+    Refused(Cause),
 }
 
 impl OperatorError {
@@ -53,9 +55,10 @@ impl OperatorError {
     pub fn code(&self) -> u16 {
         match self {
             Self::NoRoom(_) | Self::NotIn(_) | Self::NotBanned(_) => 404,
-            Self::Exists(_) => 409,
+            Self::Exists(_) | Self::IsIn => 409,
             Self::NoSocket => 480,
-            Self::Refused { code, .. } => *code,
+            Self::NoUri => 400,
+            Self::Refused(cause) => cause.code(),
         }
     }
 }
@@ -141,7 +144,7 @@ impl Focus {
         let others: Vec<RoomUri> = self.not_kept().cloned().collect();
         let (before, most) = self.kept_page(offset, limit);
         let (before, kept) = self.rooms.kept.page(before, most);
-        let made: HashMap<RoomUri, Option<Duration>> =
+        let made: HashMap<RoomUri, Option<Moment>> =
             kept.into_iter().map(|it| (it.uri, it.made)).collect();
         let mut all: Vec<&RoomUri> = others.iter().chain(made.keys()).collect();
         let page = page_of(&mut all, offset.saturating_sub(before), limit);
@@ -183,19 +186,18 @@ impl Focus {
         Ok(RoomDetail {
             lasting: kept.is_some() || self.rooms.configured.contains_key(room),
             summary: self.summary(room, kept.and_then(|it| it.made)),
-            locked: conference.map_or(policy.locked, |it| it.locked),
+            locked: conference.map_or(policy.rules.locked, |it| it.locked),
             max_participants: policy.max_participants,
-            history: policy.history,
-            subject: subject.or_else(|| policy.about.subject.clone()),
+            history: policy.rules.history,
+            subject: subject.or_else(|| policy.rules.about.subject.clone()),
             users: conference.map_or(Vec::new(), |it| self.users(it, offset, limit)),
         })
     }
 
-    fn summary(&self, room: &RoomUri, made: Option<Duration>) -> RoomSummary {
+    fn summary(&self, room: &RoomUri, made: Option<Moment>) -> RoomSummary {
         let conference = self.rooms.conference(room);
         let adhoc =
             conference.filter(|it| !it.policy.kept && !self.rooms.configured.contains_key(room));
-        let made = made.map(Moment::from_epoch);
         let created = adhoc.map_or(made, |it| it.begun).or(self.started);
         let counted = || self.rooms.messages.get(room).copied().unwrap_or_default();
         RoomSummary {
@@ -247,11 +249,11 @@ impl Focus {
         }
         if let Some(conference) = self.rooms.conference_mut(&room) {
             conference.creator = None;
-            conference.locked = entry.locked;
+            conference.locked = entry.rules.locked;
             let messages = conference.messages;
             self.rooms.messages.insert(room.clone(), messages);
         }
-        let made = Some(now.since_epoch());
+        let made = Some(now.in_millis());
         self.keep_room(now, RoomEntry { made, ..entry });
         self.amend_all(&room);
         self.out
@@ -267,7 +269,7 @@ impl Focus {
     /// There is no such room.
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
         let policy = self.existing(room);
-        let remembers = policy.as_ref().is_ok_and(|policy| policy.history > 0)
+        let remembers = policy.as_ref().is_ok_and(|policy| policy.rules.history > 0)
             || self.rooms.kept.remembers(room);
         if !remembers {
             policy?;
@@ -296,11 +298,7 @@ impl Focus {
         target: &str,
     ) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        let refused = |code, text: &str| OperatorError::Refused {
-            code,
-            text: text.to_owned(),
-        };
-        let uri: Uri = target.parse().map_err(|_| refused(400, "no SIP URI"))?;
+        let uri: Uri = target.parse().map_err(|_| OperatorError::NoUri)?;
         let user = UserUri::new(uri.address_of_record());
         let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
         if !self.rooms.conferences.contains_key(room) {
@@ -309,12 +307,10 @@ impl Focus {
         let conference = self.rooms.conference(room);
         let is_in = conference.is_some_and(|it| it.has(&user));
         let verdict = match is_in {
-            true => Err(refused(409, "is in the room already")),
-            false => self.check_invitee(room, &user).map_err(|refusal| {
-                let why = refusal.headers.first("Warning").unwrap_or_default();
-                let why = why.split('"').nth(1).unwrap_or("refused");
-                refused(refusal.code, why)
-            }),
+            true => Err(OperatorError::IsIn),
+            false => self
+                .check_invitee(room, &user)
+                .map_err(|refusal| OperatorError::Refused(refusal.cause)),
         };
         if verdict.is_ok() {
             let inviter = Inviter {
@@ -478,7 +474,7 @@ impl Focus {
         pattern: &Pattern,
     ) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
-        if !policy.deny.contains(pattern) {
+        if !policy.rules.deny.contains(pattern) {
             return Err(OperatorError::NotBanned(pattern.as_str().to_owned()));
         }
         self.rule(now, room, &Ruling::Unban(pattern.clone()))
@@ -525,7 +521,7 @@ impl Focus {
     fn rule(&mut self, now: Moment, room: &RoomUri, ruling: &Ruling) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
         if let Some(mut entry) = self.rooms.kept.made(room).cloned() {
-            ruling.change(&mut entry);
+            ruling.change(&mut entry.rules);
             self.keep_room(now, entry);
         } else if self.rooms.configured.contains_key(room) {
             let decided = self.rooms.kept.decisions(room).cloned();
@@ -533,13 +529,7 @@ impl Focus {
             decisions.decide(ruling);
             self.keep_decisions(now, decisions);
         } else if let Some(conference) = self.rooms.conference_mut(room) {
-            let mut entry = policy.entry(room.clone());
-            ruling.change(&mut entry);
-            let most = self.config.max_participants;
-            conference.policy = match policy.made {
-                true => Policy::of_made(&entry, most),
-                false => Policy::of_entry(&entry, most),
-            };
+            conference.policy = policy.with(|rules| ruling.change(rules));
         }
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::{Event, Output, Totals, TransactionId};
+use super::throttle::Throttle;
+use super::{Cause, Event, Output, Totals, TransactionId};
 use crate::control::Order;
 use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
+use crate::time::Moment;
 
 /// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
 const TAG_LENGTH: usize = 16;
@@ -16,6 +18,7 @@ const SESSION_ID_LENGTH: usize = 32;
 pub(super) struct Out {
     queue: VecDeque<Output>,
     pub(super) totals: Totals,
+    pub(super) refusals: Throttle<Cause>,
     entropy: Box<dyn Entropy + Send>,
     last_id: u64,
     /// Server and User-Agent.
@@ -27,6 +30,7 @@ impl Out {
         Self {
             queue: VecDeque::new(),
             totals: Totals::default(),
+            refusals: Throttle::default(),
             entropy,
             last_id: 0,
             software,
@@ -80,6 +84,18 @@ impl Out {
 
     pub(super) fn log(&mut self, level: Level, text: impl std::fmt::Display) {
         self.push(Output::Log(Line::new(level, text)));
+    }
+
+    /// Logs which refusals there were, each kind once a minute.
+    pub(super) fn log_refusals(&mut self, now: Moment) {
+        for (cause, times) in self.refusals.due(now) {
+            let level = match cause.is_ordinary() {
+                true => Level::Debug,
+                false => Level::Info,
+            };
+            let line = format!("requests refused: {times} ({} {cause})", cause.code());
+            self.log(level, line);
+        }
     }
 
     /// A 2xx that has not left yet is not to leave.

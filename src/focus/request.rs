@@ -2,11 +2,12 @@
 
 use super::sip::dialog::Dialog;
 use super::sip::offer_answer;
-use super::sip::rejection::{ALLOW, Refusal, SUPPORTED, Verdict, no_room};
+use super::sip::rejection::{ALLOW, Refusal, SUPPORTED, Verdict};
 use super::timers::Timer;
 use super::{Arrival, CANCEL_MEMORY, Focus, TransactionId};
 use crate::control::RoomUri;
 use crate::focus::call::listeners::Towards;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::face::capabilities;
@@ -23,7 +24,7 @@ impl Focus {
             Ok(Message::Response(_)) => return,
             Err(error) => {
                 if let Some(transaction) = arrival.transaction {
-                    let refusal = Refusal::new(400).because(error);
+                    let refusal = Refusal::new(Cause::MalformedMessage).because(error);
                     self.out.refuse(transaction, refusal, arrival.to_tag);
                 }
                 return;
@@ -55,14 +56,14 @@ impl Focus {
     fn dispatch(&mut self, now: Moment, incoming: &Incoming) -> Verdict<()> {
         let request = &incoming.request;
         if request.method == Method::Invite && self.dialogs.take_cancel(incoming.transaction) {
-            return Err(Refusal::new(487));
+            return Err(Cause::Cancelled.into());
         }
         acceptable(request)?;
         let to: NameAddr = request
             .headers
             .first("To")
             .and_then(|value| value.parse().ok())
-            .ok_or_else(|| Refusal::new(400).because("Malformed or Missing To"))?;
+            .ok_or(Cause::MalformedTo)?;
         if to.tag().is_some() {
             return self.in_dialog(now, incoming);
         }
@@ -70,7 +71,7 @@ impl Focus {
             return Ok(());
         }
         if self.dialogs.is_merged(now, request) {
-            return Err(Refusal::new(482));
+            return Err(Cause::Merged.into());
         }
         let room = room_uri(&incoming.arrival.request_uri)?;
         if self.must_look_up(&room) {
@@ -82,14 +83,14 @@ impl Focus {
             Method::Options => self.options(incoming, &room),
             Method::Publish => self.publish(now, incoming, &room),
             Method::Refer => self.refer(now, incoming, &room, None),
-            _ => Err(Refusal::new(481)),
+            _ => Err(Cause::NoDialog.into()),
         }
     }
 
     /// The answer an INVITE would get, with what we can do (RFC 3261 §11.2, RFC 4579 §5.13).
     pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
         let create = incoming.arrival.options.create;
-        let policy = self.policy(room, create).ok_or_else(no_room)?;
+        let policy = self.policy(room, create).ok_or(Cause::NoRoom)?;
         let towards = Towards {
             socket: &incoming.arrival.socket,
             secure: self.terms(&policy).secure(),
@@ -121,14 +122,14 @@ impl Focus {
             None => self.out.tag(),
         };
         Dialog::accept(request, arrival, local_tag, contact)
-            .map_err(|error| Refusal::new(400).because(error))
+            .map_err(|error| Refusal::new(Cause::MalformedDialog).because(error))
     }
 
     /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2) unless the 2xx has
     /// left; also when the INVITE comes only now.
     pub(super) fn cancel(&mut self, now: Moment, transaction: TransactionId) {
         match self.dialogs.awaits(transaction) {
-            Some(Awaits::Admission(id)) => self.abandon(now, id, Refusal::new(487)),
+            Some(Awaits::Admission(id)) => self.abandon(now, id, Cause::Cancelled),
             Some(Awaits::Ack(id)) => self.cancel_granted(now, id),
             Some(Awaits::Departure(_)) => {}
             None if self.cancel_waiting(transaction) => {}
@@ -155,22 +156,22 @@ fn acceptable(request: &Request) -> Verdict<()> {
             | Method::Subscribe
             | Method::Update
     ) {
-        return Err(Refusal::new(405).with("Allow", ALLOW));
+        return Err(Refusal::new(Cause::UnknownMethod).with("Allow", ALLOW));
     }
     if request.headers.first("Call-ID").is_none_or(str::is_empty) {
-        return Err(Refusal::new(400).because("Empty or Missing Call-ID"));
+        return Err(Cause::MalformedCallId.into());
     }
     let cseq = request
         .headers
         .first("CSeq")
         .and_then(|value| value.parse::<CSeq>().ok());
     if cseq.is_none_or(|cseq| cseq.method != request.method) {
-        return Err(Refusal::new(400).because("Malformed or Missing CSeq"));
+        return Err(Cause::MalformedCseq.into());
     }
     // RFC 3891 §3, RFC 3911 §4.
     let names_a_dialog = |name| request.headers.first(name).is_some();
     if request.method != Method::Invite && (names_a_dialog("Replaces") || names_a_dialog("Join")) {
-        return Err(Refusal::new(400).because("Replaces and Join are for INVITE"));
+        return Err(Cause::ReferenceOutsideInvite.into());
     }
     let mut unknown = request.headers.elements("Require");
     unknown.retain(|tag| {
@@ -179,7 +180,7 @@ fn acceptable(request: &Request) -> Verdict<()> {
             .any(|known| tag.eq_ignore_ascii_case(known))
     });
     if !unknown.is_empty() {
-        return Err(Refusal::new(420).with("Unsupported", unknown.join(", ")));
+        return Err(Refusal::new(Cause::UnknownExtension).with("Unsupported", unknown.join(", ")));
     }
     if request.body.is_empty() {
         return Ok(());
@@ -189,7 +190,7 @@ fn acceptable(request: &Request) -> Verdict<()> {
         .iter()
         .any(|e| !e.eq_ignore_ascii_case("identity"))
     {
-        return Err(Refusal::new(415).with("Accept-Encoding", "identity"));
+        return Err(Refusal::new(Cause::UnknownEncoding).with("Accept-Encoding", "identity"));
     }
     Ok(())
 }
@@ -197,14 +198,14 @@ fn acceptable(request: &Request) -> Verdict<()> {
 /// The room a Request-URI names.
 fn room_uri(text: &str) -> Verdict<RoomUri> {
     let uri: Uri = text.parse().map_err(|error| match error {
-        crate::wire::sip::UriError::Scheme => Refusal::new(416),
-        crate::wire::sip::UriError::Malformed => Refusal::new(400).because("Malformed Request-URI"),
+        crate::wire::sip::UriError::Scheme => Cause::UnknownScheme,
+        crate::wire::sip::UriError::Malformed => Cause::MalformedRequestUri,
     })?;
     if uri.scheme == "tel" {
-        return Err(Refusal::new(416));
+        return Err(Cause::UnknownScheme.into());
     }
     if uri.user.is_none() {
-        return Err(no_room());
+        return Err(Cause::NoRoom.into());
     }
     Ok(RoomUri::new(uri.address_of_record()))
 }

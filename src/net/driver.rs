@@ -21,7 +21,8 @@ use tokio::time::{Instant, Sleep};
 
 use super::dial::{Dialer, Target};
 use super::notices::NoticeSender;
-use super::queue::{Accepted, Command, CommandQueue, Ready};
+use super::queue::{Accepted, Command, CommandQueue};
+use super::ready::Ready;
 use super::totals::ThreadTotals;
 use super::transport::{ConnectionTransport, Written};
 use super::websocket::WebSocket;
@@ -125,7 +126,7 @@ impl Driver {
             self.input = vec![0; READ_OCTETS].into();
         }
         let mut taken = std::mem::take(&mut self.taken);
-        self.ready.take(&mut taken);
+        self.ready.begin_turn(context.waker(), &mut taken);
         for id in taken.drain(..) {
             self.woken(id);
         }
@@ -233,7 +234,6 @@ impl Driver {
         let Some(transport) = self.transport(id) else {
             return;
         };
-        transport.wakeup.looked_at();
         if transport.must_go() {
             return self.close(id);
         }
@@ -554,7 +554,6 @@ impl Driver {
         self.readable.clear();
         for transport in self.transports.iter_mut().flatten() {
             transport.readable = false;
-            transport.wakeup.looked_at();
             transport.waker.wake_by_ref();
         }
     }
@@ -643,7 +642,6 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
-        driver.ready.register(context.waker());
         driver.now = driver.clock.now();
         if catch_unwind(AssertUnwindSafe(|| driver.turn(context))).is_err() {
             driver.panicked();

@@ -9,12 +9,15 @@ mod active;
 mod descriptors;
 mod dial;
 mod driver;
+mod eviction;
 mod local;
 mod notices;
 mod places;
 mod queue;
+mod ready;
 mod register;
 mod strangers;
+mod sync;
 mod tls;
 mod totals;
 mod transport;
@@ -48,7 +51,8 @@ use dial::Dialer;
 use driver::{Driver, Parts};
 pub use local::address_towards;
 use notices::NoticeSender;
-use queue::{Command, CommandQueue, Ready};
+use queue::{Command, CommandQueue};
+use ready::Ready;
 use register::{Register, View};
 use strangers::Strangers;
 use tls::Tls;
@@ -551,3 +555,6 @@ fn tune(stream: &TcpStream) {
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(switch::SILENCE));
 }
+
+#[cfg(test)]
+mod model;

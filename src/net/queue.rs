@@ -1,21 +1,20 @@
-//! How a switch thread is reached: commands from other threads, and the connections of its own
-//! that became ready. Both wake its driver, which takes all of them in one turn.
+//! The commands that other threads have for a switch thread. Each wakes its driver, which
+//! takes all that are there in one turn.
 
 use std::fmt;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Wake, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::dial::DialError;
+use super::ready::Ready;
 use super::strangers::Permit;
 use super::tls::Records;
 use super::websocket::WebSocket;
 use crate::control;
-use crate::switch::{ConnectionId, Post, Security, Thread, Wanted};
+use crate::switch::{Post, Security, Thread, Wanted};
 
 /// What a switch thread is to do, sent by the focus or another thread.
 #[derive(Debug)]
@@ -74,86 +73,5 @@ impl CommandQueue {
 
     pub(super) fn ready(&self) -> Arc<Ready> {
         Arc::clone(&self.ready)
-    }
-}
-
-/// Which connections a driver must look at, and how to wake it.
-#[derive(Debug, Default)]
-pub(super) struct Ready {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    connections: Vec<ConnectionId>,
-    driver: Option<Waker>,
-}
-
-impl Ready {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets the waker of the driver.
-    pub(super) fn register(&self, waker: &Waker) {
-        let mut state = self.state();
-        match &mut state.driver {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-    }
-
-    /// Exchanges `taken`, which is empty, for the connections that became ready.
-    pub(super) fn take(&self, taken: &mut Vec<ConnectionId>) {
-        std::mem::swap(&mut self.state().connections, taken);
-    }
-
-    fn wake_driver(&self) {
-        if let Some(driver) = &self.state().driver {
-            driver.wake_by_ref();
-        }
-    }
-
-    fn push(&self, connection: ConnectionId) {
-        let mut state = self.state();
-        state.connections.push(connection);
-        if let (1, Some(driver)) = (state.connections.len(), &state.driver) {
-            driver.wake_by_ref();
-        }
-    }
-}
-
-/// The waker of one connection.
-#[derive(Debug)]
-pub(super) struct Wakeup {
-    connection: ConnectionId,
-    ready: Arc<Ready>,
-    queued: AtomicBool,
-}
-
-impl Wakeup {
-    pub(super) fn new(connection: ConnectionId, ready: Arc<Ready>) -> Arc<Self> {
-        Arc::new(Self {
-            connection,
-            ready,
-            queued: AtomicBool::new(false),
-        })
-    }
-
-    /// The driver looks at the connection now; whatever comes later queues it again.
-    pub(super) fn looked_at(&self) {
-        self.queued.store(false, Ordering::Release);
-    }
-}
-
-impl Wake for Wakeup {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
-            self.ready.push(self.connection);
-        }
     }
 }

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+
+use super::eviction::Eviction;
 
 /// Bounds connections without a session.
 #[derive(Debug)]
@@ -30,8 +31,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Place {
     source: IpAddr,
-    evicted: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+    eviction: Eviction,
 }
 
 /// Permission to be a connection without a session; returned on drop.
@@ -57,8 +57,7 @@ impl Strangers {
         let source = network(source);
         let place = Arc::new(Place {
             source,
-            evicted: AtomicBool::new(false),
-            waker: Mutex::default(),
+            eviction: Eviction::default(),
         });
         let mut waiting = self.waiting();
         let own = waiting.by_source.get(&source);
@@ -74,7 +73,7 @@ impl Strangers {
         waiting.by_source.entry(source).or_default().insert(number);
         drop(waiting);
         if let Some(victim) = victim {
-            victim.evict();
+            victim.eviction.evict();
         }
         Permit {
             strangers: Arc::clone(self),
@@ -90,7 +89,7 @@ impl Strangers {
         let victim = oldest.and_then(|number| waiting.remove(number));
         drop(waiting);
         if let Some(victim) = victim {
-            victim.evict();
+            victim.eviction.evict();
         }
     }
 
@@ -116,28 +115,10 @@ impl Waiting {
     }
 }
 
-impl Place {
-    fn evict(&self) {
-        self.evicted.store(true, Ordering::Release);
-        let waker = self.waker().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Permit {
     /// Sets the waker for the eviction; returns whether the connection must already go.
     pub(super) fn is_evicted(&self, waker: &Waker) -> bool {
-        let mut own = self.place.waker();
-        if !own.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *own = Some(waker.clone());
-        }
-        self.place.evicted.load(Ordering::Acquire)
+        self.place.eviction.is_evicted(waker)
     }
 
     /// Resolves when the connection must go.
@@ -169,6 +150,8 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn address(text: &str) -> IpAddr {

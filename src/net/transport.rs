@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::dial::Target;
-use super::queue::{Ready, Wakeup};
+use super::ready::{self, Ready};
 use super::strangers::Permit;
 use super::tls::Records;
 use super::websocket::WebSocket;
@@ -33,7 +33,6 @@ pub(super) struct ConnectionTransport {
     pub(super) peer: Option<SocketAddr>,
     /// The peer's address as dialled, if the switch made the connection.
     pub(super) target: Option<Box<Target>>,
-    pub(super) wakeup: Arc<Wakeup>,
     pub(super) waker: Waker,
     /// What the operating system did not accept yet, and what to do after it.
     pub(super) rest: Option<Box<(Batch, After)>>,
@@ -60,7 +59,6 @@ impl ConnectionTransport {
         permit: Option<Permit>,
         ready: Arc<Ready>,
     ) -> Self {
-        let wakeup = Wakeup::new(id, ready);
         Self {
             id,
             peer: stream.peer_addr().ok(),
@@ -69,8 +67,7 @@ impl ConnectionTransport {
             records,
             web,
             security,
-            waker: Waker::from(Arc::clone(&wakeup)),
-            wakeup,
+            waker: ready::waker(id, ready),
             rest: None,
             permit,
             readable: false,

@@ -145,21 +145,7 @@ pub const TABLE: &[Parameter] = &[
     },
     Parameter {
         repeatable: true,
-        doc: "A room that always exists: its URI, then options. `max=N` most participants \
-              (default: `max_participants`); `nickname=yes|no` nicknames (yes); \
-              `private=yes|no` private messages (yes); `subscribe=anyone|participants` who may \
-              subscribe to its conference event package (anyone); `moderators=`, `observers=` \
-              who has these roles, `allow=`, `deny=` who may come in: addresses of record \
-              separated by commas, `*` stands for any characters (moderators: none, \
-              observers: none, allow: everybody, deny: nobody); `invite=participants|moderators` \
-              who may add somebody (participants); `name=`, `subject=`, `web_page=`, \
-              `recording=`, `event=` what its subscribers are told about it (nothing); `locked=yes|no` only moderators come in \
-              (no); `devices=many|one` with `one` a user's new device replaces the old (many); \
-              `end=never|empty|creator` whether its conference ends when nobody is in, or when \
-              who started it leaves (never); `tls=yes|no` whether only MSRP over TLS is taken \
-              (no); `plain_text=yes|no` whether clients that know text/plain and no message/cpim \
-              are let in (no); `history=N` how many of its last messages a newcomer is given, \
-              see docs/history.md (0: none are kept).",
+        doc: room::DOC,
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
         ..text("room", "", room::ALLOWED)
     },

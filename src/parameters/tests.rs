@@ -118,16 +118,24 @@ fn rooms_carry_their_options() {
         panic!("two rooms: {:?}", settings.focus.rooms);
     };
     assert_eq!(dev.uri.as_str(), "sip:dev@conf.example.com");
-    assert_eq!(dev.max_participants, Some(200));
-    assert!(!dev.nicknames && !dev.private_messages && dev.subscribe_participants_only);
-    assert!(dev.plain_text && !lobby.plain_text);
-    assert_eq!((dev.history, lobby.history), (500, 0));
+    assert_eq!(dev.rules.max_participants, Some(200));
+    assert!(
+        !dev.rules.nicknames
+            && !dev.rules.private_messages
+            && dev.rules.subscribe_participants_only
+    );
+    assert!(dev.rules.plain_text && !lobby.rules.plain_text);
+    assert_eq!((dev.rules.history, lobby.rules.history), (500, 0));
     assert_eq!(lobby.uri.as_str(), "sip:lobby@127.0.0.1");
-    assert_eq!(lobby.about.name.as_deref(), Some("The lobby"));
-    assert_eq!(lobby.about.subject.as_deref(), Some("This and that"));
+    assert_eq!(lobby.rules.about.name.as_deref(), Some("The lobby"));
+    assert_eq!(lobby.rules.about.subject.as_deref(), Some("This and that"));
     let page = ("web-page".into(), "http://a.example/".to_owned());
-    assert_eq!(lobby.about.services, [page]);
-    assert!(lobby.nicknames && lobby.private_messages && !lobby.subscribe_participants_only);
+    assert_eq!(lobby.rules.about.services, [page]);
+    assert!(
+        lobby.rules.nicknames
+            && lobby.rules.private_messages
+            && !lobby.rules.subscribe_participants_only
+    );
 }
 
 #[test]
@@ -238,6 +246,7 @@ fn a_pattern_that_fits_nobody_stops_the_start_and_says_why() {
     let settings = collect(&[("room", text("sip:a@h;deny=%6Dallory@Example.COM,*@B.org"))]);
     let room = &settings.expect("allowed").focus.rooms[0];
     let patterns: Vec<_> = room
+        .rules
         .deny
         .iter()
         .map(crate::focus::Pattern::as_str)

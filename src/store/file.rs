@@ -7,16 +7,12 @@ use rusqlite::types::Value;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params, params_from_iter,
 };
+use serde::de::DeserializeOwned;
 
-use super::cell::Taken;
-use super::rows::{self, LastAnonymous, Stored};
+use super::rows;
 use super::schema::{APPLICATION_ID, STATE, STEPS};
 use super::{Config, Durability, StoreError};
-use crate::focus::RoomEntry;
-use crate::focus::record::{
-    Change, ConferenceRecord, Decisions, DepartedRecord, EndpointRecord, HeldNicknameRecord,
-    HistoryChange, Key, ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
-};
+use crate::focus::record::{Change, HistoryChange, Key, Record};
 
 /// Statements kept prepared: one a table and kind.
 const STATEMENTS: usize = 32;
@@ -27,8 +23,8 @@ pub(super) struct Found {
     pub(super) records: Vec<Record>,
     /// Rooms that management made.
     pub(super) rooms: usize,
-    /// Rows that no record could be made of.
-    pub(super) unreadable: usize,
+    /// Tables with rows that no record could be made of: how many, and what is wrong with one.
+    pub(super) unreadable: Vec<(&'static str, usize, String)>,
 }
 
 /// An open file.
@@ -206,62 +202,48 @@ impl File {
     fn load_all(&self, found: &mut Found) -> rusqlite::Result<()> {
         let connection = &self.connection;
         found.rooms = connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
-        let running = "SELECT rooms.* FROM rooms JOIN conferences ON rooms.uri = conferences.room";
-        load_by(connection, running, found, |one: RoomEntry| {
-            Record::Room(Box::new(one))
-        })?;
-        load(connection, found, |one: Decisions| {
-            Record::Decisions(Box::new(one))
-        })?;
-        load(connection, found, |one: ConferenceRecord| {
-            Record::Conference(Box::new(one))
-        })?;
-        load(connection, found, |one: ParticipantRecord| {
-            Record::Participant(one)
-        })?;
-        load(connection, found, |one: PublicationRecord| {
-            Record::Publication(one)
-        })?;
-        load(connection, found, |one: EndpointRecord| {
-            Record::Endpoint(Box::new(one))
-        })?;
-        load(connection, found, |one: SubscriptionRecord| {
-            Record::Subscription(Box::new(one))
-        })?;
-        load(connection, found, |one: HeldNicknameRecord| {
-            Record::HeldNickname(one)
-        })?;
-        load(connection, found, |one: DepartedRecord| {
-            Record::Departed(one)
-        })?;
-        load(connection, found, |one: LastAnonymous| {
-            Record::LastAnonymous(one.0)
-        })
+        let running = "rooms JOIN conferences ON rooms.uri = conferences.room";
+        load_from(connection, "rooms", running, found, Record::Room)?;
+        load(connection, "decisions", found, Record::Decisions)?;
+        load(connection, "conferences", found, Record::Conference)?;
+        load(connection, "participants", found, Record::Participant)?;
+        load(connection, "publications", found, Record::Publication)?;
+        load(connection, "endpoints", found, Record::Endpoint)?;
+        load(connection, "subscriptions", found, Record::Subscription)?;
+        load(connection, "held_nicknames", found, Record::HeldNickname)?;
+        load(connection, "left_by_bye", found, Record::Departed)?;
+        load(connection, "counters", found, Record::LastAnonymous)
     }
 }
 
-fn load<T: Stored>(
+fn load<T: DeserializeOwned>(
     connection: &Connection,
+    table: &'static str,
     found: &mut Found,
-    record: impl Fn(T) -> Record,
+    record: fn(T) -> Record,
 ) -> rusqlite::Result<()> {
-    let all = format!("SELECT * FROM {}", T::TABLE);
-    load_by(connection, &all, found, record)
+    load_from(connection, table, table, found, record)
 }
 
-fn load_by<T: Stored>(
+fn load_from<T: DeserializeOwned>(
     connection: &Connection,
-    query: &str,
+    table: &'static str,
+    source: &str,
     found: &mut Found,
-    record: impl Fn(T) -> Record,
+    record: fn(T) -> Record,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(query)?;
+    let query = format!("SELECT {table}.record FROM {source}");
+    let mut statement = connection.prepare(&query)?;
     let mut rows = statement.query([])?;
+    let (mut unreadable, mut why) = (0, String::new());
     while let Some(row) = rows.next()? {
-        match T::taken(&mut Taken::from(row)) {
+        match rows::taken(row) {
             Ok(one) => found.records.push(record(one)),
-            Err(_) => found.unreadable += 1,
+            Err(error) => (unreadable, why) = (unreadable + 1, error.to_string()),
         }
+    }
+    if unreadable > 0 {
+        found.unreadable.push((table, unreadable, why));
     }
     Ok(())
 }
@@ -299,7 +281,7 @@ fn put(transaction: &Transaction<'_>, table: &str, values: Vec<Value>) -> rusqli
 }
 
 fn delete(transaction: &Transaction<'_>, key: &Key) -> rusqlite::Result<()> {
-    for (table, columns, values) in rows::rows_of(key) {
+    for (table, columns, values) in rows::places(key) {
         let found = columns.iter().map(|column| format!("{column} = ?"));
         let found = found.collect::<Vec<_>>().join(" AND ");
         let statement = format!("DELETE FROM {table} WHERE {found}");

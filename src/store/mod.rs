@@ -7,7 +7,6 @@
 //!
 //! Nothing here knows a rule of conferences, and no SQL stands anywhere else.
 
-mod cell;
 mod file;
 mod lock;
 mod rooms;
@@ -219,11 +218,10 @@ pub fn open(
             (lock, None, file::Found::default())
         }
     };
-    if found.unreadable > 0 {
+    for (table, rows, why) in &found.unreadable {
         let line = format!(
-            "database {}: {} rows cannot be read and are passed over",
+            "database {}: {rows} rows of {table} cannot be read and are passed over ({why})",
             config.path.display(),
-            found.unreadable
         );
         let _ = log.send(Line::new(Level::Error, line));
     }

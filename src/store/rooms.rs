@@ -6,16 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use super::cell::Taken;
 use super::file::{open_to_read, version};
-use super::rows::Stored;
+use super::rows::{place, taken};
 use super::writer::Shared;
 use crate::control::{HISTORY_OCTETS, PastMessage, RoomUri};
 use crate::focus::RoomEntry;
-use crate::focus::record::{Content, Decisions, Found, Kept, Query, Unreadable};
+use crate::focus::record::{Content, Found, Kept, Key, Query, Unreadable};
 
 /// The latest first.
 const LAST_MESSAGES: &str =
@@ -105,28 +105,26 @@ fn look_up(query: &Query, unwritten: usize, connection: &Connection) -> rusqlite
 }
 
 fn kept(connection: &Connection, room: &RoomUri) -> rusqlite::Result<Option<Kept>> {
-    let made: Option<RoomEntry> = one(connection, room)?;
-    if let Some(made) = made {
-        return Ok(Some(Kept::Made(Box::new(made))));
+    if let Some(made) = one(connection, &Key::Room(room.clone()))? {
+        return Ok(Some(Kept::Made(made)));
     }
-    let decided: Option<Decisions> = one(connection, room)?;
-    Ok(decided.map(|it| Kept::Decided(Box::new(it))))
+    let decided = one(connection, &Key::Decisions(room.clone()))?;
+    Ok(decided.map(Kept::Decided))
 }
 
-fn one<T: Stored>(connection: &Connection, room: &RoomUri) -> rusqlite::Result<Option<T>> {
+fn one<T: DeserializeOwned>(connection: &Connection, key: &Key) -> rusqlite::Result<Option<T>> {
+    let (table, _, cells) = place(key);
     connection
-        .prepare_cached(&format!("SELECT * FROM {} WHERE uri = ?", T::TABLE))?
-        .query_row([room.as_str()], |row| T::taken(&mut Taken::from(row)))
+        .prepare_cached(&format!("SELECT record FROM {table} WHERE uri = ?"))?
+        .query_row(params_from_iter(cells), taken)
         .optional()
 }
 
 fn page(connection: &Connection, offset: usize, limit: usize) -> rusqlite::Result<Vec<RoomEntry>> {
     let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let mut statement =
-        connection.prepare_cached("SELECT * FROM rooms ORDER BY uri LIMIT ? OFFSET ?")?;
-    let rows = statement.query_map(params![number(limit), number(offset)], |row| {
-        RoomEntry::taken(&mut Taken::from(row))
-    })?;
+        connection.prepare_cached("SELECT record FROM rooms ORDER BY uri LIMIT ? OFFSET ?")?;
+    let rows = statement.query_map(params![number(limit), number(offset)], taken)?;
     // One that cannot be read hides no other.
     Ok(rows.flatten().collect())
 }

@@ -13,6 +13,7 @@ pub(super) const STEPS: &[&str] = &[
     OTHER_URIS,
     DEPARTED,
     DECISIONS,
+    RECORDS,
 ];
 
 /// The tables whose rows are the running state, in the order in which they are read. Rooms and
@@ -28,7 +29,7 @@ pub(super) const STATE: [&str; 8] = [
     "counters",
 ];
 
-/// Moments are milliseconds since 1970; lists and descriptions of SDP are JSON.
+/// Moments are milliseconds since 1970. Up to [`RECORDS`] every field is a column of its own.
 const FIRST: &str = "
 CREATE TABLE rooms (
     uri TEXT NOT NULL PRIMARY KEY,
@@ -241,4 +242,196 @@ CREATE TABLE decisions (
 INSERT INTO decisions
     SELECT uri, roles, deny, '[]', CASE locked WHEN 1 THEN 1 END FROM rooms WHERE made IS NULL;
 DELETE FROM rooms WHERE made IS NULL;
+";
+
+/// Every record is JSON in one column, beside the columns of its key. Where a list of a row is no
+/// JSON, `null` takes its place, and that row cannot be read.
+const RECORDS: &str = "
+ALTER TABLE rooms RENAME TO old_rooms;
+CREATE TABLE rooms (
+    uri TEXT NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO rooms SELECT uri, json_object(
+    'uri', uri,
+    'made', made * 1000,
+    'rules', json_object(
+        'max_participants', max_participants,
+        'nicknames', json(iif(nicknames, 'true', 'false')),
+        'private_messages', json(iif(private_messages, 'true', 'false')),
+        'subscribe_participants_only', json(iif(subscribe_participants_only, 'true', 'false')),
+        'moderators', json(iif(json_valid(moderators), moderators, 'null')),
+        'observers', json(iif(json_valid(observers), observers, 'null')),
+        'roles', json(iif(json_valid(roles), roles, 'null')),
+        'allow', json(iif(json_valid(allow), allow, 'null')),
+        'deny', json(iif(json_valid(deny), deny, 'null')),
+        'locked', json(iif(locked, 'true', 'false')),
+        'one_device', json(iif(one_device, 'true', 'false')),
+        'only_moderators_invite', json(iif(only_moderators_invite, 'true', 'false')),
+        'lifetime', lifetime,
+        'only_tls', json(iif(only_tls, 'true', 'false')),
+        'plain_text', json(iif(plain_text, 'true', 'false')),
+        'history', history,
+        'about', json_object('name', name, 'subject', subject, 'services', json(iif(json_valid(services), services, 'null')))
+    )) FROM old_rooms;
+DROP TABLE old_rooms;
+
+ALTER TABLE decisions RENAME TO old_decisions;
+CREATE TABLE decisions (
+    uri TEXT NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO decisions SELECT uri, json_object(
+    'uri', uri, 'roles', json(iif(json_valid(roles), roles, 'null')),
+    'denied', json(iif(json_valid(denied), denied, 'null')),
+    'undenied', json(iif(json_valid(undenied), undenied, 'null')),
+    'locked', json(iif(locked IS NULL, 'null', iif(locked, 'true', 'false')))
+    ) FROM old_decisions;
+DROP TABLE old_decisions;
+
+ALTER TABLE conferences RENAME TO old_conferences;
+CREATE TABLE conferences (
+    room TEXT NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO conferences SELECT room, json_object(
+    'room', room,
+    'locked', json(iif(locked, 'true', 'false')),
+    'creator', creator,
+    'identity', json_object('subject', subject, 'contribution', contribution,
+        'conversation', conversation),
+    'rules', json_object(
+        'max_participants', max_participants,
+        'nicknames', json(iif(nicknames, 'true', 'false')),
+        'private_messages', json(iif(private_messages, 'true', 'false')),
+        'subscribe_participants_only', json(iif(subscribe_participants_only, 'true', 'false')),
+        'moderators', json(iif(json_valid(moderators), moderators, 'null')),
+        'observers', json(iif(json_valid(observers), observers, 'null')),
+        'roles', json(iif(json_valid(roles), roles, 'null')),
+        'allow', json(iif(json_valid(allow), allow, 'null')),
+        'deny', json(iif(json_valid(deny), deny, 'null')),
+        'locked', json(iif(starts_locked, 'true', 'false')),
+        'one_device', json(iif(one_device, 'true', 'false')),
+        'only_moderators_invite', json(iif(only_moderators_invite, 'true', 'false')),
+        'lifetime', lifetime,
+        'only_tls', json(iif(only_tls, 'true', 'false')),
+        'plain_text', json(iif(plain_text, 'true', 'false')),
+        'history', history,
+        'about', json_object('name', name, 'subject', about, 'services', json(iif(json_valid(services), services, 'null')))
+    )) FROM old_conferences;
+DROP TABLE old_conferences;
+
+ALTER TABLE participants RENAME TO old_participants;
+CREATE TABLE participants (
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+INSERT INTO participants SELECT room, user, json_object(
+    'room', room, 'user', user, 'display', display, 'nickname', nickname, 'role', role,
+    'anonymous', anonymous) FROM old_participants;
+DROP TABLE old_participants;
+
+ALTER TABLE publications RENAME TO old_publications;
+CREATE TABLE publications (
+    room TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (room, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO publications SELECT room, id, json_object(
+    'id', id, 'room', room, 'tag', tag, 'publisher', publisher,
+    'unlimited', json(iif(unlimited, 'true', 'false')),
+    'document', CAST(document AS TEXT), 'expires', expires) FROM old_publications;
+DROP TABLE old_publications;
+
+ALTER TABLE endpoints RENAME TO old_endpoints;
+CREATE TABLE endpoints (
+    id INTEGER NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL,
+    dialog TEXT AS (record -> '$.dialog'),
+    media TEXT AS (record -> '$.media'),
+    timer TEXT AS (record -> '$.timer')
+) STRICT;
+INSERT INTO endpoints SELECT id, json_object(
+    'id', id, 'room', room, 'user', user,
+    'other_uris', json(iif(json_valid(other_uris), other_uris, 'null')),
+    'display', display, 'entity', entity, 'role', role, 'anonymous', anonymous, 'joined', joined,
+    'dialed_out', json(iif(dialed_out, 'true', 'false')),
+    'referred_by', referred_by,
+    'peer_updates', json(iif(peer_updates, 'true', 'false')),
+    'has_referred', json(iif(has_referred, 'true', 'false')),
+    'session', session, 'run', nullif(lower(hex(switch_run)), ''),
+    'timer', json(iif(timer_interval IS NULL OR timer_expires IS NULL, 'null', json_object(
+        'agreement', json_object(
+            'interval', json_object('secs', timer_interval, 'nanos', 0),
+            'refresher', iif(timer_ours, 'us', 'peer'),
+            'peer_supports', json(iif(timer_supported, 'true', 'false'))),
+        'by_update', json(iif(timer_by_update, 'true', 'false')),
+        'refresh', timer_refresh, 'expiry', timer_expires))),
+    'media', json_object(
+        'local', json(iif(json_valid(sdp_local), sdp_local, 'null')),
+        'origin', json_object('session', sdp_session, 'version', sdp_version),
+        'ours', sdp_ours,
+        'theirs', json(iif(json_valid(sdp_accepted), sdp_accepted, 'null')),
+        'one_send', json(iif(one_send, 'true', 'false'))),
+    'dialog', json_object(
+        'key', json_object('call_id', call_id, 'local_tag', local_tag, 'remote_tag', remote_tag),
+        'local_uri', local_uri, 'remote_uri', remote_uri, 'remote_target', remote_target,
+        'route_set', json(iif(json_valid(route_set), route_set, 'null')), 'flow', flow,
+        'local_cseq', local_cseq, 'remote_cseq', nullif(remote_cseq, 0),
+        'socket', json_object('handle', 0, 'transport', socket_transport,
+            'host', socket_host, 'port', socket_port),
+        'contact', contact)) FROM old_endpoints;
+DROP TABLE old_endpoints;
+
+ALTER TABLE subscriptions RENAME TO old_subscriptions;
+CREATE TABLE subscriptions (
+    id INTEGER NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL,
+    dialog TEXT AS (record -> '$.dialog')
+) STRICT;
+INSERT INTO subscriptions SELECT id, json_object(
+    'id', id, 'room', room, 'user', user, 'role', role, 'event_id', event_id, 'expires', expires,
+    'rates', rates, 'full_only', json(iif(full_only, 'true', 'false')), 'version', version,
+    'dialog', json_object(
+        'key', json_object('call_id', call_id, 'local_tag', local_tag, 'remote_tag', remote_tag),
+        'local_uri', local_uri, 'remote_uri', remote_uri, 'remote_target', remote_target,
+        'route_set', json(iif(json_valid(route_set), route_set, 'null')), 'flow', flow,
+        'local_cseq', local_cseq, 'remote_cseq', nullif(remote_cseq, 0),
+        'socket', json_object('handle', 0, 'transport', socket_transport,
+            'host', socket_host, 'port', socket_port),
+        'contact', contact)) FROM old_subscriptions;
+DROP TABLE old_subscriptions;
+
+ALTER TABLE held_nicknames RENAME TO old_held_nicknames;
+CREATE TABLE held_nicknames (
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+INSERT INTO held_nicknames SELECT room, user, json_object(
+    'room', room, 'user', user, 'nickname', nickname, 'until', until) FROM old_held_nicknames;
+DROP TABLE old_held_nicknames;
+
+ALTER TABLE left_by_bye RENAME TO old_left_by_bye;
+CREATE TABLE left_by_bye (
+    room TEXT NOT NULL,
+    user TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+INSERT INTO left_by_bye SELECT room, user, json_object('room', room, 'user', user)
+    FROM old_left_by_bye;
+DROP TABLE old_left_by_bye;
+
+ALTER TABLE counters RENAME TO old_counters;
+CREATE TABLE counters (
+    name TEXT NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO counters SELECT name, value FROM old_counters;
+DROP TABLE old_counters;
 ";

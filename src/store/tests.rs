@@ -1,6 +1,8 @@
 //! Real files in a temporary folder.
 
 mod histories;
+mod kept;
+mod schemas;
 
 use std::fs;
 use std::path::Path;
@@ -14,14 +16,10 @@ use super::file::File;
 use super::lock::Lock;
 use super::schema::STEPS;
 use super::*;
-use crate::control::{Peer, RoomUri, SessionId, Setup, SwitchRun, UserUri};
-use crate::focus::record::{
-    Accepted, ConferenceRecord, Content, Decisions, DepartedRecord, DialogRecord, EndpointRecord,
-    HeldNicknameRecord, Kept, Key, Local, MediaRecord, Origin, ParticipantRecord,
-    PublicationRecord, Query, SessionTimerRecord, SubscriptionRecord, Unreadable,
-};
-use crate::focus::{About, Lifetime, Pattern, Role, RoomEntry};
-use crate::time::Moment;
+use crate::control::{RoomUri, UserUri};
+use crate::focus::record::{Content, Decisions, Kept, Key, Query, Unreadable};
+use crate::focus::{Pattern, Role, RoomEntry};
+use kept::{endpoint, entry, everything};
 
 /// A folder of its own for every test; gone with it.
 struct Folder(TempDir);
@@ -79,190 +77,8 @@ fn written_anew(mut failed: Opened, folder: &Folder, all: &[Record]) -> Opened {
     again
 }
 
-fn moment(millis: u64) -> Moment {
-    Moment::from_epoch(Duration::from_millis(millis))
-}
-
 fn room() -> RoomUri {
     RoomUri::new("sip:lobby@example.com")
-}
-
-fn entry() -> RoomEntry {
-    RoomEntry {
-        max_participants: Some(7),
-        nicknames: false,
-        moderators: vec![Pattern::new("alice@example.com"), Pattern::new("*@b")],
-        deny: vec![Pattern::new("mallory@*")],
-        roles: vec![(UserUri::new("sip:bob@b"), Role::Observer)],
-        made: Some(Duration::from_secs(1_000)),
-        locked: true,
-        plain_text: true,
-        history: 50,
-        lifetime: Lifetime::WhileCreatorStays,
-        about: About {
-            name: Some("The \"lobby\"".to_owned()),
-            subject: None,
-            services: vec![("web-page".into(), "http://a/".to_owned())],
-        },
-        ..RoomEntry::new(room())
-    }
-}
-
-fn dialog(call: &str) -> DialogRecord {
-    DialogRecord {
-        call_id: call.to_owned(),
-        local_tag: "l".to_owned(),
-        remote_tag: String::new(),
-        local_uri: "sip:lobby@example.com".to_owned(),
-        remote_uri: "sip:alice@example.com".to_owned(),
-        remote_target: "sip:alice@192.0.2.7".to_owned(),
-        route_set: vec!["<sip:p1;lr>".to_owned(), "<sip:p2;lr>".to_owned()],
-        flow: Some("sip:192.0.2.7:5060".to_owned()),
-        local_cseq: u32::MAX,
-        remote_cseq: 3,
-        transport: "udp".to_owned(),
-        host: "[2001:db8::1]".to_owned(),
-        port: 65535,
-        contact: "sip:lobby@example.com".to_owned(),
-    }
-}
-
-fn endpoint(id: u64) -> EndpointRecord {
-    let peer = Peer {
-        path: vec!["msrp://192.0.2.7:2855/a;tcp".to_owned()],
-        accept_types: vec!["message/cpim".to_owned()],
-        accept_wrapped_types: Vec::new(),
-        max_size: Some(1 << 40),
-        chatroom: true,
-        private_messages: false,
-        sends: true,
-        receives: false,
-        fingerprints: Vec::new(),
-        dial: None,
-        plain_text: true,
-        one_send: false,
-    };
-    EndpointRecord {
-        other_uris: vec![UserUri::new("tel:+1201")],
-        id,
-        room: room(),
-        user: UserUri::new("sip:alice@example.com"),
-        display: "Alice \u{1f600}".to_owned(),
-        entity: "sip:alice@192.0.2.7".to_owned(),
-        role: Role::Moderator,
-        anonymous: Some(3),
-        joined: moment(1_700_000_000_123),
-        dialed_out: true,
-        referred_by: None,
-        peer_updates: true,
-        has_referred: true,
-        session: Some(SessionId::new("abc")),
-        run: Some(SwitchRun(u128::MAX - 5)),
-        timer: Some(SessionTimerRecord {
-            interval: 1800,
-            we_refresh: true,
-            peer_supports: false,
-            by_update: true,
-            refresh: Some(moment(5)),
-            expires: moment(6),
-        }),
-        dialog: dialog("call-1"),
-        media: MediaRecord {
-            local: Local {
-                host: "h".to_owned(),
-                port: 2855,
-                own_uri: "msrp://h:2855/abc;tcp".to_owned(),
-                secure: false,
-                fingerprint: None,
-                max_size: 10,
-                nicknames: true,
-                private_messages: true,
-                observer: false,
-                plain_text: true,
-            },
-            origin: Origin {
-                session: 9,
-                version: 2,
-            },
-            one_send: true,
-            ours: "v=0\r\n".to_owned(),
-            theirs: Some(Accepted {
-                index: 0,
-                peer,
-                setup: Setup::Passive,
-                secure: false,
-                cema: true,
-            }),
-        },
-    }
-}
-
-/// One of each kind, everything in them set one way or the other.
-fn everything() -> Vec<Record> {
-    let subscription = SubscriptionRecord {
-        id: 12,
-        room: room(),
-        user: UserUri::new("sip:bob@example.com"),
-        role: Some(Role::Observer),
-        event_id: None,
-        expires: moment(1_800_000_000_000),
-        rates: ";max-rate=0.1".to_owned(),
-        full_only: true,
-        version: 128,
-        dialog: dialog("call-2"),
-    };
-    let bare = EndpointRecord {
-        session: None,
-        run: None,
-        timer: None,
-        anonymous: None,
-        media: MediaRecord {
-            theirs: None,
-            ..endpoint(2).media
-        },
-        ..endpoint(2)
-    };
-    vec![
-        Record::Conference(Box::new(ConferenceRecord {
-            rules: entry(),
-            locked: false,
-            subject: Some("s".to_owned()),
-            contribution: None,
-            conversation: None,
-            creator: Some(UserUri::new("sip:alice@example.com")),
-        })),
-        Record::Participant(ParticipantRecord {
-            room: room(),
-            user: UserUri::new("sip:alice@example.com"),
-            display: String::new(),
-            nickname: Some("Al".to_owned()),
-            role: Role::Participant,
-            anonymous: None,
-        }),
-        Record::Publication(PublicationRecord {
-            id: 4,
-            room: room(),
-            tag: "t".to_owned(),
-            publisher: UserUri::new("sip:bob@example.com"),
-            unlimited: true,
-            document: vec![0, 255, 7],
-            expires: moment(9),
-        }),
-        Record::Endpoint(Box::new(endpoint(1))),
-        Record::Endpoint(Box::new(bare)),
-        Record::Subscription(Box::new(subscription)),
-        Record::HeldNickname(HeldNicknameRecord {
-            room: room(),
-            user: UserUri::new("sip:dave@example.com"),
-            nickname: "Dave \u{1f600}".to_owned(),
-            until: moment(1_700_000_600_123),
-        }),
-        Record::Departed(DepartedRecord {
-            room: room(),
-            user: UserUri::new("sip:carol@example.com"),
-        }),
-        Record::LastAnonymous(64),
-    ]
 }
 
 fn put(records: &[Record]) -> Vec<Change> {
@@ -306,10 +122,10 @@ fn a_later_record_takes_the_place_of_the_earlier() {
     let folder = Folder::new();
     let (mut first, _) = opened(folder.config());
     first.store.write(put(&everything()));
-    let changed = Record::Endpoint(Box::new(EndpointRecord {
-        display: "changed".to_owned(),
-        ..endpoint(1)
-    }));
+    let mut changed = endpoint(1);
+    if let Record::Endpoint(one) = &mut changed {
+        one.display = "changed".to_owned();
+    }
     first.store.write(vec![Change::Put(changed.clone())]);
     first.store.stop();
     let (second, _) = opened(folder.config());
@@ -317,24 +133,16 @@ fn a_later_record_takes_the_place_of_the_earlier() {
     assert!(second.records.contains(&changed));
 }
 
-#[test]
-fn every_older_schema_is_brought_up_to_date() {
-    for version in 0..=STEPS.len() {
-        let folder = Folder::new();
-        let old = Connection::open(folder.config().path).expect("a file");
-        for step in &STEPS[..version] {
-            old.execute_batch(step).expect("a step");
-        }
-        old.pragma_update(None, "application_id", schema::APPLICATION_ID)
-            .and_then(|()| old.pragma_update(None, "user_version", version))
-            .expect("its version");
-        drop(old);
-        let (mut now, _) = opened(folder.config());
-        now.store.write(put(&everything()));
-        now.store.stop();
-        let (again, _) = opened(folder.config());
-        assert_eq!(again.records, everything(), "from version {version}");
+/// A file of the schema after so many steps, with these rows.
+fn old_file(folder: &Folder, version: usize, rows: &str) {
+    let old = Connection::open(folder.config().path).expect("a file");
+    for step in &STEPS[..version] {
+        old.execute_batch(step).expect("a step");
     }
+    old.execute_batch(rows)
+        .and_then(|()| old.pragma_update(None, "application_id", schema::APPLICATION_ID))
+        .and_then(|()| old.pragma_update(None, "user_version", version))
+        .expect("rows of its time");
 }
 
 /// Asks, and waits for the answer.
@@ -411,56 +219,6 @@ fn a_room_that_runs_comes_with_its_conference() {
     assert_eq!(rooms.collect::<Vec<_>>(), [room()]);
 }
 
-/// Everything that is decided about configured rooms, which an older schema kept as copies.
-#[test]
-fn decisions_are_found_again_and_copies_of_an_older_schema_become_decisions() {
-    let folder = Folder::new();
-    let old = Connection::open(folder.config().path).expect("a file");
-    for step in &STEPS[..5] {
-        old.execute_batch(step).expect("a step");
-    }
-    old.execute_batch(
-        "INSERT INTO rooms VALUES ('sip:hall@h', 5, 1, 1, 0, '[\"sip:a@h\"]', '[]', \
-         '[[\"sip:b@h\",\"Moderator\"]]', '[]', '[\"sip:m@h\"]', 1, 0, 0, 'never', 0, 0, \
-         'n', NULL, '[]', NULL, 0); \
-         INSERT INTO rooms VALUES ('sip:team@h', NULL, 1, 1, 0, '[]', '[]', '[]', '[]', '[]', 0, \
-         0, 0, 'never', 0, 0, NULL, NULL, '[]', 5, 0);",
-    )
-    .and_then(|()| old.pragma_update(None, "application_id", schema::APPLICATION_ID))
-    .and_then(|()| old.pragma_update(None, "user_version", 5))
-    .expect("rows of its time");
-    drop(old);
-    let hall = Decisions {
-        uri: RoomUri::new("sip:hall@h"),
-        roles: vec![(UserUri::new("sip:b@h"), Role::Moderator)],
-        denied: vec![Pattern::new("m@h")],
-        undenied: Vec::new(),
-        locked: Some(true),
-    };
-    let (mut now, _) = opened(folder.config());
-    assert_eq!(now.rooms, 1, "the other one was made");
-    assert_eq!(now.records, [Record::Decisions(Box::new(hall.clone()))]);
-    let changed = Decisions {
-        undenied: vec![Pattern::new("*@h")],
-        locked: Some(false),
-        ..hall
-    };
-    let record = Record::Decisions(Box::new(changed.clone()));
-    now.store.write(vec![Change::Put(record.clone())]);
-    let decided = Some(Kept::Decided(Box::new(changed.clone())));
-    assert_eq!(kept(&mut now, &changed.uri), decided);
-    now.store.stop();
-    let (mut again, _) = opened(folder.config());
-    assert_eq!(again.records, [record]);
-    again
-        .store
-        .write(vec![Change::Delete(Key::Decisions(changed.uri.clone()))]);
-    assert_eq!(kept(&mut again, &changed.uri), None);
-    again.store.stop();
-    let (last, _) = opened(folder.config());
-    assert_eq!(last.records, []);
-}
-
 fn numbered(n: u32) -> RoomEntry {
     RoomEntry::new(RoomUri::new(format!("sip:r{n:06}@example.com")))
 }
@@ -526,7 +284,10 @@ fn a_file_that_cannot_be_read_is_no_file_without_rooms() {
     first.store.stop();
     let shell = Connection::open(folder.config().path).expect("a shell");
     shell
-        .execute("UPDATE rooms SET lifetime = 'x'", [])
+        .execute(
+            "UPDATE rooms SET record = json_set(record, '$.rules.lifetime', 'x')",
+            [],
+        )
         .expect("a change");
     drop(shell);
     assert_eq!(lookup(folder.config()), Err(Unreadable), "no such lifetime");
@@ -661,7 +422,7 @@ fn full(path: &Path) {
         busy: BUSY,
     };
     let (mut store, _) = opened(config);
-    let many = (1..400).map(|id| Change::Put(Record::Endpoint(Box::new(endpoint(id)))));
+    let many = (1..400).map(|id| Change::Put(endpoint(id)));
     store.store.write(many.collect());
     store.store.stop();
 }
@@ -689,9 +450,7 @@ fn a_full_disk_is_called_that_and_leaves_what_was_there() {
     let mut file = File::open(&config).expect("it opens");
     file.commit(put(&everything()).iter()).expect("a commit");
     file.limit_pages(40);
-    let many: Vec<_> = (3..2000)
-        .map(|id| Change::Put(Record::Endpoint(Box::new(endpoint(id)))))
-        .collect();
+    let many: Vec<_> = (3..2000).map(|id| Change::Put(endpoint(id))).collect();
     let error = file.commit(many.iter()).expect_err("no room").to_string();
     assert!(error.contains("the disk is full; make room"), "{error}");
     assert_eq!(file.load().expect("readable").records, everything());
@@ -730,12 +489,21 @@ fn rows_that_cannot_be_read_are_passed_over_and_said() {
     full(&folder.config().path);
     let shell = Connection::open(folder.config().path).expect("a shell");
     shell
-        .execute("UPDATE endpoints SET role = 'king' WHERE id = 5", [])
+        .execute(
+            "UPDATE endpoints SET record = json_set(record, '$.role', 'king') WHERE id = 5",
+            [],
+        )
         .expect("a change");
     drop(shell);
     let (store, lines) = opened(folder.config());
     assert_eq!(store.records.len(), 398);
-    assert!(lines.recv().expect("a line").text.contains("1 rows"));
+    assert!(
+        lines
+            .recv()
+            .expect("a line")
+            .text
+            .contains("1 rows of endpoints")
+    );
 }
 
 #[test]
@@ -826,35 +594,4 @@ fn while_everything_is_written_anew_it_is_not_wanted_again_and_nobody_waits() {
     let left = |record: &Record| record.key() != Key::Endpoint(1);
     let expected: Vec<_> = everything().into_iter().filter(left).collect();
     assert_eq!(again.records, expected, "what came behind it is kept too");
-}
-
-#[test]
-fn who_left_under_an_older_schema_is_still_known() {
-    let folder = Folder::new();
-    let old = Connection::open(folder.config().path).expect("a file");
-    for step in &STEPS[..4] {
-        old.execute_batch(step).expect("a step");
-    }
-    old.pragma_update(None, "application_id", schema::APPLICATION_ID)
-        .and_then(|()| old.pragma_update(None, "user_version", 4))
-        .expect("its version");
-    old.execute(
-        "INSERT INTO conferences VALUES ('sip:a@h', NULL, 1, 1, 0, '[]', '[]', '[]', '[]', '[]', 0, \
-         0, 0, 'empty', 0, 0, NULL, NULL, '[]', NULL, 0, NULL, 'c', NULL, NULL, \
-         '[\"sip:b@h\",\"sip:c@h\"]', 7)",
-        [],
-    )
-    .expect("a row");
-    drop(old);
-    let (now, _) = opened(folder.config());
-    let departed = now.records.iter().filter_map(|record| match record {
-        Record::Departed(one) => Some(one.user.as_str()),
-        _ => None,
-    });
-    assert_eq!(departed.collect::<Vec<_>>(), ["sip:b@h", "sip:c@h"]);
-    assert!(
-        now.records
-            .iter()
-            .any(|record| matches!(record, Record::Conference(one) if one.rules.history == 7))
-    );
 }

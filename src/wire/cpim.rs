@@ -4,8 +4,10 @@
 //! Nothing is copied: a [`Message`] borrows its octets. Lines may end in LF, display names
 //! may lack quotes; names of CPIM headers are case-exact (§2.2), those of the MIME part not.
 
-use crate::time::Moment;
 use std::borrow::Cow;
+
+use super::{has_control, trimmed};
+use crate::time::Moment;
 
 /// The media type of a message in CPIM (RFC 3862 §1).
 pub const MESSAGE_CPIM: &str = "message/cpim";
@@ -170,7 +172,7 @@ impl<'a> Message<'a> {
         let cpim = text(0, blocks.cpim_end)?;
         let mime = text(blocks.mime_start, blocks.mime_end)?;
         let (mut from, mut to) = (None, Vec::with_capacity(1));
-        for line in cpim.lines() {
+        for line in lines(cpim) {
             match field(line)? {
                 ("From", value) if from.is_none() => from = Some(Address::parse(value)?),
                 ("From", _) => return Err(CpimError::Address),
@@ -180,7 +182,7 @@ impl<'a> Message<'a> {
             }
         }
         // A folded MIME line has no name of its own.
-        for line in mime.lines().filter(|line| !line.starts_with([' ', '\t'])) {
+        for line in lines(mime).filter(|line| !line.starts_with([' ', '\t'])) {
             field(line)?;
         }
         if to.is_empty() {
@@ -198,7 +200,7 @@ impl<'a> Message<'a> {
 
     /// The CPIM headers in order as `(name, value)`, escapes kept.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        self.cpim.lines().filter_map(|line| field(line).ok())
+        lines(self.cpim).filter_map(|line| field(line).ok())
     }
 
     /// The first value of a header without prefix, case-exact.
@@ -298,17 +300,32 @@ fn is_mime(line: &[u8]) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
+/// The lines of a block, as [`str::lines`] has them, but found many octets at once.
+fn lines(block: &str) -> impl Iterator<Item = &str> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        let length = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end + 1);
+        let (line, after) = rest.split_at_checked(length)?;
+        rest = after;
+        let text = line
+            .strip_suffix('\n')
+            .map(|it| it.strip_suffix('\r').unwrap_or(it));
+        (length > 0).then(|| text.unwrap_or(line))
+    })
+}
+
 fn field(line: &str) -> Result<(&str, &str), CpimError> {
-    let (name, value) = line.split_once(':').ok_or(CpimError::Header)?;
-    let control = |octet: u8| (octet < b' ' && octet != b'\t') || octet == 0x7f;
-    match name.is_empty() || name.contains([' ', '\t']) || line.bytes().any(control) {
+    let colon = memchr::memchr(b':', line.as_bytes()).ok_or(CpimError::Header)?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let spaced = name.bytes().any(|octet| octet == b' ' || octet == b'\t');
+    match name.is_empty() || spaced || has_control(line.as_bytes()) {
         true => Err(CpimError::Header),
-        false => Ok((name, value.trim_matches([' ', '\t']))),
+        false => Ok((name, trimmed(value))),
     }
 }
 
 fn find<'a>(block: &'a str, name: &str) -> Option<&'a str> {
-    let mut fields = block.lines().filter_map(|line| field(line).ok());
+    let mut fields = lines(block).filter_map(|line| field(line).ok());
     fields
         .find(|(found, _)| found.eq_ignore_ascii_case(name))
         .map(|(_, value)| value)

@@ -13,8 +13,27 @@ mod xml;
 
 /// `type/subtype` of a Content-Type, or the like, without its parameters.
 pub fn media_type(content_type: &str) -> &str {
-    content_type
-        .split_once(';')
-        .map_or(content_type, |(media, _)| media)
-        .trim()
+    let end = memchr::memchr(b';', content_type.as_bytes());
+    let media = end.and_then(|end| content_type.get(..end));
+    media.unwrap_or(content_type).trim_ascii()
+}
+
+/// `value` without spaces and tabs around it.
+fn trimmed(value: &str) -> &str {
+    // Both are ASCII, so this is `str::trim_matches` without decoding characters.
+    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let start = value.bytes().take_while(|octet| blank(octet)).count();
+    let end = value.len() - value.bytes().rev().take_while(|octet| blank(octet)).count();
+    value.get(start..end).unwrap_or_default()
+}
+
+/// What no header may hold: control characters, the tab aside.
+fn is_control(octet: u8) -> bool {
+    (octet < b' ' && octet != b'\t') || octet == 0x7f
+}
+
+/// Whether there is one. No early exit: so the compiler takes many octets at once.
+fn has_control(text: &[u8]) -> bool {
+    text.iter()
+        .fold(false, |found, &octet| found | is_control(octet))
 }

@@ -35,6 +35,8 @@ Examples:
 Commands: typed lines are sent to the room; /who shows who is there, /msg WHO TEXT speaks to one
 alone, /nick NAME takes a nickname, /quit leaves, /help lists them all.
 
+NO_COLOR, if set, turns the colours off.
+
 Exit status: 0 all right; 1 an expected message did not come, or the room was lost;
 2 wrong usage; 3 could not join.";
 

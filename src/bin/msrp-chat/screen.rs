@@ -6,15 +6,22 @@ use crate::msrp::Received;
 use crate::roster::{Change, Roster, Update};
 use msrp_conference::time::Moment;
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Later than this a message is one of the room's history, not one that took its time.
 const LATE: Duration = Duration::from_secs(60);
 
+/// ANSI colours (SGR parameters): times and notices in grey, failures in red.
+const GREY: &str = "90";
+const RED: &str = "31";
+/// Bold, in a colour of the speaker's own.
+const SPEAKERS: [&str; 5] = ["1;32", "1;33", "1;34", "1;35", "1;36"];
+
 /// Where the words go.
 pub(crate) struct Screen {
     json: bool,
+    coloured: bool,
     printer: Option<Printer>,
     /// Local time minus UTC, in seconds.
     offset: i64,
@@ -24,6 +31,7 @@ impl Screen {
     pub(crate) fn new(json: bool, printer: Option<Printer>) -> Self {
         Self {
             json,
+            coloured: !json && is_coloured(),
             printer,
             offset: local_offset(),
         }
@@ -63,7 +71,7 @@ impl Screen {
         };
         let text = match message.notice || message.from.is_empty() {
             true => format!("* {}", visible(&text)),
-            false => format!("{}{private}: {}", named(name), visible(&text)),
+            false => format!("{}{private}: {}", self.speaker(name), visible(&text)),
         };
         // A message of the room's history shows when it was said, and that it is one.
         let past = |said: &Moment| now.saturating_since(*said) >= LATE;
@@ -76,7 +84,7 @@ impl Screen {
     /// What we said ourselves, where it was not typed on this screen.
     pub(crate) fn said(&mut self, now: Moment, name: &str, text: &str) {
         if !self.json {
-            self.line(now, &format!("{}: {}", named(name), visible(text)));
+            self.line(now, &format!("{}: {}", self.speaker(name), visible(text)));
         }
     }
 
@@ -175,9 +183,27 @@ impl Screen {
     fn line_of(&mut self, now: Moment, moment: Moment, text: &str) {
         let time = time_of_day(moment, self.offset);
         let (today, day) = (day(now, self.offset), day(moment, self.offset));
-        match today == day {
-            true => self.print(format!("{time} {text}")),
-            false => self.print(format!("{day} {time} {text}")),
+        let when = match today == day {
+            true => time,
+            false => format!("{day} {time}"),
+        };
+        let text = match text.as_bytes().first() {
+            Some(b'*') => self.paint(GREY, text),
+            Some(b'!') => self.paint(RED, text),
+            _ => text.to_owned(),
+        };
+        self.print(format!("{} {text}", self.paint(GREY, &when)));
+    }
+
+    fn speaker(&self, name: &str) -> String {
+        let sum: usize = name.bytes().map(usize::from).sum();
+        self.paint(SPEAKERS[sum % SPEAKERS.len()], &named(name))
+    }
+
+    fn paint(&self, colour: &str, text: &str) -> String {
+        match self.coloured {
+            true => format!("\x1b[{colour}m{text}\x1b[0m"),
+            false => text.to_owned(),
         }
     }
 
@@ -195,6 +221,12 @@ impl Screen {
             }
         }
     }
+}
+
+/// On a terminal, unless its user wants none (https://no-color.org).
+fn is_coloured() -> bool {
+    let says = |name: &str| std::env::var(name).unwrap_or_default();
+    std::io::stdout().is_terminal() && says("NO_COLOR").is_empty() && says("TERM") != "dumb"
 }
 
 fn went(way: &str) -> &'static str {
@@ -311,7 +343,7 @@ mod tests {
         let sink = lines.clone();
         let printer: Printer = Box::new(move |text| sink.lock().unwrap().push(text));
         let mut screen = Screen::new(json, Some(printer));
-        screen.offset = 0;
+        (screen.offset, screen.coloured) = (0, false);
         (screen, lines)
     }
 
@@ -390,6 +422,21 @@ mod tests {
         assert_eq!(noticed("admin joined"), "\"admin joined\"");
         assert_eq!(noticed("* admin"), "\"* admin\"");
         assert_eq!(noticed("admin"), "admin");
+    }
+
+    #[test]
+    fn colours_set_the_speaker_apart() {
+        let (mut screen, lines) = screen(false);
+        screen.coloured = true;
+        screen.message(NOON, &received("text/plain", "* hi"), "Bob");
+        screen.note(NOON, "all right");
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                "\x1b[90m12:00:00\x1b[0m \x1b[1;32mBob\x1b[0m: * hi",
+                "\x1b[90m12:00:00\x1b[0m \x1b[90m* all right\x1b[0m",
+            ]
+        );
     }
 
     #[test]

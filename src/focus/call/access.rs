@@ -3,6 +3,7 @@
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, identity, other_identities};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::focus::Focus;
 use crate::focus::room::conference::Conference;
 use crate::focus::room::permission::{Ask, Caller, leads};
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::rejection::{Refusal, Verdict, no_room};
+use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::wire::sip::{DialogReference, Headers, Join, Privacy, Replaces};
 
 /// Running rooms that one user's INVITEs made, ad hoc or at a factory.
@@ -59,18 +60,19 @@ impl Focus {
         }
         create
             .unwrap_or(self.config.adhoc)
-            .then(|| Policy::adhoc(room, most))
+            .then(|| Arc::new(Policy::adhoc(most)))
     }
 
     /// The rules that management or the configuration has for a room. What management decided
     /// while we ran counts more.
     pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
         if let Some(made) = self.rooms.kept.made(room) {
-            return Some(Policy::of_kept(made, self.config.max_participants));
+            let policy = Policy::kept(made.rules.clone(), self.config.max_participants);
+            return Some(Arc::new(policy));
         }
         let configured = self.rooms.configured.get(room)?;
         Some(match self.rooms.kept.decisions(room) {
-            Some(decisions) => Arc::new(configured.with(decisions)),
+            Some(decisions) => configured.decided(decisions),
             None => Arc::clone(configured),
         })
     }
@@ -83,7 +85,7 @@ impl Focus {
                 self.rooms.conferences.contains_key(room)
                     || !self.rooms.factories.contains_key(room)
             })
-            .ok_or_else(no_room)
+            .ok_or(Cause::NoRoom.into())
     }
 
     /// Checks an INVITE outside any dialog.
@@ -101,7 +103,7 @@ impl Focus {
         let user = stranger.map_or(user, anonymous_uri);
         let replaces = self.replaced(headers, &room, &user)?;
         let create = incoming.arrival.options.create;
-        let policy = self.policy(&room, create).ok_or_else(no_room)?;
+        let policy = self.policy(&room, create).ok_or(Cause::NoRoom)?;
         self.check_rejoin(headers, &room, &user)?;
         let room = self.room_of_factory(room);
         let (role, leads) = self.role(incoming, &room, &user, &policy);
@@ -127,27 +129,27 @@ impl Focus {
         room: &RoomUri,
         user: &UserUri,
     ) -> Verdict<Option<EndpointId>> {
-        let malformed = |error| Refusal::new(400).because(error);
+        let malformed = |error| Refusal::new(Cause::MalformedDialogReference).because(error);
         let replaces = Replaces::of(headers).map_err(malformed)?;
         let join = Join::of(headers).map_err(malformed)?;
         let Some(replaces) = replaces else {
             return Ok(None);
         };
         if join.is_some() {
-            return Err(Refusal::new(400).because("Replaces and Join"));
+            return Err(Cause::ReplacesAndJoin.into());
         }
         let id = self.named(&replaces.dialog)?;
         let endpoint = self.rooms.endpoint(id).filter(|it| it.room == *room);
-        let endpoint = endpoint.ok_or(Refusal::new(481))?;
+        let endpoint = endpoint.ok_or(Cause::NoDialog)?;
         // RFC 3891 §3: an early dialog that we did not start.
         if endpoint.joined.is_none() {
-            return Err(Refusal::new(481).because("the dialog is early"));
+            return Err(Cause::EarlyDialog.into());
         }
         if endpoint.user != *user {
-            return Err(Refusal::new(403).because("not a dialog of the caller"));
+            return Err(Cause::ForeignDialog.into());
         }
         if replaces.early_only {
-            return Err(Refusal::new(486).because("the dialog is confirmed"));
+            return Err(Cause::ConfirmedDialog.into());
         }
         Ok(Some(id))
     }
@@ -155,7 +157,7 @@ impl Focus {
     fn named(&self, dialog: &DialogReference) -> Verdict<EndpointId> {
         match self.dialogs.usage_named(dialog) {
             Some(Usage::Endpoint(id)) => Ok(id),
-            _ => Err(Refusal::new(481)),
+            _ => Err(Cause::NoDialog.into()),
         }
     }
 
@@ -165,7 +167,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference(room) else {
             // A room that a factory once made is never made anew.
             return if self.was_made_by_a_factory(room) {
-                Err(Refusal::new(404).because("the conference has ended"))
+                Err(Cause::ConferenceEnded.into())
             } else {
                 Ok(())
             };
@@ -173,7 +175,7 @@ impl Focus {
         let same = conference.identity.contribution.as_deref() == headers.first("Contribution-ID")
             && conference.identity.contribution.is_some();
         if same && conference.left.contains_key(user) {
-            return Err(Refusal::new(403).because("left on purpose"));
+            return Err(Cause::LeftOnPurpose.into());
         }
         Ok(())
     }
@@ -231,10 +233,10 @@ impl Focus {
             return Ok(());
         }
         if self.rooms.conferences.len() >= self.config.max_conferences {
-            return Err(Refusal::unavailable("too many conferences"));
+            return Err(Cause::TooManyConferences.into());
         }
         if access.policy.made && self.rooms.made_by(&access.user) >= MAX_ROOMS_OF_MAKER {
-            return Err(Refusal::new(403).because("too many rooms of this user"));
+            return Err(Cause::TooManyRoomsOfUser.into());
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Stage};
 use crate::focus::room::table::Occupant;
 use crate::focus::roster::view::anonymous_uri;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::rejection::Refusal;
@@ -112,11 +113,11 @@ impl Focus {
     pub(in crate::focus) fn session_policy(&self, room: &RoomUri) -> Option<RoomPolicy> {
         let policy = &self.rooms.conference(room)?.policy;
         Some(RoomPolicy {
-            nicknames: policy.nicknames,
-            private_messages: policy.private_messages,
+            nicknames: policy.rules.nicknames,
+            private_messages: policy.rules.private_messages,
             max_message_size: self.config.max_message_size,
-            plain_text: policy.plain_text,
-            history: policy.history,
+            plain_text: policy.rules.plain_text,
+            history: policy.rules.history,
             bind_timeout: self.config.bind_timeout,
         })
     }
@@ -126,7 +127,7 @@ impl Focus {
         match notice {
             Notice::Admitted { session, .. } => self.admitted(now, &session),
             Notice::Refused { session, .. } => {
-                self.not_admitted(now, &session, "the switch takes nobody in");
+                self.not_admitted(now, &session, Cause::SwitchRefuses);
             }
             Notice::Bound { session, .. } => {
                 self.invited_bound(now, &session);
@@ -172,18 +173,13 @@ impl Focus {
     }
 
     /// A session cannot be taken in for now.
-    pub(in crate::focus) fn not_admitted(
-        &mut self,
-        now: Moment,
-        session: &SessionId,
-        why: &'static str,
-    ) {
+    pub(in crate::focus) fn not_admitted(&mut self, now: Moment, session: &SessionId, why: Cause) {
         match self.rooms.occupant(session) {
             Some(Occupant::Invitation(id)) => {
                 self.call_off(now, id, DisconnectionMethod::Failed, 503);
             }
             Some(Occupant::Endpoint(id)) => {
-                self.abandon(now, id, Refusal::unavailable(why));
+                self.abandon(now, id, why);
                 self.renewal_refused(now, id);
             }
             None => {}
@@ -286,13 +282,17 @@ impl Focus {
     pub(in crate::focus) fn admission_timed_out(&mut self, now: Moment, id: EndpointId) {
         self.out
             .log(Level::Warning, "the switch does not answer; INVITE refused");
-        let refusal = Refusal::unavailable("the switch does not answer");
-        self.abandon(now, id, refusal);
+        self.abandon(now, id, Cause::SwitchSilent);
     }
 
     /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
     /// leaves the participant where it was.
-    pub(in crate::focus) fn abandon(&mut self, now: Moment, id: EndpointId, refusal: Refusal) {
+    pub(in crate::focus) fn abandon(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        refusal: impl Into<Refusal>,
+    ) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return;
         };

@@ -3,6 +3,7 @@
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, top_via};
@@ -32,7 +33,7 @@ impl Focus {
         let usage = self
             .dialogs
             .usage_of(&incoming.request)
-            .ok_or_else(|| Refusal::new(481))?;
+            .ok_or(Cause::NoDialog)?;
         if let Usage::Leaving(id) = usage {
             return self.in_ending_dialog(incoming, id);
         }
@@ -60,12 +61,10 @@ impl Focus {
             (Method::Subscribe, Usage::Endpoint(id)) => match self.referral_in(incoming, id) {
                 Some(referral) => self.resubscribe_referral(now, incoming, referral),
                 // Dialogs are not shared between usages (RFC 6665 §4.5.2).
-                None => Err(Refusal::new(403).because("subscribe outside the INVITE dialog")),
+                None => Err(Cause::SubscribeInInvite.into()),
             },
-            (Method::Refer, _) => {
-                Err(Refusal::new(403).because("refer outside this dialog, or in that of an INVITE"))
-            }
-            _ => Err(Refusal::new(481)),
+            (Method::Refer, _) => Err(Cause::ReferElsewhere.into()),
+            _ => Err(Cause::NoDialog.into()),
         }
     }
 
@@ -80,7 +79,7 @@ impl Focus {
             Usage::Referral(id) => self.room_of_referral(id),
             Usage::Leaving(_) => None,
         };
-        room.cloned().ok_or(Refusal::new(481))
+        room.cloned().ok_or(Cause::NoDialog.into())
     }
 
     /// CSeq order (RFC 3261 §12.2.2: out of order is 500) and target refresh.
@@ -91,9 +90,9 @@ impl Focus {
             Usage::Referral(id) => self.referral_dialog(id),
             Usage::Leaving(_) => None,
         };
-        let dialog = dialog.ok_or(Refusal::new(481))?;
+        let dialog = dialog.ok_or(Cause::NoDialog)?;
         if !dialog.advance(&incoming.request, &incoming.arrival) {
-            return Err(Refusal::new(500).because("CSeq out of order"));
+            return Err(Cause::Disordered.into());
         }
         Ok(())
     }
@@ -102,7 +101,7 @@ impl Focus {
         self.out
             .reply(incoming.transaction, 200, Headers::new(), "", None);
         // A BYE before the final answer ends the INVITE too (RFC 3261 §15.1.2).
-        self.abandon(now, id, Refusal::new(487));
+        self.abandon(now, id, Cause::Cancelled);
         self.depart(now, id, DisconnectionMethod::Departed);
     }
 
@@ -195,15 +194,15 @@ impl Focus {
     /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
     /// switch, a lost session is made anew (RFC 3261 §14.2, 3311 §5.2, 4975 §8.4).
     fn modify(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
-        let endpoint = self.rooms.endpoint(id).ok_or(Refusal::new(481))?;
+        let endpoint = self.rooms.endpoint(id).ok_or(Cause::NoDialog)?;
         if endpoint.owes_answer() {
             // RFC 3261 §14.2: between 0 and 10 seconds.
             let pause = self.out.random_below(11).to_string();
-            return Err(Refusal::new(500).with("Retry-After", pause));
+            return Err(Refusal::new(Cause::Pending).with("Retry-After", pause));
         }
         // Glare, or an offer of ours that waits for the answer in the ACK (RFC 3311 §5.2).
         if endpoint.offer != Offer::None {
-            return Err(Refusal::new(491));
+            return Err(Cause::Glare.into());
         }
         let needs_ack = incoming.request.method == Method::Invite;
         let agreement = self.settle(&incoming.request)?;
@@ -217,11 +216,13 @@ impl Focus {
             incoming.arrival.source.ip(),
         )?;
         if message.is_some() {
-            return Err(Refusal::new(415).with("Accept", ACCEPT));
+            return Err(Refusal::new(Cause::UnknownBody).with("Accept", ACCEPT));
         }
         if !recipients.is_empty() {
             // Row L02: lists come with the first INVITE only.
-            return Err(Refusal::new(420).with("Unsupported", "recipient-list-invite"));
+            return Err(
+                Refusal::new(Cause::UnknownExtension).with("Unsupported", "recipient-list-invite")
+            );
         }
         let before = Box::new(endpoint.before());
         let lost = matches!(endpoint.link, Link::Lost { .. });
@@ -229,7 +230,7 @@ impl Focus {
         if describes {
             self.describe_again(id, offer.as_ref(), lost);
         }
-        let endpoint = self.rooms.endpoint_mut(id).ok_or(Refusal::new(481))?;
+        let endpoint = self.rooms.endpoint_mut(id).ok_or(Cause::NoDialog)?;
         if needs_ack && offer.is_none() {
             endpoint.offer = Offer::Answer;
         }

@@ -6,6 +6,7 @@ use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, MAX_URI_LENGTH, contact, is_focus, shortened, top_via};
@@ -21,7 +22,7 @@ use crate::focus::room::conference::{Conference, Identity};
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin};
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 use crate::focus::{Event, Focus, Socket};
 use crate::log::Level;
 use crate::time::Moment;
@@ -37,14 +38,14 @@ impl Focus {
         room: RoomUri,
     ) -> Verdict<()> {
         if self.stopping {
-            return Err(Refusal::unavailable("shutting down"));
+            return Err(Cause::Stopping.into());
         }
         if self.closed {
-            return Err(Refusal::unavailable("the database does not keep up"));
+            return Err(Cause::StoreBehind.into());
         }
         if is_focus(&incoming.request.headers) {
             // Rooms that are in each other would keep each other alive, and repeat each other.
-            return Err(Refusal::new(403).because("a conference cannot join a conference"));
+            return Err(Cause::FocusInFocus.into());
         }
         let access = self.check_access(incoming, room)?;
         self.check_switch()?;
@@ -180,9 +181,9 @@ impl Focus {
             secure,
             fingerprint: self.switch.fingerprint.clone().filter(|_| secure),
             max_size: self.config.max_message_size,
-            nicknames: policy.nicknames,
-            private_messages: policy.private_messages,
-            plain_text: policy.plain_text,
+            nicknames: policy.rules.nicknames,
+            private_messages: policy.rules.private_messages,
+            plain_text: policy.rules.plain_text,
             observer: false,
         }
     }
@@ -374,7 +375,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
-        if !conference.policy.one_device {
+        if !conference.policy.rules.one_device {
             return;
         }
         let others: Vec<_> = conference

@@ -10,8 +10,8 @@ use crate::focus::room::participant::Departure;
 use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Leaving;
-use crate::focus::sip::rejection::Refusal;
 use crate::focus::watch::subscription::{Due, Termination};
 use crate::focus::{Event, Focus, RequestId};
 use crate::log::Level;
@@ -23,9 +23,8 @@ impl Focus {
     /// stays until the BYE is answered, a second at most.
     pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
         let method = reason.method();
-        let refusal = Refusal::unavailable("the conference ends");
-        let granted = self.take_back(id, refusal.clone());
-        self.abandon(now, id, refusal);
+        let granted = self.take_back(id, Cause::Ending);
+        self.abandon(now, id, Cause::Ending);
         if granted.is_some_and(|answer| answer.starts_dialog()) {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
@@ -74,7 +73,7 @@ impl Focus {
     }
 
     fn take_out(&mut self, now: Moment, id: EndpointId, method: DisconnectionMethod) {
-        self.take_back(id, Refusal::new(487));
+        self.take_back(id, Cause::Cancelled);
         let Some(mut endpoint) = self.rooms.leave(id) else {
             return;
         };
@@ -135,7 +134,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference_mut(&left.room) else {
             return;
         };
-        if conference.policy.lifetime != Lifetime::WhileCreatorStays
+        if conference.policy.rules.lifetime != Lifetime::WhileCreatorStays
             || conference.creator.as_ref() != Some(&left.user)
             || conference.has(&left.user)
         {
@@ -229,7 +228,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference(&endpoint.room) else {
             return;
         };
-        if !conference.policy.subscribe_participants_only || conference.has(&endpoint.user) {
+        if !conference.policy.rules.subscribe_participants_only || conference.has(&endpoint.user) {
             return;
         }
         for id in conference.subscribers.of(&endpoint.user).to_vec() {
@@ -259,7 +258,7 @@ impl Focus {
         if !conference.is_empty() || conference.ending {
             return;
         }
-        if conference.policy.lifetime != Lifetime::Forever {
+        if conference.policy.rules.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
         } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
             let policy = Arc::clone(&conference.policy);
@@ -294,7 +293,7 @@ impl Focus {
         if !self.is_known(room) {
             self.rooms.kept.learn(room.clone(), None);
         }
-        if policy.history > 0 {
+        if policy.rules.history > 0 {
             self.forget_history(room);
         }
     }

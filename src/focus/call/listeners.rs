@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::control::{Listen, Setup, Transport};
 use crate::focus::room::policy::Policy;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::offer_answer::{Accepted, Terms};
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 use crate::focus::{Focus, Socket};
 use crate::wire::msrp::UriRef;
 
@@ -65,13 +66,13 @@ impl Focus {
         if !comes || self.config.advertise.is_some() || self.listener(towards).is_some() {
             return Ok(());
         }
-        Err(Refusal::new(488).because("no MSRP listener is of an address family of this client"))
+        Err(Cause::NoListener.into())
     }
 
     /// Refuses everybody as long as it is not known where the switch listens.
     pub(in crate::focus) fn check_switch(&self) -> Verdict<()> {
         if self.switch.listen.is_empty() {
-            return Err(Refusal::unavailable("the switch is not there yet"));
+            return Err(Cause::SwitchUnknown.into());
         }
         Ok(())
     }
@@ -101,11 +102,11 @@ impl Focus {
     /// says so (RFC 7701 §4.1).
     pub(in crate::focus) fn terms(&self, policy: &Policy) -> Terms {
         Terms {
-            tcp: self.listens(Transport::Tcp) && !policy.only_tls,
+            tcp: self.listens(Transport::Tcp) && !policy.rules.only_tls,
             tls: self.listens(Transport::Tls),
-            ws: self.listens(Transport::Ws) && !policy.only_tls,
+            ws: self.listens(Transport::Ws) && !policy.rules.only_tls,
             wss: self.listens(Transport::Wss),
-            plain_text: policy.plain_text,
+            plain_text: policy.rules.plain_text,
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::offer_answer::{self, Accepted, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::wire::multipart::{ACCEPT, BodyError, InviteBody};
@@ -28,13 +29,13 @@ pub(in crate::focus) fn parse_offer(
     source: IpAddr,
 ) -> Verdict<SessionBody> {
     let body = InviteBody::read(&request.headers, &request.body).map_err(|error| match error {
-        BodyError::Unsupported => Refusal::new(415).with("Accept", ACCEPT),
-        _ => Refusal::new(400).because(error),
+        BodyError::Unsupported => Refusal::new(Cause::UnknownBody).with("Accept", ACCEPT),
+        _ => Refusal::new(Cause::MalformedBody).because(error),
     })?;
     let recipients =
         recipients(body.lists.iter().map(|list| &list[..])).map_err(|error| match error {
-            ReadError::TooLarge => Refusal::new(403).because(error),
-            _ => Refusal::new(400).because(error),
+            ReadError::TooLarge => Refusal::new(Cause::HugeList).because(error),
+            _ => Refusal::new(Cause::MalformedList).because(error),
         })?;
     let Some(sdp) = body.sdp else {
         return Ok(SessionBody {
@@ -43,9 +44,9 @@ pub(in crate::focus) fn parse_offer(
             message: None,
         });
     };
-    let offer = Description::parse(&sdp).map_err(|error| Refusal::new(400).because(error))?;
-    let accepted = offer_answer::evaluate_offer(&offer, terms, Some(source))
-        .map_err(|error| Refusal::new(488).because(error))?;
+    let offer = Description::parse(&sdp)
+        .map_err(|error| Refusal::new(Cause::MalformedDescription).because(error))?;
+    let accepted = offer_answer::evaluate_offer(&offer, terms, Some(source))?;
     Ok(SessionBody {
         offer: Some((offer, accepted)),
         recipients,

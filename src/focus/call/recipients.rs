@@ -6,7 +6,8 @@ use crate::focus::call::access::Access;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::permission::Ask;
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::cause::Cause;
+use crate::focus::sip::rejection::Verdict;
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::resource_lists::{Recipient, history};
@@ -20,7 +21,7 @@ impl Focus {
     ) -> Verdict<()> {
         // As in a REFER: nothing of ours leads to a telephone number.
         if recipients.iter().any(|it| it.address.starts_with("tel:")) {
-            return Err(Refusal::new(416).because("a tel: URI on the list"));
+            return Err(Cause::TelephoneOnList.into());
         }
         let conference = self.rooms.conference(&access.room);
         access.caller(conference).may(Ask::Bring {
@@ -51,7 +52,7 @@ impl Focus {
                 continue;
             }
             if let Err(refusal) = self.check_invitee(&room, &user) {
-                let line = format!("{user} is not invited into {room}: {}", refusal.code);
+                let line = format!("{user} is not invited into {room}: {}", refusal.cause);
                 self.out.log(Level::Info, line);
                 continue;
             }

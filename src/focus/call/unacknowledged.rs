@@ -6,6 +6,7 @@ use crate::control::Order;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Link, Offer, Stage};
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{ACK_TIMEOUT, Awaits, Usage};
 use crate::focus::sip::face::Incoming;
 use crate::focus::sip::rejection::{Refusal, Verdict};
@@ -94,7 +95,7 @@ impl Focus {
     pub(in crate::focus) fn take_back(
         &mut self,
         id: EndpointId,
-        refusal: Refusal,
+        refusal: impl Into<Refusal>,
     ) -> Option<Unacknowledged> {
         let endpoint = self.rooms.endpoints.get_unmarked(&id)?;
         let answer = endpoint.take_unacknowledged(Unacknowledged::is_under_way)?;
@@ -108,7 +109,7 @@ impl Focus {
 
     /// CANCEL of an INVITE that is granted but not answered yet.
     pub(in crate::focus) fn cancel_granted(&mut self, now: Moment, id: EndpointId) {
-        if let Some(answer) = self.take_back(id, Refusal::new(487)) {
+        if let Some(answer) = self.take_back(id, Cause::Cancelled) {
             self.undo(now, id, answer.before);
         }
     }
@@ -166,7 +167,7 @@ impl Focus {
         id: EndpointId,
     ) -> Verdict<()> {
         if incoming.request.method != Method::Bye {
-            return Err(Refusal::new(481));
+            return Err(Cause::NoDialog.into());
         }
         if let Some(leaving) = self.dialogs.take_leaving(id) {
             self.close(leaving.answer);

@@ -5,6 +5,7 @@ use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::invitation::{Course, Invitation};
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, is_focus, shortened};
 use crate::focus::sip::media::Media;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use std::net::IpAddr;
 
 use crate::control::Order;
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 use crate::focus::sip::session_timer::{Agreement, MAX_RAISES, min_se};
 use crate::focus::{Focus, RequestId};
 use crate::time::Moment;
@@ -251,15 +252,15 @@ impl Focus {
             .first("Call-ID")
             .and_then(|call_id| self.invites.referred.get(call_id))
             .copied()
-            .ok_or(Refusal::new(481))?;
-        let invitation = self.invitation(id).ok_or(Refusal::new(481))?;
+            .ok_or(Cause::NoDialog)?;
+        let invitation = self.invitation(id).ok_or(Cause::NoDialog)?;
         let ours = &invitation.dialog.key.local_tag;
         let to = request
             .headers
             .first("To")
             .and_then(|to| to.parse::<NameAddr>().ok());
         if to.as_ref().and_then(|to| to.tag()) != Some(ours) {
-            return Err(Refusal::new(481));
+            return Err(Cause::NoDialog.into());
         }
         self.out
             .reply(incoming.transaction, 200, Headers::new(), "", None);

@@ -10,6 +10,7 @@ use crate::focus::room::invitation::Inviter;
 use crate::focus::room::participant::Participant;
 use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::room::table::Occupant;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::sip::media::Media;
@@ -19,7 +20,7 @@ use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Set
 use crate::focus::call::listeners::Towards;
 use crate::focus::sip::dialog::{Dialog, DialogKey};
 use crate::focus::sip::offer_answer::{self, Origin};
-use crate::focus::sip::rejection::{Verdict, no_room};
+use crate::focus::sip::rejection::Verdict;
 use crate::focus::sip::targets::Targets;
 use crate::focus::timers::Timer;
 use crate::focus::{Focus, Output};
@@ -34,7 +35,7 @@ const REFER_PATIENCE: Duration = Duration::from_secs(180);
 impl Focus {
     /// Whether the room has a place for this party and it may come in.
     pub(in crate::focus) fn check_invitee(&self, room: &RoomUri, target: &UserUri) -> Verdict<()> {
-        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or(Cause::NoRoom)?;
         let party = Caller {
             user: target,
             role: conference.policy.role(target),

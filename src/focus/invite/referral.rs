@@ -5,6 +5,7 @@ use crate::focus::room::invitation::Inviter;
 use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::bye_reason::ByeReason;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, PACKAGE, capabilities, contact, identity};
 use crate::focus::{InviteMode, Role};
@@ -15,7 +16,7 @@ use bytes::Bytes;
 
 use crate::control::{RoomUri, UserUri};
 use crate::focus::sip::dialog::{Dialog, cseq};
-use crate::focus::sip::rejection::{ALLOW_EVENTS, Refusal, Verdict, no_room};
+use crate::focus::sip::rejection::{ALLOW_EVENTS, Refusal, Verdict};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::focus::{Focus, RequestId};
 use crate::log::Level;
@@ -202,8 +203,8 @@ impl Focus {
 
     /// RFC 4538: the dialog that a REFER outside it names must be the sender's own.
     fn check_target_dialog(&self, request: &Request, user: &UserUri) -> Verdict<()> {
-        let named =
-            TargetDialog::of(&request.headers).map_err(|error| Refusal::new(400).because(error))?;
+        let named = TargetDialog::of(&request.headers)
+            .map_err(|error| Refusal::new(Cause::MalformedDialogReference).because(error))?;
         let Some(named) = named else {
             return Ok(());
         };
@@ -214,13 +215,13 @@ impl Focus {
         if theirs {
             Ok(())
         } else {
-            Err(Refusal::new(403).because("Target-Dialog names no dialog of the sender"))
+            Err(Cause::ForeignTargetDialog.into())
         }
     }
 
     /// Whether a participant may have that done; nobody else may change a conference.
     fn check_wish(&self, room: &RoomUri, user: &UserUri, wish: &Wish) -> Verdict<()> {
-        let conference = self.rooms.conference(room).ok_or_else(no_room)?;
+        let conference = self.rooms.conference(room).ok_or(Cause::NoRoom)?;
         let participant = conference.participants.get(user);
         let caller = Caller {
             user,
@@ -233,7 +234,7 @@ impl Focus {
             Wish::Add(target) => {
                 let most = self.config.max_list_size;
                 caller.may(Ask::Add { most })?;
-                let uri: Uri = target.parse().map_err(|_| Refusal::new(400))?;
+                let uri: Uri = target.parse().map_err(|_| Cause::MalformedReferTo)?;
                 self.check_invitee(room, &UserUri::new(uri.address_of_record()))
             }
         }
@@ -261,8 +262,7 @@ impl Focus {
             match endpoint.map(|it| it.joined.is_some()) {
                 Some(true) => self.dismiss(now, id, ByeReason::Removed),
                 Some(false) => {
-                    let refusal = Refusal::new(403).because("removed from this room");
-                    self.abandon(now, id, refusal);
+                    self.abandon(now, id, Cause::Removed);
                 }
                 None => {}
             }
@@ -297,7 +297,7 @@ impl Focus {
             return Ok(None);
         }
         if self.invites.referrals.count(room) >= MAX_REFERRALS {
-            return Err(Refusal::unavailable("too many REFERs under way"));
+            return Err(Cause::TooManyReferrals.into());
         }
         let channel = match within {
             Some(id) => Channel::Endpoint(id),
@@ -491,14 +491,14 @@ impl Focus {
     ) -> Verdict<()> {
         let event = incoming.request.headers.first("Event");
         let event = event.and_then(|event| event.parse::<Event>().ok());
-        let bad_event = || Refusal::new(489).with("Allow-Events", ALLOW_EVENTS);
+        let bad_event = || Refusal::new(Cause::UnknownPackage).with("Allow-Events", ALLOW_EVENTS);
         let event = event.ok_or_else(bad_event)?;
-        let referral = self.invites.referrals.get(id).ok_or(Refusal::new(481))?;
+        let referral = self.invites.referrals.get(id).ok_or(Cause::NoDialog)?;
         match event.package.as_str() {
             _ if referral.is_meant_by(&event) => self.resubscribe_referral(now, incoming, id),
-            "refer" => Err(Refusal::new(481)),
+            "refer" => Err(Cause::NoDialog.into()),
             // Dialogs are not shared between usages (RFC 6665 §4.5.2).
-            PACKAGE => Err(Refusal::new(403).because("subscribe outside this dialog")),
+            PACKAGE => Err(Cause::SubscribeInRefer.into()),
             _ => Err(bad_event()),
         }
     }
@@ -513,16 +513,12 @@ impl Focus {
     ) -> Verdict<()> {
         let asked = incoming.request.headers.first("Expires").map(str::trim);
         let asked = asked.map(str::parse::<u32>).transpose();
-        let asked = asked.map_err(|_| Refusal::new(400).because("Malformed Expires"))?;
+        let asked = asked.map_err(|_| Cause::MalformedExpires)?;
         let expires = asked.map_or(EXPIRES, |it| Duration::from_secs(it.into()).min(EXPIRES));
-        let referral = self
-            .invites
-            .referrals
-            .get_mut(id)
-            .ok_or(Refusal::new(481))?;
+        let referral = self.invites.referrals.get_mut(id).ok_or(Cause::NoDialog)?;
         referral.expires = now + expires;
         referral.is_due = true;
-        let dialog = self.referral_dialog(id).ok_or(Refusal::new(481))?;
+        let dialog = self.referral_dialog(id).ok_or(Cause::NoDialog)?;
         let headers = capabilities(&dialog.contact).with("Expires", expires.as_secs().to_string());
         self.out.reply(incoming.transaction, 200, headers, "", None);
         self.schedule_report(now, id);
@@ -570,16 +566,16 @@ impl Focus {
 /// header parameter.
 fn wish(request: &Request) -> Verdict<Wish> {
     let refer_to = ReferTo::of(&request.headers).map_err(|error| match error {
-        ReferError::Scheme => Refusal::new(416),
-        _ => Refusal::new(400).because(error),
+        ReferError::Scheme => Cause::UnknownScheme.into(),
+        _ => Refusal::new(Cause::MalformedReferTo).because(error),
     })?;
     let target = &refer_to.uri;
     if target.scheme == "tel" {
-        return Err(Refusal::new(416));
+        return Err(Cause::UnknownScheme.into());
     }
     match refer_to.method {
         Method::Invite => Ok(Wish::Add(target.to_string())),
         Method::Bye => Ok(Wish::Remove(UserUri::new(target.address_of_record()))),
-        _ => Err(Refusal::new(501).because("Refer-To may ask for INVITE and BYE")),
+        _ => Err(Cause::OtherReferMethod.into()),
     }
 }

@@ -2,17 +2,14 @@
 //! kept to the millisecond.
 
 use super::{
-    Change, ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, Key, MediaRecord,
-    ParticipantRecord, PublicationRecord, Record, SessionTimerRecord, SubscriptionRecord,
+    Change, ConferenceRecord, DepartedRecord, EndpointRecord, Key, ParticipantRecord,
+    PublicationRecord, Record, SubscriptionRecord,
 };
 use crate::control::RoomUri;
 use crate::focus::dirty_map::News;
-use crate::focus::ids::{EndpointId, SubscriptionId};
-use crate::focus::room::conference::Conference;
-use crate::focus::room::endpoint::{Endpoint, Offer};
+use crate::focus::ids::PublicationId;
 use crate::focus::sip::dialog::Dialog;
-use crate::focus::sip::session_timer::{Refresher, SessionTimer};
-use crate::focus::watch::subscription::{Due, Merging, Subscription};
+use crate::focus::watch::subscription::Due;
 use crate::focus::{Focus, Output};
 
 /// Counters that grow with every NOTIFY are kept rounded up to a multiple of this, so that
@@ -29,11 +26,19 @@ pub(in crate::focus) enum Counters {
 }
 
 impl Counters {
-    fn kept(self, used: u32) -> u32 {
+    pub(super) fn kept(self, used: u32) -> u32 {
         match self {
             Self::Leased => (used / LEASE).saturating_add(1).saturating_mul(LEASE),
             Self::Exact => used,
         }
+    }
+
+    /// A dialog as it is kept.
+    pub(super) fn dialog(self, dialog: &Dialog) -> Dialog {
+        let mut dialog = dialog.clone();
+        dialog.local_cseq = self.kept(dialog.local_cseq);
+        dialog.socket.handle = 0;
+        dialog
     }
 }
 
@@ -80,7 +85,8 @@ impl Focus {
         let counters = self.counters;
         changes.extend(told(
             self.rooms.endpoints.news(|id, endpoint| {
-                endpoint_record(*id, endpoint, counters).map(|it| Record::Endpoint(Box::new(it)))
+                let record = EndpointRecord::of(*id, endpoint, counters);
+                record.map(|it| Record::Endpoint(Box::new(it)))
             }),
             |id| Key::Endpoint(id.0),
         ));
@@ -91,7 +97,7 @@ impl Focus {
                 let goes_on = conferences.contains_key(&subscription.room)
                     && !matches!(subscription.due, Due::Last(_));
                 goes_on.then(|| {
-                    let record = subscription_record(*id, subscription, counters);
+                    let record = SubscriptionRecord::of(*id, subscription, counters);
                     Record::Subscription(Box::new(record))
                 })
             }),
@@ -120,7 +126,7 @@ impl Focus {
                 .count(room, conference.map_or(0, |it| it.present()));
         }
         let news = self.rooms.conferences.news(|_, conference| {
-            let record = conference_record(conference);
+            let record = ConferenceRecord::of(conference);
             Some(Record::Conference(Box::new(record)))
         });
         let mut changes: Vec<_> = told(news, Key::Conference).collect();
@@ -130,16 +136,7 @@ impl Focus {
                 continue;
             };
             let participants = conference.participants.news(|user, participant| {
-                (!participant.endpoints.is_empty()).then(|| {
-                    Record::Participant(ParticipantRecord {
-                        room: room.clone(),
-                        user: user.clone(),
-                        display: participant.display.clone(),
-                        nickname: participant.nickname.clone(),
-                        role: participant.role,
-                        anonymous: participant.anonymous,
-                    })
-                })
+                ParticipantRecord::of(&room, user, participant).map(Record::Participant)
             });
             changes.extend(told(participants, |user| {
                 Key::Participant(room.clone(), user)
@@ -152,17 +149,11 @@ impl Focus {
             });
             changes.extend(told(left, |user| Key::Departed(room.clone(), user)));
             let publications = conference.publications.all.news(|id, publication| {
-                Some(Record::Publication(PublicationRecord {
-                    id: id.0,
-                    room: room.clone(),
-                    tag: publication.tag.clone(),
-                    publisher: publication.publisher.clone(),
-                    unlimited: publication.unlimited,
-                    document: publication.document.to_vec(),
-                    expires: publication.expiry.at().in_millis(),
-                }))
+                let record = PublicationRecord::of(&room, *id, publication);
+                Some(Record::Publication(record))
             });
-            changes.extend(told(publications, |id| Key::Publication(id.0)));
+            let key = |id: PublicationId| Key::Publication(room.clone(), id.0);
+            changes.extend(told(publications, key));
         }
         changes
     }
@@ -173,103 +164,4 @@ fn told<K>(news: Vec<News<K, Record>>, key: impl Fn(K) -> Key) -> impl Iterator<
         News::Put(record) => Change::Put(record),
         News::Gone(gone) => Change::Delete(key(gone)),
     })
-}
-
-pub(super) fn conference_record(conference: &Conference) -> ConferenceRecord {
-    ConferenceRecord {
-        rules: conference.policy.entry(conference.room.clone()),
-        locked: conference.locked,
-        subject: conference.identity.subject.clone(),
-        contribution: conference.identity.contribution.clone(),
-        conversation: conference.identity.conversation.clone(),
-        creator: conference.creator.clone(),
-    }
-}
-
-/// `None` for one that has not joined yet: its INVITE has no 2xx.
-pub(super) fn endpoint_record(
-    id: EndpointId,
-    endpoint: &Endpoint,
-    counters: Counters,
-) -> Option<EndpointRecord> {
-    let media = &endpoint.media;
-    Some(EndpointRecord {
-        id: id.0,
-        room: endpoint.room.clone(),
-        user: endpoint.user.clone(),
-        other_uris: endpoint.other_uris.to_vec(),
-        display: endpoint.display.clone(),
-        entity: endpoint.entity.clone(),
-        role: endpoint.role,
-        anonymous: endpoint.anonymous,
-        joined: endpoint.joined?.in_millis(),
-        dialed_out: endpoint.dialed_out,
-        referred_by: endpoint.referred_by.clone(),
-        peer_updates: endpoint.peer_updates,
-        has_referred: endpoint.has_referred,
-        session: endpoint.link.session().cloned(),
-        run: endpoint.run,
-        timer: endpoint.session_timer.as_ref().and_then(timer_record),
-        dialog: dialog_record(&endpoint.dialog, counters),
-        media: MediaRecord {
-            local: media.local.clone(),
-            origin: media.origin,
-            one_send: media.one_send,
-            ours: media.ours.to_string(),
-            theirs: media
-                .theirs
-                .as_ref()
-                .filter(|_| endpoint.offer != Offer::Answer)
-                .cloned(),
-        },
-    })
-}
-
-fn timer_record(timer: &SessionTimer) -> Option<SessionTimerRecord> {
-    Some(SessionTimerRecord {
-        interval: timer.agreement.interval.as_secs(),
-        we_refresh: timer.agreement.refresher == Refresher::Us,
-        peer_supports: timer.agreement.peer_supports,
-        by_update: timer.by_update,
-        refresh: timer.refresh_timer.map(|key| key.at().in_millis()),
-        expires: timer.expiry_timer?.at().in_millis(),
-    })
-}
-
-pub(super) fn subscription_record(
-    id: SubscriptionId,
-    subscription: &Subscription,
-    counters: Counters,
-) -> SubscriptionRecord {
-    SubscriptionRecord {
-        id: id.0,
-        room: subscription.room.clone(),
-        user: subscription.user.clone(),
-        role: subscription.role,
-        event_id: subscription.event_id.clone(),
-        expires: subscription.expires.in_millis(),
-        rates: subscription.rates.params(),
-        full_only: subscription.merging == Merging::Never,
-        version: counters.kept(subscription.version),
-        dialog: dialog_record(&subscription.dialog, counters),
-    }
-}
-
-fn dialog_record(dialog: &Dialog, counters: Counters) -> DialogRecord {
-    DialogRecord {
-        call_id: dialog.key.call_id.clone(),
-        local_tag: dialog.key.local_tag.clone(),
-        remote_tag: dialog.key.remote_tag.clone(),
-        local_uri: dialog.local_uri.clone(),
-        remote_uri: dialog.remote_uri.clone(),
-        remote_target: dialog.remote_target.clone(),
-        route_set: dialog.route_set.clone(),
-        flow: dialog.flow.clone(),
-        local_cseq: counters.kept(dialog.local_cseq),
-        remote_cseq: dialog.remote_cseq.unwrap_or_default(),
-        transport: dialog.socket.transport.clone(),
-        host: dialog.socket.host.clone(),
-        port: dialog.socket.port,
-        contact: dialog.contact.clone(),
-    }
 }

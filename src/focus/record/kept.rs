@@ -3,7 +3,8 @@
 //! waits for a disk.
 
 use crate::control::{PastMessage, RoomUri, UserUri};
-use crate::focus::{Pattern, Role, RoomEntry};
+use crate::focus::{Pattern, Role, RoomEntry, RoomRules};
+use serde::{Deserialize, Serialize};
 
 /// What management keeps of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,17 +17,21 @@ pub enum Kept {
 
 /// What management has decided about a room of the configuration: a difference, so that whatever
 /// else stands in the configuration entry counts as it is edited.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Decisions {
     /// The room.
     pub uri: RoomUri,
     /// Roles given.
+    #[serde(default)]
     pub roles: Vec<(UserUri, Role)>,
     /// Patterns of who may not come in.
+    #[serde(default)]
     pub denied: Vec<Pattern>,
     /// Patterns of the configuration's `deny` that do not count.
+    #[serde(default)]
     pub undenied: Vec<Pattern>,
     /// Locked or unlocked.
+    #[serde(default)]
     pub locked: Option<bool>,
 }
 
@@ -45,12 +50,12 @@ pub enum Ruling {
 
 impl Ruling {
     /// Changes a room's own rules.
-    pub(in crate::focus) fn change(&self, entry: &mut RoomEntry) {
+    pub(in crate::focus) fn change(&self, rules: &mut RoomRules) {
         match self {
-            Self::Role(user, role) => give_role(&mut entry.roles, user, *role),
-            Self::Ban(pattern) => add(&mut entry.deny, pattern),
-            Self::Unban(pattern) => entry.deny.retain(|it| it != pattern),
-            Self::Lock(locked) => entry.locked = *locked,
+            Self::Role(user, role) => give_role(&mut rules.roles, user, *role),
+            Self::Ban(pattern) => add(&mut rules.deny, pattern),
+            Self::Unban(pattern) => rules.deny.retain(|it| it != pattern),
+            Self::Lock(locked) => rules.locked = *locked,
         }
     }
 }
@@ -65,6 +70,14 @@ impl Decisions {
             undenied: Vec::new(),
             locked: None,
         }
+    }
+
+    /// The configuration's rules with all of them.
+    pub(in crate::focus) fn amend(&self, rules: &mut RoomRules) {
+        rules.roles.clone_from(&self.roles);
+        rules.deny.retain(|it| !self.undenied.contains(it));
+        rules.deny.extend(self.denied.iter().cloned());
+        rules.locked = self.locked.unwrap_or(rules.locked);
     }
 
     /// One more, which takes the place of what it contradicts.

@@ -4,34 +4,29 @@
 //! subscriber is due a full document, and how the sessions are, the switch will say when it
 //! is asked. Records that contradict each other are passed over, and the rest is restored.
 
-use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
-use crate::focus::room::endpoint::{Endpoint, Link};
-use crate::focus::room::participant::Participant;
-use crate::focus::sip::dialogs::Usage;
-use crate::focus::sip::media::Media;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keep::{Counters, endpoint_record, subscription_record};
+use super::keep::Counters;
 use super::{
-    Change, ConferenceRecord, DepartedRecord, DialogRecord, EndpointRecord, HeldNicknameRecord,
-    Kept, Key, ParticipantRecord, PublicationRecord, Record, SessionTimerRecord,
-    SubscriptionRecord,
+    Change, ConferenceRecord, DepartedRecord, EndpointRecord, HeldNicknameRecord, Kept, Key,
+    ParticipantRecord, PublicationRecord, Record, SubscriptionRecord,
 };
 use crate::control::{RoomUri, UserUri};
-use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::ids::{EndpointId, PublicationId, SubscriptionId};
+use crate::focus::room::conference::Conference;
+use crate::focus::room::endpoint::Link;
 use crate::focus::room::permission::Ask;
 use crate::focus::room::policy::Policy;
-use crate::focus::sip::dialog::{Dialog, DialogKey, address_of_record};
-use crate::focus::sip::session_timer::{Agreement, Refresher, Schedule};
+use crate::focus::sip::dialog::{Dialog, address_of_record};
+use crate::focus::sip::dialogs::Usage;
+use crate::focus::sip::session_timer::Schedule;
 use crate::focus::timers::Timer;
-use crate::focus::watch::event_rate::EventRates;
-use crate::focus::watch::subscription::{Due, Merging, Subscription, Termination};
-use crate::focus::{Focus, Lifetime, Output, Role, RoomEntry, Socket};
+use crate::focus::watch::subscription::{Due, Termination};
+use crate::focus::{Focus, Lifetime, Output, Role, Socket};
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::sip::Params;
 
 /// Finds the host's own name of a socket of an earlier run; 0 when it is there no more, and
 /// the host shall choose.
@@ -76,7 +71,7 @@ impl Focus {
         }
         self.drop_the_absent();
         for publication in sorted.publications {
-            let key = Key::Publication(publication.id);
+            let key = Key::Publication(publication.room.clone(), publication.id);
             if !self.restore_publication(now, publication) {
                 earlier.passed_over.push(key);
             }
@@ -153,8 +148,8 @@ impl Focus {
             self.rooms.kept.learn(room, Some(kept));
         }
         for conference in running {
-            if !self.is_known(&conference.rules.uri) {
-                self.rooms.kept.learn(conference.rules.uri.clone(), None);
+            if !self.is_known(&conference.room) {
+                self.rooms.kept.learn(conference.room.clone(), None);
             }
         }
         if !decided.is_empty() {
@@ -180,44 +175,21 @@ impl Focus {
     }
 
     fn restore_conference(&mut self, record: ConferenceRecord, earlier: &mut Earlier) {
-        let room = record.rules.uri.clone();
+        let room = record.room.clone();
         let most = self.config.max_participants;
-        let before = Policy::of_entry(&record.rules, most);
         // What the operator or management has decided meanwhile counts.
         let policy = self.ruled(&room).unwrap_or_else(|| {
             // A room that lasted is in nobody's configuration any more: it ends as others do.
-            let lifetime = match record.rules.lifetime {
-                Lifetime::Forever => Lifetime::WhileOccupied,
-                lifetime => lifetime,
-            };
-            let rules = RoomEntry {
-                lifetime,
-                ..record.rules.clone()
-            };
-            Policy::of_made(&rules, most)
+            let mut rules = record.rules.clone();
+            if rules.lifetime == Lifetime::Forever {
+                rules.lifetime = Lifetime::WhileOccupied;
+            }
+            Arc::new(Policy::made(rules, most))
         });
-        let kept = Record::Conference(Box::new(record.clone()));
+        let before = Policy::configured(record.rules.clone(), most);
         earlier.policies.insert(room.clone(), before);
-        let ConferenceRecord {
-            rules: _,
-            locked,
-            subject,
-            contribution,
-            conversation,
-            creator,
-        } = record;
-        let conference = Conference {
-            locked,
-            identity: Identity {
-                subject,
-                contribution,
-                conversation,
-            },
-            maker: creator.clone().filter(|_| policy.made),
-            creator,
-            ..Conference::new(room.clone(), policy)
-        };
-        self.rooms.begin(conference);
+        let kept = Record::Conference(Box::new(record.clone()));
+        self.rooms.begin(record.restored(policy));
         self.rooms.conferences.kept_as(room, &kept);
     }
 
@@ -241,11 +213,7 @@ impl Focus {
         let role = earlier.role(conference, &record.user, record.role);
         let user = record.user.clone();
         let kept = Record::Participant(record.clone());
-        let participant = Participant {
-            nickname: record.nickname,
-            anonymous: record.anonymous,
-            ..Participant::new(record.display, role, 0)
-        };
+        let participant = record.restored(role);
         conference.participants.insert(user.clone(), participant);
         conference.participants.kept_as(user, &kept);
     }
@@ -254,7 +222,7 @@ impl Focus {
     fn restore_endpoint(
         &mut self,
         now: Moment,
-        record: EndpointRecord,
+        mut record: EndpointRecord,
         find: &mut FindSocket<'_>,
         earlier: &mut Earlier,
     ) -> bool {
@@ -277,15 +245,16 @@ impl Focus {
                 Link::Lost { until }
             }
         };
-        let endpoint = endpoint(record, link, find);
+        resume(&mut record.dialog, find);
+        let endpoint = record.restored(link);
         participant.endpoints.push(id);
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(id));
         if endpoint.dialog.socket.handle != 0 {
             self.may_send_from(&endpoint.dialog.socket);
         }
-        let kept = endpoint_record(id, &endpoint, Counters::Exact)
-            .map(|it| Record::Endpoint(Box::new(it)));
+        let kept = EndpointRecord::of(id, &endpoint, Counters::Exact);
+        let kept = kept.map(|it| Record::Endpoint(Box::new(it)));
         self.rooms.enter(id, endpoint);
         if let Some(kept) = kept {
             self.rooms.endpoints.kept_as(id, &kept);
@@ -319,36 +288,23 @@ impl Focus {
         &mut self,
         now: Moment,
         id: EndpointId,
-        record: Option<SessionTimerRecord>,
+        kept: Option<Schedule>,
         earlier: &mut Earlier,
     ) {
-        let Some(record) = record else {
+        let Some(mut schedule) = kept else {
             return;
         };
-        let interval = Duration::from_secs(record.interval);
+        let interval = schedule.agreement.interval;
         // A clock that was set back must not make it last.
-        let expires = record.expires.min(now + interval);
-        let due = record.refresh.filter(|_| expires > now);
-        let refresh = due.map(|at| match at.min(now + interval / 2) {
+        let expiry = schedule.expiry.unwrap_or(now).min(now + interval);
+        let due = schedule.refresh.filter(|_| expiry > now);
+        schedule.refresh = due.map(|at| match at.min(now + interval / 2) {
             overdue if overdue <= now => earlier
                 .next_turn(now)
-                .min(now + expires.saturating_since(now) / 2),
+                .min(now + expiry.saturating_since(now) / 2),
             at => at,
         });
-        let agreement = Agreement {
-            interval,
-            refresher: match record.we_refresh {
-                true => Refresher::Us,
-                false => Refresher::Peer,
-            },
-            peer_supports: record.peer_supports,
-        };
-        let schedule = Schedule {
-            agreement,
-            by_update: record.by_update,
-            refresh,
-            expiry: Some(expires),
-        };
+        schedule.expiry = Some(expiry);
         self.resume_session_timer(id, Some(schedule));
     }
 
@@ -396,33 +352,16 @@ impl Focus {
     fn restore_subscription(
         &mut self,
         now: Moment,
-        record: SubscriptionRecord,
+        mut record: SubscriptionRecord,
         find: &mut FindSocket<'_>,
     ) {
         let id = SubscriptionId(record.id);
         self.out.reserve_id(record.id);
         let expires = self.at_most(now, record.expires);
-        let timer = self.timers.arm(expires, Timer::Expiry(id));
-        let left = expires.saturating_since(now);
-        let dialog = dialog(record.dialog, find);
-        let subscription = Subscription {
-            role: record.role,
-            event_id: record.event_id,
-            expires,
-            rates: EventRates::agree(
-                &Params::parse(record.rates.trim_start_matches(';')),
-                self.config.notify_interval,
-                left,
-            ),
-            merging: match record.full_only {
-                true => Merging::Never,
-                false => Merging::Unknown,
-            },
-            version: record.version,
-            expiry_timer: Some(timer),
-            ..Subscription::untold(now, record.room, record.user, dialog)
-        };
-        let kept = subscription_record(id, &subscription, Counters::Exact);
+        resume(&mut record.dialog, find);
+        let mut subscription = record.restored(now, expires, self.config.notify_interval);
+        subscription.expiry_timer = Some(self.timers.arm(expires, Timer::Expiry(id)));
+        let kept = SubscriptionRecord::of(id, &subscription, Counters::Exact);
         self.dialogs
             .open(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
@@ -451,7 +390,7 @@ const OVERDUE_APART: Duration = Duration::from_millis(10);
 #[derive(Default)]
 struct Earlier {
     /// The rules it had.
-    policies: HashMap<RoomUri, Arc<Policy>>,
+    policies: HashMap<RoomUri, Policy>,
     /// What could not be taken up.
     passed_over: Vec<Key>,
     overdue: u32,
@@ -505,59 +444,10 @@ impl Sorted {
     }
 }
 
-fn dialog(record: DialogRecord, find: &mut FindSocket<'_>) -> Dialog {
-    let mut socket = Socket {
-        handle: 0,
-        transport: record.transport,
-        host: record.host,
-        port: record.port,
-    };
-    socket.handle = find(&socket);
-    let principal = address_of_record(&record.remote_uri);
-    Dialog {
-        key: DialogKey {
-            call_id: record.call_id,
-            local_tag: record.local_tag,
-            remote_tag: record.remote_tag,
-        },
-        local_uri: record.local_uri,
-        remote_uri: record.remote_uri,
-        remote_target: record.remote_target,
-        route_set: record.route_set,
-        // Connections ended with the proxy that held them; a way through a NAT may stand.
-        flow: record.flow.filter(|_| socket.transport == "udp"),
-        principal,
-        local_cseq: record.local_cseq,
-        // None is kept as 0, which a peer has hardly sent.
-        remote_cseq: (record.remote_cseq > 0).then_some(record.remote_cseq),
-        socket,
-        contact: record.contact,
-    }
-}
-
-fn endpoint(record: EndpointRecord, link: Link, find: &mut FindSocket<'_>) -> Endpoint {
-    let dialog = dialog(record.dialog, find);
-    let media = Media {
-        local: record.media.local,
-        origin: record.media.origin,
-        ours: record.media.ours.into(),
-        theirs: record.media.theirs,
-        one_send: record.media.one_send,
-    };
-    let mut endpoint = Endpoint {
-        other_uris: record.other_uris.into(),
-        display: record.display,
-        entity: record.entity,
-        run: record.run,
-        anonymous: record.anonymous,
-        dialed_out: record.dialed_out,
-        joined: Some(record.joined),
-        referred_by: record.referred_by,
-        // An ACK that came while nobody was here does not come again.
-        peer_updates: record.peer_updates,
-        has_referred: record.has_referred,
-        ..Endpoint::new(record.room, record.user, record.role, dialog, media, link)
-    };
-    endpoint.shown = endpoint.presence();
-    endpoint
+/// The dialog of a record on a socket of this run.
+fn resume(dialog: &mut Dialog, find: &mut FindSocket<'_>) {
+    dialog.socket.handle = find(&dialog.socket);
+    dialog.principal = address_of_record(&dialog.remote_uri);
+    // Connections ended with the proxy that held them; a way through a NAT may stand.
+    dialog.flow.take_if(|_| dialog.socket.transport != "udp");
 }

@@ -9,6 +9,8 @@ use crate::focus::{Lifetime, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::control::{Admission, RoomUri, SwitchRun, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::policy::Policy;
@@ -19,8 +21,9 @@ use crate::time::Moment;
 use crate::wire::sip::Headers;
 
 /// What a conference is about, and which group session it is to RCS clients.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::focus) struct Identity {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
     /// Subject.
     pub(in crate::focus) subject: Option<String>,
     /// Contribution-ID: kept over every rejoin.
@@ -118,7 +121,7 @@ impl Conference {
     pub(in crate::focus) fn new(room: RoomUri, policy: Arc<Policy>) -> Self {
         Self {
             room,
-            locked: policy.locked,
+            locked: policy.rules.locked,
             policy,
             identity: Identity::default(),
             left: DirtyMap::default(),
@@ -158,7 +161,7 @@ impl Conference {
     /// Somebody comes in: who is first is the creator, where there is one. Of several who were
     /// on their way to be that (`leads`), the others are what the room's lists say.
     pub(in crate::focus) fn take_lead(&mut self, user: &UserUri, role: Role, leads: bool) -> Role {
-        if self.begun.is_none() && self.policy.lifetime != Lifetime::Forever {
+        if self.begun.is_none() && self.policy.rules.lifetime != Lifetime::Forever {
             self.creator.get_or_insert_with(|| user.clone());
         }
         match leads && self.creator.as_ref() != Some(user) {
@@ -307,7 +310,7 @@ impl Conference {
 
     /// What it is about, to everybody: as the operator says, else the first to come.
     pub(in crate::focus) fn identity(&self) -> Identity {
-        let subject = self.policy.about.subject.clone();
+        let subject = self.policy.rules.about.subject.clone();
         Identity {
             subject: subject.or_else(|| self.identity.subject.clone()),
             ..self.identity.clone()

@@ -5,6 +5,7 @@
 
 use crate::control::{Admission, Order, PastMessage, RoomUri};
 use crate::focus::record::{HistoryChange, Query};
+use crate::focus::sip::cause::Cause;
 use crate::focus::{Focus, Output};
 use crate::time::Moment;
 
@@ -45,7 +46,7 @@ impl Focus {
             }
             return None;
         }
-        let most = conference.policy.history;
+        let most = conference.policy.rules.history;
         if most == 0 || !is_stored || (run.is_some() && conference.recalled == run) {
             return Some((admission, None));
         }
@@ -77,7 +78,7 @@ impl Focus {
         let conference = self.rooms.conferences.get_unmarked(room);
         let waiting = conference.and_then(|it| it.recalling.take());
         for admission in waiting.unwrap_or_default() {
-            self.not_admitted(now, &admission.session, "the database cannot be read");
+            self.not_admitted(now, &admission.session, Cause::StoreUnreadable);
         }
     }
 
@@ -96,10 +97,12 @@ impl Focus {
         gone: u64,
     ) {
         let ended = match self.rooms.conferences.get(&room) {
-            Some(conference) => conference.policy.history == 0,
+            Some(conference) => conference.policy.rules.history == 0,
             // Of a room that is not known it is kept: should it have ended, the switch says so.
             None if !self.is_known(&room) => false,
-            None => self.ruled(&room).is_none_or(|policy| policy.history == 0),
+            None => self
+                .ruled(&room)
+                .is_none_or(|policy| policy.rules.history == 0),
         };
         let up_to = messages.last().map_or(0, |message| message.number);
         let done = Order::Remembered {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::control::UserUri;
 use crate::focus::Focus;
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::cause::Cause;
+use crate::focus::sip::rejection::Verdict;
 use crate::time::Moment;
 
 /// What was spent is given back within this time, evenly.
@@ -63,9 +64,7 @@ impl Focus {
         if parties == 0 || self.invites.limit.spend(now, user, parties, most) {
             return Ok(());
         }
-        Err(Refusal::new(480)
-            .with("Retry-After", PERIOD.as_secs().to_string())
-            .because("too many invitations by this user"))
+        Err(Cause::TooManyInvitations.into())
     }
 }
 

@@ -5,8 +5,9 @@ use crate::control::UserUri;
 use crate::focus::Role;
 use crate::focus::room::conference::Conference;
 use crate::focus::room::policy::Policy;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::MAX_URI_LENGTH;
-use crate::focus::sip::rejection::{RETRY_AFTER, Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 
 /// Devices of one user in one conference; a device is a dialog, a session and a place in
 /// everybody's roster.
@@ -21,9 +22,6 @@ pub(in crate::focus) const MAX_WATCHERS: usize = 10_000;
 const MAX_INVITATIONS: usize = 1_000;
 /// Parties that one user may have ringing in a conference, however short lists must be.
 const LEAST_RINGING: usize = 50;
-
-/// Seconds after which many that ring have answered or given up.
-const RETRY_AFTER_RINGING: &str = "60";
 
 /// What somebody wants to do in a room.
 #[derive(Clone, Copy, Debug)]
@@ -69,75 +67,72 @@ impl Caller<'_> {
             .conference
             .is_some_and(|it| it.participants.contains_key(user));
         let full = self.conference.is_some_and(|it| !it.has_place_for(user));
-        let locked = self.conference.map_or(policy.locked, |it| it.locked);
-        let led = self.is_led() || policy.only_moderators_invite;
+        let locked = self.conference.map_or(policy.rules.locked, |it| it.locked);
+        let led = self.is_led() || policy.rules.only_moderators_invite;
         let ringing = of(Conference::ringing_of);
         match ask {
             Ask::Join { replaces } => {
                 policy.admits(user)?;
-                no(locked && !moderator && !expected, 480, "the room is locked")?;
-                no(full, 486, "the room is full")?;
+                no(locked && !moderator && !expected, Cause::Locked)?;
+                no(full, Cause::RoomFull)?;
                 let most = MAX_ENDPOINTS + usize::from(replaces);
                 let devices = of(Conference::devices);
-                no(devices >= most, 486, "too many devices of this user")
+                no(devices >= most, Cause::TooManyDevices)
             }
             Ask::Watch => {
                 self.may(Ask::KeepWatching)?;
                 let theirs = of(|it, user| it.subscribers.of(user).len());
                 let many = theirs >= MAX_SUBSCRIPTIONS;
-                no(many, 403, "too many subscriptions of this user")?;
+                no(many, Cause::TooManySubscriptions)?;
                 let watched = of(|it, _| it.subscribers.len()) >= MAX_WATCHERS;
-                no(watched && !is_in, 486, "too many watch this room")
-                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER))
+                no(watched && !is_in, Cause::TooManyWatchers)
             }
             Ask::KeepWatching if is_in => Ok(()),
             Ask::KeepWatching => {
-                let private = policy.subscribe_participants_only;
-                no(private, 403, "only participants may subscribe")?;
+                let private = policy.rules.subscribe_participants_only;
+                no(private, Cause::WatchByParticipants)?;
                 policy.admits(user)
             }
             Ask::Publish { everything } => {
                 policy.admits(user)?;
                 let may = moderator || (is_in && !everything);
-                no(!may, 403, "only participants may publish")
+                no(!may, Cause::PublishByParticipants)
             }
             Ask::Bring { parties: 0, .. } => Ok(()),
             Ask::Bring { parties, most } => {
-                no(parties > most, 403, "the list is too long")?;
+                no(parties > most, Cause::LongList)?;
                 let may = moderator || (!led && !observer);
-                no(!may, 403, "only moderators may invite a list")?;
+                no(!may, Cause::ListByModerators)?;
                 let most = most.max(LEAST_RINGING);
                 let many = ringing + parties > most;
-                no(many, 480, "too many invitations of this user are under way")
-                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER_RINGING))
+                no(many, Cause::TooManyRinging)
             }
             Ask::Add { most } => {
-                no(!is_in, 403, "only participants may refer")?;
-                let closed = policy.only_moderators_invite || locked;
+                no(!is_in, Cause::ReferByParticipants)?;
+                let closed = policy.rules.only_moderators_invite || locked;
                 let may = moderator || (!closed && !observer);
-                no(!may, 403, "only moderators may add somebody")?;
+                no(!may, Cause::AddByModerators)?;
                 let many = ringing >= most.max(LEAST_RINGING);
-                no(many, 480, "too many invitations of this user are under way")
-                    .map_err(|refusal| refusal.with("Retry-After", RETRY_AFTER_RINGING))
+                no(many, Cause::TooManyRinging)
             }
             Ask::Remove(target) => {
-                no(!is_in, 403, "only participants may refer")?;
+                no(!is_in, Cause::ReferByParticipants)?;
                 let may = moderator || user == target;
-                no(!may, 403, "only moderators may remove somebody")?;
+                no(!may, Cause::RemoveByModerators)?;
                 let conference = self.conference;
                 let known = conference.is_some_and(|it| it.participants.contains_key(target));
-                no(!known, 404, "not in the room")
+                no(!known, Cause::NotInRoom)
             }
             Ask::BeInvited => {
                 let long = user.as_str().len() > MAX_URI_LENGTH;
-                no(long, 400, "the address is too long")?;
+                no(long, Cause::LongAddress)?;
                 policy.admits(user)?;
                 let itself = self
                     .conference
                     .is_some_and(|it| user.as_str() == it.room.as_str());
-                no(itself, 403, "a room cannot join itself")?;
+                no(itself, Cause::RoomInItself)?;
                 let invited = of(|it, _| it.invitations.len());
-                no(full || invited >= MAX_INVITATIONS, 486, "the room is full")
+                no(full || invited >= MAX_INVITATIONS, Cause::RoomFull)
             }
         }
     }
@@ -145,7 +140,7 @@ impl Caller<'_> {
     /// Whether the room has moderators: named ones, or who started it.
     fn is_led(&self) -> bool {
         let started = self.conference.is_some_and(|it| it.creator.is_some());
-        !self.policy.moderators.is_empty() || (self.policy.made && started)
+        !self.policy.rules.moderators.is_empty() || (self.policy.made && started)
     }
 }
 
@@ -161,14 +156,14 @@ pub(in crate::focus) fn leads(
         Some(creator) => creator == user,
         None => it.begun.is_none(),
     });
-    let unled = policy.moderators.is_empty() && policy.given_role(user).is_none();
+    let unled = policy.rules.moderators.is_empty() && policy.given_role(user).is_none();
     policy.made && unled && open
 }
 
 /// Refuses when that is so.
-fn no(applies: bool, code: u16, why: &str) -> Verdict<()> {
+fn no(applies: bool, cause: Cause) -> Verdict<()> {
     match applies {
-        true => Err(Refusal::new(code).because(why)),
+        true => Err(cause.into()),
         false => Ok(()),
     }
 }
@@ -186,9 +181,9 @@ mod tests {
     /// A room with one participant, `in@h`.
     fn room(change: impl FnOnce(&mut RoomEntry)) -> Conference {
         let mut entry = RoomEntry::new(RoomUri::new("sip:room@h"));
-        entry.max_participants = Some(2);
+        entry.rules.max_participants = Some(2);
         change(&mut entry);
-        let policy = Policy::of_entry(&entry, 10);
+        let policy = Arc::new(Policy::configured(entry.rules, 10));
         let mut conference = Conference::new(entry.uri, Arc::clone(&policy));
         let mut participant = Participant::new(String::new(), Role::Participant, 0);
         participant.endpoints.push(EndpointId(1));
@@ -209,7 +204,7 @@ mod tests {
             };
             caller
                 .may(ask)
-                .map_or_else(|refusal| refusal.code, |()| 200)
+                .map_or_else(|refusal| refusal.cause.code(), |()| 200)
         })
     }
 
@@ -217,10 +212,10 @@ mod tests {
     fn the_table() {
         let plain = room(|_| {});
         let closed = room(|it| {
-            it.locked = true;
-            it.only_moderators_invite = true;
-            it.subscribe_participants_only = true;
-            it.deny = vec![crate::focus::Pattern::new("sip:bad@h")];
+            it.rules.locked = true;
+            it.rules.only_moderators_invite = true;
+            it.rules.subscribe_participants_only = true;
+            it.rules.deny = vec![crate::focus::Pattern::new("sip:bad@h")];
         });
         let other = UserUri::new("sip:other@h");
         let own = UserUri::new("sip:in@h");

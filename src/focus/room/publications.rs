@@ -68,7 +68,7 @@ impl Conference {
         record: PublicationRecord,
         expiry: TimerKey,
     ) -> bool {
-        let document = info::Document::read(&record.document).ok();
+        let document = info::Document::read(record.document.as_bytes()).ok();
         let Some(document) = document.filter(is_modest) else {
             return false;
         };
@@ -79,7 +79,7 @@ impl Conference {
             masked: self.is_anonymous(&record.publisher),
             publisher: record.publisher,
             unlimited: record.unlimited,
-            document: record.document.into(),
+            document: record.document.into_bytes().into(),
             expiry,
         };
         self.publications.all.insert(id, publication);

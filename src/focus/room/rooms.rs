@@ -3,15 +3,17 @@
 //! waits for the answer; what cannot be read is not taken for what is not there.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::RoomUri;
 use crate::focus::record::{Change, Content, Decisions, Found, Kept, Key, Query, Record};
 use crate::focus::room::policy::Policy;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::Incoming;
-use crate::focus::sip::rejection::{Refusal, Verdict};
+use crate::focus::sip::rejection::Verdict;
 use crate::focus::timers::Timer;
-use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, TransactionId};
+use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, RoomRules, TransactionId};
 use crate::time::Moment;
 
 /// Rooms remembered after they were looked up; a page of memory or two each.
@@ -198,10 +200,10 @@ impl Focus {
         room: RoomUri,
     ) -> Verdict<()> {
         if self.stopping {
-            return Err(Refusal::unavailable("shutting down"));
+            return Err(Cause::Stopping.into());
         }
         if self.lookups.len() >= MAX_WAITING {
-            return Err(Refusal::unavailable("the database does not keep up"));
+            return Err(Cause::StoreBehind.into());
         }
         let waiting = self.lookups.rooms.entry(room.clone()).or_insert(Waiting {
             since: now,
@@ -227,7 +229,7 @@ impl Focus {
             .map(|(room, _)| room.clone())
             .collect();
         for room in late {
-            self.refuse_waiting(&room, "the database does not answer");
+            self.refuse_waiting(&room, Cause::StoreSilent);
         }
         if let Some(since) = self.lookups.rooms.values().map(|it| it.since).min() {
             self.lookups.is_timed = true;
@@ -235,12 +237,11 @@ impl Focus {
         }
     }
 
-    fn refuse_waiting(&mut self, room: &RoomUri, why: &'static str) {
+    fn refuse_waiting(&mut self, room: &RoomUri, why: Cause) {
         let waiting = self.lookups.rooms.remove(room);
         for arrival in waiting.into_iter().flat_map(|it| it.arrivals) {
             if let Some(transaction) = arrival.transaction {
-                self.out
-                    .refuse(transaction, Refusal::unavailable(why), arrival.to_tag);
+                self.out.refuse(transaction, why, arrival.to_tag);
             }
         }
     }
@@ -249,7 +250,7 @@ impl Focus {
     pub(in crate::focus) fn refuse_all_waiting(&mut self) {
         let rooms: Vec<RoomUri> = self.lookups.rooms.keys().cloned().collect();
         for room in rooms {
-            self.refuse_waiting(&room, "shutting down");
+            self.refuse_waiting(&room, Cause::Stopping);
         }
     }
 
@@ -259,7 +260,7 @@ impl Focus {
             return false;
         };
         self.out
-            .refuse(transaction, Refusal::new(487), arrival.to_tag);
+            .refuse(transaction, Cause::Cancelled, arrival.to_tag);
         true
     }
 
@@ -276,7 +277,7 @@ impl Focus {
                     self.request(now, arrival);
                 }
             }
-            (Query::Room(room), _) => self.refuse_waiting(&room, "the database cannot be read"),
+            (Query::Room(room), _) => self.refuse_waiting(&room, Cause::StoreUnreadable),
             (Query::History(room, _), Ok(Content::History(messages))) => {
                 self.recalled(&room, messages);
             }
@@ -339,11 +340,12 @@ impl Focus {
             && !self.rooms.configured.contains_key(room)
             && let Some(conference) = self.rooms.conferences.get_mut(room)
         {
-            let passing = RoomEntry {
+            let passing = RoomRules {
                 lifetime: Lifetime::WhileOccupied,
-                ..*entry
+                ..entry.rules
             };
-            conference.policy = Policy::of_entry(&passing, self.config.max_participants);
+            let policy = Policy::configured(passing, self.config.max_participants);
+            conference.policy = Arc::new(policy);
             conference.described = conference.change();
             self.conference_changed(now, room);
         }

@@ -13,7 +13,7 @@ use crate::focus::room::fingerprint_memory::FingerprintMemory;
 use crate::focus::room::held_nicknames::HeldNicknames;
 use crate::focus::room::policy::Policy;
 use crate::focus::room::rooms::KeptRooms;
-use crate::focus::{Config, RequestId, Role, RoomEntry};
+use crate::focus::{Config, RequestId, Role, RoomEntry, RoomRules};
 
 /// Whose a session at the switch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,21 +76,20 @@ type Policies = HashMap<RoomUri, Arc<Policy>>;
 fn policies(
     entries: &[RoomEntry],
     config: &Config,
-    policy: fn(&RoomEntry, usize) -> Arc<Policy>,
+    policy: fn(RoomRules, usize) -> Policy,
 ) -> Policies {
     let most = config.max_participants;
+    let policy = |entry: &RoomEntry| Arc::new(policy(entry.rules.clone(), most));
     let entries = entries.iter();
-    entries
-        .map(|entry| (entry.uri.clone(), policy(entry, most)))
-        .collect()
+    entries.map(|it| (it.uri.clone(), policy(it))).collect()
 }
 
 impl RoomTable {
     /// The rooms of the configuration, and nobody in them.
     pub(in crate::focus) fn new(config: &Config) -> Self {
         Self {
-            configured: policies(&config.rooms, config, Policy::of_entry),
-            factories: policies(&config.factories, config, Policy::of_made),
+            configured: policies(&config.rooms, config, Policy::configured),
+            factories: policies(&config.factories, config, Policy::made),
             kept: KeptRooms::default(),
             messages: HashMap::new(),
             conferences: DirtyMap::default(),

@@ -279,7 +279,7 @@ fn frame(conference: &Conference, state: info::State) -> info::Document {
 
 fn description(conference: &Conference) -> info::Description {
     let room = conference.room.to_string();
-    let about = &conference.policy.about;
+    let about = &conference.policy.rules.about;
     let address = || room.trim_start_matches("sip:").to_owned();
     let service = |(purpose, uri): &(Cow<'static, str>, String)| info::UriEntry {
         uri: uri.clone(),

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// What makes a dialog unique (RFC 3261 §12).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::focus) struct DialogKey {
     pub(in crate::focus) call_id: String,
     pub(in crate::focus) local_tag: String,
@@ -30,8 +31,8 @@ impl DialogKey {
 }
 
 /// One dialog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::focus) struct Dialog {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dialog {
     pub(in crate::focus) key: DialogKey,
     pub(in crate::focus) local_uri: String,
     pub(in crate::focus) remote_uri: String,
@@ -40,6 +41,7 @@ pub(in crate::focus) struct Dialog {
     /// Where the peer itself was last heard from, when its Contact may not lead there.
     pub(in crate::focus) flow: Option<String>,
     /// On whose behalf requests of it are sent.
+    #[serde(skip)]
     pub(in crate::focus) principal: String,
     pub(in crate::focus) local_cseq: u32,
     /// Empty until the peer has sent a request in it (RFC 3261 §12.1.2).

@@ -1,6 +1,7 @@
 //! What the focus is to SIP: who asks, and what it says of itself in every answer.
 
 use crate::control::UserUri;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::rejection::{ALLOW, ALLOW_EVENTS, Refusal, SUPPORTED, Verdict};
 use crate::focus::{Arrival, Socket, TransactionId};
 use crate::wire::multipart::ACCEPT;
@@ -41,7 +42,7 @@ pub(in crate::focus) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
     let mut all = identities(arrival);
     match all.next().flatten() {
         Some(user) => Ok(user),
-        None => Err(Refusal::new(403).because("the caller has no identity")),
+        None => Err(Cause::NoIdentity.into()),
     }
 }
 
@@ -144,7 +145,7 @@ pub(in crate::focus) fn capabilities(contact: &str) -> Headers {
 /// The parameters of the Event header; anything else than our package is refused (RFC 6665
 /// §4.2.1.1).
 pub(in crate::focus) fn check_package(request: &Request) -> Verdict<Params> {
-    let bad_event = || Refusal::new(489).with("Allow-Events", ALLOW_EVENTS);
+    let bad_event = || Refusal::new(Cause::UnknownPackage).with("Allow-Events", ALLOW_EVENTS);
     let event = request.headers.first("Event").ok_or_else(bad_event)?;
     let (package, params) = event.split_once(';').unwrap_or((event, ""));
     if !package.trim().eq_ignore_ascii_case(PACKAGE) {

@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
-use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms, Unacceptable};
+use serde::{Deserialize, Serialize};
+
+use crate::focus::sip::cause::Cause;
+use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms};
 use crate::wire::sdp::Description;
 
 /// The agreed SDP of an endpoint.
-#[derive(Clone, Debug)]
-pub(in crate::focus) struct Media {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Media {
     pub(in crate::focus) local: Local,
     pub(in crate::focus) origin: Origin,
     /// What we said last, as written.
@@ -25,7 +28,7 @@ impl Media {
         &self,
         answer: &Description,
         source: Option<IpAddr>,
-    ) -> Result<Accepted, Unacceptable> {
+    ) -> Result<Accepted, Cause> {
         let terms = Terms::again(&self.local);
         let mut accepted = offer_answer::evaluate_answer(answer, terms, source)?;
         accepted.peer.sends |= self.local.observer;

@@ -1,6 +1,7 @@
 //! SIP: dialogs, offers and answers, refusals. Knows no rooms.
 
 pub(in crate::focus) mod bye_reason;
+pub(in crate::focus) mod cause;
 pub(in crate::focus) mod credentials;
 pub(in crate::focus) mod dialog;
 pub(in crate::focus) mod dialogs;

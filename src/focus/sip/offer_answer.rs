@@ -12,7 +12,7 @@ use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::UriRef;
 use crate::wire::sdp::{Attribute, Description, Media};
 
-pub(in crate::focus) use read::{Unacceptable, evaluate_answer, evaluate_offer};
+pub(in crate::focus) use read::{evaluate_answer, evaluate_offer};
 
 /// The only root type of a room (RFC 7701 §5.2), but where `plain_text` is allowed.
 const CPIM: &str = "message/cpim";
@@ -57,17 +57,17 @@ impl Terms {
 
 /// What a usable description says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Accepted {
+pub(in crate::focus) struct Accepted {
     /// Which `m=` section.
-    pub index: usize,
+    pub(in crate::focus) index: usize,
     /// What the switch must know.
-    pub peer: Peer,
+    pub(in crate::focus) peer: Peer,
     /// Our side of a=setup.
-    pub setup: Setup,
+    pub(in crate::focus) setup: Setup,
     /// The stream runs over TLS.
-    pub secure: bool,
+    pub(in crate::focus) secure: bool,
     /// Both sides do CEMA (RFC 6714).
-    pub cema: bool,
+    pub(in crate::focus) cema: bool,
 }
 
 impl Accepted {
@@ -84,36 +84,36 @@ pub(in crate::focus) fn is_web(uri: &str) -> bool {
 
 /// What our description says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Local {
+pub(in crate::focus) struct Local {
     /// Host of `own_uri`, IPv6 in brackets.
-    pub host: String,
+    pub(in crate::focus) host: String,
     /// Port of `own_uri`.
-    pub port: u16,
+    pub(in crate::focus) port: u16,
     /// The MSRP URI of this session.
-    pub own_uri: String,
+    pub(in crate::focus) own_uri: String,
     /// The stream runs over TLS.
-    pub secure: bool,
+    pub(in crate::focus) secure: bool,
     /// Of our certificate (RFC 8122), where the stream runs over TLS.
-    pub fingerprint: Option<Fingerprint>,
+    pub(in crate::focus) fingerprint: Option<Fingerprint>,
     /// Largest message we take, octets.
-    pub max_size: u64,
+    pub(in crate::focus) max_size: u64,
     /// `a=chatroom:nickname` (RFC 7701 §8; the token is singular on the wire, row G09).
-    pub nicknames: bool,
+    pub(in crate::focus) nicknames: bool,
     /// `a=chatroom:private-messages`.
-    pub private_messages: bool,
+    pub(in crate::focus) private_messages: bool,
     /// Who takes text/plain and no message/cpim is let in.
-    pub plain_text: bool,
+    pub(in crate::focus) plain_text: bool,
     /// The peer only reads.
-    pub observer: bool,
+    pub(in crate::focus) observer: bool,
 }
 
 /// The `o=` line: one session id, a version that grows with each change (RFC 3264 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Origin {
+pub(in crate::focus) struct Origin {
     /// Its session id.
-    pub session: u64,
+    pub(in crate::focus) session: u64,
     /// Its version.
-    pub version: u64,
+    pub(in crate::focus) version: u64,
 }
 
 /// Our answer: the accepted stream, every other one refused in its place (RFC 3264 §6).

@@ -1,5 +1,6 @@
 //! A request that is not granted: the final answer is the error.
 
+use super::cause::{Cause, DETAIL};
 use crate::focus::out::Out;
 use crate::focus::{Output, Reply, TransactionId};
 use crate::wire::sip::{Headers, reason};
@@ -20,28 +21,23 @@ pub(in crate::focus) const SUPPORTED: [&str; 6] = [
 /// Event packages (RFC 6665 §8.2.2); `refer` only as REFER makes it.
 pub(in crate::focus) const ALLOW_EVENTS: &str = "conference, refer";
 
-/// Seconds after which a refused caller may try again (RFC 3261 §20.33).
-pub(in crate::focus) const RETRY_AFTER: &str = "10";
-
 /// A final answer that refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) struct Refusal {
-    pub(in crate::focus) code: u16,
-    pub(in crate::focus) headers: Headers,
+    pub(in crate::focus) cause: Cause,
+    /// What is wrong in particular, for a cause whose text is [`DETAIL`].
+    detail: Option<String>,
+    /// Headers that the code asks for.
+    headers: Headers,
 }
 
 impl Refusal {
-    /// The plain status code.
-    pub(in crate::focus) fn new(code: u16) -> Self {
+    pub(in crate::focus) fn new(cause: Cause) -> Self {
         Self {
-            code,
+            cause,
+            detail: None,
             headers: Headers::new(),
         }
-    }
-
-    /// 503 for now, with the time after which to try again (RFC 3261 §20.33).
-    pub(in crate::focus) fn unavailable(why: impl std::fmt::Display) -> Self {
-        Self::new(503).with("Retry-After", RETRY_AFTER).because(why)
     }
 
     /// With a header that the code asks for.
@@ -50,15 +46,35 @@ impl Refusal {
         self
     }
 
-    /// With a text for people (RFC 3261 §20.43, 399 miscellaneous warning).
-    pub(in crate::focus) fn because(self, text: impl std::fmt::Display) -> Self {
-        self.with("Warning", format!("399 msrp_conference \"{text}\""))
+    /// With what is wrong in particular.
+    pub(in crate::focus) fn because(mut self, detail: impl std::fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// Its headers, with when to try again (RFC 3261 §20.33) and a text for people (§20.43,
+    /// 399 miscellaneous warning).
+    pub(in crate::focus) fn into_headers(self) -> Headers {
+        let row = self.cause.row();
+        let mut headers = self.headers;
+        if let Some(seconds) = row.retry_after {
+            headers.push("Retry-After", seconds.to_string());
+        }
+        let text = match row.text {
+            DETAIL => self.detail.unwrap_or_default(),
+            text => text.to_owned(),
+        };
+        if !text.is_empty() {
+            headers.push("Warning", format!("399 msrp_conference \"{text}\""));
+        }
+        headers
     }
 }
 
-/// There is no such room, and nobody may make it.
-pub(in crate::focus) fn no_room() -> Refusal {
-    Refusal::new(404).because("no such room")
+impl From<Cause> for Refusal {
+    fn from(cause: Cause) -> Self {
+        Self::new(cause)
+    }
 }
 
 /// Granted, or refused.
@@ -101,15 +117,13 @@ impl Out {
     pub(in crate::focus) fn refuse(
         &mut self,
         transaction: TransactionId,
-        refusal: Refusal,
+        refusal: impl Into<Refusal>,
         to_tag: Option<String>,
     ) {
-        self.reply(
-            transaction,
-            refusal.code,
-            refusal.headers,
-            Bytes::new(),
-            to_tag,
-        );
+        let refusal = refusal.into();
+        self.refusals.count(refusal.cause);
+        let code = refusal.cause.code();
+        let headers = refusal.into_headers();
+        self.reply(transaction, code, headers, Bytes::new(), to_tag);
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::timers::TimerKey;
 use crate::time::Moment;
@@ -14,14 +17,15 @@ pub(in crate::focus) const SHORTEST: Duration = Duration::from_secs(90);
 pub(in crate::focus) const MAX_RAISES: u8 = 2;
 
 /// Who sends the refreshes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(in crate::focus) enum Refresher {
     Us,
     Peer,
 }
 
 /// What a 2xx settles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::focus) struct Agreement {
     pub(in crate::focus) interval: Duration,
     pub(in crate::focus) refresher: Refresher,
@@ -42,8 +46,8 @@ pub(in crate::focus) struct SessionTimer {
 }
 
 /// When a session timer does what; to be taken up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::focus) struct Schedule {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Schedule {
     pub(in crate::focus) agreement: Agreement,
     pub(in crate::focus) by_update: bool,
     pub(in crate::focus) refresh: Option<Moment>,
@@ -58,6 +62,15 @@ impl Schedule {
             refresh: timer.refresh_timer.map(TimerKey::at),
             expiry: timer.expiry_timer.map(TimerKey::at),
         }
+    }
+
+    /// The same to the millisecond; `None` when the session never ends by itself.
+    pub(in crate::focus) fn to_keep(self) -> Option<Self> {
+        Some(Self {
+            refresh: self.refresh.map(Moment::in_millis),
+            expiry: Some(self.expiry?.in_millis()),
+            ..self
+        })
     }
 }
 
@@ -93,7 +106,7 @@ impl Agreement {
         let (interval, refresher) = match asked {
             Some((interval, _)) if interval < min_se && supports => {
                 let min = min_se.as_secs().to_string();
-                return Err(Refusal::new(422).with("Min-SE", min));
+                return Err(Refusal::new(Cause::ShortSessionTimer).with("Min-SE", min));
             }
             // What is shorter than §4 allows was meant by nobody who knows what it means.
             Some((interval, said)) => (interval.clamp(SHORTEST, ours.max(floor)), said),
@@ -160,7 +173,7 @@ fn session_expires(headers: &Headers) -> Verdict<Option<(Duration, Option<String
     let interval = parts
         .next()
         .and_then(seconds)
-        .ok_or_else(|| Refusal::new(400).because("Malformed Session-Expires"))?;
+        .ok_or(Cause::MalformedSessionExpires)?;
     let refresher = parts
         .filter_map(|part| part.split_once('='))
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("refresher"))
@@ -247,7 +260,7 @@ mod tests {
     fn f21_too_small_422() {
         let refusal = settle(&[("Supported", "timer"), ("Session-Expires", "60")]);
         let refusal = refusal.expect_err("422");
-        assert_eq!(refusal.code, 422);
-        assert_eq!(refusal.headers.first("Min-SE"), Some("90"));
+        assert_eq!(refusal.cause, Cause::ShortSessionTimer);
+        assert_eq!(refusal.into_headers().first("Min-SE"), Some("90"));
     }
 }

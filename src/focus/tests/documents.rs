@@ -24,15 +24,18 @@ fn last(scenario: &Scenario) -> info::Document {
 #[test]
 fn e18_the_description_tells_what_the_operator_said() {
     let mut scenario = Scenario::with(Config {
-        rooms: vec![RoomEntry {
-            max_participants: Some(20),
-            about: About {
-                name: Some("The hall".to_owned()),
-                subject: Some("Plans".to_owned()),
-                services: vec![("web-page".into(), "http://example.com/hall".to_owned())],
-            },
-            ..RoomEntry::new(RoomUri::new(HALL))
-        }],
+        rooms: vec![
+            RoomRules {
+                max_participants: Some(20),
+                about: About {
+                    name: Some("The hall".to_owned()),
+                    subject: Some("Plans".to_owned()),
+                    services: vec![("web-page".into(), "http://example.com/hall".to_owned())],
+                },
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new(HALL)),
+        ],
         ..config()
     });
     scenario.watch("alice", HALL);

@@ -24,17 +24,23 @@ fn den() -> Scenario {
 
 fn den_where_factories_make(lifetime: Lifetime) -> Scenario {
     let mut config = config();
-    config.rooms.push(RoomEntry {
-        history: 3,
-        ..RoomEntry::new(RoomUri::new(DEN))
-    });
-    config.rooms.push(RoomEntry {
-        history: 3,
-        lifetime: Lifetime::WhileOccupied,
-        ..RoomEntry::new(RoomUri::new(NEST))
-    });
-    config.factories[0].history = 3;
-    config.factories[0].lifetime = lifetime;
+    config.rooms.push(
+        RoomRules {
+            history: 3,
+            ..RoomRules::default()
+        }
+        .of(RoomUri::new(DEN)),
+    );
+    config.rooms.push(
+        RoomRules {
+            history: 3,
+            lifetime: Lifetime::WhileOccupied,
+            ..RoomRules::default()
+        }
+        .of(RoomUri::new(NEST)),
+    );
+    config.factories[0].rules.history = 3;
+    config.factories[0].rules.lifetime = lifetime;
     let mut scenario = Scenario::with(config);
     scenario.use_store(Answers::Right);
     connect(&mut scenario, 1);

@@ -381,10 +381,13 @@ fn a_plain_text_room_tells_the_switch_who_knows_no_cpim() {
         .replace("a=accept-wrapped-types:*\r\n", "");
     let mut config = config();
     let room = RoomEntry::new(RoomUri::new(ROOM));
-    config.rooms.push(RoomEntry {
-        plain_text: true,
-        ..room
-    });
+    config.rooms.push(
+        RoomRules {
+            plain_text: true,
+            ..room.rules
+        }
+        .of(room.uri),
+    );
     let mut scenario = Scenario::with(config);
     let mut phone = scenario.phone("alice");
     let (code, answer) = {

@@ -108,6 +108,8 @@ pub(super) struct Scenario {
     pub(super) describes: bool,
     /// How whoever keeps records answers questions; `None`: nobody does, and none are asked.
     pub(super) store: Option<Answers>,
+    /// The lines of the log.
+    pub(super) logged: Vec<String>,
     /// The histories that are kept.
     pub(super) histories: BTreeMap<RoomUri, Vec<PastMessage>>,
     restarts: u64,
@@ -138,15 +140,21 @@ pub(super) fn config() -> Config {
             address: "0.0.0.0:2855".parse().expect("an address"),
         }],
         advertise: None,
-        rooms: vec![RoomEntry {
-            max_participants: Some(2),
-            private_messages: false,
-            ..RoomEntry::new(RoomUri::new("sip:hall@example.com"))
-        }],
-        factories: vec![RoomEntry {
-            lifetime: Lifetime::WhileCreatorStays,
-            ..RoomEntry::new(RoomUri::new("sip:new@example.com"))
-        }],
+        rooms: vec![
+            RoomRules {
+                max_participants: Some(2),
+                private_messages: false,
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new("sip:hall@example.com")),
+        ],
+        factories: vec![
+            RoomRules {
+                lifetime: Lifetime::WhileCreatorStays,
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new("sip:new@example.com")),
+        ],
         adhoc: true,
         max_conferences: 3,
         max_participants: 100,
@@ -200,6 +208,7 @@ impl Scenario {
             standing: None,
             describes: false,
             store: None,
+            logged: Vec::new(),
             histories: BTreeMap::new(),
             restarts: 0,
             lines: Vec::new(),
@@ -464,7 +473,10 @@ impl Scenario {
                 self.events.push(event);
                 None
             }
-            Output::Log(_) => None,
+            Output::Log(line) => {
+                self.logged.push(line.text);
+                None
+            }
             Output::Remember(change, done) => {
                 let numbers: Vec<_> = change.messages.iter().map(|it| it.number).collect();
                 let (room, gone) = (short(change.room.as_str()), change.gone);
@@ -542,7 +554,7 @@ impl Scenario {
                 self.kept.insert(record.key(), record);
             }
             Change::Delete(Key::Conference(gone)) => self.kept.retain(|_, record| match record {
-                Record::Conference(one) => one.rules.uri != gone,
+                Record::Conference(one) => one.room != gone,
                 Record::Participant(one) => one.room != gone,
                 Record::Publication(one) => one.room != gone,
                 Record::Departed(one) => one.room != gone,

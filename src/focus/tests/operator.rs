@@ -135,10 +135,11 @@ fn a_room_that_was_made_outlives_its_participants_until_it_is_ended() {
 fn an_ad_hoc_conference_becomes_the_room_that_is_made() {
     let mut scenario = Scenario::new();
     scenario.join("alice", ROOM);
-    let entry = RoomEntry {
+    let entry = RoomRules {
         nicknames: false,
-        ..RoomEntry::new(room(ROOM))
-    };
+        ..RoomRules::default()
+    }
+    .of(room(ROOM));
     assert_eq!(
         scenario.manage(|focus, now| focus.create_room(now, entry)),
         Ok(())
@@ -314,13 +315,16 @@ fn messages_told_of_a_room_that_has_ended_count_nowhere() {
 #[test]
 fn the_subject_of_the_operator_stands_before_that_of_the_first_caller() {
     let mut scenario = Scenario::with(Config {
-        rooms: vec![RoomEntry {
-            about: About {
-                subject: Some("Plans".to_owned()),
-                ..About::default()
-            },
-            ..RoomEntry::new(RoomUri::new(ROOM))
-        }],
+        rooms: vec![
+            RoomRules {
+                about: About {
+                    subject: Some("Plans".to_owned()),
+                    ..About::default()
+                },
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new(ROOM)),
+        ],
         ..config()
     });
     let mut alice = scenario.phone("alice");

@@ -28,23 +28,23 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 #[test]
 fn deny_and_allow_lists_403() {
     let mut scenario = club(|room| {
-        room.allow = patterns(&["*@example.com"]);
-        room.deny = patterns(&["sip:mal*"]);
+        room.rules.allow = patterns(&["*@example.com"]);
+        room.rules.deny = patterns(&["sip:mal*"]);
     });
     let refused = knock(&mut scenario, "mallory");
     assert_eq!(refused.code, 403);
     let why = refused.headers.first("Warning").expect("a reason");
     assert!(why.contains("not welcome"), "{why}");
     assert_eq!(knock(&mut scenario, "alice").code, 200);
-    let mut scenario = club(|room| room.allow = patterns(&["*@example.org"]));
+    let mut scenario = club(|room| room.rules.allow = patterns(&["*@example.org"]));
     assert_eq!(knock(&mut scenario, "alice").code, 403);
 }
 
 #[test]
 fn locked_rooms_let_moderators_in() {
     let mut scenario = club(|room| {
-        room.locked = true;
-        room.moderators = patterns(&["bob@example.com"]);
+        room.rules.locked = true;
+        room.rules.moderators = patterns(&["bob@example.com"]);
     });
     assert_eq!(knock(&mut scenario, "alice").code, 480);
     assert_eq!(knock(&mut scenario, "bob").code, 200);
@@ -53,7 +53,7 @@ fn locked_rooms_let_moderators_in() {
 
 #[test]
 fn c87_observers_only_read() {
-    let mut scenario = club(|room| room.observers = patterns(&["alice@example.com"]));
+    let mut scenario = club(|room| room.rules.observers = patterns(&["alice@example.com"]));
     let reply = knock(&mut scenario, "alice");
     assert!(String::from_utf8_lossy(&reply.body).contains("a=sendonly\r\n"));
     assert!(!scenario.admissions[0].peer.sends);
@@ -65,7 +65,7 @@ fn c87_observers_only_read() {
 /// Whatever an observer says in offers and answers, the switch lets nobody hear it.
 #[test]
 fn c87_observers_cannot_write_by_any_way_of_negotiation() {
-    let mut scenario = club(|room| room.observers = patterns(&["alice@example.com"]));
+    let mut scenario = club(|room| room.rules.observers = patterns(&["alice@example.com"]));
     let ways = |answer: &str| [String::new(), answer.to_owned()];
     let says = offer("alice");
     for answer in ways("a=sendrecv\r\n") {
@@ -104,7 +104,7 @@ fn c87_observers_cannot_write_by_any_way_of_negotiation() {
 /// Who is made a participant may write, although our description kept them silent.
 #[test]
 fn c87_who_was_an_observer_may_write_as_a_participant() {
-    let mut scenario = club(|room| room.observers = patterns(&["alice@example.com"]));
+    let mut scenario = club(|room| room.rules.observers = patterns(&["alice@example.com"]));
     let mut phone = scenario.phone("alice");
     scenario.request(&mut phone, "INVITE", CLUB, &[], "");
     let answer = format!("{}a=recvonly\r\n", offer("alice"));
@@ -120,7 +120,7 @@ fn c87_who_was_an_observer_may_write_as_a_participant() {
 
 #[test]
 fn roles_come_from_the_rooms_lists() {
-    let mut scenario = club(|room| room.moderators = patterns(&["alice@*"]));
+    let mut scenario = club(|room| room.rules.moderators = patterns(&["alice@*"]));
     knock(&mut scenario, "alice");
     knock(&mut scenario, "bob");
     scenario.watch("bob", CLUB);
@@ -152,8 +152,8 @@ fn roles(scenario: &Scenario, room: &str) -> Vec<(String, Role)> {
 fn who_moderates_does_not_depend_on_who_comes_first() {
     for lifetime in [Lifetime::WhileOccupied, Lifetime::WhileCreatorStays] {
         let mut scenario = club(|room| {
-            room.lifetime = lifetime;
-            room.moderators = patterns(&["bob@example.com"]);
+            room.rules.lifetime = lifetime;
+            room.rules.moderators = patterns(&["bob@example.com"]);
         });
         scenario.join("alice", CLUB);
         scenario.join("bob", CLUB);
@@ -165,7 +165,7 @@ fn who_moderates_does_not_depend_on_who_comes_first() {
 
 #[test]
 fn a_room_that_was_watched_first_ends_with_its_creator_all_the_same() {
-    let mut scenario = club(|room| room.lifetime = Lifetime::WhileCreatorStays);
+    let mut scenario = club(|room| room.rules.lifetime = Lifetime::WhileCreatorStays);
     scenario.watch("carol", CLUB);
     let mut alice = scenario.join("alice", CLUB);
     scenario.join("bob", CLUB);
@@ -315,7 +315,7 @@ fn the_rooms_of_one_maker_are_bounded() {
 
 #[test]
 fn one_device_replaces_the_other() {
-    let mut scenario = club(|room| room.one_device = true);
+    let mut scenario = club(|room| room.rules.one_device = true);
     scenario.join("alice", CLUB);
     scenario.transcript();
     knock(&mut scenario, "alice");
@@ -328,7 +328,7 @@ fn one_device_replaces_the_other() {
 
 #[test]
 fn a_room_may_end_when_empty() {
-    let mut scenario = club(|room| room.lifetime = Lifetime::WhileOccupied);
+    let mut scenario = club(|room| room.rules.lifetime = Lifetime::WhileOccupied);
     let mut alice = scenario.join("alice", CLUB);
     scenario.watch("bob", CLUB);
     scenario.transcript();

@@ -210,7 +210,7 @@ fn an_invited_user_with_a_device_in_is_a_participant() {
 #[test]
 fn who_is_only_invited_watches_and_publishes_nothing() {
     let mut private = RoomEntry::new(RoomUri::new(ROOM));
-    private.subscribe_participants_only = true;
+    private.rules.subscribe_participants_only = true;
     let mut scenario = Scenario::with(Config {
         rooms: vec![private],
         ..config()

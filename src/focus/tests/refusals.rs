@@ -350,3 +350,24 @@ fn nobody_new_comes_in_while_nothing_can_be_kept() {
     scenario.feed(Input::Close(false));
     scenario.join("bob", ROOM);
 }
+
+#[test]
+fn refusals_are_logged_once_a_minute_by_their_cause() {
+    let mut scenario = Scenario::new();
+    let call = |scenario: &mut Scenario| {
+        let mut phone = scenario.phone("alice");
+        phone.identity = Some("nobody".to_owned());
+        scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
+    };
+    let lines = |scenario: &Scenario| {
+        let lines = scenario.logged.iter().filter(|it| it.contains("refused"));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    (0..3).for_each(|_| call(&mut scenario));
+    let once = "requests refused: 1 (403 the caller has no identity)".to_owned();
+    assert_eq!(lines(&scenario), std::slice::from_ref(&once));
+    scenario.pass(60);
+    call(&mut scenario);
+    let again = "requests refused: 3 (403 the caller has no identity)".to_owned();
+    assert_eq!(lines(&scenario), [once, again]);
+}

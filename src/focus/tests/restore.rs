@@ -491,11 +491,14 @@ fn a_room_taken_out_of_the_configuration_ends_when_nobody_is_in() {
 #[test]
 fn bans_and_roles_changed_in_the_configuration_hold_for_who_is_restored() {
     let entry = || RoomEntry::new(RoomUri::new(ROOM));
-    let mut scenario = with_room(RoomEntry {
-        moderators: vec![Pattern::new("boss@example.com")],
-        observers: vec![Pattern::new("carol@example.com")],
-        ..entry()
-    });
+    let mut scenario = with_room(
+        RoomRules {
+            moderators: vec![Pattern::new("boss@example.com")],
+            observers: vec![Pattern::new("carol@example.com")],
+            ..entry().rules
+        }
+        .of(entry().uri),
+    );
     for user in ["alice", "boss", "carol", "mallory"] {
         scenario.join(user, ROOM);
     }
@@ -508,11 +511,14 @@ fn bans_and_roles_changed_in_the_configuration_hold_for_who_is_restored() {
     scenario.transcript();
     restart_with(
         &mut scenario,
-        vec![RoomEntry {
-            moderators: vec![Pattern::new("alice@example.com")],
-            deny: vec![Pattern::new("mallory@example.com")],
-            ..entry()
-        }],
+        vec![
+            RoomRules {
+                moderators: vec![Pattern::new("alice@example.com")],
+                deny: vec![Pattern::new("mallory@example.com")],
+                ..entry().rules
+            }
+            .of(entry().uri),
+        ],
     );
     scenario.pass(10);
     let transcript = scenario.transcript();

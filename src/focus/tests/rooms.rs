@@ -5,10 +5,11 @@ use super::*;
 const TEAM: &str = "sip:team@example.com";
 
 fn entry() -> RoomEntry {
-    RoomEntry {
+    RoomRules {
         max_participants: Some(1),
-        ..RoomEntry::new(RoomUri::new(TEAM))
+        ..RoomRules::default()
     }
+    .of(RoomUri::new(TEAM))
 }
 
 fn stored(scenario: &mut Scenario) -> Vec<Change> {
@@ -61,10 +62,11 @@ fn a_forgotten_room_ends_with_its_last_participant() {
 /// has no other, and anybody may make rooms.
 fn of_an_earlier_run(answers: Answers) -> Scenario {
     let mut scenario = Scenario::new();
-    let private = RoomEntry {
+    let private = RoomRules {
         allow: vec![Pattern::new("alice@example.com")],
-        ..RoomEntry::new(RoomUri::new(TEAM))
-    };
+        ..RoomRules::default()
+    }
+    .of(RoomUri::new(TEAM));
     let record = Record::Room(Box::new(private));
     scenario.kept.insert(record.key(), record);
     scenario.use_store(answers);
@@ -156,9 +158,12 @@ fn a_request_for_a_room_that_is_not_in_memory_waits_so_long_and_with_so_many() {
 
 #[test]
 fn what_management_decides_leaves_the_rest_of_the_configuration_as_it_is_edited() {
-    let hall = || RoomEntry {
-        deny: vec![Pattern::new("eve@example.com")],
-        ..RoomEntry::new(RoomUri::new("sip:hall@example.com"))
+    let hall = || {
+        RoomRules {
+            deny: vec![Pattern::new("eve@example.com")],
+            ..RoomRules::default()
+        }
+        .of(RoomUri::new("sip:hall@example.com"))
     };
     let room = hall().uri;
     let mut scenario = Scenario::with(Config {
@@ -182,14 +187,17 @@ fn what_management_decides_leaves_the_rest_of_the_configuration_as_it_is_edited(
         .filter(|it| matches!(it, Record::Room(_)));
     assert_eq!(copies.count(), 0, "no copy of the entry is kept");
     // The operator edits the entry, and starts the proxy again.
-    scenario.focus.config.rooms = vec![RoomEntry {
-        max_participants: Some(7),
-        deny: vec![
-            Pattern::new("eve@example.com"),
-            Pattern::new("trudy@example.com"),
-        ],
-        ..hall()
-    }];
+    scenario.focus.config.rooms = vec![
+        RoomRules {
+            max_participants: Some(7),
+            deny: vec![
+                Pattern::new("eve@example.com"),
+                Pattern::new("trudy@example.com"),
+            ],
+            ..hall().rules
+        }
+        .of(hall().uri),
+    ];
     scenario.restart(true, 1);
     let detail = scenario.focus.room_detail(&room, 0, 1).expect("a room");
     assert_eq!(detail.max_participants, 7);

@@ -7,11 +7,14 @@ const HALL: &str = "sip:hall@example.com";
 /// A room as large as one wants; nobody is over UDP.
 fn hall(roster_limit: usize) -> Scenario {
     Scenario::with(Config {
-        rooms: vec![RoomEntry {
-            max_participants: Some(10_000),
-            moderators: vec![Pattern::new("boss@example.com")],
-            ..RoomEntry::new(RoomUri::new(HALL))
-        }],
+        rooms: vec![
+            RoomRules {
+                max_participants: Some(10_000),
+                moderators: vec![Pattern::new("boss@example.com")],
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new(HALL)),
+        ],
         roster_limit,
         ..config()
     })

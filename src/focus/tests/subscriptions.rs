@@ -114,15 +114,17 @@ fn e02_an_hour_unless_asked_otherwise() {
 fn e03_who_may_watch() {
     let mut scenario = Scenario::with(Config {
         rooms: vec![
-            RoomEntry {
+            RoomRules {
                 subscribe_participants_only: true,
-                ..RoomEntry::new(RoomUri::new(HALL))
-            },
-            RoomEntry {
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new(HALL)),
+            RoomRules {
                 deny: vec![Pattern::new("mallory@example.com")],
                 allow: vec![Pattern::new("*@example.com")],
-                ..RoomEntry::new(RoomUri::new(ROOM))
-            },
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new(ROOM)),
         ],
         ..config()
     });

@@ -12,10 +12,13 @@ fn both() -> Config {
         transport: Transport::Tls,
         address: "0.0.0.0:2856".parse().expect("an address"),
     });
-    config.rooms.push(RoomEntry {
-        only_tls: true,
-        ..RoomEntry::new(RoomUri::new("sip:safe@example.com"))
-    });
+    config.rooms.push(
+        RoomRules {
+            only_tls: true,
+            ..RoomRules::default()
+        }
+        .of(RoomUri::new("sip:safe@example.com")),
+    );
     config
 }
 

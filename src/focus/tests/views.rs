@@ -13,10 +13,13 @@ fn masquerade() -> Scenario {
 /// The same, with these who asked for privacy.
 fn masquerade_of(masked: &[&str]) -> Scenario {
     let mut scenario = Scenario::with(Config {
-        rooms: vec![RoomEntry {
-            moderators: vec![Pattern::new("boss@example.com")],
-            ..RoomEntry::new(RoomUri::new(HALL))
-        }],
+        rooms: vec![
+            RoomRules {
+                moderators: vec![Pattern::new("boss@example.com")],
+                ..RoomRules::default()
+            }
+            .of(RoomUri::new(HALL)),
+        ],
         ..config()
     });
     scenario.join("boss", HALL);

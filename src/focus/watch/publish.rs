@@ -7,6 +7,7 @@ use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::room::publications::Publication;
 use crate::focus::room::publications::Statement;
 use crate::focus::room::publications::{canonical, is_modest};
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::{Incoming, capabilities, check_package, contact, identity};
 use std::time::Duration;
 
@@ -43,14 +44,14 @@ impl Focus {
             None => None,
             Some(tag) => Some(
                 self.publication(room, &publisher, tag)
-                    .ok_or(Refusal::new(412))?,
+                    .ok_or(Cause::UnknownEntityTag)?,
             ),
         };
         let expires = self.expires(request)?;
         let says = statement(request, room, &publisher, unlimited)?;
         let tag = self.out.tag();
         match (known, says) {
-            (None, None) => return Err(Refusal::new(400).because("nothing is published")),
+            (None, None) => return Err(Cause::NothingPublished.into()),
             (None, Some(_)) if expires.is_zero() => {}
             (Some(id), _) if expires.is_zero() => self.unpublish(now, room, id),
             (Some(id), None) => self.keep_publication(now, room, id, &tag, expires),
@@ -137,11 +138,11 @@ impl Focus {
         };
         let taken: usize = others().map(|known| known.document.len()).sum();
         if taken + octets > MAX_OCTETS {
-            return Err(Refusal::new(413).because("the room has no space for this publication"));
+            return Err(Cause::NoSpaceForPublication.into());
         }
         let theirs = others().filter(|known| known.publisher == *user).count();
         if theirs >= MAX_PUBLICATIONS_OF_USER || others().count() >= MAX_PUBLICATIONS {
-            return Err(Refusal::new(403).because("too many publications"));
+            return Err(Cause::TooManyPublications.into());
         }
         Ok(())
     }
@@ -258,18 +259,18 @@ fn statement(
     let kind = request.headers.first("Content-Type").unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case(MEDIA_TYPE) {
-        return Err(Refusal::new(415).with("Accept", MEDIA_TYPE));
+        return Err(Refusal::new(Cause::UnknownBody).with("Accept", MEDIA_TYPE));
     }
     if request.body.len() > MAX_OCTETS {
-        return Err(Refusal::new(413));
+        return Err(Cause::LargePublication.into());
     }
-    let document =
-        info::Document::read(&request.body).map_err(|error| Refusal::new(400).because(error))?;
+    let document = info::Document::read(&request.body)
+        .map_err(|error| Refusal::new(Cause::MalformedPublication).because(error))?;
     if canonical(&document.entity).is_none_or(|entity| entity.as_str() != room.as_str()) {
-        return Err(Refusal::new(400).because("a document of another conference"));
+        return Err(Cause::OtherConference.into());
     }
     if !is_modest(&document) {
-        return Err(Refusal::new(413).because("too many entries in a list of the publication"));
+        return Err(Cause::LongPublication.into());
     }
     Ok(Some(Statement::of_document(document, publisher, unlimited)))
 }
@@ -279,6 +280,6 @@ fn if_match(request: &Request) -> Verdict<Option<&str>> {
     match request.headers.elements("SIP-If-Match").as_slice() {
         [] => Ok(None),
         [tag] if !tag.is_empty() => Ok(Some(tag)),
-        _ => Err(Refusal::new(400).because("one entity tag in SIP-If-Match")),
+        _ => Err(Cause::SeveralEntityTags.into()),
     }
 }

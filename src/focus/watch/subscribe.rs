@@ -2,6 +2,7 @@
 //! what it grants. What goes out to subscribers is in `notify`.
 
 use crate::focus::ids::SubscriptionId;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{Awaits, Usage};
 use crate::focus::sip::face::check_package;
 use crate::focus::sip::face::{Incoming, capabilities, contact, identity};
@@ -31,10 +32,10 @@ impl Focus {
         room: RoomUri,
     ) -> Verdict<()> {
         if self.stopping {
-            return Err(Refusal::new(503).because("shutting down"));
+            return Err(Cause::Stopping.into());
         }
         if self.closed {
-            return Err(Refusal::unavailable("the database does not keep up"));
+            return Err(Cause::StoreBehind.into());
         }
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;
@@ -67,13 +68,13 @@ impl Focus {
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;
-        let subscription = self.watch.subscriptions.get(&id).ok_or(Refusal::new(481))?;
+        let subscription = self.watch.subscriptions.get(&id).ok_or(Cause::NoDialog)?;
         if matches!(subscription.due, Due::Last(_)) {
-            return Err(Refusal::new(481));
+            return Err(Cause::NoDialog.into());
         }
         // A second subscription in this dialog would share it (RFC 6665 §4.5.2).
         if subscription.event_id.as_deref() != event.value("id") {
-            return Err(Refusal::new(403).because("one subscription a dialog"));
+            return Err(Cause::SecondSubscription.into());
         }
         if !expires.is_zero() {
             self.check_subscriber(&subscription.room, &subscription.user, Ask::KeepWatching)?;
@@ -115,12 +116,11 @@ impl Focus {
         let Some(text) = request.headers.first("Expires") else {
             return Ok(most);
         };
-        let seconds: u64 = text
-            .trim()
-            .parse()
-            .map_err(|_| Refusal::new(400).because("Malformed Expires"))?;
+        let seconds: u64 = text.trim().parse().map_err(|_| Cause::MalformedExpires)?;
         if (1..MIN_EXPIRES).contains(&seconds) {
-            return Err(Refusal::new(423).with("Min-Expires", MIN_EXPIRES.to_string()));
+            return Err(
+                Refusal::new(Cause::ShortSubscription).with("Min-Expires", MIN_EXPIRES.to_string())
+            );
         }
         Ok(Duration::from_secs(seconds).min(most))
     }
@@ -228,7 +228,7 @@ fn check_accept(request: &Request) -> Verdict<()> {
             .any(|known| kind.eq_ignore_ascii_case(known))
     };
     if !accepted.is_empty() && !accepted.iter().any(takes) {
-        return Err(Refusal::new(406).with("Accept", MEDIA_TYPE));
+        return Err(Refusal::new(Cause::TypeNotTaken).with("Accept", MEDIA_TYPE));
     }
     Ok(())
 }

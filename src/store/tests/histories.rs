@@ -123,27 +123,21 @@ fn what_a_failing_file_misses_is_lost_and_no_more_but_what_was_forgotten() {
 #[test]
 fn rooms_of_a_schema_without_histories_have_none() {
     let folder = Folder::new();
-    let old = Connection::open(folder.config().path).expect("a file");
-    for step in &STEPS[..2] {
-        old.execute_batch(step).expect("a step");
-    }
-    old.execute_batch(
-        "INSERT INTO rooms VALUES ('sip:lobby@example.com', NULL, 1, 1, 0, '[]', '[]', '[]', \
-         '[]', '[]', 0, 0, 0, 'never', 0, 0, 'n', NULL, '[]', 5); \
+    let rows = "INSERT INTO rooms VALUES ('sip:lobby@example.com', NULL, 1, 1, 0, '[]', '[]', \
+         '[]', '[]', '[]', 0, 0, 0, 'never', 0, 0, 'n', NULL, '[]', 5); \
          INSERT INTO conferences VALUES ('sip:lobby@example.com', NULL, 1, 1, 0, '[]', '[]', \
          '[]', '[]', '[]', 0, 0, 0, 'never', 0, 0, NULL, NULL, '[]', NULL, 1, 's', NULL, NULL, \
-         NULL, '[]');",
-    )
-    .and_then(|()| old.pragma_update(None, "application_id", schema::APPLICATION_ID))
-    .and_then(|()| old.pragma_update(None, "user_version", 2))
-    .expect("rows of its time");
-    drop(old);
+         NULL, '[]');";
+    old_file(&folder, 2, rows);
     let (store, lines) = opened(folder.config());
     assert!(lines.is_empty());
     let [Record::Room(found), Record::Conference(conference)] = &store.records[..] else {
         panic!("{:?}", store.records);
     };
-    assert_eq!((found.history, found.about.name.as_deref()), (0, Some("n")));
+    assert_eq!(
+        (found.rules.history, found.rules.about.name.as_deref()),
+        (0, Some("n"))
+    );
     assert_eq!(conference.rules.history, 0);
     assert!(conference.locked);
 }

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memmem::Finder;
+use once_cell::sync::Lazy;
 
 use super::plain_text::Text;
 use crate::switch::ids::SessionKey;
 use crate::wire::cpim::MESSAGE_CPIM;
-use crate::wire::msrp::{ByteRange, FailureReport};
+use crate::wire::msrp::{ByteRange, FailureReport, body_headers};
 
 /// The content type of RFC 3994.
 const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
@@ -17,6 +18,9 @@ const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
 const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>() + 24;
 /// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
 const INTERRUPTIBLE_ABOVE: usize = 2048;
+
+/// Seven hyphens. Building a searcher costs as much as a short search, so one is kept.
+static HYPHENS: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"-------"));
 
 /// For whom a message is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +70,7 @@ impl Entry {
         from: SessionKey,
         audience: Audience,
     ) -> Self {
-        let hyphens = memmem::find(&body, b"-------").is_some();
+        let hyphens = HYPHENS.find(&body).is_some();
         let headers = headers(body.len(), FailureReport::Partial, MESSAGE_CPIM);
         let media = body.get(wrapped_type.clone()).unwrap_or_default();
         let composing = media
@@ -104,16 +108,8 @@ impl Entry {
 pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
     let whole = ByteRange::whole(octets as u64);
     let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
-    let range = match end {
-        Some(end) => format!("Byte-Range: 1-{end}/{octets}\r\n"),
-        None => format!("Byte-Range: 1-*/{octets}\r\n"),
-    };
-    let report = match report {
-        FailureReport::Yes => "",
-        FailureReport::No => "Failure-Report: no\r\n",
-        FailureReport::Partial => "Failure-Report: partial\r\n",
-    };
-    format!("{range}{report}Content-Type: {media}\r\n\r\n")
-        .into_bytes()
-        .into()
+    let range = ByteRange { end, ..whole };
+    let mut headers = Vec::with_capacity(96);
+    body_headers(&mut headers, range, report, media);
+    headers.into()
 }

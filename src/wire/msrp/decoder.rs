@@ -447,6 +447,9 @@ enum Found {
 fn end_line(text: &[u8], transaction: &TransactionId) -> Found {
     const HYPHENS: &[u8] = b"-------";
     let id = transaction.as_bytes();
+    if text.first().is_some_and(|first| *first != HYPHENS[0]) {
+        return Found::No;
+    }
     let known = text.len().min(HYPHENS.len());
     if text[..known] != HYPHENS[..known] {
         return Found::No;

@@ -1,7 +1,7 @@
 //! Writing heads, end-lines, responses and reports, without allocation.
 
-use super::fields::{has_control, is_control};
 use super::{ByteRange, FailureReport, Flag, Method, Status, TransactionId};
+use crate::wire::{has_control, is_control};
 use bytes::BufMut;
 use memchr::memmem;
 
@@ -23,6 +23,19 @@ fn end_line(out: &mut impl BufMut, transaction: &TransactionId, flag: Flag) {
     out.put_slice(b"-------");
     out.put_slice(transaction.as_bytes());
     out.put_slice(&[flag.octet(), b'\r', b'\n']);
+}
+
+/// Writes the rest of a head after its Message-ID, and the blank line: Byte-Range,
+/// Failure-Report, Content-Type. The body follows, then [`end_line_after_body`].
+pub fn body_headers(
+    out: &mut impl BufMut,
+    range: ByteRange,
+    report: FailureReport,
+    content_type: &str,
+) {
+    put_byte_range(out, range);
+    put_failure_report(out, report);
+    put_content_type(out, content_type);
 }
 
 /// Writes one head: start line and paths at once, then what is called, in that order.
@@ -81,13 +94,7 @@ impl<'b, B: BufMut> HeadWriter<'b, B> {
 
     /// Byte-Range.
     pub fn byte_range(self, range: ByteRange) -> Self {
-        self.out.put_slice(b"Byte-Range: ");
-        put_number(self.out, range.start);
-        self.out.put_u8(b'-');
-        put_number_or_star(self.out, range.end);
-        self.out.put_u8(b'/');
-        put_number_or_star(self.out, range.total);
-        self.out.put_slice(b"\r\n");
+        put_byte_range(self.out, range);
         self
     }
 
@@ -101,11 +108,7 @@ impl<'b, B: BufMut> HeadWriter<'b, B> {
 
     /// Failure-Report; nothing is written for `Yes`, the default (C40).
     pub fn failure_report(self, wanted: FailureReport) -> Self {
-        match wanted {
-            FailureReport::Yes => {}
-            FailureReport::No => self.out.put_slice(b"Failure-Report: no\r\n"),
-            FailureReport::Partial => self.out.put_slice(b"Failure-Report: partial\r\n"),
-        }
+        put_failure_report(self.out, wanted);
         self
     }
 
@@ -145,10 +148,7 @@ impl<'b, B: BufMut> HeadWriter<'b, B> {
 
     /// Content-Type and the blank line: the body follows, then [`end_line_after_body`].
     pub fn body(self, content_type: &str) {
-        // Content-Type is the last header (C02).
-        self.out.put_slice(b"Content-Type: ");
-        put_text(self.out, content_type);
-        self.out.put_slice(b"\r\n\r\n");
+        put_content_type(self.out, content_type);
     }
 
     /// The end-line at once: a message without body (C05).
@@ -161,6 +161,31 @@ fn start(out: &mut impl BufMut, transaction: &TransactionId) {
     out.put_slice(b"MSRP ");
     out.put_slice(transaction.as_bytes());
     out.put_u8(b' ');
+}
+
+fn put_byte_range(out: &mut impl BufMut, range: ByteRange) {
+    out.put_slice(b"Byte-Range: ");
+    put_number(out, range.start);
+    out.put_u8(b'-');
+    put_number_or_star(out, range.end);
+    out.put_u8(b'/');
+    put_number_or_star(out, range.total);
+    out.put_slice(b"\r\n");
+}
+
+fn put_failure_report(out: &mut impl BufMut, wanted: FailureReport) {
+    match wanted {
+        FailureReport::Yes => {}
+        FailureReport::No => out.put_slice(b"Failure-Report: no\r\n"),
+        FailureReport::Partial => out.put_slice(b"Failure-Report: partial\r\n"),
+    }
+}
+
+/// The last header (C02), and the blank line.
+fn put_content_type(out: &mut impl BufMut, content_type: &str) {
+    out.put_slice(b"Content-Type: ");
+    put_text(out, content_type);
+    out.put_slice(b"\r\n\r\n");
 }
 
 fn put_text(out: &mut impl BufMut, text: &str) {

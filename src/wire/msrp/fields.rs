@@ -6,6 +6,7 @@
 
 use super::head::{ByteRange, FailureReport, HeadError, Malformed, Method, Path, Request, Status};
 use super::{MAX_FRAMED_IDENTIFIER, TransactionId, UseNickname};
+use crate::wire::{has_control, trimmed};
 
 /// What the header lines say so far. A bad line does not stop the reading: the paths and
 /// Failure-Report decide whether and where a 400 may go.
@@ -87,6 +88,7 @@ impl<'a> Fields<'a> {
         if name.is_empty() || spaced || has_control(line.as_bytes()) {
             return self.fail(HeadError::Header);
         }
+        // One space belongs there (C02), none or several are read all the same.
         self.field(name, trimmed(value));
     }
 
@@ -153,27 +155,6 @@ impl<'a> Fields<'a> {
             }),
         }
     }
-}
-
-/// `value` without spaces and tabs around it: one belongs there (C02), none or several are
-/// read all the same.
-pub(super) fn trimmed(value: &str) -> &str {
-    // Both are ASCII, so this is `str::trim_matches` without decoding characters.
-    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
-    let start = value.bytes().take_while(|octet| blank(octet)).count();
-    let end = value.len() - value.bytes().rev().take_while(|octet| blank(octet)).count();
-    value.get(start..end).unwrap_or_default()
-}
-
-/// What no header may hold: control characters, the tab aside.
-pub(super) fn is_control(octet: u8) -> bool {
-    (octet < b' ' && octet != b'\t') || octet == 0x7f
-}
-
-/// Whether there is one. No early exit: so the compiler takes many octets at once.
-pub(super) fn has_control(text: &[u8]) -> bool {
-    text.iter()
-        .fold(false, |found, &octet| found | is_control(octet))
 }
 
 fn set<T>(place: &mut Option<T>, value: Option<T>, error: HeadError) -> Result<(), HeadError> {

@@ -29,7 +29,7 @@ mod identifier;
 mod uri;
 
 pub use decoder::{DecodeError, Decoded, Decoder, Event, Flag};
-pub use encoder::{HeadWriter, contains_end_line, end_line_after_body};
+pub use encoder::{HeadWriter, body_headers, contains_end_line, end_line_after_body};
 pub use head::{
     ByteRange, FailureReport, HeadError, Malformed, Method, NicknameError, Path, Request, Response,
     Status, UseNickname,

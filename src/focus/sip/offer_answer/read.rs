@@ -4,42 +4,13 @@ use std::net::IpAddr;
 
 use super::{Accepted, CPIM, PLAIN, TCP, TLS, Terms, is_web};
 use crate::control::{Dial, Peer, Setup};
+use crate::focus::sip::cause::Cause;
 use crate::wire::fingerprint::{Fingerprint, FingerprintError, MAX_FINGERPRINTS};
 use crate::wire::msrp::UriRef;
 use crate::wire::sdp::{Attribute, Description, Media};
 
 /// The port of who only connects (RFC 4145 §4.1).
 const DISCARD: u16 = 9;
-
-/// Why a description cannot be used; each is answered 488 with this text as Warning. The
-/// problem of the stream that came furthest is the one told: they stand in that order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub(in crate::focus) enum Unacceptable {
-    /// Nothing to chat over.
-    #[error("no m=message stream over MSRP")]
-    NoMessageStream,
-    /// The stream wants TLS, which no listener offers or the session does not run over.
-    #[error("MSRP over TLS is not offered here, use TCP/MSRP")]
-    Tls,
-    /// The stream wants TCP, which the room forbids (RFC 7701 §4.1) or no listener offers.
-    #[error("only MSRP over TLS is taken here, use TCP/TLS/MSRP")]
-    TlsOnly,
-    /// RFC 7701 §5.2.
-    #[error("a=accept-types must allow message/cpim")]
-    NoCpim,
-    /// RFC 4975 §8.2.
-    #[error("a=path is missing or malformed")]
-    Path,
-    /// We are to connect, and the path names nothing to connect to.
-    #[error("a=path names no host and port to connect to by TCP")]
-    NoTarget,
-    /// No hash function in common (RFC 8122 §5).
-    #[error("a=fingerprint with SHA-256, SHA-384 or SHA-512 is needed")]
-    Fingerprint,
-    /// RFC 6714 §4.3.
-    #[error("the c= and m= lines are not the address in a=path, and there is no a=msrp-cema")]
-    Rewritten,
-}
 
 /// How a=setup and a=msrp-cema are to be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +24,7 @@ pub(in crate::focus) fn evaluate_offer(
     offer: &Description,
     terms: Terms,
     source: Option<IpAddr>,
-) -> Result<Accepted, Unacceptable> {
+) -> Result<Accepted, Cause> {
     evaluate(offer, Side::Offer, terms, source)
 }
 
@@ -62,18 +33,19 @@ pub(in crate::focus) fn evaluate_answer(
     answer: &Description,
     terms: Terms,
     source: Option<IpAddr>,
-) -> Result<Accepted, Unacceptable> {
+) -> Result<Accepted, Cause> {
     evaluate(answer, Side::Answer, terms, source)
 }
 
-/// Of several streams, the first that can be used.
+/// Of several streams, the first that can be used; of several problems, that of the stream that
+/// came furthest.
 fn evaluate(
     description: &Description,
     side: Side,
     terms: Terms,
     source: Option<IpAddr>,
-) -> Result<Accepted, Unacceptable> {
-    let mut problem = Unacceptable::NoMessageStream;
+) -> Result<Accepted, Cause> {
+    let mut problem = Cause::NoMessageStream;
     for (index, media) in description.media.iter().enumerate() {
         let stream = Stream {
             description,
@@ -97,22 +69,17 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn accept(
-        self,
-        index: usize,
-        terms: Terms,
-        source: Option<IpAddr>,
-    ) -> Result<Accepted, Unacceptable> {
+    fn accept(self, index: usize, terms: Terms, source: Option<IpAddr>) -> Result<Accepted, Cause> {
         let secure = self.secure(terms)?;
         let accept_types = self.words("accept-types");
         let takes = |media_type| accept_types.iter().any(|range| covers(range, media_type));
         let plain_text = !takes(CPIM);
         if plain_text && !(terms.plain_text && takes(PLAIN)) {
-            return Err(Unacceptable::NoCpim);
+            return Err(Cause::NoCpim);
         }
         let uris = self.path()?;
         if !self.msrp_cema() && self.side == Side::Offer && self.rewritten(&uris) {
-            return Err(Unacceptable::Rewritten);
+            return Err(Cause::RewrittenAddress);
         }
         let cema = self.cema(&uris);
         let setup = self.setup();
@@ -153,12 +120,12 @@ impl<'a> Stream<'a> {
     }
 
     /// Whether it is a stream for us at all, and over TLS.
-    fn secure(self, terms: Terms) -> Result<bool, Unacceptable> {
+    fn secure(self, terms: Terms) -> Result<bool, Cause> {
         let media = self.media;
         // A file transfer is no chat (row T07).
         if media.kind != "message" || media.port == 0 || media.attribute("file-selector").is_some()
         {
-            return Err(Unacceptable::NoMessageStream);
+            return Err(Cause::NoMessageStream);
         }
         if (terms.ws || terms.wss) && self.is_web() {
             return self.secure_web(terms);
@@ -167,12 +134,10 @@ impl<'a> Stream<'a> {
             // Some write this whatever their path says (opensips-js): then the path counts.
             it if it.eq_ignore_ascii_case(TLS) && terms.tcp && self.is_plain(terms) => Ok(false),
             it if it.eq_ignore_ascii_case(TLS) => {
-                terms.tls.then_some(true).ok_or(Unacceptable::Tls)
+                terms.tls.then_some(true).ok_or(Cause::TlsNotOffered)
             }
-            it if it.eq_ignore_ascii_case(TCP) => {
-                terms.tcp.then_some(false).ok_or(Unacceptable::TlsOnly)
-            }
-            _ => Err(Unacceptable::NoMessageStream),
+            it if it.eq_ignore_ascii_case(TCP) => terms.tcp.then_some(false).ok_or(Cause::OnlyTls),
+            _ => Err(Cause::NoMessageStream),
         }
     }
 
@@ -184,14 +149,12 @@ impl<'a> Stream<'a> {
 
     /// The same of a WebSocket. It says `TCP/TLS/MSRP` (RFC 7977 §5.2, W05) also where
     /// somebody before us does the TLS.
-    fn secure_web(self, terms: Terms) -> Result<bool, Unacceptable> {
+    fn secure_web(self, terms: Terms) -> Result<bool, Cause> {
         let msrps = self.path()?.first().is_some_and(|uri| uri.secure());
         match self.media.protocol.as_str() {
             it if it.eq_ignore_ascii_case(TLS) => Ok(terms.wss && (msrps || !terms.ws)),
-            it if it.eq_ignore_ascii_case(TCP) => {
-                terms.ws.then_some(false).ok_or(Unacceptable::TlsOnly)
-            }
-            _ => Err(Unacceptable::NoMessageStream),
+            it if it.eq_ignore_ascii_case(TCP) => terms.ws.then_some(false).ok_or(Cause::OnlyTls),
+            _ => Err(Cause::NoMessageStream),
         }
     }
 
@@ -214,7 +177,7 @@ impl<'a> Stream<'a> {
     }
 
     /// The URIs of `a=path`, next hop first (C82).
-    fn path(self) -> Result<Vec<UriRef<'a>>, Unacceptable> {
+    fn path(self) -> Result<Vec<UriRef<'a>>, Cause> {
         let uris: Result<Vec<_>, _> = self
             .value("path")
             .unwrap_or_default()
@@ -223,7 +186,7 @@ impl<'a> Stream<'a> {
             .collect();
         match uris {
             Ok(uris) if !uris.is_empty() => Ok(without_ours(uris)),
-            _ => Err(Unacceptable::Path),
+            _ => Err(Cause::NoPath),
         }
     }
 
@@ -283,8 +246,8 @@ impl<'a> Stream<'a> {
         secure: bool,
         cema: bool,
         source: Option<IpAddr>,
-    ) -> Result<Dial, Unacceptable> {
-        let first = path.first().ok_or(Unacceptable::Path)?;
+    ) -> Result<Dial, Cause> {
+        let first = path.first().ok_or(Cause::NoPath)?;
         let by_tcp = first.transport().is_empty() || first.transport().eq_ignore_ascii_case("tcp");
         let (host, port) = match (cema, self.address()) {
             (true, Some(host)) => (host, Some(self.media.port)),
@@ -298,13 +261,13 @@ impl<'a> Stream<'a> {
                 name: bare(first.host()).to_owned(),
                 source,
             }),
-            None => Err(Unacceptable::NoTarget),
+            None => Err(Cause::NoTarget),
         }
     }
 
     /// `a=fingerprint` of the stream, else of the whole description (RFC 8122 §5). Those of
     /// hash functions we have not are passed over, unless there are no others.
-    fn fingerprints(self) -> Result<Vec<Fingerprint>, Unacceptable> {
+    fn fingerprints(self) -> Result<Vec<Fingerprint>, Cause> {
         let of = |attributes: &[Attribute]| -> Vec<Result<Fingerprint, FingerprintError>> {
             attributes
                 .iter()
@@ -321,7 +284,7 @@ impl<'a> Stream<'a> {
         let none_said = said.is_empty();
         let known: Vec<Fingerprint> = said.into_iter().filter_map(Result::ok).collect();
         if known.is_empty() && !none_said {
-            return Err(Unacceptable::Fingerprint);
+            return Err(Cause::NoFingerprint);
         }
         Ok(known)
     }

@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 
-use super::read::Unacceptable;
 use super::*;
 use crate::control::Dial;
+use crate::focus::sip::cause::Cause;
 
 const BOTH: Terms = Terms {
     tcp: true,
@@ -40,7 +40,7 @@ fn source() -> Option<IpAddr> {
     Some(IpAddr::from([198, 51, 100, 7]))
 }
 
-fn evaluated(lines: &[&str]) -> Result<Accepted, Unacceptable> {
+fn evaluated(lines: &[&str]) -> Result<Accepted, Cause> {
     evaluate_offer(&offered("TCP/MSRP", lines), BOTH, source())
 }
 
@@ -185,7 +185,7 @@ fn u10_with_cema_on_both_sides_the_c_line_is_where_to_connect() {
 
 #[test]
 fn u11_an_address_somebody_rewrote_is_refused() {
-    let rewritten = |lines: &[&str]| evaluated(lines).err() == Some(Unacceptable::Rewritten);
+    let rewritten = |lines: &[&str]| evaluated(lines).err() == Some(Cause::RewrittenAddress);
     let path = |uri: &str| format!("a=path:{uri}");
     assert!(rewritten(&[&path("msrp://192.0.2.9:2855/own;tcp")]));
     assert!(
@@ -254,11 +254,8 @@ fn c70_fingerprints_are_those_of_the_stream() {
     };
     assert_eq!(tls(&[]), Ok(0));
     assert_eq!(tls(&[&usual, &strong, &old]), Ok(2));
-    assert_eq!(tls(&[&old]), Err(Unacceptable::Fingerprint));
-    assert_eq!(
-        tls(&["a=fingerprint:rubbish"]),
-        Err(Unacceptable::Fingerprint)
-    );
+    assert_eq!(tls(&[&old]), Err(Cause::NoFingerprint));
+    assert_eq!(tls(&["a=fingerprint:rubbish"]), Err(Cause::NoFingerprint));
     assert_eq!(accepted(&[&usual]).peer.fingerprints, [], "without TLS");
     let relay = "a=path:msrps://192.0.2.1:2855/r;tcp msrp://10.0.0.1:9/own;tcp";
     assert_eq!(
@@ -304,9 +301,9 @@ fn a_room_may_take_tls_only_and_a_server_tcp_only() {
         evaluate_offer(&offered(protocol, &[]), terms, source()).map(|it| it.secure)
     };
     let (tcp, tls) = (only(false), only(true));
-    assert_eq!(of("TCP/MSRP", tls), Err(Unacceptable::TlsOnly));
+    assert_eq!(of("TCP/MSRP", tls), Err(Cause::OnlyTls));
     assert_eq!(of("TCP/TLS/MSRP", tls), Ok(true));
-    assert_eq!(of("TCP/TLS/MSRP", tcp), Err(Unacceptable::Tls));
+    assert_eq!(of("TCP/TLS/MSRP", tcp), Err(Cause::TlsNotOffered));
     assert_eq!(of("tcp/msrp", tcp), Ok(false));
 }
 
@@ -326,7 +323,7 @@ fn without_an_msrps_uri_the_path_says_how_the_stream_runs() {
     assert_eq!(of(BOTH, &[direct]), Ok(true), "it may well mean TLS");
     let usual = digest("SHA-256", "AB", 32);
     assert_eq!(of(BOTH, &[path, &usual]), Ok(true), "it has a certificate");
-    assert_eq!(of(tcp, &[path, &usual]), Err(Unacceptable::Tls));
+    assert_eq!(of(tcp, &[path, &usual]), Err(Cause::TlsNotOffered));
     let description = offered(TLS, &[path]);
     let found = evaluate_offer(&description, tcp, source()).expect("usable");
     let text = answer(&description, &found, &local(), origin()).write();
@@ -362,10 +359,7 @@ fn what_is_no_target_is_not_dialled() {
     ] {
         let found = evaluated(&[path, "a=setup:passive"]).err();
         assert!(
-            matches!(
-                found,
-                Some(Unacceptable::NoTarget | Unacceptable::Rewritten)
-            ),
+            matches!(found, Some(Cause::NoTarget | Cause::RewrittenAddress)),
             "{path}"
         );
     }

@@ -1,0 +1,56 @@
+//! A running conference as it is kept.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{RoomUri, UserUri};
+use crate::focus::RoomRules;
+use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::policy::Policy;
+
+/// A running conference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConferenceRecord {
+    /// Its room.
+    pub room: RoomUri,
+    /// Its rules.
+    pub rules: RoomRules,
+    /// Only moderators come in.
+    pub locked: bool,
+    /// What the INVITE that made it said it is about.
+    pub identity: Identity,
+    /// Who made it.
+    pub creator: Option<UserUri>,
+}
+
+impl ConferenceRecord {
+    /// The record of a conference.
+    pub(in crate::focus) fn of(conference: &Conference) -> Self {
+        Self {
+            room: conference.room.clone(),
+            rules: conference.policy.rules.clone(),
+            locked: conference.locked,
+            identity: conference.identity.clone(),
+            creator: conference.creator.clone(),
+        }
+    }
+
+    /// The conference, under the rules of this run and with nobody in it.
+    pub(in crate::focus) fn restored(self, policy: Arc<Policy>) -> Conference {
+        let Self {
+            room,
+            rules: _,
+            locked,
+            identity,
+            creator,
+        } = self;
+        Conference {
+            locked,
+            identity,
+            maker: creator.clone().filter(|_| policy.made),
+            creator,
+            ..Conference::new(room, policy)
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! An endpoint as it is kept.
+
+use serde::{Deserialize, Serialize};
+
+use super::keep::Counters;
+use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
+use crate::focus::Role;
+use crate::focus::ids::EndpointId;
+use crate::focus::room::endpoint::{Endpoint, Link, Offer};
+use crate::focus::sip::dialog::Dialog;
+use crate::focus::sip::media::Media;
+use crate::focus::sip::session_timer::Schedule;
+use crate::time::Moment;
+
+/// A device in a conference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EndpointRecord {
+    /// Its number.
+    pub id: u64,
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Whose it is.
+    pub user: UserUri,
+    /// What else its user may call itself.
+    pub other_uris: Box<[UserUri]>,
+    /// The name shown, empty for none.
+    pub display: String,
+    /// Key of its element in conference-info.
+    pub entity: String,
+    /// What it may do.
+    pub role: Role,
+    /// Its user's number, if that is anonymous.
+    pub anonymous: Option<u32>,
+    /// When it joined.
+    pub joined: Moment,
+    /// We called it.
+    pub dialed_out: bool,
+    /// Who asked it to join.
+    pub referred_by: Option<String>,
+    /// The peer takes UPDATE.
+    pub peer_updates: bool,
+    /// It has sent a REFER in its dialog.
+    pub has_referred: bool,
+    /// Its session at the switch; none after a loss.
+    pub session: Option<SessionId>,
+    /// The run of the switch that admitted the session.
+    #[serde(with = "run")]
+    pub run: Option<SwitchRun>,
+    /// The session timer.
+    pub timer: Option<Schedule>,
+    /// Its dialog.
+    pub dialog: Dialog,
+    /// Its SDP; the peer's side is not known if the ACK with it was missed.
+    pub media: Media,
+}
+
+impl EndpointRecord {
+    /// The record of an endpoint; `None` for one that has not joined yet: its INVITE has no 2xx.
+    pub(in crate::focus) fn of(
+        id: EndpointId,
+        endpoint: &Endpoint,
+        counters: Counters,
+    ) -> Option<Self> {
+        let mut media = endpoint.media.clone();
+        if endpoint.offer == Offer::Answer {
+            media.theirs = None;
+        }
+        let timer = endpoint.session_timer.as_ref().map(Schedule::of);
+        Some(Self {
+            id: id.0,
+            room: endpoint.room.clone(),
+            user: endpoint.user.clone(),
+            other_uris: endpoint.other_uris.clone(),
+            display: endpoint.display.clone(),
+            entity: endpoint.entity.clone(),
+            role: endpoint.role,
+            anonymous: endpoint.anonymous,
+            joined: endpoint.joined?.in_millis(),
+            dialed_out: endpoint.dialed_out,
+            referred_by: endpoint.referred_by.clone(),
+            peer_updates: endpoint.peer_updates,
+            has_referred: endpoint.has_referred,
+            session: endpoint.link.session().cloned(),
+            run: endpoint.run,
+            timer: timer.and_then(Schedule::to_keep),
+            dialog: counters.dialog(&endpoint.dialog),
+            media,
+        })
+    }
+
+    /// The endpoint with this session. Its timer is taken up when it is there.
+    pub(in crate::focus) fn restored(self, link: Link) -> Endpoint {
+        let Self {
+            id: _,
+            room,
+            user,
+            other_uris,
+            display,
+            entity,
+            role,
+            anonymous,
+            joined,
+            dialed_out,
+            referred_by,
+            peer_updates,
+            has_referred,
+            session: _,
+            run,
+            timer: _,
+            dialog,
+            media,
+        } = self;
+        let mut endpoint = Endpoint {
+            other_uris,
+            display,
+            entity,
+            run,
+            anonymous,
+            dialed_out,
+            joined: Some(joined),
+            referred_by,
+            // An ACK that came while nobody was here does not come again.
+            peer_updates,
+            has_referred,
+            ..Endpoint::new(room, user, role, dialog, media, link)
+        };
+        endpoint.shown = endpoint.presence();
+        endpoint
+    }
+}
+
+/// The 128 bits of a run as hexadecimal digits: no JSON number holds them.
+mod run {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::control::SwitchRun;
+
+    pub(super) fn serialize<S: Serializer>(
+        run: &Option<SwitchRun>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        run.map(|run| format!("{:032x}", run.0)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
+        from: D,
+    ) -> Result<Option<SwitchRun>, D::Error> {
+        let digits: Option<String> = Option::deserialize(from)?;
+        let run = |digits: String| u128::from_str_radix(&digits, 16).map(SwitchRun);
+        digits
+            .map(run)
+            .transpose()
+            .map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,59 @@
+//! A user in a conference as it is kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{RoomUri, UserUri};
+use crate::focus::Role;
+use crate::focus::room::participant::Participant;
+
+/// A user in a conference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ParticipantRecord {
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Who.
+    pub user: UserUri,
+    /// The name shown, empty for none.
+    pub display: String,
+    /// The nickname, as the user wrote it.
+    pub nickname: Option<String>,
+    /// What the user is.
+    pub role: Role,
+    /// The number shown instead of the address.
+    pub anonymous: Option<u32>,
+}
+
+impl ParticipantRecord {
+    /// The record of a user; `None` for one who is only invited.
+    pub(in crate::focus) fn of(
+        room: &RoomUri,
+        user: &UserUri,
+        participant: &Participant,
+    ) -> Option<Self> {
+        (!participant.endpoints.is_empty()).then(|| Self {
+            room: room.clone(),
+            user: user.clone(),
+            display: participant.display.clone(),
+            nickname: participant.nickname.clone(),
+            role: participant.role,
+            anonymous: participant.anonymous,
+        })
+    }
+
+    /// The user, with this role in this run and no endpoints yet.
+    pub(in crate::focus) fn restored(self, role: Role) -> Participant {
+        let Self {
+            room: _,
+            user: _,
+            display,
+            nickname,
+            role: _,
+            anonymous,
+        } = self;
+        Participant {
+            nickname,
+            anonymous,
+            ..Participant::new(display, role, 0)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A publication as it is kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{RoomUri, UserUri};
+use crate::focus::ids::PublicationId;
+use crate::focus::room::publications::Publication;
+use crate::time::Moment;
+
+/// What somebody published about a conference (RFC 3903).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PublicationRecord {
+    /// Number of the publication.
+    pub id: u64,
+    /// The conference's room.
+    pub room: RoomUri,
+    /// Entity tag.
+    pub tag: String,
+    /// Who published.
+    pub publisher: UserUri,
+    /// About everything, not only about the publisher.
+    pub unlimited: bool,
+    /// The document published.
+    pub document: String,
+    /// When it expires.
+    pub expires: Moment,
+}
+
+impl PublicationRecord {
+    /// The record of a publication.
+    pub(in crate::focus) fn of(
+        room: &RoomUri,
+        id: PublicationId,
+        publication: &Publication,
+    ) -> Self {
+        Self {
+            id: id.0,
+            room: room.clone(),
+            tag: publication.tag.clone(),
+            publisher: publication.publisher.clone(),
+            unlimited: publication.unlimited,
+            // It has been read, so it is UTF-8.
+            document: String::from_utf8_lossy(&publication.document).into_owned(),
+            expires: publication.expiry.at().in_millis(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A subscription as it is kept.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::keep::Counters;
+use crate::control::{RoomUri, UserUri};
+use crate::focus::Role;
+use crate::focus::ids::SubscriptionId;
+use crate::focus::sip::dialog::Dialog;
+use crate::focus::watch::event_rate::EventRates;
+use crate::focus::watch::subscription::{Merging, Subscription};
+use crate::time::Moment;
+use crate::wire::sip::Params;
+
+/// A subscription (RFC 6665).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SubscriptionRecord {
+    /// Its number.
+    pub id: u64,
+    /// The room.
+    pub room: RoomUri,
+    /// Who watches.
+    pub user: UserUri,
+    /// What the script said the subscriber is.
+    pub role: Option<Role>,
+    /// `id` of the Event header.
+    pub event_id: Option<String>,
+    /// When it expires.
+    pub expires: Moment,
+    /// The rates agreed, as in Subscription-State (RFC 6446 §9.2).
+    pub rates: String,
+    /// Understands full documents only.
+    pub full_only: bool,
+    /// No document had a higher version; rounded up, so that not every NOTIFY is a write.
+    pub version: u32,
+    /// Its dialog.
+    pub dialog: Dialog,
+}
+
+impl SubscriptionRecord {
+    /// The record of a subscription.
+    pub(in crate::focus) fn of(
+        id: SubscriptionId,
+        subscription: &Subscription,
+        counters: Counters,
+    ) -> Self {
+        Self {
+            id: id.0,
+            room: subscription.room.clone(),
+            user: subscription.user.clone(),
+            role: subscription.role,
+            event_id: subscription.event_id.clone(),
+            expires: subscription.expires.in_millis(),
+            rates: subscription.rates.params(),
+            full_only: subscription.merging == Merging::Never,
+            version: counters.kept(subscription.version),
+            dialog: counters.dialog(&subscription.dialog),
+        }
+    }
+
+    /// The subscription until `expires`, with NOTIFYs no faster than `pace`. Nothing is armed.
+    pub(in crate::focus) fn restored(
+        self,
+        now: Moment,
+        expires: Moment,
+        pace: Duration,
+    ) -> Subscription {
+        let Self {
+            id: _,
+            room,
+            user,
+            role,
+            event_id,
+            expires: _,
+            rates,
+            full_only,
+            version,
+            dialog,
+        } = self;
+        let rates = Params::parse(rates.trim_start_matches(';'));
+        Subscription {
+            role,
+            event_id,
+            expires,
+            rates: EventRates::agree(&rates, pace, expires.saturating_since(now)),
+            merging: match full_only {
+                true => Merging::Never,
+                false => Merging::Unknown,
+            },
+            version,
+            ..Subscription::untold(now, room, user, dialog)
+        }
+    }
+}
