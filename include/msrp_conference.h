@@ -45,7 +45,7 @@ struct msrp_conference_room {
  */
 struct msrp_conference_event {
   /*
-   "start", "end", "join", "leave" or "message".
+   The name of the event, as in docs/events.md.
    */
   const char *name;
   /*

@@ -22,7 +22,7 @@ use crate::net::{self, Pool, Totals};
 use crate::remote::Link;
 use crate::resolve::{self, Hop, Resolver, Target};
 use crate::statistics::{Statistic, Statistics};
-use crate::store::{Store, Ticket};
+use crate::store::{self, Ticket};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Response};
 use commits::Commits;
@@ -252,8 +252,8 @@ impl Switch for Box<dyn Switch> {
     }
 }
 
-/// What keeps changes, as the service sees it.
-pub trait Ledger {
+/// The store, as the service sees it.
+pub trait Store {
     /// Hands changes over, to be kept all or none; never waits.
     fn write(&mut self, changes: Vec<Change>) -> Ticket;
     /// Nobody need wait for this batch or an earlier one any more.
@@ -279,17 +279,17 @@ pub trait Ledger {
 }
 
 /// Without a store everything ends with the process, and nobody waits.
-impl Ledger for Option<Store> {
+impl Store for Option<store::Store> {
     fn write(&mut self, changes: Vec<Change>) -> Ticket {
         self.as_mut().map_or(0, |store| store.write(changes))
     }
 
     fn settled(&self) -> Ticket {
-        self.as_ref().map_or(Ticket::MAX, Store::settled)
+        self.as_ref().map_or(Ticket::MAX, store::Store::settled)
     }
 
     fn wants_everything(&self) -> bool {
-        self.as_ref().is_some_and(Store::wants_everything)
+        self.as_ref().is_some_and(store::Store::wants_everything)
     }
 
     fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
@@ -297,7 +297,7 @@ impl Ledger for Option<Store> {
     }
 
     fn is_safe(&self) -> bool {
-        self.as_ref().is_some_and(Store::is_safe)
+        self.as_ref().is_some_and(store::Store::is_safe)
     }
 
     fn give_up(&mut self) {
@@ -307,7 +307,7 @@ impl Ledger for Option<Store> {
     }
 
     fn refuses(&self) -> bool {
-        self.as_ref().is_some_and(Store::refuses)
+        self.as_ref().is_some_and(store::Store::refuses)
     }
 
     fn ask(&mut self, query: StoreQuery) {
@@ -344,14 +344,14 @@ pub trait Core {
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
     /// What must be found out before a request of the operator is carried out.
-    fn needs(&self, _request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, _request: &management::Action) -> Option<StoreQuery> {
         None
     }
     /// Carries a request of the operator out.
     ///
     /// # Errors
     /// Why it was not carried out.
-    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer;
+    fn operate(&mut self, now: Moment, request: &management::Action) -> Answer;
     /// How many rooms there are.
     fn rooms(&self) -> usize;
 }
@@ -378,10 +378,10 @@ impl Core for Focus {
     fn snapshot(&mut self) -> Vec<Change> {
         self.snapshot()
     }
-    fn needs(&self, request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, request: &management::Action) -> Option<StoreQuery> {
         management::needs(self, request)
     }
-    fn operate(&mut self, now: Moment, request: &management::Request) -> Answer {
+    fn operate(&mut self, now: Moment, request: &management::Action) -> Answer {
         let answer = management::run(self, now, request);
         self.tell_what_changed();
         answer
@@ -394,17 +394,17 @@ impl Core for Focus {
 /// A request of the operator that waits for a look into the store.
 struct Deferred {
     query: StoreQuery,
-    request: management::Request,
+    request: management::Action,
     /// Where the answer goes; requests of other modules get none.
     asker: Option<Query>,
     since: Moment,
 }
 
 /// Focus, switch and store, wired together.
-pub struct Service<C, S, L> {
+pub struct Service<C, S, T> {
     core: C,
     switch: S,
-    ledger: L,
+    store: T,
     /// What waits for the store.
     commits: Commits,
     /// Nobody new is admitted.
@@ -427,19 +427,19 @@ pub struct Service<C, S, L> {
     reports_messages: bool,
 }
 
-impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
+impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     /// A service that has seen nothing yet. `notices` is where the switch sends.
     pub fn new(
         core: C,
         switch: S,
-        ledger: L,
+        store: T,
         notices: Receiver<Notice>,
         statistics: &'static Statistics,
     ) -> Self {
         Self {
             core,
             switch,
-            ledger,
+            store,
             commits: Commits::new(),
             admission_closed: false,
             notices,
@@ -513,9 +513,9 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         self.watch_store(now, host);
         self.release_committed(now, host);
         self.handle_found(now, host);
-        if self.ledger.wants_everything() {
+        if self.store.wants_everything() {
             let everything = self.core.snapshot();
-            let batch = self.ledger.rewrite(everything);
+            let batch = self.store.rewrite(everything);
             self.commits.promise(now, batch);
         }
         self.handle_notices(now, host);
@@ -539,7 +539,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         if !self.notices.is_empty() || !self.message_events.is_empty() {
             return Some(Moment::from_epoch(Duration::ZERO));
         }
-        let commit = self.commits.deadline(self.ledger.settled());
+        let commit = self.commits.deadline(self.store.settled());
         let deadlines = [self.core.deadline(), self.outgoing.deadline(), commit];
         deadlines.into_iter().flatten().min()
     }
@@ -548,7 +548,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// them up. Keep turning until [`Service::is_idle`] or for [`STOP_GRACE`], then call
     /// [`Service::finish`].
     pub fn stop(&mut self, now: Moment, host: &mut dyn Host) {
-        let input = match self.ledger.is_safe() {
+        let input = match self.store.is_safe() {
             true => Input::Suspend,
             false => Input::Stop,
         };
@@ -557,7 +557,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Whether no dialog, subscription or request is left.
     pub fn is_idle(&self) -> bool {
-        self.core.is_idle() && self.commits.is_idle(self.ledger.settled())
+        self.core.is_idle() && self.commits.is_idle(self.store.settled())
     }
 
     /// Stops switch and store. What the switch says of histories until its end is kept, too.
@@ -569,11 +569,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             self.core.handle(self.counted_at, Input::Notice(notice));
             while let Some(output) = self.core.poll() {
                 if let Output::Remember(change, _) = output {
-                    self.ledger.write(vec![Change::Remember(change)]);
+                    self.store.write(vec![Change::Remember(change)]);
                 }
             }
         }
-        self.ledger.stop();
+        self.store.stop();
     }
 
     fn handle_notices(&mut self, now: Moment, host: &mut dyn Host) {
@@ -623,13 +623,13 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn run_output(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
         match output {
             Output::Store(changes) => {
-                let batch = self.ledger.write(changes);
+                let batch = self.store.write(changes);
                 self.commits.promise(now, batch);
             }
-            Output::Ask(query) => self.ledger.ask(query),
+            Output::Ask(query) => self.store.ask(query),
             Output::Order(order) if !order.is_promise() => self.switch.order(order),
             Output::Remember(change, done) => {
-                let batch = self.ledger.write(vec![Change::Remember(change)]);
+                let batch = self.store.write(vec![Change::Remember(change)]);
                 self.commits.acknowledge(now, batch, done);
                 self.acknowledge_histories();
             }
@@ -641,7 +641,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
             Output::Reply(transaction, reply) if reply.code >= 300 => {
                 self.reply(transaction, &reply, host);
             }
-            output if self.commits.must_wait(self.ledger.settled()) => self.commits.hold(output),
+            output if self.commits.must_wait(self.store.settled()) => self.commits.hold(output),
             output => self.send_out(now, output, host),
         }
     }
@@ -666,11 +666,11 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// Gives up a store that makes no progress, so that nothing waits for it any more. While
     /// too much waits, or the store keeps nothing, nobody new is admitted.
     fn watch_store(&mut self, now: Moment, host: &mut dyn Host) {
-        if self.commits.is_stuck(now, self.ledger.settled()) {
-            self.ledger.give_up();
-            self.commits.give_up(now, self.ledger.settled());
+        if self.commits.is_stuck(now, self.store.settled()) {
+            self.store.give_up();
+            self.commits.give_up(now, self.store.settled());
         }
-        let closed = self.commits.are_behind() || self.ledger.refuses();
+        let closed = self.commits.are_behind() || self.store.refuses();
         if closed != self.admission_closed {
             self.admission_closed = closed;
             self.handle(now, Input::Close(closed), host);
@@ -679,7 +679,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
 
     /// Sends what the store has committed meanwhile.
     fn release_committed(&mut self, now: Moment, host: &mut dyn Host) {
-        let committed = self.ledger.settled();
+        let committed = self.store.settled();
         while let Some(output) = self.commits.next_output(committed) {
             self.send_out(now, output, host);
         }
@@ -691,7 +691,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     }
 
     fn acknowledge_histories(&mut self) {
-        let committed = self.ledger.settled();
+        let committed = self.store.settled();
         while let Some(order) = self.commits.next_history_order(committed) {
             self.switch.order(order);
         }
@@ -706,7 +706,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     }
 
     /// Carries out what another module orders; it has had its answer.
-    pub fn order(&mut self, now: Moment, request: management::Request, host: &mut dyn Host) {
+    pub fn order(&mut self, now: Moment, request: management::Action, host: &mut dyn Host) {
         self.handle_request(now, request, None, host);
     }
 
@@ -714,7 +714,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn handle_request(
         &mut self,
         now: Moment,
-        request: management::Request,
+        request: management::Action,
         asker: Option<Query>,
         host: &mut dyn Host,
     ) {
@@ -725,7 +725,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
         if self.deferred.len() >= MAX_DEFERRED {
             return self.give_answer(asker, Err(Fault::new(503, Unreadable)), host);
         }
-        self.ledger.ask(query.clone());
+        self.store.ask(query.clone());
         self.deferred.push(Deferred {
             query,
             request,
@@ -737,7 +737,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     fn give_answer(&mut self, asker: Option<Query>, answer: Answer, host: &mut dyn Host) {
         match asker {
             // An answer promises its change as a 200 does.
-            Some(query) if self.commits.must_wait(self.ledger.settled()) => {
+            Some(query) if self.commits.must_wait(self.store.settled()) => {
                 self.commits.hold_answer(query, answer);
             }
             Some(query) => query.answer(&answer),
@@ -753,7 +753,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     /// Gives the focus what the store has found, and carries out the requests that waited for it.
     fn handle_found(&mut self, now: Moment, host: &mut dyn Host) {
         for _ in 0..NOTICES_A_TURN {
-            let Some(found) = self.ledger.found() else {
+            let Some(found) = self.store.found() else {
                 break;
             };
             let query = found.query.clone();
@@ -781,15 +781,15 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     pub fn operate(
         &mut self,
         now: Moment,
-        request: &management::Request,
+        request: &management::Action,
         host: &mut dyn Host,
     ) -> Answer {
         match request {
-            management::Request::Stats => {
+            management::Action::Stats => {
                 self.count();
                 Ok(management::statistics(self.statistics, self.core.rooms()))
             }
-            management::Request::Reload => match self.switch.reload() {
+            management::Action::Reload => match self.switch.reload() {
                 Ok(tls) => Ok(management::Value::record([("tls", tls.into())])),
                 Err(error) => Err(Fault::new(500, error)),
             },
@@ -910,7 +910,7 @@ impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
     }
 }
 
-impl<C: Core, S: Switch, L: Ledger> Service<C, S, L> {
+impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     fn count_focus(&mut self) {
         let totals = self.core.totals();
         let before = std::mem::replace(&mut self.counted_focus, totals);

@@ -337,7 +337,16 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
             "crate::focus::request",
         ],
     ];
-    let base = ["ids", "timers", "dirty_map", "io", "event", "config", "out"];
+    let base = [
+        "ids",
+        "timers",
+        "dirty_map",
+        "io",
+        "event",
+        "config",
+        "rules",
+        "out",
+    ];
     for name in base {
         let above = folders.concat();
         forbid(&[&format!("focus/{name}")], &above);

@@ -20,6 +20,7 @@ use msrp_conference::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
 };
 use msrp_conference::net::{Config, Listen, Pool, Transport};
+use msrp_conference::switch;
 
 /// One regime.
 #[derive(Clone, Copy, Debug)]
@@ -272,7 +273,10 @@ fn serve_switch(transport: Transport, rooms: usize, members: usize, threads: usi
             transport,
             address: "127.0.0.1:0".parse().expect("an address"),
         }],
-        outbox_bytes: 16 << 20,
+        switch: switch::Config {
+            outbox_bytes: 16 << 20,
+            ..switch::Config::default()
+        },
         threads,
         ..Config::default()
     };

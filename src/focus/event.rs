@@ -1,4 +1,7 @@
-//! What has happened, for whoever listens in the host: its event interface or script.
+//! Events: what has happened in a room, for scripts, modules and the host's event interface.
+//!
+//! A new kind of event is a row of `events!` and a variant of [`Event`]; the compiler then names
+//! the matches below that lack it. Hosts and documentation follow from the table.
 
 use crate::control::{RoomUri, Said, UserUri};
 use crate::focus::Role;
@@ -11,29 +14,83 @@ pub enum Event {
     Start(RoomUri),
     /// Its conference is over: nobody is in any more.
     End(RoomUri),
-    /// A user is in, with the first of her devices.
+    /// A user is in, with their first device.
     Join {
         /// The room.
         room: RoomUri,
-        /// Who.
+        /// The user.
         user: UserUri,
         /// The name to show; may be empty.
         display: String,
-        /// As what.
+        /// Their role.
         role: Role,
     },
-    /// A user is out, with the last of her devices.
+    /// A user is out, with their last device.
     Leave {
         /// The room.
         room: RoomUri,
-        /// Who.
+        /// The user.
         user: UserUri,
         /// How.
         method: DisconnectionMethod,
     },
-    /// A participant has sent a message. What it says is not told.
+    /// A participant has sent a message; its text is not part of the event.
     Message(Said),
 }
+
+/// A kind of event.
+#[derive(Clone, Copy, Debug)]
+pub struct EventInfo {
+    /// The name, in lower case.
+    pub name: &'static str,
+    /// When it is raised.
+    pub when: &'static str,
+    /// The names of its details beside `room`.
+    pub details: &'static [&'static str],
+}
+
+macro_rules! events {
+    ($( $kind:ident $name:literal $when:literal [$($detail:literal)*] )*) => {
+        /// The kinds of events.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EventKind {
+            $( #[doc = $when] $kind, )*
+        }
+
+        /// Every kind of event, in the order of [`EventKind`].
+        pub const EVENTS: &[EventInfo] = &[
+            $( EventInfo { name: $name, when: $when, details: &[$($detail),*] } ),*
+        ];
+    };
+}
+
+events! {
+    Start "start" "the first participant of a conference has joined" []
+    Join "join" "a user has joined, with the first device" ["user" "display" "role"]
+    Leave "leave" "a user has left, with the last device" ["user" "method"]
+    End "end" "the last participant has left" []
+    Message "message" "a participant has sent a message"
+        ["user" "size" "content_type" "private"]
+}
+
+/// What each detail means, in the order of the documentation.
+pub const DETAILS: &[(&str, &str)] = &[
+    ("room", "the room's URI"),
+    (
+        "user",
+        "the user's address of record, also of participants who are anonymous to others",
+    ),
+    ("display", "the name to show; may be empty"),
+    ("role", "`participant`, `moderator` or `observer`"),
+    ("method", "`departed`, `booted`, `failed` or `busy`"),
+    (
+        "size",
+        "octets, CPIM headers included; of a message above `forward_whole_below` what was \
+         announced, or 0",
+    ),
+    ("content_type", "the wrapped content type"),
+    ("private", "1: for one participant"),
+];
 
 /// A value of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,18 +101,22 @@ pub enum Detail<'a> {
     Number(u64),
 }
 
-impl Event {
-    /// Every name an event may have, in lower case.
-    pub const NAMES: [&'static str; 5] = ["start", "end", "join", "leave", "message"];
+impl EventKind {
+    /// What is known of it.
+    pub fn info(self) -> &'static EventInfo {
+        &EVENTS[self as usize]
+    }
+}
 
-    /// Its place in [`Event::NAMES`].
-    pub fn number(&self) -> usize {
+impl Event {
+    /// Its kind.
+    pub fn kind(&self) -> EventKind {
         match self {
-            Self::Start(_) => 0,
-            Self::End(_) => 1,
-            Self::Join { .. } => 2,
-            Self::Leave { .. } => 3,
-            Self::Message(_) => 4,
+            Self::Start(_) => EventKind::Start,
+            Self::End(_) => EventKind::End,
+            Self::Join { .. } => EventKind::Join,
+            Self::Leave { .. } => EventKind::Leave,
+            Self::Message(_) => EventKind::Message,
         }
     }
 
@@ -68,7 +129,7 @@ impl Event {
         }
     }
 
-    /// What is told of it, the room first.
+    /// Its details, the room first.
     pub fn details(&self) -> Vec<(&'static str, Detail<'_>)> {
         let mut details = vec![("room", Detail::Text(self.room().as_str()))];
         match self {
@@ -94,6 +155,58 @@ impl Event {
                 ("private", Detail::Number(said.private.into())),
             ]),
         }
+        debug_assert!(
+            (details.iter().skip(1).map(|(name, _)| name)).eq(self.kind().info().details),
+            "the table names other details of {}",
+            self.kind().info().name
+        );
         details
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tables in `docs/events.md`, between their marks.
+    fn tables() -> String {
+        let mut tables = "| event | when | details |\n| --- | --- | --- |\n".to_owned();
+        for EventInfo {
+            name,
+            when,
+            details,
+        } in EVENTS
+        {
+            let more: String = details.iter().map(|it| format!(", `{it}`")).collect();
+            tables += &format!("| `{name}` | {when} | `room`{more} |\n");
+        }
+        tables += "\n| detail | |\n| --- | --- |\n";
+        for (name, meaning) in DETAILS {
+            tables += &format!("| `{name}` | {meaning} |\n");
+        }
+        tables
+    }
+
+    #[test]
+    fn the_documentation_holds_the_tables() {
+        const FROM: &str = "<!-- written by UPDATE_DOCS=1 cargo test event -->\n";
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md");
+        let page = std::fs::read_to_string(file).unwrap();
+        let (head, rest) = page.split_once(FROM).expect("the first mark");
+        let (_, tail) = rest.split_once("<!-- end -->").expect("the second mark");
+        let fresh = format!("{head}{FROM}{}<!-- end -->{tail}", tables());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(file, &fresh).unwrap();
+        } else {
+            assert!(page == fresh, "run UPDATE_DOCS=1 cargo test event");
+        }
+    }
+
+    #[test]
+    fn every_detail_of_an_event_is_documented() {
+        for detail in EVENTS.iter().flat_map(|it| it.details) {
+            let is_known = DETAILS.iter().any(|(name, _)| name == detail);
+            assert!(is_known, "{detail} has no row in DETAILS");
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::control::SwitchRun;
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
-use crate::wire::sip::{Headers, Method, Response};
+use crate::wire::sip::{Method, Response};
 
 mod call;
 mod config;
@@ -24,10 +24,12 @@ mod invite;
 mod io;
 mod operator;
 mod out;
+mod pattern;
 pub mod record;
 mod request;
 mod room;
 mod roster;
+pub mod rules;
 mod sip;
 #[cfg(test)]
 mod tests;
@@ -36,16 +38,15 @@ mod timers;
 mod watch;
 
 pub use crate::control::{Listen, Transport};
-pub use config::{
-    About, Advertise, Config, Credentials, InviteMode, Lifetime, Pattern, PatternError, Role,
-    RoomEntry, RoomRules,
-};
-pub use event::{Detail, Event};
+pub use config::{Advertise, Config, Credentials, InviteMode};
+pub use event::{DETAILS, Detail, EVENTS, Event, EventInfo, EventKind};
 pub use io::{
     Arrival, Input, OutgoingRequest, Output, Reply, RequestId, ScriptOptions, Socket, TransactionId,
 };
 pub use operator::{EndpointDetail, OperatorError, RoomDetail, RoomSummary, UserDetail};
+pub use pattern::{Pattern, PatternError};
 pub use room::rooms::KeptRooms;
+pub use rules::{About, Lifetime, Role, RoomEntry, RoomRules};
 pub use sip::cause::Cause;
 
 use ids::EndpointId;
@@ -55,7 +56,6 @@ use record::Counters;
 use room::rooms::Lookups;
 use room::table::RoomTable;
 use sip::bye_reason::ByeReason;
-use sip::dialog::Dialog;
 use sip::dialogs::{Dialogs, Pending, Purpose};
 use timers::{Timer, Timers};
 use watch::table::Watch;
@@ -391,16 +391,5 @@ impl Focus {
         self.dialogs.sent(id, pending);
         self.out.totals.notifies += u64::from(request.method == Method::Notify);
         self.out.push(Output::Send(Box::new(request)));
-    }
-
-    /// Ends a dialog from our side.
-    fn hang_up(&mut self, now: Moment, mut dialog: Dialog, reason: ByeReason) -> RequestId {
-        let headers = Headers::new()
-            .with("Reason", reason.header())
-            .with("User-Agent", self.out.software.clone());
-        let id = self.request_id();
-        let request = dialog.request(id, Method::Bye, headers, "");
-        self.send(now, Purpose::Farewell, request);
-        id
     }
 }

@@ -15,8 +15,8 @@ use std::sync::{Mutex, OnceLock};
 use super::guard::{c_string, guard};
 use super::{management, text};
 use crate::bridge::Bridge;
-use crate::focus::{Detail, Event};
-use crate::management::{Answer, Argument, Call, Command, Request, Value};
+use crate::focus::{Detail, Event, EventKind};
+use crate::management::{Action, Answer, Argument, Call, Command, Value};
 
 /// What is known of a room.
 #[repr(C)]
@@ -39,7 +39,7 @@ pub struct msrp_conference_room {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct msrp_conference_event {
-    /// "start", "end", "join", "leave" or "message".
+    /// The name of the event, as in docs/events.md.
     pub name: *const c_char,
     /// The room's URI.
     pub room: *const c_char,
@@ -113,7 +113,7 @@ static INSIDE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// What callbacks have ordered.
-    static ORDERED: RefCell<VecDeque<Request>> = const { RefCell::new(VecDeque::new()) };
+    static ORDERED: RefCell<VecDeque<Action>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Orders that may wait: a callback that gives more in one turn is told 503.
@@ -154,26 +154,26 @@ pub(super) fn enter() {
 }
 
 /// What callbacks have ordered since the last time.
-pub(super) fn ordered() -> Vec<Request> {
+pub(super) fn ordered() -> Vec<Action> {
     ORDERED.with_borrow_mut(|ordered| ordered.drain(..).collect())
 }
 
 /// Whether a callback wants to be told of messages.
-pub(super) fn listens_for_messages() -> bool {
+pub(super) fn want_messages() -> bool {
     LISTENERS
         .lock()
         .is_ok_and(|all| all.iter().any(|listener| listener.messages))
 }
 
 /// Tells every callback. On the main thread of the conference process.
-pub(super) fn tell(event: &Event) {
+pub(super) fn raise(event: &Event) {
     let listeners = LISTENERS.lock().map_or(Vec::new(), |all| all.clone());
     if listeners.is_empty() {
         return;
     }
     let texts = Texts::of(event);
     let told = texts.event(event);
-    let is_message = matches!(event, Event::Message(_));
+    let is_message = event.kind() == EventKind::Message;
     for listener in listeners.iter().filter(|it| it.messages || !is_message) {
         // SAFETY: the other module registered this function for this argument; the event and
         // its texts live through the call.
@@ -186,7 +186,7 @@ struct Texts(Vec<(&'static str, CString)>);
 
 impl Texts {
     fn of(event: &Event) -> Self {
-        let name = ("name", c_string(Event::NAMES[event.number()]));
+        let name = ("name", c_string(event.kind().info().name));
         let details = event.details().into_iter();
         let texts = details.filter_map(|(name, value)| match value {
             Detail::Text(text) => Some((name, c_string(text))),
@@ -334,12 +334,12 @@ fn order(command: Command, arguments: &[&str]) -> c_int {
 }
 
 /// A callback runs in the middle of the focus' work: its order is carried out after that.
-fn put_off(request: Request) -> c_int {
+fn put_off(action: Action) -> c_int {
     ORDERED.with_borrow_mut(|ordered| {
         if ordered.len() >= MAX_ORDERED {
             return 503;
         }
-        ordered.push_back(request);
+        ordered.push_back(action);
         0
     })
 }

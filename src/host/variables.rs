@@ -3,20 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 
-use crate::focus::{Detail, Event};
+use crate::focus::{DETAILS, Detail, Event};
 use crate::statistics::{self, ALL};
-
-/// The details of an event a script may ask for, as `event_…`.
-const DETAILS: [&str; 8] = [
-    "room",
-    "user",
-    "display",
-    "role",
-    "method",
-    "size",
-    "content_type",
-    "private",
-];
 
 /// Buffers that are used in turn: a script may compare several variables with each other.
 const BUFFERS: usize = 8;
@@ -87,7 +75,7 @@ impl Variable {
             return Some(Self::Event);
         }
         let detail = name.strip_prefix("event_")?;
-        let number = DETAILS.iter().position(|known| *known == detail)?;
+        let number = DETAILS.iter().position(|(known, _)| *known == detail)?;
         Some(Self::Detail(number))
     }
 
@@ -119,7 +107,7 @@ impl Variable {
                 None => Found::Nothing,
             },
             Self::Event => CURRENT.with_borrow(|event| match event {
-                Some(event) => Found::Text(Event::NAMES[event.number()].to_owned()),
+                Some(event) => Found::Text(event.kind().info().name.to_owned()),
                 None => Found::Nothing,
             }),
             Self::Detail(number) => CURRENT.with_borrow(|event| detail(event.as_ref(), number)),
@@ -147,7 +135,7 @@ impl Found {
 }
 
 fn detail(event: Option<&Event>, number: usize) -> Found {
-    let (Some(event), Some(wanted)) = (event, DETAILS.get(number)) else {
+    let (Some(event), Some((wanted, _))) = (event, DETAILS.get(number)) else {
         return Found::Nothing;
     };
     let details = event.details();

@@ -1,11 +1,11 @@
-//! From arguments as they came to a request that can be carried out.
+//! A command as it came, and what its arguments say.
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Command;
-use super::{Call, DEFAULT_LIMIT, Fault, MAX_LIMIT, MAX_SAID, Page, Request, shortened};
+use super::answer::{Fault, shortened};
+use super::table::{Command, DEFAULT_LIMIT, MAX_LIMIT, MAX_SAID};
 use crate::control::{RoomUri, UserUri};
-use crate::focus::{Pattern, PatternError, Role};
+use crate::focus::{Pattern, PatternError, Role, RoomEntry};
 use crate::parameters::{self, ParameterError};
 use crate::wire::sip::Uri;
 
@@ -36,55 +36,39 @@ impl Argument {
     }
 }
 
-impl Call {
-    /// Reads the arguments.
-    ///
-    /// # Errors
-    /// 400, with what is wrong.
-    pub fn read(&self) -> Result<Request, Fault> {
-        let given = Given::sort(self)?;
-        Ok(match self.command {
-            Command::List => Request::List(given.page()?),
-            Command::Show => Request::Show(given.room()?, given.page()?),
-            Command::Create => {
-                let mut text = given.text("room").to_owned();
-                if let Some(options) = given.optional("options") {
-                    text.push(';');
-                    text.push_str(options.trim().trim_start_matches(';'));
-                }
-                let entry = parameters::room(&with_scheme(&text)).map_err(not_a_room)?;
-                Request::Create(Box::new(entry))
-            }
-            Command::End => Request::End(given.room()?),
-            Command::Invite => Request::Invite(given.room()?, given.uri("uri")?.to_string()),
-            Command::Expel => Request::Expel(given.room()?, given.user()?),
-            Command::Role => Request::Role(given.room()?, given.user()?, given.role()?),
-            Command::Say => Request::Say(given.room()?, given.said()?),
-            Command::Lock => Request::Lock(given.room()?, true),
-            Command::Unlock => Request::Lock(given.room()?, false),
-            Command::Ban => Request::Ban(given.room()?, given.pattern()?, true),
-            Command::Unban => Request::Ban(given.room()?, given.pattern()?, false),
-            Command::Reload => Request::Reload,
-            Command::Stats => Request::Stats,
-        })
-    }
+/// A command as a host's interface took it, not yet looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Which.
+    pub command: Command,
+    /// Its arguments, in the order given.
+    pub arguments: Vec<Argument>,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// How many at most.
+    pub limit: usize,
+    /// How many to leave out first.
+    pub offset: usize,
 }
 
 /// The arguments by their places in the table.
-struct Given<'a> {
+pub(super) struct Given<'a> {
     command: Command,
     values: Vec<Option<&'a str>>,
 }
 
 impl<'a> Given<'a> {
-    fn sort(call: &'a Call) -> Result<Self, Fault> {
-        let entry = call.command.entry();
-        let bad = |text: String| Fault::new(400, format_args!("{text} (usage: {})", entry.usage()));
-        let mut values = vec![None; entry.parameters.len()];
+    pub(super) fn sort(call: &'a Call) -> Result<Self, Fault> {
+        let info = call.command.info();
+        let bad = |text: String| Fault::new(400, format_args!("{text} (usage: {})", info.usage()));
+        let mut values = vec![None; info.parameters.len()];
         for (position, argument) in call.arguments.iter().enumerate() {
             let place = match &argument.name {
                 None => position,
-                Some(name) => entry
+                Some(name) => info
                     .parameters
                     .iter()
                     .position(|parameter| parameter.name == name)
@@ -93,14 +77,14 @@ impl<'a> Given<'a> {
             let slot = values
                 .get_mut(place)
                 .ok_or_else(|| bad("too many parameters".to_owned()))?;
-            let name = entry.parameters[place].name;
+            let name = info.parameters[place].name;
             let value = argument.value.as_deref();
             let value = value.ok_or_else(|| bad(format!("{name} is neither string nor number")))?;
             if slot.replace(value).is_some() {
                 return Err(bad(format!("{name} is given twice")));
             }
         }
-        for (parameter, value) in entry.parameters.iter().zip(&values) {
+        for (parameter, value) in info.parameters.iter().zip(&values) {
             if !parameter.optional && value.is_none_or(|value| value.trim().is_empty()) {
                 return Err(bad(format!("{} is missing", parameter.name)));
             }
@@ -109,17 +93,17 @@ impl<'a> Given<'a> {
         Ok(Self { command, values })
     }
 
-    fn optional(&self, name: &str) -> Option<&'a str> {
-        let parameters = self.command.entry().parameters;
+    pub(super) fn optional(&self, name: &str) -> Option<&'a str> {
+        let parameters = self.command.info().parameters;
         let place = parameters.iter().position(|it| it.name == name)?;
         self.values.get(place).copied().flatten()
     }
 
-    fn text(&self, name: &str) -> &'a str {
+    pub(super) fn text(&self, name: &str) -> &'a str {
         self.optional(name).unwrap_or_default()
     }
 
-    fn uri(&self, name: &str) -> Result<Uri, Fault> {
+    pub(super) fn uri(&self, name: &str) -> Result<Uri, Fault> {
         let text = self.text(name).trim();
         let uri: Option<Uri> = with_scheme(text).parse().ok();
         uri.filter(|uri| matches!(uri.scheme.as_str(), "sip" | "sips") && uri.user.is_some())
@@ -131,11 +115,11 @@ impl<'a> Given<'a> {
             })
     }
 
-    fn room(&self) -> Result<RoomUri, Fault> {
+    pub(super) fn room(&self) -> Result<RoomUri, Fault> {
         Ok(RoomUri::new(self.uri("room")?.address_of_record()))
     }
 
-    fn user(&self) -> Result<UserUri, Fault> {
+    pub(super) fn user(&self) -> Result<UserUri, Fault> {
         let text = self.text("user").trim();
         if let Ok(uri) = text.parse::<Uri>()
             && uri.scheme == "tel"
@@ -145,8 +129,18 @@ impl<'a> Given<'a> {
         Ok(UserUri::new(self.uri("user")?.address_of_record()))
     }
 
+    /// A room with its options, as modparam `room` has it.
+    pub(super) fn room_entry(&self) -> Result<RoomEntry, Fault> {
+        let mut text = self.text("room").to_owned();
+        if let Some(options) = self.optional("options") {
+            text.push(';');
+            text.push_str(options.trim().trim_start_matches(';'));
+        }
+        parameters::room(&with_scheme(&text)).map_err(not_a_room)
+    }
+
     /// An address for which `*` may stand.
-    fn pattern(&self) -> Result<Pattern, Fault> {
+    pub(super) fn pattern(&self) -> Result<Pattern, Fault> {
         let text = self.text("user").trim();
         let wrong = |error| Fault::new(400, format_args!("user {}: {error}", quoted(text)));
         if text.contains([' ', ',', ';', '<', '>', '"']) && text.contains('*') {
@@ -159,7 +153,7 @@ impl<'a> Given<'a> {
         address.parse().map_err(wrong)
     }
 
-    fn role(&self) -> Result<Role, Fault> {
+    pub(super) fn role(&self) -> Result<Role, Fault> {
         let text = self.text("role").trim();
         Role::from_name(text).ok_or_else(|| {
             let allowed = "participant, moderator or observer";
@@ -167,7 +161,7 @@ impl<'a> Given<'a> {
         })
     }
 
-    fn said(&self) -> Result<String, Fault> {
+    pub(super) fn said(&self) -> Result<String, Fault> {
         let text = self.text("text");
         if text.len() > MAX_SAID {
             return Err(Fault::new(
@@ -178,7 +172,7 @@ impl<'a> Given<'a> {
         Ok(text.to_owned())
     }
 
-    fn page(&self) -> Result<Page, Fault> {
+    pub(super) fn page(&self) -> Result<Page, Fault> {
         Ok(Page {
             limit: self.number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)?,
             offset: self.number("offset", 0, 0, usize::MAX)?,

@@ -4,44 +4,17 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DEFAULT_LIMIT, MAX_LIMIT, MAX_SAID};
-
-/// One command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
-    /// `list`
-    List,
-    /// `show`
-    Show,
-    /// `create`
-    Create,
-    /// `end`
-    End,
-    /// `invite`
-    Invite,
-    /// `expel`
-    Expel,
-    /// `role`
-    Role,
-    /// `say`
-    Say,
-    /// `lock`
-    Lock,
-    /// `unlock`
-    Unlock,
-    /// `ban`
-    Ban,
-    /// `unban`
-    Unban,
-    /// `reload`
-    Reload,
-    /// `stats`
-    Stats,
-}
+/// Rooms or users in one answer unless the caller says otherwise: what a datagram of 32 KiB
+/// holds (OpenSIPS' mi_datagram), with long names.
+pub const DEFAULT_LIMIT: usize = 100;
+/// Most rooms or users in one answer.
+pub const MAX_LIMIT: usize = 1_000;
+/// Longest text that `say` takes, in octets.
+pub const MAX_SAID: usize = 4_096;
 
 /// A parameter of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parameter {
+pub struct CommandParameter {
     /// Its name.
     pub name: &'static str,
     /// Whether it may be left out; optional ones stand last.
@@ -52,13 +25,13 @@ pub struct Parameter {
 
 /// What is known of a command.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct CommandInfo {
     /// Which.
     pub command: Command,
     /// The name, without that of the module.
     pub name: &'static str,
     /// Its parameters, in order.
-    pub parameters: &'static [Parameter],
+    pub parameters: &'static [CommandParameter],
     /// Whether the answer is a list.
     pub lists: bool,
     /// What it does.
@@ -69,35 +42,47 @@ pub struct Entry {
     pub example: &'static [&'static str],
 }
 
-const fn required(name: &'static str, doc: &'static str) -> Parameter {
-    Parameter {
+const fn required(name: &'static str, doc: &'static str) -> CommandParameter {
+    CommandParameter {
         name,
         optional: false,
         doc,
     }
 }
 
-const fn optional(name: &'static str, doc: &'static str) -> Parameter {
-    Parameter {
+const fn optional(name: &'static str, doc: &'static str) -> CommandParameter {
+    CommandParameter {
         name,
         optional: true,
         doc,
     }
 }
 
-const ROOM: Parameter = required(
+const ROOM: CommandParameter = required(
     "room",
     "The room's URI, `sip:` may be left out, as may be everything behind the host.",
 );
-const USER: Parameter = required("user", "The user's address of record.");
-const LIMIT: Parameter = optional("limit", "How many at most: 1 to 1000; 100 if not given.");
-const OFFSET: Parameter = optional("offset", "How many to leave out first; 0 if not given.");
+const USER: CommandParameter = required("user", "The user's address of record.");
+const LIMIT: CommandParameter = optional("limit", "How many at most: 1 to 1000; 100 if not given.");
+const OFFSET: CommandParameter = optional("offset", "How many to leave out first; 0 if not given.");
 const DONE: &str = "`ok`.";
 
-/// Every command, in the order of the documentation.
-pub const COMMANDS: &[Entry] = &[
-    Entry {
-        command: Command::List,
+macro_rules! commands {
+    ($( $command:ident { $($fields:tt)* } )*) => {
+        /// One command.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Command {
+            $( #[doc = concat!("The command ", stringify!($command), ".")] $command, )*
+        }
+
+        /// Every command, in the order of the documentation.
+        pub const COMMANDS: &[CommandInfo] =
+            &[$( CommandInfo { command: Command::$command, $($fields)* } ),*];
+    };
+}
+
+commands! {
+    List {
         name: "list",
         parameters: &[LIMIT, OFFSET],
         lists: true,
@@ -109,9 +94,8 @@ pub const COMMANDS: &[Entry] = &[
                  its participants have sent since then; after a restart of the proxy it counts \
                  from 0 again).",
         example: &["50", "0"],
-    },
-    Entry {
-        command: Command::Show,
+    }
+    Show {
         name: "show",
         parameters: &[ROOM, LIMIT, OFFSET],
         lists: false,
@@ -125,9 +109,8 @@ pub const COMMANDS: &[Entry] = &[
                  `alerting`, or `pending`, `dialing-in` where it is asked to call), `msrp` (its \
                  own MSRP URI) and `joined` (UTC).",
         example: &["sip:lobby@conf.example.com"],
-    },
-    Entry {
-        command: Command::Create,
+    }
+    Create {
         name: "create",
         parameters: &[
             required(
@@ -145,9 +128,8 @@ pub const COMMANDS: &[Entry] = &[
               does not see that.",
         answer: "The room's canonical `uri`.",
         example: &["'sip:team@conf.example.com;max=50;moderators=sip:alice@example.com'"],
-    },
-    Entry {
-        command: Command::End,
+    }
+    End {
         name: "end",
         parameters: &[ROOM],
         lists: false,
@@ -158,9 +140,8 @@ pub const COMMANDS: &[Entry] = &[
               that is no longer configured.",
         answer: DONE,
         example: &["sip:team@conf.example.com"],
-    },
-    Entry {
-        command: Command::Invite,
+    }
+    Invite {
         name: "invite",
         parameters: &[ROOM, required("uri", "Whom, a SIP URI.")],
         lists: false,
@@ -169,9 +150,8 @@ pub const COMMANDS: &[Entry] = &[
               `max`) hold.",
         answer: "`ok` as soon as the invitation is under way.",
         example: &["sip:team@conf.example.com", "sip:bob@example.com"],
-    },
-    Entry {
-        command: Command::Expel,
+    }
+    Expel {
         name: "expel",
         parameters: &[ROOM, USER],
         lists: false,
@@ -180,9 +160,8 @@ pub const COMMANDS: &[Entry] = &[
               may join again: see `ban`.",
         answer: DONE,
         example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
-    },
-    Entry {
-        command: Command::Role,
+    }
+    Role {
         name: "role",
         parameters: &[
             ROOM,
@@ -199,9 +178,8 @@ pub const COMMANDS: &[Entry] = &[
             "sip:bob@example.com",
             "moderator",
         ],
-    },
-    Entry {
-        command: Command::Say,
+    }
+    Say {
         name: "say",
         parameters: &[ROOM, required("text", "The text, 1 to 4096 octets.")],
         lists: false,
@@ -212,9 +190,8 @@ pub const COMMANDS: &[Entry] = &[
             "sip:team@conf.example.com",
             "\"The server restarts in five minutes.\"",
         ],
-    },
-    Entry {
-        command: Command::Lock,
+    }
+    Lock {
         name: "lock",
         parameters: &[ROOM],
         lists: false,
@@ -222,18 +199,16 @@ pub const COMMANDS: &[Entry] = &[
               holds as long as the room lasts.",
         answer: DONE,
         example: &["sip:team@conf.example.com"],
-    },
-    Entry {
-        command: Command::Unlock,
+    }
+    Unlock {
         name: "unlock",
         parameters: &[ROOM],
         lists: false,
         doc: "Takes `lock` back.",
         answer: DONE,
         example: &["sip:team@conf.example.com"],
-    },
-    Entry {
-        command: Command::Ban,
+    }
+    Ban {
         name: "ban",
         parameters: &[
             ROOM,
@@ -246,18 +221,16 @@ pub const COMMANDS: &[Entry] = &[
         doc: "Keeps a user out of a room from now on, and removes them if they are in it.",
         answer: DONE,
         example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
-    },
-    Entry {
-        command: Command::Unban,
+    }
+    Unban {
         name: "unban",
         parameters: &[ROOM, required("user", "As it was given to `ban`.")],
         lists: false,
         doc: "Takes `ban`, or a part of the room's option `deny`, back.",
         answer: DONE,
         example: &["sip:team@conf.example.com", "sip:mallory@example.com"],
-    },
-    Entry {
-        command: Command::Reload,
+    }
+    Reload {
         name: "reload",
         parameters: &[],
         lists: false,
@@ -269,29 +242,37 @@ pub const COMMANDS: &[Entry] = &[
         answer: "`tls`: whether there are such files here. Files that cannot be used are an error, \
                  and what was read before stays.",
         example: &[],
-    },
-    Entry {
-        command: Command::Stats,
+    }
+    Stats {
         name: "stats",
         parameters: &[],
         lists: false,
         doc: "Every statistic of the group `msrp_conference`, at once.",
         answer: "The statistics by their names, and `rooms`: how many `list` knows.",
         example: &[],
-    },
-];
+    }
+}
 
+/// The texts above name these numbers.
 const _: () = assert!(DEFAULT_LIMIT == 100 && MAX_LIMIT == 1_000 && MAX_SAID == 4_096);
+
+/// Hosts have room for three parameters.
+const _: () = {
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        assert!(COMMANDS[at].parameters.len() <= 3);
+        at += 1;
+    }
+};
 
 impl Command {
     /// What is known of it.
-    pub fn entry(self) -> &'static Entry {
-        // The table is in the order of the enumeration, which a test holds it to.
+    pub fn info(self) -> &'static CommandInfo {
         &COMMANDS[self as usize]
     }
 }
 
-impl Entry {
+impl CommandInfo {
     /// `room`, `user`, `[limit]`…, as help texts show it.
     pub fn usage(&self) -> String {
         let mut usage = self.name.to_owned();

@@ -6,7 +6,7 @@ use super::dial::{DialError, Target};
 use super::driver::Driver;
 use super::queue::{Accepted, Command};
 use crate::log;
-use crate::switch::{ConnectionId, Security, Wanted};
+use crate::switch::{ConnectionId, Wanted};
 use crate::wire::fingerprint;
 
 impl Driver {
@@ -35,11 +35,11 @@ impl Driver {
     fn reusable(&mut self, wanted: &Wanted) -> Option<ConnectionId> {
         let &id = self.own_connections.get(&Target::of(&wanted.target))?;
         let transport = self.transport(id)?;
-        let (peer, security) = (transport.peer?, &transport.security);
+        let peer = transport.stream.peer_addr().ok()?;
         // A fingerprint in another session's description does not vouch for this one.
-        let known = match security {
-            Security::Tls(shown) if !wanted.fingerprints.is_empty() => {
-                fingerprint::matches(&wanted.fingerprints, shown)
+        let known = match &transport.records {
+            Some(records) if !wanted.fingerprints.is_empty() => {
+                fingerprint::matches(&wanted.fingerprints, &records.peer())
             }
             _ => true,
         };
@@ -74,7 +74,7 @@ impl Driver {
         let id = self.add_connection(accepted)?;
         let target = Target::of(&wanted.target);
         if let Some(transport) = self.transport(id) {
-            transport.target = Some(Box::new(target.clone()));
+            transport.dialled(target.clone());
         }
         self.own_connections.insert(target, id);
         Some(id)

@@ -27,7 +27,7 @@ use super::totals::ThreadTotals;
 use super::transport::{ConnectionTransport, Written};
 use super::websocket::WebSocket;
 use crate::log;
-use crate::switch::{After, Batch, ConnectionId, Security, Switch, Thread};
+use crate::switch::{After, Batch, ConnectionId, Switch, Thread};
 use crate::time::{Clock, Moment};
 
 /// Bytes read per call.
@@ -210,9 +210,9 @@ impl Driver {
             permit,
         } = accepted;
         let stream = TcpStream::from_std(stream).ok()?;
-        let id = self.parts.switch.opened_over(self.now, security.clone());
+        let id = self.parts.switch.opened_over(self.now, security);
         let ready = Arc::clone(&self.ready);
-        let transport = ConnectionTransport::new(id, stream, records, web, security, permit, ready);
+        let transport = ConnectionTransport::new(id, stream, records, web, permit, ready);
         transport.waker.wake_by_ref();
         let index = id.index();
         if self.transports.len() <= index {
@@ -265,7 +265,7 @@ impl Driver {
             let Some(transport) = self.transport(id) else {
                 break false;
             };
-            if scratch.is_empty() && transport.security != Security::Plain {
+            if scratch.is_empty() && transport.records.is_some() {
                 scratch = vec![0; READ_OCTETS].into();
             }
             let mut buffer = ReadBuf::new(&mut input);
@@ -305,15 +305,15 @@ impl Driver {
     /// connection ends.
     fn unframe(&mut self, id: ConnectionId, octets: &mut [u8]) -> Option<usize> {
         let transport = self.transport(id)?;
-        let peer = transport.peer;
         match transport.unframe(octets) {
             Ok(count) => {
                 self.pong(id);
                 Some(count)
             }
             Err(violation) => {
-                self.websockets_refused += 1;
+                let peer = transport.stream.peer_addr().ok();
                 let peer = peer.map_or_else(String::new, |peer| format!(" from {peer}"));
+                self.websockets_refused += 1;
                 let text = format!("closing the WebSocket{peer}: {violation}");
                 self.log(log::Level::Debug, text);
                 self.finish(id);
@@ -324,7 +324,7 @@ impl Driver {
 
     /// A ping is a sign of life, and its pong is written when the connection has its turn.
     fn pong(&mut self, id: ConnectionId) {
-        let web = self.transport(id).and_then(|it| it.web.as_deref());
+        let web = self.transport(id).and_then(|it| it.web());
         if web.is_some_and(WebSocket::owes_pong) {
             self.parts.switch.sign_of_life(self.now, id);
             self.parts.switch.goes_on(id);
@@ -333,7 +333,7 @@ impl Driver {
 
     /// The page is gone: nobody waits for what its connection does next.
     fn is_web_closed(&mut self, id: ConnectionId) -> bool {
-        let web = self.transport(id).and_then(|it| it.web.as_deref());
+        let web = self.transport(id).and_then(|it| it.web());
         web.is_some_and(WebSocket::is_closed)
     }
 
@@ -374,7 +374,7 @@ impl Driver {
             }
         };
         while let Some(id) = self.parts.switch.poll_close() {
-            let peer = self.transport(id).and_then(|transport| transport.peer);
+            let peer = self.transport(id).and_then(|it| it.stream.peer_addr().ok());
             if let Some(peer) = peer {
                 let text = format!("closing the MSRP connection from {peer}");
                 self.log(log::Level::Debug, text);
@@ -512,10 +512,10 @@ impl Driver {
     fn take_transport(&mut self, id: ConnectionId) -> Option<ConnectionTransport> {
         self.transport(id)?;
         let transport = self.transports.get_mut(id.index())?.take()?;
-        if let Some(target) = &transport.target
-            && self.own_connections.get(target.as_ref()) == Some(&id)
+        if let Some(target) = transport.target()
+            && self.own_connections.get(target) == Some(&id)
         {
-            self.own_connections.remove(target.as_ref());
+            self.own_connections.remove(target);
         }
         Some(transport)
     }

@@ -87,24 +87,14 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Switch threads; 0 counts as 1.
     pub threads: usize,
-    /// Most octets that may wait for one receiver.
-    pub outbox_bytes: usize,
-    /// Longest pause between two chunks of a message.
-    pub chunk_timeout: Duration,
     /// The certificate of the TLS listeners, shown also where we connect to.
     pub tls: Option<TlsFiles>,
     /// Where the switch may connect to as the active side.
     pub dial_allow: DialPolicy,
     /// Whose pages may open a WebSocket.
     pub ws_origins: Origins,
-    /// A connection silent for so long is closed; zero: never.
-    pub idle_timeout: Duration,
-    /// Messages up to this size are delivered as one SEND, octets.
-    pub forward_whole_below: usize,
-    /// What to do with receivers that do not read their messages.
-    pub slow_reader: switch::SlowReader,
-    /// Nicknames that look like one in use are refused (UTS 39).
-    pub nickname_confusables: bool,
+    /// What each thread does with messages.
+    pub switch: switch::Config,
 }
 
 impl Default for Config {
@@ -113,15 +103,10 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             threads: 1,
-            outbox_bytes: 1 << 20,
-            chunk_timeout: Duration::from_secs(540),
             tls: None,
             dial_allow: DialPolicy::default(),
             ws_origins: Origins::default(),
-            idle_timeout: Duration::ZERO,
-            forward_whole_below: 64 * 1024,
-            slow_reader: switch::SlowReader::Drop,
-            nickname_confusables: false,
+            switch: switch::Config::default(),
         }
     }
 }
@@ -338,7 +323,10 @@ impl Pool {
         let mut hasher = std::hash::DefaultHasher::new();
         room.hash(&mut hasher);
         let thread = (hasher.finish() % self.threads.len() as u64) as usize;
-        if let Order::Admit(admission) = &order {
+        // Of one thread nobody asks where a session is.
+        if let Order::Admit(admission) = &order
+            && self.threads.len() > 1
+        {
             let session = admission.session.clone();
             self.register.insert(session, Thread(thread as u16));
         }
@@ -412,18 +400,9 @@ impl Pool {
             own: number,
             count: u16::try_from(self.threads.len()).unwrap_or(u16::MAX),
         };
-        let switch = switch::Config {
-            outbox_bytes: config.outbox_bytes,
-            chunk_timeout: config.chunk_timeout,
-            idle_timeout: config.idle_timeout,
-            forward_whole_below: config.forward_whole_below,
-            slow_reader: config.slow_reader,
-            nickname_confusables: config.nickname_confusables,
-            ..switch::Config::default()
-        };
         Parts {
             number,
-            switch: Switch::new(switch, Box::new(entropy::System), Box::new(view)),
+            switch: Switch::new(config.switch, Box::new(entropy::System), Box::new(view)),
             commands,
             threads: self.threads.clone(),
             dialer: Arc::clone(dialer),

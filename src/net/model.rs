@@ -7,9 +7,10 @@ mod sync {
     pub(super) use loom::sync::atomic::AtomicBool;
     pub(super) use loom::sync::{Mutex, MutexGuard};
 }
+#[expect(clippy::duplicate_mod, reason = "once more, with other primitives")]
 #[path = "eviction.rs"]
 mod eviction;
-#[allow(dead_code)] // Everything is used in one model or another, not in each.
+#[expect(clippy::duplicate_mod, reason = "once more, with other primitives")]
 #[path = "ready.rs"]
 mod ready;
 

@@ -1,7 +1,6 @@
 //! The transport of one connection: its socket, and TLS over it if there is any.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,7 +14,7 @@ use super::strangers::Permit;
 use super::tls::Records;
 use super::websocket::WebSocket;
 use super::writer;
-use crate::switch::{After, Batch, ConnectionId, Security};
+use crate::switch::{After, Batch, ConnectionId};
 use crate::wire::websocket::Violation;
 
 /// Parts of one vectored write.
@@ -26,13 +25,9 @@ pub(super) struct ConnectionTransport {
     pub(super) id: ConnectionId,
     pub(super) stream: TcpStream,
     /// The TLS over it.
-    records: Option<Box<Records>>,
-    /// The WebSocket over both.
-    pub(super) web: Option<Box<WebSocket>>,
-    pub(super) security: Security,
-    pub(super) peer: Option<SocketAddr>,
-    /// The peer's address as dialled, if the switch made the connection.
-    pub(super) target: Option<Box<Target>>,
+    pub(super) records: Option<Box<Records>>,
+    /// What most connections have nothing of.
+    role: Option<Box<Role>>,
     pub(super) waker: Waker,
     /// What the operating system did not accept yet, and what to do after it.
     pub(super) rest: Option<Box<(Batch, After)>>,
@@ -40,6 +35,14 @@ pub(super) struct ConnectionTransport {
     pub(super) permit: Option<Permit>,
     /// It is in the driver's list of connections to read.
     pub(super) readable: bool,
+}
+
+/// Which side made a connection, where that matters.
+enum Role {
+    /// The switch did, to this peer.
+    Dialled(Target),
+    /// The peer did, over WebSocket.
+    Web(WebSocket),
 }
 
 /// How far a write came.
@@ -55,18 +58,14 @@ impl ConnectionTransport {
         stream: TcpStream,
         records: Option<Box<Records>>,
         web: Option<Box<WebSocket>>,
-        security: Security,
         permit: Option<Permit>,
         ready: Arc<Ready>,
     ) -> Self {
         Self {
             id,
-            peer: stream.peer_addr().ok(),
-            target: None,
             stream,
             records,
-            web,
-            security,
+            role: web.map(|web| Box::new(Role::Web(*web))),
             waker: ready::waker(id, ready),
             rest: None,
             permit,
@@ -87,10 +86,38 @@ impl ConnectionTransport {
         }
     }
 
+    /// The peer's address as dialled, if the switch made the connection.
+    pub(super) fn target(&self) -> Option<&Target> {
+        match self.role.as_deref() {
+            Some(Role::Dialled(target)) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// The switch has made the connection, to this peer.
+    pub(super) fn dialled(&mut self, target: Target) {
+        self.role = Some(Box::new(Role::Dialled(target)));
+    }
+
+    /// The WebSocket over the socket, and over TLS if there is any.
+    pub(super) fn web(&self) -> Option<&WebSocket> {
+        match self.role.as_deref() {
+            Some(Role::Web(web)) => Some(web),
+            _ => None,
+        }
+    }
+
+    fn web_mut(&mut self) -> Option<&mut WebSocket> {
+        match self.role.as_deref_mut() {
+            Some(Role::Web(web)) => Some(web),
+            _ => None,
+        }
+    }
+
     /// Takes what was read out of its frames, if it came over WebSocket; says how many octets
     /// that leaves at the front.
     pub(super) fn unframe(&mut self, octets: &mut [u8]) -> Result<usize, Violation> {
-        match &mut self.web {
+        match self.web_mut() {
             None => Ok(octets.len()),
             Some(web) => web.unframe(octets),
         }
@@ -98,7 +125,7 @@ impl ConnectionTransport {
 
     /// Puts what is to be written into frames, if it goes over WebSocket.
     pub(super) fn frame(&mut self, batch: &mut Batch, framed: &mut Batch) {
-        if let Some(web) = &mut self.web {
+        if let Some(web) = self.web_mut() {
             web.frame(batch, framed);
             std::mem::swap(batch, framed);
             framed.clear();
@@ -131,8 +158,8 @@ impl ConnectionTransport {
 
     /// Says that the WebSocket ends, if there is one and nothing else is half written.
     async fn close_web(&mut self) {
-        let web = self.web.take().filter(|_| self.rest.is_none());
-        let Some(mut last) = web.map(|web| web.close()) else {
+        let web = self.web().filter(|_| self.rest.is_none());
+        let Some(mut last) = web.map(WebSocket::close) else {
             return;
         };
         std::future::poll_fn(|context| {
@@ -193,5 +220,17 @@ fn put_records(
         Poll::Ready(Ok(())) => Written::All,
         Poll::Ready(Err(_)) => Written::Failed,
         Poll::Pending => Written::Blocked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small_here_too() {
+        // The socket (40), its permit until it is bound (24), and what is mostly not there.
+        let size = std::mem::size_of::<ConnectionTransport>();
+        assert!(size <= 120, "{size}");
     }
 }

@@ -3,41 +3,33 @@
 //!
 //! A wrong value stops the start with the parameter, the value and what is allowed.
 
+mod fit;
+mod parse;
 mod room;
 mod table;
-mod values;
+mod value;
 
 use std::time::Duration;
 
-use crate::focus;
-use crate::net;
-use crate::store;
+use crate::control::Listen;
+use crate::{focus, net, store, switch};
 
-pub use table::{Kind, Parameter, TABLE, markdown};
-pub(crate) use values::doubt;
-pub use values::{SwitchPlace, Value};
+use value::Wrong;
+
+pub use parse::SwitchPlace;
+pub(crate) use parse::doubt;
+pub use table::{Kind, Parameter, SwitchOption, TABLE, markdown};
+pub use value::{ParameterError, Value};
 
 /// The product as it names itself in SIP.
 const SOFTWARE: &str = concat!("msrp_conference/", env!("CARGO_PKG_VERSION"));
-
-/// A parameter with a value that is not allowed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("parameter {name}: {value:?} is not allowed (allowed: {allowed})")]
-pub struct ParameterError {
-    /// The parameter.
-    pub name: &'static str,
-    /// What the operator wrote.
-    pub value: String,
-    /// What may be written.
-    pub allowed: String,
-}
 
 /// Reads a room as modparam `room` has it.
 ///
 /// # Errors
 /// It is not understood.
 pub fn room(text: &str) -> Result<focus::RoomEntry, ParameterError> {
-    room::room(text)
+    table::find("room").read(&Value::Text(text.to_owned()), room::room)
 }
 
 /// What the operator decided, checked.
@@ -86,79 +78,89 @@ impl Collected {
     /// # Errors
     /// A value is not allowed (a default never is one of these), or two do not fit.
     pub fn settings(&self) -> Result<Settings, ParameterError> {
-        let switch = values::switch_place(&self.text("switch"))?;
-        let listen = self.list("listen", values::listen)?;
-        // A switch outside says itself where it listens.
-        let told = switch != SwitchPlace::Embedded && self.given("listen").next().is_none();
-        let focus = focus::Config {
-            listen: if told { Vec::new() } else { listen.clone() },
-            advertise: values::advertise(&self.text("advertise"))?,
-            rooms: self.list("room", room::room)?,
-            factories: self.list("factory", room::factory)?,
-            adhoc: values::flag("adhoc", &self.one("adhoc"))?,
-            max_conferences: self.number("max_conferences")? as usize,
-            max_participants: self.number("max_participants")? as usize,
-            max_list_size: self.number("max_list_size")? as usize,
-            invite_mode: values::invite_mode(&self.text("invite_mode"))?,
-            credentials: self.list("credential", values::credential)?,
-            max_message_size: self.number("max_message_size")?,
-            bind_timeout: Duration::from_secs(self.number("bind_timeout")?),
-            rejoin_grace: Duration::from_secs(self.number("rejoin_grace")?),
-            session_expires: Duration::from_secs(self.number("session_expires")?),
-            min_se: Duration::from_secs(self.number("min_se")?),
-            subscription_expires: Duration::from_secs(self.number("subscription_expires")?),
-            notify_interval: Duration::from_millis(self.number("notify_interval_ms")?),
-            notify_memory: self.number("notify_memory")? as usize,
-            roster_limit: self.number("roster_limit")? as usize,
-            full_notify_limit: self.number("full_notify_limit")? as usize,
-            full_notify_agents: values::pattern(
-                "full_notify_agents",
-                self.text("full_notify_agents"),
-            )?,
-            one_send_agents: values::pattern("one_send_agents", self.text("one_send_agents"))?,
-            software: SOFTWARE.to_owned(),
-        };
-        room::distinct(&focus.rooms, &focus.factories)?;
-        values::intervals_fit(&focus)?;
-        let tls = values::tls(
-            &self.text("tls_certificate"),
-            &self.text("tls_private_key"),
-            &self.text("tls_ca_list"),
-            values::flag("tls_verify_client", &self.one("tls_verify_client"))?,
-        )?;
-        if switch == SwitchPlace::Embedded {
-            values::listeners_have_certificates(&listen, tls.as_ref())?;
-        }
-        let net = net::Config {
-            tls,
-            dial_allow: values::dial_allow(&self.text("dial_allow"))?,
-            ws_origins: values::ws_origins(&self.text("ws_origins"))?,
-            idle_timeout: Duration::from_secs(self.number("idle_timeout")?),
-            listen: listen.clone(),
-            threads: self.threads()?,
-            outbox_bytes: self.number("outbox_bytes")? as usize,
-            chunk_timeout: Duration::from_secs(self.number("chunk_timeout")?),
-            forward_whole_below: self.number("forward_whole_below")? as usize,
-            slow_reader: values::slow_reader(&self.text("slow_reader"))?,
-            nickname_confusables: values::flag(
-                "nickname_confusables",
-                &self.one("nickname_confusables"),
-            )?,
-        };
+        let place = self.read("switch", parse::switch_place)?;
+        let net = self.net(&place)?;
+        let focus = self.focus(&place, &net.listen)?;
         Ok(Settings {
             focus,
             net,
             store: self.store()?,
-            switch,
-            identity: values::identity(self.text("identity"))?,
+            switch: place,
+            identity: self.read("identity", parse::identity)?,
             event_callback: self.text("event_callback"),
         })
     }
 
+    fn focus(
+        &self,
+        place: &SwitchPlace,
+        listen: &[Listen],
+    ) -> Result<focus::Config, ParameterError> {
+        // A switch outside says itself where it listens.
+        let told = *place != SwitchPlace::Embedded && self.given("listen").next().is_none();
+        let focus = focus::Config {
+            listen: if told { Vec::new() } else { listen.to_vec() },
+            advertise: self.read("advertise", parse::advertise)?,
+            rooms: self.list("room", room::room)?,
+            factories: self.list("factory", room::factory)?,
+            adhoc: self.read("adhoc", parse::flag)?,
+            max_conferences: self.size("max_conferences")?,
+            max_participants: self.size("max_participants")?,
+            max_list_size: self.size("max_list_size")?,
+            invite_mode: self.read("invite_mode", parse::invite_mode)?,
+            credentials: self.list("credential", parse::credential)?,
+            max_message_size: self.number("max_message_size")?,
+            bind_timeout: self.seconds("bind_timeout")?,
+            rejoin_grace: self.seconds("rejoin_grace")?,
+            session_expires: self.seconds("session_expires")?,
+            min_se: self.seconds("min_se")?,
+            subscription_expires: self.seconds("subscription_expires")?,
+            notify_interval: Duration::from_millis(self.number("notify_interval_ms")?),
+            notify_memory: self.size("notify_memory")?,
+            roster_limit: self.size("roster_limit")?,
+            full_notify_limit: self.size("full_notify_limit")?,
+            full_notify_agents: self.read("full_notify_agents", parse::pattern)?,
+            one_send_agents: self.read("one_send_agents", parse::pattern)?,
+            software: SOFTWARE.to_owned(),
+        };
+        fit::distinct(&focus.rooms, &focus.factories)?;
+        fit::intervals_fit(&focus)?;
+        Ok(focus)
+    }
+
+    fn net(&self, place: &SwitchPlace) -> Result<net::Config, ParameterError> {
+        let listen = self.list("listen", parse::listen)?;
+        let tls = fit::tls(
+            &self.text("tls_certificate"),
+            &self.text("tls_private_key"),
+            &self.text("tls_ca_list"),
+            self.read("tls_verify_client", parse::flag)?,
+        )?;
+        if *place == SwitchPlace::Embedded {
+            fit::listeners_have_certificates(&listen, tls.as_ref())?;
+        }
+        Ok(net::Config {
+            listen,
+            tls,
+            threads: self.threads()?,
+            dial_allow: self.read("dial_allow", parse::dial_allow)?,
+            ws_origins: self.read("ws_origins", parse::ws_origins)?,
+            switch: switch::Config {
+                outbox_bytes: self.size("outbox_bytes")?,
+                chunk_timeout: self.seconds("chunk_timeout")?,
+                idle_timeout: self.seconds("idle_timeout")?,
+                forward_whole_below: self.size("forward_whole_below")?,
+                slow_reader: self.read("slow_reader", parse::slow_reader)?,
+                nickname_confusables: self.read("nickname_confusables", parse::flag)?,
+                ..switch::Config::default()
+            },
+        })
+    }
+
     fn store(&self) -> Result<Option<store::Config>, ParameterError> {
-        let path = values::db_path(&self.text("db_path"))?;
-        let durability = values::db_sync(&self.text("db_sync"))?;
-        let on_error = values::db_on_error(&self.text("db_on_error"))?;
+        let path = self.read("db_path", parse::db_path)?;
+        let durability = self.read("db_sync", parse::db_sync)?;
+        let on_error = self.read("db_on_error", parse::db_on_error)?;
         Ok(path.map(|path| store::Config {
             path,
             durability,
@@ -180,6 +182,22 @@ impl Collected {
         table::find(name).number(&self.one(name))
     }
 
+    fn size(&self, name: &'static str) -> Result<usize, ParameterError> {
+        Ok(self.number(name)? as usize)
+    }
+
+    fn seconds(&self, name: &'static str) -> Result<Duration, ParameterError> {
+        Ok(Duration::from_secs(self.number(name)?))
+    }
+
+    fn read<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Result<T, ParameterError> {
+        table::find(name).read(&self.one(name), parse)
+    }
+
     fn text(&self, name: &'static str) -> String {
         self.one(name).to_string()
     }
@@ -187,13 +205,23 @@ impl Collected {
     fn list<T>(
         &self,
         name: &'static str,
-        parse: impl Fn(&str) -> Result<T, ParameterError>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Result<Vec<T>, ParameterError> {
-        let given: Vec<String> = self.given(name).map(Value::to_string).collect();
-        if given.is_empty() && !table::find(name).default.is_empty() {
-            return Ok(vec![parse(table::find(name).default)?]);
+        let parameter = table::find(name);
+        if self.given(name).next().is_none() && parameter.default.is_empty() {
+            return Ok(Vec::new());
         }
-        given.iter().map(|text| parse(text)).collect()
+        let default = Value::Text(parameter.default.to_owned());
+        let given: Vec<&Value> = self.given(name).collect();
+        let values = if given.is_empty() {
+            vec![&default]
+        } else {
+            given
+        };
+        values
+            .into_iter()
+            .map(|value| parameter.read(value, &parse))
+            .collect()
     }
 
     fn one(&self, name: &'static str) -> Value {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{ParameterError, Value, room, values};
+use super::value::{ParameterError, Value, Wrong};
+use super::{parse, room};
+use crate::focus::rules;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +35,35 @@ pub struct Parameter {
     pub unit: &'static str,
     /// What is allowed, in words; for numbers the range is written from `kind`.
     pub allowed: &'static str,
+    /// Checks a text, where one kind of text is not as good as another.
+    pub(super) parse: fn(&str) -> Result<(), Wrong>,
     /// Whether it may stand several times.
     pub repeatable: bool,
+    /// The option of `msrp-switchd` that sets it for a switch outside the proxy.
+    pub option: Option<SwitchOption>,
     /// What it means.
     pub doc: &'static str,
     /// A value worth showing.
     pub example: &'static str,
+}
+
+/// An option on the command line of `msrp-switchd`.
+#[derive(Clone, Copy, Debug)]
+pub struct SwitchOption {
+    /// The name, without its hyphens.
+    pub name: &'static str,
+    /// What its value is called; empty for a flag, which takes none.
+    pub value: &'static str,
+    /// What it means, in a line.
+    pub help: &'static str,
+}
+
+const fn option(
+    name: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> Option<SwitchOption> {
+    Some(SwitchOption { name, value, help })
 }
 
 const fn text(name: &'static str, default: &'static str, allowed: &'static str) -> Parameter {
@@ -48,7 +73,9 @@ const fn text(name: &'static str, default: &'static str, allowed: &'static str) 
         default,
         unit: "",
         allowed,
+        parse: |_| Ok(()),
         repeatable: false,
+        option: None,
         doc: "",
         example: "",
     }
@@ -70,6 +97,12 @@ const fn number(
 /// Every parameter, in the order of the documentation.
 pub const TABLE: &[Parameter] = &[
     Parameter {
+        option: option(
+            "listen",
+            "LISTENER",
+            "Where to take MSRP connections: msrp:ADDRESS:PORT, or with msrps:, ws: or wss: for msrp:; IPv6 in brackets (repeatable)",
+        ),
+        parse: |text| parse::listen(text).map(drop),
         repeatable: true,
         doc: "Where the switch takes MSRP connections: `msrp:` (TCP), `msrps:` (TLS), `ws:` \
               (WebSocket) or `wss:` (WebSocket over TLS) and a literal address with port, IPv6 \
@@ -86,6 +119,11 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        option: option(
+            "tls-certificate",
+            "FILE",
+            "Certificate chain of msrps: and wss: listeners, PEM; read again when it changes",
+        ),
         doc: "Our certificate, and those between it and its authority. The file is read again \
               when it changes, without a restart; a change that cannot be used is logged, and \
               the old certificate stays.",
@@ -97,6 +135,11 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        option: option(
+            "tls-private-key",
+            "FILE",
+            "Its private key, PEM; read again when it changes, so USER must be able to",
+        ),
         doc: "The certificate's private key. Not set, it is looked for in the certificate's \
               file. The user the proxy runs as must be able to read all of these files, and \
               to read them again when they change.",
@@ -108,6 +151,11 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        option: option(
+            "tls-ca-list",
+            "FILE",
+            "Authorities that may vouch for clients, PEM",
+        ),
         doc: "Authorities whose certificates are believed: of clients with \
               `tls_verify_client`, and of peers the switch itself connects to over TLS. \
               Without it such a peer must announce its certificate with `a=fingerprint`.",
@@ -115,6 +163,7 @@ pub const TABLE: &[Parameter] = &[
         ..text("tls_ca_list", "", "a readable PEM file with certificates")
     },
     Parameter {
+        option: option("tls-verify-client", "", "Clients must show a certificate"),
         kind: Kind::Flag,
         doc: "Whether a client must show a certificate of an authority in `tls_ca_list`. With \
               `no` any is taken, or none; but a client whose SDP has an `a=fingerprint` must \
@@ -123,6 +172,7 @@ pub const TABLE: &[Parameter] = &[
         ..text("tls_verify_client", "no", "yes, no")
     },
     Parameter {
+        parse: |text| parse::advertise(text).map(drop),
         doc: "The host, and optionally port, that `a=path` and the `c=` line name in SDP. Not \
               set, it is the listener's own address; for one that listens on every address \
               (`0.0.0.0`, `[::]`), that of the SIP socket that took the INVITE, with the \
@@ -131,6 +181,7 @@ pub const TABLE: &[Parameter] = &[
         ..text("advertise", "", "HOST or HOST:PORT, IPv6 in brackets")
     },
     Parameter {
+        parse: |text| parse::identity(text).map(drop),
         doc: "Pseudo-variables that hold the caller's address; the host evaluates them for every \
               request. Several, separated by commas, are all addresses of the caller: the first \
               is the participant, and messages may name any of them as their sender \
@@ -144,18 +195,20 @@ pub const TABLE: &[Parameter] = &[
         ..text("identity", "$fu", "text with the host's pseudo-variables")
     },
     Parameter {
+        parse: |text| room::room(text).map(drop),
         repeatable: true,
-        doc: room::DOC,
+        doc: rules::OPTIONS_DOC,
         example: "\"sip:dev@conf.example.com;max=200;nickname=yes;private=yes\"",
-        ..text("room", "", room::ALLOWED)
+        ..text("room", "", rules::OPTIONS_ALLOWED)
     },
     Parameter {
+        parse: |text| room::factory(text).map(drop),
         repeatable: true,
         doc: "A conference factory (RFC 4579 §5.4): every INVITE to this URI makes a new room, \
               whose URI the Contact of the 200 names. Takes the options of `room`, which are \
               those of the rooms it makes; `end=creator` is their default.",
         example: "\"sip:new@conf.example.com;max=50;end=empty\"",
-        ..text("factory", "", room::ALLOWED)
+        ..text("factory", "", rules::OPTIONS_ALLOWED)
     },
     Parameter {
         kind: Kind::Flag,
@@ -183,12 +236,14 @@ pub const TABLE: &[Parameter] = &[
         ..number("max_list_size", "100", "", (1, 10_000))
     },
     Parameter {
+        parse: |text| parse::invite_mode(text).map(drop),
         doc: "How the parties on such a list are invited: `refer` asks each by REFER to dial \
               the room, `dial_out` sends each an INVITE.",
         example: "\"dial_out\"",
         ..text("invite_mode", "refer", "refer, dial_out")
     },
     Parameter {
+        parse: |text| parse::credential(text).map(drop),
         repeatable: true,
         doc: "What INVITE and REFER requests of the focus answer a digest challenge with: user, \
               realm, password. An empty realm stands for every realm.",
@@ -206,6 +261,11 @@ pub const TABLE: &[Parameter] = &[
         ..number("bind_timeout", "32", "seconds", (1, 3600))
     },
     Parameter {
+        option: option(
+            "idle-timeout",
+            "SECONDS",
+            "Silence after which a connection counts as lost; 0: never",
+        ),
         doc: "How long a participant's MSRP connection may be silent before it counts as \
               lost. After half of it the switch asks with an empty SEND, which every client \
               answers. 0: nobody looks; what is left is the keep-alive of TCP (two minutes).",
@@ -213,6 +273,12 @@ pub const TABLE: &[Parameter] = &[
         ..number("idle_timeout", "0", "seconds", (0, 86_400))
     },
     Parameter {
+        option: option(
+            "dial-allow",
+            "LIST",
+            "Where it may connect to: public, source, any, addresses, networks, host names; none",
+        ),
+        parse: |text| parse::dial_allow(text).map(drop),
         doc: "Where the switch may connect to when a participant's SDP asks for that \
               (`a=setup:passive`, or an answer to an offer of ours). Anybody who may join \
               writes that SDP, so the default leaves out every address of your own: `public` \
@@ -231,6 +297,12 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        option: option(
+            "ws-origins",
+            "LIST",
+            "Whose pages may open a WebSocket: own, any, or origins like https://chat.example.com",
+        ),
+        parse: |text| parse::ws_origins(text).map(drop),
         doc: "Whose pages may open a WebSocket (`ws:` and `wss:` listeners): browsers say where \
               the page they show comes from. `own` is any page of the host name that the browser \
               connects to, whatever its port; `any` is every page there is. Otherwise origins \
@@ -297,6 +369,7 @@ pub const TABLE: &[Parameter] = &[
         ..number("full_notify_limit", "20", "", (0, 1000))
     },
     Parameter {
+        parse: |text| parse::pattern(text).map(drop),
         doc: "Regular expression on the User-Agent of a subscriber; one that matches gets \
               every NOTIFY with the full state, however large the room. The default names clients that understand \
               nothing else. Empty: nobody.",
@@ -308,6 +381,7 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        parse: |text| parse::pattern(text).map(drop),
         doc: "Regular expression on the User-Agent of a participant; one that matches gets \
               every message in one SEND, however large: nothing interrupts it. Small messages, \
               responses and reports for it wait meanwhile; when they have waited ten seconds \
@@ -322,6 +396,7 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        parse: |text| parse::db_path(text).map(drop),
         doc: "The database in which conferences survive a restart of the proxy, with all that \
               belongs to them: participants, dialogs, subscriptions. The proxy's user must be \
               able to write the file and its folder; the folder is made if only it is missing. \
@@ -335,12 +410,14 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        parse: |text| parse::db_sync(text).map(drop),
         doc: "What the answers of the focus outlast: `normal`, a crash of the proxy; `full`, a \
               loss of power too, at the price of waiting for the disk.",
         example: "\"full\"",
         ..text("db_sync", "normal", "normal, full")
     },
     Parameter {
+        parse: |text| parse::db_on_error(text).map(drop),
         doc: "What a database that cannot be used means (disk full, damaged, not writable, of \
               another proxy or a later release). `memory`: the log says so, and conferences are \
               kept in memory. A damaged file or a full disk is tried again every five seconds, \
@@ -353,14 +430,13 @@ pub const TABLE: &[Parameter] = &[
         ..text("db_on_error", "memory", "memory, refuse")
     },
     Parameter {
+        parse: |text| parse::switch_place(text).map(drop),
         doc: "Where the switch is: `embedded`, in the proxy's conference process; or `unix:` and \
               the path of the control socket of `msrp-switchd`, which keeps every MSRP \
               connection through a restart or a crash of the proxy. It says itself where it \
               listens; `listen`, if it is set all the same, chooses among these, and one \
-              that it does not have stops the start. The other parameters of the switch \
-              (`switch_threads`, `outbox_bytes`, `slow_reader`, `forward_whole_below`, \
-              `chunk_timeout`, `idle_timeout`, `dial_allow`, `ws_origins`, `nickname_confusables`, and \
-              those of TLS) are options of its command line and have no effect here.",
+              that it does not have stops the start. The other parameters for which this page \
+              names an option of `msrp-switchd` have no effect here.",
         example: "\"unix:/run/msrp-switchd/control.sock\"",
         ..text(
             "switch",
@@ -369,11 +445,21 @@ pub const TABLE: &[Parameter] = &[
         )
     },
     Parameter {
+        option: option(
+            "threads",
+            "N",
+            "Threads; a room lives on one of them; 0: one a core",
+        ),
         doc: "Threads of the switch. A room lives on one of them. 0: one a core.",
         example: "4",
         ..number("switch_threads", "0", "", (0, 256))
     },
     Parameter {
+        option: option(
+            "outbox-bytes",
+            "OCTETS",
+            "Most octets that wait for one receiver",
+        ),
         doc: "Most octets that wait for one receiver. What does not fit is dropped for that \
               receiver. Before that, speakers of its room are slowed down: a receiver that \
               takes an eighth of this a second loses nothing.",
@@ -381,6 +467,12 @@ pub const TABLE: &[Parameter] = &[
         ..number("outbox_bytes", "1048576", "octets", (65_536, 1 << 30))
     },
     Parameter {
+        option: option(
+            "slow-reader",
+            "WHAT",
+            "What to do with slow readers: drop messages or disconnect",
+        ),
+        parse: |text| parse::slow_reader(text).map(drop),
         doc: "What becomes of a participant for whom more waits than `outbox_bytes`: `drop`, \
               what is oldest is not delivered and the participant is told how much that was; \
               `disconnect`, the MSRP connection is closed (RFC 7701 §6.4).",
@@ -388,6 +480,11 @@ pub const TABLE: &[Parameter] = &[
         ..text("slow_reader", "drop", "drop, disconnect")
     },
     Parameter {
+        option: option(
+            "forward-whole-below",
+            "OCTETS",
+            "Messages up to this size are delivered whole",
+        ),
         doc: "Messages up to this size are delivered as one SEND even if they came in chunks, \
               since deployed clients take chunks badly; larger ones are passed on while they \
               come in.",
@@ -395,12 +492,22 @@ pub const TABLE: &[Parameter] = &[
         ..number("forward_whole_below", "65536", "octets", (2048, 1 << 24))
     },
     Parameter {
+        option: option(
+            "chunk-timeout",
+            "SECONDS",
+            "Longest pause between two chunks of a message",
+        ),
         doc: "Longest pause between two chunks of a message; after it the message is given up \
               for all its receivers (RFC 7701 §6.1).",
         example: "120",
         ..number("chunk_timeout", "540", "seconds", (10, 86_400))
     },
     Parameter {
+        option: option(
+            "nickname-confusables",
+            "",
+            "Refuse nicknames that look like one in use",
+        ),
         kind: Kind::Flag,
         doc: "Whether a nickname is refused that looks like one in use, as `pаypal` with a \
               Cyrillic letter does (Unicode Technical Standard 39). It also refuses some that \
@@ -432,41 +539,27 @@ pub(super) fn find(name: &'static str) -> &'static Parameter {
 impl Parameter {
     /// Whether the value is allowed.
     pub(super) fn check(&self, value: &Value) -> Result<(), ParameterError> {
-        match self.kind {
-            Kind::Number { .. } => self.number(value).map(drop),
-            Kind::Flag => values::flag(self.name, value).map(drop),
-            Kind::Text => {
-                let Value::Text(text) = value else {
-                    return Err(self.refuse(value));
-                };
-                match self.name {
-                    "listen" => values::listen(text).map(drop),
-                    "switch" => values::switch_place(text).map(drop),
-                    "db_path" => values::db_path(text).map(drop),
-                    "db_sync" => values::db_sync(text).map(drop),
-                    "db_on_error" => values::db_on_error(text).map(drop),
-                    "slow_reader" => values::slow_reader(text).map(drop),
-                    "dial_allow" => values::dial_allow(text).map(drop),
-                    "ws_origins" => values::ws_origins(text).map(drop),
-                    "advertise" => values::advertise(text).map(drop),
-                    "room" => room::room(text).map(drop),
-                    "factory" => room::factory(text).map(drop),
-                    "invite_mode" => values::invite_mode(text).map(drop),
-                    "credential" => values::credential(text).map(drop),
-                    "full_notify_agents" | "one_send_agents" => {
-                        values::pattern(self.name, text.clone()).map(drop)
-                    }
-                    "identity" => values::identity(text.clone()).map(drop),
-                    _ => Ok(()),
-                }
-            }
+        match (self.kind, value) {
+            (Kind::Number { .. }, _) => self.number(value).map(drop),
+            (Kind::Flag, _) => self.read(value, parse::flag).map(drop),
+            (Kind::Text, Value::Text(_)) => self.read(value, self.parse),
+            (Kind::Text, Value::Number(_)) => Err(self.refuse(value, Wrong::value())),
         }
+    }
+
+    /// The value as `parse` reads it.
+    pub(super) fn read<T>(
+        &self,
+        value: &Value,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Result<T, ParameterError> {
+        parse(&value.to_string()).map_err(|wrong| self.refuse(value, wrong))
     }
 
     /// The value as a number within the range.
     pub(super) fn number(&self, value: &Value) -> Result<u64, ParameterError> {
         let Kind::Number { least, most } = self.kind else {
-            return Err(self.refuse(value));
+            return Err(self.refuse(value, Wrong::value()));
         };
         let number = match value {
             Value::Number(number) => u64::try_from(*number).ok(),
@@ -474,15 +567,15 @@ impl Parameter {
         };
         number
             .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| self.refuse(value))
+            .ok_or_else(|| self.refuse(value, Wrong::value()))
     }
 
     /// The error for a value that is not allowed.
-    pub(super) fn refuse(&self, value: &Value) -> ParameterError {
+    pub(super) fn refuse(&self, value: &Value, wrong: Wrong) -> ParameterError {
         ParameterError {
             name: self.name,
-            value: value.to_string(),
-            allowed: self.range(),
+            value: wrong.part.unwrap_or_else(|| value.to_string()),
+            allowed: wrong.allowed.unwrap_or_else(|| self.range()),
         }
     }
 
@@ -531,6 +624,9 @@ fn describe(parameter: &Parameter, page: &mut String) -> std::fmt::Result {
     writeln!(page, "- Allowed: {}", parameter.range())?;
     if parameter.repeatable {
         writeln!(page, "- May stand several times")?;
+    }
+    if let Some(option) = parameter.option {
+        writeln!(page, "- Option of `msrp-switchd`: `--{}`", option.name)?;
     }
     writeln!(
         page,

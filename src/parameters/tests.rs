@@ -48,7 +48,7 @@ fn defaults_are_the_published_ones() {
         Duration::from_secs(3600)
     );
     assert_eq!(settings.focus.notify_interval, Duration::from_secs(5));
-    assert_eq!(settings.net.outbox_bytes, 1 << 20);
+    assert_eq!(settings.net.switch.outbox_bytes, 1 << 20);
     assert!(settings.net.threads >= 1);
     let store = settings.store.expect("a database");
     let path = std::path::Path::new("/var/lib/msrp_conference/state.sqlite");
@@ -67,6 +67,25 @@ fn every_example_is_allowed() {
             None => Value::Number(parameter.example.parse().expect("a number")),
         };
         assert_eq!(parameter.check(&value), Ok(()), "{}", parameter.name);
+    }
+}
+
+/// A setting of the switch that msrp-switchd has no option for, or an option that sets nothing
+/// of the switch, is found here.
+#[test]
+fn what_sets_the_switch_is_an_option_of_msrp_switchd_and_nothing_else() {
+    let default = collect(&[]).expect("defaults are allowed").net;
+    for parameter in TABLE {
+        let example = parameter.example.trim_matches('"');
+        let sets = match collect(&[(parameter.name, text(example))]) {
+            Ok(settings) => settings.net != default,
+            // Files that are not there.
+            Err(error) => error.name.starts_with("tls_"),
+        };
+        // Without a certificate these set nothing.
+        let more = ["tls_private_key", "tls_ca_list", "tls_verify_client"];
+        let sets = sets || more.contains(&parameter.name);
+        assert_eq!(sets, parameter.option.is_some(), "{}", parameter.name);
     }
 }
 

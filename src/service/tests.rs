@@ -50,10 +50,10 @@ impl Core for Script {
     fn snapshot(&mut self) -> Vec<Change> {
         vec![change()]
     }
-    fn needs(&self, _request: &management::Request) -> Option<StoreQuery> {
+    fn needs(&self, _request: &management::Action) -> Option<StoreQuery> {
         self.needs.clone()
     }
-    fn operate(&mut self, _now: Moment, _request: &management::Request) -> Answer {
+    fn operate(&mut self, _now: Moment, _request: &management::Action) -> Answer {
         self.operated += 1;
         Ok("ok".into())
     }
@@ -95,7 +95,7 @@ pub(super) struct Book {
     refuses: bool,
 }
 
-impl Ledger for Book {
+impl Store for Book {
     fn write(&mut self, _changes: Vec<Change>) -> Ticket {
         self.given += 1;
         self.given
@@ -351,7 +351,7 @@ fn what_lets_the_switch_promise_waits_for_the_store_as_a_200_does() {
     ]]);
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.service.switch.orders, slice::from_ref(&close));
-    bench.service.ledger.settled = 1;
+    bench.service.store.settled = 1;
     bench.turn(NOW);
     assert_eq!(bench.service.switch.orders, [close, kept]);
 }
@@ -379,11 +379,11 @@ fn a_history_is_kept_without_anybody_waiting_but_the_switch() {
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.host.replies, [(ID, 200)], "the 200 does not wait");
     assert_eq!(bench.service.switch.orders, []);
-    bench.service.ledger.settled = 1;
+    bench.service.store.settled = 1;
     bench.turn(NOW);
     assert_eq!(bench.service.switch.orders, slice::from_ref(&done));
     // Without a store nothing is ever waited for.
-    bench.service.ledger.settled = Ticket::MAX;
+    bench.service.store.settled = Ticket::MAX;
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.service.switch.orders, [done.clone(), done]);
 }
@@ -424,7 +424,7 @@ fn a_success_that_still_waits_can_be_taken_back() {
     assert_eq!(bench.host.replies, [], "it waits for the store");
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.host.replies, [(ID, 487)]);
-    bench.service.ledger.settled = 1;
+    bench.service.store.settled = 1;
     bench.turn(NOW);
     assert_eq!(bench.host.replies, [(ID, 487)], "one final answer");
     assert_eq!(bench.host.sent, [RequestId(1)], "all else goes out");
@@ -527,7 +527,7 @@ fn what_was_said_in_the_last_moment_is_kept_before_the_store_closes() {
     }
     bench.service.finish();
     assert_eq!(bench.inputs(), "stop, notice", "nothing else matters now");
-    assert_eq!(bench.service.ledger.given, 1);
+    assert_eq!(bench.service.store.given, 1);
 }
 
 #[test]
@@ -596,12 +596,12 @@ fn nobody_hears_of_a_change_before_it_is_kept() {
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.host.sent, [], "in order behind what waits");
     bench.accept(Frame::Cancel(ID));
-    bench.service.ledger.settled = 1;
+    bench.service.store.settled = 1;
     bench.turn(NOW);
     assert_eq!(bench.host.replies, [(ID, 486), (ID, 200)]);
     assert_eq!(bench.host.sent, [RequestId(1), RequestId(2)]);
     assert!(!bench.service.is_idle());
-    bench.service.ledger.settled = 2;
+    bench.service.store.settled = 2;
     bench.turn(NOW);
     assert_eq!(bench.host.sent.len(), 3);
 }
@@ -609,9 +609,9 @@ fn nobody_hears_of_a_change_before_it_is_kept() {
 #[test]
 fn a_store_that_has_lost_changes_gets_everything() {
     let mut bench = Bench::new([vec![request(1)]]);
-    bench.service.ledger.lost = true;
+    bench.service.store.lost = true;
     bench.turn(NOW);
-    assert_eq!(bench.service.ledger.rewritten, 1);
+    assert_eq!(bench.service.store.rewritten, 1);
     bench.accept(Frame::Cancel(ID));
     assert_eq!(
         bench.host.sent,
@@ -624,7 +624,7 @@ fn a_store_that_has_lost_changes_gets_everything() {
 fn a_stop_leaves_everything_to_the_next_run_where_there_will_be_one() {
     for (safe, said) in [(true, "suspend"), (false, "stop")] {
         let mut bench = Bench::new([vec![]]);
-        bench.service.ledger.safe = safe;
+        bench.service.store.safe = safe;
         bench.service.stop(NOW, &mut bench.host);
         assert_eq!(bench.inputs(), said);
     }
@@ -671,11 +671,11 @@ fn a_commit_that_does_not_return_is_given_up_after_two_seconds() {
     );
     bench.turn(end - Duration::from_millis(1));
     assert_eq!(
-        (bench.service.ledger.given_up, bench.host.replies.len()),
+        (bench.service.store.given_up, bench.host.replies.len()),
         (0, 0)
     );
     bench.turn(end);
-    assert_eq!(bench.service.ledger.given_up, 1);
+    assert_eq!(bench.service.store.given_up, 1);
     assert_eq!(bench.host.replies, [(ID, 200)], "the answer goes out");
     assert_eq!(bench.service.deadline(), None);
 }
@@ -688,20 +688,20 @@ fn a_store_that_makes_progress_is_waited_for() {
     bench.accept(Frame::Cancel(ID));
     let second = Duration::from_secs(1);
     bench.turn(NOW + second);
-    bench.service.ledger.settled = 1;
+    bench.service.store.settled = 1;
     bench.turn(NOW + second + second);
     bench.turn(NOW + second + second + second);
-    assert_eq!(bench.service.ledger.given_up, 0, "one of two, a second ago");
+    assert_eq!(bench.service.store.given_up, 0, "one of two, a second ago");
     // An idle hour is no hanging.
-    bench.service.ledger.settled = 2;
+    bench.service.store.settled = 2;
     bench.turn(NOW + second * 3600);
     bench
         .service
         .accept(NOW + second * 7200, Frame::Cancel(ID), &mut bench.host);
     bench.turn(NOW + second * 7201);
-    assert_eq!(bench.service.ledger.given_up, 0);
+    assert_eq!(bench.service.store.given_up, 0);
     bench.turn(NOW + second * 7202);
-    assert_eq!(bench.service.ledger.given_up, 1);
+    assert_eq!(bench.service.store.given_up, 1);
 }
 
 #[test]
@@ -712,10 +712,10 @@ fn nobody_new_is_let_in_while_too_much_waits_or_nothing_is_kept() {
     bench.accept(Frame::Cancel(ID));
     bench.turn(NOW);
     bench.turn(NOW);
-    bench.service.ledger.settled = 1;
+    bench.service.store.settled = 1;
     bench.turn(NOW);
     bench.turn(NOW);
-    bench.service.ledger.refuses = true;
+    bench.service.store.refuses = true;
     bench.turn(NOW);
     let all = bench.inputs();
     assert_eq!(all, "cancel 7:9, close true, close false, close true");
@@ -727,10 +727,10 @@ fn a_request_of_the_operator_waits_for_what_it_needs_and_nobody_else_does() {
     let query = StoreQuery::Room(room.clone());
     let mut bench = Bench::new([vec![reply(200)]]);
     bench.service.core.needs = Some(query.clone());
-    let request = || management::Request::Lock(room.clone(), true);
+    let request = || management::Action::Lock(room.clone(), true);
     bench.service.order(NOW, request(), &mut bench.host);
     bench.service.order(NOW, request(), &mut bench.host);
-    assert_eq!(bench.service.ledger.asked, [query.clone(), query.clone()]);
+    assert_eq!(bench.service.store.asked, [query.clone(), query.clone()]);
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.host.replies, [(ID, 200)]);
     assert_eq!(bench.service.core.operated, 0);
@@ -742,13 +742,13 @@ fn a_request_of_the_operator_waits_for_what_it_needs_and_nobody_else_does() {
         kept: None,
         remembers: false,
     };
-    bench.service.ledger.found.push_back(found(Ok(content)));
+    bench.service.store.found.push_back(found(Ok(content)));
     bench.turn(NOW);
     assert_eq!(bench.service.core.operated, 2);
     assert_eq!(bench.inputs(), "cancel 7:9, answered 7:9, found");
     // What cannot be read, or is not answered in time, is not carried out.
     bench.service.order(NOW, request(), &mut bench.host);
-    bench.service.ledger.found.push_back(found(Err(Unreadable)));
+    bench.service.store.found.push_back(found(Err(Unreadable)));
     bench.turn(NOW);
     bench.service.order(NOW, request(), &mut bench.host);
     bench.turn(NOW + DEFERRED_TIMEOUT);

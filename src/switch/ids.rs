@@ -1,6 +1,8 @@
 //! Places in the switch's tables. A place is used again, so each carries the number of its
 //! use: an id that outlived its thing finds nothing.
 
+use std::ops::Deref;
+
 use slab::Slab;
 
 macro_rules! place {
@@ -43,6 +45,56 @@ place! {
 place! {
     /// A large message that is passed on while it comes in.
     pub(super) StreamKey
+}
+
+/// Some sessions, of which there is mostly one: that one takes no memory of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum SessionKeys {
+    #[default]
+    None,
+    One(SessionKey),
+    #[expect(
+        clippy::box_collection,
+        reason = "a vector in place would double the size"
+    )]
+    Many(Box<Vec<SessionKey>>),
+}
+
+impl SessionKeys {
+    pub(super) fn push(&mut self, key: SessionKey) {
+        match self {
+            Self::None => *self = Self::One(key),
+            Self::One(first) => *self = Self::Many(Box::new(vec![*first, key])),
+            Self::Many(keys) => keys.push(key),
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: SessionKey) {
+        match self {
+            Self::One(only) if *only == key => *self = Self::None,
+            Self::None | Self::One(_) => {}
+            Self::Many(keys) => {
+                keys.retain(|it| *it != key);
+                if let [only] = keys[..] {
+                    *self = Self::One(only);
+                } else if keys.is_empty() {
+                    *self = Self::None;
+                }
+            }
+        }
+    }
+}
+
+impl Deref for SessionKeys {
+    type Target = [SessionKey];
+
+    fn deref(&self) -> &[SessionKey] {
+        match self {
+            Self::None => &[],
+            Self::One(key) => std::slice::from_ref(key),
+            Self::Many(keys) => keys,
+        }
+    }
 }
 
 /// An instance of the switch: one on each thread.

@@ -64,8 +64,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Sessions that leave together, before others have their turn.
 const EXPELLED_AT_ONCE: usize = 256;
-/// What the operator decided.
-#[derive(Clone, Copy, Debug)]
+/// Settings of the switch: what the operator decides, and one bound of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Most octets that may wait for one receiver.
     pub outbox_bytes: usize,
@@ -80,7 +80,8 @@ pub struct Config {
     pub nickname_confusables: bool,
     /// A connection silent for so long is gone; zero: nobody looks.
     pub idle_timeout: Duration,
-    /// Most sessions of this instance; more are refused as full.
+    /// Most sessions of one thread; more are refused as full. No parameter sets it: a peer
+    /// cannot make the switch grow without end.
     pub max_sessions: usize,
 }
 
@@ -284,7 +285,7 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        for key in connection.sessions.clone() {
+        for &key in &*connection.sessions.clone() {
             self.expel(now, key, Some(LossCause::Disconnected));
         }
         if let Some(connection) = self.connections.get_mut(id) {
@@ -425,12 +426,12 @@ impl Switch {
             return;
         };
         let position = room.log.end();
-        let mut session = Session::new(admission, room_key, position, now, ids);
+        let mut session = Session::new(admission, (room_key, room.uri.clone()), position, now, ids);
         if admission.newcomer {
             let most = room.policy.history;
             let before = room.history.octets();
             for entry in room.history.for_newcomer(most, history_octets) {
-                session.push_own(position, entry);
+                session.own.push(position, entry);
             }
             self.histories.changed(before, room.history.octets());
         }
@@ -439,7 +440,7 @@ impl Switch {
         if let Some(session) = self.sessions.get_mut(key) {
             session.said_as = key;
             session.place = room.members.enter(key);
-            room.members.name(key, &session.user, &session.uris);
+            room.members.name(key, &session.user, session.uris());
         }
         self.by_session.insert(admission.session.clone(), key);
         if let Some(nickname) = &admission.nickname {
@@ -477,16 +478,16 @@ impl Switch {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if session.to_path().is_empty() && !session.is_tied() && !admission.peer.path.is_empty() {
+        if session.path().is_empty() && !session.is_tied() && !admission.peer.path.is_empty() {
             // Its peer has answered; until then it may have rung for minutes.
             session.bind_by = session.bind_by.min(now + admission.policy.bind_timeout);
             self.timers.arm(session.bind_by, Timer::Bind(key));
         }
         if let Some(room) = self.rooms.get_mut(room) {
-            room.members.unname(key, &session.user, &session.uris);
+            room.members.unname(key, &session.user, session.uris());
             room.members.name(key, &admission.user, &admission.uris);
         }
-        let unnamed = session.to_path().is_empty() && session.is_tied();
+        let unnamed = session.path().is_empty() && session.is_tied();
         let (moved, away) = (session.amend(admission), session.away);
         if unnamed && !moved {
             self.welcome(key);
@@ -713,7 +714,7 @@ impl Switch {
         let (user, room_key, place) = (session.user.clone(), session.room, session.place);
         let away = session.away.take();
         if room.original.is_none() {
-            room.members.unname(key, &user, &session.uris);
+            room.members.unname(key, &user, session.uris());
         }
         if let Some(away) = away {
             self.not_abroad(away);
@@ -772,7 +773,7 @@ impl Switch {
     /// The session no longer lives on the connection.
     fn detach(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.sessions.retain(|session| *session != key);
+            connection.sessions.remove(key);
         }
         self.close_if_idle(now, id);
     }
@@ -795,7 +796,7 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        for key in std::mem::take(&mut connection.sessions) {
+        for &key in &*std::mem::take(&mut connection.sessions) {
             self.end(now, key, Some(cause));
         }
     }

@@ -6,6 +6,7 @@ mod harness;
 #[path = "../../benches/restart/crowd.rs"]
 mod crowd;
 mod damaged;
+mod hanging;
 mod history;
 mod kill;
 mod orderly;

@@ -256,7 +256,7 @@ fn idle_timeout_finds_a_peer_that_has_gone_without_a_word() {
     let folder = Folder::new();
     let files = folder.files(&Certified::self_signed(&["a"]));
     let rig = Rig::with("127.0.0.1", Some(files), |config| {
-        config.idle_timeout = std::time::Duration::from_secs(1);
+        config.switch.idle_timeout = std::time::Duration::from_secs(1);
     });
     rig.expect("alice", Vec::new());
     let mut alice = client::secure(rig.tls, &How::default()).unwrap();

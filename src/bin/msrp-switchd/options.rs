@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, ValueEnum};
 use msrp_conference::log::Level;
 use msrp_conference::net;
-use msrp_conference::parameters::{Collected, ParameterError, TABLE, Value};
+use msrp_conference::parameters::{
+    Collected, Kind, Parameter, ParameterError, SwitchOption, TABLE, Value,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,55 +41,12 @@ pub(crate) struct Arguments {
     /// Permissions of the control socket, octal
     #[arg(long, value_name = "MODE", default_value = "0660", value_parser = mode)]
     pub(crate) socket_mode: u32,
-    /// Where to take MSRP connections: msrp:ADDRESS:PORT, or with msrps:, ws: or wss: for
-    /// msrp:; IPv6 in brackets (repeatable) [default: msrp:0.0.0.0:2855]
-    #[arg(long, value_name = "LISTENER")]
-    listen: Vec<String>,
-    /// Certificate chain of msrps: and wss: listeners, PEM; read again when it changes
-    #[arg(long, value_name = "FILE")]
-    tls_certificate: Option<String>,
-    /// Its private key, PEM; read again when it changes, so USER must be able to
-    #[arg(long, value_name = "FILE")]
-    tls_private_key: Option<String>,
-    /// Authorities that may vouch for clients, PEM
-    #[arg(long, value_name = "FILE")]
-    tls_ca_list: Option<String>,
-    /// Clients must show a certificate
-    #[arg(long)]
-    tls_verify_client: bool,
-    /// Threads; a room lives on one of them [default: one a core]
-    #[arg(long, value_name = "N")]
-    threads: Option<String>,
+    #[command(flatten)]
+    parameters: Parameters,
     /// Seconds a session may live that no proxy claims
     #[arg(long, value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     orphan_timeout: u64,
-    /// Most octets that wait for one receiver [default: 1048576]
-    #[arg(long, value_name = "OCTETS")]
-    outbox_bytes: Option<String>,
-    /// What to do with slow readers: drop messages or disconnect [default: drop]
-    #[arg(long, value_name = "WHAT")]
-    slow_reader: Option<String>,
-    /// Messages up to this size are delivered whole [default: 65536]
-    #[arg(long, value_name = "OCTETS")]
-    forward_whole_below: Option<String>,
-    /// Longest pause between two chunks of a message [default: 540]
-    #[arg(long, value_name = "SECONDS")]
-    chunk_timeout: Option<String>,
-    /// Silence after which a connection counts as lost; 0: never [default: 0]
-    #[arg(long, value_name = "SECONDS")]
-    idle_timeout: Option<String>,
-    /// Where it may connect to: public, source, any, addresses, networks, host names; none
-    /// [default: public,source]
-    #[arg(long, value_name = "LIST")]
-    dial_allow: Option<String>,
-    /// Whose pages may open a WebSocket: own, any, or origins like https://chat.example.com
-    /// [default: own]
-    #[arg(long, value_name = "LIST")]
-    ws_origins: Option<String>,
-    /// Refuse nicknames that look like one in use
-    #[arg(long)]
-    nickname_confusables: bool,
     /// Run as this user, after listening; needs root at start
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
@@ -110,15 +69,69 @@ pub(crate) struct OptionError {
 
 impl From<ParameterError> for OptionError {
     fn from(error: ParameterError) -> Self {
-        let option = match error.name {
-            "switch_threads" => "threads".to_owned(),
-            name => name.replace('_', "-"),
-        };
+        let mut named = options().filter(|(_, parameter, _)| parameter.name == error.name);
+        let option = named.next().map_or(error.name, |(.., option)| option.name);
         Self {
-            option,
+            option: option.to_owned(),
             value: error.value,
             allowed: error.allowed.replace('_', "-"),
         }
+    }
+}
+
+/// The parameters of the module that are options here, with their numbers.
+fn options() -> impl Iterator<Item = (usize, &'static Parameter, SwitchOption)> {
+    let all = TABLE.iter().enumerate();
+    all.filter_map(|(number, parameter)| Some((number, parameter, parameter.option?)))
+}
+
+/// What was given for these, by their numbers.
+#[derive(Clone, Debug, Default)]
+struct Parameters(Vec<(usize, String)>);
+
+impl Args for Parameters {
+    fn augment_args(command: Command) -> Command {
+        command.args(options().map(|(_, parameter, option)| argument(parameter, option)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn argument(parameter: &Parameter, option: SwitchOption) -> Arg {
+    let argument = Arg::new(option.name).long(option.name);
+    if parameter.kind == Kind::Flag {
+        return argument.help(option.help).action(ArgAction::SetTrue);
+    }
+    let help = match parameter.default {
+        "" => option.help.to_owned(),
+        default => format!("{} [default: {default}]", option.help),
+    };
+    let action = match parameter.repeatable {
+        true => ArgAction::Append,
+        false => ArgAction::Set,
+    };
+    argument.help(help).value_name(option.value).action(action)
+}
+
+impl FromArgMatches for Parameters {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Vec::new();
+        for (number, parameter, option) in options() {
+            if parameter.kind != Kind::Flag {
+                let values = matches.get_many::<String>(option.name).unwrap_or_default();
+                given.extend(values.map(|value| (number, value.clone())));
+            } else if matches.get_flag(option.name) {
+                given.push((number, "yes".to_owned()));
+            }
+        }
+        Ok(Self(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -128,29 +141,9 @@ impl Arguments {
     /// # Errors
     /// The first option with a value that is not allowed.
     pub(crate) fn switch(&self) -> Result<net::Config, OptionError> {
-        let flag = |given: bool| given.then(|| "yes".to_owned());
         let mut collected = Collected::default();
-        for listen in &self.listen {
-            set(&mut collected, "listen", listen)?;
-        }
-        for (parameter, value) in [
-            ("tls_certificate", self.tls_certificate.clone()),
-            ("tls_private_key", self.tls_private_key.clone()),
-            ("tls_ca_list", self.tls_ca_list.clone()),
-            ("tls_verify_client", flag(self.tls_verify_client)),
-            ("switch_threads", self.threads.clone()),
-            ("outbox_bytes", self.outbox_bytes.clone()),
-            ("slow_reader", self.slow_reader.clone()),
-            ("forward_whole_below", self.forward_whole_below.clone()),
-            ("chunk_timeout", self.chunk_timeout.clone()),
-            ("idle_timeout", self.idle_timeout.clone()),
-            ("dial_allow", self.dial_allow.clone()),
-            ("ws_origins", self.ws_origins.clone()),
-            ("nickname_confusables", flag(self.nickname_confusables)),
-        ] {
-            if let Some(value) = value {
-                set(&mut collected, parameter, &value)?;
-            }
+        for (number, value) in &self.parameters.0 {
+            collected.set(*number, Value::Text(value.clone()))?;
         }
         Ok(collected.settings()?.net)
     }
@@ -158,13 +151,6 @@ impl Arguments {
     /// How long a session may live that no focus claims.
     pub(crate) fn orphan_timeout(&self) -> Duration {
         Duration::from_secs(self.orphan_timeout)
-    }
-}
-
-fn set(collected: &mut Collected, name: &'static str, value: &str) -> Result<(), ParameterError> {
-    match TABLE.iter().position(|parameter| parameter.name == name) {
-        Some(number) => collected.set(number, Value::Text(value.to_owned())),
-        None => Ok(()),
     }
 }
 
@@ -226,12 +212,12 @@ mod tests {
         let config = arguments.switch().expect("allowed");
         assert_eq!(config.listen.len(), 2);
         assert_eq!(config.threads, 3);
-        assert_eq!(config.outbox_bytes, 70_000);
-        assert_eq!(config.forward_whole_below, 4096);
-        assert_eq!(config.chunk_timeout, Duration::from_secs(20));
-        assert!(config.nickname_confusables);
+        assert_eq!(config.switch.outbox_bytes, 70_000);
+        assert_eq!(config.switch.forward_whole_below, 4096);
+        assert_eq!(config.switch.chunk_timeout, Duration::from_secs(20));
+        assert!(config.switch.nickname_confusables);
         assert_eq!(
-            config.slow_reader,
+            config.switch.slow_reader,
             msrp_conference::switch::SlowReader::Disconnect
         );
     }

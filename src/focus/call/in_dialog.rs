@@ -4,10 +4,10 @@ use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
-use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, top_via};
 use crate::focus::sip::unacknowledged::Answering;
+use crate::wire::sip::dialog::cseq_number;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -236,7 +236,7 @@ impl Focus {
         }
         let answering = Answering {
             transaction: incoming.transaction,
-            cseq: cseq(&incoming.request).unwrap_or_default(),
+            cseq: cseq_number(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: describes.then(|| endpoint.media.ours.clone()),
             needs_ack,

@@ -7,11 +7,11 @@ use crate::focus::room::endpoint::{Endpoint, Link, Offer};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
-use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, MAX_URI_LENGTH, contact, is_focus, shortened, top_via};
 use crate::focus::sip::media::Media;
 use crate::focus::sip::unacknowledged::Answering;
+use crate::wire::sip::dialog::cseq_number;
 use std::sync::Arc;
 
 use crate::control::{RoomUri, SessionId, UserUri};
@@ -67,7 +67,7 @@ impl Focus {
         endpoint.first_message = message;
         let answering = Answering {
             transaction: incoming.transaction,
-            cseq: cseq(&incoming.request).unwrap_or_default(),
+            cseq: cseq_number(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
             body: Some(endpoint.media.ours.clone()),
             needs_ack: true,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 use crate::focus::call::listeners::Towards;
-use crate::focus::sip::dialog::{Dialog, DialogKey};
+use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::sip::rejection::Verdict;
 use crate::focus::sip::targets::Targets;
@@ -27,6 +27,7 @@ use crate::focus::{Focus, Output};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
+use crate::wire::sip::dialog::DialogKey;
 use crate::wire::sip::{Response, Uri};
 
 /// How long a party that was asked by REFER may take to dial in.

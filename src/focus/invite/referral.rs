@@ -4,7 +4,6 @@ use crate::focus::ids::{EndpointId, ReferralId};
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::roster::view::anonymous_uri;
-use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, PACKAGE, capabilities, contact, identity};
@@ -15,12 +14,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::control::{RoomUri, UserUri};
-use crate::focus::sip::dialog::{Dialog, cseq};
+use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::rejection::{ALLOW_EVENTS, Refusal, Verdict};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::focus::{Focus, RequestId};
-use crate::log::Level;
 use crate::time::Moment;
+use crate::wire::sip::dialog::cseq_number;
 use crate::wire::sip::{
     Event, FRAGMENT_TYPE, Headers, Method, ReferError, ReferTo, Request, Response, TargetDialog,
     Uri, reason, wants_refer_subscription,
@@ -240,37 +239,6 @@ impl Focus {
         }
     }
 
-    /// Removes a user: every device, every invitation, and its subscriptions (rows F06, F07).
-    pub(in crate::focus) fn remove(&mut self, now: Moment, room: &RoomUri, user: &UserUri) {
-        let Some(conference) = self.rooms.conference(room) else {
-            return;
-        };
-        let invitations: Vec<_> = conference
-            .invitations
-            .iter()
-            .filter(|(_, invitation)| invitation.user == *user)
-            .map(|(id, _)| *id)
-            .collect();
-        // Those that are just joining, too.
-        let devices: Vec<_> = conference.endpoints.iter().copied().collect();
-        for id in invitations {
-            self.withdraw_invitation(now, id);
-        }
-        self.reject_subscriber(now, room, user);
-        for id in devices {
-            let endpoint = self.rooms.endpoint(id).filter(|it| it.user == *user);
-            match endpoint.map(|it| it.joined.is_some()) {
-                Some(true) => self.dismiss(now, id, ByeReason::Removed),
-                Some(false) => {
-                    self.abandon(now, id, Cause::Removed);
-                }
-                None => {}
-            }
-        }
-        self.out
-            .log(Level::Info, format_args!("{user} was removed from {room}"));
-    }
-
     /// The 200 (never 202, RFC 7647 §5) and the implicit subscription, unless the sender
     /// does not want one (RFC 4488 §4).
     fn grant_referral(
@@ -320,7 +288,7 @@ impl Focus {
             room: room.clone(),
             channel,
             event,
-            cseq: cseq(request),
+            cseq: cseq_number(request),
             expires: now + EXPIRES,
             state: Response::fragment(100, reason(100)),
             is_due: false,
@@ -339,7 +307,7 @@ impl Focus {
     fn event_of(&mut self, request: &Request, within: Option<EndpointId>) -> String {
         let endpoint = within.and_then(|id| self.rooms.endpoint_mut(id));
         let again = endpoint.is_some_and(|it| std::mem::replace(&mut it.has_referred, true));
-        match cseq(request) {
+        match cseq_number(request) {
             Some(number) if again => format!("refer;id={number}"),
             _ => "refer".to_owned(),
         }

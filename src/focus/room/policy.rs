@@ -1,10 +1,10 @@
 //! Who may do what in a room.
 
-use crate::focus::sip::cause::Cause;
 use std::sync::Arc;
 
 use crate::control::UserUri;
 use crate::focus::record::Decisions;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::rejection::Verdict;
 use crate::focus::{Lifetime, Pattern, Role, RoomRules};
 

@@ -7,28 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::{Arrival, OutgoingRequest, RequestId, Socket};
+use crate::wire::sip::dialog::{
+    DialogKey, Routing, advance, cseq_number, remote_target, routes_of_request, routes_of_response,
+};
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
-
-/// What makes a dialog unique (RFC 3261 §12).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(in crate::focus) struct DialogKey {
-    pub(in crate::focus) call_id: String,
-    pub(in crate::focus) local_tag: String,
-    pub(in crate::focus) remote_tag: String,
-}
-
-impl DialogKey {
-    /// The dialog a request of the peer claims to belong to.
-    pub(in crate::focus) fn of_request(request: &Request) -> Option<Self> {
-        let name_addr = |name: &str| request.headers.first(name)?.parse::<NameAddr>().ok();
-        Some(Self {
-            call_id: request.headers.first("Call-ID")?.to_owned(),
-            local_tag: name_addr("To")?.tag()?.to_owned(),
-            // RFC 2543 peers send no From tag (RFC 3261 §12.1.1).
-            remote_tag: name_addr("From")?.tag().unwrap_or_default().to_owned(),
-        })
-    }
-}
 
 /// One dialog.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,7 +62,7 @@ impl Dialog {
         let parsed = |name: &str| headers.first(name)?.parse::<NameAddr>().ok();
         let from = parsed("From").ok_or(DialogError::From)?;
         let to = parsed("To").ok_or(DialogError::To)?;
-        let remote_target = contact_uri(headers).ok_or(DialogError::Contact)?;
+        let remote_target = remote_target(headers).ok_or(DialogError::Contact)?;
         if remote_target.len() > MAX_URI_LENGTH {
             return Err(DialogError::LongContact);
         }
@@ -96,15 +78,11 @@ impl Dialog {
             local_uri: to.uri,
             remote_uri: from.uri,
             remote_target,
-            route_set: headers
-                .elements("Record-Route")
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            route_set: routes_of_request(headers),
             flow: flow(request, arrival),
             principal: address_of_record(&arrival.identity),
             local_cseq: 0,
-            remote_cseq: Some(cseq(request).ok_or(DialogError::CSeq)?),
+            remote_cseq: Some(cseq_number(request).ok_or(DialogError::CSeq)?),
             socket: arrival.socket.clone(),
             contact,
         })
@@ -113,17 +91,15 @@ impl Dialog {
     /// Takes a target refresh request's CSeq and Contact (RFC 3261 §12.2.2). False when the
     /// CSeq is not higher than the last: the request is out of order.
     pub(in crate::focus) fn advance(&mut self, request: &Request, arrival: &Arrival) -> bool {
-        let number = cseq(request);
-        if number.is_none() || number <= self.remote_cseq {
+        if !advance(&mut self.remote_cseq, request) {
             return false;
         }
-        self.remote_cseq = number;
         self.flow = flow(request, arrival);
         self.socket = arrival.socket.clone();
         if matches!(
             request.method,
             Method::Invite | Method::Update | Method::Subscribe
-        ) && let Some(target) = contact_uri(&request.headers)
+        ) && let Some(target) = remote_target(&request.headers)
         {
             self.remote_target = target;
         }
@@ -132,7 +108,7 @@ impl Dialog {
 
     /// Takes the Contact of a 2xx to a target refresh request of ours (RFC 3261 §12.2.1.2).
     pub(in crate::focus) fn refresh_target(&mut self, response: &Response) {
-        if let Some(target) = contact_uri(&response.headers) {
+        if let Some(target) = remote_target(&response.headers) {
             self.remote_target = target;
         }
     }
@@ -147,8 +123,7 @@ impl Dialog {
             self.key.remote_tag = tag.to_owned();
         }
         self.refresh_target(response);
-        let routes = headers.elements("Record-Route").into_iter().rev();
-        self.route_set = routes.map(str::to_owned).collect();
+        self.route_set = routes_of_response(headers);
         // Where it leads is the party's own doing from now on, not its inviter's.
         self.principal = address_of_record(&self.remote_uri);
     }
@@ -166,7 +141,7 @@ impl Dialog {
             request_uri,
             routes,
             next_hop,
-        } = self.routing();
+        } = Routing::new(&self.remote_target, &self.route_set);
         OutgoingRequest {
             id,
             method,
@@ -194,62 +169,12 @@ impl Dialog {
         dialog.local_cseq = cseq.saturating_sub(1);
         dialog.request(id, Method::Ack, Headers::new(), Bytes::new())
     }
-
-    /// A strict router on top gets what it expects.
-    fn routing(&self) -> Routing {
-        let target = || self.remote_target.clone();
-        let first = self.route_set.first().and_then(|route| route_uri(route));
-        let Some((first, rest)) = first.zip(self.route_set.get(1..)) else {
-            return Routing {
-                request_uri: target(),
-                routes: self.route_set.clone(),
-                next_hop: target(),
-            };
-        };
-        if first.parse::<Uri>().is_ok_and(|uri| !uri.params.has("lr")) {
-            let mut routes = rest.to_vec();
-            routes.push(format!("<{}>", self.remote_target));
-            return Routing {
-                request_uri: first.clone(),
-                routes,
-                next_hop: first,
-            };
-        }
-        Routing {
-            request_uri: target(),
-            routes: self.route_set.clone(),
-            next_hop: first,
-        }
-    }
-}
-
-/// How a request is addressed (RFC 3261 §12.2.1.1).
-struct Routing {
-    request_uri: String,
-    routes: Vec<String>,
-    /// Where it goes first.
-    next_hop: String,
 }
 
 /// Who somebody is, however they write themselves.
 pub(in crate::focus) fn address_of_record(uri: &str) -> String {
     let parsed = uri.parse::<Uri>();
     parsed.map_or_else(|_| uri.to_owned(), |uri| uri.address_of_record())
-}
-
-/// The URI of the only Contact, as it may stand in a Request-URI; `None` when absent,
-/// malformed or `*`.
-fn contact_uri(headers: &Headers) -> Option<String> {
-    let value = headers.elements("Contact").into_iter().next()?;
-    let contact: NameAddr = value.parse().ok()?;
-    let uri: Uri = contact.uri.parse().ok()?;
-    Some(uri.for_request().to_string())
-}
-
-/// The CSeq number, when its method is the request's own.
-pub(in crate::focus) fn cseq(request: &Request) -> Option<u32> {
-    let value: crate::wire::sip::CSeq = request.headers.first("CSeq")?.parse().ok()?;
-    (value.method == request.method || request.method == Method::Ack).then_some(value.number)
 }
 
 /// Where to send to a peer that is our neighbour: over the connection it opened, or, when
@@ -263,12 +188,8 @@ fn flow(request: &Request, arrival: &Arrival) -> Option<String> {
     if transport != "udp" {
         return Some(format!("sip:{source};transport={transport}"));
     }
-    let contact: Uri = contact_uri(&request.headers)?.parse().ok()?;
+    let contact: Uri = remote_target(&request.headers)?.parse().ok()?;
     let host = contact.host.trim_start_matches('[').trim_end_matches(']');
     let same = host.parse::<IpAddr>().is_ok_and(|host| host == source.ip());
     (!same).then(|| format!("sip:{source}"))
-}
-
-fn route_uri(route: &str) -> Option<String> {
-    Some(route.parse::<NameAddr>().ok()?.uri)
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId, SubscriptionId};
 use crate::focus::sip::bye_reason::ByeReason;
-use crate::focus::sip::dialog::{Dialog, DialogKey, cseq};
+use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::unacknowledged::Unacknowledged;
 use crate::focus::timers::TimerKey;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
 use crate::time::Moment;
+use crate::wire::sip::dialog::{DialogKey, cseq_number};
 use crate::wire::sip::{DialogReference, Method, NameAddr, Request, Response};
 
 /// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
@@ -182,7 +183,7 @@ impl Dialogs {
         if let Some(open) = self.open.get_mut(&key) {
             open.made_by = Some(Made {
                 method: request.method.clone(),
-                cseq: cseq(request),
+                cseq: cseq_number(request),
                 until: now + TRANSACTION_LIFETIME,
             });
         }
@@ -194,7 +195,7 @@ impl Dialogs {
         let open = self.key_of_call(request).and_then(|key| self.open.get(key));
         let made = open.and_then(|open| open.made_by.as_ref());
         made.is_some_and(|made| {
-            now < made.until && made.method == request.method && made.cseq == cseq(request)
+            now < made.until && made.method == request.method && made.cseq == cseq_number(request)
         })
     }
 

@@ -2,7 +2,6 @@
 //! ACK (RFC 3261 §13.3.1.4).
 
 use crate::control::SessionId;
-use crate::focus::sip::dialog::cseq;
 use crate::focus::sip::face::top_via;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::{Agreement, Schedule};
@@ -10,6 +9,7 @@ use crate::focus::timers::TimerKey;
 use crate::focus::{Reply, TransactionId};
 use crate::time::Moment;
 use crate::wire::sip::Request;
+use crate::wire::sip::dialog::cseq_number;
 
 /// A 2xx that waits for the switch.
 #[derive(Clone, Debug)]
@@ -58,11 +58,11 @@ impl Unacknowledged {
     }
 
     pub(in crate::focus) fn is_answered_by(&self, ack: &Request) -> bool {
-        self.left && cseq(ack) == Some(self.cseq)
+        self.left && cseq_number(ack) == Some(self.cseq)
     }
 
     pub(in crate::focus) fn is_to(&self, invite: &Request) -> bool {
-        self.left && cseq(invite) == Some(self.cseq) && top_via(invite) == self.via
+        self.left && cseq_number(invite) == Some(self.cseq) && top_via(invite) == self.via
     }
 }
 

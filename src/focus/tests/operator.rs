@@ -28,7 +28,7 @@ impl Scenario {
                 Detail::Text(text) => short(text),
                 Detail::Number(number) => number.to_string(),
             });
-            let name = Event::NAMES[event.number()].to_owned();
+            let name = event.kind().info().name.to_owned();
             [name]
                 .into_iter()
                 .chain(details)

@@ -56,7 +56,7 @@ impl Core for Rc<Stage> {
     fn snapshot(&mut self) -> Vec<Change> {
         Vec::new()
     }
-    fn operate(&mut self, _now: Moment, _request: &management::Request) -> Answer {
+    fn operate(&mut self, _now: Moment, _request: &management::Action) -> Answer {
         Ok("done".into())
     }
     fn rooms(&self) -> usize {

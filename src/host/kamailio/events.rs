@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
 
 use super::abi::{self, kamailio_routes_prefix, kamailio_text};
-use crate::focus::Event;
+use crate::focus::{EVENTS, Event, EventKind};
 use crate::host::guard::c_string;
 use crate::host::logging as log;
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
@@ -28,42 +28,44 @@ host_symbols! {
     }
 }
 
-/// The routes in the script, in the order of [`Event::NAMES`]. The host's grammar has no
-/// underscore in what stands before the colon.
-const ROUTES: [&CStr; 5] = [
-    c"msrp-conference:start",
-    c"msrp-conference:end",
-    c"msrp-conference:join",
-    c"msrp-conference:leave",
-    c"msrp-conference:message",
-];
+/// The route of an event.
+#[derive(Clone, Copy)]
+struct Route {
+    /// `msrp-conference:join` and so on.
+    name: &'static CStr,
+    /// Its number in the host's list, if the script has it.
+    number: Option<usize>,
+}
 
 /// Room for the host's record of a run, which is smaller.
 #[repr(C, align(16))]
 struct Run(MaybeUninit<[u8; 512]>);
 
-/// Who listens.
+/// The routes of the script, or the function, that events run.
 #[derive(Clone, Copy)]
 pub(super) struct Listeners {
     functions: Functions,
-    /// The numbers of the routes there are.
-    routes: [Option<usize>; 5],
+    /// In the order of [`EVENTS`].
+    routes: [Route; EVENTS.len()],
     /// The function that is called instead of all of them.
     callback: Option<&'static CStr>,
 }
 
 impl Listeners {
-    /// Looks who listens. After the script was read, before any fork.
+    /// Looks the routes up. After the script was read, before any fork.
     pub(super) fn look(callback: &str) -> Result<Self, MissingSymbol> {
         // SAFETY: the types in Functions are those of every supported series.
         let functions = unsafe { Functions::load(symbols::of_core)? };
-        let routes = ROUTES.map(|name| {
+        let leak = |text: String| &*Box::leak(c_string(text).into_boxed_c_str());
+        let routes = std::array::from_fn(|number| {
+            // The host's grammar has no underscore in what stands before the colon.
+            let name = leak(format!("msrp-conference:{}", EVENTS[number].name));
             // SAFETY: the host looks a C string up in its own list.
-            let number = unsafe { (functions.look_up)(functions.routes.cast(), name.as_ptr()) };
-            usize::try_from(number).ok()
+            let found = unsafe { (functions.look_up)(functions.routes.cast(), name.as_ptr()) };
+            let number = usize::try_from(found).ok();
+            Route { name, number }
         });
-        let callback =
-            (!callback.is_empty()).then(|| &*Box::leak(c_string(callback).into_boxed_c_str()));
+        let callback = (!callback.is_empty()).then(|| leak(callback.to_owned()));
         Ok(Self {
             functions,
             routes,
@@ -71,29 +73,29 @@ impl Listeners {
         })
     }
 
-    /// Whether anybody wants to know of messages.
-    pub(super) fn listen_for_messages(&self) -> bool {
-        self.callback.is_some() || self.routes[4].is_some()
+    /// Whether the script wants to know of messages.
+    pub(super) fn wants_messages(&self) -> bool {
+        self.callback.is_some() || self.routes[EventKind::Message as usize].number.is_some()
     }
 
-    /// Tells whoever listens.
+    /// Runs the route of the event, or the function.
     ///
     /// # Safety
     /// On the main thread of the conference process, outside any other host call.
-    pub(super) unsafe fn tell(&self, event: &Event) {
-        let number = event.number();
+    pub(super) unsafe fn raise(&self, event: &Event) {
+        let route = self.routes[event.kind() as usize];
         // SAFETY: the caller's promise.
         variables::during(event, || unsafe {
-            match (self.callback, self.routes[number]) {
-                (Some(function), _) => self.call(function, ROUTES[number]),
-                (None, Some(route)) => self.run(route),
+            match (self.callback, route.number) {
+                (Some(function), _) => self.call(function, route.name),
+                (None, Some(number)) => self.run(number),
                 (None, None) => {}
             }
         });
     }
 
     /// # Safety
-    /// As for [`Self::tell`].
+    /// As for [`Self::raise`].
     unsafe fn run(&self, route: usize) {
         let mut run = Run(MaybeUninit::zeroed());
         // SAFETY: the host gave the number for this list; an empty route is null. The message
@@ -111,7 +113,7 @@ impl Listeners {
     }
 
     /// # Safety
-    /// As for [`Self::tell`].
+    /// As for [`Self::raise`].
     unsafe fn call(&self, function: &'static CStr, name: &'static CStr) {
         let mut run = Run(MaybeUninit::zeroed());
         let counted = |text: &'static CStr| kamailio_text {
@@ -145,7 +147,7 @@ impl Listeners {
     /// memory, and nobody else gives them back in this process).
     ///
     /// # Safety
-    /// As for [`Self::tell`].
+    /// As for [`Self::raise`].
     unsafe fn as_event(&self, message: *mut abi::Message, run: impl FnOnce()) {
         let functions = &self.functions;
         // SAFETY: as the caller promises; the kind is a variable of this process.

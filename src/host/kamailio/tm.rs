@@ -445,14 +445,14 @@ impl Host for Kamailio {
     }
 
     fn wants_messages(&mut self) -> bool {
-        api::listens_for_messages() || self.module.listeners.listen_for_messages()
+        api::want_messages() || self.module.listeners.wants_messages()
     }
 
     fn event(&mut self, event: &Event) {
         debug_assert!(log::on_main_thread());
-        api::tell(event);
+        api::raise(event);
         // SAFETY: as above; the service tells events between host calls.
-        unsafe { self.module.listeners.tell(event) };
+        unsafe { self.module.listeners.raise(event) };
     }
 
     fn log(&mut self, line: &Line) {

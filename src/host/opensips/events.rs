@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 
 use super::abi::{self, opensips_text};
-use crate::focus::{Detail, Event};
+use crate::focus::{Detail, EVENTS, Event, EventKind};
 use crate::host::guard::c_string;
 use crate::host::logging as log;
 use crate::host::symbols::{self, host_symbols};
@@ -19,11 +19,11 @@ host_symbols! {
     }
 }
 
-/// What was published, in the order of [`Event::NAMES`].
+/// The events the host knows, in the order of [`EVENTS`].
 #[derive(Clone, Copy)]
 pub(super) struct Events {
     functions: Functions,
-    ids: [c_int; 5],
+    ids: [c_int; EVENTS.len()],
 }
 
 impl Events {
@@ -33,8 +33,8 @@ impl Events {
         let functions = unsafe { Functions::load(symbols::of_core) }
             .map_err(log::error)
             .ok()?;
-        let ids = Event::NAMES.map(|name| {
-            let name = format!("E_MSRP_CONFERENCE_{}", name.to_uppercase());
+        let ids = std::array::from_fn(|number| {
+            let name = format!("E_MSRP_CONFERENCE_{}", EVENTS[number].name.to_uppercase());
             let counted = opensips_text {
                 len: name.len() as c_int,
                 // The host keeps it.
@@ -43,28 +43,28 @@ impl Events {
             // SAFETY: in `init`; the name lives for ever.
             unsafe { (functions.publish)(counted) }
         });
-        if ids.iter().any(|id| *id < 0) {
+        if ids.iter().any(|id: &c_int| *id < 0) {
             log::error("the host does not take our events");
             return None;
         }
         Some(Self { functions, ids })
     }
 
-    /// Whether anybody has subscribed to messages.
+    /// Whether the event interface has a subscriber to messages.
     ///
     /// # Safety
     /// On the main thread of a process.
-    pub(super) unsafe fn listen_for_messages(&self) -> bool {
+    pub(super) unsafe fn wants_messages(&self) -> bool {
         // SAFETY: the id is one the host gave.
-        unsafe { (self.functions.has_listeners)(self.ids[4]) > 0 }
+        unsafe { (self.functions.has_listeners)(self.ids[EventKind::Message as usize]) > 0 }
     }
 
-    /// Tells who has subscribed.
+    /// Raises the event for its subscribers.
     ///
     /// # Safety
     /// On the main thread of the conference process, outside any other host call.
-    pub(super) unsafe fn tell(&self, event: &Event) {
-        let id = self.ids[event.number()];
+    pub(super) unsafe fn raise(&self, event: &Event) {
+        let id = self.ids[event.kind() as usize];
         // SAFETY: as the caller promises; the id is one the host gave.
         unsafe {
             if (self.functions.has_listeners)(id) <= 0 {
@@ -89,7 +89,7 @@ impl Events {
     }
 
     /// # Safety
-    /// As for [`Self::tell`]; name and value live until the event is raised.
+    /// As for [`Self::raise`]; name and value live until the event is raised.
     unsafe fn add(&self, list: *mut c_void, name: &opensips_text, value: &Value) {
         // SAFETY: the caller's promise; the flag says what the value is.
         unsafe {

@@ -10,7 +10,7 @@ use crate::host::guard::{c_string, guard};
 use crate::host::numbered::numbered;
 use crate::host::symbols::host_symbols;
 use crate::host::{management, text};
-use crate::management::{Answer, Argument, COMMANDS, Entry, Fault, Value};
+use crate::management::{Answer, Argument, COMMANDS, CommandInfo, Fault, Value};
 
 /// The host passes no argument of ours, so each command has a function of its own.
 const RUNS: [abi::ManagementCommand; COMMANDS.len()] = numbered!(run);
@@ -55,7 +55,7 @@ pub(super) fn table(series: &Series) -> *mut c_void {
 
 /// # Safety
 /// `record` points to the zeroed record of a command, as large as in this series.
-unsafe fn fill(record: *mut u8, series: &Series, entry: &Entry, run: abi::ManagementCommand) {
+unsafe fn fill(record: *mut u8, series: &Series, entry: &CommandInfo, run: abi::ManagementCommand) {
     // Where there are aliases the host puts the module's name in front itself.
     let bare = series.management_aliases != 0;
     let name = match bare {

@@ -440,16 +440,16 @@ impl Host for OpenSips {
 
     fn wants_messages(&mut self) -> bool {
         // SAFETY: the service runs on the conference process' main thread.
-        let subscribed = unsafe { self.0.events.listen_for_messages() };
-        api::listens_for_messages() || subscribed
+        let subscribed = unsafe { self.0.events.wants_messages() };
+        api::want_messages() || subscribed
     }
 
     fn event(&mut self, event: &Event) {
         self.call(|module| {
-            api::tell(event);
+            api::raise(event);
             // SAFETY: on the main thread, with a context; the service tells events between
             // host calls.
-            unsafe { module.events.tell(event) };
+            unsafe { module.events.raise(event) };
         });
     }
 

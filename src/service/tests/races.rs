@@ -244,7 +244,7 @@ impl Race {
                 }
             }
             Step::Settle => {
-                self.service.ledger.settled = self.service.ledger.given;
+                self.service.store.settled = self.service.store.given;
                 self.service.turn(self.now, &mut self.tm);
             }
             Step::Cancel(way) => self.cancel(way),

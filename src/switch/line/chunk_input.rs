@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::switch::Switch;
-use crate::switch::ids::{ConnectionId, SessionKey, StreamKey};
+use crate::switch::ids::{ConnectionId, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::replies;
 use crate::switch::message::{Code, Ending, KeptHead, Limits, Lost, RequestHead, Step, Whole};
 use crate::switch::out::stream::Stream;
@@ -280,7 +280,7 @@ impl Switch {
         share: usize,
     ) -> Result<(), Code> {
         let connection = self.connections.get(id);
-        let sessions = connection.map_or(Vec::new(), |it| it.sessions.clone());
+        let sessions = connection.map_or(SessionKeys::None, |it| it.sessions.clone());
         self.make_way(&sessions, kept, |switch| switch.budget.share(id) <= share)
     }
 

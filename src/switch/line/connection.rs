@@ -8,7 +8,7 @@ use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::{Decoder, Path};
 
-use crate::switch::ids::{RoomKey, SessionKey, StreamKey};
+use crate::switch::ids::{RoomKey, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::incoming::Incoming;
 use crate::switch::message::Code;
 use crate::switch::threads::guests::MAX_UNORDERED;
@@ -41,7 +41,7 @@ pub(in crate::switch) struct Connection {
     /// Responses and reports; they go before any copy (RFC 4975 §7.1.1, C21).
     pub(in crate::switch) replies: Vec<u8>,
     /// Sessions bound to it.
-    pub(in crate::switch) sessions: Vec<SessionKey>,
+    pub(in crate::switch) sessions: SessionKeys,
     /// Where the next round of fair sending starts (C22).
     pub(in crate::switch) turn: usize,
     /// It stands in the list of those that have something to write.
@@ -78,7 +78,14 @@ pub(in crate::switch) struct Connection {
     pub(in crate::switch) unordered: usize,
     /// It has named a session that is not here: nothing is decoded until it is, or refused.
     pub(in crate::switch) seeking: bool,
-    /// How the request is answered that named such a session in vain.
+    /// What most connections have nothing of.
+    pub(in crate::switch) rare: Option<Box<Rare>>,
+}
+
+/// See [`Connection::rare`].
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Rare {
+    /// How the request is answered that named a session that is not here in vain.
     pub(in crate::switch) refused: Option<(SessionId, Code)>,
     /// The URI that AUTH gave its peer to put in front of its own.
     pub(in crate::switch) use_path: Option<Box<str>>,
@@ -89,7 +96,10 @@ impl Connection {
     pub(super) fn is_own_path(&self, path: Path<'_>) -> bool {
         match path.count() {
             1 => true,
-            2 => self.use_path.as_deref() == Some(path.first()),
+            2 => {
+                let given = self.rare.as_ref().and_then(|it| it.use_path.as_deref());
+                given == Some(path.first())
+            }
             _ => false,
         }
     }

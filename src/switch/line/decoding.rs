@@ -347,6 +347,8 @@ impl Switch {
         let (host, port) = (own.host(), own.port().unwrap_or(DEFAULT_PORT));
         let token = token(&mut *self.entropy, USE_PATH_LENGTH);
         let use_path = connection
+            .rare
+            .get_or_insert_default()
             .use_path
             .get_or_insert_with(|| format!("{scheme}://{host}:{port}/{token};ws").into())
             .clone();
@@ -361,7 +363,7 @@ impl Switch {
         };
         if let Some(&key) = connection.sessions.first() {
             let session = self.sessions.get(key);
-            let named = |it: &Session| !it.leaving && *it.own_uri == *path.as_str();
+            let named = |it: &Session| !it.leaving && it.own_uri() == path.as_str();
             if session.is_some_and(named) {
                 return Target::Here(key);
             }
@@ -372,7 +374,7 @@ impl Switch {
         let Some(name) = path.uris().last().and_then(|uri| uri.session_id()) else {
             return Target::Refused(Code::NoSession);
         };
-        let refused = connection.refused.take();
+        let refused = connection.rare.as_mut().and_then(|it| it.refused.take());
         if let Some((session, code)) = refused
             && session.as_str() == name
         {
@@ -418,7 +420,6 @@ impl Switch {
         session.next_probe = now;
         connection.bound = true;
         connection.close_by = None;
-        connection.sessions.reserve_exact(1);
         connection.sessions.push(key);
         self.notices.push_back(Notice::Bound {
             room: session.room_uri.clone(),

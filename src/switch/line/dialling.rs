@@ -129,8 +129,8 @@ pub(in crate::switch) fn empty_send(
     session: &Session,
     transaction: &TransactionId,
 ) {
-    let (to, from) = (session.to_path(), &*session.own_uri);
-    HeadWriter::request(out, transaction, Method::Send, &to, from)
+    let (to, from) = (session.path(), session.own_uri());
+    HeadWriter::request(out, transaction, Method::Send, to, from)
         .message_id(transaction.as_str())
         .byte_range(ByteRange::whole(0))
         .end(Flag::Last);

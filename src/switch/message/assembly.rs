@@ -6,14 +6,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::budget::Charge;
-use super::pieces::Pieces;
 use super::stream_buffer::StreamBuffer;
 use super::{Code, KeptHead, RequestHead};
 use crate::switch::ids::StreamKey;
 use crate::time::Moment;
 use crate::wire::cpim;
 use crate::wire::msrp::Flag;
+use crate::wire::msrp::Pieces;
 
 /// Messages of one session of which the sender has ended a chunk, and not the message.
 const MAX_MESSAGES: usize = 8;
@@ -225,7 +227,11 @@ impl Assemblies {
     ) -> Option<(StreamBuffer, Option<u64>)> {
         let message = self.get_mut(name)?;
         match std::mem::replace(&mut message.state, State::Flowing(stream)) {
-            State::Collecting { pieces, .. } => Some(pieces.into_buffer()),
+            State::Collecting { pieces, .. } => {
+                let (parts, total) = pieces.into_parts();
+                let parts = parts.map(|(at, part)| (at, Bytes::from(part)));
+                Some((StreamBuffer::of(parts), total))
+            }
             _ => None,
         }
     }

@@ -6,7 +6,6 @@ mod budget;
 mod code;
 pub(super) mod entry;
 pub(super) mod imdn;
-mod pieces;
 pub(super) mod plain_text;
 mod request_head;
 mod stream_buffer;

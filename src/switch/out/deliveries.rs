@@ -50,8 +50,8 @@ pub(in crate::switch) fn drain(
     // P21: old news of who is typing are the first to be dropped.
     let congested = log.waiting(session.position) > congested_above;
     loop {
-        let own = session.own.front();
-        let own = own.is_some_and(|(at, _)| *at <= session.position);
+        let own = session.own.next_position();
+        let own = own.is_some_and(|at| at <= session.position);
         if !own && session.position >= log.end() {
             break;
         }
@@ -60,7 +60,7 @@ pub(in crate::switch) fn drain(
             break;
         }
         if own {
-            if let Some(entry) = session.pop_own() {
+            if let Some(entry) = session.own.pop() {
                 write_own(session, &entry, now, batch, &mut drained);
             }
             continue;

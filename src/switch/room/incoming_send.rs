@@ -147,7 +147,7 @@ impl Switch {
             return Ok(());
         }
         if !session.sends {
-            return Err(Code::Forbidden);
+            return Err(Code::MayNotSend);
         }
         let room = self.rooms.get(session.room);
         let plain = head.is_plain_text() && room.is_some_and(|it| it.policy.plain_text);
@@ -322,14 +322,14 @@ impl Switch {
         let room = self.rooms.get(room_key).ok_or(Code::NoSession)?;
         let message = match Message::parse(octets) {
             Ok(Some(message)) => message,
-            Err(CpimError::Recipients) => return Err(Code::Forbidden),
+            Err(CpimError::Recipients) => return Err(Code::SeveralRecipients),
             Ok(None) | Err(_) => return Err(Code::BadRequest),
         };
         if !session.is_from(message.from.uri) {
-            return Err(Code::Forbidden);
+            return Err(Code::ForeignFrom);
         }
         let [to] = &message.to[..] else {
-            return Err(Code::Forbidden);
+            return Err(Code::SeveralRecipients);
         };
         let to_room = to.uri == room.uri.as_str() || canonical(to.uri) == room.uri.as_str();
         let audience = if to_room {
@@ -360,7 +360,7 @@ impl Switch {
         // P11: a disposition notification is addressed to a member, but is no private message.
         let notification = imdn::is_disposition(message);
         if !room.policy.private_messages && !notification {
-            return Err(Code::Forbidden);
+            return Err(Code::NoPrivateMessagesHere);
         }
         let to = message
             .to
@@ -415,13 +415,13 @@ impl Switch {
             return;
         };
         let room = self.rooms.get(session.room);
-        session.push_own(
+        session.own.push(
             room.map_or(Position::default(), |room| room.log.end()),
             entry,
         );
         let mut lost = 0;
-        while session.own_octets > outbox && session.own.len() > 1 {
-            session.pop_own();
+        while session.own.octets() > outbox && session.own.len() > 1 {
+            session.own.pop();
             lost += 1;
         }
         self.mark_session_dirty(key);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::control::UserUri;
-use crate::switch::ids::SessionKey;
+use crate::switch::ids::{SessionKey, SessionKeys};
 
 /// The sessions of one room.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(in crate::switch) struct Members {
     /// Sessions of each user, as the roster shows them.
     users: BTreeMap<UserUri, u32>,
     /// Sessions by each address of their users.
-    by_uri: HashMap<UserUri, Vec<SessionKey>>,
+    by_uri: HashMap<UserUri, SessionKeys>,
 }
 
 impl Members {
@@ -63,7 +63,7 @@ impl Members {
         }
         for uri in uris {
             if let Some(sessions) = self.by_uri.get_mut(uri) {
-                sessions.retain(|other| *other != key);
+                sessions.remove(key);
                 if sessions.is_empty() {
                     self.by_uri.remove(uri);
                 }
@@ -91,7 +91,7 @@ impl Members {
 
     /// The sessions of whoever has this address.
     pub(in crate::switch) fn called(&self, uri: &str) -> &[SessionKey] {
-        self.by_uri.get(uri).map_or(&[], Vec::as_slice)
+        self.by_uri.get(uri).map_or(&[], |keys| keys)
     }
 
     pub(in crate::switch) fn has(&self, user: &UserUri) -> bool {

@@ -6,6 +6,7 @@ pub(in crate::switch) mod log;
 pub(in crate::switch) mod members;
 pub(in crate::switch) mod message_events;
 pub(in crate::switch) mod nickname;
+pub(in crate::switch) mod own_queue;
 pub(in crate::switch) mod pending_nickname;
 pub(in crate::switch) mod reservations;
 pub(in crate::switch) mod session;

@@ -65,7 +65,7 @@ impl Switch {
         let room_key = session.room;
         let room = self.rooms.get_mut(room_key).ok_or(Code::NoSession)?;
         if !room.policy.nicknames {
-            return Err(Code::Forbidden);
+            return Err(Code::NoNicknamesHere);
         }
         let Some(Ok(wish)) = wish.map(|wish| wish.decode()) else {
             return Err(Code::MalformedNickname);

@@ -1,6 +1,5 @@
 //! One session: an endpoint in a room, and where it stands in the room's log.
 
-use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use crate::time::Moment;
 use crate::wire::cpim::{Composition, Message, compose};
 use crate::wire::fingerprint::{self, Fingerprint};
 use crate::wire::media_type;
-use crate::wire::msrp::{HeadWriter, Method, TransactionId, TransactionIds};
+use crate::wire::msrp::{TransactionId, TransactionIds};
 
 use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
 use crate::switch::line::connection::Security;
@@ -18,6 +17,7 @@ use crate::switch::message::plain_text;
 use crate::switch::message::{Assemblies, Code, TEXT_PLAIN};
 use crate::switch::out::large_copies::LargeCopy;
 use crate::switch::room::log::{Log, Position};
+use crate::switch::room::own_queue::OwnQueue;
 use crate::switch::threads::Speaker;
 use crate::switch::threads::guests::Recalled;
 
@@ -30,10 +30,9 @@ pub(in crate::switch) struct Profile {
     pub(in crate::switch) user: UserUri,
     /// The name to show, empty when unknown.
     pub(in crate::switch) display: Box<str>,
-    pub(in crate::switch) uris: Box<[UserUri]>,
-    /// The URI we gave it, octet for octet as in our SDP.
-    pub(in crate::switch) own_uri: Box<str>,
-    path: Box<[String]>,
+    /// All its addresses; none stands for `user` alone.
+    uris: Box<[UserUri]>,
+    head: CopyHead,
     wrapped_types: WrappedTypes,
     /// Octets of a message the peer takes at most.
     pub(in crate::switch) max_size: u64,
@@ -50,6 +49,42 @@ pub(in crate::switch) struct Profile {
     fingerprints: Box<[Fingerprint]>,
 }
 
+/// What stands between the transaction id of a copy and its Message-ID: every copy has it, and
+/// it holds the paths, which need not be kept beside it.
+#[derive(Clone, Debug)]
+struct CopyHead {
+    text: Box<str>,
+    /// Where From-Path begins.
+    own_uri: usize,
+}
+
+impl CopyHead {
+    const TO_PATH: &str = " SEND\r\nTo-Path: ";
+    const FROM_PATH: &str = "\r\nFrom-Path: ";
+    const MESSAGE_ID: &str = "\r\nMessage-ID: ";
+
+    fn new(path: &[String], own_uri: &str) -> Self {
+        // No value may end its line.
+        let path = path.join(" ").replace(char::is_control, " ");
+        let front = format!("{}{path}{}", Self::TO_PATH, Self::FROM_PATH);
+        let own = own_uri.replace(char::is_control, " ");
+        Self {
+            own_uri: front.len(),
+            text: format!("{front}{own}{}", Self::MESSAGE_ID).into(),
+        }
+    }
+
+    fn path(&self) -> &str {
+        let end = self.own_uri - Self::FROM_PATH.len();
+        self.text.get(Self::TO_PATH.len()..end).unwrap_or_default()
+    }
+
+    fn own_uri(&self) -> &str {
+        let end = self.text.len() - Self::MESSAGE_ID.len();
+        self.text.get(self.own_uri..end).unwrap_or_default()
+    }
+}
+
 /// An admitted endpoint.
 #[derive(Debug)]
 pub(in crate::switch) struct Session {
@@ -57,8 +92,6 @@ pub(in crate::switch) struct Session {
     pub(in crate::switch) room: RoomKey,
     pub(in crate::switch) room_uri: RoomUri,
     profile: Profile,
-    /// What stands between the transaction id of a copy and its Message-ID.
-    head: Box<[u8]>,
     pub(in crate::switch) ids: TransactionIds,
     /// Since when no focus that is there has admitted it, amended it or named it in its list.
     pub(in crate::switch) unclaimed: Option<Moment>,
@@ -77,9 +110,7 @@ pub(in crate::switch) struct Session {
     pub(in crate::switch) straggles: bool,
     /// What is for it alone: the room's history, private messages; each comes before what
     /// stands in the log at its position.
-    pub(in crate::switch) own: VecDeque<(Position, Arc<Entry>)>,
-    /// Octets of these.
-    pub(in crate::switch) own_octets: usize,
+    pub(in crate::switch) own: OwnQueue,
     /// Where it stands among the members of its room.
     pub(in crate::switch) place: usize,
     /// It is in its room no more: what is its own still goes out.
@@ -128,9 +159,11 @@ impl Profile {
         Self {
             user: admission.user.clone(),
             display: admission.display.as_str().into(),
-            uris: admission.uris.clone().into(),
-            own_uri: admission.own_uri.as_str().into(),
-            path: peer.path.clone().into(),
+            uris: match &admission.uris[..] {
+                [only] if *only == admission.user => Box::default(),
+                uris => uris.into(),
+            },
+            head: CopyHead::new(&peer.path, &admission.own_uri),
             wrapped_types,
             max_size: peer.max_size.unwrap_or(u64::MAX),
             // Whose answer has not come yet may well know rooms.
@@ -143,22 +176,39 @@ impl Profile {
             fingerprints: peer.fingerprints.clone().into(),
         }
     }
+
+    /// Every address of the user.
+    pub(in crate::switch) fn uris(&self) -> &[UserUri] {
+        match &self.uris[..] {
+            [] => std::slice::from_ref(&self.user),
+            uris => uris,
+        }
+    }
+
+    /// The URI we gave it, octet for octet as in our SDP.
+    pub(in crate::switch) fn own_uri(&self) -> &str {
+        self.head.own_uri()
+    }
+
+    /// The whole path in order, next hop first (R01); empty while it is not known.
+    pub(in crate::switch) fn path(&self) -> &str {
+        self.head.path()
+    }
 }
 
 impl Session {
     pub(in crate::switch) fn new(
         admission: &Admission,
-        room: RoomKey,
+        (room, room_uri): (RoomKey, RoomUri),
         position: Position,
         now: Moment,
         ids: TransactionIds,
     ) -> Self {
-        let mut session = Self {
+        Self {
             id: admission.session.clone(),
             room,
-            room_uri: admission.room.clone(),
+            room_uri,
             profile: Profile::of(admission),
-            head: Box::default(),
             ids,
             unclaimed: None,
             connection: None,
@@ -168,8 +218,7 @@ impl Session {
             said_as: SessionKey::default(),
             position,
             straggles: false,
-            own: VecDeque::new(),
-            own_octets: 0,
+            own: OwnQueue::default(),
             place: 0,
             leaving: false,
             lingers: false,
@@ -183,9 +232,7 @@ impl Session {
             lost: 0,
             notice: None,
             from_seen: Box::default(),
-        };
-        session.head = session.copy_head();
-        session
+        }
     }
 
     /// All of it that goes to another thread; who it is stays here, too.
@@ -194,12 +241,10 @@ impl Session {
             id: self.id.clone(),
             room_uri: self.room_uri.clone(),
             profile: self.profile.clone(),
-            head: Box::default(),
             ids,
             recalled: None,
             home: None,
-            own: VecDeque::new(),
-            own_octets: 0,
+            own: OwnQueue::default(),
             dialled: None,
             assemblies: Assemblies::default(),
             copies: Vec::new(),
@@ -212,39 +257,19 @@ impl Session {
         goes.home = Some(home);
         goes.away = None;
         // Its positions are those of another log: all of it comes first.
-        goes.own
-            .iter_mut()
-            .for_each(|(at, _)| *at = Position::default());
+        goes.own.comes_first();
         goes
     }
 
     /// Takes over what an admission says; tells whether the peer's path changed.
     pub(in crate::switch) fn amend(&mut self, admission: &Admission) -> bool {
-        let peer = &admission.peer;
         // Of an offerless INVITE the path comes with the ACK, which the bind may overtake.
-        let named = !self.path.is_empty() && *self.path != *peer.path;
-        let moved = named || *self.own_uri != *admission.own_uri;
-        self.profile = Profile::of(admission);
+        let profile = Profile::of(admission);
+        let named = !self.path().is_empty() && self.path() != profile.path();
+        let moved = named || self.own_uri() != profile.own_uri();
+        self.profile = profile;
         self.from_seen = Box::default();
-        self.head = self.copy_head();
         moved
-    }
-
-    /// The whole path in order, next hop first (R01).
-    pub(in crate::switch) fn to_path(&self) -> String {
-        self.path.join(" ")
-    }
-
-    /// What stands between the transaction id of a copy and its Message-ID.
-    fn copy_head(&self) -> Box<[u8]> {
-        let mut head = Vec::with_capacity(256);
-        let id = self.ids.id(0);
-        let writer =
-            HeadWriter::request(&mut head, &id, Method::Send, &self.to_path(), &self.own_uri);
-        drop(writer.message_id(""));
-        let start = b"MSRP ".len() + id.as_bytes().len();
-        let end = head.len() - b"\r\n".len();
-        head.get(start..end).unwrap_or_default().into()
     }
 
     /// Writes start line, paths and Message-ID of a copy. The Message-ID is the transaction
@@ -262,14 +287,14 @@ impl Session {
     ) {
         out.extend_from_slice(b"MSRP ");
         out.extend_from_slice(id.as_bytes());
-        out.extend_from_slice(&self.head);
+        out.extend_from_slice(self.head.text.as_bytes());
         out.extend_from_slice(message.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 
     /// Whether anything may go out to it: it is known where to, and it knows us.
     pub(in crate::switch) fn is_ready(&self) -> bool {
-        self.greeting.is_none() && !self.path.is_empty()
+        self.greeting.is_none() && !self.path().is_empty()
     }
 
     /// A connection has it, here or elsewhere.
@@ -295,7 +320,7 @@ impl Session {
     pub(in crate::switch) fn fits(&self, security: &Security) -> bool {
         // RFC 4975 §6: the scheme's case does not matter.
         let secure = self
-            .own_uri
+            .own_uri()
             .get(..6)
             .is_some_and(|it| it.eq_ignore_ascii_case("msrps:"));
         !secure || matches!(security, Security::Tls(_))
@@ -343,7 +368,7 @@ impl Session {
     /// Why the peer cannot be given a message of so many octets.
     pub(in crate::switch) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
         if !self.receives {
-            Some(Code::Forbidden)
+            Some(Code::NotReceiving)
         } else if octets > self.max_size {
             Some(Code::TooLarge)
         } else if !self.wrapped_types.accept(message.content_type.as_bytes())
@@ -395,7 +420,7 @@ impl Session {
 
     /// Whether lower-case text is an address of this user, with its scheme or without.
     pub(in crate::switch) fn is_called(&self, text: &str) -> bool {
-        let mut uris = self.uris.iter().map(UserUri::as_str);
+        let mut uris = self.uris().iter().map(UserUri::as_str);
         uris.any(|uri| {
             let bare = uri.split_once(':').map_or(uri, |(_, bare)| bare);
             text.eq_ignore_ascii_case(uri) || text.eq_ignore_ascii_case(bare)
@@ -415,41 +440,25 @@ impl Session {
         })
     }
 
-    /// Puts a message into its own queue, after what stands in the log at present.
-    pub(in crate::switch) fn push_own(&mut self, position: Position, entry: Arc<Entry>) {
-        self.own_octets += entry.cost();
-        self.own.push_back((position, entry));
-    }
-
-    pub(in crate::switch) fn pop_own(&mut self) -> Option<Arc<Entry>> {
-        let (_, entry) = self.own.pop_front()?;
-        self.own_octets -= entry.cost();
-        if self.own.is_empty() {
-            self.own = VecDeque::new();
-        }
-        Some(entry)
-    }
-
     /// Takes what the log holds for it into its own queue, in order.
     pub(in crate::switch) fn drain_log(&mut self, log: &mut Log) {
         let before = std::mem::take(&mut self.own);
-        self.own_octets = 0;
-        let mut before = before.into_iter().peekable();
+        let mut before = before.into_entries().peekable();
         let mut position = self.position;
         while position < log.end() {
             while let Some((_, entry)) = before.next_if(|(at, _)| *at <= position) {
-                self.push_own(position, entry);
+                self.own.push(position, entry);
             }
             if let Some(entry) = log.get(position)
                 && entry.is_for(self.said_as)
                 && self.takes_entry(entry)
             {
-                self.push_own(position, Arc::clone(entry));
+                self.own.push(position, Arc::clone(entry));
             }
             position = position.next();
         }
         for (_, entry) in before {
-            self.push_own(position, entry);
+            self.own.push(position, entry);
         }
         log.pass_all(self.position);
         self.position = log.end();
@@ -457,7 +466,7 @@ impl Session {
 
     /// Whether a canonical URI is one of this user's.
     pub(in crate::switch) fn answers_to(&self, uri: &str) -> bool {
-        self.uris.iter().any(|own| own.as_str() == uri)
+        self.uris().iter().any(|own| own.as_str() == uri)
     }
 }
 

@@ -7,6 +7,7 @@ mod history;
 mod imdn;
 mod lifecycle;
 mod liveness;
+mod memory;
 mod message_events;
 mod model;
 mod nicknames;

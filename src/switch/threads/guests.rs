@@ -211,7 +211,9 @@ impl Switch {
             return;
         };
         match answer {
-            Answer::Refused(session, code) => connection.refused = Some((session, code)),
+            Answer::Refused(session, code) => {
+                connection.rare.get_or_insert_default().refused = Some((session, code));
+            }
             Answer::Imposter => return self.protocol_error(now, id),
             Answer::Again => {}
         }
@@ -297,7 +299,6 @@ impl Switch {
         self.guests += 1;
         self.by_session.insert(name, key);
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.sessions.reserve_exact(1);
             connection.sessions.push(key);
         }
         self.watch(now, id);
@@ -383,7 +384,7 @@ impl Switch {
         }
         let back = Back {
             own: std::mem::take(&mut session.own)
-                .into_iter()
+                .into_entries()
                 .map(|(_, entry)| entry)
                 .collect(),
             lost: session.lost,
@@ -409,13 +410,12 @@ impl Switch {
         session.lost += back.lost;
         session.notice = session.notice.take().or(back.notice);
         let since = std::mem::take(&mut session.own);
-        session.own_octets = 0;
         let before = back
             .own
             .into_iter()
             .map(|entry| (Default::default(), entry));
-        for (position, entry) in before.chain(since) {
-            session.push_own(position, entry);
+        for (position, entry) in before.chain(since.into_entries()) {
+            session.own.push(position, entry);
         }
         self.want(now, key, recalled.dial.as_ref());
         self.settle_claims(now, &name, *recalled);

@@ -91,12 +91,13 @@ pub struct Decoder {
     scanned: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// Boxed: most connections stand between two messages.
+#[derive(Clone, Debug, Default)]
 enum State {
     #[default]
     Start,
-    Body(Reading),
-    Skip(Reading),
+    Body(Box<Reading>),
+    Skip(Box<Reading>),
 }
 
 /// A body of which the end has not come.
@@ -120,10 +121,10 @@ impl Decoder {
     /// # Errors
     /// The stream cannot be framed any more; every further call fails the same way.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Result<Option<Decoded<'a>>, DecodeError> {
-        match self.state {
+        match &self.state {
             State::Start => self.start(input),
-            State::Body(reading) => Ok(self.body(reading, input)),
-            State::Skip(reading) => Ok(self.skip(reading, input)),
+            State::Body(reading) => Ok(self.body(**reading, input)),
+            State::Skip(reading) => Ok(self.skip(**reading, input)),
         }
     }
 
@@ -238,7 +239,7 @@ impl Decoder {
                 event: whole(request, Some(&body[..data]), flag),
             }),
             BodyEnd::After(_) if is_send => {
-                self.state = State::Body(reading);
+                self.state = State::Body(Box::new(reading));
                 Some(Decoded {
                     used: end.after,
                     event: Event::Begin(request),
@@ -253,10 +254,10 @@ impl Decoder {
 
     /// Gives the malformed request out and skips the body that follows its head.
     fn refuse<'a>(&mut self, malformed: Malformed<'a>, end: &HeadEnd) -> Decoded<'a> {
-        self.state = State::Skip(Reading {
+        self.state = State::Skip(Box::new(Reading {
             transaction: malformed.transaction,
             fresh: true,
-        });
+        }));
         Decoded {
             used: end.after,
             event: Event::Malformed(malformed),
@@ -280,14 +281,18 @@ impl Decoder {
             BodyEnd::After(0) => return None,
             BodyEnd::After(safe) => safe,
         };
-        self.state = State::Body(Reading {
-            fresh: false,
-            ..reading
-        });
+        self.continues();
         Some(Decoded {
             used: length,
             event: Event::Body(&input[..length]),
         })
+    }
+
+    /// Some of the body has been given out.
+    fn continues(&mut self) {
+        if let State::Body(reading) | State::Skip(reading) = &mut self.state {
+            reading.fresh = false;
+        }
     }
 
     fn skip<'a>(&mut self, reading: Reading, input: &'a [u8]) -> Option<Decoded<'a>> {
@@ -298,10 +303,7 @@ impl Decoder {
             }
             BodyEnd::After(0) => return None,
             BodyEnd::After(safe) => {
-                self.state = State::Skip(Reading {
-                    fresh: false,
-                    ..reading
-                });
+                self.continues();
                 safe
             }
         };

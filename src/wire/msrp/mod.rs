@@ -26,6 +26,7 @@ mod encoder;
 mod fields;
 mod head;
 mod identifier;
+mod pieces;
 mod uri;
 
 pub use decoder::{DecodeError, Decoded, Decoder, Event, Flag};
@@ -35,6 +36,7 @@ pub use head::{
     Status, UseNickname,
 };
 pub use identifier::{TransactionId, TransactionIds};
+pub use pieces::Pieces;
 pub use uri::{Uri, UriError, UriFlaw, UriRef};
 
 /// The most octets from the start line to the blank line or end-line. RFC 4975 gives no

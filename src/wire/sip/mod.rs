@@ -3,6 +3,7 @@
 //! Tolerant in what it reads (folded lines, compact names, odd case, bare LF), strict in
 //! what it writes. Who a caller *is* never comes from here: the host says that.
 
+pub mod dialog;
 mod dialog_reference;
 mod digest;
 mod event;

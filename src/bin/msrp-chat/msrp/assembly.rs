@@ -1,10 +1,11 @@
 //! Putting messages together from their chunks (RFC 4975 §7.3.1).
 
-use msrp_conference::wire::msrp::{ByteRange, Flag};
+use msrp_conference::wire::msrp::{ByteRange, Flag, Pieces};
 
 /// The largest message that is shown; a room allows 10 MiB by default (`max_message_size`).
 pub(super) const MAX_MESSAGE: usize = 10 * 1024 * 1024;
-/// Messages that may be under way at once; the oldest goes when there are more.
+/// Messages that may be under way at once; the one that has waited longest goes when there are
+/// more.
 const MAX_UNDER_WAY: usize = 16;
 
 /// All messages under way.
@@ -16,11 +17,7 @@ pub(super) struct Assembly {
 #[derive(Debug)]
 struct Part {
     id: String,
-    octets: Vec<u8>,
-    /// How many octets have come, repetitions counted twice.
-    received: usize,
-    /// Known once the last chunk has come.
-    total: Option<usize>,
+    pieces: Pieces,
 }
 
 /// A chunk that cannot be taken: 413.
@@ -37,55 +34,28 @@ impl Assembly {
         flag: Flag,
     ) -> Result<Option<Vec<u8>>, TooLarge> {
         let known = self.parts.iter().position(|part| part.id == id);
+        let begun = known.map(|place| self.parts.remove(place));
+        if flag == Flag::Abort {
+            return Ok(None);
+        }
         let start = usize::try_from(range.start.max(1) - 1).map_err(|_| TooLarge)?;
-        let end = start
-            .checked_add(body.len())
-            .filter(|&end| end <= MAX_MESSAGE);
-        let Some(end) = end.filter(|_| flag != Flag::Abort) else {
-            if let Some(place) = known {
-                self.parts.swap_remove(place);
-            }
-            return if flag == Flag::Abort {
-                Ok(None)
-            } else {
-                Err(TooLarge)
-            };
-        };
-        if known.is_none() && start == 0 && flag == Flag::Last {
-            return Ok(Some(body.to_vec()));
+        let end = start.checked_add(body.len()).ok_or(TooLarge)?;
+        let mut pieces = begun.map_or_else(Pieces::default, |part| part.pieces);
+        if end > MAX_MESSAGE || !pieces.write(start, body) {
+            return Err(TooLarge);
         }
-        let place = known.unwrap_or_else(|| self.begin(id));
-        let part = &mut self.parts[place];
-        if part.octets.len() < end {
-            part.octets.resize(end, 0);
-        }
-        // Chunks may come in any order, and the last to come wins (C27, C28).
-        part.octets[start..end].copy_from_slice(body);
-        part.received += body.len();
         if flag == Flag::Last {
-            part.total = Some(end);
+            pieces.ends_at(end as u64);
         }
-        match part.total {
-            Some(total) if part.received >= total => {
-                let mut part = self.parts.swap_remove(place);
-                part.octets.truncate(total);
-                Ok(Some(part.octets))
-            }
-            _ => Ok(None),
+        if pieces.is_whole() {
+            return Ok(Some(pieces.into_message()));
         }
-    }
-
-    fn begin(&mut self, id: &str) -> usize {
         if self.parts.len() == MAX_UNDER_WAY {
             self.parts.remove(0);
         }
-        self.parts.push(Part {
-            id: id.to_owned(),
-            octets: Vec::new(),
-            received: 0,
-            total: None,
-        });
-        self.parts.len() - 1
+        let id = id.to_owned();
+        self.parts.push(Part { id, pieces });
+        Ok(None)
     }
 }
 
@@ -112,6 +82,16 @@ mod tests {
         let whole = assembly.add("m", from(1), b"abc", Flag::More);
         assert_eq!(whole, Ok(Some(b"abcdef".to_vec())));
         assert!(assembly.parts.is_empty());
+    }
+
+    #[test]
+    fn a_chunk_that_comes_twice_fills_no_gap() {
+        let mut assembly = Assembly::default();
+        for _ in 0..3 {
+            assert_eq!(assembly.add("m", from(4), b"def", Flag::Last), Ok(None));
+        }
+        let whole = assembly.add("m", from(1), b"abc", Flag::More);
+        assert_eq!(whole, Ok(Some(b"abcdef".to_vec())));
     }
 
     #[test]

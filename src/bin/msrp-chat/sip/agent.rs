@@ -1,25 +1,23 @@
 //! The user agent: one call to a room and its subscription.
 
 use super::Hop;
+use super::call::{Call, Phase};
 use super::credentials::Credentials;
 use super::dialog::{Dialog, branch};
-use super::incoming::Served;
-use super::subscription::Subscription;
+use super::event::{ALLOW, Capabilities, Event, USER_AGENT, in_words};
+use super::served::{Reply, Served};
+use super::subscription::{Next, Subscription};
 use super::transaction::{Client, Clients, Matched};
 use crate::failure::Failure;
 use crate::offer::Stream;
-use bytes::Bytes;
 use msrp_conference::entropy::Entropy;
 use msrp_conference::time::Moment;
 use msrp_conference::wire::sip::{CSeq, Message, Method, NameAddr, Request, Response};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-/// What we can be asked for.
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY";
 /// What the module calls itself, in the Warning of a refusal.
 const MODULE: &str = "msrp_conference";
-pub(super) const USER_AGENT: &str = concat!("msrp-chat/", env!("CARGO_PKG_VERSION"));
 /// More redirections than this are a loop (RFC 3261 §8.1.3.4).
 const MAX_REDIRECTIONS: u8 = 5;
 
@@ -36,60 +34,16 @@ pub(crate) struct Identity {
     pub(crate) server_host: String,
 }
 
-/// What the rest of the program must know.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The room took us in; `Agent::stream` knows where to connect.
-    Accepted,
-    /// It did not.
-    Failed(Failure),
-    /// The room's MSRP address changed: connect anew.
-    Moved,
-    /// A conference-info document.
-    Document(Bytes),
-    /// There will be no roster.
-    NoRoster(Failure),
-    /// The room ended the subscription.
-    RosterEnded,
-    /// The room ended the call.
-    HungUp,
-    /// Our BYE is through.
-    Left,
-    /// The final answer to our OPTIONS.
-    Capable(Capabilities),
-}
-
-/// What the server says about itself and the room (RFC 3261 §11).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Capabilities {
-    /// 0: nobody answered.
-    pub(crate) code: u16,
-    pub(crate) reason: String,
-    /// Server or User-Agent.
-    pub(crate) software: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Idle,
-    Inviting,
-    Up,
-    Leaving,
-    Over,
-}
-
 /// The state machine.
 pub(crate) struct Agent {
-    pub(super) me: Identity,
-    pub(super) entropy: Box<dyn Entropy>,
-    pub(super) clients: Clients,
-    pub(super) call: Dialog,
-    pub(super) phase: Phase,
-    pub(super) stream: Stream,
-    pub(super) subscription: Subscription,
-    pub(super) served: Served,
-    pub(super) events: VecDeque<Event>,
-    pub(super) out: Vec<(Hop, Vec<u8>)>,
+    me: Identity,
+    entropy: Box<dyn Entropy>,
+    clients: Clients,
+    call: Call,
+    subscription: Subscription,
+    served: Served,
+    events: VecDeque<Event>,
+    out: Vec<(Hop, Vec<u8>)>,
     credentials: Option<Credentials>,
     wants_roster: bool,
     redirections: u8,
@@ -115,15 +69,17 @@ impl Agent {
         wants_roster: bool,
         mut entropy: Box<dyn Entropy>,
     ) -> Self {
-        let call = Dialog::new(&me.from, room, &mut *entropy);
+        let call = Call {
+            dialog: Dialog::new(&me.from, room, &mut *entropy),
+            phase: Phase::Idle,
+            stream,
+        };
         let clients = Clients::new(me.tcp);
         Self {
             me,
             entropy,
             clients,
             call,
-            phase: Phase::Idle,
-            stream,
             subscription: Subscription::default(),
             served: Served::default(),
             events: VecDeque::new(),
@@ -143,21 +99,21 @@ impl Agent {
 
     /// Calls the room.
     pub(crate) fn join(&mut self, now: Moment) {
-        self.phase = Phase::Inviting;
-        let mut invite = self.call.request(Method::Invite);
+        self.call.phase = Phase::Inviting;
+        let mut invite = self.call.dialog.request(Method::Invite);
         invite.headers.push("Allow", ALLOW);
         invite.headers.push("Allow-Events", "conference");
         invite.headers.push("Content-Type", "application/sdp");
-        invite.body = self.stream.offer().into();
-        let hop = self.call.hop(&self.me.server_host);
+        invite.body = self.call.stream.offer().into();
+        let hop = self.call.dialog.hop(&self.me.server_host);
         self.send(now, invite, hop, false);
     }
 
     /// Asks what the server is; `Event::Capable` follows.
     pub(crate) fn ask_capabilities(&mut self, now: Moment) {
-        let mut options = self.call.request(Method::Options);
+        let mut options = self.call.dialog.request(Method::Options);
         options.headers.push("Accept", "application/sdp");
-        let hop = self.call.hop(&self.me.server_host);
+        let hop = self.call.dialog.hop(&self.me.server_host);
         self.send(now, options, hop, false);
     }
 
@@ -193,13 +149,15 @@ impl Agent {
 
     /// Ends subscription and call; `Event::Left` follows.
     pub(crate) fn leave(&mut self, now: Moment) {
-        match self.phase {
+        match self.call.phase {
             Phase::Inviting => self.cancel(now),
             Phase::Up => {
-                self.unsubscribe(now);
-                self.phase = Phase::Leaving;
-                let bye = self.call.request(Method::Bye);
-                let hop = self.call.hop(&self.me.server_host);
+                if let Some(request) = self.subscription.unsubscribe() {
+                    self.send_subscribe(now, request);
+                }
+                self.call.phase = Phase::Leaving;
+                let bye = self.call.dialog.request(Method::Bye);
+                let hop = self.call.dialog.hop(&self.me.server_host);
                 self.send(now, bye, hop, false);
             }
             Phase::Idle | Phase::Over => self.events.push_back(Event::Left),
@@ -209,12 +167,12 @@ impl Agent {
 
     /// Forgets a call that cannot come about.
     pub(crate) fn abandon(&mut self) {
-        self.phase = Phase::Over;
+        self.call.phase = Phase::Over;
         self.clients = Clients::new(self.me.tcp);
     }
 
     fn cancel(&mut self, now: Moment) {
-        self.phase = Phase::Leaving;
+        self.call.phase = Phase::Leaving;
         let Some(invite) = self.clients.ringing() else {
             return;
         };
@@ -227,12 +185,12 @@ impl Agent {
 
     /// The room's answer about the media.
     pub(crate) fn stream(&self) -> &Stream {
-        &self.stream
+        &self.call.stream
     }
 
     /// Nothing more has to be said or heard.
     pub(crate) fn finished(&self) -> bool {
-        self.phase == Phase::Over && self.subscription.over()
+        self.call.phase == Phase::Over && self.subscription.over()
     }
 
     /// The next message to send.
@@ -270,13 +228,13 @@ impl Agent {
 
     fn unanswered(&mut self, method: &Method) {
         match method {
-            Method::Invite if self.phase == Phase::Leaving => self.left(),
+            Method::Invite if self.call.phase == Phase::Leaving => self.left(),
             Method::Invite => {
-                self.phase = Phase::Over;
+                self.call.phase = Phase::Over;
                 let failure = Failure::silence("join");
                 self.events.push_back(Event::Failed(failure));
             }
-            Method::Subscribe => self.subscription_failed(Failure::silence("see who is here")),
+            Method::Subscribe => self.no_roster(Failure::silence("see who is here")),
             Method::Bye => self.left(),
             Method::Options => self.events.push_back(Event::Capable(Capabilities {
                 code: 0,
@@ -295,16 +253,89 @@ impl Agent {
         }
     }
 
+    /// A request of the room's.
+    fn request(&mut self, now: Moment, source: SocketAddr, request: Request) {
+        if request.method == Method::Ack {
+            if self.served.acknowledged(&request) {
+                self.events.extend(self.call.take_answer(&request.body));
+            }
+            return;
+        }
+        if let Some(answer) = self.served.known(&request) {
+            let answer = answer.to_owned();
+            return self.out.push((Hop::Source(source), answer));
+        }
+        let contact = self.contact();
+        let (reply, event) = match request.method {
+            Method::Bye => self.call.bye(&request),
+            Method::Notify => (Reply::code(self.notified(now, &request)), None),
+            Method::Invite => self.call.reinvite(&request, &contact),
+            Method::Update => self.call.update(&request, &contact),
+            Method::Options => (Reply::code(200).with("Allow", ALLOW), None),
+            // Nothing is left to cancel: a re-INVITE is answered at once (§9.2).
+            Method::Cancel => (Reply::code(481), None),
+            _ => (Reply::code(405).with("Allow", ALLOW), None),
+        };
+        self.events.extend(event);
+        let granted = request.method == Method::Invite && reply.code == 200;
+        let answer = reply.write(&request);
+        if granted {
+            self.served.await_ack(now, source, &request, answer.clone());
+        }
+        self.served.keep(&request, answer.clone());
+        self.out.push((Hop::Source(source), answer));
+    }
+
+    fn notified(&mut self, now: Moment, request: &Request) -> u16 {
+        let (code, next) = self.subscription.notified(now, request);
+        for next in next {
+            self.follow(now, next);
+        }
+        code
+    }
+
+    /// Subscribes, or refreshes; also asks for a full document when one was missed.
+    pub(crate) fn subscribe(&mut self, now: Moment) {
+        if self.call.phase != Phase::Up {
+            return self.subscription.pause();
+        }
+        let room = &self.call.dialog.target;
+        let request = self
+            .subscription
+            .subscribe(&self.me.from, room, &mut *self.entropy);
+        self.send_subscribe(now, request);
+    }
+
+    fn send_subscribe(&mut self, now: Moment, request: Request) {
+        let hop = self.subscription.hop(&self.me.server_host);
+        self.send(now, request, hop, false);
+    }
+
+    fn no_roster(&mut self, failure: Failure) {
+        let next = self.subscription.failed(failure);
+        self.events.extend(next);
+    }
+
+    /// Does what the subscription needs.
+    fn follow(&mut self, now: Moment, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Subscribe => self.subscribe(now),
+            Next::Tell(Event::RosterEnded) if self.call.phase != Phase::Up => {}
+            Next::Tell(event) => self.events.push_back(event),
+        }
+    }
+
     fn response(&mut self, now: Moment, response: Response) {
         match self.clients.response(now, &response, &mut self.out) {
             // We wanted out before we were allowed to say so.
-            Matched::Nothing if self.phase == Phase::Leaving && !self.cancelled => {
+            Matched::Nothing if self.call.phase == Phase::Leaving && !self.cancelled => {
                 self.cancel(now);
             }
             Matched::Nothing => {}
             Matched::Final(client) => self.answered(now, *client, response),
             // A repeated 2xx: its ACK was lost (RFC 3261 §13.2.2.4).
-            Matched::Unknown if self.call.holds_response(&response) => {
+            Matched::Unknown if self.call.dialog.holds_response(&response) => {
                 let invite = cseq(&response).is_some_and(|cseq| cseq.method == Method::Invite);
                 if invite && response.code / 100 == 2 {
                     self.repeats += 1;
@@ -321,7 +352,10 @@ impl Agent {
         }
         match client.request.method {
             Method::Invite => self.invited(now, &client.request, response),
-            Method::Subscribe => self.subscribed(now, &client.request, &response),
+            Method::Subscribe => {
+                let next = self.subscription.answered(now, &client.request, &response);
+                self.follow(now, next);
+            }
             Method::Bye => {
                 self.parting = Some(response.code);
                 self.left();
@@ -345,7 +379,7 @@ impl Agent {
         self.challenged = true;
         let dialog = match (&mut self.subscription.dialog, &request.method) {
             (Some(dialog), Method::Subscribe) => dialog,
-            _ => &mut self.call,
+            _ => &mut self.call.dialog,
         };
         let next = dialog.request(request.method.clone());
         if let Some(cseq) = next.headers.first("CSeq") {
@@ -361,17 +395,17 @@ impl Agent {
     fn invited(&mut self, now: Moment, invite: &Request, response: Response) {
         match response.code {
             200..=299 => self.accepted(now, invite, &response),
-            300..=399 if self.phase == Phase::Inviting => self.redirected(now, &response),
+            300..=399 if self.call.phase == Phase::Inviting => self.redirected(now, &response),
             code => {
                 let warned = response.headers.first("Warning");
                 let ours = warned.is_some_and(|warning| warning.contains(MODULE));
                 let server = response.headers.first("Server").unwrap_or_default();
                 self.refused_by = (!ours).then(|| server.to_owned());
-                let gave_up = self.phase == Phase::Leaving;
-                self.phase = Phase::Over;
+                let gave_up = self.call.phase == Phase::Leaving;
+                self.call.phase = Phase::Over;
                 self.events.push_back(match gave_up {
                     true => Event::Left,
-                    false => Event::Failed(self.refusal(code, &told(&response))),
+                    false => Event::Failed(self.refusal(code, &in_words(&response))),
                 });
             }
         }
@@ -389,9 +423,9 @@ impl Agent {
     }
 
     fn accepted(&mut self, now: Moment, invite: &Request, response: &Response) {
-        self.call.confirm(response);
+        self.call.dialog.confirm(response);
         let number = cseq(response).map_or(1, |cseq| cseq.number);
-        let mut ack = self.call.request_numbered(Method::Ack, number);
+        let mut ack = self.call.dialog.request_numbered(Method::Ack, number);
         // The ACK of a 2xx carries the INVITE's credentials (RFC 3261 §13.2.2.4).
         for name in ["Authorization", "Proxy-Authorization"] {
             for value in invite.headers.all(name) {
@@ -399,11 +433,11 @@ impl Agent {
             }
         }
         self.dress(&mut ack);
-        let hop = self.call.hop(&self.me.server_host);
+        let hop = self.call.dialog.hop(&self.me.server_host);
         self.ack = Some((hop, ack.write()));
         self.out.extend(self.ack.clone());
-        let gave_up = self.phase == Phase::Leaving;
-        self.phase = Phase::Up;
+        let gave_up = self.call.phase == Phase::Leaving;
+        self.call.phase = Phase::Up;
         if gave_up {
             return self.leave(now);
         }
@@ -411,7 +445,7 @@ impl Agent {
             let contact = contact.parse::<NameAddr>();
             contact.is_ok_and(|contact| contact.params.has("isfocus"))
         });
-        if let Err(error) = self.stream.read(&response.body) {
+        if let Err(error) = self.call.stream.read(&response.body) {
             self.events.push_back(Event::Failed(Failure::unusable(
                 "join",
                 &error.to_string(),
@@ -422,7 +456,7 @@ impl Agent {
         self.events.push_back(Event::Accepted);
         match (self.wants_roster, self.is_focus) {
             (true, true) => self.subscribe(now),
-            (true, false) => self.subscription_failed(Failure::unusable(
+            (true, false) => self.no_roster(Failure::unusable(
                 "see who is here",
                 "the server is no conference server",
                 "Messages work all the same.",
@@ -437,24 +471,24 @@ impl Agent {
         self.redirections += 1;
         match contact {
             Some(contact) if self.redirections <= MAX_REDIRECTIONS => {
-                self.call = Dialog::new(&self.me.from, &contact.uri, &mut *self.entropy);
+                self.call.dialog = Dialog::new(&self.me.from, &contact.uri, &mut *self.entropy);
                 self.join(now);
             }
             _ => {
-                self.phase = Phase::Over;
-                let failure = Failure::sip("join", response.code, &told(response));
+                self.call.phase = Phase::Over;
+                let failure = Failure::sip("join", response.code, &in_words(response));
                 self.events.push_back(Event::Failed(failure));
             }
         }
     }
 
     fn left(&mut self) {
-        self.phase = Phase::Over;
+        self.call.phase = Phase::Over;
         self.events.push_back(Event::Left);
     }
 
     /// Gives a request its Via and Contact and starts its transaction.
-    pub(super) fn send(&mut self, now: Moment, mut request: Request, hop: Hop, tried: bool) {
+    fn send(&mut self, now: Moment, mut request: Request, hop: Hop, tried: bool) {
         let branch = self.dress(&mut request);
         self.clients
             .start(now, request, hop, branch, tried, &mut self.out);
@@ -473,7 +507,7 @@ impl Agent {
         branch
     }
 
-    pub(super) fn contact(&self) -> String {
+    fn contact(&self) -> String {
         let user = self
             .me
             .from
@@ -486,29 +520,7 @@ impl Agent {
     }
 }
 
-impl Capabilities {
-    fn of(response: &Response) -> Self {
-        let headers = &response.headers;
-        let software = headers.first("Server").or(headers.first("User-Agent"));
-        Self {
-            code: response.code,
-            reason: response.reason.clone(),
-            software: software.unwrap_or_default().to_owned(),
-        }
-    }
-}
-
-/// What an answer says in words: its reason, and the warning of whoever gave it (RFC 3261 §20.43).
-pub(super) fn told(response: &Response) -> String {
-    let warning = response.headers.first("Warning");
-    let text = warning.and_then(|value| value.split('"').nth(1));
-    match text {
-        Some(text) if !text.is_empty() => format!("{} ({text})", response.reason),
-        _ => response.reason.clone(),
-    }
-}
-
-pub(super) fn cseq(response: &Response) -> Option<CSeq> {
+fn cseq(response: &Response) -> Option<CSeq> {
     response.headers.first("CSeq")?.parse().ok()
 }
 

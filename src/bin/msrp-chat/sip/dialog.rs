@@ -3,6 +3,9 @@
 use super::Hop;
 use bytes::Bytes;
 use msrp_conference::entropy::{Entropy, token};
+use msrp_conference::wire::sip::dialog::{
+    self, DialogKey, Routing, remote_target, routes_of_request, routes_of_response,
+};
 use msrp_conference::wire::sip::{CSeq, Headers, Method, NameAddr, Params, Request, Response, Uri};
 
 /// Tags and Call-IDs: 80 random bits.
@@ -63,15 +66,20 @@ impl Dialog {
             .with("To", self.remote.to_string())
             .with("Call-ID", self.call_id.as_str())
             .with("CSeq", cseq.to_string());
-        for route in &self.routes {
-            headers.push("Route", route.as_str());
+        let routing = self.routing();
+        for route in routing.routes {
+            headers.push("Route", route);
         }
         Request {
             method,
-            uri: self.target.clone(),
+            uri: routing.request_uri,
             headers,
             body: Bytes::new(),
         }
+    }
+
+    fn routing(&self) -> Routing {
+        Routing::new(&self.target, &self.routes)
     }
 
     /// Whether the peer's tag is known.
@@ -84,9 +92,7 @@ impl Dialog {
         let headers = &response.headers;
         if !self.established() {
             self.take_remote(headers.first("To"));
-            // The last Record-Route of a response is nearest to us (§12.1.2).
-            self.routes = owned(headers.elements("Record-Route"));
-            self.routes.reverse();
+            self.routes = routes_of_response(headers);
         }
         self.take_target(headers);
     }
@@ -96,7 +102,7 @@ impl Dialog {
         let headers = &request.headers;
         if !self.established() {
             self.take_remote(headers.first("From"));
-            self.routes = owned(headers.elements("Record-Route"));
+            self.routes = routes_of_request(headers);
         }
         self.take_target(headers);
     }
@@ -108,21 +114,18 @@ impl Dialog {
     }
 
     fn take_target(&mut self, headers: &Headers) {
-        let contact = headers.elements("Contact").first().copied();
-        if let Some(contact) = contact.and_then(|text| text.parse::<NameAddr>().ok()) {
-            self.target = contact.uri;
+        if let Some(target) = remote_target(headers) {
+            self.target = target;
         }
     }
 
     /// Whether a request of the peer belongs here.
     pub(crate) fn holds(&self, request: &Request) -> bool {
-        let tag = |name| -> Option<String> {
-            let value: NameAddr = request.headers.first(name)?.parse().ok()?;
-            value.tag().map(str::to_owned)
-        };
-        request.headers.first("Call-ID") == Some(&self.call_id)
-            && tag("To").as_deref() == self.local.tag()
-            && (!self.established() || tag("From").as_deref() == self.remote.tag())
+        DialogKey::of_request(request).is_some_and(|key| {
+            key.call_id == self.call_id
+                && Some(&*key.local_tag) == self.local.tag()
+                && self.remote.tag().is_none_or(|tag| tag == key.remote_tag)
+        })
     }
 
     /// Whether a response belongs here.
@@ -130,27 +133,16 @@ impl Dialog {
         response.headers.first("Call-ID") == Some(&self.call_id)
     }
 
-    /// Accepts the CSeq of a request of the peer; false when it is out of order (§12.2.2).
+    /// Accepts the CSeq of a request of the peer; false when it is out of order.
     pub(crate) fn in_order(&mut self, request: &Request) -> bool {
-        let Some(Ok(cseq)) = request.headers.first("CSeq").map(str::parse::<CSeq>) else {
-            return false;
-        };
-        let fresh = self.remote_cseq.is_none_or(|last| cseq.number > last);
-        if fresh {
-            self.remote_cseq = Some(cseq.number);
-        }
-        fresh
+        dialog::advance(&mut self.remote_cseq, request)
     }
 
     /// Where the next request goes: the first route, else the target. An address without
     /// port at the host we reached already means the server we reached: a room's Contact
     /// need not repeat the port its proxy happens to listen on.
     pub(crate) fn hop(&self, server_host: &str) -> Hop {
-        let first = match self.routes.first() {
-            Some(route) => route.parse::<NameAddr>().map(|route| route.uri),
-            None => Ok(self.target.clone()),
-        };
-        let uri: Option<Uri> = first.ok().and_then(|uri| uri.parse().ok());
+        let uri: Option<Uri> = self.routing().next_hop.parse().ok();
         match uri {
             Some(uri) if !self.established() || uri.host.is_empty() => Hop::Server,
             Some(uri) if uri.port.is_none() && uri.host.eq_ignore_ascii_case(server_host) => {
@@ -160,10 +152,6 @@ impl Dialog {
             None => Hop::Server,
         }
     }
-}
-
-fn owned(values: Vec<&str>) -> Vec<String> {
-    values.into_iter().map(str::to_owned).collect()
 }
 
 /// A fresh Via branch.

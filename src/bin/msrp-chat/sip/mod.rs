@@ -4,15 +4,18 @@
 //! out, so that calls run in tests without a network.
 
 mod agent;
+mod call;
 mod credentials;
 mod dialog;
-mod incoming;
+mod event;
+mod served;
 mod subscription;
 mod transaction;
 pub(crate) mod transport;
 
-pub(crate) use agent::{Agent, Capabilities, Event, Identity};
+pub(crate) use agent::{Agent, Identity};
 pub(crate) use credentials::Credentials;
+pub(crate) use event::{Capabilities, Event};
 
 /// Where a message goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,17 +1,28 @@
 //! The subscription to the conference event package (RFC 4575, RFC 6665).
 
-use super::agent::{Agent, Event, Phase, told};
+use super::Hop;
 use super::dialog::Dialog;
+use super::event::{Event, in_words};
 use crate::failure::Failure;
+use msrp_conference::entropy::Entropy;
 use msrp_conference::time::Moment;
 use msrp_conference::wire::conference_info::MEDIA_TYPE;
-use msrp_conference::wire::sip::{Method, Request, Response, SubscriptionState};
+use msrp_conference::wire::sip::{Method, NameAddr, Request, Response, SubscriptionState};
 use std::time::Duration;
 
 /// What we ask for, in seconds; the notifier may shorten it.
 const EXPIRES: u32 = 600;
 /// The longest a notifier may make us ask for.
 const MAX_EXPIRES: u32 = 86_400;
+
+/// What is to be done now.
+#[derive(Debug)]
+pub(super) enum Next {
+    Nothing,
+    /// Subscribe, anew or longer.
+    Subscribe,
+    Tell(Event),
+}
 
 /// The state of the subscription.
 #[derive(Debug)]
@@ -51,147 +62,149 @@ impl Subscription {
         let seconds = u64::from(seconds.min(MAX_EXPIRES));
         self.refresh_at = Some(now + Duration::from_millis(seconds * 800));
     }
-}
 
-impl Agent {
-    /// Subscribes, or refreshes; also asks for a full document when one was missed.
-    pub(crate) fn subscribe(&mut self, now: Moment) {
-        let expires = self.subscription.expires;
-        self.subscription.refresh_at = None;
-        if self.phase != Phase::Up {
-            return;
-        }
-        if self.subscription.dialog.is_none() {
-            // Outside the call's dialog (RFC 6665 §4.5.2), to the room's own URI.
-            let dialog = Dialog::new(&self.me.from, &self.call.target, &mut *self.entropy);
-            self.subscription.dialog = Some(dialog);
-        }
-        self.send_subscribe(now, expires);
+    /// No refresh is due.
+    pub(super) fn pause(&mut self) {
+        self.refresh_at = None;
     }
 
-    pub(super) fn unsubscribe(&mut self, now: Moment) {
-        self.subscription.leaving = true;
-        self.subscription.refresh_at = None;
-        let known = |dialog: &Dialog| dialog.established();
-        if self.subscription.dialog.as_ref().is_some_and(known) {
-            self.send_subscribe(now, 0);
-        } else {
-            self.subscription.dialog = None;
+    /// The SUBSCRIBE: outside the call's dialog (RFC 6665 §4.5.2), to the room's own URI, or
+    /// within its own.
+    pub(super) fn subscribe(
+        &mut self,
+        me: &NameAddr,
+        room: &str,
+        entropy: &mut dyn Entropy,
+    ) -> Request {
+        self.refresh_at = None;
+        let dialog = self
+            .dialog
+            .get_or_insert_with(|| Dialog::new(me, room, entropy));
+        request(dialog, self.expires)
+    }
+
+    /// The SUBSCRIBE that ends it, where there is something to end.
+    pub(super) fn unsubscribe(&mut self) -> Option<Request> {
+        self.leaving = true;
+        self.refresh_at = None;
+        match &mut self.dialog {
+            Some(dialog) if dialog.established() => Some(request(dialog, 0)),
+            _ => {
+                self.dialog = None;
+                None
+            }
         }
     }
 
-    fn send_subscribe(&mut self, now: Moment, expires: u32) {
-        let Some(dialog) = &mut self.subscription.dialog else {
-            return;
+    /// Where its next request goes.
+    pub(super) fn hop(&self, server_host: &str) -> Hop {
+        let dialog = self.dialog.as_ref();
+        dialog.map_or(Hop::Server, |dialog| dialog.hop(server_host))
+    }
+
+    /// A SUBSCRIBE has its answer.
+    pub(super) fn answered(&mut self, now: Moment, asked: &Request, response: &Response) -> Next {
+        let Some(dialog) = &mut self.dialog else {
+            return Next::Nothing;
         };
-        let mut request = dialog.request(Method::Subscribe);
-        let hop = dialog.hop(&self.me.server_host);
-        request.headers.push("Event", "conference");
-        request.headers.push("Accept", MEDIA_TYPE);
-        request.headers.push("Expires", expires.to_string());
-        // We put partial documents together; servers know that by this header.
-        request.headers.push("Last-Notify-Version", "0");
-        self.send(now, request, hop, false);
-    }
-
-    pub(super) fn subscribed(&mut self, now: Moment, asked: &Request, response: &Response) {
-        let Some(dialog) = &mut self.subscription.dialog else {
-            return;
-        };
-        let was_refresh = asked
-            .headers
-            .first("To")
-            .is_some_and(|to| to.contains("tag="));
+        let to = asked.headers.first("To");
+        let was_refresh = to.is_some_and(|to| to.contains("tag="));
         match response.code {
             200..=299 => {
                 dialog.confirm(response);
-                self.subscription.accepted = true;
+                self.accepted = true;
                 let granted = number(response.headers.first("Expires"));
-                if !self.subscription.leaving {
-                    let granted = granted.unwrap_or(self.subscription.expires);
-                    self.subscription.granted(now, granted);
+                if !self.leaving {
+                    self.granted(now, granted.unwrap_or(self.expires));
                 }
+                Next::Nothing
             }
-            _ if self.subscription.leaving => self.subscription.dialog = None,
+            _ if self.leaving => {
+                self.dialog = None;
+                Next::Nothing
+            }
             423 => match number(response.headers.first("Min-Expires")) {
-                Some(least) if least > self.subscription.expires && least <= MAX_EXPIRES => {
-                    self.subscription.expires = least;
-                    self.send_subscribe(now, least);
+                Some(least) if least > self.expires && least <= MAX_EXPIRES => {
+                    self.expires = least;
+                    Next::Subscribe
                 }
-                _ => self.subscription_refused(response),
+                _ => self.refused(response),
             },
             // The notifier has lost us: begin anew (RFC 6665 §4.1.2.2).
             481 if was_refresh => {
-                self.subscription.dialog = None;
-                self.subscribe(now);
+                self.dialog = None;
+                Next::Subscribe
             }
-            _ => self.subscription_refused(response),
+            _ => self.refused(response),
         }
     }
 
-    fn subscription_refused(&mut self, response: &Response) {
-        let failure = Failure::sip("see who is here", response.code, &told(response));
-        self.subscription_failed(failure);
+    fn refused(&mut self, response: &Response) -> Next {
+        let failure = Failure::sip("see who is here", response.code, &in_words(response));
+        self.failed(failure).map_or(Next::Nothing, Next::Tell)
     }
 
-    pub(super) fn subscription_failed(&mut self, failure: Failure) {
-        self.subscription.dialog = None;
-        self.subscription.refresh_at = None;
-        if !self.subscription.leaving {
-            self.events.push_back(Event::NoRoster(failure));
-        }
+    /// There will be no roster.
+    pub(super) fn failed(&mut self, failure: Failure) -> Option<Event> {
+        self.dialog = None;
+        self.refresh_at = None;
+        (!self.leaving).then_some(Event::NoRoster(failure))
     }
 
-    /// A NOTIFY of our subscription; it may come before the 200 (E37). The status to answer.
-    pub(super) fn notified(&mut self, now: Moment, request: &Request) -> u16 {
+    /// A NOTIFY; it may come before the 200 (E37). The status to answer, and what to do.
+    pub(super) fn notified(&mut self, now: Moment, request: &Request) -> (u16, Vec<Next>) {
         let state = request.headers.first("Subscription-State");
         let state = state.and_then(|text| text.parse::<SubscriptionState>().ok());
-        let ours = |dialog: &Dialog| dialog.holds(request);
-        let subscription = &mut self.subscription;
-        let Some(dialog) = subscription.dialog.as_mut().filter(|dialog| ours(dialog)) else {
-            return 481;
-        };
-        if !request.headers.has_token("Event", "conference") {
-            return 489;
-        }
-        let Some(state) = state else {
-            return 400;
+        let dialog = self.dialog.as_mut().filter(|it| it.holds(request));
+        let (dialog, state) = match (dialog, state) {
+            (None, _) => return (481, Vec::new()),
+            _ if !request.headers.has_token("Event", "conference") => return (489, Vec::new()),
+            (_, None) => return (400, Vec::new()),
+            (Some(dialog), Some(state)) => (dialog, state),
         };
         if !dialog.in_order(request) {
-            return 500;
+            return (500, Vec::new());
         }
         dialog.confirm_by(request);
+        let mut next = Vec::new();
         if !request.body.is_empty() {
             if !request.headers.has_token("Content-Type", MEDIA_TYPE) {
-                return 415;
+                return (415, Vec::new());
             }
-            let document = Event::Document(request.body.clone());
-            self.events.push_back(document);
+            next.push(Next::Tell(Event::Document(request.body.clone())));
         }
         match state.state.as_str() {
-            "terminated" => self.terminated(now, state.params.value("reason")),
-            _ if !self.subscription.leaving => {
+            "terminated" => next.push(self.terminated(state.params.value("reason"))),
+            _ if !self.leaving => {
                 if let Some(seconds) = number(state.params.value("expires")) {
-                    self.subscription.granted(now, seconds);
+                    self.granted(now, seconds);
                 }
             }
             _ => {}
         }
-        200
+        (200, next)
     }
 
-    fn terminated(&mut self, now: Moment, reason: Option<&str>) {
-        self.subscription.dialog = None;
-        self.subscription.refresh_at = None;
-        if self.subscription.leaving || self.phase != Phase::Up {
-            return;
-        }
+    fn terminated(&mut self, reason: Option<&str>) -> Next {
+        self.dialog = None;
+        self.refresh_at = None;
         match reason {
+            _ if self.leaving => Next::Nothing,
             // Only these invite to come back at once (RFC 6665 §4.1.3).
-            Some("timeout" | "deactivated") => self.subscribe(now),
-            _ => self.events.push_back(Event::RosterEnded),
+            Some("timeout" | "deactivated") => Next::Subscribe,
+            _ => Next::Tell(Event::RosterEnded),
         }
     }
+}
+
+fn request(dialog: &mut Dialog, expires: u32) -> Request {
+    let mut request = dialog.request(Method::Subscribe);
+    request.headers.push("Event", "conference");
+    request.headers.push("Accept", MEDIA_TYPE);
+    request.headers.push("Expires", expires.to_string());
+    // We put partial documents together; servers know that by this header.
+    request.headers.push("Last-Notify-Version", "0");
+    request
 }
 
 fn number(text: Option<&str>) -> Option<u32> {

@@ -1,4 +1,5 @@
 use super::*;
+use bytes::Bytes;
 use msrp_conference::entropy::Seeded;
 use msrp_conference::wire::sip::Headers;
 use std::time::Duration;

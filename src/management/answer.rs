@@ -1,8 +1,46 @@
-//! An answer, before a host's interface gives it its form.
+//! Answers and faults, before a host's interface gives them its form.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+
+/// Longest text of an error, in octets. Kamailio's binrpc drops the whole answer when it is
+/// longer, so that kamcmd prints nothing; its JSON-RPC cuts it at 127.
+pub const MAX_FAULT: usize = 119;
+
+/// Why a command was not carried out: a code as SIP and HTTP have them, and a text for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code} {text}")]
+pub struct Fault {
+    /// 400, 404, 409, 500, 503, 504.
+    pub code: u16,
+    /// What is wrong.
+    pub text: String,
+}
+
+impl Fault {
+    /// A fault; its text is cut at [`MAX_FAULT`] octets.
+    pub fn new(code: u16, text: impl std::fmt::Display) -> Self {
+        Self {
+            code,
+            text: shortened(&text.to_string(), MAX_FAULT),
+        }
+    }
+}
+
+/// A text of at most `most` octets; a longer one ends with an ellipsis.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    const MORE: &str = "…";
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let mut ends = (0..=most.saturating_sub(MORE.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    format!("{}{MORE}", &text[..end.unwrap_or_default()])
+}
+
+/// The outcome of a command.
+pub type Answer = Result<Value, Fault>;
 
 /// What JSON-RPC and binrpc have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

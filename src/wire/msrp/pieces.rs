@@ -1,17 +1,13 @@
-//! What has come of a message of which not everything has.
+//! A message put together from its chunks (RFC 4975 §7.3.1).
 
 use std::collections::BTreeMap;
-
-use bytes::Bytes;
-
-use super::StreamBuffer;
 
 /// Separate pieces of one message: a sender that skips about is not a client.
 const MAX_PIECES: usize = 64;
 
 /// A message so far: only what has come is held, wherever it belongs.
 #[derive(Debug, Default)]
-pub(in crate::switch) struct Pieces {
+pub struct Pieces {
     /// By the offset of the first octet, apart from each other.
     parts: BTreeMap<usize, Vec<u8>>,
     octets: usize,
@@ -21,7 +17,7 @@ pub(in crate::switch) struct Pieces {
 impl Pieces {
     /// Puts octets in their place; `false` when they lie about too much. The caller bounds
     /// how far out they may be.
-    pub(in crate::switch) fn write(&mut self, start: usize, octets: &[u8]) -> bool {
+    pub fn write(&mut self, start: usize, octets: &[u8]) -> bool {
         if octets.is_empty() {
             return true;
         }
@@ -68,48 +64,49 @@ impl Pieces {
     }
 
     /// The chunk that ends the message has come: it fixes the length (C27).
-    pub(in crate::switch) fn ends_at(&mut self, total: u64) {
+    pub fn ends_at(&mut self, total: u64) {
         self.total = usize::try_from(total).ok();
     }
 
     /// The offset behind the last octet that has come.
-    pub(in crate::switch) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         let last = self.parts.last_key_value();
         last.map_or(0, |(from, part)| (from + part.len()) as u64)
     }
 
-    pub(in crate::switch) fn is_whole(&self) -> bool {
+    /// Whether everything has come.
+    pub fn is_whole(&self) -> bool {
         let front = self.front().len();
         self.total.is_some_and(|total| front >= total)
     }
 
-    pub(in crate::switch) fn into_message(mut self) -> Vec<u8> {
+    /// The whole message.
+    pub fn into_message(mut self) -> Vec<u8> {
         let mut front = self.parts.remove(&0).unwrap_or_default();
         front.truncate(self.total.unwrap_or(usize::MAX));
         front
     }
 
     /// Octets that have come.
-    pub(in crate::switch) fn octets(&self) -> usize {
+    pub fn octets(&self) -> usize {
         self.octets
     }
 
     /// What has come without gap.
-    pub(in crate::switch) fn front(&self) -> &[u8] {
+    pub fn front(&self) -> &[u8] {
         self.parts.get(&0).map_or(&[], Vec::as_slice)
     }
 
     /// Octets that have come beyond a gap.
-    pub(in crate::switch) fn ahead(&self) -> usize {
+    pub fn ahead(&self) -> usize {
         self.octets - self.front().len()
     }
 
-    /// Goes on as a message that is passed on; with its length, if that is known.
-    pub(in crate::switch) fn into_buffer(self) -> (StreamBuffer, Option<u64>) {
-        let total = self.total.map(|total| total as u64);
+    /// The pieces in order, each with its offset, and the length of the message, if known.
+    pub fn into_parts(self) -> (impl Iterator<Item = (u64, Vec<u8>)>, Option<u64>) {
         let parts = self.parts.into_iter();
-        let parts = parts.map(|(from, part)| (from as u64, Bytes::from(part)));
-        (StreamBuffer::of(parts), total)
+        let parts = parts.map(|(from, part)| (from as u64, part));
+        (parts, self.total.map(|total| total as u64))
     }
 }
 

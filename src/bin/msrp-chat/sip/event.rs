@@ -1,0 +1,64 @@
+//! What the user agent tells the rest of the program, and what it says of itself.
+
+use crate::failure::Failure;
+use bytes::Bytes;
+use msrp_conference::wire::sip::Response;
+
+/// The methods we take.
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY";
+pub(super) const USER_AGENT: &str = concat!("msrp-chat/", env!("CARGO_PKG_VERSION"));
+
+/// What the rest of the program must know.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The room took us in; `Agent::stream` knows where to connect.
+    Accepted,
+    /// It did not.
+    Failed(Failure),
+    /// The room's MSRP address changed: connect anew.
+    Moved,
+    /// A conference-info document.
+    Document(Bytes),
+    /// There will be no roster.
+    NoRoster(Failure),
+    /// The room ended the subscription.
+    RosterEnded,
+    /// The room ended the call.
+    HungUp,
+    /// Our BYE is through.
+    Left,
+    /// The final answer to our OPTIONS.
+    Capable(Capabilities),
+}
+
+/// What the server says about itself and the room (RFC 3261 §11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// 0: nobody answered.
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+    /// Server or User-Agent.
+    pub(crate) software: String,
+}
+
+impl Capabilities {
+    pub(super) fn of(response: &Response) -> Self {
+        let headers = &response.headers;
+        let software = headers.first("Server").or(headers.first("User-Agent"));
+        Self {
+            code: response.code,
+            reason: response.reason.clone(),
+            software: software.unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// An answer in words: its reason, and the warning of whoever gave it (RFC 3261 §20.43).
+pub(super) fn in_words(response: &Response) -> String {
+    let warning = response.headers.first("Warning");
+    let text = warning.and_then(|value| value.split('"').nth(1));
+    match text {
+        Some(text) if !text.is_empty() => format!("{} ({text})", response.reason),
+        _ => response.reason.clone(),
+    }
+}

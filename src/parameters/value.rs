@@ -1,0 +1,57 @@
+//! A value as the host's configuration has it, and what is wrong with one.
+
+use std::fmt;
+
+/// What the host read from its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// In quotes.
+    Text(String),
+    /// Without quotes.
+    Number(i64),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) => f.write_str(text),
+            Value::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// A parameter with a value that is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("parameter {name}: {value:?} is not allowed (allowed: {allowed})")]
+pub struct ParameterError {
+    /// The parameter.
+    pub name: &'static str,
+    /// What the operator wrote.
+    pub value: String,
+    /// What may be written.
+    pub allowed: String,
+}
+
+/// Why a text is no value of its parameter, as far as the table does not say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// The part that is wrong; `None`: all of it.
+    pub(super) part: Option<String>,
+    /// What may be written there; `None`: what the table says.
+    pub(super) allowed: Option<String>,
+}
+
+impl Wrong {
+    /// The value is wrong, and the table says what is allowed.
+    pub(super) fn value() -> Self {
+        Self::default()
+    }
+
+    /// A part of the value is wrong.
+    pub(super) fn part(part: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self {
+            part: Some(part.into()),
+            allowed: Some(allowed.into()),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What an idle participant costs at the switch: the largest part is these structures. A field
+//! that most participants do not need goes into a box.
+
+use std::mem::size_of;
+
+use super::super::ids::SessionKeys;
+use super::super::line::connection::Connection;
+use super::super::room::session::Session;
+use super::super::timers::Timer;
+use super::*;
+
+#[test]
+fn an_idle_participant_is_a_session_a_connection_and_two_timers() {
+    // One of each; see docs/performance.md for all that comes with them.
+    assert!(size_of::<Session>() <= 440, "{}", size_of::<Session>());
+    let connection = size_of::<Connection>();
+    assert!(connection <= 256, "{connection}");
+    // `bind_timeout` of the session and of the connection.
+    let timer = size_of::<(Moment, Timer)>();
+    assert!(timer <= 24, "{timer}");
+    // Two for each address of a user: the one session is in place.
+    assert!(size_of::<SessionKeys>() <= 16);
+}
+
+#[test]
+fn several_sessions_are_kept_as_one_is() {
+    let mut table: super::super::ids::Table<super::super::ids::SessionKey, ()> = Default::default();
+    let keys: Vec<_> = (0..3).map(|_| table.insert(())).collect();
+    let mut kept = SessionKeys::default();
+    assert!(kept.is_empty());
+    keys.iter().for_each(|key| kept.push(*key));
+    assert_eq!(*kept, keys[..]);
+    kept.remove(keys[1]);
+    kept.remove(keys[1]);
+    assert_eq!(*kept, [keys[0], keys[2]]);
+    kept.remove(keys[0]);
+    assert_eq!(kept, SessionKeys::One(keys[2]));
+    kept.remove(keys[0]);
+    assert_eq!(kept, SessionKeys::One(keys[2]));
+    kept.remove(keys[2]);
+    assert_eq!(kept, SessionKeys::None);
+}
