@@ -10,6 +10,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 
 use crate::control::SwitchRun;
+use crate::counters::Totals;
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
@@ -49,6 +50,7 @@ pub use room::rooms::KeptRooms;
 pub use rules::{About, Lifetime, Role, RoomEntry, RoomRules};
 pub use sip::cause::Cause;
 
+use call::refused_join::RefusedJoins;
 use ids::EndpointId;
 use invite::table::Invites;
 use out::Out;
@@ -79,21 +81,6 @@ pub struct Counts {
     pub requests: usize,
     /// Requests of peers that have no final answer yet, or no ACK.
     pub transactions: usize,
-}
-
-/// What has happened since the start; only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Endpoints that joined.
-    pub joins: u64,
-    /// Endpoints that left, for whatever reason.
-    pub leaves: u64,
-    /// MSRP sessions that ended by themselves.
-    pub losses: u64,
-    /// Requests refused with a final answer of 400 or more.
-    pub refused: u64,
-    /// NOTIFYs sent.
-    pub notifies: u64,
 }
 
 /// The switch, as far as it is known.
@@ -134,6 +121,9 @@ pub struct Focus {
     started: Option<Moment>,
     /// A socket that requests come in by: the first of UDP, as long as there is none the last.
     socket: Option<Socket>,
+    refused_joins: RefusedJoins,
+    /// The one to send from before any has come in.
+    default_socket: Option<Socket>,
 }
 
 impl Focus {
@@ -161,7 +151,14 @@ impl Focus {
             suspended: false,
             started: None,
             socket: None,
+            refused_joins: RefusedJoins::default(),
+            default_socket: None,
         }
+    }
+
+    /// Sends from this socket as long as no request has come in.
+    pub fn send_from(&mut self, default: Option<Socket>) {
+        self.default_socket = default;
     }
 
     /// Takes one input.
@@ -196,7 +193,7 @@ impl Focus {
             self.show_presences(now);
         }
         self.tell_changes(position);
-        self.out.log_refusals(now);
+        self.out.log_counted(now);
     }
 
     fn keep_time(&mut self, now: Moment, is_turn: bool) {
@@ -255,9 +252,15 @@ impl Focus {
         names.chain(owners.concat()).collect()
     }
 
-    /// What has happened since the start.
+    /// What was counted since the start.
     pub fn totals(&self) -> Totals {
-        self.out.totals
+        let counts = self.counts();
+        Totals {
+            conferences: counts.conferences as u64,
+            participants: counts.participants as u64,
+            subscriptions: counts.subscriptions as u64,
+            ..self.out.totals
+        }
     }
 
     /// How much there is of everything.

@@ -10,6 +10,8 @@ use crate::switch::message::{Code, RequestHead};
 /// How long the URI lives that AUTH gives, seconds: as long as the connection. Clients ask again
 /// before that is over.
 const USE_PATH_EXPIRES: &str = "3600";
+/// Octets that most responses fit into.
+const RESPONSE: usize = 256;
 
 /// Writes the response a request is due, which may be none (C42, C43).
 pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, code: Code) {
@@ -21,6 +23,7 @@ pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, c
     if !wanted || request.method == Method::Report {
         return;
     }
+    out.reserve(RESPONSE);
     // RFC 4975 §7.2: to the previous hop for a SEND, along the whole path otherwise (C44).
     let to_path = match request.method {
         Method::Send => request.previous_hop(),
