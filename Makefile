@@ -1,5 +1,6 @@
 # make            the module, the switch for outside the proxy and the chat client,
 #                 optimised, in build/
+# make web        the chat page, in build/web: any web server will do (docs/browsers.md)
 # make demo       a proxy with a room in it, and three people who talk
 # make test       everything there is to test; first installs what it needs
 # make bench      what a delivery costs, beside a minimal server, and how long a restart takes
@@ -15,7 +16,7 @@
 CARGO ?= cargo
 HOST ?= kamailio
 
-.PHONY: all install uninstall deb dist abi-check deps demo test bench lint clean
+.PHONY: all web install uninstall deb dist abi-check deps demo test bench lint clean
 
 all: cargo
 	@.ci/deps build
@@ -28,10 +29,16 @@ all: cargo
 	@for tool in check load completions; do build/msrp-chat man $$tool > build/man/msrp-chat-$$tool.1 || exit; done
 	@for shell in bash zsh fish; do build/msrp-chat completions $$shell > build/completions/msrp-chat.$$shell || exit; done
 
+web:
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
+	cd web && npm ci && npm run build
+	rm -rf build/web && mkdir -p build && cp -r web/dist build/web
+
 deps: cargo
 	@.ci/deps
 
-demo: deps
+demo: cargo
+	@.ci/deps demo
 	@$(CARGO) build --locked --quiet --lib --bins
 	@HOST=$(HOST) $(CARGO) run --locked --quiet --example demo
 
@@ -54,6 +61,7 @@ PREFIX ?= /usr/local
 UNITS ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 SHARE = $(PREFIX)/share
 DOCUMENTS = $(SHARE)/doc/msrp-conference
+PAGE = $(SHARE)/msrp-conference/web
 PUT = install -D -m 644
 
 # Not built here: whoever may write there need not have cargo.
@@ -76,6 +84,8 @@ install:
 	$(PUT) packaging/msrp-switchd.tmpfiles "$(DESTDIR)/usr/lib/tmpfiles.d/msrp-switchd.conf"
 	test -e "$(DESTDIR)/etc/default/msrp-switchd" || $(PUT) packaging/msrp-switchd.default "$(DESTDIR)/etc/default/msrp-switchd"
 	packaging/documents "$(DESTDIR)" "$(DOCUMENTS)"
+	@# The page, if `make web` has built it.
+	! test -d build/web || for file in build/web/*; do $(PUT) "$$file" "$(DESTDIR)$(PAGE)/$${file##*/}" || exit; done
 	@# The user of msrp-switchd and the folder of the database, as the Debian package makes them.
 	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || sh packaging/debian/postinst configure already
 	@echo "What next: $(DOCUMENTS)/docs/quickstart.md"
@@ -92,7 +102,7 @@ uninstall:
 	    "$(DESTDIR)$(UNITS)/msrp-switchd.service" \
 	    "$(DESTDIR)/usr/lib/sysusers.d/msrp-switchd.conf" "$(DESTDIR)/usr/lib/tmpfiles.d/msrp-switchd.conf"
 	! cmp -s packaging/msrp-switchd.default "$(DESTDIR)/etc/default/msrp-switchd" || rm "$(DESTDIR)/etc/default/msrp-switchd"
-	rm -rf "$(DESTDIR)$(DOCUMENTS)"
+	rm -rf "$(DESTDIR)$(DOCUMENTS)" "$(DESTDIR)$(PAGE)"
 
 deb: all
 	@packaging/deb build build

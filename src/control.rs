@@ -117,6 +117,38 @@ pub enum Transport {
     Tcp,
     /// `msrps:` over TLS.
     Tls,
+    /// `ws:`: over WebSocket (RFC 7977).
+    Ws,
+    /// `wss:`: over WebSocket over TLS.
+    Wss,
+}
+
+impl Transport {
+    /// What stands before the address of a listener.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "msrp",
+            Self::Tls => "msrps",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// The transport of a listener with this scheme.
+    pub fn of_scheme(scheme: &str) -> Option<Self> {
+        let all = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+        all.into_iter().find(|it| it.scheme() == scheme)
+    }
+
+    /// Over TLS.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Over WebSocket.
+    pub fn is_web(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
 }
 
 /// One MSRP listener: the switch listens there, the focus sends peers there.
@@ -150,11 +182,7 @@ impl Listen {
 
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.transport {
-            Transport::Tcp => "msrp",
-            Transport::Tls => "msrps",
-        };
-        write!(f, "{scheme}:{}", self.address)
+        write!(f, "{}:{}", self.transport.scheme(), self.address)
     }
 }
 

@@ -110,6 +110,8 @@ counters! {
         "MSRP connections closed because the data could not be read as MSRP."
     dials_delayed DialsDelayed Counter Switch
         "Attempts to connect to a client that had to wait for others of its room or its network."
+    websockets_refused WebsocketsRefused Counter Switch
+        "WebSockets refused, for their handshake or the page they came from, and closed for what came on them."
     joins Joins Counter Focus
         "Joins that were accepted."
     leaves Leaves Counter Focus

@@ -1,309 +1,512 @@
-//! Browsers in a room: SIP and MSRP over WebSocket, Kamailio's `msrp` module as the relay
-//! between them and the room's TCP listener (RFC 4976, RFC 7977). What runs is
-//! `cfg-examples/kamailio/browser.cfg`.
+//! People with a browser in a room, as they see it: the page of `web/` in Chromium, on both
+//! hosts' `browser.cfg`, together with a client on TCP.
+//!
+//! The picture in README.md is made here: `UPDATE_DOCS=1 cargo test --test browser everybody`.
+//! `npm ci && npm run build` in `web/` must have been run (`.ci/deps`); where there is no browser
+//! or no page the tests say so and pass.
 
 #[path = "harness/mod.rs"]
 mod harness;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
-use digest_auth::{AuthContext, HttpMethod};
-use harness::PATIENCE;
-use harness::agent::{Transport, unique};
-use harness::host::Family;
-use harness::on_every_host;
-use harness::participant::{Participant, cpim, offer_with, path_of};
-use harness::plan::Plan;
+use harness::agent::Transport;
+use harness::host::{Family, Host};
+use harness::participant::Participant;
+use harness::plan::{Plan, root};
+use harness::proxy::{Proxy, wait_until};
+use harness::{PATIENCE, on_every_host};
+use serde_json::{Value, json};
 
-const ROOM: &str = "sip:lobby@127.0.0.1";
+/// A large message: beyond what one chunk, one frame or one outbox takes.
+const LARGE: usize = 5 << 20;
 
-/// A WebSocket (RFC 6455), text frames alone.
-struct WebSocket {
-    stream: TcpStream,
-    held: Vec<u8>,
+/// Browsers with the page, and the lines between them and the servers.
+struct Browsers {
+    child: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
 }
 
-impl WebSocket {
-    fn open(port: u16, protocol: &str) -> Self {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("time-out");
-        let request = format!(
-            "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).expect("a request");
-        let mut socket = Self {
-            stream,
-            held: Vec::new(),
+impl Browsers {
+    fn start(plan: &Plan) -> Option<Self> {
+        let chromium = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+        let chromium = chromium.into_iter().find(|it| Path::new(it).exists());
+        let built = ["dist/page.js", "node_modules/playwright-core"];
+        let built = built.iter().all(|it| root().join("web").join(it).exists());
+        let (Some(chromium), true) = (chromium, built) else {
+            eprintln!("no browser, or no page in web/dist: not tried");
+            return None;
         };
-        let end = loop {
-            let text = String::from_utf8_lossy(&socket.held);
-            match text.find("\r\n\r\n") {
-                Some(end) => break end,
-                None => socket.read(),
-            }
+        let mut child = Command::new("node")
+            .arg(root().join("web/driver.mjs"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node");
+        let mut browsers = Self {
+            commands: child.stdin.take(),
+            answers: BufReader::new(child.stdout.take().expect("stdout")),
+            child,
         };
-        let head: Vec<u8> = socket.held.drain(..end + 4).collect();
-        assert!(head.starts_with(b"HTTP/1.1 101"), "{head:?}");
-        socket
+        browsers.run(json!({
+            "do": "start", "executable": chromium, "sip": plan.http, "msrp": plan.ws,
+            "domain": "127.0.0.1", "room": "lobby",
+        }));
+        Some(browsers)
     }
 
-    fn read(&mut self) {
-        let mut piece = [0; 4096];
-        let length = self.stream.read(&mut piece).expect("something comes");
-        assert!(length > 0, "the WebSocket was closed");
-        self.held.extend_from_slice(&piece[..length]);
-    }
-
-    fn say(&mut self, text: &str) {
-        let mask = [1, 2, 3, 4];
-        let mut frame = vec![0x81, 0x80 | 126];
-        frame.extend(u16::try_from(text.len()).expect("short").to_be_bytes());
-        frame.extend(mask);
-        let masked = text.bytes().zip(mask.iter().cycle());
-        frame.extend(masked.map(|(octet, mask)| octet ^ mask));
-        self.stream.write_all(&frame).expect("a frame goes out");
-    }
-
-    fn hear(&mut self) -> String {
-        while self.held.len() < 4 {
-            self.read();
-        }
-        let (length, head) = match self.held[1] {
-            126 => (
-                usize::from(self.held[2]) << 8 | usize::from(self.held[3]),
-                4,
-            ),
-            length => (usize::from(length), 2),
-        };
-        while self.held.len() < head + length {
-            self.read();
-        }
-        let frame: Vec<u8> = self.held.drain(..head + length).collect();
-        assert_eq!(frame[0], 0x81, "a whole text frame");
-        String::from_utf8(frame[head..].to_vec()).expect("UTF-8")
-    }
-
-    /// The next text that `wanted` knows; others are passed over.
-    fn hear_one(&mut self, wanted: impl Fn(&str) -> bool) -> String {
-        loop {
-            let text = self.hear();
-            if wanted(&text) {
-                return text;
-            }
+    /// Has a command carried out; what it gives.
+    #[track_caller]
+    fn run(&mut self, command: Value) -> Value {
+        let commands = self.commands.as_mut().expect("its input");
+        writeln!(commands, "{command}").expect("the driver reads");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("an answer");
+        let answer: Value = serde_json::from_str(&line).expect("JSON");
+        match answer.get("ok") {
+            Some(answer) => answer.clone(),
+            None => panic!("{command}: {}", answer["error"].as_str().unwrap_or(&line)),
         }
     }
-}
 
-/// The value of a header.
-fn header<'a>(text: &'a str, name: &str) -> &'a str {
-    let start = format!("{name}: ");
-    let found = text.lines().find_map(|line| line.strip_prefix(&start));
-    found.unwrap_or_else(|| panic!("no {name} in {text}"))
-}
-
-/// Somebody with a page open.
-struct Browser {
-    user: &'static str,
-    sip: WebSocket,
-    msrp: WebSocket,
-    /// Its MSRP URI, and the one the relay gave it.
-    own: String,
-    relay: String,
-    /// The room's MSRP URI.
-    room: String,
-    call: String,
-    to: String,
-}
-
-impl Browser {
-    fn join(port: u16, user: &'static str, password: &str) -> Self {
-        let own = format!("msrp://{}.invalid:2855/{};ws", unique(), unique());
-        let mut browser = Self {
-            user,
-            sip: WebSocket::open(port, "sip"),
-            msrp: WebSocket::open(port, "msrp"),
-            own,
-            relay: format!("msrp://127.0.0.1:{port};tcp"),
-            room: String::new(),
-            call: unique(),
-            to: format!("<{ROOM}>"),
-        };
-        browser.register_at_the_relay(password);
-        // Who does not know rooms is greeted, which tells that the way is open.
-        let path = format!("{} {}", browser.relay, browser.own);
-        let sdp = offer_with(&path, "message/cpim", "a=setup:active\r\n");
-        browser.request("INVITE", 1, "Content-Type: application/sdp\r\n", &sdp);
-        let answer = browser
-            .sip
-            .hear_one(|text| !text.starts_with("SIP/2.0 100"));
-        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
-        browser.to = header(&answer, "To").to_owned();
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        browser.room = path_of(body.as_bytes());
-        browser.request("ACK", 1, "", "");
-        browser.send("SEND", "", "");
-        let welcome = browser.msrp.hear_one(|text| text.contains("chat room"));
-        browser.accept(&welcome);
-        browser
+    #[track_caller]
+    fn act(&mut self, page: &str, what: &str) {
+        self.run(json!({"page": page, "do": what}));
     }
 
-    /// AUTH, the challenge, AUTH (RFC 4976 §5.1).
-    fn register_at_the_relay(&mut self, password: &str) {
-        let challenge = self.auth("");
-        assert!(challenge.contains(" 401 "), "{challenge}");
-        let mut prompt =
-            digest_auth::parse(header(&challenge, "WWW-Authenticate")).expect("a challenge");
-        let method = HttpMethod::from("AUTH");
-        let context = AuthContext::new_with_method(
-            self.user,
-            password,
-            &self.relay,
-            Option::<&[u8]>::None,
-            method,
-        );
-        let answer = prompt.respond(&context).expect("an answer").to_string();
-        let granted = self.auth(&format!("Authorization: {answer}\r\n"));
-        assert!(granted.contains(" 200 "), "{granted}");
-        self.relay = header(&granted, "Use-Path").to_owned();
+    #[track_caller]
+    fn say(&mut self, page: &str, text: &str) {
+        self.run(json!({"page": page, "do": "say", "text": text}));
     }
 
-    fn auth(&mut self, credentials: &str) -> String {
-        let (transaction, relay, own) = (unique(), &self.relay, &self.own);
-        self.msrp.say(&format!(
-            "MSRP {transaction} AUTH\r\nTo-Path: {relay}\r\nFrom-Path: {own}\r\n{credentials}\
-             -------{transaction}$\r\n"
-        ));
-        self.msrp.hear()
+    /// Waits for a message; its classes in the page.
+    #[track_caller]
+    fn sees(&mut self, page: &str, text: &str) -> String {
+        let seen = self.run(json!({"page": page, "do": "sees", "text": text}));
+        assert_eq!(seen["count"], 1, "{page} sees {text} more than once");
+        seen["classes"].as_str().expect("classes").to_owned()
     }
 
-    /// A SIP request of the call.
-    fn request(&mut self, method: &str, number: u32, headers: &str, body: &str) {
-        let (user, call, to, branch) = (self.user, &self.call, &self.to, unique());
-        let length = body.len();
-        self.sip.say(&format!(
-            "{method} {ROOM} SIP/2.0\r\nVia: SIP/2.0/WS {call}.invalid;branch=z9hG4bK{branch}\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:{user}@127.0.0.1>;tag={call}\r\nTo: {to}\r\n\
-             Call-ID: {call}\r\nCSeq: {number} {method}\r\n\
-             Contact: <sip:{user}@{call}.invalid;transport=ws>\r\n{headers}\
-             Content-Length: {length}\r\n\r\n{body}"
-        ));
+    #[track_caller]
+    fn roster(&mut self, page: &str, names: &[&str]) {
+        self.run(json!({"page": page, "do": "roster", "names": names}));
     }
 
-    /// An MSRP request to the room, one chunk a frame; its transaction.
-    fn send(&mut self, method: &str, headers: &str, body: &str) -> String {
-        let (transaction, length) = (unique(), body.len());
-        let body = match body {
-            "" => String::new(),
-            _ => format!("Content-Type: message/cpim\r\n\r\n{body}\r\n"),
-        };
-        let (relay, room, own) = (&self.relay, &self.room, &self.own);
-        self.msrp.say(&format!(
-            "MSRP {transaction} {method}\r\nTo-Path: {relay} {room}\r\nFrom-Path: {own}\r\n\
-             Message-ID: {transaction}\r\nByte-Range: 1-{length}/{length}\r\n{headers}{body}\
-             -------{transaction}$\r\n"
-        ));
-        transaction
-    }
-
-    fn talk(&mut self, text: &str) {
-        let own = format!("sip:{}@127.0.0.1", self.user);
-        let body = String::from_utf8(cpim(&own, ROOM, text)).expect("UTF-8");
-        self.send("SEND", "", &body);
-    }
-
-    /// Waits for what somebody said, and acknowledges it.
-    fn hears(&mut self, text: &str) {
-        let message = self
-            .msrp
-            .hear_one(|frame| frame.ends_with('\n') && frame.contains(text));
-        self.accept(&message);
-    }
-
-    fn accept(&mut self, message: &str) {
-        let transaction = message.split(' ').nth(1).expect("a transaction");
-        let to = header(message, "From-Path")
-            .split(' ')
-            .next()
-            .expect("a hop");
-        let own = &self.own;
-        self.msrp.say(&format!(
-            "MSRP {transaction} 200 OK\r\nTo-Path: {to}\r\nFrom-Path: {own}\r\n\
-             -------{transaction}$\r\n"
-        ));
+    /// Texts that a page shows, in order.
+    fn texts(&mut self, page: &str) -> Vec<String> {
+        let texts = self.run(json!({"page": page, "do": "texts"}));
+        serde_json::from_value(texts).expect("texts")
     }
 }
 
-#[test]
-fn browsers_talk_through_the_hosts_relay() {
+impl Drop for Browsers {
+    fn drop(&mut self) {
+        // The end of its input ends it, and what it started.
+        self.commands = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// Two browsers at a time are enough for a machine.
+fn with_browsers(scenario: impl Fn(&Host, Plan, &mut Browsers)) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     on_every_host(|host| {
-        if host.family != Family::Kamailio || !host.has_modules(&["websocket", "msrp"]) {
+        let module = match host.family {
+            Family::Kamailio => "websocket",
+            Family::OpenSips => "proto_ws",
+        };
+        if !host.has_module(module) {
+            eprintln!("{} has no {module}: not tried", host.name);
             return;
         }
         let plan = Plan::new(host).example("browser");
-        let port = plan.http;
-        let proxy = plan.parameter("notify_interval_ms", 100).start();
-        let mut alice = Browser::join(port, "alice", "wonderland");
-        let mut bob = Browser::join(port, "bob", "builder");
-        let carol = Participant::join(&proxy, "carol", Transport::Udp, "lobby");
+        if let Some(mut browsers) = Browsers::start(&plan) {
+            scenario(host, plan, &mut browsers);
+        }
+    });
+}
 
-        alice.talk("from a page");
-        bob.hears("from a page");
-        let heard = carol.link.inbox.take(PATIENCE, |frame| {
-            frame
-                .body
-                .as_ref()
-                .is_some_and(|body| body.ends_with(b"from a page"))
-        });
-        assert!(heard.is_some(), "carol hears nothing");
+fn hears(carol: &Participant, text: &str) {
+    let heard = carol.link.inbox.take(PATIENCE, |frame| {
+        let body = frame.body.as_deref().unwrap_or_default();
+        body.ends_with(text.as_bytes())
+    });
+    assert!(heard.is_some(), "carol does not hear {text}");
+}
+
+#[test]
+fn people_with_browsers_talk_with_those_on_tcp() {
+    with_browsers(|_, plan, browsers| {
+        let proxy = plan.parameter("notify_interval_ms", 200).start();
+        browsers.act("alice", "join");
+        browsers.act("bob", "join");
+        let mut carol = Participant::join_and_subscribe(&proxy, "carol", Transport::Tcp, "lobby");
+
+        browsers.say("alice", "from a page");
+        assert!(!browsers.sees("bob", "from a page").contains("history"));
+        hears(&carol, "from a page");
         carol.say("from a telephone");
-        alice.hears("from a telephone");
-        bob.hears("from a telephone");
+        browsers.sees("alice", "from a telephone");
+        browsers.sees("bob", "from a telephone");
 
-        // What is answered end to end comes back the whole way.
-        let transaction = bob.send("NICKNAME", "Use-Nickname: \"Bobby\"\r\n", "");
-        let answered = format!("MSRP {transaction} 200");
-        bob.msrp.hear_one(|frame| frame.starts_with(&answered));
-
-        // The roster comes over the WebSocket, to a Contact that has no address.
-        let to = std::mem::replace(&mut bob.to, format!("<{ROOM}>"));
-        let call = std::mem::replace(&mut bob.call, unique());
-        bob.request("SUBSCRIBE", 1, "Event: conference\r\nExpires: 60\r\n", "");
-        let notify = bob.sip.hear_one(|text| text.starts_with("NOTIFY "));
-        for name in ["alice", "bob", "carol", "Bobby"] {
-            assert!(notify.contains(name), "{name} is not in {notify}");
+        carol.sees(&["alice", "bob", "carol"]);
+        for page in ["alice", "bob"] {
+            browsers.roster(page, &["alice", "bob", "carol"]);
         }
-        (bob.to, bob.call) = (to, call);
 
-        bob.request("BYE", 2, "", "");
-        bob.sip
-            .hear_one(|text| text.starts_with("SIP/2.0 200") && text.contains("2 BYE"));
+        nicknames(browsers);
+        private_messages(browsers, &carol);
+        typing(browsers);
+        large_messages(browsers, &carol);
+
+        browsers.act("bob", "leave");
+        browsers.roster("alice", &["Ally", "carol"]);
+        carol.sees(&["alice", "carol"]);
+        browsers.act("alice", "close");
+        carol.sees(&["carol"]);
+        drop(carol);
         proxy.stop();
     });
 }
 
+fn nicknames(browsers: &mut Browsers) {
+    let mut nickname = |page: &str, name: &str| {
+        browsers.run(json!({"page": page, "do": "nickname", "name": name}))
+    };
+    assert_eq!(nickname("alice", "Ally"), "");
+    assert_eq!(nickname("bob", "Ally"), "Somebody else has this nickname.");
+    browsers.roster("bob", &["Ally", "bob", "carol"]);
+}
+
+fn private_messages(browsers: &mut Browsers, carol: &Participant) {
+    browsers.run(json!({"page": "alice", "do": "to", "name": "bob"}));
+    browsers.say("alice", "for you alone");
+    assert!(browsers.sees("bob", "for you alone").contains("private"));
+    let how = json!({"page": "alice", "do": "delivered", "text": "for you alone", "how": "read"});
+    browsers.run(how);
+    browsers.act("alice", "toAll");
+    browsers.say("alice", "for all again");
+    hears(carol, "for all again");
+    let private = carol.link.inbox.take(std::time::Duration::ZERO, |frame| {
+        let body = frame.body.as_deref().unwrap_or_default();
+        body.ends_with(b"for you alone")
+    });
+    assert!(private.is_none(), "carol hears what is for bob");
+}
+
+fn typing(browsers: &mut Browsers) {
+    browsers.run(json!({"page": "alice", "do": "type", "text": "hm"}));
+    browsers.run(json!({"page": "bob", "do": "typing", "text": "Ally is typing"}));
+    browsers.say("alice", "said it");
+    browsers.sees("bob", "said it");
+}
+
+fn large_messages(browsers: &mut Browsers, carol: &Participant) {
+    browsers.run(json!({"page": "alice", "do": "sendFile", "octets": LARGE}));
+    assert_eq!(
+        browsers.run(json!({"page": "bob", "do": "file"})),
+        "application/octet-stream, 5.0 MiB"
+    );
+    let mut heard = 0;
+    while heard < LARGE {
+        let frame = carol.link.inbox.take(PATIENCE, |frame| {
+            frame.body.as_ref().is_some_and(|body| body.contains(&b'~'))
+        });
+        let body = frame
+            .expect("the large message goes on")
+            .body
+            .unwrap_or_default();
+        heard += body.iter().filter(|octet| **octet == b'~').count();
+    }
+    assert_eq!(heard, LARGE);
+
+    let text = String::from_utf8(carol.words("")).expect("text");
+    let head = text.replace("text/plain", "application/x-large");
+    let body = [head.as_bytes(), &vec![b'~'; LARGE]].concat();
+    let answer = carol.link.exchange(&carol.frame(&body));
+    assert_eq!(answer.kind, "200");
+    for page in ["alice", "bob"] {
+        let file = json!({"page": page, "do": "file"});
+        while browsers.run(file.clone()) != "application/x-large, 5.0 MiB" {}
+    }
+}
+
 #[test]
-fn the_relay_serves_accounts_alone() {
-    on_every_host(|host| {
-        if host.family != Family::Kamailio || !host.has_modules(&["websocket", "msrp"]) {
+fn a_page_that_was_loaded_again_or_cut_off_is_back_without_a_ghost() {
+    with_browsers(|_, plan, browsers| {
+        let proxy = plan.parameter("notify_interval_ms", 200).start();
+        browsers.act("alice", "join");
+        browsers.act("bob", "join");
+        let mut carol = Participant::join_and_subscribe(&proxy, "carol", Transport::Tcp, "lobby");
+        carol.say("one");
+        for page in ["alice", "bob"] {
+            browsers.sees(page, "one");
+        }
+
+        browsers.act("alice", "reload");
+        assert!(browsers.sees("alice", "one").contains("history"));
+        browsers.say("alice", "two");
+        browsers.sees("bob", "two");
+        hears(&carol, "two");
+
+        browsers.act("any", "cut");
+        for page in ["alice", "bob"] {
+            browsers.act(page, "offline");
+        }
+        carol.say("three");
+        browsers.say("alice", "four");
+        browsers.act("any", "mend");
+        for page in ["alice", "bob"] {
+            browsers.act(page, "online");
+            browsers.sees(page, "three");
+            browsers.sees(page, "four");
+        }
+        hears(&carol, "four");
+        carol.sees(&["alice", "bob", "carol"]);
+        for page in ["alice", "bob"] {
+            browsers.roster(page, &["alice", "bob", "carol"]);
+            assert_eq!(
+                browsers.texts(page),
+                ["one", "two", "three", "four"],
+                "{page}"
+            );
+        }
+        drop(carol);
+        proxy.stop();
+    });
+}
+
+/// What opensips-js 0.1.52 needs: a room for plain text, and a challenged REGISTER, of which it
+/// takes its realm.
+#[test]
+fn opensips_js_talks_and_comes_back() {
+    with_browsers(|host, plan, browsers| {
+        if host.family != Family::Kamailio {
             return;
         }
-        let plan = Plan::new(host).example("browser");
-        let port = plan.http;
-        let proxy = plan.start();
-        let mut socket = WebSocket::open(port, "msrp");
-        let wrong = "Authorization: Digest username=\"alice\", realm=\"127.0.0.1\", nonce=\"0\", \
-            uri=\"x\", response=\"00000000000000000000000000000000\"\r\n";
-        for credentials in ["", wrong] {
-            socket.say(&format!(
-                "MSRP abcd1234 AUTH\r\nTo-Path: msrp://127.0.0.1:{port};tcp\r\n\
-                 From-Path: msrp://x.invalid:2855/x;ws\r\n{credentials}-------abcd1234$\r\n"
-            ));
-            let answer = socket.hear();
-            assert!(answer.starts_with("MSRP abcd1234 401"), "{answer}");
+        let proxy = plan
+            .parameter("rejoin_grace", 2)
+            .lines("loadmodule \"auth.so\"\n")
+            .script(
+                "if (is_method(\"REGISTER\") && !pv_www_authenticate(\"127.0.0.1\", \"builder\", \"0\")) {\n\
+                 www_challenge(\"127.0.0.1\", \"1\");\nexit;\n}",
+            )
+            .parameter("room", "sip:plain@127.0.0.1;plain_text=yes")
+            .parameter("notify_interval_ms", 200)
+            .start();
+        let mut carol = Participant::join_and_subscribe(&proxy, "carol", Transport::Tcp, "plain");
+        browsers.run(json!({
+            "page": "bob", "do": "opensipsJs", "user": "bob", "room": "plain", "text": "here I am",
+        }));
+        hears(&carol, "here I am");
+        carol.sees(&["bob", "carol"]);
+        carol.say("welcome");
+        browsers.run(json!({"page": "bob", "do": "opensipsHears", "text": "welcome"}));
+        browsers.run(json!({"page": "bob", "do": "opensipsSays", "text": "thank you"}));
+        hears(&carol, "thank you");
+        // It calls anew, and says again what it began with.
+        browsers.run(json!({"do": "cut", "wire": "msrp"}));
+        browsers.run(json!({"do": "mend"}));
+        hears(&carol, "here I am");
+        browsers.run(json!({"page": "bob", "do": "opensipsSays", "text": "back again"}));
+        hears(&carol, "back again");
+        browsers.run(json!({"page": "bob", "do": "opensipsLeaves"}));
+        carol.sees(&["carol"]);
+        drop(carol);
+        proxy.stop();
+    });
+}
+
+/// A folder, and the proxy that finds its database there again.
+fn killed_and_started_again(plan: &Plan, proxy: Proxy) -> Proxy {
+    proxy.kill_all();
+    drop(proxy);
+    plan.clone().start()
+}
+
+#[test]
+fn the_room_goes_on_after_the_proxy_was_killed() {
+    with_browsers(|_, plan, browsers| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plan = plan
+            .parameter("notify_interval_ms", 200)
+            .state_in(folder.path());
+        let proxy = plan.clone().start();
+        browsers.act("alice", "join");
+        browsers.act("bob", "join");
+        browsers.say("alice", "before");
+        browsers.sees("bob", "before");
+        let proxy = killed_and_started_again(&plan, proxy);
+        browsers.say("alice", "meanwhile");
+        for page in ["alice", "bob"] {
+            browsers.act(page, "online");
+            browsers.sees(page, "meanwhile");
+            browsers.roster(page, &["alice", "bob"]);
+        }
+        browsers.say("bob", "after");
+        browsers.sees("alice", "after");
+        for page in ["alice", "bob"] {
+            assert_eq!(
+                browsers.texts(page),
+                ["before", "meanwhile", "after"],
+                "{page}"
+            );
         }
         proxy.stop();
     });
+}
+
+/// With the switch outside the proxy the conversation does not even stop.
+#[test]
+fn nobody_notices_that_the_proxy_was_killed_beside_msrp_switchd() {
+    with_browsers(|_, plan, browsers| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("control");
+        let switch = Switchd::start(&socket, &plan);
+        let plan = plan
+            .parameter("notify_interval_ms", 200)
+            .parameter("switch", format!("unix:{}", socket.display()))
+            .state_in(folder.path());
+        let proxy = plan.clone().start();
+        browsers.act("alice", "join");
+        browsers.act("bob", "join");
+        browsers.say("alice", "before");
+        browsers.sees("bob", "before");
+        proxy.kill_all();
+        browsers.say("alice", "meanwhile");
+        browsers.sees("bob", "meanwhile");
+        drop(proxy);
+        let proxy = plan.clone().start();
+        let mut carol = Participant::join_and_subscribe(&proxy, "carol", Transport::Tcp, "lobby");
+        for page in ["alice", "bob"] {
+            browsers.roster(page, &["alice", "bob", "carol"]);
+        }
+        carol.sees(&["alice", "bob", "carol"]);
+        browsers.say("bob", "after");
+        browsers.sees("alice", "after");
+        for page in ["alice", "bob"] {
+            assert_eq!(
+                browsers.texts(page),
+                ["before", "meanwhile", "after"],
+                "{page}"
+            );
+        }
+        drop(carol);
+        proxy.stop();
+        drop(switch);
+    });
+}
+
+/// A running `msrp-switchd`. Dropped, it is killed.
+struct Switchd(Child);
+
+impl Switchd {
+    fn start(socket: &Path, plan: &Plan) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_msrp-switchd"))
+            .arg("--socket")
+            .arg(socket)
+            .arg(format!("--listen=msrp:127.0.0.1:{}", plan.msrp))
+            .arg(format!("--listen=ws:127.0.0.1:{}", plan.ws))
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("NOTIFY_SOCKET")
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("msrp-switchd");
+        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, plan.ws)).is_ok();
+        assert!(
+            wait_until(PATIENCE, || socket.exists() && listens()),
+            "it does not start"
+        );
+        Self(child)
+    }
+}
+
+impl Drop for Switchd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_page_can_be_read_by_everybody_everywhere() {
+    let pictures = root().join("target/pictures");
+    std::fs::create_dir_all(&pictures).expect("a folder");
+    with_browsers(|host, plan, browsers| {
+        if host.family != Family::Kamailio {
+            return;
+        }
+        let proxy = plan.parameter("notify_interval_ms", 200).start();
+        let carol = Participant::join(&proxy, "carol", Transport::Tcp, "lobby");
+        carol.say("Good morning! The build is green again.");
+        for page in ["alice", "bob"] {
+            browsers.act(page, "join");
+        }
+        browsers.say(
+            "alice",
+            "Thanks. Who looks at https://example.com/issues/17 today?",
+        );
+        browsers.sees("bob", "Good morning! The build is green again.");
+        browsers.say("bob", "I do.\nGive me an hour.");
+        browsers.run(json!({"page": "bob", "do": "to", "name": "alice"}));
+        browsers.say("bob", "Shall we have lunch?");
+        browsers.sees("alice", "Shall we have lunch?");
+        let long = "A long line that wraps, as people write them now and then. ".repeat(4);
+        let dated = String::from_utf8(carol.words(&long)).expect("text");
+        let undated = dated.replace("DateTime: 2026-01-02T03:04:05Z\r\n", "");
+        let answer = carol.link.exchange(&carol.frame(undated.as_bytes()));
+        assert_eq!(answer.kind, "200");
+        browsers.roster("alice", &["alice", "bob", "carol"]);
+        browsers.run(json!({"page": "bob", "do": "toAll"}));
+        browsers.run(json!({"page": "bob", "do": "type", "text": "and"}));
+        browsers.run(json!({"page": "alice", "do": "typing", "text": "bob is typing"}));
+        for (scheme, width, height) in [
+            ("light", 1440, 900),
+            ("dark", 1440, 900),
+            ("light", 360, 740),
+            ("dark", 360, 740),
+        ] {
+            picture(browsers, &pictures, "alice", scheme, width, height);
+            let audit = browsers.run(json!({"page": "alice", "do": "audit"}));
+            assert_eq!(audit, json!([]), "{scheme} {width}");
+        }
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let path = root().join("docs/page.png");
+            browsers.run(json!({
+                "page": "alice", "do": "picture", "path": path, "scheme": "light",
+                "width": 1000, "height": 600,
+            }));
+        }
+        browsers.act("alice", "leave");
+        for (scheme, width, height) in [("light", 1440, 900), ("dark", 360, 740)] {
+            picture(browsers, &pictures, "alice", scheme, width, height);
+            let audit = browsers.run(json!({"page": "alice", "do": "audit"}));
+            assert_eq!(audit, json!([]), "{scheme} {width}");
+        }
+        proxy.stop();
+    });
+}
+
+/// Takes a picture; nothing may stick out at the side.
+fn picture(
+    browsers: &mut Browsers,
+    folder: &Path,
+    page: &str,
+    scheme: &str,
+    width: u32,
+    height: u32,
+) {
+    let number = std::fs::read_dir(folder).expect("a folder").count();
+    let path: PathBuf = folder.join(format!("{number:02}-{scheme}-{width}.png"));
+    let used = browsers.run(json!({
+        "page": page, "do": "picture", "path": path, "scheme": scheme, "width": width,
+        "height": height,
+    }));
+    assert_eq!(used, width, "the page is as wide as its window");
 }

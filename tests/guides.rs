@@ -79,6 +79,12 @@ const BLOCKS: &[(&str, &str, How)] = &[
     ("docs/browsers.md", "browser ──", Not("a picture")),
     (
         "docs/browsers.md",
+        "modparam(\"msrp_conference\", \"listen\", \"ws:",
+        Not("a line of the example that tests/browser.rs runs"),
+    ),
+    ("docs/browsers.md", "location /sip", Not("a web server's")),
+    (
+        "docs/browsers.md",
         "apt install kamailio kamailio-websocket",
         Not("tests/browser.rs runs that example, where the package is"),
     ),

@@ -208,6 +208,28 @@ fn the_certificate_is_looked_at() {
     });
 }
 
+/// The way browsers come, tried without one.
+#[test]
+fn websockets_are_tried() {
+    on_every_host(|host| {
+        let plan = Plan::new(host);
+        let listener = format!("ws:127.0.0.1:{}", plan.ws);
+        let with = plan.clone().parameter("listen", listener).start();
+        let room = with.room("lobby");
+        let (status, steps, output) = msrp_chat(&["check", "--json", "--websocket", &room]);
+        assert_eq!(status, 0, "{output:?}");
+        assert!(
+            seen(&steps, "connection").contains(&plan.ws.to_string()),
+            "{output:?}"
+        );
+        with.stop();
+        let without = plan.start();
+        let room = without.room("lobby");
+        fails_at("join", "leave --websocket out", &["--websocket", &room]);
+        without.stop();
+    });
+}
+
 #[test]
 fn what_is_broken_is_found_at_its_step() {
     on_every_host(|host| {

@@ -15,11 +15,14 @@ pub(crate) struct Driver {
     participants: Vec<Participant>,
     rooms: Vec<Room>,
     buffer: Vec<u8>,
+    /// Everybody comes over WebSocket.
+    web: bool,
 }
 
 struct Participant {
     stream: TcpStream,
     room: usize,
+    frames: Option<Frames>,
     unread: Vec<u8>,
     decoder: Decoder,
     out: Vec<u8>,
@@ -42,7 +45,13 @@ struct Room {
 impl Driver {
     /// Connects and binds everybody.
     pub(crate) fn connect(address: SocketAddr, case: &Case) -> Self {
+        Self::connect_over(address, case, false)
+    }
+
+    /// The same over WebSocket, if `web`.
+    pub(crate) fn connect_over(address: SocketAddr, case: &Case, web: bool) -> Self {
         let mut driver = Self {
+            web,
             poll: Poll::new().expect("epoll"),
             participants: Vec::new(),
             rooms: Vec::new(),
@@ -72,9 +81,15 @@ impl Driver {
         let bind = format!(
             "MSRP bind1234 SEND\r\nTo-Path: msrp://{address}/{name};tcp\r\nFrom-Path: msrp://127.0.0.1:9/{name}p;tcp\r\nMessage-ID: bind1234\r\nByte-Range: 1-0/0\r\n-------bind1234$\r\n"
         );
-        stream.write_all(bind.as_bytes()).expect("a bind");
+        let mut frames = self.web.then(|| Frames::open(&mut stream));
+        let mut octets = Vec::new();
+        frame(self.web, bind.as_bytes(), &mut octets);
+        stream.write_all(&octets).expect("a bind");
         let mut answer = [0; 1024];
-        let count = stream.read(&mut answer).expect("an answer");
+        let mut count = stream.read(&mut answer).expect("an answer");
+        if let Some(frames) = &mut frames {
+            count = frames.take_off(&mut answer[..count]);
+        }
         assert!(answer[..count].starts_with(b"MSRP bind1234 200"));
         stream.set_nonblocking(true).expect("an option");
         let mut stream = TcpStream::from_std(stream);
@@ -87,6 +102,7 @@ impl Driver {
         self.participants.push(Participant {
             stream,
             room,
+            frames,
             unread: Vec::new(),
             decoder: Decoder::new(),
             out: Vec::new(),
@@ -126,7 +142,7 @@ impl Driver {
         if room.sent < room.total {
             room.sent += 1;
             let out = &mut self.participants[room.speaker].out;
-            out.extend_from_slice(&room.message);
+            frame(self.web, &room.message, out);
         }
     }
 
@@ -138,7 +154,12 @@ impl Driver {
             match participant.stream.read(&mut self.buffer) {
                 Ok(0) => panic!("the server closed a connection"),
                 Ok(count) => {
-                    participant.take(&self.buffer[..count]);
+                    let octets = &mut self.buffer[..count];
+                    let whole = match &mut participant.frames {
+                        Some(frames) => frames.take_off(octets),
+                        None => count,
+                    };
+                    participant.take(&self.buffer[..whole]);
                     if count < self.buffer.len() {
                         break;
                     }
@@ -177,14 +198,14 @@ impl Participant {
                 Event::Message { request, .. } => {
                     self.copies += 1;
                     if let Some(answer) = answer(&request) {
-                        self.out.extend_from_slice(answer.as_bytes());
+                        frame(self.frames.is_some(), answer.as_bytes(), &mut self.out);
                     }
                 }
                 Event::Begin(request) => self.answer = answer(&request),
                 Event::End(_) => {
                     self.copies += 1;
                     if let Some(answer) = self.answer.take() {
-                        self.out.extend_from_slice(answer.as_bytes());
+                        frame(self.frames.is_some(), answer.as_bytes(), &mut self.out);
                     }
                 }
                 Event::Response(response) => assert_eq!(response.code, 200),
@@ -206,6 +227,70 @@ impl Participant {
             }
         }
     }
+}
+
+/// The frames that come from the server.
+#[derive(Debug, Default)]
+struct Frames {
+    /// What has come of a header.
+    header: Vec<u8>,
+    /// Octets of the payload that have not come yet.
+    left: usize,
+}
+
+impl Frames {
+    fn open(stream: &mut std::net::TcpStream) -> Self {
+        let request = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Protocol: msrp\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut answer = [0; 1024];
+        let count = stream.read(&mut answer).expect("an answer");
+        assert!(answer[..count].ends_with(b"\r\n\r\n"));
+        Self::default()
+    }
+
+    /// Leaves what was in them at the front; how many octets that is.
+    fn take_off(&mut self, octets: &mut [u8]) -> usize {
+        let (mut from, mut to) = (0, 0);
+        while from < octets.len() {
+            if self.left == 0 {
+                self.header.push(octets[from]);
+                from += 1;
+                self.left = match self.header[..] {
+                    [_, 126, high, low] => usize::from(u16::from_be_bytes([high, low])),
+                    [_, 127, ref length @ ..] if length.len() == 8 => {
+                        length.iter().fold(0, |sum, it| sum << 8 | usize::from(*it))
+                    }
+                    [_, length] if length < 126 => length.into(),
+                    _ => continue,
+                };
+                self.header.clear();
+                continue;
+            }
+            let count = self.left.min(octets.len() - from);
+            octets.copy_within(from..from + count, to);
+            (from, to) = (from + count, to + count);
+            self.left -= count;
+        }
+        to
+    }
+}
+
+/// A chunk as it goes to the server: in a frame whose mask changes nothing, if `web`.
+fn frame(web: bool, chunk: &[u8], out: &mut Vec<u8>) {
+    if web {
+        out.push(0x82);
+        match chunk.len() {
+            length @ 0..126 => out.push(0x80 | length as u8),
+            length => {
+                out.push(0x80 | 127);
+                out.extend((length as u64).to_be_bytes());
+            }
+        }
+        out.extend([0; 4]);
+    }
+    out.extend_from_slice(chunk);
 }
 
 fn answer(request: &Request<'_>) -> Option<String> {

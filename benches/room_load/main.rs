@@ -64,16 +64,32 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["--serve", "switch", rooms, members, threads] => {
-            serve_switch(number(rooms), number(members), number(threads));
+            serve_switch(
+                Transport::Tcp,
+                number(rooms),
+                number(members),
+                number(threads),
+            );
+        }
+        ["--serve", "web", rooms, members, threads] => {
+            serve_switch(
+                Transport::Ws,
+                number(rooms),
+                number(members),
+                number(threads),
+            );
         }
         ["--serve", "focus"] => idle::serve_focus(),
         ["--serve", "floor", rooms, members, _] => floor::serve(number(rooms), number(members)),
         ["--drive", which] => {
-            run(which.parse().unwrap_or(3));
+            let rounds = which.parse().unwrap_or(3);
+            run(rounds);
+            web(rounds);
             quiet::run();
             idle::run();
             crowd::run();
         }
+        ["--web", rounds] => web(number(rounds)),
         ["--quiet"] => quiet::run(),
         ["--idle"] => idle::run(),
         ["--crowd"] => crowd::run(),
@@ -129,6 +145,24 @@ fn run(rounds: usize) {
             case.octets,
             case.window,
             switch / floor,
+        );
+    }
+}
+
+/// What WebSocket adds to a delivery.
+fn web(rounds: usize) {
+    println!("\nµs of server CPU a delivery over WebSocket, median of {rounds}; ratio to TCP");
+    for case in CASES {
+        let pairs = (0..rounds).map(|_| (measure("switch", case).0, measure("web", case).0));
+        let (tcp, web): (Vec<_>, Vec<_>) = pairs.unzip();
+        let (tcp, web) = (median(tcp), median(web));
+        println!(
+            "{:>6} {:>8} {:>7} {:>4} {tcp:>9.3} {web:>9.3} {:>7.2}",
+            case.rooms,
+            case.members,
+            case.octets,
+            case.window,
+            web / tcp,
         );
     }
 }
@@ -205,7 +239,7 @@ impl Drop for Server {
 fn measure(kind: &str, case: &Case) -> (f64, f64) {
     let server = Server::start(kind, case);
     let empty = server.pss();
-    let mut driver = driver::Driver::connect(server.address, case);
+    let mut driver = driver::Driver::connect_over(server.address, case, kind == "web");
     if std::env::var_os("MEMORY").is_some() {
         let each = (server.pss() - empty) as f64 / (case.rooms * case.members) as f64;
         eprintln!("{kind}: {each:.2} KiB a connection");
@@ -231,12 +265,12 @@ pub(crate) fn room_uri(room: usize) -> String {
     format!("sip:room{room}@example.com")
 }
 
-fn serve_switch(rooms: usize, members: usize, threads: usize) {
+fn serve_switch(transport: Transport, rooms: usize, members: usize, threads: usize) {
     let (notices, received) = crossbeam_channel::unbounded();
     let (log, _lines) = crossbeam_channel::unbounded();
     let config = Config {
         listen: vec![Listen {
-            transport: Transport::Tcp,
+            transport,
             address: "127.0.0.1:0".parse().expect("an address"),
         }],
         switch: switch::Config {

@@ -1,18 +1,20 @@
-//! Takes connections, carries TLS handshakes to their end, reads until the first request
+//! Takes connections, carries handshakes of TLS and WebSocket to their end, reads until the first request
 //! names a session, and hands the connection to the thread that has it. What is no MSRP or
 //! names no session goes to any thread: the switch there knows what to answer.
 //!
 //! Plain connections are taken by one thread, those of TLS by as many as there are switch
 //! threads: a flood of handshakes costs their processor time and no chat.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::ready;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,10 +26,12 @@ use super::queue::{Accepted, Command, CommandQueue};
 use super::register::Register;
 use super::strangers::{Permit, Strangers};
 use super::tls::{self, Records, Tls};
+use super::websocket::{Origins, Request, UPGRADE_TIMEOUT, Verdict, WebSocket};
 use crate::control::Notice;
 use crate::log;
 use crate::switch::Security;
 use crate::wire::msrp::UriRef;
+use crate::wire::websocket::Violation;
 
 /// How long a connection may take to name a session.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(32);
@@ -57,6 +61,8 @@ pub(super) struct Acceptor {
     /// Of them, those whose handshake is under way.
     pub(super) handshakes: Arc<Strangers>,
     pub(super) complaints: Complaints,
+    pub(super) origins: Origins,
+    pub(super) websockets_refused: Arc<AtomicU64>,
 }
 
 impl Acceptor {
@@ -99,11 +105,15 @@ impl Acceptor {
             let acceptor = Arc::clone(&self);
             tokio::spawn(async move {
                 let greeting = async {
-                    let greeted = match transport {
-                        Transport::Tcp => Some(Greeted::plain(stream)),
-                        Transport::Tls => acceptor.secure(stream).await,
+                    let mut greeted = match transport.is_secure() {
+                        false => Greeted::plain(stream),
+                        true => acceptor.secure(stream).await?,
                     };
-                    acceptor.greet(greeted?).await
+                    let mut octets = Vec::new();
+                    if transport.is_web() {
+                        octets = acceptor.upgrade(&mut greeted).await?;
+                    }
+                    acceptor.greet(greeted, octets).await
                 };
                 let greeted = tokio::select! {
                     greeted = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, greeting) => greeted,
@@ -139,6 +149,7 @@ impl Acceptor {
                 return Some(Greeted {
                     stream,
                     records: Some(records),
+                    web: None,
                     security,
                     scratch: vec![0; SCRATCH],
                 });
@@ -162,17 +173,44 @@ impl Acceptor {
         }
     }
 
+    /// The handshake of WebSocket; what has come of MSRP with it.
+    async fn upgrade(&self, greeted: &mut Greeted) -> Option<Vec<u8>> {
+        let peer = greeted.stream.peer_addr().ok()?;
+        let upgrade = tokio::time::timeout(UPGRADE_TIMEOUT, greeted.upgrade(&self.origins));
+        let problem = match upgrade.await {
+            Ok(Ok(octets)) => return Some(octets),
+            Ok(Err(problem)) => problem.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        self.refuse_websocket(peer, &problem);
+        None
+    }
+
+    fn refuse_websocket(&self, peer: SocketAddr, problem: &dyn std::fmt::Display) {
+        self.websockets_refused.fetch_add(1, Ordering::Relaxed);
+        let what = format!("no WebSocket with {peer}");
+        self.complain(log::Level::Info, &what, problem);
+    }
+
     /// Reads until it is known which thread has the session.
-    async fn greet(&self, mut greeted: Greeted) -> Option<(Greeted, Vec<u8>, usize)> {
-        let mut octets = Vec::new();
+    async fn greet(
+        &self,
+        mut greeted: Greeted,
+        mut octets: Vec<u8>,
+    ) -> Option<(Greeted, Vec<u8>, usize)> {
         loop {
-            match greeted.read(&mut octets).await {
-                Ok(0) | Err(_) => return None,
-                Ok(_) => {}
-            }
             if let Some(thread) = self.thread_of(&octets) {
                 octets.shrink_to_fit();
                 return Some((greeted, octets, thread));
+            }
+            match greeted.read(&mut octets).await {
+                Ok(true) => {}
+                Ok(false) | Err(ReadError::Socket(_)) => return None,
+                Err(ReadError::Frame(violation)) => {
+                    let peer = greeted.stream.peer_addr().ok()?;
+                    self.refuse_websocket(peer, &violation);
+                    return None;
+                }
             }
         }
     }
@@ -181,6 +219,7 @@ impl Acceptor {
         let Greeted {
             stream,
             records,
+            web,
             security,
             ..
         } = greeted;
@@ -188,6 +227,7 @@ impl Acceptor {
             let accepted = Accepted {
                 stream,
                 records,
+                web,
                 security,
                 permit: Some(permit),
             };
@@ -262,8 +302,18 @@ impl Complaints {
 struct Greeted {
     stream: TcpStream,
     records: Option<Box<Records>>,
+    web: Option<Box<WebSocket>>,
     security: Security,
     scratch: Vec<u8>,
+}
+
+/// Why nothing more can be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] Violation),
 }
 
 impl Greeted {
@@ -271,16 +321,57 @@ impl Greeted {
         Self {
             stream,
             records: None,
+            web: None,
             security: Security::Plain,
             scratch: Vec::new(),
         }
     }
 
-    /// Appends what was read; 0 at the end of the stream.
-    async fn read(&mut self, octets: &mut Vec<u8>) -> io::Result<usize> {
+    /// The handshake of WebSocket; gives what has come after it.
+    async fn upgrade(&mut self, origins: &Origins) -> io::Result<Vec<u8>> {
+        let mut request = Request::default();
         let mut buffer = [0; SCRATCH];
-        let count = std::future::poll_fn(|context| {
-            let mut read = ReadBuf::new(&mut buffer);
+        loop {
+            let count = self.read_some(&mut buffer).await?;
+            let octets = buffer.get(..count).unwrap_or_default();
+            if octets.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match request.add(octets, origins) {
+                Verdict::Wait => {}
+                Verdict::Refuse { response, why } => {
+                    self.write(&response).await?;
+                    return Err(io::Error::other(why));
+                }
+                Verdict::Open { response, mut rest } => {
+                    self.write(&response).await?;
+                    let web = self.web.insert(Box::default());
+                    let count = web.unframe(&mut rest).map_err(io::Error::other)?;
+                    rest.truncate(count);
+                    return Ok(rest);
+                }
+            }
+        }
+    }
+
+    /// Appends what came; `false` at the end of the stream.
+    async fn read(&mut self, octets: &mut Vec<u8>) -> Result<bool, ReadError> {
+        let mut buffer = [0; SCRATCH];
+        let count = self.read_some(&mut buffer).await?;
+        let read = buffer.get_mut(..count).unwrap_or_default();
+        let Some(web) = &mut self.web else {
+            octets.extend_from_slice(read);
+            return Ok(count > 0);
+        };
+        let payload = web.unframe(read)?;
+        octets.extend_from_slice(read.get(..payload).unwrap_or_default());
+        Ok(count > 0 && !web.is_closed())
+    }
+
+    /// Reads once, below the WebSocket; 0 at the end of the stream.
+    async fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::future::poll_fn(|context| {
+            let mut read = ReadBuf::new(buffer);
             let poll = match &mut self.records {
                 None => Pin::new(&mut self.stream).poll_read(context, &mut read),
                 Some(records) => {
@@ -289,9 +380,23 @@ impl Greeted {
             };
             poll.map_ok(|()| read.filled().len())
         })
-        .await?;
-        octets.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        Ok(count)
+        .await
+    }
+
+    /// Writes all of it, below the WebSocket.
+    async fn write(&mut self, mut octets: &[u8]) -> io::Result<()> {
+        let Some(records) = &mut self.records else {
+            return self.stream.write_all(octets).await;
+        };
+        std::future::poll_fn(|context| {
+            while !octets.is_empty() {
+                let slices = [IoSlice::new(octets)];
+                let count = ready!(records.poll_write(&mut self.stream, context, &slices))?;
+                octets = octets.get(count..).unwrap_or_default();
+            }
+            records.poll_flush(&mut self.stream, context)
+        })
+        .await
     }
 }
 

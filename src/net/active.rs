@@ -74,7 +74,7 @@ impl Driver {
         let id = self.add_connection(accepted)?;
         let target = Target::of(&wanted.target);
         if let Some(transport) = self.transport(id) {
-            transport.target = Some(Box::new(target.clone()));
+            transport.dialled(target.clone());
         }
         self.own_connections.insert(target, id);
         Some(id)

@@ -333,6 +333,7 @@ fn accepted(
     Ok(Accepted {
         stream: stream.into_std().map_err(DialError::Connect)?,
         records,
+        web: None,
         security,
         permit: None,
     })

@@ -25,6 +25,7 @@ use super::queue::{Accepted, Command, CommandQueue};
 use super::ready::Ready;
 use super::totals::ThreadTotals;
 use super::transport::{ConnectionTransport, Written};
+use super::websocket::WebSocket;
 use crate::counters::Totals;
 use crate::log;
 use crate::switch::{After, Batch, ConnectionId, Switch, Thread};
@@ -76,6 +77,8 @@ pub(super) struct Driver {
     /// Ciphertext on its way into `input`.
     scratch: Box<[u8]>,
     batch: Batch,
+    /// A batch in the frames of a WebSocket.
+    framed: Batch,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Moment>,
     stop_by: Option<Moment>,
@@ -103,6 +106,7 @@ impl Driver {
             input: Box::default(),
             scratch: Box::default(),
             batch: Batch::default(),
+            framed: Batch::default(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             stop_by: None,
@@ -181,6 +185,7 @@ impl Driver {
                     self.totals.bytes_in += octets.len() as u64;
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.received(now, id, &octets));
+                    self.pong(id);
                     self.release_permit(id);
                 }
             }
@@ -197,13 +202,14 @@ impl Driver {
         let Accepted {
             stream,
             records,
+            web,
             security,
             permit,
         } = accepted;
         let stream = TcpStream::from_std(stream).ok()?;
         let id = self.parts.switch.opened_over(self.now, security);
         let ready = Arc::clone(&self.ready);
-        let transport = ConnectionTransport::new(id, stream, records, permit, ready);
+        let transport = ConnectionTransport::new(id, stream, records, web, permit, ready);
         transport.waker.wake_by_ref();
         let index = id.index();
         if self.transports.len() <= index {
@@ -262,7 +268,7 @@ impl Driver {
             let mut buffer = ReadBuf::new(&mut input);
             let octets = match transport.poll_read(&mut scratch, &mut buffer) {
                 Poll::Pending => break false,
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled(),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => buffer.filled_mut(),
                 Poll::Ready(Ok(())) => {
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.ended(now, id));
@@ -275,13 +281,57 @@ impl Driver {
             };
             total += octets.len();
             let now = self.now;
+            let Some(count) = self.unframe(id, octets) else {
+                break false;
+            };
+            let octets = octets.get(..count).unwrap_or_default();
             self.guard(Some(id), |switch| switch.received(now, id, octets));
+            if self.is_web_closed(id) {
+                self.finish(id);
+                break false;
+            }
         };
         self.release_permit(id);
         self.totals.bytes_in += total as u64;
         self.input = input;
         self.scratch = scratch;
         more
+    }
+
+    /// Takes what was read out of its frames; `None`: the peer sent what it must not, and the
+    /// connection ends.
+    fn unframe(&mut self, id: ConnectionId, octets: &mut [u8]) -> Option<usize> {
+        let transport = self.transport(id)?;
+        match transport.unframe(octets) {
+            Ok(count) => {
+                self.pong(id);
+                Some(count)
+            }
+            Err(violation) => {
+                let peer = transport.stream.peer_addr().ok();
+                let peer = peer.map_or_else(String::new, |peer| format!(" from {peer}"));
+                self.totals.websockets_refused += 1;
+                let text = format!("closing the WebSocket{peer}: {violation}");
+                self.log(log::Level::Debug, text);
+                self.finish(id);
+                None
+            }
+        }
+    }
+
+    /// A ping is a sign of life, and its pong is written when the connection has its turn.
+    fn pong(&mut self, id: ConnectionId) {
+        let web = self.transport(id).and_then(|it| it.web());
+        if web.is_some_and(WebSocket::owes_pong) {
+            self.parts.switch.sign_of_life(self.now, id);
+            self.parts.switch.goes_on(id);
+        }
+    }
+
+    /// The page is gone: nobody waits for what its connection does next.
+    fn is_web_closed(&mut self, id: ConnectionId) -> bool {
+        let web = self.transport(id).and_then(|it| it.web());
+        web.is_some_and(WebSocket::is_closed)
     }
 
     /// Decodes what was read before the connection had to wait; returns how many bytes that was.
@@ -349,6 +399,11 @@ impl Driver {
         let now = self.now;
         let after = self.guard(Some(id), |switch| switch.transmit(now, id, &mut batch));
         let Some(after) = after else { return };
+        let mut framed = std::mem::take(&mut self.framed);
+        if let Some(transport) = self.transport(id) {
+            transport.frame(&mut batch, &mut framed);
+        }
+        self.framed = framed;
         let before = batch.len();
         let written = self.put(id, &mut batch);
         self.totals.bytes_out += (before - batch.len()) as u64;
@@ -454,10 +509,10 @@ impl Driver {
     fn take_transport(&mut self, id: ConnectionId) -> Option<ConnectionTransport> {
         self.transport(id)?;
         let transport = self.transports.get_mut(id.index())?.take()?;
-        if let Some(target) = &transport.target
-            && self.own_connections.get(target.as_ref()) == Some(&id)
+        if let Some(target) = transport.target()
+            && self.own_connections.get(target) == Some(&id)
         {
-            self.own_connections.remove(target.as_ref());
+            self.own_connections.remove(target);
         }
         Some(transport)
     }

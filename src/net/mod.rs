@@ -21,13 +21,14 @@ mod sync;
 mod tls;
 mod totals;
 mod transport;
+mod websocket;
 mod writer;
 
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ use totals::ThreadTotals;
 
 pub use dial::{DialPolicy, DialRule, DialRuleError};
 pub use tls::{TlsError, TlsFiles};
+pub use websocket::{OriginRuleError, Origins};
 
 /// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
 const RESOLVERS: usize = 4;
@@ -89,6 +91,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Where the switch may connect to as the active side.
     pub dial_allow: DialPolicy,
+    /// Whose pages may open a WebSocket.
+    pub ws_origins: Origins,
     /// What each thread does with messages.
     pub switch: switch::Config,
 }
@@ -101,6 +105,7 @@ impl Default for Config {
             threads: 1,
             tls: None,
             dial_allow: DialPolicy::default(),
+            ws_origins: Origins::default(),
             switch: switch::Config::default(),
         }
     }
@@ -165,18 +170,18 @@ impl Listeners {
     }
 
     fn has_tls(&self) -> bool {
-        self.0.iter().any(|(it, _)| *it == Transport::Tls)
+        self.0.iter().any(|(it, _)| it.is_secure())
     }
 
-    /// Those of one transport for an acceptor's runtime, which must be entered; these stay as
-    /// they are.
-    fn register(&self, transport: Transport) -> io::Result<Vec<(Transport, TcpListener)>> {
+    /// Those with TLS, or those without, for an acceptor's runtime, which must be entered;
+    /// these stay as they are.
+    fn register(&self, secure: bool) -> io::Result<Vec<(Transport, TcpListener)>> {
         let register = |(transport, listener): &(Transport, std::net::TcpListener)| {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener.try_clone()?)?;
             Ok((*transport, listener))
         };
-        let those = self.0.iter().filter(|(it, _)| *it == transport);
+        let those = self.0.iter().filter(|(it, _)| it.is_secure() == secure);
         those.map(register).collect()
     }
 
@@ -211,6 +216,7 @@ pub struct Pool {
     tls: Arc<Tls>,
     notices: NoticeSender,
     acceptors: Vec<JoinHandle<()>>,
+    websockets_refused: Arc<AtomicU64>,
     drivers: Vec<JoinHandle<()>>,
 }
 
@@ -266,6 +272,7 @@ impl Pool {
             tls: Arc::clone(&tls),
             notices: notices.clone(),
             acceptors: Vec::new(),
+            websockets_refused: Arc::default(),
             drivers: Vec::new(),
         };
         if let Some(fingerprint) = tls.material().fingerprint.clone() {
@@ -276,7 +283,7 @@ impl Pool {
             let parts = pool.parts(Thread(number), commands, &config, &notices, &dialer);
             pool.drivers.push(start_driver(parts, queue.ready())?);
         }
-        pool.start_acceptors(notices, tls)?;
+        pool.start_acceptors(notices, tls, config.ws_origins)?;
         Ok(pool)
     }
 
@@ -343,6 +350,7 @@ impl Pool {
             totals += thread.load();
         }
         totals.dials_delayed += self.dialer.delayed();
+        totals.websockets_refused += self.websockets_refused.load(Ordering::Relaxed);
         totals
     }
 
@@ -380,7 +388,12 @@ impl Pool {
 
     /// One thread for plain connections and the certificate, and as many as there are switch
     /// threads for TLS.
-    fn start_acceptors(&mut self, notices: NoticeSender, tls: Arc<Tls>) -> Result<(), StartError> {
+    fn start_acceptors(
+        &mut self,
+        notices: NoticeSender,
+        tls: Arc<Tls>,
+        origins: Origins,
+    ) -> Result<(), StartError> {
         let descriptors = Descriptors::read();
         notices.log(log::Level::Info, descriptors.describe());
         let acceptor = Arc::new(Acceptor {
@@ -393,35 +406,37 @@ impl Pool {
             strangers: Strangers::new(descriptors.strangers()),
             handshakes: Strangers::new(MAX_HANDSHAKES.min(descriptors.strangers())),
             complaints: Complaints::default(),
+            origins,
+            websockets_refused: Arc::clone(&self.websockets_refused),
         });
         let of_tls = match self.listeners.has_tls() {
             true => self.threads.len(),
             false => 0,
         };
         for number in 0..of_tls {
-            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, Transport::Tls)?;
+            self.start_acceptor(format!("msrp-tls-{number}"), &acceptor, true)?;
         }
-        self.start_acceptor("msrp-accept".to_owned(), &acceptor, Transport::Tcp)
+        self.start_acceptor("msrp-accept".to_owned(), &acceptor, false)
     }
 
     fn start_acceptor(
         &mut self,
         name: String,
         acceptor: &Arc<Acceptor>,
-        transport: Transport,
+        secure: bool,
     ) -> Result<(), StartError> {
         let runtime = runtime()?;
         let listeners = {
             let _inside = runtime.enter();
             self.listeners
-                .register(transport)
+                .register(secure)
                 .map_err(StartError::Listener)?
         };
         let acceptor = Arc::clone(acceptor);
         let stop = self.stop_accepting.subscribe();
         let run = move || {
             runtime.block_on(async move {
-                if transport == Transport::Tcp {
+                if !secure {
                     tokio::spawn(Arc::clone(&acceptor).watch_certificate());
                 }
                 acceptor.run(listeners, stop).await;

@@ -12,6 +12,7 @@ use super::dial::DialError;
 use super::ready::Ready;
 use super::strangers::Permit;
 use super::tls::Records;
+use super::websocket::WebSocket;
 use crate::control;
 use crate::switch::{Post, Security, Thread, Wanted};
 
@@ -36,6 +37,8 @@ pub(super) enum Command {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) records: Option<Box<Records>>,
+    /// The WebSocket over both.
+    pub(super) web: Option<Box<WebSocket>>,
     pub(super) security: Security,
     /// Held until the connection has bound a session.
     pub(super) permit: Option<Permit>,

@@ -12,8 +12,10 @@ use super::dial::Target;
 use super::ready::{self, Ready};
 use super::strangers::Permit;
 use super::tls::Records;
+use super::websocket::WebSocket;
 use super::writer;
 use crate::switch::{After, Batch, ConnectionId};
+use crate::wire::websocket::Violation;
 
 /// Parts of one vectored write.
 const SLICES: usize = 64;
@@ -24,8 +26,8 @@ pub(super) struct ConnectionTransport {
     pub(super) stream: TcpStream,
     /// The TLS over it.
     pub(super) records: Option<Box<Records>>,
-    /// The peer's address as dialled, if the switch made the connection.
-    pub(super) target: Option<Box<Target>>,
+    /// What most connections have nothing of.
+    role: Option<Box<Role>>,
     pub(super) waker: Waker,
     /// What the operating system did not accept yet, and what to do after it.
     pub(super) rest: Option<Box<(Batch, After)>>,
@@ -33,6 +35,14 @@ pub(super) struct ConnectionTransport {
     pub(super) permit: Option<Permit>,
     /// It is in the driver's list of connections to read.
     pub(super) readable: bool,
+}
+
+/// Which side made a connection, where that matters.
+enum Role {
+    /// The switch did, to this peer.
+    Dialled(Target),
+    /// The peer did, over WebSocket.
+    Web(WebSocket),
 }
 
 /// How far a write came.
@@ -47,14 +57,15 @@ impl ConnectionTransport {
         id: ConnectionId,
         stream: TcpStream,
         records: Option<Box<Records>>,
+        web: Option<Box<WebSocket>>,
         permit: Option<Permit>,
         ready: Arc<Ready>,
     ) -> Self {
         Self {
             id,
-            target: None,
             stream,
             records,
+            role: web.map(|web| Box::new(Role::Web(*web))),
             waker: ready::waker(id, ready),
             rest: None,
             permit,
@@ -75,6 +86,52 @@ impl ConnectionTransport {
         }
     }
 
+    /// The peer's address as dialled, if the switch made the connection.
+    pub(super) fn target(&self) -> Option<&Target> {
+        match self.role.as_deref() {
+            Some(Role::Dialled(target)) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// The switch has made the connection, to this peer.
+    pub(super) fn dialled(&mut self, target: Target) {
+        self.role = Some(Box::new(Role::Dialled(target)));
+    }
+
+    /// The WebSocket over the socket, and over TLS if there is any.
+    pub(super) fn web(&self) -> Option<&WebSocket> {
+        match self.role.as_deref() {
+            Some(Role::Web(web)) => Some(web),
+            _ => None,
+        }
+    }
+
+    fn web_mut(&mut self) -> Option<&mut WebSocket> {
+        match self.role.as_deref_mut() {
+            Some(Role::Web(web)) => Some(web),
+            _ => None,
+        }
+    }
+
+    /// Takes what was read out of its frames, if it came over WebSocket; says how many octets
+    /// that leaves at the front.
+    pub(super) fn unframe(&mut self, octets: &mut [u8]) -> Result<usize, Violation> {
+        match self.web_mut() {
+            None => Ok(octets.len()),
+            Some(web) => web.unframe(octets),
+        }
+    }
+
+    /// Puts what is to be written into frames, if it goes over WebSocket.
+    pub(super) fn frame(&mut self, batch: &mut Batch, framed: &mut Batch) {
+        if let Some(web) = self.web_mut() {
+            web.frame(batch, framed);
+            std::mem::swap(batch, framed);
+            framed.clear();
+        }
+    }
+
     /// Whether it must close to make room: it has no session.
     pub(super) fn must_go(&self) -> bool {
         let permit = self.permit.as_ref();
@@ -83,6 +140,7 @@ impl ConnectionTransport {
 
     /// Closes our side of the stream.
     pub(super) async fn shut_down(&mut self) -> io::Result<()> {
+        self.close_web().await;
         if let Some(records) = &mut self.records {
             records.finish(&mut self.stream).await?;
         }
@@ -91,53 +149,77 @@ impl ConnectionTransport {
 
     /// Writes as much as the operating system takes; wakes the driver when it takes more.
     pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
-        if self.records.is_some() {
-            return self.put_records(batch);
-        }
         let mut context = Context::from_waker(&self.waker);
-        while !batch.is_empty() {
-            let (one, mut many);
-            let slices: &[IoSlice<'_>] = match batch.single() {
-                Some(octets) => {
-                    one = [IoSlice::new(octets)];
-                    &one
-                }
-                None => {
-                    many = [IoSlice::new(&[]); SLICES];
-                    let count = batch.slices(&mut many);
-                    many.get(..count).unwrap_or_default()
-                }
-            };
-            match writer::poll_write(&self.stream, &mut context, slices) {
-                Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
-                Poll::Ready(Ok(count)) => batch.advance(count),
-                Poll::Pending => return Written::Blocked,
-            }
+        match &mut self.records {
+            None => put_plain(&self.stream, &mut context, batch),
+            Some(records) => put_records(records, &mut self.stream, &mut context, batch),
         }
-        Written::All
     }
 
-    /// The same through TLS; an empty batch writes what is left of earlier ones.
-    fn put_records(&mut self, batch: &mut Batch) -> Written {
-        let Some(records) = &mut self.records else {
-            return Written::Failed;
+    /// Says that the WebSocket ends, if there is one and nothing else is half written.
+    async fn close_web(&mut self) {
+        let web = self.web().filter(|_| self.rest.is_none());
+        let Some(mut last) = web.map(WebSocket::close) else {
+            return;
         };
-        let mut context = Context::from_waker(&self.waker);
-        while !batch.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = batch.slices(&mut slices);
-            let slices = slices.get(..count).unwrap_or_default();
-            match records.poll_write(&mut self.stream, &mut context, slices) {
-                Poll::Ready(Ok(count)) => batch.advance(count),
-                Poll::Ready(Err(_)) => return Written::Failed,
-                Poll::Pending => return Written::Blocked,
+        std::future::poll_fn(|context| {
+            let written = match &mut self.records {
+                None => put_plain(&self.stream, context, &mut last),
+                Some(records) => put_records(records, &mut self.stream, context, &mut last),
+            };
+            match written {
+                Written::Blocked => Poll::Pending,
+                Written::All | Written::Failed => Poll::Ready(()),
             }
+        })
+        .await;
+    }
+}
+
+fn put_plain(stream: &TcpStream, context: &mut Context<'_>, batch: &mut Batch) -> Written {
+    while !batch.is_empty() {
+        let (one, mut many);
+        let slices: &[IoSlice<'_>] = match batch.single() {
+            Some(octets) => {
+                one = [IoSlice::new(octets)];
+                &one
+            }
+            None => {
+                many = [IoSlice::new(&[]); SLICES];
+                let count = batch.slices(&mut many);
+                many.get(..count).unwrap_or_default()
+            }
+        };
+        match writer::poll_write(stream, context, slices) {
+            Poll::Ready(Ok(0) | Err(_)) => return Written::Failed,
+            Poll::Ready(Ok(count)) => batch.advance(count),
+            Poll::Pending => return Written::Blocked,
         }
-        match records.poll_flush(&mut self.stream, &mut context) {
-            Poll::Ready(Ok(())) => Written::All,
-            Poll::Ready(Err(_)) => Written::Failed,
-            Poll::Pending => Written::Blocked,
+    }
+    Written::All
+}
+
+/// The same through TLS; an empty batch writes what is left of earlier ones.
+fn put_records(
+    records: &mut Records,
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+    batch: &mut Batch,
+) -> Written {
+    while !batch.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = batch.slices(&mut slices);
+        let slices = slices.get(..count).unwrap_or_default();
+        match records.poll_write(stream, context, slices) {
+            Poll::Ready(Ok(count)) => batch.advance(count),
+            Poll::Ready(Err(_)) => return Written::Failed,
+            Poll::Pending => return Written::Blocked,
         }
+    }
+    match records.poll_flush(stream, context) {
+        Poll::Ready(Ok(())) => Written::All,
+        Poll::Ready(Err(_)) => Written::Failed,
+        Poll::Pending => Written::Blocked,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::table;
 use super::value::{ParameterError, Value, Wrong};
-use crate::focus::{self, Listen, RoomEntry, Transport};
+use crate::focus::{self, Listen, RoomEntry};
 use crate::net;
 
 fn refuse(name: &'static str, value: &str, allowed: impl Into<String>) -> ParameterError {
@@ -59,10 +59,11 @@ pub(super) fn listeners_have_certificates(
     listen: &[Listen],
     tls: Option<&net::TlsFiles>,
 ) -> Result<(), ParameterError> {
-    let secure = listen.iter().find(|it| it.transport == Transport::Tls);
+    let secure = listen.iter().find(|it| it.transport.is_secure());
     match secure {
         Some(listen) if tls.is_none() => {
-            let allowed = "msrps: together with tls_certificate";
+            let scheme = listen.transport.scheme();
+            let allowed = format!("{scheme}: together with tls_certificate");
             Err(refuse("listen", &listen.to_string(), allowed))
         }
         _ => Ok(()),

@@ -144,6 +144,7 @@ impl Collected {
             tls,
             threads: self.threads()?,
             dial_allow: self.read("dial_allow", parse::dial_allow)?,
+            ws_origins: self.read("ws_origins", parse::ws_origins)?,
             switch: switch::Config {
                 outbox_bytes: self.size("outbox_bytes")?,
                 chunk_timeout: self.seconds("chunk_timeout")?,

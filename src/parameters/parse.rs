@@ -61,19 +61,20 @@ pub(super) fn db_on_error(text: &str) -> Result<OnError, Wrong> {
     }
 }
 
-/// `msrp:ADDRESS:PORT` or `msrps:ADDRESS:PORT`.
+/// `msrp:ADDRESS:PORT`, or the same with `msrps:`, `ws:` or `wss:`.
 pub(super) fn listen(text: &str) -> Result<Listen, Wrong> {
     let (scheme, rest) = text.trim().split_once(':').ok_or_else(Wrong::value)?;
-    let transport = match scheme {
-        "msrp" => Transport::Tcp,
-        "msrps" => Transport::Tls,
-        _ => return Err(Wrong::value()),
-    };
+    let transport = Transport::of_scheme(scheme).ok_or_else(Wrong::value)?;
     let address: SocketAddr = rest.parse().map_err(|_| Wrong::value())?;
     if address.port() == 0 {
         return Err(Wrong::value());
     }
     Ok(Listen { transport, address })
+}
+
+/// `own`, `any`, or origins separated by commas.
+pub(super) fn ws_origins(text: &str) -> Result<net::Origins, Wrong> {
+    text.parse().map_err(|_| Wrong::value())
 }
 
 /// Entries of `dial_allow`, separated by commas; `none` alone allows nothing.

@@ -100,28 +100,29 @@ pub const TABLE: &[Parameter] = &[
         option: option(
             "listen",
             "LISTENER",
-            "Where to take MSRP connections: msrp:ADDRESS:PORT or msrps:ADDRESS:PORT, IPv6 in brackets (repeatable)",
+            "Where to take MSRP connections: msrp:ADDRESS:PORT, or with msrps:, ws: or wss: for msrp:; IPv6 in brackets (repeatable)",
         ),
         parse: |text| parse::listen(text).map(drop),
         repeatable: true,
-        doc: "Where the switch takes MSRP connections: `msrp:` (TCP) or `msrps:` (TLS) and a \
-              literal address with port, IPv6 in brackets. The first of each kind that is of \
+        doc: "Where the switch takes MSRP connections: `msrp:` (TCP), `msrps:` (TLS), `ws:` \
+              (WebSocket) or `wss:` (WebSocket over TLS) and a literal address with port, IPv6 \
+              in brackets. The first of each kind that is of \
               an address family the client has is put into SDP; a client that has none of \
-              them is answered 488. `msrps:` needs `tls_certificate`. Listeners are bound before the \
+              them is answered 488. `msrps:` and `wss:` need `tls_certificate`. Listeners are bound before the \
               proxy gives up root's rights: any port will do.",
         example: "\"msrp:[2001:db8::5]:2855\"",
         ..text(
             "listen",
             "msrp:0.0.0.0:2855",
-            "msrp:ADDRESS:PORT or msrps:ADDRESS:PORT with a literal address and a port from 1 \
-             to 65535",
+            "msrp:ADDRESS:PORT, msrps:ADDRESS:PORT, ws:ADDRESS:PORT or wss:ADDRESS:PORT with a \
+             literal address and a port from 1 to 65535",
         )
     },
     Parameter {
         option: option(
             "tls-certificate",
             "FILE",
-            "Certificate chain of msrps: listeners, PEM; read again when it changes",
+            "Certificate chain of msrps: and wss: listeners, PEM; read again when it changes",
         ),
         doc: "Our certificate, and those between it and its authority. The file is read again \
               when it changes, without a restart; a change that cannot be used is logged, and \
@@ -293,6 +294,26 @@ pub const TABLE: &[Parameter] = &[
             "dial_allow",
             "public,source",
             "public, source, any, addresses, networks and host names separated by commas, or none",
+        )
+    },
+    Parameter {
+        option: option(
+            "ws-origins",
+            "LIST",
+            "Whose pages may open a WebSocket: own, any, or origins like https://chat.example.com",
+        ),
+        parse: |text| parse::ws_origins(text).map(drop),
+        doc: "Whose pages may open a WebSocket (`ws:` and `wss:` listeners): browsers say where \
+              the page they show comes from. `own` is any page of the host name that the browser \
+              connects to, whatever its port; `any` is every page there is. Otherwise origins \
+              with scheme, host and, where it is not the scheme's own, port; `*.` stands for all \
+              hosts below a name. Others get 403. Clients that are no browsers name no origin \
+              and come in.",
+        example: "\"https://chat.example.com,https://*.example.org:8443\"",
+        ..text(
+            "ws_origins",
+            "own",
+            "own, any, or origins like https://chat.example.com separated by commas",
         )
     },
     Parameter {

@@ -100,7 +100,9 @@ fn a_wrong_value_names_parameter_value_and_range() {
         "parameter max_participants: \"many\" is not allowed (allowed: 1 to 100000)"
     );
     assert!(said(&[("adhoc", text("perhaps"))]).contains("(allowed: yes, no)"));
-    assert!(said(&[("listen", text("wss:0.0.0.0:2855"))]).contains("msrps:ADDRESS:PORT"));
+    assert!(said(&[("listen", text("http:0.0.0.0:2855"))]).contains("msrps:ADDRESS:PORT"));
+    assert!(said(&[("listen", text("wss:0.0.0.0:2855"))]).contains("tls_certificate"));
+    assert!(said(&[("ws_origins", text("chat.example.com"))]).contains("own, any"));
     assert!(said(&[("listen", text("msrps:0.0.0.0:2855"))]).contains("tls_certificate"));
     assert!(said(&[("listen", text("msrp:0.0.0.0:0"))]).contains("listen"));
     assert!(said(&[("advertise", text("a b"))]).contains("HOST:PORT"));

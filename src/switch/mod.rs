@@ -38,7 +38,7 @@ use crate::time::Moment;
 pub use config::{Config, SILENCE, SlowReader};
 pub use ids::{ConnectionId, Thread};
 pub use line::wanted::Wanted;
-pub use out::batch::{After, Batch};
+pub use out::batch::{After, Batch, Part};
 pub use security::Security;
 pub use threads::{Alone, Post, Threads};
 

@@ -8,6 +8,7 @@ pub mod multipart;
 pub mod resource_lists;
 pub mod sdp;
 pub mod sip;
+pub mod websocket;
 mod xml;
 
 /// `type/subtype` of a Content-Type, or the like, without its parameters.

@@ -49,8 +49,10 @@ pub struct Plan {
     pub(super) runs_as: Option<(String, String)>,
     pub(super) sip: u16,
     pub msrp: u16,
-    /// Where the `monitored` and `browser` examples take HTTP.
+    /// Where the `monitored` example takes HTTP, and `browser` SIP over WebSocket.
     pub http: u16,
+    /// Where `browser` takes MSRP over WebSocket.
+    pub ws: u16,
 }
 
 impl Plan {
@@ -74,6 +76,7 @@ impl Plan {
             sip,
             msrp,
             http: free_port(),
+            ws: free_port(),
         }
     }
 
@@ -259,6 +262,7 @@ impl Plan {
             ("2855", msrp.to_string()),
             ("9494", http.to_string()),
             ("8080", http.to_string()),
+            ("2857", self.ws.to_string()),
             ("/tmp/", format!("{folder}/")),
             ("/var/lib/msrp_conference/", format!("{state}/")),
         ];

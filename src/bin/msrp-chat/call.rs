@@ -75,7 +75,11 @@ pub(crate) async fn open(caller: &Caller) -> Result<(Transport, Agent, Me), Fail
     let session = token(&mut random, SESSION_ID_CHARACTERS);
     let local = transport.local();
     let id = u64::from(u32::from_be_bytes(id));
-    let stream = Stream::new(local.ip(), caller.access.msrps, &session, id);
+    let secure = caller.access.msrps;
+    let stream = match caller.access.websocket {
+        true => Stream::over_websocket(local.ip(), secure, &session, id),
+        false => Stream::new(local.ip(), secure, &session, id),
+    };
     let identity = Identity {
         from: NameAddr {
             display: caller.name.clone(),

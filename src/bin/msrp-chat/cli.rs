@@ -121,6 +121,9 @@ pub(crate) struct Access {
     /// Encrypt the chat: MSRP over TLS
     #[arg(long)]
     pub(crate) msrps: bool,
+    /// Come to the chat as browsers do: MSRP over WebSocket
+    #[arg(long)]
+    pub(crate) websocket: bool,
     /// Authorities to believe, PEM (default: those of this machine)
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
@@ -147,7 +150,7 @@ Steps:
   join         INVITE is answered with 200, after a challenge if there is one
   focus        the one who answers is a conference server (isfocus)
   description  the answer names an address for the chat that can be reached from here
-  connection   a connection to it
+  connection   a connection to it; with --websocket, the handshake of a WebSocket for MSRP
   certificate  with --msrps: whether it is CA-signed, its issuer, its name, when it ends
   bind         the first MSRP request is answered
   roster       SUBSCRIBE, and a NOTIFY that names us

@@ -47,15 +47,39 @@ pub(crate) enum StreamError {
     Tls,
     #[error("the server does not encrypt the chat, and --msrps was given")]
     NoTls,
+    #[error("the server has no WebSocket listener for the chat, and --websocket was given")]
+    NoWebSocket,
     #[error("the server waits for us to listen, which this client does not do")]
     Direction,
     #[error("the server gave no usable chat address")]
     Path,
 }
 
+impl StreamError {
+    /// What to do about it.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::NoWebSocket => {
+                "Is there a `ws:` or, with --msrps, a `wss:` listener (docs/browsers.md)? Without \
+                 one leave --websocket out."
+            }
+            _ => "Ask the operator of the server.",
+        }
+    }
+}
+
 impl Stream {
     /// `session` is the random session-id, `id` the number in `o=`.
     pub(crate) fn new(address: IpAddr, secure: bool, session: &str, id: u64) -> Self {
+        Self::over(address, secure, "tcp", session, id)
+    }
+
+    /// The same as browsers come.
+    pub(crate) fn over_websocket(address: IpAddr, secure: bool, session: &str, id: u64) -> Self {
+        Self::over(address, secure, "ws", session, id)
+    }
+
+    fn over(address: IpAddr, secure: bool, transport: &str, session: &str, id: u64) -> Self {
         let scheme = if secure { "msrps" } else { "msrp" };
         let host = match address {
             IpAddr::V4(address) => address.to_string(),
@@ -64,7 +88,7 @@ impl Stream {
         Self {
             address,
             secure,
-            own_uri: format!("{scheme}://{host}:{DISCARD_PORT}/{session};tcp"),
+            own_uri: format!("{scheme}://{host}:{DISCARD_PORT}/{session};{transport}"),
             id,
             version: 0,
             sent: None,
@@ -123,6 +147,10 @@ impl Stream {
             .map_err(|_| StreamError::Path)?;
         let first = hops.first().ok_or(StreamError::Path)?;
         self.agree(first.secure())?;
+        let is_web = |uri: &UriRef<'_>| uri.transport().eq_ignore_ascii_case("ws");
+        if UriRef::parse(&self.own_uri).is_ok_and(|own| is_web(&own)) && !is_web(first) {
+            return Err(StreamError::NoWebSocket);
+        }
         if first.port().is_none() {
             return Err(StreamError::Path);
         }
@@ -282,6 +310,20 @@ mod tests {
             + &format!("a=fingerprint:SHA-256 {digest}\r\n");
         assert_eq!(stream.read(room.as_bytes()), Ok(false));
         assert_eq!(stream.peer.unwrap().fingerprints.len(), 1);
+    }
+
+    #[test]
+    fn w05_websocket_is_offered_and_taken() {
+        let address = "192.0.2.7".parse().unwrap();
+        let mut stream = Stream::over_websocket(address, false, "own", 42);
+        assert!(
+            stream
+                .offer()
+                .contains("a=path:msrp://192.0.2.7:9/own;ws\r\n")
+        );
+        assert_eq!(stream.read(ROOM.as_bytes()), Err(StreamError::NoWebSocket));
+        let room = ROOM.replace(";tcp", ";ws");
+        assert_eq!(stream.read(room.as_bytes()), Ok(false));
     }
 
     #[test]

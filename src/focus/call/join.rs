@@ -164,8 +164,13 @@ impl Focus {
         let (host, port) = self.msrp_address(towards);
         let secure = towards.secure;
         let scheme = if secure { "msrps" } else { "msrp" };
+        // W05: what the transport is called; the m-line says nothing of it.
+        let transport = match self.transport(towards).is_web() {
+            true => "ws",
+            false => "tcp",
+        };
         Local {
-            own_uri: format!("{scheme}://{host}:{port}{path};tcp"),
+            own_uri: format!("{scheme}://{host}:{port}{path};{transport}"),
             host,
             port,
             secure,

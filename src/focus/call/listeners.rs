@@ -37,7 +37,8 @@ impl Focus {
     /// advertised port stands for the first listener of all.
     pub(in crate::focus) fn msrp_address(&self, towards: Towards<'_>) -> (String, u16) {
         let called = literal(&towards.socket.host);
-        let of_transport = |listen: &&Listen| listen.transport == towards.transport();
+        let transport = self.transport(towards);
+        let of_transport = |listen: &&Listen| listen.transport == transport;
         if let Some(advertise) = &self.config.advertise {
             let first = self.switch.listen.iter().find(of_transport);
             let port = first.map_or(DEFAULT_PORT, |listen| listen.address.port());
@@ -77,12 +78,13 @@ impl Focus {
     }
 
     fn listener(&self, towards: Towards<'_>) -> Option<&Listen> {
+        let transport = self.transport(towards);
         let called = literal(&towards.socket.host);
         let families = [towards.theirs.and_then(address_of), called];
         let mut own = self.switch.listen.iter();
         let of_transport: Vec<_> = own
             .by_ref()
-            .filter(|listen| listen.transport == towards.transport())
+            .filter(|listen| listen.transport == transport)
             .collect();
         let meets = |listen: &&&Listen, peer: &IpAddr| match host(listen, called) {
             Some(Host::Address(address)) => address.is_ipv4() == peer.is_ipv4(),
@@ -99,25 +101,31 @@ impl Focus {
     /// How MSRP may come into a room: as there are listeners, over TLS only where the room
     /// says so (RFC 7701 §4.1).
     pub(in crate::focus) fn terms(&self, policy: &Policy) -> Terms {
-        let has = |transport| {
-            self.switch
-                .listen
-                .iter()
-                .any(|it| it.transport == transport)
-        };
         Terms {
-            tcp: has(Transport::Tcp) && !policy.rules.only_tls,
-            tls: has(Transport::Tls),
+            tcp: self.listens(Transport::Tcp) && !policy.rules.only_tls,
+            tls: self.listens(Transport::Tls),
+            ws: self.listens(Transport::Ws) && !policy.rules.only_tls,
+            wss: self.listens(Transport::Wss),
             plain_text: policy.rules.plain_text,
         }
     }
-}
 
-impl Towards<'_> {
-    fn transport(&self) -> Transport {
-        match self.secure {
-            true => Transport::Tls,
-            false => Transport::Tcp,
+    fn listens(&self, transport: Transport) -> bool {
+        let mut all = self.switch.listen.iter();
+        all.any(|it| it.transport == transport)
+    }
+
+    /// By what the peer comes: over WebSocket if it says so and something listens for it; a
+    /// relay comes over TCP where nothing does.
+    pub(in crate::focus) fn transport(&self, towards: Towards<'_>) -> Transport {
+        let (plain, web) = match towards.secure {
+            true => (Transport::Tls, Transport::Wss),
+            false => (Transport::Tcp, Transport::Ws),
+        };
+        let is_web = towards.theirs.is_some_and(Accepted::is_web);
+        match is_web && self.listens(web) {
+            true => web,
+            false => plain,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::control::{Peer, Setup};
 use crate::focus::Focus;
 use crate::focus::call::listeners::Towards;
 use crate::focus::room::endpoint::{Link, Offer};
-use crate::focus::sip::offer_answer::{self, Origin};
+use crate::focus::sip::offer_answer::{self, Origin, is_web};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::time::Moment;
 use crate::wire::sdp::Description;
@@ -107,9 +107,12 @@ impl Focus {
         let policy = std::sync::Arc::clone(&self.rooms.conference(&endpoint.room)?.policy);
         let (socket, role) = (endpoint.dialog.socket.clone(), endpoint.role);
         let terms = self.terms(&policy);
-        let secure = match endpoint.media.is_secure() {
-            true => terms.tls,
-            false => !terms.tcp,
+        let web = is_web(&endpoint.media.own_uri());
+        let secure = match (web, endpoint.media.is_secure()) {
+            (false, true) => terms.tls,
+            (false, false) => !terms.tcp,
+            (true, true) => terms.wss,
+            (true, false) => !terms.ws,
         };
         let theirs = endpoint.media.theirs();
         let towards = Towards {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{Peer, Setup};
 use crate::wire::fingerprint::Fingerprint;
+use crate::wire::msrp::UriRef;
 use crate::wire::sdp::{Attribute, Description, Media};
 
 pub(in crate::focus) use read::{evaluate_answer, evaluate_offer};
@@ -27,6 +28,10 @@ pub(in crate::focus) struct Terms {
     pub(in crate::focus) tcp: bool,
     /// `TCP/TLS/MSRP`.
     pub(in crate::focus) tls: bool,
+    /// A browser comes by `ws:`. Somebody before us may do the TLS.
+    pub(in crate::focus) ws: bool,
+    /// A browser comes by `wss:`.
+    pub(in crate::focus) wss: bool,
     /// text/plain without message/cpim will do.
     pub(in crate::focus) plain_text: bool,
 }
@@ -34,9 +39,12 @@ pub(in crate::focus) struct Terms {
 impl Terms {
     /// Those of a session that already lives.
     pub(in crate::focus) fn again(local: &Local) -> Self {
+        let web = is_web(&local.own_uri);
         Self {
-            tcp: !local.secure,
-            tls: local.secure,
+            tcp: !web && !local.secure,
+            tls: !web && local.secure,
+            ws: web && !local.secure,
+            wss: web && local.secure,
             plain_text: local.plain_text,
         }
     }
@@ -60,6 +68,18 @@ pub(in crate::focus) struct Accepted {
     pub(in crate::focus) secure: bool,
     /// Both sides do CEMA (RFC 6714).
     pub(in crate::focus) cema: bool,
+}
+
+impl Accepted {
+    /// The peer comes over WebSocket, and by itself: its path begins with a URI of its own.
+    pub(in crate::focus) fn is_web(&self) -> bool {
+        self.peer.path.first().is_some_and(|uri| is_web(uri))
+    }
+}
+
+/// Whether a URI is one of MSRP over WebSocket (RFC 7977 §5.2, W05).
+pub(in crate::focus) fn is_web(uri: &str) -> bool {
+    UriRef::parse(uri).is_ok_and(|uri| uri.transport().eq_ignore_ascii_case("ws"))
 }
 
 /// What our description says.

@@ -1,4 +1,4 @@
-//! Requests that are not granted, each with the answer its RFC names.
+//! Requests that are not granted, each with the answer that is asked for.
 
 use super::*;
 

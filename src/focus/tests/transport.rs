@@ -3,6 +3,7 @@
 use super::*;
 use crate::control::Setup;
 use crate::wire::fingerprint::{Fingerprint, HashFunction};
+use std::net::SocketAddr;
 
 /// A TCP and a TLS listener, and a room that takes TLS only.
 fn both() -> Config {
@@ -51,6 +52,99 @@ fn c80_tls_is_mirrored_on_the_tls_listener() {
     let (_, body) = invite(&mut scenario, &mut phone, ROOM, &offer("bob"));
     assert!(body.contains("m=message 2855 TCP/MSRP *\r\n"), "{body}");
     assert!(!body.contains("fingerprint"), "{body}");
+}
+
+/// The same from a browser, by `ws:` or `wss:`.
+fn web(offer: &str, scheme: &str) -> String {
+    offer
+        .replace("msrp://", &format!("{scheme}://"))
+        .replace(";tcp", ";ws")
+}
+
+#[test]
+fn w05_websocket_clients_see_ws_paths_and_tls_in_the_m_line() {
+    let mut config = both();
+    for (transport, port) in [(Transport::Ws, 2857), (Transport::Wss, 2858)] {
+        config.listen.push(Listen {
+            transport,
+            address: SocketAddr::from(([0, 0, 0, 0], port)),
+        });
+    }
+    let mut scenario = Scenario::with(config.clone());
+    for (name, offered, expected) in [
+        (
+            "alice",
+            web(&secure(&offer("alice")), "msrps"),
+            ("msrps", 2858, "TCP/TLS/MSRP", "ws"),
+        ),
+        // A web server before us does the TLS.
+        (
+            "bob",
+            web(&secure(&offer("bob")), "msrp"),
+            ("msrp", 2857, "TCP/TLS/MSRP", "ws"),
+        ),
+        (
+            "carol",
+            web(&offer("carol"), "msrp"),
+            ("msrp", 2857, "TCP/MSRP", "ws"),
+        ),
+        ("dave", offer("dave"), ("msrp", 2855, "TCP/MSRP", "tcp")),
+        // A relay comes by TCP, whoever is behind it.
+        (
+            "erin",
+            offer("erin").replace("a=path:", "a=path:msrp://192.0.2.7:2855;tcp "),
+            ("msrp", 2855, "TCP/MSRP", "tcp"),
+        ),
+    ] {
+        let mut phone = scenario.phone(name);
+        let (code, body) = invite(&mut scenario, &mut phone, ROOM, &offered);
+        let (scheme, port, protocol, transport) = expected;
+        assert_eq!(code, 200, "{name}");
+        let line = format!("m=message {port} {protocol} *\r\n");
+        assert!(body.contains(&line), "{name}: {body}");
+        let path = format!("a=path:{scheme}://198.51.100.1:{port}/");
+        let path = body.lines().find(|it| it.starts_with(&path));
+        assert!(
+            path.is_some_and(|it| it.ends_with(&format!(";{transport}"))),
+            "{name}: {body}"
+        );
+        // What is said within the dialog stays what it is.
+        scenario.ack(&mut phone, ROOM, "");
+        assert_eq!(
+            invite(&mut scenario, &mut phone, ROOM, &offered).0,
+            200,
+            "{name}"
+        );
+    }
+    let mut phone = scenario.phone("frank");
+    let room = "sip:safe@example.com";
+    let plain = web(&offer("frank"), "msrp");
+    assert_eq!(invite(&mut scenario, &mut phone, room, &plain).0, 488);
+    let safe = web(&secure(&offer("frank")), "msrps");
+    assert_eq!(invite(&mut scenario, &mut phone, room, &safe).0, 200);
+}
+
+#[test]
+fn w06_the_path_that_auth_gave_leads_to_us() {
+    let mut config = config();
+    config.listen.push(Listen {
+        transport: Transport::Ws,
+        address: SocketAddr::from(([0, 0, 0, 0], 2857)),
+    });
+    let mut scenario = Scenario::with(config);
+    let mut phone = scenario.phone("alice");
+    let offer = secure(&web(&offer("alice"), "msrp"));
+    let given = "a=path: msrp://198.51.100.1:2857/token;ws msrp://";
+    let (code, body) = invite(
+        &mut scenario,
+        &mut phone,
+        ROOM,
+        &offer.replace("a=path:msrp://", given),
+    );
+    assert_eq!(code, 200);
+    assert!(body.contains("a=path:msrp://198.51.100.1:2857/"), "{body}");
+    let admitted = scenario.admissions.last().expect("an admission");
+    assert_eq!(admitted.peer.path, ["msrp://192.0.2.7:2855/alice;ws"]);
 }
 
 #[test]

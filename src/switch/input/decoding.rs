@@ -152,6 +152,9 @@ impl Switch {
         flag: Flag,
     ) -> bool {
         let head = RequestHead::of(request);
+        if request.method == Method::Auth && self.give_use_path(id, request) {
+            return true;
+        }
         let key = match self.target(id, request.to_path) {
             Target::Here(key) => key,
             Target::Elsewhere(owner) => {

@@ -1,6 +1,7 @@
 //! Which session a request is for, and the tie between a session and its connection.
 
 use crate::control::Notice;
+use crate::entropy::token;
 use crate::switch::Switch;
 use crate::switch::ids::{ConnectionId, SessionKey, Speaker, Thread};
 use crate::switch::line::replies;
@@ -8,7 +9,12 @@ use crate::switch::message::code::Code;
 use crate::switch::message::request_head::RequestHead;
 use crate::switch::room::session::Session;
 use crate::time::Moment;
-use crate::wire::msrp::{FailureReport, Path};
+use crate::wire::msrp::{FailureReport, Path, Request};
+
+/// MSRP's registered port (RFC 4975 §15.4).
+const DEFAULT_PORT: u16 = 2855;
+/// Random characters in the URI that AUTH gives.
+const USE_PATH_LENGTH: usize = 16;
 
 /// Whose a message is.
 pub(in crate::switch) enum Target {
@@ -21,6 +27,36 @@ pub(in crate::switch) enum Target {
 }
 
 impl Switch {
+    /// A browser asks by AUTH for the URI that it puts in front of its own (RFC 4976 §5.1, W06);
+    /// whether this was such a request. Nothing is proved by it: the credential is the session
+    /// id, which the room gave in its answer to an INVITE.
+    pub(in crate::switch) fn give_use_path(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+    ) -> bool {
+        let own = request.to_path.uris().next();
+        let own = own.filter(|uri| {
+            let is_web = uri.transport().eq_ignore_ascii_case("ws");
+            is_web && uri.session_id().is_none() && request.to_path.count() == 1
+        });
+        let (Some(own), Some(connection)) = (own, self.connections.get_mut(id)) else {
+            return false;
+        };
+        let scheme = if own.secure() { "msrps" } else { "msrp" };
+        let (host, port) = (own.host(), own.port().unwrap_or(DEFAULT_PORT));
+        let token = token(&mut *self.entropy, USE_PATH_LENGTH);
+        let use_path = connection
+            .rare
+            .get_or_insert_default()
+            .use_path
+            .get_or_insert_with(|| format!("{scheme}://{host}:{port}/{token};ws").into())
+            .clone();
+        let grant = |out: &mut Vec<u8>| replies::grant(out, request, &use_path);
+        self.connections.reply(id, grant);
+        true
+    }
+
     /// RFC 4975 §5.4, §7.3: one URI, of a session that is bound to this connection or to none.
     pub(in crate::switch) fn target(&mut self, id: ConnectionId, path: Path<'_>) -> Target {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -33,13 +69,13 @@ impl Switch {
                 return Target::Here(key);
             }
         }
-        if path.count() != 1 {
+        if !connection.is_own_path(path) {
             return Target::Refused(Code::NoSession);
         }
-        let Some(name) = path.uris().next().and_then(|uri| uri.session_id()) else {
+        let Some(name) = path.uris().last().and_then(|uri| uri.session_id()) else {
             return Target::Refused(Code::NoSession);
         };
-        let refused = connection.refused.take().map(|it| *it);
+        let refused = connection.rare.as_mut().and_then(|it| it.refused.take());
         if let Some((session, code)) = refused
             && session.as_str() == name
         {

@@ -4,7 +4,7 @@
 use crate::control::SessionId;
 use crate::switch::security::Security;
 use crate::time::Moment;
-use crate::wire::msrp::Decoder;
+use crate::wire::msrp::{Decoder, Path};
 
 use crate::switch::ids::{RoomKey, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::incoming::Incoming;
@@ -69,11 +69,32 @@ pub(in crate::switch) struct Connection {
     pub(in crate::switch) unordered: usize,
     /// It has named a session that is not here: nothing is decoded until it is, or refused.
     pub(in crate::switch) seeking: bool,
-    /// How the request is answered that named such a session in vain.
-    pub(in crate::switch) refused: Option<Box<(SessionId, Code)>>,
+    /// What most connections have nothing of.
+    pub(in crate::switch) rare: Option<Box<Rare>>,
+}
+
+/// See [`Connection::rare`].
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Rare {
+    /// How the request is answered that named a session that is not here in vain.
+    pub(in crate::switch) refused: Option<(SessionId, Code)>,
+    /// The URI that AUTH gave its peer to put in front of its own.
+    pub(in crate::switch) use_path: Option<Box<str>>,
 }
 
 impl Connection {
+    /// Whether a path is one URI, or one behind that which AUTH gave.
+    pub(super) fn is_own_path(&self, path: Path<'_>) -> bool {
+        match path.count() {
+            1 => true,
+            2 => {
+                let given = self.rare.as_ref().and_then(|it| it.use_path.as_deref());
+                given == Some(path.first())
+            }
+            _ => false,
+        }
+    }
+
     /// Nothing lives on it.
     pub(in crate::switch) fn is_idle(&self) -> bool {
         self.sessions.is_empty() && !self.seeking

@@ -15,6 +15,13 @@ use crate::switch::{SILENCE, Switch};
 use crate::time::Moment;
 
 impl Switch {
+    /// The peer has shown that it is there, without octets of MSRP.
+    pub fn sign_of_life(&mut self, now: Moment, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.lives(now);
+        }
+    }
+
     /// The peer owes something from now on.
     pub(in crate::switch) fn owe(&mut self, now: Moment, id: ConnectionId) {
         let limit = self.silence();

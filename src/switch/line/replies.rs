@@ -1,13 +1,16 @@
 //! What the switch itself says: responses (RFC 4975 §7.2) and reports (§7.1.2).
 
 use crate::wire::msrp::{
-    ByteRange, FailureReport, Flag, HeadWriter, Malformed, Method, Status, TransactionId,
+    ByteRange, FailureReport, Flag, HeadWriter, Malformed, Method, Request, Status, TransactionId,
     end_line_after_body,
 };
 
 use crate::switch::message::code::Code;
 use crate::switch::message::request_head::RequestHead;
 
+/// How long the URI lives that AUTH gives, seconds: as long as the connection. Clients ask again
+/// before that is over.
+const USE_PATH_EXPIRES: &str = "3600";
 /// Octets that most responses fit into.
 const RESPONSE: usize = 256;
 
@@ -37,6 +40,15 @@ pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, c
         request.to_path,
     )
     .end(Flag::Last);
+}
+
+/// Answers an AUTH with the URI that is to stand in front of the peer's own (RFC 4976 §5.1).
+pub(in crate::switch) fn grant(out: &mut Vec<u8>, request: &Request<'_>, use_path: &str) {
+    let (to_path, from_path) = (request.from_path.as_str(), request.to_path.as_str());
+    HeadWriter::response(out, &request.transaction, 200, "OK", to_path, from_path)
+        .header("Use-Path", use_path)
+        .header("Expires", USE_PATH_EXPIRES)
+        .end(Flag::Last);
 }
 
 /// Answers a request that is framed but malformed (§10.2), if it can be answered.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -65,7 +66,7 @@ impl Batch {
     }
 
     /// Appends a body: copied when small, shared when large.
-    pub(in crate::switch) fn push_body(&mut self, body: &Bytes) {
+    pub fn push_body(&mut self, body: &Bytes) {
         let open_body = self.open_body + body.len();
         if body.len() < SHARE_FROM {
             self.push(body);
@@ -103,7 +104,7 @@ impl Batch {
     }
 
     /// Lets `write` append to the copied octets.
-    pub(in crate::switch) fn extend_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn extend_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.copied.len();
         write(&mut self.copied);
         self.length += self.copied.len() - before;
@@ -119,15 +120,11 @@ impl Batch {
 
     /// Fills `slices` with the first parts; says how many there are.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut parts = Parts {
-            batch: self,
-            at: self.done,
-            next: 0,
-        };
+        let mut parts = self.parts();
         let mut count = 0;
         while count < slices.len() {
             let Some(part) = parts.next() else { break };
-            slices[count] = IoSlice::new(part);
+            slices[count] = IoSlice::new(part.octets());
             count += 1;
         }
         count
@@ -182,15 +179,47 @@ impl Batch {
     /// Everything not yet written, in one piece.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.length);
-        let parts = Parts {
+        for part in self.parts() {
+            all.extend_from_slice(part.octets());
+        }
+        all
+    }
+
+    /// What is not yet written, in its parts; none is empty.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        Parts {
             batch: self,
             at: self.done,
             next: 0,
-        };
-        for part in parts {
-            all.extend_from_slice(part);
         }
-        all
+    }
+
+    /// Appends some octets of another batch's part.
+    pub fn push_part(&mut self, part: &Part<'_>, range: Range<usize>) {
+        match part {
+            Part::Shared(body) => self.push_body(&body.slice(range)),
+            Part::Copied(octets) => self.push(octets.get(range).unwrap_or_default()),
+        }
+        self.open_body = 0;
+    }
+}
+
+/// One stretch of a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// Of the batch's own memory.
+    Copied(&'a [u8]),
+    /// A body shared with others.
+    Shared(&'a Bytes),
+}
+
+impl<'a> Part<'a> {
+    /// What is in it.
+    pub fn octets(&self) -> &'a [u8] {
+        match self {
+            Self::Copied(octets) => octets,
+            Self::Shared(body) => body,
+        }
     }
 }
 
@@ -202,18 +231,18 @@ struct Parts<'a> {
 }
 
 impl<'a> Iterator for Parts<'a> {
-    type Item = &'a [u8];
+    type Item = Part<'a>;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn next(&mut self) -> Option<Part<'a>> {
         let shared = self.batch.shared.get(self.next);
         let until = shared.map_or(self.batch.copied.len(), |(position, _)| *position);
         if self.at < until {
             let part = self.batch.copied.get(self.at..until);
             self.at = until;
-            return part;
+            return part.map(Part::Copied);
         }
         self.next += 1;
-        shared.map(|(_, body)| &body[..])
+        shared.map(|(_, body)| Part::Shared(body))
     }
 }
 

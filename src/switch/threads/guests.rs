@@ -57,7 +57,7 @@ impl Switch {
         owner: Thread,
         to: Path<'_>,
     ) {
-        let name = to.uris().next().and_then(|uri| uri.session_id());
+        let name = to.uris().last().and_then(|uri| uri.session_id());
         let (Some(name), Some(connection)) = (name, self.connections.get_mut(id)) else {
             return;
         };
@@ -116,7 +116,9 @@ impl Switch {
             return;
         };
         match answer {
-            Answer::Refused(session, code) => connection.refused = Some(Box::new((session, code))),
+            Answer::Refused(session, code) => {
+                connection.rare.get_or_insert_default().refused = Some((session, code));
+            }
             Answer::Imposter => return self.protocol_error(now, id),
             Answer::Again => {}
         }

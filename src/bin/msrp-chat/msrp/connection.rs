@@ -1,7 +1,8 @@
-//! The connection of the session, TCP or TLS over it: octets only.
+//! The connection of the session, TCP, and TLS or WebSocket over it: octets only.
 
 use super::certificate::Certificate;
 use super::tls::{ENCRYPT, Tls, Trust};
+use super::websocket::{self, Upgrade, UpgradeError, WebSocket};
 use crate::failure::Failure;
 use crate::offer::Peer;
 use crate::sip::transport::resolve;
@@ -15,6 +16,8 @@ use tokio::time::timeout;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const WEBSOCKET: &str = "Does a ws: or wss: listener answer at that port? If a web server stands in \
+    front, does it pass WebSockets on?";
 /// Octets read at once.
 const READ_SIZE: usize = 64 * 1024;
 
@@ -29,10 +32,20 @@ pub(crate) enum ConnectionError {
     Decode(#[from] DecodeError),
 }
 
+/// Why a WebSocket did not come about.
+#[derive(Debug, thiserror::Error)]
+enum WebSocketError {
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+}
+
 /// One connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     tls: Option<Box<Tls>>,
+    web: Option<WebSocket>,
     trust: Option<Trust>,
     decoder: Decoder,
     input: Vec<u8>,
@@ -65,12 +78,18 @@ impl Connection {
         let mut connection = Self {
             stream,
             tls,
+            web: None,
             trust: None,
             decoder: Decoder::new(),
             input: Vec::new(),
             output: Vec::new(),
         };
         connection.shake_hands(peer).await?;
+        if uri.transport().eq_ignore_ascii_case("ws") {
+            connection
+                .upgrade(&format!("{}:{port}", uri.host()))
+                .await?;
+        }
         Ok(connection)
     }
 
@@ -108,9 +127,49 @@ impl Connection {
         Ok(())
     }
 
-    /// Octets to be written by and by.
+    /// The handshake of WebSocket.
+    async fn upgrade(&mut self, host: &str) -> Result<(), Failure> {
+        let upgrade = Upgrade::new();
+        self.output.extend(upgrade.request(host));
+        let answered = async {
+            loop {
+                if let Some(length) = upgrade.answered(&self.input)? {
+                    return Ok::<_, WebSocketError>(length);
+                }
+                self.turn().await?;
+            }
+        };
+        let failed = |reason: String| Failure::unusable("open a WebSocket", &reason, WEBSOCKET);
+        let length = timeout(CONNECT_TIMEOUT, answered)
+            .await
+            .map_err(|_| failed("the server does not answer".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
+        self.input.drain(..length);
+        self.web = Some(WebSocket::new());
+        self.unframe(0).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Takes what has come behind `held` out of its frames, if it came over WebSocket.
+    fn unframe(&mut self, held: usize) -> io::Result<()> {
+        let Some(web) = &mut self.web else {
+            return Ok(());
+        };
+        let octets = self.input.get_mut(held..).unwrap_or_default();
+        let count = web.unframe(octets, &mut self.output);
+        let count = count.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.input.truncate(held + count);
+        match web.is_closed() {
+            true => Err(io::ErrorKind::UnexpectedEof.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whole chunks to be written by and by.
     pub(crate) fn write(&mut self, octets: Vec<u8>) {
-        self.output.extend_from_slice(&octets);
+        match self.web {
+            Some(_) => websocket::frame(&octets, &mut self.output),
+            None => self.output.extend_from_slice(&octets),
+        }
     }
 
     /// Whether everything is written.
@@ -143,8 +202,12 @@ impl Connection {
         if ready.is_writable() && self.wants_write() {
             unblocked(self.write_some())?;
         }
-        if ready.is_readable() && unblocked(self.read_some())? == Some(0) {
-            return Err(ConnectionError::Closed);
+        if ready.is_readable() {
+            let held = self.input.len();
+            if unblocked(self.read_some())? == Some(0) {
+                return Err(ConnectionError::Closed);
+            }
+            self.unframe(held)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod certificate;
 pub(crate) mod connection;
 mod session;
 mod tls;
+mod websocket;
 
 pub(crate) use certificate::Certificate;
 pub(crate) use session::{Happening, Received, Session, same_address};

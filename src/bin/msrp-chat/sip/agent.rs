@@ -441,19 +441,19 @@ impl Agent {
         if gave_up {
             return self.leave(now);
         }
-        if let Err(error) = self.call.stream.read(&response.body) {
-            self.events.push_back(Event::Failed(Failure::unusable(
-                "join",
-                &error.to_string(),
-                "Ask the operator of the server.",
-            )));
-            return self.leave(now);
-        }
-        self.events.push_back(Event::Accepted);
         self.is_focus = response.headers.elements("Contact").iter().any(|contact| {
             let contact = contact.parse::<NameAddr>();
             contact.is_ok_and(|contact| contact.params.has("isfocus"))
         });
+        if let Err(error) = self.call.stream.read(&response.body) {
+            self.events.push_back(Event::Failed(Failure::unusable(
+                "join",
+                &error.to_string(),
+                error.advice(),
+            )));
+            return self.leave(now);
+        }
+        self.events.push_back(Event::Accepted);
         match (self.wants_roster, self.is_focus) {
             (true, true) => self.subscribe(now),
             (true, false) => self.no_roster(Failure::unusable(

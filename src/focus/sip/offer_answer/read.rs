@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Accepted, CPIM, PLAIN, TCP, TLS, Terms};
+use super::{Accepted, CPIM, PLAIN, TCP, TLS, Terms, is_web};
 use crate::control::{Dial, Peer, Setup};
 use crate::focus::sip::cause::Cause;
 use crate::wire::fingerprint::{Fingerprint, FingerprintError, MAX_FINGERPRINTS};
@@ -77,7 +77,6 @@ impl<'a> Stream<'a> {
         if plain_text && !(terms.plain_text && takes(PLAIN)) {
             return Err(Cause::NoCpim);
         }
-        let path = self.words("path");
         let uris = self.path()?;
         if !self.msrp_cema() && self.side == Side::Offer && self.rewritten(&uris) {
             return Err(Cause::RewrittenAddress);
@@ -95,7 +94,7 @@ impl<'a> Stream<'a> {
         };
         let (sends, receives) = self.direction();
         let peer = Peer {
-            path,
+            path: uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
             accept_types,
             accept_wrapped_types: self.words("accept-wrapped-types"),
             max_size: self.value("max-size").and_then(|text| text.parse().ok()),
@@ -128,6 +127,9 @@ impl<'a> Stream<'a> {
         {
             return Err(Cause::NoMessageStream);
         }
+        if (terms.ws || terms.wss) && self.is_web() {
+            return self.secure_web(terms);
+        }
         match media.protocol.as_str() {
             // Some write this whatever their path says (opensips-js): then the path counts.
             it if it.eq_ignore_ascii_case(TLS) && terms.tcp && self.is_plain(terms) => Ok(false),
@@ -135,6 +137,23 @@ impl<'a> Stream<'a> {
                 terms.tls.then_some(true).ok_or(Cause::TlsNotOffered)
             }
             it if it.eq_ignore_ascii_case(TCP) => terms.tcp.then_some(false).ok_or(Cause::OnlyTls),
+            _ => Err(Cause::NoMessageStream),
+        }
+    }
+
+    /// The peer comes over WebSocket, by itself.
+    fn is_web(self) -> bool {
+        let path = self.path();
+        path.is_ok_and(|uris| uris.first().is_some_and(|uri| is_web(uri.as_str())))
+    }
+
+    /// The same of a WebSocket. It says `TCP/TLS/MSRP` (RFC 7977 §5.2, W05) also where
+    /// somebody before us does the TLS.
+    fn secure_web(self, terms: Terms) -> Result<bool, Cause> {
+        let msrps = self.path()?.first().is_some_and(|uri| uri.secure());
+        match self.media.protocol.as_str() {
+            it if it.eq_ignore_ascii_case(TLS) => Ok(terms.wss && (msrps || !terms.ws)),
+            it if it.eq_ignore_ascii_case(TCP) => terms.ws.then_some(false).ok_or(Cause::OnlyTls),
             _ => Err(Cause::NoMessageStream),
         }
     }
@@ -166,7 +185,7 @@ impl<'a> Stream<'a> {
             .map(UriRef::parse)
             .collect();
         match uris {
-            Ok(uris) if !uris.is_empty() => Ok(uris),
+            Ok(uris) if !uris.is_empty() => Ok(without_ours(uris)),
             _ => Err(Cause::NoPath),
         }
     }
@@ -317,6 +336,16 @@ enum Said {
     Passive,
     ActPass,
     Nothing,
+}
+
+/// A path without the URI that the switch gave a browser to put in front of its own (RFC 4976
+/// §5.1, W06): a relay that is somebody else's comes to us over TCP.
+fn without_ours(mut uris: Vec<UriRef<'_>>) -> Vec<UriRef<'_>> {
+    let is_web = |uri: &UriRef<'_>| uri.transport().eq_ignore_ascii_case("ws");
+    if uris.len() == 2 && uris.iter().all(is_web) {
+        uris.remove(0);
+    }
+    uris
 }
 
 /// A host without the brackets of IPv6.

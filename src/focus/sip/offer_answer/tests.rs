@@ -7,6 +7,8 @@ use crate::focus::sip::cause::Cause;
 const BOTH: Terms = Terms {
     tcp: true,
     tls: true,
+    ws: false,
+    wss: false,
     plain_text: false,
 };
 

@@ -2,11 +2,13 @@
 //!
 //! Starts Kamailio (`HOST=opensips`: OpenSIPS) with its example configuration, lets Alice,
 //! Bob and Carol join, talk and go in different ways, prints what they hear and the roster as
-//! they see it, then stays up for others to join. `DEMO_SECONDS=N` ends it N seconds later.
+//! they see it, then stays up for others to join: from a terminal, and with a browser where the
+//! proxy has WebSocket and `web/` has been built. `DEMO_SECONDS=N` ends it N seconds later.
 //! The exit status tells whether everything came out right.
 
-#[path = "../tests/harness/mod.rs"]
+#[path = "../../tests/harness/mod.rs"]
 mod harness;
+mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use harness::host::{Family, Host};
-use harness::plan::{Plan, port_is_free};
+use harness::plan::{Plan, port_is_free, root};
 use harness::proxy::Proxy;
 
 /// The whole play takes a few seconds; a minute says that something hangs.
@@ -40,19 +42,21 @@ fn main() -> ExitCode {
 fn play() -> Result<(), String> {
     let host = chosen_host()?;
     let (sip, msrp) = (free_from(5060, "SIP")?, free_from(2855, "MSRP")?);
+    let mut plan = Plan::new(&host)
+        .ports(sip, msrp)
+        .parameter("notify_interval_ms", 500)
+        .parameter("rejoin_grace", 2);
+    let page = page(&host, &mut plan)?;
     println!(
-        "Starting {} with cfg-examples/{}/minimal.cfg",
+        "Starting {} with cfg-examples/{}/{}.cfg",
         host.program.display(),
-        host.family.as_str()
+        host.family.as_str(),
+        if page.is_some() { "browser" } else { "minimal" },
     );
     println!("SIP 127.0.0.1:{sip} (UDP and TCP), MSRP 127.0.0.1:{msrp}");
     println!(
         "Faster than usual, so that nobody need wait: notify_interval_ms 500, rejoin_grace 2\n"
     );
-    let plan = Plan::new(&host)
-        .ports(sip, msrp)
-        .parameter("notify_interval_ms", 500)
-        .parameter("rejoin_grace", 2);
     let proxy = plan.start();
 
     let mut stage = Stage::new(&proxy);
@@ -64,11 +68,35 @@ fn play() -> Result<(), String> {
         shown(&chat_program()),
         proxy.room(ROOM)
     );
+    if let Some(port) = page {
+        println!("or with a browser:\n\n  http://127.0.0.1:{port}/\n");
+    }
     stay(&mut stage)?;
     drop(stage);
     proxy.stop();
     println!("Stopped; nothing left behind.");
     Ok(())
+}
+
+/// Serves the page, if the proxy can take browsers and there is one; its port.
+fn page(host: &Host, plan: &mut Plan) -> Result<Option<u16>, String> {
+    let module = match host.family {
+        Family::Kamailio => "websocket",
+        Family::OpenSips => "proto_ws",
+    };
+    if !host.has_module(module) {
+        return Ok(None);
+    }
+    let sip = free_from(8080, "SIP over WebSocket")?;
+    let Some(site) = site::Site::new(root().join("web/dist"), sip) else {
+        return Ok(None);
+    };
+    *plan = plan.clone().example("browser");
+    (plan.http, plan.ws) = (sip, free_from(2857, "MSRP over WebSocket")?);
+    let port = free_from(8000, "the page")?;
+    let served = site.serve(port);
+    served.map_err(|error| format!("the page cannot be served: {error}"))?;
+    Ok(Some(port))
 }
 
 /// What the three do.
