@@ -45,7 +45,8 @@ impl Focus {
         let request = &incoming.request;
         let to = request.headers.first("To").and_then(|it| it.parse().ok());
         let begins = to.is_none_or(|to: NameAddr| to.tag().is_none());
-        if request.method != Method::Invite || !begins || refusal.code == 487 {
+        let code = refusal.cause.code();
+        if request.method != Method::Invite || !begins || code == 487 {
             return;
         }
         let Some(left_out) = self.refused_joins.next_line(now) else {
@@ -56,15 +57,15 @@ impl Focus {
             |_| "a caller without identity".into(),
             |it| shortened(it.to_string()),
         );
-        let warning = refusal.headers.first("Warning");
-        let why = warning.and_then(|it| it.split('"').nth(1));
-        let why = why.unwrap_or_else(|| reason(refusal.code));
+        let why = match refusal.text() {
+            "" => reason(code),
+            text => text,
+        };
         let before = match left_out {
             0 => String::new(),
             count => format!(" ({count} refusals before it are not in the log)"),
         };
         let room = shortened(incoming.arrival.request_uri.clone());
-        let code = refusal.code;
         self.out.log(
             Level::Info,
             format_args!("{who} was not let into {room}: {code} {why}{before}"),

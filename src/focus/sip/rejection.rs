@@ -52,20 +52,25 @@ impl Refusal {
         self
     }
 
+    /// Why, for people; nothing where the code says it all.
+    pub(in crate::focus) fn text(&self) -> &str {
+        match self.cause.row().text {
+            DETAIL => self.detail.as_deref().unwrap_or_default(),
+            text => text,
+        }
+    }
+
     /// Its headers, with when to try again (RFC 3261 §20.33) and a text for people (§20.43,
     /// 399 miscellaneous warning).
     pub(in crate::focus) fn into_headers(self) -> Headers {
-        let row = self.cause.row();
+        let text = self.text();
+        let warning = (!text.is_empty()).then(|| format!("399 msrp_conference \"{text}\""));
         let mut headers = self.headers;
-        if let Some(seconds) = row.retry_after {
+        if let Some(seconds) = self.cause.row().retry_after {
             headers.push("Retry-After", seconds.to_string());
         }
-        let text = match row.text {
-            DETAIL => self.detail.unwrap_or_default(),
-            text => text.to_owned(),
-        };
-        if !text.is_empty() {
-            headers.push("Warning", format!("399 msrp_conference \"{text}\""));
+        if let Some(warning) = warning {
+            headers.push("Warning", warning);
         }
         headers
     }
