@@ -10,6 +10,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 
 use crate::control::SwitchRun;
+use crate::counters::Totals;
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
@@ -80,21 +81,6 @@ pub struct Counts {
     pub requests: usize,
     /// Requests of peers that have no final answer yet, or no ACK.
     pub transactions: usize,
-}
-
-/// What has happened since the start; only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Endpoints that joined.
-    pub joins: u64,
-    /// Endpoints that left, for whatever reason.
-    pub leaves: u64,
-    /// MSRP sessions that ended by themselves.
-    pub losses: u64,
-    /// Requests refused with a final answer of 400 or more.
-    pub refused: u64,
-    /// NOTIFYs sent.
-    pub notifies: u64,
 }
 
 /// The switch, as far as it is known.
@@ -207,7 +193,7 @@ impl Focus {
             self.show_presences(now);
         }
         self.tell_changes(position);
-        self.out.log_refusals(now);
+        self.out.log_counted(now);
     }
 
     fn keep_time(&mut self, now: Moment, is_turn: bool) {
@@ -266,9 +252,15 @@ impl Focus {
         names.chain(owners.concat()).collect()
     }
 
-    /// What has happened since the start.
+    /// What was counted since the start.
     pub fn totals(&self) -> Totals {
-        self.out.totals
+        let counts = self.counts();
+        Totals {
+            conferences: counts.conferences as u64,
+            participants: counts.participants as u64,
+            subscriptions: counts.subscriptions as u64,
+            ..self.out.totals
+        }
     }
 
     /// How much there is of everything.

@@ -1,11 +1,12 @@
 //! Why somebody was not let in, for the log. Strangers cause these lines, so they are few.
 
 use crate::focus::Focus;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::{Incoming, identity, shortened};
 use crate::focus::sip::rejection::Refusal;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::sip::{Method, NameAddr, reason};
+use crate::wire::sip::{Method, NameAddr};
 
 /// Lines a second.
 const A_SECOND: u32 = 5;
@@ -45,8 +46,7 @@ impl Focus {
         let request = &incoming.request;
         let to = request.headers.first("To").and_then(|it| it.parse().ok());
         let begins = to.is_none_or(|to: NameAddr| to.tag().is_none());
-        let code = refusal.cause.code();
-        if request.method != Method::Invite || !begins || code == 487 {
+        if request.method != Method::Invite || !begins || refusal.cause == Cause::Cancelled {
             return;
         }
         let Some(left_out) = self.refused_joins.next_line(now) else {
@@ -57,15 +57,13 @@ impl Focus {
             |_| "a caller without identity".into(),
             |it| shortened(it.to_string()),
         );
-        let why = match refusal.text() {
-            "" => reason(code),
-            text => text,
-        };
+        let why = refusal.why();
         let before = match left_out {
             0 => String::new(),
             count => format!(" ({count} refusals before it are not in the log)"),
         };
         let room = shortened(incoming.arrival.request_uri.clone());
+        let code = refusal.cause.code();
         self.out.log(
             Level::Info,
             format_args!("{who} was not let into {room}: {code} {why}{before}"),

@@ -52,25 +52,30 @@ impl Refusal {
         self
     }
 
-    /// Why, for people; nothing where the code says it all.
-    pub(in crate::focus) fn text(&self) -> &str {
-        match self.cause.row().text {
-            DETAIL => self.detail.as_deref().unwrap_or_default(),
-            text => text,
+    /// Why, in words.
+    pub(in crate::focus) fn why(&self) -> &str {
+        let row = self.cause.row();
+        match (row.text, &self.detail) {
+            (DETAIL, Some(detail)) => detail,
+            (DETAIL | "", _) => reason(row.code),
+            (text, _) => text,
         }
     }
 
     /// Its headers, with when to try again (RFC 3261 §20.33) and a text for people (§20.43,
     /// 399 miscellaneous warning).
     pub(in crate::focus) fn into_headers(self) -> Headers {
-        let text = self.text();
-        let warning = (!text.is_empty()).then(|| format!("399 msrp_conference \"{text}\""));
+        let row = self.cause.row();
         let mut headers = self.headers;
-        if let Some(seconds) = self.cause.row().retry_after {
+        if let Some(seconds) = row.retry_after {
             headers.push("Retry-After", seconds.to_string());
         }
-        if let Some(warning) = warning {
-            headers.push("Warning", warning);
+        let text = match row.text {
+            DETAIL => self.detail.as_deref().unwrap_or_default(),
+            text => text,
+        };
+        if !text.is_empty() {
+            headers.push("Warning", format!("399 msrp_conference \"{text}\""));
         }
         headers
     }

@@ -315,7 +315,7 @@ impl Switch {
                 continue;
             };
             let lost = session.assemblies.refuse(&name, Code::LetGo);
-            self.counters.unfinished_dropped += 1;
+            self.totals.unfinished_dropped += 1;
             self.lose(key, lost, Code::LetGo);
             self.recount(key);
         }

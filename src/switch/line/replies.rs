@@ -7,6 +7,9 @@ use crate::wire::msrp::{
 
 use crate::switch::message::{Code, RequestHead};
 
+/// Octets that most responses fit into.
+const RESPONSE: usize = 256;
+
 /// Writes the response a request is due, which may be none (C42, C43).
 pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, code: Code) {
     let wanted = match request.failure_report {
@@ -17,6 +20,7 @@ pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, c
     if !wanted || request.method == Method::Report {
         return;
     }
+    out.reserve(RESPONSE);
     // RFC 4975 §7.2: to the previous hop for a SEND, along the whole path otherwise (C44).
     let to_path = match request.method {
         Method::Send => request.previous_hop(),

@@ -39,7 +39,7 @@ pub(in crate::switch) struct Entry {
     /// The CPIM message, octet for octet (RFC 7701 §6.1).
     pub(in crate::switch) body: Bytes,
     /// The headers every copy has in common.
-    pub(in crate::switch) headers: Box<[u8]>,
+    pub(in crate::switch) headers: Vec<u8>,
     /// Where in `body` the wrapped content type stands.
     pub(in crate::switch) wrapped_type: Range<usize>,
     pub(in crate::switch) from: SessionKey,
@@ -105,11 +105,11 @@ impl Entry {
 }
 
 /// The headers of a copy that are the same for every receiver, and the blank line.
-pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Box<[u8]> {
+pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Vec<u8> {
     let whole = ByteRange::whole(octets as u64);
     let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
     let range = ByteRange { end, ..whole };
-    let mut headers = Vec::with_capacity(96);
+    let mut headers = Vec::with_capacity(112);
     body_headers(&mut headers, range, report, media);
-    headers.into()
+    headers
 }

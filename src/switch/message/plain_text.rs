@@ -20,7 +20,7 @@ const NAME_CHARACTERS: usize = 128;
 #[derive(Debug)]
 pub(in crate::switch) struct Text {
     /// The headers of every copy, and the blank line.
-    pub(in crate::switch) headers: Box<[u8]>,
+    pub(in crate::switch) headers: Vec<u8>,
     pub(in crate::switch) body: Bytes,
 }
 

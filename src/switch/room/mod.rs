@@ -64,7 +64,36 @@ pub(in crate::switch) struct Room {
     /// What the last notifications of the anonymous said.
     notified: VecDeque<u64>,
     /// Fingerprints of the last messages, where and when they came.
-    seen: VecDeque<(u64, Speaker, Moment)>,
+    seen: Seen,
+}
+
+/// The last messages of a room. Every message is compared with all of their fingerprints, which
+/// therefore stand close together.
+#[derive(Debug, Default)]
+struct Seen {
+    fingerprints: VecDeque<u64>,
+    /// Where and when each came.
+    from: VecDeque<(Speaker, Moment)>,
+}
+
+impl Seen {
+    /// Where and when a message came last.
+    fn find(&mut self, fingerprint: u64) -> Option<&mut (Speaker, Moment)> {
+        let place = self
+            .fingerprints
+            .iter()
+            .rposition(|it| *it == fingerprint)?;
+        self.from.get_mut(place)
+    }
+
+    fn push(&mut self, fingerprint: u64, speaker: Speaker, now: Moment) {
+        if self.fingerprints.len() >= REMEMBERED {
+            self.fingerprints.pop_front();
+            self.from.pop_front();
+        }
+        self.fingerprints.push_back(fingerprint);
+        self.from.push_back((speaker, now));
+    }
 }
 
 /// A nickname in use.
@@ -112,7 +141,7 @@ impl Room {
             nicknames: HashMap::new(),
             history: History::default(),
             notified: VecDeque::new(),
-            seen: VecDeque::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -167,10 +196,9 @@ impl Room {
         lives: impl Fn(Speaker) -> bool,
     ) -> bool {
         let recent = |at: &Moment| *at + REPEATED_WITHIN > now;
-        let mut seen = self.seen.iter_mut().rev();
-        let seen = seen.find(|(known, _, at)| *known == fingerprint && recent(at));
+        let seen = self.seen.find(fingerprint).filter(|(_, at)| recent(at));
         match seen {
-            Some((_, speaker, _)) if !lives(*speaker) => {
+            Some((speaker, _)) if !lives(*speaker) => {
                 *speaker = on.unwrap_or(*speaker);
                 true
             }
@@ -193,9 +221,6 @@ impl Room {
     /// Takes note of a message that has come whole.
     pub(in crate::switch) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
         let Some(speaker) = on else { return };
-        if self.seen.len() >= REMEMBERED {
-            self.seen.pop_front();
-        }
-        self.seen.push_back((fingerprint, speaker, now));
+        self.seen.push(fingerprint, speaker, now);
     }
 }

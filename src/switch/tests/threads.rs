@@ -605,7 +605,7 @@ fn speakers_wait_for_a_reader_elsewhere_as_for_one_of_their_own() {
             said += 1;
             assert!(said * 1_000 < config().outbox_bytes, "somebody waits");
         }
-        assert_eq!(world.switch(C).counters().drops_slow_reader, 0);
+        assert_eq!(world.switch(C).totals().drops_slow_reader, 0);
         // He reads again: everything comes, and the speaker goes on.
         world.switch(C).blocked(now, bob.1, false);
         world.settle();
@@ -628,7 +628,7 @@ fn speakers_wait_for_a_reader_elsewhere_as_for_one_of_their_own() {
         world.settle();
         let got = world.texts(bob);
         assert!(got[0].contains("not delivered"), "{}", got[0]);
-        assert!(world.switch(C).counters().drops_slow_reader > 0);
+        assert!(world.switch(C).totals().drops_slow_reader > 0);
         world.assert_at_rest();
     }
 }
