@@ -12,6 +12,7 @@
 mod ids;
 mod line;
 mod message;
+mod on_demand;
 mod out;
 mod reconcile;
 mod room;

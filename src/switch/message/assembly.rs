@@ -126,6 +126,11 @@ pub(in crate::switch) struct Whole {
 }
 
 impl Assemblies {
+    /// There is no message, and no timer or charge that is left of one.
+    pub(in crate::switch) fn is_unused(&self) -> bool {
+        self.messages.is_empty() && !self.timed && self.charge.octets() == 0
+    }
+
     /// Some of the message has come.
     pub(in crate::switch) fn has(&self, name: &str) -> bool {
         self.place(name).is_some()

@@ -212,7 +212,8 @@ impl Switch {
             .filter(|(_, session)| session.is_ready())
             .flat_map(|(key, session)| {
                 let least = self.least(session);
-                let copies = session.copies.iter().map(move |copy| (key, copy));
+                let copies = session.copies.get().into_iter().flatten();
+                let copies = copies.map(move |copy| (key, copy));
                 copies.filter(move |(_, it)| it.is_ready(self.streams.get(it.stream), least))
             })
             .map(|(key, copy)| (key, copy.stream))
@@ -328,7 +329,7 @@ impl Switch {
     /// large message, it stops for this receiver (C30, C31).
     pub(in crate::switch) fn stop_copy(&mut self, key: SessionKey, number: u64) {
         let session = self.sessions.get(key);
-        let mut copies = session.iter().flat_map(|session| &session.copies);
+        let mut copies = session.and_then(|it| it.copies.get()).into_iter().flatten();
         let stream = copies.find(|copy| copy.is_about(number));
         if let Some(stream) = stream.map(|copy| copy.stream) {
             self.leave_stream(stream, key);
@@ -344,7 +345,8 @@ impl Switch {
         let Some(id) = session.connection else {
             return;
         };
-        let streams: Vec<_> = session.copies.iter().map(|copy| copy.stream).collect();
+        let copies = session.copies.get().into_iter().flatten();
+        let streams: Vec<_> = copies.map(|copy| copy.stream).collect();
         if streams.is_empty() {
             return;
         }

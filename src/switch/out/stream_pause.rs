@@ -48,7 +48,8 @@ impl Switch {
     pub(in crate::switch) fn make_room(&mut self, now: Moment, receiver: SessionKey) {
         let limit = self.config.outbox_bytes as u64 / 2;
         while let Some(session) = self.sessions.get(receiver) {
-            let live = session.copies.iter().filter(|copy| !copy.aborted);
+            let copies = session.copies.get().into_iter().flatten();
+            let live = copies.filter(|copy| !copy.aborted);
             let waiting = live.clone().filter_map(|copy| {
                 let stream = self.streams.get(copy.stream)?;
                 Some(stream.buffer.end().saturating_sub(copy.sent))

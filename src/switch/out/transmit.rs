@@ -80,8 +80,9 @@ impl Switch {
         connection.is_some_and(|connection| {
             let mut sessions = connection.sessions.iter();
             let session = |key: &SessionKey| self.sessions.get(*key);
-            sessions
-                .any(|key| session(key).is_some_and(|it| it.is_ready() && !it.copies.is_empty()))
+            sessions.any(|key| {
+                session(key).is_some_and(|it| it.is_ready() && it.copies.get().is_some())
+            })
         })
     }
 

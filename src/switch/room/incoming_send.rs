@@ -170,7 +170,8 @@ impl Switch {
     /// Some of the message has come before.
     fn has_begun(&self, key: SessionKey, head: &RequestHead<'_>) -> bool {
         let session = self.sessions.get(key);
-        session.is_some_and(|it| it.assemblies.has(head.message_key()))
+        let begun = session.and_then(|session| session.assemblies.get());
+        begun.is_some_and(|begun| begun.has(head.message_key()))
     }
 
     /// A whole message: it is put in order by the owner of its room.

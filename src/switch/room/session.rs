@@ -15,6 +15,7 @@ use crate::switch::line::connection::Security;
 use crate::switch::message::entry::Entry;
 use crate::switch::message::plain_text;
 use crate::switch::message::{Assemblies, Code, TEXT_PLAIN};
+use crate::switch::on_demand::OnDemand;
 use crate::switch::out::large_copies::LargeCopy;
 use crate::switch::room::log::{Log, Position};
 use crate::switch::room::own_queue::OwnQueue;
@@ -129,9 +130,9 @@ pub(in crate::switch) struct Session {
     /// When it must be bound, while it is not.
     pub(in crate::switch) bind_by: Moment,
     /// Messages of which some chunks have come.
-    pub(in crate::switch) assemblies: Assemblies,
+    pub(in crate::switch) assemblies: OnDemand<Assemblies>,
     /// Large messages on their way to it.
-    pub(in crate::switch) copies: Vec<LargeCopy>,
+    pub(in crate::switch) copies: OnDemand<Vec<LargeCopy>>,
     /// Messages it was too slow for and has not been told of.
     pub(in crate::switch) lost: u64,
     /// What it is to be told next.
@@ -227,8 +228,8 @@ impl Session {
             dialled: None,
             next_probe: now,
             bind_by: now + admission.policy.bind_timeout,
-            assemblies: Assemblies::default(),
-            copies: Vec::new(),
+            assemblies: OnDemand::default(),
+            copies: OnDemand::default(),
             lost: 0,
             notice: None,
             from_seen: Box::default(),
@@ -246,8 +247,8 @@ impl Session {
             home: None,
             own: OwnQueue::default(),
             dialled: None,
-            assemblies: Assemblies::default(),
-            copies: Vec::new(),
+            assemblies: OnDemand::default(),
+            copies: OnDemand::default(),
             lost: 0,
             notice: None,
             from_seen: Box::default(),
@@ -342,22 +343,33 @@ impl Session {
     }
 
     pub(in crate::switch) fn copy(&self, stream: StreamKey) -> Option<&LargeCopy> {
-        self.copies.iter().find(|copy| copy.stream == stream)
+        self.copies.get()?.iter().find(|it| it.stream == stream)
     }
 
     pub(in crate::switch) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut LargeCopy> {
-        self.copies.iter_mut().find(|copy| copy.stream == stream)
+        let copies = self.copies.get_mut()?;
+        copies.iter_mut().find(|it| it.stream == stream)
     }
 
     pub(in crate::switch) fn take_copy(&mut self, stream: StreamKey) -> Option<LargeCopy> {
-        let index = self.copies.iter().position(|copy| copy.stream == stream)?;
-        Some(self.copies.remove(index))
+        let copies = self.copies.get_mut()?;
+        let index = copies.iter().position(|copy| copy.stream == stream)?;
+        let copy = copies.remove(index);
+        self.copies.release_if(Vec::is_empty);
+        Some(copy)
     }
 
     /// Puts a copy in its place: the oldest message comes first.
     pub(in crate::switch) fn put_copy(&mut self, copy: LargeCopy) {
-        let place = self.copies.partition_point(|it| it.message < copy.message);
-        self.copies.insert(place, copy);
+        let copies = self.copies.get_or_default();
+        let place = copies.partition_point(|it| it.message < copy.message);
+        copies.insert(place, copy);
+    }
+
+    /// What its unfinished messages cost, octets.
+    pub(in crate::switch) fn unfinished_octets(&self) -> usize {
+        let assemblies = self.assemblies.get();
+        assemblies.map_or(0, |it| it.charge.octets())
     }
 
     /// Whether the peer can be given this content.

@@ -123,6 +123,8 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
             .get(key)
             .unwrap()
             .assemblies
+            .get()
+            .unwrap()
             .is_empty(),
         "each chunk sets the timer anew"
     );
@@ -134,7 +136,9 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
             .get(key)
             .unwrap()
             .assemblies
-            .is_empty()
+            .get()
+            .is_none(),
+        "nothing is kept for it"
     );
     // What was answered 200 is not delivered: that is said.
     let report = stage.got(alice).remove(2);

@@ -12,7 +12,7 @@ use super::*;
 #[test]
 fn an_idle_participant_is_a_session_a_connection_and_two_timers() {
     // One of each; see docs/performance.md for all that comes with them.
-    assert!(size_of::<Session>() <= 440, "{}", size_of::<Session>());
+    assert!(size_of::<Session>() <= 384, "{}", size_of::<Session>());
     let connection = size_of::<Connection>();
     assert!(connection <= 256, "{connection}");
     // `bind_timeout` of the session and of the connection.

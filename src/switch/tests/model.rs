@@ -347,7 +347,10 @@ impl Model {
             switch.budget.octets()
         );
         let unfinished = switch.by_session.values().map(|key| {
-            let assemblies = &switch.sessions.get(*key).unwrap().assemblies;
+            let session = switch.sessions.get(*key).unwrap();
+            let Some(assemblies) = session.assemblies.get() else {
+                return 0;
+            };
             let streams = assemblies.streams().map(|key| switch.streams.get(key));
             let streams: usize = streams.map(|it| it.unwrap().buffer.octets()).sum();
             assemblies.octets() + streams
