@@ -63,9 +63,9 @@ fn crowd(to: SocketAddr, number: usize, say: &str, beside: impl Fn() -> Duration
 /// How long it takes somebody to be in: INVITE to the answer to its bind.
 fn join(proxy: &Proxy) -> Duration {
     let started = Instant::now();
-    let newcomer = Participant::join(proxy, &unique(), Transport::Udp, "lobby");
+    let mut newcomer = Participant::join(proxy, &unique(), Transport::Udp, "lobby");
     let took = started.elapsed();
-    drop(newcomer);
+    newcomer.leave();
     took
 }
 
