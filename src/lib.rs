@@ -8,6 +8,7 @@
 mod access;
 pub mod bridge;
 pub mod control;
+pub mod counters;
 pub mod entropy;
 pub mod focus;
 pub mod host;

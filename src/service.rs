@@ -10,18 +10,18 @@ use crossbeam_channel::Receiver;
 
 use crate::bridge::{Frame, Query};
 use crate::control::{Notice, Order};
+use crate::counters::Totals;
 use crate::entropy;
 use crate::focus::record::{Change, Found, Query as StoreQuery, Unreadable};
 use crate::focus::{
-    self, Arrival, Counts, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket,
-    TransactionId,
+    Arrival, Event, Focus, Input, OutgoingRequest, Output, Reply, RequestId, Socket, TransactionId,
 };
 use crate::log::{Level, Line};
 use crate::management::{self, Answer, Fault};
-use crate::net::{self, Pool, Totals};
+use crate::net::{self, Pool};
 use crate::remote::Link;
 use crate::resolve::{self, Hop, Resolver, Target};
-use crate::statistics::{Statistic, Statistics};
+use crate::statistics::Statistics;
 use crate::store::{self, Ticket};
 use crate::time::Moment;
 use crate::wire::sip::{Message, Response};
@@ -100,6 +100,11 @@ pub trait Host {
     /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
     fn find_socket(&mut self, socket: &Socket) -> u64;
 
+    /// The socket that requests of ours leave by before any has come in.
+    fn default_socket(&mut self) -> Option<Socket> {
+        None
+    }
+
     /// The proxy stops: what it no longer has connections for is not sent.
     fn stopping(&mut self) {}
 
@@ -177,7 +182,7 @@ impl Names for Resolver {
 pub trait Switch {
     /// Hands an order over; never blocks.
     fn order(&mut self, order: Order);
-    /// What it has done so far.
+    /// What it has counted so far.
     fn totals(&self) -> Totals;
     /// Flushes and closes every connection, ends every thread.
     fn stop(&mut self);
@@ -198,7 +203,11 @@ impl Switch for Option<Pool> {
     }
 
     fn totals(&self) -> Totals {
-        self.as_ref().map(Pool::totals).unwrap_or_default()
+        Totals {
+            // The host counts every panic of its own processes.
+            panics: 0,
+            ..self.as_ref().map(Pool::totals).unwrap_or_default()
+        }
     }
 
     fn stop(&mut self) {
@@ -337,10 +346,8 @@ pub trait Core {
     fn deadline(&self) -> Option<Moment>;
     /// Whether nothing is left.
     fn is_idle(&self) -> bool;
-    /// What there is.
-    fn counts(&self) -> Counts;
-    /// What has happened.
-    fn totals(&self) -> focus::Totals;
+    /// What it has counted.
+    fn totals(&self) -> Totals;
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
     /// What must be found out before a request of the operator is carried out.
@@ -369,10 +376,7 @@ impl Core for Focus {
     fn is_idle(&self) -> bool {
         self.is_idle()
     }
-    fn counts(&self) -> Counts {
-        self.counts()
-    }
-    fn totals(&self) -> focus::Totals {
+    fn totals(&self) -> Totals {
         self.totals()
     }
     fn snapshot(&mut self) -> Vec<Change> {
@@ -413,9 +417,8 @@ pub struct Service<C, S, T> {
     statistics: &'static Statistics,
     counted_at: Moment,
     rooms_counted_at: Moment,
-    /// Totals already added to the statistics.
+    /// What the statistics have already.
     counted: Totals,
-    counted_focus: focus::Totals,
     outgoing: Outgoing,
     /// Inputs that host calls caused, until the outputs under way are done.
     follow_ups: VecDeque<Input>,
@@ -447,7 +450,6 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
             counted_at: Moment::from_epoch(Duration::ZERO),
             rooms_counted_at: Moment::from_epoch(Duration::ZERO),
             counted: Totals::default(),
-            counted_focus: focus::Totals::default(),
             outgoing: Outgoing::new(Box::new(entropy::System)),
             follow_ups: VecDeque::new(),
             deferred: Vec::new(),
@@ -853,73 +855,13 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Brings the gauges and the switch's share of the counters up to date.
+    /// Brings the statistics up to date with what focus, switch and resolver have counted.
     fn count(&mut self) {
-        let counts = self.core.counts();
-        let totals = self.switch.totals();
-        self.count_focus();
-        let set = |which, value: usize| self.statistics.set(which, value as u64);
-        set(Statistic::Conferences, counts.conferences);
-        set(Statistic::Participants, counts.participants);
-        set(Statistic::Subscriptions, counts.subscriptions);
-        self.statistics.set(Statistic::Sessions, totals.sessions);
-        let (look_ups, refused_and_failed) = self.outgoing.look_ups();
-        set(Statistic::LookUps, look_ups);
-        let [refused, failed] = refused_and_failed;
-        self.statistics.set(Statistic::LookUpsRefused, refused);
-        self.statistics.set(Statistic::LookUpsFailed, failed);
+        let mut totals = self.core.totals();
+        totals += self.switch.totals();
+        totals += self.outgoing.totals();
         let before = std::mem::replace(&mut self.counted, totals);
-        for (which, now, before) in [
-            (
-                Statistic::MessagesIn,
-                totals.messages_in,
-                before.messages_in,
-            ),
-            (
-                Statistic::MessagesOut,
-                totals.messages_out,
-                before.messages_out,
-            ),
-            (Statistic::BytesIn, totals.bytes_in, before.bytes_in),
-            (Statistic::BytesOut, totals.bytes_out, before.bytes_out),
-            (
-                Statistic::DropsSlowReader,
-                totals.drops_slow_reader,
-                before.drops_slow_reader,
-            ),
-            (
-                Statistic::UnfinishedDropped,
-                totals.unfinished_dropped,
-                before.unfinished_dropped,
-            ),
-            (
-                Statistic::DialsDelayed,
-                totals.dials_delayed,
-                before.dials_delayed,
-            ),
-        ] {
-            if now > before {
-                self.statistics.add(which, now - before);
-            }
-        }
-    }
-}
-
-impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
-    fn count_focus(&mut self) {
-        let totals = self.core.totals();
-        let before = std::mem::replace(&mut self.counted_focus, totals);
-        for (which, now, before) in [
-            (Statistic::Joins, totals.joins, before.joins),
-            (Statistic::Leaves, totals.leaves, before.leaves),
-            (Statistic::Losses, totals.losses, before.losses),
-            (Statistic::Refused, totals.refused, before.refused),
-            (Statistic::Notifies, totals.notifies, before.notifies),
-        ] {
-            if now > before {
-                self.statistics.add(which, now - before);
-            }
-        }
+        self.statistics.update(totals, before);
     }
 }
 

@@ -1,81 +1,18 @@
-//! The counters and gauges operators see, in one page shared by all processes of the host.
-//!
-//! One table names them; both hosts export that table under the group `msrp_conference`.
+//! The values of all counters and gauges (`counters`), in one page shared by all processes of the
+//! host. Both hosts export them under the group `msrp_conference`.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How a statistic moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Up and down.
-    Gauge,
-    /// Up alone, from 0 at the start of the proxy.
-    Counter,
-}
-
-macro_rules! statistics {
-    ($( $variant:ident $kind:ident $name:literal $doc:literal, )*) => {
-        /// One statistic.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Statistic {
-            $( #[doc = $doc] $variant, )*
-        }
-
-        /// Every statistic, in the order of their numbers.
-        pub const ALL: &[Statistic] = &[$( Statistic::$variant, )*];
-
-        impl Statistic {
-            /// The name operators see.
-            pub const fn name(self) -> &'static str {
-                match self { $( Statistic::$variant => $name, )* }
-            }
-
-            /// What it counts.
-            pub const fn doc(self) -> &'static str {
-                match self { $( Statistic::$variant => $doc, )* }
-            }
-
-            /// How it moves.
-            pub const fn kind(self) -> Kind {
-                match self { $( Statistic::$variant => Kind::$kind, )* }
-            }
-        }
-    };
-}
-
-statistics! {
-    Conferences Gauge "conferences" "Conferences at present.",
-    Participants Gauge "participants" "Participants at present, over all conferences; the invited do not count.",
-    Subscriptions Gauge "subscriptions" "Subscriptions to the conference event package at present.",
-    Sessions Gauge "sessions" "MSRP sessions at present, bound or not.",
-    MessagesIn Counter "messages_in" "Messages received from participants.",
-    MessagesOut Counter "messages_out" "Messages sent to participants.",
-    BytesIn Counter "bytes_in" "Octets read from MSRP connections.",
-    BytesOut Counter "bytes_out" "Octets written to MSRP connections.",
-    DropsSlowReader Counter "drops_slow_reader" "Messages not delivered because a receiver's outbox was full.",
-    UnfinishedDropped Counter "unfinished_dropped" "Messages of which some had come and nothing more did, let go of while others needed the memory.",
-    DialsDelayed Counter "dials_delayed" "Attempts to connect to a client that had to wait for others of its room or its network.",
-    Joins Counter "joins" "Joins that were accepted.",
-    Leaves Counter "leaves" "Participants who left by BYE.",
-    Losses Counter "losses" "Participants lost with their connection.",
-    Refused Counter "refused" "Requests answered with an error: joins refused, subscriptions, and what came too late.",
-    Notifies Counter "notifies" "NOTIFY requests sent.",
-    LookUps Gauge "look_ups" "Names being looked up, or waiting for it, before requests of ours can be sent there.",
-    LookUpsRefused Counter "look_ups_refused" "Look-ups refused because too many were under way.",
-    LookUpsFailed Counter "look_ups_failed" "Look-ups that found no address within 4 s.",
-    Panics Counter "panics" "Panics caught; every one is a bug.",
-}
-
-/// How many there are.
-pub const COUNT: usize = ALL.len();
+use crate::counters::Totals;
+pub use crate::counters::{ALL, COUNT, Kind, Statistic};
 
 /// The values. Any thread of any process may change and read them.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Statistics {
     values: [AtomicU64; COUNT],
-    /// What no statistic is, but a pseudo-variable: how many rooms there are.
+    /// How many rooms there are: a pseudo-variable and no statistic.
     rooms: AtomicU64,
 }
 
@@ -88,6 +25,17 @@ impl Statistics {
     /// Sets a gauge.
     pub fn set(&self, which: Statistic, value: u64) {
         self.cell(which).store(value, Ordering::Relaxed);
+    }
+
+    /// Brings the page up to date with what the parts of the program have counted: `before` is
+    /// what it had from them already.
+    pub fn update(&self, totals: Totals, before: Totals) {
+        for ((which, now), (_, before)) in totals.iter().zip(before.iter()) {
+            match which.kind() {
+                Kind::Gauge => self.set(which, now),
+                Kind::Counter => self.add(which, now.saturating_sub(before)),
+            }
+        }
     }
 
     /// The present value.
@@ -126,6 +74,7 @@ pub(crate) fn share(page: &'static Statistics) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Place;
 
     #[test]
     fn counters_and_gauges() {
@@ -139,16 +88,38 @@ mod tests {
         assert_eq!(statistics.value(Statistic::Losses), 0);
     }
 
+    #[test]
+    fn every_counter_reaches_its_statistic_and_counters_only_by_what_is_new() {
+        let statistics = Statistics::default();
+        let before = Totals::from_fn(|_| 10);
+        let now = Totals::from_fn(|which| 11 + which as u64);
+        statistics.update(now, before);
+        for which in ALL {
+            let expected = match which.kind() {
+                Kind::Gauge => now.get(*which),
+                Kind::Counter => now.get(*which) - 10,
+            };
+            assert_eq!(statistics.value(*which), expected, "{}", which.name());
+        }
+    }
+
     /// The table in `docs/statistics.md`, between its two marks.
     fn table() -> String {
-        let mut table = "| name | kind | what |\n| --- | --- | --- |\n".to_owned();
+        let mut table =
+            "| name | kind | counted in | what |\n| --- | --- | --- | --- |\n".to_owned();
         for statistic in ALL {
+            let place = match statistic.place() {
+                Place::Focus => "focus",
+                Place::Switch => "switch",
+                Place::Resolver => "resolver",
+                Place::Everywhere => "every process",
+            };
             let (name, doc) = (statistic.name(), statistic.doc());
             let kind = match statistic.kind() {
                 Kind::Gauge => "gauge",
                 Kind::Counter => "counter",
             };
-            table += &format!("| `{name}` | {kind} | {doc} |\n");
+            table += &format!("| `{name}` | {kind} | {place} | {doc} |\n");
         }
         table
     }
@@ -174,7 +145,7 @@ mod tests {
         assert_eq!(
             names.join(" "),
             "conferences participants subscriptions sessions messages_in messages_out \
-             bytes_in bytes_out drops_slow_reader unfinished_dropped dials_delayed joins \
+             bytes_in bytes_out drops_slow_reader unfinished_dropped not_msrp dials_delayed joins \
              leaves losses refused notifies look_ups look_ups_refused look_ups_failed panics"
         );
     }

@@ -127,6 +127,46 @@ fn parameters_that_are_shown_exist() {
     }
 }
 
+/// Of these the code takes a rule or a number, and no more.
+const NAMED_IN_PASSING: &str = "1035 1918 2069 2308 2392 2543 2544 3339 3420 3849 3860 3986 4193 \
+     4291 4475 5280 5621 5626 5737 6455 6501 6598 6761 6890 9520";
+
+#[test]
+fn standards_that_the_code_names_have_a_row() {
+    let rfcs = |text: &str| -> BTreeSet<String> {
+        let words = text.split("RFC ").skip(1);
+        words
+            .filter_map(|it| it.get(..4).map(str::to_owned))
+            .collect()
+    };
+    let mut named = BTreeSet::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path => named.extend(rfcs(&read(&path))),
+            }
+        }
+    }
+    assert!(named.len() > 30);
+    let page = read(&root().join("docs/standards.md"));
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| RFC "));
+    let rows: BTreeSet<&str> = rows
+        .filter_map(|row| row.split('|').next())
+        .flat_map(|numbers| numbers.split(','))
+        .map(str::trim)
+        .collect();
+    let known = |it: &&String| {
+        rows.contains(it.as_str()) || NAMED_IN_PASSING.split_whitespace().any(|one| one == **it)
+    };
+    let missing: Vec<_> = named.iter().filter(|it| !known(it)).collect();
+    assert!(
+        missing.is_empty(),
+        "no row in docs/standards.md: {missing:?}"
+    );
+}
+
 #[test]
 fn every_example_is_listed_and_for_both() {
     let listed = read(&root().join("docs/README.md"));

@@ -4,14 +4,15 @@
 #[allow(unreachable_pub)]
 mod admission;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use msrp_conference::control::{Dial, LossCause, Notice, Order, RoomUri, SessionId, Setup};
 use msrp_conference::log::Line;
 use msrp_conference::net::{Config, Listen, Listeners, Pool, StartError, Totals, Transport};
@@ -58,6 +59,22 @@ impl Rig {
         let own_uri = format!("msrp://{}/{name};tcp", self.address);
         let admission = admission(own_uri, room, name);
         self.pool.order(Order::Admit(Box::new(admission)));
+        let notice = self.notice();
+        assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
+    }
+
+    /// Admits somebody to whom the switch connects.
+    fn dial(&self, name: &str, address: SocketAddr) {
+        let mut facts = admission(format!("msrp://{}/{name};tcp", self.address), LOBBY, name);
+        facts.setup = Setup::Active;
+        facts.peer.dial = Some(Dial {
+            host: address.ip().to_string(),
+            port: address.port(),
+            secure: false,
+            name: address.ip().to_string(),
+            source: Some(address.ip()),
+        });
+        self.pool.order(Order::Admit(Box::new(facts)));
         let notice = self.notice();
         assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
     }
@@ -120,6 +137,8 @@ struct Client {
     /// Copies of which the end has not come, by Message-ID.
     begun: HashMap<String, Copy>,
     current: String,
+    /// Who writes on the connection, where more is written than its peer may read at once.
+    writer: Option<Sender<Vec<u8>>>,
 }
 
 impl Client {
@@ -135,11 +154,28 @@ impl Client {
             copies: Default::default(),
             begun: HashMap::new(),
             current: String::new(),
+            writer: None,
         }
     }
 
     fn write(&mut self, octets: &[u8]) {
-        self.stream.write_all(octets).expect("the switch reads");
+        match &self.writer {
+            Some(writer) => writer.send(octets.to_vec()).expect("the switch reads"),
+            None => self.stream.write_all(octets).expect("the switch reads"),
+        }
+    }
+
+    /// Reads while what it writes is written by a thread of its own.
+    fn writing<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
+        let (sender, octets) = unbounded::<Vec<u8>>();
+        let mut stream = self.stream.try_clone().expect("clone");
+        let write = move || octets.iter().try_for_each(|some| stream.write_all(&some));
+        let thread = thread::spawn(write);
+        self.writer = Some(sender);
+        let done = body(self);
+        self.writer = None;
+        thread.join().unwrap().expect("the switch reads");
+        done
     }
 
     fn head(&self, name: &str, tid: &str) -> String {
@@ -467,20 +503,11 @@ fn a_passive_peer_may_listen_after_its_answer() {
     let rig = Rig::start(1);
     let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr());
     let address = port.expect("a free port");
-    let mut facts = admission(format!("msrp://{}/alice;tcp", rig.address), LOBBY, "alice");
-    facts.setup = Setup::Active;
-    facts.peer.dial = Some(Dial {
-        host: address.ip().to_string(),
-        port: address.port(),
-        secure: false,
-        name: address.ip().to_string(),
-        source: Some(address.ip()),
-    });
-    rig.pool.order(Order::Admit(Box::new(facts)));
-    let notice = rig.notice();
-    assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
-    // Nothing tells that a connection was refused.
-    thread::sleep(Duration::from_millis(100));
+    let other = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    rig.dial("alice", address);
+    // One thread dials both, in this order: when it reaches the second, the first has refused.
+    rig.dial("bob", other.local_addr().expect("its address"));
+    other.accept().expect("the switch");
     let listener = TcpListener::bind(address).expect("the same port");
     let (mut stream, _) = listener.accept().expect("the switch");
     let mut octets = [0; 512];
@@ -626,67 +653,198 @@ fn who_reads_no_answers_is_not_read_for_ever() {
     assert!(rig.pool.totals().bytes_in < 16 << 20);
 }
 
-/// Connections of relays: each with sessions on several threads, all of them in one room.
-#[test]
-fn c64_bursts_over_shared_connections_reach_everybody_once_and_in_one_order() {
-    const SENDERS: usize = 16;
-    const BURSTS: usize = 3;
-    const EACH: usize = 150;
-    let rig = Rig::start(8);
-    let text = "x".repeat(400);
-    let together = Arc::new(Barrier::new(SENDERS));
-    let clients: Vec<_> = (0..SENDERS)
-        .map(|number| {
-            let home = format!("home{number}");
-            let mut client = rig.join(&format!("sip:{home}@example.com"), &home);
-            let name = format!("user{number}");
-            rig.admit(LOBBY, &name);
-            client.bind(&name);
-            rig.notice();
-            client
-        })
-        .collect();
-    let mut reader = rig.join(LOBBY, "reader");
-    let threads: Vec<_> = clients
+/// A room that this thread of so many orders.
+fn room_on(thread: u64, threads: u64) -> String {
+    let rooms = (0..).map(|number| format!("sip:room{number}@example.com"));
+    let owner = |room: &String| {
+        let mut hasher = DefaultHasher::new();
+        RoomUri::new(room.as_str()).hash(&mut hasher);
+        hasher.finish() % threads
+    };
+    rooms
         .into_iter()
-        .enumerate()
-        .map(|(number, mut client)| {
-            let (together, text) = (Arc::clone(&together), text.clone());
-            thread::spawn(move || {
-                let name = format!("user{number}");
-                let mut heard = Vec::new();
-                for burst in 0..BURSTS {
-                    together.wait();
-                    let mut writer = client.stream.try_clone().expect("clone");
-                    let octets: String = (0..EACH)
-                        .map(|turn| {
-                            let said = format!("{number}.{burst}.{turn} {text}");
-                            client.said(&name, LOBBY, &format!("t{burst}x{turn:06}"), &said)
-                        })
-                        .collect();
-                    let writer = thread::spawn(move || writer.write_all(octets.as_bytes()));
-                    for _ in 0..(SENDERS - 1) * EACH {
-                        heard.push(client.copy().mark());
-                    }
-                    writer.join().unwrap().expect("the switch reads");
-                }
-                (name, heard)
+        .find(|room| owner(room) == thread)
+        .expect("one of them")
+}
+
+/// Relays, each with a session in a room of its own beside the one in a room of all: so many
+/// threads, and on which of them those rooms are.
+struct Relays {
+    threads: usize,
+    room: String,
+    home: fn(usize) -> String,
+}
+
+impl Relays {
+    const SENDERS: usize = 16;
+    const BURSTS: usize = 2;
+    /// Of each, in a burst.
+    const MESSAGES: usize = 280;
+    const BURST_OCTETS: usize = 2_800_000;
+
+    /// Every message reaches everybody once and in one order, though all say more at a time than
+    /// any buffer holds.
+    fn lose_nothing(&self) {
+        let rig = Rig::start(self.threads);
+        let together = Arc::new(Barrier::new(Self::SENDERS));
+        let clients: Vec<_> = (0..Self::SENDERS).map(|it| self.relay(&rig, it)).collect();
+        let mut reader = rig.join(&self.room, "reader");
+        let threads: Vec<_> = (0..)
+            .zip(clients)
+            .map(|(number, mut client)| {
+                let (together, room) = (Arc::clone(&together), self.room.clone());
+                thread::spawn(move || {
+                    let burst = |burst| {
+                        together.wait();
+                        Self::burst(&mut client, &room, number, burst)
+                    };
+                    (0..Self::BURSTS).flat_map(burst).collect::<Vec<_>>()
+                })
             })
+            .collect();
+        let all = Self::SENDERS * Self::BURSTS * Self::MESSAGES;
+        let all: Vec<String> = (0..all).map(|_| reader.copy().mark()).collect();
+        let different: HashSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len(), "none twice, none missing");
+        for (number, thread) in threads.into_iter().enumerate() {
+            let heard = thread.join().expect("somebody who got everything");
+            let own = format!("{number}.");
+            let others = all.iter().filter(|it| !it.starts_with(&own));
+            assert!(heard.iter().eq(others), "{number}: another order");
+        }
+        assert_eq!(rig.pool.totals().drops_slow_reader, 0);
+    }
+
+    fn relay(&self, rig: &Rig, number: usize) -> Client {
+        let mut client = rig.join(&(self.home)(number), &format!("home{number}"));
+        let name = format!("user{number}");
+        rig.admit(&self.room, &name);
+        client.bind(&name);
+        rig.notice();
+        client
+    }
+
+    /// Says everything at once, and hears what the others say.
+    fn burst(client: &mut Client, room: &str, number: usize, burst: usize) -> Vec<String> {
+        let (name, text) = (format!("user{number}"), "x".repeat(400));
+        let said = |turn| {
+            let text = format!("{number}.{burst}.{turn} {text}");
+            client.said(&name, room, &format!("t{burst}x{turn:06}"), &text)
+        };
+        let octets: String = (0..Self::MESSAGES).map(said).collect();
+        assert!(octets.len() * Self::SENDERS >= Self::BURST_OCTETS);
+        let others = (Self::SENDERS - 1) * Self::MESSAGES;
+        client.writing(|client| {
+            client.write(octets.as_bytes());
+            (0..others).map(|_| client.copy().mark()).collect()
+        })
+    }
+}
+
+#[test]
+fn c64_bursts_over_connections_shared_by_eight_threads_reach_everybody() {
+    let relays = Relays {
+        threads: 8,
+        room: LOBBY.into(),
+        home: |number| format!("sip:home{number}@example.com"),
+    };
+    relays.lose_nothing();
+}
+
+#[test]
+fn c64_bursts_over_connections_that_live_on_one_thread_reach_a_room_on_another() {
+    let relays = Relays {
+        threads: 2,
+        room: room_on(0, 2),
+        home: |_| room_on(1, 2),
+    };
+    relays.lose_nothing();
+}
+
+/// A gateway that reads nothing for a while, with a session in a room on each thread: what it
+/// does not get, it is told of.
+#[test]
+fn g52_a_shared_connection_loses_nothing_without_a_word() {
+    const THREADS: u64 = 8;
+    const EACH: usize = 30;
+    // Thirty of them are more than an outbox.
+    let text = "y".repeat(60_000);
+    let rig = Rig::start(THREADS as usize);
+    let mut gateway = Client::connect(rig.address);
+    let rooms: Vec<_> = (0..THREADS)
+        .map(|thread| room_on(thread, THREADS))
+        .collect();
+    let speakers: Vec<_> = (0..)
+        .zip(&rooms)
+        .map(|(number, room)| {
+            let name = format!("gateway{number}");
+            rig.admit(room, &name);
+            gateway.bind(&name);
+            rig.notice();
+            rig.join(room, &format!("speaker{number}"))
         })
         .collect();
-    let all: Vec<String> = (0..SENDERS * BURSTS * EACH)
-        .map(|_| reader.copy().mark())
-        .collect();
-    let mut sorted = all.clone();
-    sorted.sort();
-    sorted.dedup();
-    assert_eq!(sorted.len(), all.len(), "none twice, none missing");
-    for thread in threads {
-        let (name, heard) = thread.join().expect("somebody who got everything");
-        let number = name.trim_start_matches("user");
-        let own = format!("{number}.");
-        let others: Vec<_> = all.iter().filter(|it| !it.starts_with(&own)).collect();
-        assert!(heard.iter().eq(others), "{name}: another order");
+    thread::scope(|scope| {
+        for (number, (mut speaker, room)) in speakers.into_iter().zip(&rooms).enumerate() {
+            let (name, text) = (format!("speaker{number}"), &text);
+            scope.spawn(move || {
+                for turn in 0..=EACH {
+                    let text = if turn == EACH { "last" } else { text };
+                    speaker.say(&name, room, &format!("tid{turn:05}"), text);
+                    assert_eq!(speaker.code(), 200);
+                }
+            });
+        }
+    });
+    let (mut heard, mut told, mut ended) = (0, 0, 0);
+    while ended < rooms.len() {
+        let copy = gateway.copy();
+        match copy.text() {
+            "last" => ended += 1,
+            text if *text == *"y".repeat(60_000) => heard += 1,
+            notice => {
+                assert!(notice.contains("not delivered"), "{notice}");
+                told += copy.mark().parse::<usize>().expect("how many");
+            }
+        }
     }
-    assert_eq!(rig.pool.totals().drops_slow_reader, 0);
+    assert_eq!(
+        heard + told,
+        rooms.len() * EACH,
+        "{heard} heard, {told} told of"
+    );
+    assert!(heard > 0);
+}
+
+/// The switch reads no more of an upload while a receiver takes nothing. If the session ends
+/// then, its connection, which lives on another thread, is there for the others on it.
+#[test]
+fn c64_a_session_that_ends_while_its_upload_waits_leaves_the_connection_to_the_others() {
+    const OCTETS: usize = 9 << 20;
+    let rig = Rig::start(2);
+    let (room, home) = (room_on(0, 2), room_on(1, 2));
+    let mut shared = rig.join(&home, "home");
+    rig.admit(&room, "upload");
+    shared.bind("upload");
+    rig.notice();
+    let stalled = rig.join(&room, "stalled");
+    let octets = shared.said("upload", &room, "tidlarge", &"z".repeat(OCTETS));
+    let mut left = octets.as_bytes();
+    let waits = Some(Duration::from_millis(300));
+    shared.stream.set_write_timeout(waits).unwrap();
+    while let Ok(count) = shared.stream.write(left) {
+        left = &left[count..];
+        assert!(!left.is_empty(), "nobody waited for");
+    }
+    shared.stream.set_write_timeout(None).unwrap();
+    let started = Instant::now();
+    rig.pool.order(Order::Expel {
+        room: RoomUri::new(room),
+        session: SessionId::new("upload"),
+    });
+    shared.write(left);
+    assert_eq!(shared.code(), 481);
+    assert_eq!(shared.try_bind("home"), 200);
+    assert!(started.elapsed() < Duration::from_secs(10));
+    drop(stalled);
 }

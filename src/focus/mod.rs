@@ -10,10 +10,11 @@ use std::time::Duration;
 use regex_lite::Regex;
 
 use crate::control::SwitchRun;
+use crate::counters::Totals;
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::fingerprint::Fingerprint;
-use crate::wire::sip::{Headers, Method, Response};
+use crate::wire::sip::{Method, Response};
 
 mod call;
 mod config;
@@ -49,6 +50,7 @@ pub use room::rooms::KeptRooms;
 pub use rules::{About, Lifetime, Role, RoomEntry, RoomRules};
 pub use sip::cause::Cause;
 
+use call::refused_join::RefusedJoins;
 use ids::EndpointId;
 use invite::table::Invites;
 use out::Out;
@@ -56,7 +58,6 @@ use record::Counters;
 use room::rooms::Lookups;
 use room::table::RoomTable;
 use sip::bye_reason::ByeReason;
-use sip::dialog::Dialog;
 use sip::dialogs::{Dialogs, Pending, Purpose};
 use timers::{Timer, Timers};
 use watch::table::Watch;
@@ -80,21 +81,6 @@ pub struct Counts {
     pub requests: usize,
     /// Requests of peers that have no final answer yet, or no ACK.
     pub transactions: usize,
-}
-
-/// What has happened since the start; only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Endpoints that joined.
-    pub joins: u64,
-    /// Endpoints that left, for whatever reason.
-    pub leaves: u64,
-    /// MSRP sessions that ended by themselves.
-    pub losses: u64,
-    /// Requests refused with a final answer of 400 or more.
-    pub refused: u64,
-    /// NOTIFYs sent.
-    pub notifies: u64,
 }
 
 /// The switch, as far as it is known.
@@ -135,6 +121,9 @@ pub struct Focus {
     started: Option<Moment>,
     /// A socket that requests come in by: the first of UDP, as long as there is none the last.
     socket: Option<Socket>,
+    refused_joins: RefusedJoins,
+    /// The one to send from before any has come in.
+    default_socket: Option<Socket>,
 }
 
 impl Focus {
@@ -162,7 +151,14 @@ impl Focus {
             suspended: false,
             started: None,
             socket: None,
+            refused_joins: RefusedJoins::default(),
+            default_socket: None,
         }
+    }
+
+    /// Sends from this socket as long as no request has come in.
+    pub fn send_from(&mut self, default: Option<Socket>) {
+        self.default_socket = default;
     }
 
     /// Takes one input.
@@ -256,9 +252,15 @@ impl Focus {
         names.chain(owners.concat()).collect()
     }
 
-    /// What has happened since the start.
+    /// What was counted since the start.
     pub fn totals(&self) -> Totals {
-        self.out.totals
+        let counts = self.counts();
+        Totals {
+            conferences: counts.conferences as u64,
+            participants: counts.participants as u64,
+            subscriptions: counts.subscriptions as u64,
+            ..self.out.totals
+        }
     }
 
     /// How much there is of everything.
@@ -392,16 +394,5 @@ impl Focus {
         self.dialogs.sent(id, pending);
         self.out.totals.notifies += u64::from(request.method == Method::Notify);
         self.out.push(Output::Send(Box::new(request)));
-    }
-
-    /// Ends a dialog from our side.
-    fn hang_up(&mut self, now: Moment, mut dialog: Dialog, reason: ByeReason) -> RequestId {
-        let headers = Headers::new()
-            .with("Reason", reason.header())
-            .with("User-Agent", self.out.software.clone());
-        let id = self.request_id();
-        let request = dialog.request(id, Method::Bye, headers, "");
-        self.send(now, Purpose::Farewell, request);
-        id
     }
 }

@@ -36,8 +36,8 @@ pub enum OperatorError {
     /// The room is there already.
     #[error("there is a room {0} already")]
     Exists(RoomUri),
-    /// No request has come in yet and nobody is restored, so there is no socket to send from.
-    #[error("the proxy has not given us a SIP request yet: no socket to send from is known")]
+    /// No request has come in yet, and the proxy names no socket of its own.
+    #[error("no socket to send from is known until a SIP request comes in")]
     NoSocket,
     /// The address is no SIP URI.
     #[error("no SIP URI")]
@@ -334,7 +334,7 @@ impl Focus {
     }
 
     /// A socket to send from: one that a participant of the room came by, else the last one
-    /// that anything came by.
+    /// that anything came by, else the proxy's own choice.
     fn socket_for(&self, room: &RoomUri) -> Option<Socket> {
         let conference = self.rooms.conference(room);
         let theirs = conference.into_iter().flat_map(|it| {
@@ -343,7 +343,8 @@ impl Focus {
         });
         let endpoint = theirs.filter_map(|id| self.rooms.endpoint(*id)).next();
         let socket = endpoint.map(|endpoint| endpoint.dialog.socket.clone());
-        socket.or_else(|| self.socket.clone())
+        let known = socket.or_else(|| self.socket.clone());
+        known.or_else(|| self.default_socket.clone())
     }
 
     /// Takes a user out, with every device and invitation.

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::throttle::Throttle;
-use super::{Cause, Event, Output, Totals, TransactionId};
+use super::{Cause, Event, Output, TransactionId};
 use crate::control::Order;
+use crate::counters::Totals;
 use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
 use crate::time::Moment;

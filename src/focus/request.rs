@@ -48,6 +48,7 @@ impl Focus {
             arrival,
         };
         if let Err(refusal) = self.dispatch(now, &incoming) {
+            self.log_refused_join(now, &incoming, &refusal);
             self.out
                 .refuse(transaction, refusal, incoming.arrival.to_tag);
         }

@@ -130,6 +130,7 @@ impl<H: Host> Conference<H> {
             focus.restore(clock.now(), records, &mut |socket| host.find_socket(socket));
             store
         });
+        focus.send_from(host.default_socket());
         let switch = start_switch(settings, &waker, notices_in, lines_in)?;
         let mut service = Service::new(focus, switch, store, notices, statistics::global());
         service.resolve_with(Box::new(start_resolver(&mut host, &waker)?));

@@ -1,9 +1,9 @@
 //! Which of the host's sockets a request of ours leaves by.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::focus::Socket;
-use crate::resolve::Hop;
+use crate::resolve::{Hop, Transport};
 
 /// The host's own name of a socket that can send there: the wished one where that has the
 /// transport and family, else its sibling of that transport; 0 leaves the choice to the host. A
@@ -22,6 +22,29 @@ pub(super) fn towards(wish: &Socket, to: &Hop, find: impl FnOnce(&Socket) -> u64
         transport: to.transport.name().to_owned(),
         ..wish.clone()
     })
+}
+
+/// Peers that are nobody's (RFC 5737, RFC 3849), one of each transport and family: the host's
+/// socket towards the first it has one for is its default.
+pub(super) fn samples() -> impl Iterator<Item = Hop> {
+    let addresses: [IpAddr; 2] = [
+        Ipv4Addr::new(192, 0, 2, 1).into(),
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    ];
+    let transports = [Transport::Udp, Transport::Tcp, Transport::Tls];
+    transports.into_iter().flat_map(move |transport| {
+        addresses.map(|address| Hop {
+            address: (address, 5060).into(),
+            transport,
+        })
+    })
+}
+
+/// Whether requests can come to a socket that is bound there: one bound to every address says
+/// nothing of where this machine is.
+pub(super) fn is_an_address(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.is_ok_and(|address| !address.is_unspecified())
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use super::queue::{Accepted, Command, CommandQueue};
 use super::ready::Ready;
 use super::totals::ThreadTotals;
 use super::transport::{ConnectionTransport, Written};
+use crate::counters::Totals;
 use crate::log;
 use crate::switch::{After, Batch, ConnectionId, Switch, Thread};
 use crate::time::{Clock, Moment};
@@ -78,9 +79,8 @@ pub(super) struct Driver {
     sleep: Pin<Box<Sleep>>,
     armed: Option<Moment>,
     stop_by: Option<Moment>,
-    bytes_in: u64,
-    bytes_out: u64,
-    panics: u64,
+    /// What is counted here and not in the switch.
+    totals: Totals,
     /// Connections closed for what came on them: how many the log has, and when it was written.
     logged_garbage: (u64, Moment),
     /// Notices or log lines were sent in this turn.
@@ -106,9 +106,7 @@ impl Driver {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             stop_by: None,
-            bytes_in: 0,
-            bytes_out: 0,
-            panics: 0,
+            totals: Totals::default(),
             logged_garbage: (0, Moment::default()),
             wake_focus: false,
         }
@@ -127,12 +125,13 @@ impl Driver {
         self.taken = taken;
         let commands = self.run_commands();
         let now = self.now;
-        let arrived = self.guard(None, |switch| switch.take_in(now));
+        self.guard(None, |switch| switch.take_in(now));
         self.read_some();
         let expelling = self.guard(None, |switch| switch.go_on(now));
         self.flush();
         self.run_timers(context);
-        let more = commands || arrived != Some(false) || expelling == Some(true);
+        let arrived = self.parts.switch.has_arrivals();
+        let more = commands || arrived || expelling == Some(true);
         if more || self.unwritten || !self.readable.is_empty() {
             context.waker().wake_by_ref();
         }
@@ -179,7 +178,7 @@ impl Driver {
             }
             Command::Connection(accepted, octets) => {
                 if let Some(id) = self.add_connection(*accepted) {
-                    self.bytes_in += octets.len() as u64;
+                    self.totals.bytes_in += octets.len() as u64;
                     let now = self.now;
                     self.guard(Some(id), |switch| switch.received(now, id, &octets));
                     self.release_permit(id);
@@ -279,7 +278,7 @@ impl Driver {
             self.guard(Some(id), |switch| switch.received(now, id, octets));
         };
         self.release_permit(id);
-        self.bytes_in += total as u64;
+        self.totals.bytes_in += total as u64;
         self.input = input;
         self.scratch = scratch;
         more
@@ -352,7 +351,7 @@ impl Driver {
         let Some(after) = after else { return };
         let before = batch.len();
         let written = self.put(id, &mut batch);
-        self.bytes_out += (before - batch.len()) as u64;
+        self.totals.bytes_out += (before - batch.len()) as u64;
         match written {
             Written::All => {}
             Written::Failed => self.close(id),
@@ -396,7 +395,7 @@ impl Driver {
         };
         let before = rest.0.len();
         let written = transport.put(&mut rest.0);
-        self.bytes_out += (before - rest.0.len()) as u64;
+        self.totals.bytes_out += (before - rest.0.len()) as u64;
         match written {
             Written::Failed => self.close(id),
             Written::Blocked => {
@@ -484,7 +483,7 @@ impl Driver {
     }
 
     fn panicked(&mut self) {
-        self.panics += 1;
+        self.totals.panics += 1;
         self.log(
             log::Level::Error,
             "a switch thread caught a panic".to_owned(),
@@ -560,19 +559,10 @@ impl Driver {
     }
 
     fn publish(&mut self) {
-        let counters = self.parts.switch.counters();
-        self.log_garbage(counters.garbage);
-        self.parts.totals.store(super::Totals {
-            sessions: self.parts.switch.sessions() as u64,
-            messages_in: counters.messages_in,
-            messages_out: counters.messages_out,
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
-            drops_slow_reader: counters.drops_slow_reader,
-            unfinished_dropped: counters.unfinished_dropped,
-            dials_delayed: 0,
-            panics: self.panics,
-        });
+        let mut totals = self.parts.switch.totals();
+        self.log_garbage(totals.not_msrp);
+        totals += self.totals;
+        self.parts.totals.store(totals);
         if std::mem::take(&mut self.wake_focus) {
             (self.parts.notices.wake)();
         }

@@ -32,7 +32,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -40,6 +39,7 @@ use tokio::sync::watch;
 
 pub use crate::control::{Listen, Transport};
 use crate::control::{Notice, Order};
+use crate::counters::Totals;
 use crate::switch::{self, Switch, Thread};
 use crate::time::Clock;
 use crate::{entropy, log};
@@ -129,29 +129,6 @@ pub enum StartError {
     /// A thread or its event queue could not be made.
     #[error("cannot start a switch thread: {0}")]
     Thread(#[source] io::Error),
-}
-
-/// What the switch has done since it started, and how many sessions it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals {
-    /// Sessions admitted and not ended.
-    pub sessions: u64,
-    /// Messages taken from participants.
-    pub messages_in: u64,
-    /// Copies written to participants.
-    pub messages_out: u64,
-    /// Octets read.
-    pub bytes_in: u64,
-    /// Octets written.
-    pub bytes_out: u64,
-    /// Copies not written because the receiver was too slow.
-    pub drops_slow_reader: u64,
-    /// Unfinished messages dropped because others needed the memory.
-    pub unfinished_dropped: u64,
-    /// Attempts to connect to a peer that had to wait for others.
-    pub dials_delayed: u64,
-    /// Panics caught; each cost a connection.
-    pub panics: u64,
 }
 
 /// Listening sockets that no pool serves yet. They may be bound in one process, as root, and
@@ -363,9 +340,9 @@ impl Pool {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for thread in &self.totals {
-            thread.add_to(&mut totals);
+            totals += thread.load();
         }
-        totals.dials_delayed = self.dialer.delayed();
+        totals.dials_delayed += self.dialer.delayed();
         totals
     }
 

@@ -2,44 +2,35 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Totals;
+use crate::counters::{COUNT, Totals};
 
-/// Written by one thread, read by anybody.
+/// Written by one thread, read by any.
 #[derive(Debug, Default)]
 pub(super) struct ThreadTotals {
-    figures: [AtomicU64; 8],
+    figures: [AtomicU64; COUNT],
 }
 
 impl ThreadTotals {
     pub(super) fn store(&self, totals: Totals) {
-        let figures = [
-            totals.sessions,
-            totals.messages_in,
-            totals.messages_out,
-            totals.bytes_in,
-            totals.bytes_out,
-            totals.drops_slow_reader,
-            totals.unfinished_dropped,
-            totals.panics,
-        ];
-        for (place, figure) in self.figures.iter().zip(figures) {
+        for (place, (_, figure)) in self.figures.iter().zip(totals.iter()) {
             place.store(figure, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn add_to(&self, totals: &mut Totals) {
-        let places = [
-            &mut totals.sessions,
-            &mut totals.messages_in,
-            &mut totals.messages_out,
-            &mut totals.bytes_in,
-            &mut totals.bytes_out,
-            &mut totals.drops_slow_reader,
-            &mut totals.unfinished_dropped,
-            &mut totals.panics,
-        ];
-        for (place, figure) in places.into_iter().zip(&self.figures) {
-            *place += figure.load(Ordering::Relaxed);
-        }
+    pub(super) fn load(&self) -> Totals {
+        Totals::from_fn(|which| self.figures[which as usize].load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_is_published() {
+        let totals = Totals::from_fn(|which| which as u64 + 1);
+        let thread = ThreadTotals::default();
+        thread.store(totals);
+        assert_eq!(thread.load(), totals);
     }
 }

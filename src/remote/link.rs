@@ -29,9 +29,9 @@ use super::{
 use crate::control::{
     Admission, AdmitError, Listen, Notice, Order, RoomUri, SessionId, SwitchRun, unserved,
 };
+use crate::counters::Totals;
 use crate::entropy::{self, Entropy};
 use crate::log::{Level, Line};
-use crate::net::Totals;
 
 /// The pause after a first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

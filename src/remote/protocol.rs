@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Listen, Notice, Order, SwitchRun};
-use crate::net::Totals;
+use crate::counters::Totals;
 
 /// Version of everything after the preamble, `control` included: one more with every change
 /// that an older side would misread.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 const MARK: &[u8; 7] = b"msrpctl";
 

@@ -23,8 +23,9 @@ use super::{
     is_timeout,
 };
 use crate::control::{Listen, Notice, Order, SwitchRun};
+use crate::counters::Totals;
 use crate::log::{Level, Line};
-use crate::net::{Pool, Totals};
+use crate::net::Pool;
 
 /// Connections that have not said hello; more are closed. One proxy needs one.
 const MAX_WAITING: usize = 8;

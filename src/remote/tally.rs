@@ -2,7 +2,7 @@
 //! may have worked for others before.
 
 use crate::control::SwitchRun;
-use crate::net::Totals;
+use crate::counters::{Kind, Totals};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
@@ -30,20 +30,15 @@ impl Tally {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        let sum = |figure: fn(&Totals) -> u64| {
-            figure(&self.before) + figure(&self.latest).saturating_sub(figure(&self.base))
-        };
-        Totals {
-            sessions: self.latest.sessions,
-            messages_in: sum(|totals| totals.messages_in),
-            messages_out: sum(|totals| totals.messages_out),
-            bytes_in: sum(|totals| totals.bytes_in),
-            bytes_out: sum(|totals| totals.bytes_out),
-            drops_slow_reader: sum(|totals| totals.drops_slow_reader),
-            unfinished_dropped: sum(|totals| totals.unfinished_dropped),
-            dials_delayed: sum(|totals| totals.dials_delayed),
-            panics: sum(|totals| totals.panics),
-        }
+        Totals::from_fn(|which| {
+            let latest = self.latest.get(which);
+            match which.kind() {
+                Kind::Gauge => latest,
+                Kind::Counter => {
+                    self.before.get(which) + latest.saturating_sub(self.base.get(which))
+                }
+            }
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::target::Target;
 use super::{Failure, LIMIT, Located};
+use crate::counters::Totals;
 use crate::time::Moment;
 
 /// Look-ups in flight: each is up to twenty questions to a name server at a time.
@@ -67,8 +68,7 @@ pub struct Locator {
     /// Targets that took off, for the name servers.
     questions: VecDeque<Target>,
     landed: VecDeque<(Waiter, Found)>,
-    refused: u64,
-    failed: u64,
+    totals: Totals,
 }
 
 impl Locator {
@@ -84,7 +84,7 @@ impl Locator {
         }
         let of_user = self.line.iter().filter(|it| it.user == user).count();
         if self.line.len() >= MAX_LINE || of_user >= MAX_LINE_OF_A_USER {
-            self.refused += 1;
+            self.totals.look_ups_refused += 1;
             return LookedUp::Now(Err(Failure::Refused));
         }
         self.line.push_back(LookUp {
@@ -167,14 +167,12 @@ impl Locator {
         all.map(|look_up| look_up.since + LIMIT).min()
     }
 
-    /// Names being looked up or waiting for it.
-    pub fn under_way(&self) -> usize {
-        self.flying.len() + self.line.len()
-    }
-
-    /// Look-ups refused and failed since the start.
-    pub fn totals(&self) -> [u64; 2] {
-        [self.refused, self.failed]
+    /// Names being looked up or waiting for it, and look-ups refused and failed since the start.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            look_ups: (self.flying.len() + self.line.len()) as u64,
+            ..self.totals
+        }
     }
 
     /// Starts those whose turn it is: the first of each user that has a free place.
@@ -196,7 +194,7 @@ impl Locator {
     }
 
     fn land(&mut self, look_up: LookUp, found: &Found) {
-        self.failed += u64::from(found.is_err());
+        self.totals.look_ups_failed += u64::from(found.is_err());
         let waiting = look_up.waiting.into_iter();
         self.landed.extend(waiting.map(|it| (it, found.clone())));
     }
@@ -254,7 +252,7 @@ mod tests {
             let located = locator.locate(NOW, &target("a"), "sip:u", waiter);
             assert_eq!(located, LookedUp::Later);
         }
-        assert_eq!((asked(&mut locator), locator.under_way()), (1, 1));
+        assert_eq!((asked(&mut locator), locator.totals().look_ups), (1, 1));
         locator.answer(NOW, &target("a"), nowhere(), TTL);
         assert_eq!(landed(&mut locator), [(0, None), (1, None), (2, None)]);
         let known = |locator: &mut Locator, after| {
@@ -320,9 +318,9 @@ mod tests {
             refused += usize::from(located == LookedUp::Now(Err(Failure::Refused)));
         }
         assert_eq!(asked(&mut locator), MAX_LOOKUPS);
-        assert_eq!(locator.under_way(), MAX_LOOKUPS + MAX_LINE);
+        assert_eq!(locator.totals().look_ups as usize, MAX_LOOKUPS + MAX_LINE);
         assert_eq!(refused, 2_000 - MAX_LOOKUPS - MAX_LINE);
-        assert_eq!(locator.totals()[0], refused as u64);
+        assert_eq!(locator.totals().look_ups_refused, refused as u64);
         // Whoever waits for a name that is asked for already, waits with the others.
         assert_eq!(locator.locate(NOW, &target(0), "sip:x", 1), LookedUp::Later);
     }
@@ -353,7 +351,7 @@ mod tests {
         let late = landed(&mut locator);
         assert_eq!(late.len(), 6);
         assert!(late.iter().all(|(_, why)| *why == Some(Failure::TimedOut)));
-        assert_eq!((locator.deadline(), locator.under_way()), (None, 0));
+        assert_eq!((locator.deadline(), locator.totals().look_ups), (None, 0));
         // What was asked for is not asked again at once; what waited in the line is.
         let again = |locator: &mut Locator, number| {
             locator.locate(NOW + LIMIT, &target(number), "sip:m", 50)
@@ -376,7 +374,7 @@ mod tests {
         }
         locator.forget(0);
         locator.forget(5);
-        assert_eq!(locator.under_way(), 5, "its name left the line");
+        assert_eq!(locator.totals().look_ups, 5, "its name left the line");
         for number in 0..5 {
             locator.answer(NOW, &target(number), nowhere(), TTL);
         }

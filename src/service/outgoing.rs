@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::leaving::{Leaving, Stage, Why, of_attempt};
 use super::{Departure, Host, Names, NotSent};
+use crate::counters::Totals;
 use crate::entropy::Entropy;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
 use crate::log::{Level, Line};
@@ -113,9 +114,9 @@ impl Outgoing {
         self.names = names;
     }
 
-    /// Names being looked up; look-ups refused and failed since the start.
-    pub(super) fn look_ups(&self) -> (usize, [u64; 2]) {
-        (self.locator.under_way(), self.locator.totals())
+    /// What was counted of look-ups.
+    pub(super) fn totals(&self) -> Totals {
+        self.locator.totals()
     }
 
     /// Takes a request; it leaves behind the earlier ones of its call.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::tests::{Bench, ID, NOW, request};
 use super::*;
 use crate::resolve::{Failure, Located, Outcome};
+use crate::statistics::Statistic;
 use crate::wire::sip::Method;
 use bytes::Bytes;
 

@@ -7,8 +7,10 @@ use std::slice;
 use super::commits::{COMMIT_TIMEOUT, MAX_PENDING};
 use super::*;
 use crate::control::{NicknameChange, RoomUri, SessionId};
+use crate::counters::Place;
 use crate::focus::Socket;
 use crate::focus::record::HistoryChange;
+use crate::statistics::{ALL, Statistic};
 use crate::wire::sip::{Headers, Method};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, unbounded};
@@ -21,7 +23,7 @@ pub(super) struct Script {
     batches: VecDeque<Vec<Output>>,
     outputs: VecDeque<Output>,
     deadline: Option<Moment>,
-    counts: Counts,
+    totals: Totals,
     needs: Option<StoreQuery>,
     operated: usize,
 }
@@ -41,11 +43,8 @@ impl Core for Script {
     fn is_idle(&self) -> bool {
         self.inputs.iter().any(|i| matches!(i, Input::Stop))
     }
-    fn totals(&self) -> crate::focus::Totals {
-        crate::focus::Totals::default()
-    }
-    fn counts(&self) -> Counts {
-        self.counts
+    fn totals(&self) -> Totals {
+        self.totals
     }
     fn snapshot(&mut self) -> Vec<Change> {
         vec![change()]
@@ -58,7 +57,7 @@ impl Core for Script {
         Ok("ok".into())
     }
     fn rooms(&self) -> usize {
-        self.counts.conferences
+        self.totals.conferences as usize
     }
 }
 
@@ -476,11 +475,11 @@ fn a_turn_takes_notices_and_the_deadline_when_it_has_come() {
 #[test]
 fn statistics_follow_focus_and_switch() {
     let mut bench = Bench::new([]);
-    bench.service.core.counts.participants = 3;
+    bench.service.core.totals.participants = 3;
     bench.service.switch.totals.messages_in = 10;
     bench.service.switch.totals.sessions = 2;
     bench.turn(NOW);
-    bench.service.core.counts.participants = 1;
+    bench.service.core.totals.participants = 1;
     bench.service.switch.totals.messages_in = 15;
     bench.service.switch.totals.sessions = 0;
     bench.turn(NOW + Duration::from_millis(1));
@@ -494,6 +493,24 @@ fn statistics_follow_focus_and_switch() {
     assert_eq!(value(Statistic::Participants), 1);
     assert_eq!(value(Statistic::MessagesIn), 15);
     assert_eq!(value(Statistic::Sessions), 0);
+}
+
+/// Whatever part of the program counts it, and also what a switch outside the proxy has counted
+/// of its own panics.
+#[test]
+fn every_figure_reaches_its_statistic() {
+    for which in ALL {
+        let mut bench = Bench::new([]);
+        let one = Totals::from_fn(|it| u64::from(it == *which));
+        match which.place() {
+            Place::Focus => bench.service.core.totals = one,
+            Place::Switch | Place::Everywhere => bench.service.switch.totals = one,
+            // Counted by the resolver's own tests.
+            Place::Resolver => continue,
+        }
+        bench.turn(NOW);
+        assert_eq!(bench.statistics.value(*which), 1, "{}", which.name());
+    }
 }
 
 #[test]

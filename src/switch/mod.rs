@@ -28,6 +28,7 @@ use std::time::Duration;
 use crate::control::{
     Admission, AdmitError, LossCause, Notice, Order, RoomPolicy, RoomUri, SessionId,
 };
+use crate::counters::Totals;
 use crate::entropy::Entropy;
 use crate::time::Moment;
 use crate::wire::msrp::TransactionIds;
@@ -110,21 +111,6 @@ impl Default for Config {
     }
 }
 
-/// What the instance has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages taken from participants.
-    pub messages_in: u64,
-    /// Copies written.
-    pub messages_out: u64,
-    /// Copies not written because the receiver was too slow.
-    pub drops_slow_reader: u64,
-    /// Messages of which the rest did not come while others needed the memory.
-    pub unfinished_dropped: u64,
-    /// Connections closed because what came was not MSRP, or too much of it.
-    pub garbage: u64,
-}
-
 /// The sessions and rooms of one thread.
 pub struct Switch {
     config: Config,
@@ -175,7 +161,7 @@ pub struct Switch {
     orphans_end: Option<(Moment, Duration)>,
     message_events: MessageEvents,
     pending_nicknames: PendingNicknames,
-    counters: Counters,
+    totals: Totals,
 }
 
 impl Switch {
@@ -217,7 +203,7 @@ impl Switch {
             orphans_end: None,
             message_events: MessageEvents::default(),
             pending_nicknames: PendingNicknames::default(),
-            counters: Counters::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -374,9 +360,12 @@ impl Switch {
         self.sessions.len() - self.leaving - self.guests
     }
 
-    /// What was done so far.
-    pub fn counters(&self) -> Counters {
-        self.counters
+    /// What was counted so far.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            sessions: self.sessions() as u64,
+            ..self.totals
+        }
     }
 
     fn admit(&mut self, now: Moment, admission: &Admission) {
@@ -804,7 +793,7 @@ impl Switch {
 
     /// The peer sent what cannot be understood, or too much of it.
     fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
-        self.counters.garbage += 1;
+        self.totals.not_msrp += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.closing = true;
@@ -814,7 +803,7 @@ impl Switch {
 
     /// The peer sent what cannot be followed: it is answered, and the connection closes.
     fn give_up(&mut self, now: Moment, id: ConnectionId) {
-        self.counters.garbage += 1;
+        self.totals.not_msrp += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
         self.close_if_idle(now, id);
     }

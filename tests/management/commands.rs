@@ -200,6 +200,28 @@ fn a_party_is_invited_as_the_mode_says() {
 }
 
 #[test]
+fn a_party_is_invited_before_any_request_has_come() {
+    on_every_host(|host| {
+        // The harness asks whether the proxy is there.
+        let ok = match host.family {
+            Family::Kamailio => "\"200\"",
+            Family::OpenSips => "200",
+        };
+        let script =
+            format!("if (is_method(\"OPTIONS\")) {{ sl_send_reply({ok}, \"OK\"); exit; }}\n");
+        let proxy = Plan::new(host).script(&script).start();
+        let carol = Invited::new(&proxy, "carol");
+        let room = ["sip:team@127.0.0.1", &carol.uri()];
+        order(&proxy, "create", &room[..1]);
+        assert_eq!(order(&proxy, "invite", &room), "ok");
+        let asked = carol.asked("REFER");
+        let contact = asked.headers.first("Contact").unwrap_or_default();
+        assert!(contact.contains(&proxy.sip.to_string()), "{contact}");
+        proxy.stop();
+    });
+}
+
+#[test]
 fn mistakes_are_errors_with_code_and_text() {
     on_every_host(|host| {
         let proxy = Plan::new(host).start();

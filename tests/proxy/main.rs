@@ -1,7 +1,7 @@
 //! The module inside real proxies: every scenario runs on every proxy found on this machine.
 //!
 //! Scenarios are grouped by subject; each starts a proxy of its own on free ports, so all of
-//! them can run at the same time. Load stands in `tests/load.rs`, which runs after these.
+//! them can run at the same time. Load stands in `tests/load/`, which runs after these.
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -5,10 +5,10 @@ use msrp_conference::wire::sip::Response;
 use super::harness::agent::{Agent, Transport};
 use super::harness::draft::Draft;
 use super::harness::host::Host;
-use super::harness::on_every_host;
 use super::harness::participant::{Participant, client_path, invite, offer_with};
 use super::harness::plan::Plan;
-use super::harness::proxy::Proxy;
+use super::harness::proxy::{Proxy, wait_until};
+use super::harness::{PATIENCE, on_every_host};
 
 /// Asserts the code and a Warning (RFC 3261 §20.43) with these words.
 fn says(answer: &Response, code: u16, words: &str) {
@@ -45,6 +45,8 @@ fn each_refusal_of_a_join_says_why() {
     on_every_host(|host| {
         let proxy = start(host);
         says(&knock(&proxy, "mallory", "club"), 403, "not welcome");
+        let line = "sip:mallory@127.0.0.1 was not let into sip:club@127.0.0.1";
+        assert!(wait_until(PATIENCE, || proxy.log().contains(line)));
         says(&knock(&proxy, "bob", "nowhere"), 404, "no such room");
         says(&knock(&proxy, "bob", "new-abcdefgh"), 404, "no such room");
         says(&knock(&proxy, "bob", "vault"), 480, "locked");

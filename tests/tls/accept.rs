@@ -117,6 +117,23 @@ fn c70_a_client_shows_the_certificate_its_sdp_announced() {
 }
 
 #[test]
+fn a_chain_longer_than_a_record_is_taken() {
+    let folder = Folder::new();
+    let rig = Rig::start("127.0.0.1", folder.files(&Certified::self_signed(&["a"])));
+    let own = Certified::self_signed(&["x"]);
+    rig.expect("alice", vec![own.fingerprint()]);
+    let copies = 20 * 1024 / own.certificate.len();
+    let how = How {
+        own: Some(&own),
+        copies,
+        ..How::default()
+    };
+    let mut alice = client::secure(rig.tls, &how).expect("a handshake");
+    let bound = alice.bind(&rig.uri("alice"), &peer_uri("alice"));
+    assert_eq!(bound.expect("an answer"), "200");
+}
+
+#[test]
 fn clients_need_a_certificate_where_the_operator_says_so() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let files = TlsFiles {

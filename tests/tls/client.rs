@@ -28,8 +28,9 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 pub(crate) struct How<'a> {
     /// Whom it believes; anybody without.
     pub(crate) roots: Option<Arc<RootCertStore>>,
-    /// What it shows.
+    /// What it shows, and how often.
     pub(crate) own: Option<&'a Certified>,
+    pub(crate) copies: usize,
     pub(crate) versions: &'static [&'static SupportedProtocolVersion],
     pub(crate) name: &'static str,
 }
@@ -39,6 +40,7 @@ impl Default for How<'_> {
         Self {
             roots: None,
             own: None,
+            copies: 1,
             versions: rustls::ALL_VERSIONS,
             name: "localhost",
         }
@@ -116,7 +118,7 @@ pub(crate) fn secure(address: SocketAddr, how: &How<'_>) -> io::Result<Secure> {
     let builder = builder.with_custom_certificate_verifier(verifier);
     let config = match how.own {
         Some(own) => builder
-            .with_client_auth_cert(vec![own.certificate.clone()], own.key())
+            .with_client_auth_cert(vec![own.certificate.clone(); how.copies], own.key())
             .unwrap(),
         None => builder.with_no_client_auth(),
     };

@@ -11,7 +11,6 @@ use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::capabilities;
-use crate::focus::sip::rejection::Refusal;
 use crate::focus::sip::unacknowledged::Answering;
 use crate::focus::timers::Timer;
 use crate::focus::{ADMISSION_TIMEOUT, Focus, Output, Role};
@@ -283,30 +282,5 @@ impl Focus {
         self.out
             .log(Level::Warning, "the switch does not answer; INVITE refused");
         self.abandon(now, id, Cause::SwitchSilent);
-    }
-
-    /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
-    /// leaves the participant where it was.
-    pub(in crate::focus) fn abandon(
-        &mut self,
-        now: Moment,
-        id: EndpointId,
-        refusal: impl Into<Refusal>,
-    ) {
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
-        };
-        let Some((answering, timer)) = endpoint.take_answering() else {
-            return;
-        };
-        let to_tag = endpoint.dialog.key.local_tag.clone();
-        self.timers.disarm(Some(timer));
-        self.dialogs.settle(answering.transaction);
-        self.out
-            .refuse(answering.transaction, refusal, Some(to_tag));
-        match answering.before {
-            None => self.forget_join(now, id),
-            before => self.undo(now, id, before),
-        }
     }
 }

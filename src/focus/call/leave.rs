@@ -1,4 +1,18 @@
-//! Leaving: BYE, loss of the connection, removal, the end of a conference.
+//! The ways out of a room, and who is told what.
+//!
+//! | what happens | here | an INVITE that waits gets | its dialog | the switch |
+//! | --- | --- | --- | --- | --- |
+//! | we end a stay: removed, replaced, not refreshed, the room ends | `dismiss` | 403 or 503 | BYE, once the ACK has come; none if no 2xx has left | Part, Expel once the BYE is answered |
+//! | a user is removed | `remove` | 403 | BYE on every device | as above |
+//! | the peer ends it: BYE | `depart` | 487 | 200 | Expel |
+//! | an INVITE is not granted: CANCEL, a rule, a silent switch | `abandon` | 487, 403, 503 | none; that of a re-INVITE stays | Expel; after a re-INVITE as before |
+//! | a 2xx has not left: CANCEL, the host refuses it | `take_back`, then `undo` | 487, or what the host said | none; that of a re-INVITE stays | Expel; after a re-INVITE as before |
+//! | the session is lost or renewed | `unlink` (link.rs) | nothing | stays; BYE after `rejoin_grace` | Expel, if we end it |
+//! | an invitation ends | `call_off` (invite/) | CANCEL to the party, while it rings | none | Expel |
+//! | the conference ends | `end_conference` | 503 | BYE to all, by `dismiss_all` | Close |
+//!
+//! All but `abandon` of a first INVITE, which was never in, come through `take_out`: there the
+//! endpoint is taken from dialogs, timers, roster and referrals.
 
 use std::sync::Arc;
 
@@ -11,20 +25,23 @@ use crate::focus::room::policy::Policy;
 use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
-use crate::focus::sip::dialogs::Leaving;
+use crate::focus::sip::dialog::Dialog;
+use crate::focus::sip::dialogs::{Leaving, Purpose};
+use crate::focus::sip::rejection::Refusal;
 use crate::focus::watch::subscription::{Due, Termination};
 use crate::focus::{Event, Focus, RequestId};
 use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
+use crate::wire::sip::{Headers, Method};
 
 impl Focus {
     /// Ends an endpoint's stay from our side. It is out of the room at once; its connection
     /// stays until the BYE is answered, a second at most.
     pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
         let method = reason.method();
-        let granted = self.take_back(id, Cause::Ending);
-        self.abandon(now, id, Cause::Ending);
+        let granted = self.take_back(id, reason.cause());
+        self.abandon(now, id, reason.cause());
         if granted.is_some_and(|answer| answer.starts_dialog()) {
             // There is no dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
@@ -52,6 +69,22 @@ impl Focus {
             self.out.order(Order::Part { room, session });
         }
         self.take_out(now, id, method);
+    }
+
+    /// Ends a dialog from our side.
+    pub(in crate::focus) fn hang_up(
+        &mut self,
+        now: Moment,
+        mut dialog: Dialog,
+        reason: ByeReason,
+    ) -> RequestId {
+        let headers = Headers::new()
+            .with("Reason", reason.header())
+            .with("User-Agent", self.out.software.clone());
+        let id = self.request_id();
+        let request = dialog.request(id, Method::Bye, headers, "");
+        self.send(now, Purpose::Farewell, request);
+        id
     }
 
     /// A BYE has its outcome: its peer knows, and the connection may close.
@@ -105,7 +138,7 @@ impl Focus {
         self.end_if_empty(now, &endpoint.room);
     }
 
-    /// A user has left with her last device, and with the last user the conference is over.
+    /// A user has left with their last device, and with the last user the conference is over.
     fn tell_left(&mut self, endpoint: &Endpoint, method: DisconnectionMethod) {
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return;
@@ -142,6 +175,31 @@ impl Focus {
         }
         conference.creator = None;
         self.dismiss_all(now, &left.room);
+    }
+
+    /// Removes a user: every device, those that are just joining too, every invitation, and
+    /// their subscriptions (rows F06, F07).
+    pub(in crate::focus) fn remove(&mut self, now: Moment, room: &RoomUri, user: &UserUri) {
+        let Some(conference) = self.rooms.conference(room) else {
+            return;
+        };
+        let invitations = conference.invitations.iter();
+        let invitations: Vec<_> = invitations
+            .filter(|(_, invitation)| invitation.user == *user)
+            .map(|(id, _)| *id)
+            .collect();
+        let devices: Vec<_> = conference.endpoints.iter().copied().collect();
+        for id in invitations {
+            self.withdraw_invitation(now, id);
+        }
+        self.reject_subscriber(now, room, user);
+        for id in devices {
+            if self.rooms.endpoint(id).is_some_and(|it| it.user == *user) {
+                self.dismiss(now, id, ByeReason::Removed);
+            }
+        }
+        self.out
+            .log(Level::Info, format_args!("{user} was removed from {room}"));
     }
 
     /// Everybody out.
@@ -236,8 +294,33 @@ impl Focus {
         }
     }
 
+    /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
+    /// leaves the participant where it was.
+    pub(in crate::focus) fn abandon(
+        &mut self,
+        now: Moment,
+        id: EndpointId,
+        refusal: impl Into<Refusal>,
+    ) {
+        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
+            return;
+        };
+        let Some((answering, timer)) = endpoint.take_answering() else {
+            return;
+        };
+        let to_tag = endpoint.dialog.key.local_tag.clone();
+        self.timers.disarm(Some(timer));
+        self.dialogs.settle(answering.transaction);
+        self.out
+            .refuse(answering.transaction, refusal, Some(to_tag));
+        match answering.before {
+            None => self.forget_join(now, id),
+            before => self.undo(now, id, before),
+        }
+    }
+
     /// Drops what an INVITE without a 2xx had prepared.
-    pub(in crate::focus) fn forget_join(&mut self, now: Moment, id: EndpointId) {
+    fn forget_join(&mut self, now: Moment, id: EndpointId) {
         self.expel_session(id);
         let Some(endpoint) = self.rooms.leave(id) else {
             return;

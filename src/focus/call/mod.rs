@@ -11,5 +11,6 @@ pub(in crate::focus) mod offer;
 pub(in crate::focus) mod recipients;
 pub(in crate::focus) mod reconcile;
 pub(in crate::focus) mod refresh;
+pub(in crate::focus) mod refused_join;
 pub(in crate::focus) mod session_renewal;
 pub(in crate::focus) mod unacknowledged;

@@ -4,7 +4,6 @@ use crate::focus::ids::{EndpointId, ReferralId};
 use crate::focus::room::invitation::Inviter;
 use crate::focus::room::permission::{Ask, Caller};
 use crate::focus::roster::view::anonymous_uri;
-use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, PACKAGE, capabilities, contact, identity};
@@ -19,7 +18,6 @@ use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::rejection::{ALLOW_EVENTS, Refusal, Verdict};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::focus::{Focus, RequestId};
-use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::dialog::cseq_number;
 use crate::wire::sip::{
@@ -239,37 +237,6 @@ impl Focus {
                 self.check_invitee(room, &UserUri::new(uri.address_of_record()))
             }
         }
-    }
-
-    /// Removes a user: every device, every invitation, and its subscriptions (rows F06, F07).
-    pub(in crate::focus) fn remove(&mut self, now: Moment, room: &RoomUri, user: &UserUri) {
-        let Some(conference) = self.rooms.conference(room) else {
-            return;
-        };
-        let invitations: Vec<_> = conference
-            .invitations
-            .iter()
-            .filter(|(_, invitation)| invitation.user == *user)
-            .map(|(id, _)| *id)
-            .collect();
-        // Those that are just joining, too.
-        let devices: Vec<_> = conference.endpoints.iter().copied().collect();
-        for id in invitations {
-            self.withdraw_invitation(now, id);
-        }
-        self.reject_subscriber(now, room, user);
-        for id in devices {
-            let endpoint = self.rooms.endpoint(id).filter(|it| it.user == *user);
-            match endpoint.map(|it| it.joined.is_some()) {
-                Some(true) => self.dismiss(now, id, ByeReason::Removed),
-                Some(false) => {
-                    self.abandon(now, id, Cause::Removed);
-                }
-                None => {}
-            }
-        }
-        self.out
-            .log(Level::Info, format_args!("{user} was removed from {room}"));
     }
 
     /// The 200 (never 202, RFC 7647 §5) and the implicit subscription, unless the sender

@@ -1,5 +1,6 @@
 //! Why the focus ends a dialog: what its BYE says (RFC 3326), and what rosters show.
 
+use super::cause::Cause;
 use crate::wire::conference_info::DisconnectionMethod;
 
 /// Why we send BYE.
@@ -49,6 +50,15 @@ impl ByeReason {
             Self::Stopping => (503, "Shutting down"),
         };
         format!("SIP;cause={cause};text=\"{text}\"")
+    }
+
+    /// What a request is answered that the peer still waits for.
+    pub(in crate::focus) fn cause(self) -> Cause {
+        match self {
+            Self::Removed => Cause::Removed,
+            Self::Stopping => Cause::Stopping,
+            _ => Cause::Ending,
+        }
     }
 
     /// How the endpoint has gone (RFC 4575 §5.7.5).

@@ -166,7 +166,7 @@ table! {
     Disordered 500 NO "CSeq out of order" CLIENT;
     OtherReferMethod 501 NO "Refer-To may ask for INVITE and BYE" CLIENT;
     Stopping 503 SOON "shutting down" "nothing: the proxy is stopping";
-    Ending 503 SOON "the conference ends" "nothing: the room was ended just then";
+    Ending 503 SOON "the call ends" "nothing: the room, or this stay in it, was ended just then";
     TooManyConferences 503 SOON "too many conferences" "`max_conferences`";
     TooManyReferrals 503 SOON "too many REFERs under way" LOAD;
     StoreBehind 503 SOON "the database does not keep up" STORE;

@@ -82,7 +82,7 @@ fn f16_a_cancel_behind_the_200_changes_nothing() {
 }
 
 #[test]
-fn who_is_removed_before_the_200_has_left_is_refused() {
+fn a_stop_before_the_200_has_left_refuses_the_invite() {
     let mut scenario = Scenario::new();
     let mut phone = scenario.phone("alice");
     granted(&mut scenario, &mut phone);
@@ -94,6 +94,21 @@ fn who_is_removed_before_the_200_has_left_is_refused() {
         "no BYE: there is no dialog"
     );
     assert!(scenario.focus.is_idle());
+}
+
+#[test]
+fn whoever_is_removed_before_the_200_has_left_is_told_why() {
+    let mut scenario = Scenario::new();
+    let mut phone = scenario.phone("alice");
+    let transaction = granted(&mut scenario, &mut phone);
+    let (room, alice) = (RoomUri::new(ROOM), UserUri::new("sip:alice@example.com"));
+    let removed = scenario.manage(|focus, now| focus.expel(now, &room, &alice));
+    assert_eq!(removed, Ok(()));
+    let reply = scenario.reply_to(transaction).expect("an answer");
+    assert_eq!(reply.code, 403);
+    let warning = "399 msrp_conference \"removed from this room\"";
+    assert_eq!(reply.headers.first("Warning"), Some(warning));
+    assert_eq!(scenario.focus.counts(), Counts::default());
 }
 
 #[test]

@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::bridge::Frame;
 use crate::control::Order;
+use crate::counters::Totals;
 use crate::focus::record::Change;
 use crate::focus::{
-    self, Arrival, Counts, Input, OutgoingRequest, Output, RequestId, ScriptOptions, Socket,
-    TransactionId,
+    Arrival, Input, OutgoingRequest, Output, RequestId, ScriptOptions, Socket, TransactionId,
 };
 use crate::management::{self, Answer};
-use crate::net::Totals;
 use crate::service::{Departure, NotReplied, NotSent};
 use crate::time::Moment;
 
@@ -47,11 +46,8 @@ impl Core for Rc<Stage> {
     fn is_idle(&self) -> bool {
         self.idle.get()
     }
-    fn counts(&self) -> Counts {
-        Counts::default()
-    }
-    fn totals(&self) -> focus::Totals {
-        focus::Totals::default()
+    fn totals(&self) -> Totals {
+        Totals::default()
     }
     fn snapshot(&mut self) -> Vec<Change> {
         Vec::new()

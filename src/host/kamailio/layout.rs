@@ -199,7 +199,6 @@ unsafe fn tables(module: *const kamailio_module_prefix) -> Result<(), LayoutErro
 /// Whether the socket a request came by is laid out as we take it: its address and its port stand
 /// there twice, as numbers and as text. Looked at with the first request of each process.
 pub(super) fn reception(reception: &kamailio_reception) -> Result<(), LayoutError> {
-    const SOCKET: &str = "the socket of a message";
     static SEEN: AtomicBool = AtomicBool::new(false);
     if SEEN.load(Ordering::Relaxed) {
         return Ok(());
@@ -207,8 +206,16 @@ pub(super) fn reception(reception: &kamailio_reception) -> Result<(), LayoutErro
     let family = reception.source.family as c_int;
     let known = family == libc::AF_INET || family == libc::AF_INET6;
     same("the address family of a message", known, true)?;
+    socket(reception.socket as usize)?;
+    SEEN.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// A socket of the host's, if it is laid out as we take it.
+pub(super) fn socket(at: usize) -> Result<kamailio_socket_prefix, LayoutError> {
+    const SOCKET: &str = "a socket of the host's";
     // SAFETY: any octets are a socket to look at.
-    let socket: kamailio_socket_prefix = unsafe { see(SOCKET, reception.socket as usize)? };
+    let socket: kamailio_socket_prefix = unsafe { see(SOCKET, at)? };
     let at = |text: kamailio_text| see_text(SOCKET, text.s, text.len);
     let address = text::address(socket.address.family, socket.address.octets);
     let said = at(socket.address_text)?;
@@ -218,8 +225,7 @@ pub(super) fn reception(reception: &kamailio_reception) -> Result<(), LayoutErro
     same(SOCKET, at(socket.port_text)?, socket.port.to_string())?;
     let known = (1..=6).contains(&socket.protocol);
     same("the transport of a socket", known, true)?;
-    SEEN.store(true, Ordering::Relaxed);
-    Ok(())
+    Ok(socket)
 }
 
 /// Whether a transaction holds this request where we take it from: the replies of the conference

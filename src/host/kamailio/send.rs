@@ -131,19 +131,27 @@ impl Sending {
     /// # Safety
     /// On the conference process' main thread.
     pub(super) unsafe fn has_socket(&self, to: &Hop) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { !self.socket_towards(to).is_null() }
+    }
+
+    /// The host's choice of a socket to send there from; null where it has none.
+    ///
+    /// # Safety
+    /// On the conference process' main thread.
+    pub(super) unsafe fn socket_towards(&self, to: &Hop) -> *mut c_void {
         let target = socket2::SockAddr::from(to.address);
         let protocol = c_int::from(text::protocol(to.transport.name()));
         // SAFETY: the core reads the address; null stands for no socket, and for nowhere to
         // say why.
-        let socket = unsafe {
+        unsafe {
             (self.default_socket)(
                 ptr::null_mut(),
                 target.as_ptr().cast_mut().cast(),
                 protocol,
                 ptr::null_mut(),
             )
-        };
-        !socket.is_null()
+        }
     }
 }
 

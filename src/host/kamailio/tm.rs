@@ -380,6 +380,27 @@ impl Host for Kamailio {
         unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
     }
 
+    /// What it advertises is known with the first request only.
+    fn default_socket(&mut self) -> Option<Socket> {
+        debug_assert!(log::on_main_thread());
+        sockets::samples().find_map(|to| {
+            // SAFETY: on the main thread; the host's sockets live as long as it, and so do
+            // their texts.
+            let (handle, host, port) = unsafe {
+                let handle = self.module.sending.socket_towards(&to);
+                let socket = layout::socket(handle as usize).ok()?;
+                let address = text::octets(socket.address_text.s, socket.address_text.len);
+                (handle, text::lossy(address), socket.port)
+            };
+            sockets::is_an_address(&host).then(|| Socket {
+                handle: handle as u64,
+                transport: to.transport.name().to_owned(),
+                host: text::uri_host(host),
+                port,
+            })
+        })
+    }
+
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         debug_assert!(log::on_main_thread());
         // SAFETY: the service runs on the conference process' main thread.

@@ -328,12 +328,22 @@ fn reception_words(
     series: &Series,
     reception: &opensips_reception,
 ) -> Result<Vec<String>, LayoutError> {
-    const SOCKET: &str = "the socket of a message";
     let family = reception.source.family as c_int;
     let known = family == libc::AF_INET || family == libc::AF_INET6;
     same("the address family of a message", known, true)?;
     let address = text::address(reception.source.family, reception.source.octets);
-    let socket = reception.socket as usize;
+    let mut words = vec![
+        address.to_string(),
+        reception.source_port.to_string(),
+        text::transport(reception.protocol).to_owned(),
+    ];
+    words.extend(socket_words(series, reception.socket as usize)?);
+    Ok(words)
+}
+
+/// Address and port of a socket of the host's, and what it advertises in their place.
+pub(super) fn socket_words(series: &Series, socket: usize) -> Result<[String; 4], LayoutError> {
+    const SOCKET: &str = "a socket of the host's";
     let at = |offset| -> Result<String, LayoutError> {
         // SAFETY: any octets are a counted text to look at.
         let counted: opensips_text = unsafe { see(SOCKET, socket + offset)? };
@@ -344,10 +354,7 @@ fn reception_words(
     };
     // SAFETY: any octets are a number.
     let port: u16 = unsafe { see(SOCKET, socket + series.socket_port)? };
-    Ok(vec![
-        address.to_string(),
-        reception.source_port.to_string(),
-        text::transport(reception.protocol).to_owned(),
+    Ok([
         at(series.socket_address)?,
         port.to_string(),
         at(series.socket_advertised_name)?,

@@ -206,13 +206,19 @@ impl Sending {
     /// # Safety
     /// On the conference process' main thread.
     pub(super) unsafe fn has_socket(&self, to: &Hop) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { !self.socket_towards(to).is_null() }
+    }
+
+    /// The host's choice of a socket to send there from; null where it has none.
+    ///
+    /// # Safety
+    /// On the conference process' main thread.
+    pub(super) unsafe fn socket_towards(&self, to: &Hop) -> *const c_void {
         let address = socket2::SockAddr::from(to.address);
         let protocol = text::protocol(to.transport.name());
         // SAFETY: the core reads the address; null stands for no message.
-        let socket = unsafe {
-            (self.default_socket)(ptr::null_mut(), address.as_ptr().cast(), protocol.into())
-        };
-        !socket.is_null()
+        unsafe { (self.default_socket)(ptr::null_mut(), address.as_ptr().cast(), protocol.into()) }
     }
 }
 

@@ -378,6 +378,34 @@ impl Host for OpenSips {
         unsafe { (self.0.core.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
     }
 
+    fn default_socket(&mut self) -> Option<Socket> {
+        debug_assert!(log::on_main_thread());
+        sockets::samples().find_map(|to| {
+            // SAFETY: on the main thread.
+            let handle = unsafe { self.0.sending.socket_towards(&to) };
+            let words = layout::socket_words(self.0.series, handle as usize);
+            let [host, port, ..] = words.ok()?;
+            let bound = Socket {
+                handle: handle as u64,
+                transport: to.transport.name().to_owned(),
+                host,
+                port: port.parse().ok()?,
+            };
+            // No request has shown yet that the texts lie where we look.
+            if self.find_socket(&bound) != bound.handle || !sockets::is_an_address(&bound.host) {
+                return None;
+            }
+            // SAFETY: it is a socket of the host's.
+            let it = unsafe { worker::addresses(self.0.series, handle.cast()) };
+            let (host, port) = it.advertised;
+            Some(Socket {
+                host,
+                port,
+                ..bound
+            })
+        })
+    }
+
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
         let gone = |transport| self.connections_are_gone(transport);
         // SAFETY: on the main thread, with a context.

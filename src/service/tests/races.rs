@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::control::{Admission, LossCause};
 use crate::entropy::Seeded;
+use crate::focus;
 use crate::focus::{Config, InviteMode, Listen, ScriptOptions, Transport};
 
 const ROOM: &str = "sip:lobby@127.0.0.1";
@@ -345,7 +346,7 @@ impl Race {
         self.now = end;
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> focus::Counts {
         self.service.core.counts()
     }
 
@@ -393,7 +394,7 @@ impl Race {
     }
 
     fn nothing_is_left(&self) {
-        assert_eq!(self.counts(), Counts::default());
+        assert_eq!(self.counts(), focus::Counts::default());
         assert!(self.service.switch.known.is_empty(), "a session is left");
         assert!(self.tm.kept.is_empty(), "an answer is repeated for ever");
         assert!(self.service.is_idle());

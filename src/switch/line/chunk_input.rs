@@ -339,9 +339,9 @@ impl Switch {
             let Some(session) = self.sessions.get_mut(key) else {
                 continue;
             };
-            let lost = session.assemblies.get_or_default();
-            let lost = lost.refuse(&name, Code::LetGo);
-            self.counters.unfinished_dropped += 1;
+            let assemblies = session.assemblies.get_or_default();
+            let lost = assemblies.refuse(&name, Code::LetGo);
+            self.totals.unfinished_dropped += 1;
             self.lose(key, lost, Code::LetGo);
             self.recount(key);
         }

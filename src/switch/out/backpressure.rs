@@ -5,11 +5,13 @@
 //! Nobody waits for a member that takes less than an eighth of an outbox a second, until it
 //! has caught up: it loses what an outbox does not hold (RFC 7701 §6.4).
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::switch::Switch;
-use crate::switch::ids::{RoomKey, SessionKey};
+use crate::switch::ids::{RoomKey, SessionKey, Thread};
 use crate::switch::threads::Speaker;
+use crate::switch::threads::guests::Utterance;
 use crate::switch::threads::replicas::STEP;
 use crate::switch::timers::Timer;
 use crate::time::Moment;
@@ -24,6 +26,11 @@ const PACE_OVER: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Held {
     speakers: Vec<Speaker>,
+    /// Messages from other threads: the first one's speaker must wait and did not know it yet.
+    /// Each connection has at most [`MAX_UNORDERED`] octets here.
+    ///
+    /// [`MAX_UNORDERED`]: crate::switch::threads::guests::MAX_UNORDERED
+    said: VecDeque<(Thread, Utterance)>,
     timed: bool,
     /// Octets the slowest had passed when its pace was last looked at, and when that was.
     passed: (u64, Moment),
@@ -37,7 +44,26 @@ pub(in crate::switch) struct Held {
 impl Held {
     /// Nobody waits.
     pub(in crate::switch) fn is_free(&self) -> bool {
-        self.speakers.is_empty() && self.stragglers == 0
+        self.speakers.is_empty() && self.said.is_empty() && self.stragglers == 0
+    }
+}
+
+impl Held {
+    /// Takes the first message that waits, if its speaker may go on.
+    fn next(&mut self) -> Option<(Thread, Utterance)> {
+        let (thread, said) = self.said.front()?;
+        match self.speakers.contains(&said.speaker(*thread)) {
+            true => None,
+            false => self.said.pop_front(),
+        }
+    }
+
+    /// Takes what a session has said.
+    fn said_by(&mut self, key: SessionKey) -> VecDeque<(Thread, Utterance)> {
+        let said = std::mem::take(&mut self.said).into_iter();
+        let (own, others) = said.partition(|(_, it)| it.session == key);
+        self.said = others;
+        own
     }
 }
 
@@ -134,13 +160,50 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        for speaker in std::mem::take(&mut room.held.speakers) {
+        let said = std::mem::take(&mut room.held.said);
+        let speakers = std::mem::take(&mut room.held.speakers);
+        self.exchange.arrive_again(said);
+        for speaker in speakers {
             self.let_go_on(speaker);
+        }
+    }
+
+    /// Puts a message from another thread in order, or keeps it while its speaker must wait.
+    pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
+        let key = self.sessions.get(said.session).map(|it| it.room);
+        let room = key.and_then(|key| self.rooms.get_mut(key));
+        let (Some(key), Some(room)) = (key, room) else {
+            return self.take_said(now, from, said);
+        };
+        let held = &mut room.held;
+        if held.said.is_empty() && !held.speakers.contains(&said.speaker(from)) {
+            return self.take_said(now, from, said);
+        }
+        held.said.push_back((from, said));
+        while let Some(room) = self.rooms.get_mut(key)
+            && let Some((from, said)) = room.held.next()
+        {
+            self.take_said(now, from, said);
+        }
+    }
+
+    /// Puts in order what a session has said, before it does anything else.
+    pub(in crate::switch) fn hear_out(&mut self, now: Moment, key: SessionKey) {
+        let room = self.sessions.get(key).map(|it| it.room);
+        let Some(room) = room.and_then(|key| self.rooms.get_mut(key)) else {
+            return;
+        };
+        if room.held.said.is_empty() {
+            return;
+        }
+        for (from, said) in room.held.said_by(key) {
+            self.take_said(now, from, said);
         }
     }
 
     /// The room is no more.
     pub(in crate::switch) fn ends_held(&mut self, held: Held) {
+        self.exchange.arrive_again(held.said);
         for speaker in held.speakers {
             self.let_go_on(speaker);
         }

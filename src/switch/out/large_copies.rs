@@ -258,7 +258,7 @@ impl Switch {
         let turn = match stream.filter(|it| !copy.aborted && it.buffer.end() <= max_size) {
             Some(stream) => {
                 let turn = write_body(&mut copy, &mut parts, stream, most, batch);
-                self.counters.messages_out += u64::from(turn == Turn::Over);
+                self.totals.messages_out += u64::from(turn == Turn::Over);
                 turn
             }
             None => {

@@ -133,7 +133,7 @@ impl Switch {
         let room_key = session.room;
         let wrapped_type = front.get(addressed.wrapped_type.clone());
         let wrapped_type = wrapped_type.unwrap_or_default();
-        self.counters.messages_in += 1;
+        self.totals.messages_in += 1;
         self.count(now, room_key);
         self.tell_said(now, key, size, wrapped_type, &addressed.audience);
         let private = addressed.is_private();

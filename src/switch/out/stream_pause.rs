@@ -150,7 +150,7 @@ impl Switch {
 
     /// What a receiver did not take in time is lost to him (G52).
     pub(in crate::switch) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
-        self.counters.drops_slow_reader += count;
+        self.totals.drops_slow_reader += count;
         if self.config.slow_reader == SlowReader::Disconnect {
             return self.end(now, key, Some(LossCause::TooSlow));
         }

@@ -150,7 +150,7 @@ impl Switch {
         };
         let congested_above = congestion(self.config.outbox_bytes);
         let drained = deliveries::drain(session, log, now, limit, congested_above, batch);
-        self.counters.messages_out += drained.copies;
+        self.totals.messages_out += drained.copies;
         if let Some(held) = held
             && session.position == log.end()
             && std::mem::take(&mut session.straggles)

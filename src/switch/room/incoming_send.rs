@@ -280,7 +280,7 @@ impl Switch {
             let body = Bytes::from(body);
             let mut entry = Entry::new(body, addressed.wrapped_type, key, addressed.audience);
             entry.text = text;
-            self.counters.messages_in += 1;
+            self.totals.messages_in += 1;
             self.count(now, room_key);
             let size = entry.body.len() as u64;
             self.tell_said(now, key, size, entry.wrapped_type(), &entry.audience);

@@ -190,7 +190,7 @@ fn a_start_line_that_cannot_be_read_is_answered_and_the_end() {
     assert_eq!(stage.finished, [alice]);
     let lost = ("alice".to_owned(), LossCause::ProtocolError);
     assert_eq!(stage.lost(), [lost]);
-    assert_eq!(stage.switch.counters().garbage, 1);
+    assert_eq!(stage.switch.totals().not_msrp, 1);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn once_the_pot_is_full_the_oldest_of_the_greediest_go() {
     stage.give(alice, first_chunk("alice", 1, &["Byte-Range: 1-*/*"], 6000));
     assert_eq!(stage.codes(alice), [200], "never the newest of an innocent");
     assert!(stage.switch.budget.octets() <= 120_000);
-    let dropped = stage.switch.counters().unfinished_dropped;
+    let dropped = stage.switch.totals().unfinished_dropped;
     assert_eq!(dropped, 2);
     let mut reported = 0;
     for (at, id) in connections.iter().enumerate() {
@@ -321,7 +321,7 @@ fn a_session_and_a_connection_have_their_own_bounds() {
         }
         assert!(stage.switch.budget.octets() > limit - 5000);
         let kept = (limit / 5000) as u64;
-        let dropped = stage.switch.counters().unfinished_dropped;
+        let dropped = stage.switch.totals().unfinished_dropped;
         assert_eq!(dropped, 7 * sessions as u64 - kept);
         let reports = stage.got(id);
         let named = reports.iter().map(|it| it.header("Message-ID").unwrap());
@@ -339,7 +339,7 @@ fn who_asks_for_no_report_gets_none_of_what_is_let_go() {
         let headers = ["Byte-Range: 1-*/*", "Failure-Report: no"];
         stage.give(alice, first_chunk("alice", number, &headers, 4000));
     }
-    assert_eq!(stage.switch.counters().unfinished_dropped, 1);
+    assert_eq!(stage.switch.totals().unfinished_dropped, 1);
     assert!(stage.raw(alice).is_empty());
 }
 

@@ -25,7 +25,7 @@ fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
     assert!(!got.is_empty() && got.len() < texts.len());
     assert_eq!(got, texts[texts.len() - got.len()..]);
     let dropped = (texts.len() - got.len()) as u64;
-    assert_eq!(stage.switch.counters().drops_slow_reader, dropped);
+    assert_eq!(stage.switch.totals().drops_slow_reader, dropped);
     assert!(
         told.starts_with(&format!("{dropped} messages were not delivered")),
         "{told}"
@@ -136,7 +136,7 @@ fn p21_what_says_that_somebody_is_typing_is_dropped_first_and_is_no_loss() {
     stage.give(carol, typing("carol", "typing01"));
     let texts = fill(&mut stage, alice, config().outbox_bytes / 10 * 9);
     stage.give(carol, typing("carol", "typing02"));
-    assert_eq!(stage.switch.counters().drops_slow_reader, 0);
+    assert_eq!(stage.switch.totals().drops_slow_reader, 0);
     stage.switch.blocked(stage.now, bob, false);
     assert_eq!(stage.texts(bob), texts, "no notice either");
     stage.give(carol, typing("carol", "typing03"));
@@ -257,7 +257,7 @@ fn who_reads_fast_enough_loses_nothing_of_a_flood() {
     let outbox = config().outbox_bytes;
     let (mut stage, bob, said, mut read) = flood(outbox / 8, 50);
     assert!(read.len() > 100);
-    assert_eq!(stage.switch.counters().drops_slow_reader, 0);
+    assert_eq!(stage.switch.totals().drops_slow_reader, 0);
     stage.switch.blocked(stage.now, bob, false);
     read.extend(stage.texts(bob));
     assert_eq!(read, said);
@@ -268,7 +268,7 @@ fn who_reads_nothing_holds_a_flood_up_for_a_moment_only() {
     let (mut stage, bob, said, read) = flood(0, 10);
     assert!(read.is_empty());
     assert!(said.len() > 5 * 100, "{}", said.len());
-    let lost = stage.switch.counters().drops_slow_reader;
+    let lost = stage.switch.totals().drops_slow_reader;
     // As before, what an outbox holds is not lost.
     stage.switch.blocked(stage.now, bob, false);
     let read = stage.texts(bob);

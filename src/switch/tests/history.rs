@@ -20,7 +20,7 @@ impl Stage {
     }
 
     fn say_body(&mut self, id: ConnectionId, name: &str, body: &str) {
-        let number = self.switch.counters().messages_in;
+        let number = self.switch.totals().messages_in;
         self.give(id, send(name, &format!("tid{number:05}"), &[], body));
         assert_eq!(self.codes(id), [200]);
     }
@@ -156,7 +156,7 @@ fn the_oldest_go_first_also_where_the_octets_are_too_many() {
     let got = stage.newcomer(head("bob", 100));
     assert_eq!(got.len(), 3, "with their headers four are more than half");
     assert!(got[0].starts_with('b') && got[2].starts_with('d'));
-    assert_eq!(stage.switch.counters().drops_slow_reader, 0);
+    assert_eq!(stage.switch.totals().drops_slow_reader, 0);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn many_newcomers_at_once_cost_nobody_a_message() {
     }
     stage.switch.blocked(stage.now, slow, false);
     assert_eq!(stage.texts(slow), ["last"]);
-    assert_eq!(stage.switch.counters().drops_slow_reader, 0);
+    assert_eq!(stage.switch.totals().drops_slow_reader, 0);
 }
 
 #[test]

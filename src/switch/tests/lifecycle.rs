@@ -350,7 +350,7 @@ fn an_unbound_connection_may_not_send_much() {
         stage.give(id, empty_send("alice", "tid12345"));
     }
     assert_eq!(stage.cut, [id]);
-    assert_eq!(stage.switch.counters().garbage, 1);
+    assert_eq!(stage.switch.totals().not_msrp, 1);
 }
 
 #[test]

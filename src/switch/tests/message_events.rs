@@ -118,7 +118,7 @@ fn what_the_operator_says_comes_from_the_room_to_everybody() {
     }
     assert!(stage.raw(stranger).is_empty());
     assert_eq!(
-        stage.switch.counters().messages_in,
+        stage.switch.totals().messages_in,
         0,
         "no participant sent it"
     );

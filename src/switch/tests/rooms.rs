@@ -346,7 +346,7 @@ fn private_messages_to_who_reads_nothing_are_bounded() {
             .starts_with(&format!("{lost} messages were not delivered"))
     );
     assert!(got[0].starts_with(&format!("{lost:03}")), "the oldest go");
-    assert_eq!(stage.switch.counters().drops_slow_reader, lost as u64);
+    assert_eq!(stage.switch.totals().drops_slow_reader, lost as u64);
 }
 
 #[test]

@@ -160,8 +160,8 @@ fn g26_g30_chunks_of_a_large_message_flow_into_one_send() {
     let chunks = stage.chunks(bob);
     assert_eq!(chunks.len(), 1);
     assert_eq!((&chunks[0].body, chunks[0].flag), (&large.body, Some('$')));
-    assert_eq!(stage.switch.counters().messages_in, 1);
-    assert_eq!(stage.switch.counters().messages_out, 2);
+    assert_eq!(stage.switch.totals().messages_in, 1);
+    assert_eq!(stage.switch.totals().messages_out, 2);
 }
 
 #[test]
@@ -676,7 +676,7 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
         messages(&stage.chunks(carol)),
         [(large.body.clone(), Some('$'))]
     );
-    assert_eq!(stage.switch.counters().drops_slow_reader, 1);
+    assert_eq!(stage.switch.totals().drops_slow_reader, 1);
     stage.switch.blocked(stage.now, bob, false);
     let to_bob = messages(&stage.chunks(bob));
     assert_eq!(to_bob[0].1, Some('#'));
@@ -795,7 +795,7 @@ fn nobody_waits_again_for_who_takes_nothing() {
     }
     stage.give(alice, large.close('$'));
     assert_eq!(messages(&stage.chunks(carol)).len(), 1);
-    assert_eq!(stage.switch.counters().drops_slow_reader, 1);
+    assert_eq!(stage.switch.totals().drops_slow_reader, 1);
     stage.switch.blocked(stage.now, bob, false);
     let told = messages(&stage.chunks(bob));
     assert!(

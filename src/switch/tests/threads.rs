@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::streams::messages;
 use super::*;
+use crate::switch::threads::guests::MAX_UNORDERED;
 
 pub(super) const THREADS: u16 = 3;
 
@@ -105,17 +106,22 @@ impl World {
     pub(super) fn deliver(&mut self, from: Thread, to: Thread) -> bool {
         let post = self.mail.get_mut(&(from, to)).and_then(VecDeque::pop_front);
         let Some(post) = post else { return false };
-        let now = self.now;
         self.switch(to).arrived(from, post);
+        self.take_in(to);
+        true
+    }
+
+    /// A thread deals with all that has arrived.
+    fn take_in(&mut self, thread: Thread) {
+        let now = self.now;
         loop {
-            let more = self.switch(to).take_in(now);
-            self.stage(to).pump();
-            if !more {
+            self.switch(thread).take_in(now);
+            self.stage(thread).pump();
+            if !self.switch(thread).has_arrivals() {
                 break;
             }
         }
-        self.collect(to);
-        true
+        self.collect(thread);
     }
 
     /// Everything arrives.
@@ -124,7 +130,7 @@ impl World {
             let mut any = false;
             for (from, to) in (0..THREADS).flat_map(|from| (0..THREADS).map(move |to| (from, to))) {
                 self.stage(Thread(from)).pump();
-                self.collect(Thread(from));
+                self.take_in(Thread(from));
                 while self.deliver(Thread(from), Thread(to)) {
                     any = true;
                 }
@@ -287,6 +293,91 @@ fn c70_another_certificate_is_found_out_elsewhere_too() {
     world.give((B, id), empty_send("alice", "bindtid1"));
     world.settle();
     assert_eq!(world.stage(B).cut, [id]);
+}
+
+/// Many, each of whom says what may be on its way, and a reader who takes nothing meanwhile.
+fn said_at_once(world: &mut World) -> (Place, Vec<String>) {
+    const EACH: usize = MAX_UNORDERED / 1_100;
+    let reader = world.open(C);
+    world.join(A, "reader", reader);
+    let now = world.now;
+    world.switch(C).blocked(now, reader.1, true);
+    let speakers: Vec<_> = (0..2 * config().outbox_bytes / MAX_UNORDERED)
+        .map(|number| {
+            let (name, place) = (format!("speaker{number}"), world.open(B));
+            world.join(A, &name, place);
+            (name, place)
+        })
+        .collect();
+    let mut said = Vec::new();
+    for (name, place) in speakers {
+        for turn in 0..EACH {
+            let text = format!("{name} {turn} {}", "x".repeat(900));
+            world.say(A, &name, place, &text);
+            said.push(text);
+        }
+    }
+    assert!(said.len() * 900 > config().outbox_bytes);
+    (reader, said)
+}
+
+#[test]
+fn what_was_on_its_way_when_its_speaker_was_to_wait_is_not_lost() {
+    let mut world = World::new(config());
+    let (reader, said) = said_at_once(&mut world);
+    world.settle();
+    let replica = world.switch(C).rooms.iter_mut().next().expect("a room");
+    assert!(replica.log.octets() < config().outbox_bytes);
+    let now = world.now;
+    world.switch(C).blocked(now, reader.1, false);
+    world.settle();
+    assert_eq!(world.texts(reader), said);
+    world.settle();
+    world.assert_at_rest();
+}
+
+#[test]
+fn what_was_on_its_way_comes_before_the_end_of_its_session_and_room() {
+    let mut world = World::new(config());
+    let (reader, said) = said_at_once(&mut world);
+    world.settle();
+    let now = world.now;
+    // The last has gone: its words have their turn, though the reader is behind.
+    let last = *world
+        .stage(B)
+        .switch
+        .connections
+        .keys()
+        .last()
+        .expect("one");
+    world.switch(B).closed(now, last);
+    world.collect(B);
+    world.settle();
+    world.switch(C).blocked(now, reader.1, false);
+    world.settle();
+    let mut heard = world.texts(reader);
+    heard.sort();
+    let mut all = said;
+    all.sort();
+    assert_eq!(heard, all);
+    world.settle();
+    world.assert_at_rest();
+}
+
+#[test]
+fn a_room_that_ends_leaves_nothing_that_waits() {
+    let mut world = World::new(config());
+    let (_, said) = said_at_once(&mut world);
+    world.settle();
+    let (now, room) = (world.now, RoomUri::new(World::room(A)));
+    world.switch(A).order(now, Order::Close { room });
+    world.stage(A).pump();
+    world.collect(A);
+    world.settle();
+    world.pass(Duration::from_secs(10));
+    world.settle();
+    assert!(!said.is_empty());
+    world.assert_empty();
 }
 
 #[test]
@@ -514,7 +605,7 @@ fn speakers_wait_for_a_reader_elsewhere_as_for_one_of_their_own() {
             said += 1;
             assert!(said * 1_000 < config().outbox_bytes, "somebody waits");
         }
-        assert_eq!(world.switch(C).counters().drops_slow_reader, 0);
+        assert_eq!(world.switch(C).totals().drops_slow_reader, 0);
         // He reads again: everything comes, and the speaker goes on.
         world.switch(C).blocked(now, bob.1, false);
         world.settle();
@@ -537,7 +628,7 @@ fn speakers_wait_for_a_reader_elsewhere_as_for_one_of_their_own() {
         world.settle();
         let got = world.texts(bob);
         assert!(got[0].contains("not delivered"), "{}", got[0]);
-        assert!(world.switch(C).counters().drops_slow_reader > 0);
+        assert!(world.switch(C).totals().drops_slow_reader > 0);
         world.assert_at_rest();
     }
 }

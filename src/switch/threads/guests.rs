@@ -77,7 +77,7 @@ pub(in crate::switch) struct Recalled {
 /// Something that was said by a session that lives elsewhere.
 #[derive(Debug)]
 pub(in crate::switch) struct Utterance {
-    session: SessionKey,
+    pub(in crate::switch) session: SessionKey,
     connection: ConnectionId,
     /// Of the chunk that came last and is answered.
     last: KeptHead,
@@ -86,6 +86,16 @@ pub(in crate::switch) struct Utterance {
     /// Octets of the body that are not the sender's.
     shift: u64,
     body: Vec<u8>,
+}
+
+impl Utterance {
+    /// The connection it came on, if it came from this thread.
+    pub(in crate::switch) fn speaker(&self, thread: Thread) -> Speaker {
+        Speaker {
+            thread,
+            connection: self.connection,
+        }
+    }
 }
 
 /// A NICKNAME of such a session.
@@ -311,6 +321,7 @@ impl Switch {
         key: SessionKey,
         cause: Option<LossCause>,
     ) {
+        self.hear_out(now, key);
         let Some(session) = self.sessions.get(key) else {
             return;
         };
@@ -398,6 +409,7 @@ impl Switch {
 
     /// A session has come back.
     pub(in crate::switch) fn back(&mut self, now: Moment, key: SessionKey, back: Back) {
+        self.hear_out(now, key);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
@@ -497,12 +509,9 @@ impl Switch {
         })
     }
 
-    /// Something was said by a session of ours that lives on another thread.
-    pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
-        let speaker = Speaker {
-            thread: from,
-            connection: said.connection,
-        };
+    /// A message of a session of ours that lives on another thread has its turn.
+    pub(in crate::switch) fn take_said(&mut self, now: Moment, from: Thread, said: Utterance) {
+        let speaker = said.speaker(from);
         self.exchange.serving = Some(Credit {
             speaker,
             octets: said.body.len(),
@@ -546,6 +555,7 @@ impl Switch {
 
     /// A session of ours that lives on another thread wants a nickname.
     pub(in crate::switch) fn wished(&mut self, now: Moment, from: Thread, wish: Wish) {
+        self.hear_out(now, wish.session);
         let speaker = Speaker {
             thread: from,
             connection: wish.connection,

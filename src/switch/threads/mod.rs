@@ -182,6 +182,14 @@ impl Exchange {
         }
     }
 
+    /// Messages that had to wait come before everything else.
+    pub(in crate::switch) fn arrive_again(&mut self, said: VecDeque<(Thread, Utterance)>) {
+        for (from, said) in said.into_iter().rev() {
+            self.arrived
+                .push_front((from, Parcel::Said(Box::new(said))));
+        }
+    }
+
     /// A connection here.
     pub(in crate::switch) fn here(&self, connection: ConnectionId) -> Speaker {
         Speaker {
@@ -212,9 +220,13 @@ impl Switch {
         self.exchange.arrived.extend(parcels);
     }
 
-    /// Deals with some of what has come, as long as nothing should be written first; whether
-    /// there is more.
-    pub fn take_in(&mut self, now: Moment) -> bool {
+    /// Whether something has come that was not dealt with.
+    pub fn has_arrivals(&self) -> bool {
+        !self.exchange.arrived.is_empty()
+    }
+
+    /// Deals with some of what has come, as long as nothing should be written first.
+    pub fn take_in(&mut self, now: Moment) {
         for _ in 0..PARCELS {
             // What is there is written first: a fast reader must lose nothing.
             if self.exchange.arrived.is_empty() || self.pressed() {
@@ -224,7 +236,6 @@ impl Switch {
                 self.unpack(now, from, parcel);
             }
         }
-        !self.exchange.arrived.is_empty()
     }
 
     fn unpack(&mut self, now: Moment, from: Thread, parcel: Parcel) {

@@ -143,6 +143,7 @@ impl Switch {
         there: StreamKey,
         opens: &Opens,
     ) {
+        self.hear_out(now, opens.session);
         let speaker = Speaker {
             thread: from,
             connection: opens.connection,

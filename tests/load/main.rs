@@ -1,7 +1,16 @@
 //! Many at once: what gets lost only under load. One scenario at a time.
+//!
+//! Those that are ignored measure what a release build does, or take a minute and more:
+//! `MSRP_CONFERENCE_SO=target/release/libmsrp_conference.so cargo test --test load -- --ignored`.
 
-#[path = "harness/mod.rs"]
+#[path = "../tls/certificates.rs"]
+mod certificates;
+#[path = "../harness/mod.rs"]
 mod harness;
+
+mod slow;
+mod strangers;
+mod unread;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc;
@@ -294,8 +303,7 @@ fn everything(place: usize, listener: &Participant, messages: usize, speakers: u
     messages - own
 }
 
-/// Only a release build keeps up with it, and SIPp wants a core of its own:
-/// `MSRP_CONFERENCE_SO=target/release/libmsrp_conference.so cargo test --test load -- --ignored`.
+/// Only a release build keeps up with it, and SIPp wants a core of its own.
 #[test]
 #[ignore = "for a release build"]
 fn ten_thousand_joins_at_1000_a_second() {
@@ -310,7 +318,7 @@ fn ten_thousand_joins_at_1000_a_second() {
 }
 
 /// KiB of memory of a process at its most since the last time this was asked.
-fn peak(process: u32) -> u64 {
+pub(crate) fn peak(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
     std::fs::write(format!("/proc/{process}/clear_refs"), "5").expect("the peak is set back");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));

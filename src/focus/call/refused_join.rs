@@ -1,0 +1,93 @@
+//! Why somebody was not let in, for the log. Strangers cause these lines, so they are few.
+
+use crate::focus::Focus;
+use crate::focus::sip::face::{Incoming, identity, shortened};
+use crate::focus::sip::rejection::Refusal;
+use crate::log::Level;
+use crate::time::Moment;
+use crate::wire::sip::{Method, NameAddr, reason};
+
+/// Lines a second.
+const A_SECOND: u32 = 5;
+
+/// How many joins were refused of late.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct RefusedJoins {
+    /// When the present second began.
+    since: Moment,
+    in_log: u32,
+    left_out: u64,
+}
+
+impl RefusedJoins {
+    /// How many were left out since the last line; `None`: so is this one.
+    fn next_line(&mut self, now: Moment) -> Option<u64> {
+        if now.saturating_since(self.since).as_secs() > 0 {
+            (self.since, self.in_log) = (now, 0);
+        }
+        if self.in_log == A_SECOND {
+            self.left_out += 1;
+            return None;
+        }
+        self.in_log += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+impl Focus {
+    /// Writes to the log that somebody was not let into a room, and why.
+    pub(in crate::focus) fn log_refused_join(
+        &mut self,
+        now: Moment,
+        incoming: &Incoming,
+        refusal: &Refusal,
+    ) {
+        let request = &incoming.request;
+        let to = request.headers.first("To").and_then(|it| it.parse().ok());
+        let begins = to.is_none_or(|to: NameAddr| to.tag().is_none());
+        if request.method != Method::Invite || !begins || refusal.code == 487 {
+            return;
+        }
+        let Some(left_out) = self.refused_joins.next_line(now) else {
+            return;
+        };
+        let who = identity(&incoming.arrival);
+        let who = who.map_or_else(
+            |_| "a caller without identity".into(),
+            |it| shortened(it.to_string()),
+        );
+        let warning = refusal.headers.first("Warning");
+        let why = warning.and_then(|it| it.split('"').nth(1));
+        let why = why.unwrap_or_else(|| reason(refusal.code));
+        let before = match left_out {
+            0 => String::new(),
+            count => format!(" ({count} refusals before it are not in the log)"),
+        };
+        let room = shortened(incoming.arrival.request_uri.clone());
+        let code = refusal.code;
+        self.out.log(
+            Level::Info,
+            format_args!("{who} was not let into {room}: {code} {why}{before}"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_a_few_lines() {
+        let start = Moment::from_epoch(Duration::from_secs(7));
+        let mut refused = RefusedJoins::default();
+        let lines = |refused: &mut RefusedJoins, at| -> Vec<u64> {
+            let each = (0..100).filter_map(|_| refused.next_line(at));
+            each.collect()
+        };
+        assert_eq!(lines(&mut refused, start), [0; 5]);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(lines(&mut refused, later), [95, 0, 0, 0, 0]);
+    }
+}
