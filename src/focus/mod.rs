@@ -193,7 +193,7 @@ impl Focus {
             self.show_presences(now);
         }
         self.tell_changes(position);
-        self.out.log_refusals(now);
+        self.out.log_counted(now);
     }
 
     fn keep_time(&mut self, now: Moment, is_turn: bool) {

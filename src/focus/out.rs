@@ -1,6 +1,7 @@
 //! What goes out, and what every part of the focus needs for it: numbers, tags, the totals.
 
 use std::collections::VecDeque;
+use std::panic::Location;
 
 use super::throttle::Throttle;
 use super::{Cause, Event, Output, TransactionId};
@@ -15,11 +16,16 @@ const TAG_LENGTH: usize = 16;
 /// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 asks for 80).
 const SESSION_ID_LENGTH: usize = 32;
 
+/// An invariant, and where it did not hold.
+type Fault = (&'static str, &'static Location<'static>);
+
 /// Outputs that have not been polled yet, and where ids and randomness come from.
 pub(super) struct Out {
     queue: VecDeque<Output>,
     pub(super) totals: Totals,
     pub(super) refusals: Throttle<Cause>,
+    /// Invariants that did not hold, and where that was noticed.
+    faults: Throttle<Fault>,
     entropy: Box<dyn Entropy + Send>,
     last_id: u64,
     /// Server and User-Agent.
@@ -32,6 +38,7 @@ impl Out {
             queue: VecDeque::new(),
             totals: Totals::default(),
             refusals: Throttle::default(),
+            faults: Throttle::default(),
             entropy,
             last_id: 0,
             software,
@@ -87,8 +94,21 @@ impl Out {
         self.push(Output::Log(Line::new(level, text)));
     }
 
-    /// Logs which refusals there were, each kind once a minute.
-    pub(super) fn log_refusals(&mut self, now: Moment) {
+    /// What cannot be is so: a failure in tests, a line in the log for operators.
+    #[track_caller]
+    pub(super) fn broken(&mut self, what: &'static str) {
+        let place = Location::caller();
+        debug_assert!(false, "{what}");
+        self.faults.count((what, place));
+    }
+
+    /// Logs which refusals and faults there were, each kind once a minute.
+    pub(super) fn log_counted(&mut self, now: Moment) {
+        for ((what, place), times) in self.faults.due(now) {
+            let (file, line) = (place.file(), place.line());
+            let line = format!("BUG: {what}, at {file}:{line} ({times} times)");
+            self.log(Level::Error, line);
+        }
         for (cause, times) in self.refusals.due(now) {
             let level = match cause.is_ordinary() {
                 true => Level::Debug,

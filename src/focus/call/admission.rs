@@ -31,7 +31,7 @@ impl Focus {
         // Who sends another INVITE has had the 2xx to the last one.
         self.close_unacknowledged(id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint to admit");
         };
         let (transaction, key) = (answering.transaction, &endpoint.dialog.key);
         let at = now + ADMISSION_TIMEOUT;
@@ -100,7 +100,7 @@ impl Focus {
         announced: &[Fingerprint],
     ) {
         let Some(user) = self.rooms.endpoint(id).map(|it| it.user.clone()) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         if self.rooms.fingerprints.changed(&user, announced) {
             let line = format!("the certificate {user} announces is not the one seen first");
@@ -194,7 +194,7 @@ impl Focus {
             return;
         };
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("a session of no endpoint");
         };
         let user = &endpoint.user;
         let joins = endpoint.joined.is_none();
@@ -205,7 +205,7 @@ impl Focus {
             return self.abandon(now, id, refusal);
         }
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("a session of no endpoint");
         };
         endpoint.run = self.switch.run;
         let Some((answering, timer)) = endpoint.take_answering() else {
@@ -227,7 +227,7 @@ impl Focus {
         }
         self.start_session_timer(now, id, answering.agreement);
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint to accept");
         };
         let mut headers = answering
             .agreement

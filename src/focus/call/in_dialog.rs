@@ -118,7 +118,7 @@ impl Focus {
         }
         self.say_first(id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("a dialog of no endpoint");
         };
         if endpoint.offer != Offer::Answer {
             return self.connect_after_ack(id);
@@ -144,7 +144,7 @@ impl Focus {
     /// What the INVITE brought along is said now that the participant is in for certain.
     fn say_first(&mut self, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint that speaks");
         };
         let message = endpoint.first_message.take();
         if let (Some(message), Some(session)) = (message, endpoint.link.session().cloned()) {
@@ -168,7 +168,7 @@ impl Focus {
     /// New facts about a session. An answer for a fresh one brings the endpoint back.
     pub(in crate::focus) fn amend(&mut self, id: EndpointId, accepted: Accepted) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         let same = endpoint.media.theirs.as_ref() == Some(&accepted);
         let fresh = match &endpoint.link {
@@ -294,7 +294,7 @@ impl Focus {
             let socket = endpoint.dialog.socket.clone();
             (socket, endpoint.room.clone(), endpoint.role)
         }) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         let fresh = match self.rooms.conference(&room).map(|c| Arc::clone(&c.policy)) {
             Some(policy) if lost => {
@@ -313,14 +313,14 @@ impl Focus {
             _ => None,
         };
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         if let Some((session, local)) = fresh {
             endpoint.media.local = local;
             self.relink(id, Link::Up(session));
         }
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint that describes itself");
         };
         let media = &mut endpoint.media;
         let describe = |origin| {

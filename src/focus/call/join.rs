@@ -241,7 +241,7 @@ impl Focus {
     /// Two devices may have come as one element while neither was in.
     fn keep_key_unique(&mut self, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint that joins");
         };
         let conference = self.rooms.conference(&endpoint.room);
         let participant = conference.and_then(|it| it.participants.get(&endpoint.user));
@@ -277,7 +277,7 @@ impl Focus {
             });
         }
         let Some(conference) = self.rooms.conference_mut(room) else {
-            return;
+            return self.out.broken("no conference that has begun");
         };
         // A configured room may be watched before anybody comes.
         if conference.is_empty() {
@@ -294,7 +294,7 @@ impl Focus {
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
         self.keep_key_unique(id);
         let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
-            return;
+            return self.out.broken("no endpoint that joins");
         };
         let invited = endpoint.invitation.take();
         conference.joining.remove(&id);
@@ -365,10 +365,10 @@ impl Focus {
     /// Where a user has one device, the new one replaces the old (option `devices=one`).
     fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint that has joined");
         };
         let Some(conference) = self.rooms.conference(&endpoint.room) else {
-            return;
+            return self.out.broken("no conference of an endpoint");
         };
         if !conference.policy.rules.one_device {
             return;

@@ -141,7 +141,7 @@ impl Focus {
     /// A user has left with their last device, and with the last user the conference is over.
     fn tell_left(&mut self, endpoint: &Endpoint, method: DisconnectionMethod) {
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
-            return;
+            return self.out.broken("no conference of who leaves");
         };
         if endpoint.joined.is_none() || conference.has(&endpoint.user) {
             return;
@@ -165,7 +165,7 @@ impl Focus {
     /// Some rooms end when who made them leaves (RFC 4579 §5.12).
     fn end_with_creator(&mut self, now: Moment, left: &Endpoint) {
         let Some(conference) = self.rooms.conference_mut(&left.room) else {
-            return;
+            return self.out.broken("no conference of who leaves");
         };
         if conference.policy.rules.lifetime != Lifetime::WhileCreatorStays
             || conference.creator.as_ref() != Some(&left.user)
@@ -230,7 +230,7 @@ impl Focus {
         method: DisconnectionMethod,
     ) {
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
-            return;
+            return self.out.broken("no conference of who leaves");
         };
         let revision = conference.change();
         let Some(participant) = conference.participants.get_mut(&endpoint.user) else {
@@ -246,7 +246,7 @@ impl Focus {
             self.hold_nickname(now, &endpoint.room, user, nickname);
         }
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
-            return;
+            return self.out.broken("no conference of who leaves");
         };
         if anonymous.is_none() {
             conference.check_published(&endpoint.user);
@@ -284,7 +284,7 @@ impl Focus {
     /// Where only participants may watch, leaving ends the subscription (row E35).
     fn end_private_subscriptions(&mut self, now: Moment, endpoint: &Endpoint) {
         let Some(conference) = self.rooms.conference(&endpoint.room) else {
-            return;
+            return self.out.broken("no conference of who leaves");
         };
         if !conference.policy.rules.subscribe_participants_only || conference.has(&endpoint.user) {
             return;
@@ -323,7 +323,7 @@ impl Focus {
     fn forget_join(&mut self, now: Moment, id: EndpointId) {
         self.expel_session(id);
         let Some(endpoint) = self.rooms.leave(id) else {
-            return;
+            return self.out.broken("no endpoint of an INVITE");
         };
         self.dialogs.close(&endpoint.dialog.key);
         if let Some(conference) = self.rooms.conference_mut(&endpoint.room) {

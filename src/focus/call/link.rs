@@ -16,7 +16,7 @@ impl Focus {
             return;
         };
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("a session of no endpoint");
         };
         self.out.totals.losses += 1;
         let line = format!(

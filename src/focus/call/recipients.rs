@@ -33,7 +33,7 @@ impl Focus {
     /// Invites whom a new participant brought along.
     pub(in crate::focus) fn invite_recipients(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint that invites");
         };
         let recipients = std::mem::take(&mut endpoint.recipients);
         let room = endpoint.room.clone();

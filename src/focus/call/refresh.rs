@@ -39,7 +39,7 @@ impl Focus {
                 .arm(now + agreement.interval / 2, Timer::Refresh(id))
         });
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint of a session timer");
         };
         let timer = SessionTimer {
             agreement,
@@ -73,7 +73,7 @@ impl Focus {
 
     fn set_session_timer(&mut self, id: EndpointId, timer: Option<SessionTimer>) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint of a session timer");
         };
         if let Some(before) = std::mem::replace(&mut endpoint.session_timer, timer) {
             self.timers.disarm(before.refresh_timer);
@@ -98,7 +98,7 @@ impl Focus {
         response: &Response,
     ) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint of a session timer");
         };
         let ours = self.config.session_expires;
         let agreement = match &endpoint.session_timer {
@@ -111,7 +111,7 @@ impl Focus {
     /// Sends our refresh: UPDATE without body, or the re-INVITE that changes nothing.
     pub(in crate::focus) fn refresh(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint to refresh");
         };
         let idle = matches!(endpoint.stage, Stage::Confirmed) && endpoint.is_free();
         // A renewal refreshes, too.

@@ -1,11 +1,12 @@
 //! Why somebody was not let in, for the log. Strangers cause these lines, so they are few.
 
 use crate::focus::Focus;
+use crate::focus::sip::cause::Cause;
 use crate::focus::sip::face::{Incoming, identity, shortened};
 use crate::focus::sip::rejection::Refusal;
 use crate::log::Level;
 use crate::time::Moment;
-use crate::wire::sip::{Method, NameAddr, reason};
+use crate::wire::sip::{Method, NameAddr};
 
 /// Lines a second.
 const A_SECOND: u32 = 5;
@@ -45,7 +46,7 @@ impl Focus {
         let request = &incoming.request;
         let to = request.headers.first("To").and_then(|it| it.parse().ok());
         let begins = to.is_none_or(|to: NameAddr| to.tag().is_none());
-        if request.method != Method::Invite || !begins || refusal.code == 487 {
+        if request.method != Method::Invite || !begins || refusal.cause == Cause::Cancelled {
             return;
         }
         let Some(left_out) = self.refused_joins.next_line(now) else {
@@ -56,15 +57,13 @@ impl Focus {
             |_| "a caller without identity".into(),
             |it| shortened(it.to_string()),
         );
-        let warning = refusal.headers.first("Warning");
-        let why = warning.and_then(|it| it.split('"').nth(1));
-        let why = why.unwrap_or_else(|| reason(refusal.code));
+        let why = refusal.why();
         let before = match left_out {
             0 => String::new(),
             count => format!(" ({count} refusals before it are not in the log)"),
         };
         let room = shortened(incoming.arrival.request_uri.clone());
-        let code = refusal.code;
+        let code = refusal.cause.code();
         self.out.log(
             Level::Info,
             format_args!("{who} was not let into {room}: {code} {why}{before}"),

@@ -80,7 +80,7 @@ impl Focus {
     /// The fresh session is there: the peer is called, unless it has come back by itself.
     pub(in crate::focus) fn renewal_admitted(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint to renew");
         };
         let free = endpoint.is_free() && !self.stopping;
         match &mut endpoint.link {
@@ -188,7 +188,7 @@ impl Focus {
     fn take_renewal(&mut self, now: Moment, id: EndpointId, response: &Response) {
         self.renew_agreement(now, id, response);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint to renew");
         };
         let answer = Description::parse(&response.body).ok();
         let source = endpoint.media.dialled_source();

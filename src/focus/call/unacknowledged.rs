@@ -37,7 +37,7 @@ impl Focus {
         self.close_unacknowledged(id);
         let transaction = answering.transaction;
         let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
-            return;
+            return self.out.broken("no endpoint to answer");
         };
         let key = &endpoint.dialog.key;
         self.dialogs.wait(transaction, key, Awaits::Ack(id));
@@ -241,7 +241,7 @@ impl Focus {
     fn restore_before(&mut self, now: Moment, id: EndpointId, before: Before) {
         self.resume_session_timer(id, before.timer);
         let Some(endpoint) = self.rooms.endpoint(id) else {
-            return;
+            return self.out.broken("no endpoint of a re-INVITE");
         };
         let was_lost = before.session.is_none();
         // Lost or renewed since: what is now counts.

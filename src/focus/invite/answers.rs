@@ -53,10 +53,10 @@ impl Focus {
             return;
         };
         let Some(conference) = self.rooms.conference_mut(&room) else {
-            return;
+            return self.out.broken("no conference of an invitation");
         };
         let Some(invitation) = conference.invitations.get_mut(&id) else {
-            return;
+            return self.out.broken("no invitation of a room");
         };
         let status = invitation.course.status_under_way();
         if std::mem::replace(&mut invitation.status, status) == status {
@@ -160,7 +160,7 @@ impl Focus {
             return;
         };
         let Some(invitation) = self.invitation(id) else {
-            return;
+            return self.out.broken("no invitation of a room");
         };
         let reached = invitation.reached;
         invitation.dialog.established(response);
@@ -206,7 +206,7 @@ impl Focus {
         let run = self.switch.run;
         let endpoint_id = EndpointId(self.out.next_id());
         let Some(invitation) = self.invitation(id) else {
-            return;
+            return self.out.broken("no invitation of a room");
         };
         let endpoint = Endpoint {
             display: display_name(response),

@@ -53,7 +53,7 @@ impl Focus {
         };
         let request = self.request_id();
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return;
+            return self.out.broken("no endpoint of a request of ours");
         };
         endpoint.dialog.refresh_target(response);
         if endpoint.dialog.flow.is_some() {

@@ -103,10 +103,10 @@ impl Focus {
     /// soon as it has answered.
     fn admit_invited(&mut self, room: &RoomUri, id: InvitationId) {
         let Some(policy) = self.session_policy(room) else {
-            return;
+            return self.out.broken("no room of an invitation");
         };
         let Some(invitation) = self.invitation(id) else {
-            return;
+            return self.out.broken("no invitation to admit");
         };
         let Course::Dialing { media, session, .. } = &invitation.course else {
             return;
@@ -197,7 +197,7 @@ impl Focus {
         invitation: Invitation,
     ) {
         let Some(conference) = self.rooms.conference_mut(room) else {
-            return;
+            return self.out.broken("no conference of an invitation");
         };
         let user = invitation.user.clone();
         let role = conference.policy.role(&user);
@@ -232,12 +232,12 @@ impl Focus {
         let software = self.out.software.clone();
         let interval = self.config.session_expires;
         let Some(room) = self.invites.rooms.get(&id).cloned() else {
-            return;
+            return self.out.broken("no invitation to send");
         };
         let conference = self.rooms.conference(&room);
         let about = conference.map(|it| it.identity()).unwrap_or_default();
         let Some(invitation) = self.invitation(id) else {
-            return;
+            return self.out.broken("no invitation to send");
         };
         let (method, headers, body) = invitation.message(&room, interval);
         let headers = about.announce(headers).with("User-Agent", software);
@@ -351,7 +351,7 @@ impl Focus {
             return;
         };
         let Some((room, invitation)) = self.take_invitation(id) else {
-            return;
+            return self.out.broken("no invitation that was awaited");
         };
         if answered.is_none()
             && let Course::Dialing { session, .. } = &invitation.course

@@ -372,7 +372,7 @@ impl Focus {
     /// Arms what comes next: a NOTIFY, or the end of the subscription.
     fn schedule_report(&mut self, now: Moment, id: ReferralId) {
         let Some(referral) = self.invites.referrals.get_mut(id) else {
-            return;
+            return self.out.broken("no referral to report");
         };
         if referral.in_flight.is_some() {
             return;

@@ -52,6 +52,16 @@ impl Refusal {
         self
     }
 
+    /// Why, in words.
+    pub(in crate::focus) fn why(&self) -> &str {
+        let row = self.cause.row();
+        match (row.text, &self.detail) {
+            (DETAIL, Some(detail)) => detail,
+            (DETAIL | "", _) => reason(row.code),
+            (text, _) => text,
+        }
+    }
+
     /// Its headers, with when to try again (RFC 3261 §20.33) and a text for people (§20.43,
     /// 399 miscellaneous warning).
     pub(in crate::focus) fn into_headers(self) -> Headers {
@@ -61,8 +71,8 @@ impl Refusal {
             headers.push("Retry-After", seconds.to_string());
         }
         let text = match row.text {
-            DETAIL => self.detail.unwrap_or_default(),
-            text => text.to_owned(),
+            DETAIL => self.detail.as_deref().unwrap_or_default(),
+            text => text,
         };
         if !text.is_empty() {
             headers.push("Warning", format!("399 msrp_conference \"{text}\""));

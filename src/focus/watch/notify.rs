@@ -112,7 +112,7 @@ impl Focus {
             Due::Last(_) => now,
             Due::Changes => {
                 let Some(conference) = self.rooms.conference_mut(&subscription.room) else {
-                    return;
+                    return self.out.broken("no conference of a subscription");
                 };
                 if subscription.gap || has_news(conference, subscription.seen) {
                     subscription.earliest(now, interval)

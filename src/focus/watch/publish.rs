@@ -196,10 +196,10 @@ impl Focus {
     fn withdraw_publication(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
         self.rooms.publications.remove(&id);
         let Some(conference) = self.rooms.conference_mut(room) else {
-            return;
+            return self.out.broken("no conference of a publication");
         };
         let Some(publication) = conference.publications.all.remove(&id) else {
-            return;
+            return self.out.broken("no publication of a conference");
         };
         conference.merge_publications();
         self.timers.disarm(Some(publication.expiry));

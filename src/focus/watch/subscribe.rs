@@ -165,7 +165,7 @@ impl Focus {
     ) {
         let timer = self.timers.arm(now + expires, Timer::Expiry(id));
         let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
-            return;
+            return self.out.broken("no subscription to grant");
         };
         self.timers.disarm(subscription.expiry_timer.replace(timer));
         let is_due = subscription.version > 0 && subscription.due == Due::Full;
