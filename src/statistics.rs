@@ -138,15 +138,4 @@ mod tests {
             assert!(page == fresh, "run UPDATE_DOCS=1 cargo test statistics");
         }
     }
-
-    #[test]
-    fn names_are_the_published_ones() {
-        let names: Vec<_> = ALL.iter().map(|s| s.name()).collect();
-        assert_eq!(
-            names.join(" "),
-            "conferences participants subscriptions sessions messages_in messages_out \
-             bytes_in bytes_out drops_slow_reader unfinished_dropped not_msrp dials_delayed joins \
-             leaves losses refused notifies look_ups look_ups_refused look_ups_failed panics"
-        );
-    }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::MAX_FRAME;
+use super::limits::MAX_FRAME;
 
 const LENGTH_OCTETS: usize = 4;
 

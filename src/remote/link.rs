@@ -17,15 +17,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
+use super::frame::{FrameError, Frames, encode};
+use super::limits::{HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, READ_OCTETS, SILENCE_LIMIT, is_timeout};
 use super::protocol::{
     FocusHello, FocusRun, PREAMBLE_OCTETS, PreambleError, SwitchHello, ToFocus, ToSwitch,
     check_preamble, preamble,
 };
 use super::tally::Tally;
-use super::{
-    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, READ_OCTETS, SILENCE_LIMIT, encode,
-    is_timeout,
-};
 use crate::control::{
     Admission, AdmitError, Listen, Notice, Order, RoomUri, SessionId, SwitchRun, unserved,
 };

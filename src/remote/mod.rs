@@ -14,6 +14,7 @@
 //! Nothing here knows a rule of conferences, and nothing runs tokio: two ends, a few threads.
 
 mod frame;
+mod limits;
 mod link;
 mod protocol;
 mod serve;
@@ -22,38 +23,11 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::time::Duration;
-
 pub use frame::{FrameError, Frames, encode};
+pub use limits::MAX_FRAME;
 pub use link::{Link, check_listeners};
 pub use protocol::{
     FocusHello, FocusRun, PREAMBLE_OCTETS, PreambleError, SwitchHello, ToFocus, ToSwitch, VERSION,
     check_preamble, preamble,
 };
 pub use serve::{Options, serve};
-
-/// Longest frame. An admission is made of one SDP body, which the host's own limit of 64 KiB
-/// for a request bounds; a full `Reconcile` and its answer stay below a quarter of this, the
-/// whole history of a room below five eighths.
-pub const MAX_FRAME: usize = 1 << 20;
-
-/// How long a peer may take from connect to hello.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A side that has nothing to say says so this often.
-const HEARTBEAT: Duration = Duration::from_secs(3);
-
-/// A side that says nothing for this long, or takes nothing for this long, is taken for dead.
-const SILENCE_LIMIT: Duration = Duration::from_secs(12);
-
-/// What is read, and about what is written, at once.
-const READ_OCTETS: usize = 64 * 1024;
-
-/// A socket with a time-out reports it in either of two ways.
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
-}

@@ -14,13 +14,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use super::frame::{FrameError, Frames, encode};
+use super::limits::{HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, READ_OCTETS, SILENCE_LIMIT, is_timeout};
 use super::protocol::{
     FocusHello, PREAMBLE_OCTETS, PreambleError, SwitchHello, ToFocus, ToSwitch, check_preamble,
     preamble,
-};
-use super::{
-    FrameError, Frames, HEARTBEAT, HELLO_TIMEOUT, MAX_FRAME, READ_OCTETS, SILENCE_LIMIT, encode,
-    is_timeout,
 };
 use crate::control::{Listen, Notice, Order, SwitchRun};
 use crate::counters::Totals;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::NotSent;
+use super::traits::NotSent;
 use crate::focus::{OutgoingRequest, RequestId};
 use crate::resolve::{Failure, Hop, TargetError};
 use crate::time::Moment;

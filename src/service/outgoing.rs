@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::leaving::{Leaving, Stage, Why, of_attempt};
-use super::{Departure, Host, Names, NotSent};
+use super::traits::{Departure, Host, Names, NotSent};
 use crate::counters::Totals;
 use crate::entropy::Entropy;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::tests::{Bench, ID, NOW, request};
 use super::*;
-use crate::resolve::{Failure, Located, Outcome};
+use crate::focus::OutgoingRequest;
+use crate::resolve::{self, Failure, Located, Outcome, Target};
 use crate::statistics::Statistic;
 use crate::wire::sip::Method;
 use bytes::Bytes;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use super::abi::{self, kamailio_command, kamailio_exports, kamailio_kemi, kamailio_text};
 use super::series::{FLAGS, SERIES, Series};
 use super::{
-    Core, Format, MODULE, Module, events, layout, logging, management, parameters, process, send,
-    statistics, tm, variables, worker,
+    Core, Format, MODULE, Module, events, logging, management, parameters, process, send,
+    start_checks, statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
@@ -239,7 +239,9 @@ fn prepare() -> Option<Module> {
         .ok()?;
     // SAFETY: the host compares a C string.
     let tm_module = unsafe { (core.find_module)(c"tm".as_ptr()) };
-    layout::check(tm_module, &tm).map_err(log::error).ok()?;
+    start_checks::check(tm_module, &tm)
+        .map_err(log::error)
+        .ok()?;
     let values = variables::Values::of_core().map_err(log::error).ok()?;
     let listeners = events::Listeners::look(&settings.event_callback)
         .map_err(log::error)

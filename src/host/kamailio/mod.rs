@@ -1,4 +1,4 @@
-//! Kamailio 5.6, 5.7, 5.8, 6.0, 6.1.
+//! Kamailio, in the series that `series` lists.
 
 mod abi;
 mod events;
@@ -8,9 +8,11 @@ mod logging;
 mod management;
 mod parameters;
 mod process;
+mod proxy;
 mod repeat;
 mod send;
 mod series;
+mod start_checks;
 mod statistics;
 mod tm;
 mod variables;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::tm::Kamailio;
+use super::proxy::Kamailio;
 use super::{MODULE, Module, abi};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::{c_string, guard};

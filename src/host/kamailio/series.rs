@@ -110,6 +110,38 @@ mod tests {
     use super::*;
     use crate::host::release::{Version, look_up};
 
+    /// `UPDATE_DOCS=1 cargo test --lib kamailio::series` writes a new series into the pages.
+    #[test]
+    fn the_pages_name_every_series() {
+        let name = |row: &Series| format!("{}.{}", row.oldest.major, row.oldest.minor);
+        let names: Vec<String> = SERIES.iter().map(name).collect();
+        let (first, last) = (&names[0], &names[names.len() - 1]);
+        let span = (
+            format!(r"{first} to \d+\.\d+"),
+            format!("{first} to {last}"),
+        );
+        let list = (format!(r"{first}(, \d+\.\d+)+"), names.join(", "));
+        for (page, (pattern, wanted)) in [
+            ("README.md", &span),
+            ("docs/kamailio.md", &span),
+            ("docs/README.md", &list),
+        ] {
+            let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&path).expect(page);
+            let pattern = regex_lite::Regex::new(pattern).expect("a pattern");
+            let fresh = pattern.replace_all(&text, wanted.as_str());
+            assert!(fresh.contains(wanted.as_str()), "{page} names no series");
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                std::fs::write(&path, fresh.as_ref()).expect("docs is writable");
+            } else {
+                assert_eq!(
+                    text, fresh,
+                    "UPDATE_DOCS=1 cargo test --lib kamailio::series"
+                );
+            }
+        }
+    }
+
     #[test]
     fn each_release_finds_the_row_of_its_series_or_none() {
         for (version, series) in [

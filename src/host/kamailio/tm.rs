@@ -1,7 +1,6 @@
 //! The host's transaction layer: replies to its server transactions, requests of ours, and
 //! what becomes of them.
 
-use std::collections::HashSet;
 use std::ffi::{CStr, c_int, c_uint};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,16 +10,15 @@ use super::abi::{
     kamailio_transaction_prefix,
 };
 use super::series::Series;
-use super::{MODULE, Module, layout, logging};
+use super::{MODULE, layout};
 use crate::bridge::Frame;
-use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
+use crate::focus::{Reply, RequestId, TransactionId};
 use crate::host::guard::{c_string, guard};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, logging as log, sockets, text};
-use crate::log::Line;
-use crate::resolve::{Hop, Transport};
-use crate::service::{Departure, Host, NotReplied, NotSent};
+use crate::host::{logging as log, text};
+use crate::resolve::Transport;
+use crate::service::NotReplied;
 
 host_symbols! {
     /// tm's functions by name; its table of them shifted between series.
@@ -227,7 +225,7 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread, with the running host's series.
-    unsafe fn reply_to(
+    pub(super) unsafe fn reply_to(
         &self,
         series: &Series,
         id: TransactionId,
@@ -311,7 +309,7 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn cancel(&self, id: TransactionId) {
+    pub(super) unsafe fn cancel(&self, id: TransactionId) {
         let mut cell = ptr::null_mut();
         // SAFETY: a found transaction is referenced for us until we release it. The CANCEL
         // belongs to it (one that tm makes by the ids is a transaction of its own, which its
@@ -343,141 +341,6 @@ unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
             hash: (*cell).hash,
             label: (*cell).label,
         }
-    }
-}
-
-/// The proxy for the service; exists in the conference process alone.
-pub(super) struct Kamailio {
-    module: &'static Module,
-    /// Transactions of which a reference is kept.
-    kept: HashSet<TransactionId>,
-    stopping: bool,
-}
-
-impl Kamailio {
-    pub(super) fn new(module: &'static Module) -> Self {
-        Self {
-            module,
-            kept: HashSet::new(),
-            stopping: false,
-        }
-    }
-
-    /// The host's TCP process ends at once when the host stops: what goes to it then is lost,
-    /// with a line in the log for each. Peers see their connection close.
-    fn connections_are_gone(&self, transport: Transport) -> bool {
-        self.stopping && transport.is_stream()
-    }
-}
-
-impl Host for Kamailio {
-    fn find_socket(&mut self, socket: &Socket) -> u64 {
-        debug_assert!(log::on_main_thread());
-        let mut host = borrowed(socket.host.as_bytes());
-        let protocol = text::protocol(&socket.transport);
-        // SAFETY: the core compares the text with its sockets' and keeps nothing; they are
-        // made before the fork and never freed.
-        unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
-    }
-
-    /// What it advertises is known with the first request only.
-    fn default_socket(&mut self) -> Option<Socket> {
-        debug_assert!(log::on_main_thread());
-        sockets::samples().find_map(|to| {
-            // SAFETY: on the main thread; the host's sockets live as long as it, and so do
-            // their texts.
-            let (handle, host, port) = unsafe {
-                let handle = self.module.sending.socket_towards(&to);
-                let socket = layout::socket(handle as usize).ok()?;
-                let address = text::octets(socket.address_text.s, socket.address_text.len);
-                (handle, text::lossy(address), socket.port)
-            };
-            sockets::is_an_address(&host).then(|| Socket {
-                handle: handle as u64,
-                transport: to.transport.name().to_owned(),
-                host: text::uri_host(host),
-                port,
-            })
-        })
-    }
-
-    fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: the service runs on the conference process' main thread.
-        unsafe {
-            let gone = |transport| self.connections_are_gone(transport);
-            self.module
-                .tm
-                .reply_to(self.module.series, transaction, reply, gone)?
-        };
-        if reply.until_ack {
-            self.kept.insert(transaction);
-        }
-        Ok(())
-    }
-
-    fn release(&mut self, transaction: TransactionId) {
-        debug_assert!(log::on_main_thread());
-        if self.kept.remove(&transaction) {
-            // SAFETY: as above; `reply` has kept a reference, and nobody has given it back.
-            unsafe { self.module.tm.release_kept(transaction) };
-        }
-    }
-
-    fn send(
-        &mut self,
-        request: &OutgoingRequest,
-        to: &Hop,
-        attempt: RequestId,
-    ) -> Result<Departure, NotSent> {
-        debug_assert!(log::on_main_thread());
-        if self.connections_are_gone(to.transport) {
-            return Err(NotSent::Stopping);
-        }
-        let socket = sockets::towards(&request.socket, to, |socket| self.find_socket(socket));
-        // SAFETY: as above.
-        unsafe { self.module.tm.send(request, to, attempt, socket)? };
-        Ok(Departure::Sent)
-    }
-
-    fn connected(&mut self, to: &Hop) -> bool {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: as above.
-        unsafe { self.module.sending.connected(to) }
-    }
-
-    fn has_socket(&mut self, to: &Hop) -> bool {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: as above.
-        unsafe { self.module.sending.has_socket(to) }
-    }
-
-    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
-        debug_assert!(log::on_main_thread());
-        if self.connections_are_gone(transport) {
-            return;
-        }
-        // SAFETY: as above.
-        unsafe { self.module.tm.cancel(transaction) };
-    }
-
-    fn stopping(&mut self) {
-        self.stopping = true;
-    }
-
-    fn wants_messages(&mut self) -> bool {
-        api::want_messages() || self.module.listeners.wants_messages()
-    }
-
-    fn event(&mut self, event: &Event) {
-        debug_assert!(log::on_main_thread());
-        api::raise(event);
-        // SAFETY: as above; the service tells events between host calls.
-        unsafe { self.module.listeners.raise(event) };
-    }
-
-    fn log(&mut self, line: &Line) {
-        logging::write(line);
     }
 }
 

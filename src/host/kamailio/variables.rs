@@ -7,7 +7,7 @@ use super::abi::{
     self, kamailio_text, kamailio_variable, kamailio_variable_parameter_prefix,
     kamailio_variable_use_prefix,
 };
-use super::{MODULE, layout};
+use super::{MODULE, start_checks};
 use crate::host::guard::guard;
 use crate::host::layout::LayoutError;
 use crate::host::symbols::{self, host_symbols};
@@ -92,7 +92,7 @@ impl Values {
     pub(super) fn of_core() -> Result<Self, LayoutError> {
         // SAFETY: the types in Functions are those of every supported series.
         let functions = unsafe { Functions::load(symbols::of_core)? };
-        let most = match layout::numbers_are_long(functions.number)? {
+        let most = match start_checks::numbers_are_long(functions.number)? {
             true => i64::MAX as u64,
             false => i32::MAX as u64,
         };

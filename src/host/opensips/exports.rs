@@ -11,7 +11,7 @@ use super::abi::{
 use super::series::{FLAGS, SERIES, Series};
 use super::{
     Core, Format, MODULE, Module, events, layout, logging, management, parameters, process, send,
-    statistics, tm, variables, worker,
+    start_checks, statistics, tm, variables, worker,
 };
 use crate::host::guard::{c_string, guard};
 use crate::host::logging as log;
@@ -176,7 +176,7 @@ fn prepare() -> Option<Module> {
     let tm = unsafe { tm::Tm::of_host(core.find_export) }
         .map_err(log::error)
         .ok()?;
-    layout::check(series, &tm).map_err(log::error).ok()?;
+    start_checks::check(series, &tm).map_err(log::error).ok()?;
     let answers = management::Answers::of_core().map_err(log::error).ok()?;
     let events = events::Events::publish()?;
     let Some(identity) = parse_format(&core, &settings.identity) else {

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::tm::OpenSips;
+use super::proxy::OpenSips;
 use super::{MODULE, Module, abi, layout};
 use crate::host::conference::{Conference, Turn};
 use crate::host::guard::guard;

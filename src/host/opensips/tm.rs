@@ -9,21 +9,17 @@ use super::abi::{
     self, opensips_event, opensips_reception, opensips_text, opensips_tm,
     opensips_transaction_prefix,
 };
-use super::context::Context;
-use super::send::Errand;
 use super::series::Series;
-use super::{MODULE, Module, layout, logging, worker};
+use super::{MODULE, layout};
 use crate::bridge::Frame;
-use crate::focus::{Event, OutgoingRequest, Reply, RequestId, Socket, TransactionId};
+use crate::focus::{Reply, RequestId, TransactionId};
 use crate::host::guard::guard;
-use crate::host::layout::LayoutError;
+use crate::host::layout::{LayoutError, same};
 use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::worker::{Created, Transaction};
-use crate::host::{api, logging as log, sockets, text};
-use crate::log::Line;
-use crate::resolve::{Hop, Transport};
-use crate::service::{Departure, Host, NotReplied, NotSent};
-use crate::wire::sip::Method;
+use crate::host::{logging as log, text};
+use crate::resolve::Transport;
+use crate::service::NotReplied;
 
 host_symbols! {
     /// tm's functions by name: its table of them grows and shifts, and holds wrappers that want
@@ -102,7 +98,7 @@ impl Tm {
                 false => symbols::beside(load, name),
             })?
         };
-        layout::tm_slots(&table, &tm)?;
+        check_slots(&table, &tm)?;
         Ok(tm)
     }
 
@@ -234,7 +230,7 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn reply_to(
+    pub(super) unsafe fn reply_to(
         &self,
         id: TransactionId,
         reply: &Reply,
@@ -274,7 +270,7 @@ impl Tm {
 
     /// # Safety
     /// On the conference process' main thread.
-    unsafe fn cancel(&self, id: TransactionId) {
+    pub(super) unsafe fn cancel(&self, id: TransactionId) {
         let mut cell = ptr::null_mut();
         // SAFETY: a found transaction is referenced for us until we release it; null stands
         // for no headers.
@@ -322,167 +318,6 @@ unsafe fn transport(cell: *const opensips_transaction_prefix) -> Option<Transpor
             .add(series.message_reception)
             .cast::<opensips_reception>();
         Transport::named(text::transport((*reception).protocol))
-    }
-}
-
-/// The proxy for the service; exists in the conference process alone.
-pub(super) struct OpenSips(pub(super) &'static Module);
-
-impl OpenSips {
-    /// Calls tm, or whatever else may run callbacks of other modules, with a context of the
-    /// call's own; `None` when the host has no memory for one.
-    fn call<R>(&self, body: impl FnOnce(&'static Module) -> R) -> Option<R> {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: the service runs on the conference process' main thread.
-        let _context = unsafe { Context::push(&self.0.core) }?;
-        Some(body(self.0))
-    }
-
-    /// The host's own name of a socket it still has, else 0, for one of its choice: sockets_mgm
-    /// closes sockets, and their numbers may be those of MSRP connections by now.
-    fn present(&mut self, socket: &Socket) -> u64 {
-        let found = self.find_socket(socket);
-        if found == socket.handle || socket.handle == 0 {
-            return found;
-        }
-        // It is gone, or another one is advertised alike.
-        let record = socket.handle as *const u8;
-        // SAFETY: a handle of this run names a socket the host has or had.
-        let it = unsafe { worker::addresses(self.0.series, record) };
-        let bound = Socket {
-            host: it.bound.0,
-            port: it.bound.1,
-            ..socket.clone()
-        };
-        let same = it.advertised == (socket.host.clone(), socket.port);
-        match same && self.find_socket(&bound) == socket.handle {
-            true => socket.handle,
-            false => found,
-        }
-    }
-
-    /// While the host shuts down its TCP process is gone or going, and a request for one of
-    /// its connections would wait until the host's SIGKILL. Peers see their connection close.
-    fn connections_are_gone(&self, transport: Transport) -> bool {
-        // SAFETY: reads a variable of the host.
-        transport.is_stream() && unsafe { (self.0.core.core_status)() } == abi::TERMINATING
-    }
-}
-
-impl Host for OpenSips {
-    fn find_socket(&mut self, socket: &Socket) -> u64 {
-        debug_assert!(log::on_main_thread());
-        let host = borrowed(socket.host.as_bytes());
-        let protocol = text::protocol(&socket.transport);
-        // SAFETY: the core compares the text with its sockets' and keeps nothing.
-        unsafe { (self.0.core.find_socket)(&raw const host, socket.port, protocol, 0) as u64 }
-    }
-
-    fn default_socket(&mut self) -> Option<Socket> {
-        debug_assert!(log::on_main_thread());
-        sockets::samples().find_map(|to| {
-            // SAFETY: on the main thread.
-            let handle = unsafe { self.0.sending.socket_towards(&to) };
-            let words = layout::socket_words(self.0.series, handle as usize);
-            let [host, port, ..] = words.ok()?;
-            let bound = Socket {
-                handle: handle as u64,
-                transport: to.transport.name().to_owned(),
-                host,
-                port: port.parse().ok()?,
-            };
-            // No request has shown yet that the texts lie where we look.
-            if self.find_socket(&bound) != bound.handle || !sockets::is_an_address(&bound.host) {
-                return None;
-            }
-            // SAFETY: it is a socket of the host's.
-            let it = unsafe { worker::addresses(self.0.series, handle.cast()) };
-            let (host, port) = it.advertised;
-            Some(Socket {
-                host,
-                port,
-                ..bound
-            })
-        })
-    }
-
-    fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied> {
-        let gone = |transport| self.connections_are_gone(transport);
-        // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.reply_to(transaction, reply, gone) })
-            .unwrap_or(Err(NotReplied::Refused))
-    }
-
-    fn send(
-        &mut self,
-        request: &OutgoingRequest,
-        to: &Hop,
-        attempt: RequestId,
-    ) -> Result<Departure, NotSent> {
-        // tm has acknowledged every 2xx to an INVITE of ours by itself.
-        if request.method == Method::Ack {
-            return Ok(Departure::Sent);
-        }
-        if self.connections_are_gone(to.transport) {
-            return Err(NotSent::Stopping);
-        }
-        let wish = Socket {
-            handle: self.present(&request.socket),
-            ..request.socket.clone()
-        };
-        let socket = sockets::towards(&wish, to, |socket| self.find_socket(socket));
-        let errand = Errand::new(request, to, attempt, socket);
-        // SAFETY: the service runs on the conference process' main thread.
-        unsafe {
-            if to.transport.is_stream() {
-                return errand.hand_over(self.0);
-            }
-            errand.send(self.0)?;
-        }
-        Ok(Departure::Sent)
-    }
-
-    fn hands_over(&mut self, to: &Hop) -> bool {
-        to.transport.is_stream()
-    }
-
-    fn connected(&mut self, to: &Hop) -> bool {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: as above.
-        unsafe { self.0.sending.connected(to) }
-    }
-
-    fn has_socket(&mut self, to: &Hop) -> bool {
-        debug_assert!(log::on_main_thread());
-        // SAFETY: as above.
-        unsafe { self.0.sending.has_socket(to) }
-    }
-
-    fn cancel(&mut self, transaction: TransactionId, transport: Transport) {
-        if self.connections_are_gone(transport) {
-            return;
-        }
-        // SAFETY: on the main thread, with a context.
-        self.call(|module| unsafe { module.tm.cancel(transaction) });
-    }
-
-    fn wants_messages(&mut self) -> bool {
-        // SAFETY: the service runs on the conference process' main thread.
-        let subscribed = unsafe { self.0.events.wants_messages() };
-        api::want_messages() || subscribed
-    }
-
-    fn event(&mut self, event: &Event) {
-        self.call(|module| {
-            api::raise(event);
-            // SAFETY: on the main thread, with a context; the service tells events between
-            // host calls.
-            unsafe { module.events.raise(event) };
-        });
-    }
-
-    fn log(&mut self, line: &Line) {
-        logging::write(line);
     }
 }
 
@@ -571,4 +406,25 @@ pub(super) fn hand_over(frame: &Frame) {
     if let Err(error) = module.bridge.send(frame) {
         log::warning_in_a_flood(format_args!("not handed over: {error}"));
     }
+}
+
+/// tm's table, of which one slot is used: those around it hold the functions of these names.
+fn check_slots(table: &opensips_tm, tm: &Tm) -> Result<(), LayoutError> {
+    const WHAT: &str = "tm's table of functions";
+    let slots = [
+        table.register_callback,
+        table.release_reference,
+        table.look_up_cancelled,
+        table.set_kept_reason,
+    ];
+    let functions = [
+        tm.register_callback as *mut c_void,
+        tm.release_reference as *mut c_void,
+        tm.look_up_cancelled as *mut c_void,
+        tm.set_kept_reason as *mut c_void,
+    ];
+    same(WHAT, slots, functions)?;
+    let [used, other] =
+        [table.cancel_transaction, table.register_callback].map(|slot| symbols::module_of(slot));
+    same(WHAT, used, other)
 }

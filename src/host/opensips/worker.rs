@@ -53,7 +53,7 @@ impl Primitives for Module {
         // are checked by what they must agree with before anything is read through them.
         unsafe {
             let prefix = &*message.address().cast::<opensips_message_prefix>();
-            let (buffer, length) = buffer(self.series, message.address());
+            let (buffer, length) = layout::buffer(self.series, message.address());
             (prefix.kind == abi::REQUEST).then_some(Place {
                 buffer,
                 length,
@@ -148,21 +148,6 @@ fn print(module: &Module, format: Format, message: &Message<'_>) -> Vec<u8> {
         )
     };
     text::printed(&buffer, printed, length).to_vec()
-}
-
-/// Where a message lies as it was received, and its length.
-///
-/// # Safety
-/// `message` is one of this series' own.
-pub(super) unsafe fn buffer(series: &Series, message: *mut abi::Message) -> (*const u8, usize) {
-    let base = message.cast::<u8>();
-    // SAFETY: the caller's promise.
-    unsafe {
-        (
-            base.add(series.message_buffer).cast::<*const u8>().read(),
-            base.add(series.message_length).cast::<u32>().read() as usize,
-        )
-    }
 }
 
 /// # Safety

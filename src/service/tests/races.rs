@@ -7,7 +7,7 @@ use super::*;
 use crate::control::{Admission, LossCause};
 use crate::entropy::Seeded;
 use crate::focus;
-use crate::focus::{Config, InviteMode, Listen, ScriptOptions, Transport};
+use crate::focus::{Config, Focus, InviteMode, Listen, ScriptOptions, Transport};
 
 const ROOM: &str = "sip:lobby@127.0.0.1";
 /// CSeq and transaction in front of those of BYEs.

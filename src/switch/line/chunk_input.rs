@@ -339,8 +339,8 @@ impl Switch {
             let Some(session) = self.sessions.get_mut(key) else {
                 continue;
             };
-            let assemblies = session.assemblies.get_or_default();
-            let lost = assemblies.refuse(&name, Code::LetGo);
+            let lost = session.assemblies.get_or_default();
+            let lost = lost.refuse(&name, Code::LetGo);
             self.totals.unfinished_dropped += 1;
             self.lose(key, lost, Code::LetGo);
             self.recount(key);

@@ -1,0 +1,29 @@
+//! Sizes and times that both ends share.
+
+use std::io;
+use std::time::Duration;
+
+/// Longest frame. An admission is made of one SDP body, which the host's own limit of 64 KiB
+/// for a request bounds; a full `Reconcile` and its answer stay below a quarter of this, the
+/// whole history of a room below five eighths.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// How long a peer may take from connect to hello.
+pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A side that has nothing to say says so this often.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// A side that says nothing for this long, or takes nothing for this long, is taken for dead.
+pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(12);
+
+/// What is read, and about what is written, at once.
+pub(super) const READ_OCTETS: usize = 64 * 1024;
+
+/// A socket with a time-out reports it in either of two ways.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
