@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use msrp_conference::control::{Dial, LossCause, Notice, Order, RoomUri, SessionId, Setup};
+use msrp_conference::counters::Totals;
 use msrp_conference::log::Line;
-use msrp_conference::net::{Config, Listen, Listeners, Pool, StartError, Totals, Transport};
+use msrp_conference::net::{Config, Listen, Listeners, Pool, StartError, Transport};
 use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag};
 
 use admission::{admission, peer_uri};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use msrp_conference::control::{
     AdmitError, Listen, LossCause, Notice, Order, RoomUri, Standing, SwitchRun, Transport,
 };
-use msrp_conference::net::Totals;
+use msrp_conference::counters::Totals;
 use msrp_conference::remote::{SwitchHello, ToFocus, check_listeners, encode, preamble};
 
 use crate::harness::PATIENCE;

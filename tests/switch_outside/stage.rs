@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use msrp_conference::control::{Notice, Order, SessionId, Stand, Standing, SwitchRun};
+use msrp_conference::counters::Totals;
 use msrp_conference::log::Line;
-use msrp_conference::net::{Config, Listen, Pool, Totals, Transport};
+use msrp_conference::net::{Config, Listen, Pool, Transport};
 use msrp_conference::remote::{Link, Options, serve};
 use tempfile::TempDir;
 
