@@ -39,7 +39,7 @@ test: deps
 	@.ci/all-tests
 
 bench: cargo
-	$(CARGO) bench --locked --quiet --bench room_load --bench restart
+	$(CARGO) bench --locked --quiet --bench room_load --bench focus_load --bench restart
 
 lint: cargo
 	$(CARGO) fmt --check

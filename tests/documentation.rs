@@ -137,6 +137,7 @@ fn standards_that_the_code_names_have_a_row() {
         let words = text.split("RFC ").skip(1);
         words
             .filter_map(|it| it.get(..4).map(str::to_owned))
+            .filter(|it| it.bytes().all(|octet| octet.is_ascii_digit()))
             .collect()
     };
     let mut named = BTreeSet::new();

@@ -16,10 +16,11 @@ struct Source {
 
 impl Source {
     fn new(path: PathBuf, text: &str) -> Self {
-        let lines = code(text, &module(&path));
+        let module = module(&path);
+        let lines = code(text, &module);
         Self {
             path,
-            imports: imports(&lines),
+            imports: imports(&lines, &module.join("::")),
             lines,
         }
     }
@@ -113,8 +114,17 @@ fn absolute(line: &str, module: &[String]) -> String {
     line
 }
 
-/// Each path that the `use` declarations among these lines name.
-fn imports(lines: &[(usize, String)]) -> Vec<(usize, String)> {
+/// Each path that the `use` declarations among these lines of a module name.
+fn imports(lines: &[(usize, String)], module: &str) -> Vec<(usize, String)> {
+    let children = lines.iter().filter_map(|(_, line)| {
+        let (_, name) = line.strip_suffix(';')?.split_once("mod ")?;
+        Some(name)
+    });
+    let children: Vec<&str> = children.collect();
+    let full = |path: String| match path.split("::").next() {
+        Some(first) if children.contains(&first) => format!("{module}::{path}"),
+        _ => path,
+    };
     let mut found = Vec::new();
     let mut lines = lines.iter();
     while let Some((number, line)) = lines.next() {
@@ -133,7 +143,7 @@ fn imports(lines: &[(usize, String)]) -> Vec<(usize, String)> {
         }
         let mut paths = Vec::new();
         expand("", tree.trim_end_matches(';'), &mut paths);
-        found.extend(paths.into_iter().map(|path| (*number, path)));
+        found.extend(paths.into_iter().map(|path| (*number, full(path))));
     }
     found
 }
@@ -170,6 +180,8 @@ pub(in crate::switch) use super::log::{
     Log,
     Position,
 };
+mod within;
+use within::Deep;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -193,12 +205,13 @@ fn seen() { // Instant
         "crate::focus::room::Room",
         "crate::switch::room::log::Log",
         "crate::switch::room::log::Position",
+        "crate::switch::room::session::within::Deep",
     ];
     assert_eq!(paths, expected);
-    assert_eq!(source.naming("Instant").map(|it| it.0), Some(18));
+    assert_eq!(source.naming("Instant").map(|it| it.0), Some(20));
     assert_eq!(
         source.naming("crate::switch::threads").map(|it| it.0),
-        Some(17)
+        Some(19)
     );
     assert!(source.naming("hidden").is_none());
 }
@@ -346,13 +359,13 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
         "config",
         "rules",
         "out",
+        "pool",
     ];
     for name in base {
         let above = folders.concat();
         forbid(&[&format!("focus/{name}")], &above);
     }
-    // A conference still holds its subscribers and their documents.
-    for (name, first) in [("sip", 1), ("room", 4), ("roster", 3), ("watch", 4)] {
+    for (name, first) in [("sip", 1), ("room", 2), ("roster", 3), ("watch", 4)] {
         let above = folders[first..].concat();
         forbid(&[&format!("focus/{name}")], &above);
     }
@@ -362,30 +375,71 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
     );
 }
 
-/// What outlives no message knows nothing of rooms and connections but the keys it is called by.
+/// The folders and files of the switch in order: each may name those before it and itself.
+const SWITCH: [&[&str]; 7] = [
+    &["agenda", "config", "ids", "security", "timers"],
+    &["message"],
+    &["room"],
+    &["line"],
+    &["threads"],
+    &["out"],
+    &["input", "reconcile", "sessions"],
+];
+
 #[test]
-fn messages_under_way_know_formats_and_keys_only() {
-    let mut broken = Vec::new();
-    for source in sources() {
-        if !source.path.starts_with("switch/message") {
-            continue;
+fn the_folders_of_the_switch_know_only_those_before_them() {
+    for (place, names) in SWITCH.iter().enumerate() {
+        let above = SWITCH[place + 1..].concat();
+        let above: Vec<_> = above
+            .iter()
+            .map(|it| format!("crate::switch::{it}"))
+            .collect();
+        let above: Vec<&str> = above.iter().map(String::as_str).collect();
+        for name in *names {
+            forbid(&[&format!("switch/{name}")], &above);
         }
-        for (number, line) in &source.lines {
-            let line = line.replace("pub(in crate::switch)", "pub");
-            let allowed = [
-                "crate::wire",
-                "crate::time",
-                "crate::switch::ids",
-                "crate::switch::message",
-            ];
-            let paths = line.matches("crate::").count();
-            let known: usize = allowed.iter().map(|it| line.matches(it).count()).sum();
-            if paths > known {
-                broken.push(format!("src/{}:{number}: {line}", source.path.display()));
+    }
+    // What every file may change belongs to nobody: these are complete without the switch.
+    let whole = ["crate::switch::Switch"];
+    forbid(&["switch/message", "switch/room"], &whole);
+    // What outlives no message knows formats, keys and time.
+    forbid(&["switch/message"], &["crate::control", "crate::entropy"]);
+}
+
+#[test]
+fn the_files_of_the_switch_name_each_other_in_no_circle() {
+    let files: Vec<&Source> = sources()
+        .iter()
+        .filter(|source| source.path.starts_with("switch") && !source.is_test())
+        .collect();
+    let modules: Vec<String> = files.iter().map(|it| module(&it.path).join("::")).collect();
+    // The file that holds what a path names: the one with the longest part of it.
+    let holder = |path: &str| {
+        let holds = |name: &str| path == name || path.starts_with(&format!("{name}::"));
+        let found = (0..files.len()).filter(|at| holds(&modules[*at]));
+        found.max_by_key(|at| modules[*at].len())
+    };
+    let named: Vec<Vec<usize>> = files
+        .iter()
+        .enumerate()
+        .map(|(at, file)| {
+            let paths = file.imports.iter().filter_map(|(_, path)| holder(path));
+            paths.filter(|other| *other != at).collect()
+        })
+        .collect();
+    // What each reaches, and by which of its own steps.
+    for from in 0..files.len() {
+        let mut seen = vec![false; files.len()];
+        let mut next: Vec<_> = named[from].iter().map(|at| (*at, vec![*at])).collect();
+        while let Some((at, way)) = next.pop() {
+            let way_of = || way.iter().map(|at| &files[*at].path).collect::<Vec<_>>();
+            assert!(at != from, "a circle: {:?}", way_of());
+            if !std::mem::replace(&mut seen[at], true) {
+                let on = named[at].iter();
+                next.extend(on.map(|on| (*on, [&way[..], &[*on]].concat())));
             }
         }
     }
-    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::iter::Map;
 #[cfg(test)]
 use std::ops::Index;
 
@@ -12,12 +11,17 @@ use std::ops::Index;
 #[derive(Debug)]
 pub(super) struct DirtyMap<K, V> {
     /// In boxes: the nodes of the tree are half empty.
-    entries: BTreeMap<K, Box<V>>,
+    entries: BTreeMap<K, Box<Entry<V>>>,
     touched: BTreeSet<K>,
     removed: BTreeSet<K>,
-    /// A digest of what was last kept of each entry. A chance of 2^-64 to miss a change is
-    /// less than that of a disk to lose it.
-    kept: BTreeMap<K, u64>,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    /// A digest of what was last kept of it; 0 where nothing is kept. A chance of 2^-64 to miss a
+    /// change is less than that of a disk to lose it.
+    kept: u64,
 }
 
 /// What became of an entry that is kept.
@@ -34,7 +38,6 @@ impl<K, V> Default for DirtyMap<K, V> {
             entries: BTreeMap::new(),
             touched: BTreeSet::new(),
             removed: BTreeSet::new(),
-            kept: BTreeMap::new(),
         }
     }
 }
@@ -44,7 +47,7 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.entries.get(key).map(Box::as_ref)
+        self.entries.get(key).map(|it| &it.value)
     }
 
     /// The entry, which counts as changed from now on.
@@ -53,28 +56,40 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         if !self.touched.contains(key) {
             self.touched.insert(key.clone());
         }
-        Some(found)
+        Some(&mut found.value)
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.touched.insert(key.clone());
-        self.entries.insert(key, Box::new(value)).map(|it| *it)
+        match self.entries.entry(key) {
+            btree_map::Entry::Occupied(mut known) => {
+                Some(std::mem::replace(&mut known.get_mut().value, value))
+            }
+            btree_map::Entry::Vacant(place) => {
+                place.insert(Box::new(Entry { value, kept: 0 }));
+                None
+            }
+        }
     }
 
     /// The entry of this key, made if there is none.
     pub(super) fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         self.touched.insert(key.clone());
         let entry = self.entries.entry(key.clone());
-        entry.or_insert_with(|| Box::new(make()))
+        let entry = entry.or_insert_with(|| {
+            let value = make();
+            Box::new(Entry { value, kept: 0 })
+        });
+        &mut entry.value
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         let removed = self.entries.remove(key)?;
         self.touched.insert(key.clone());
-        if self.kept.remove(key).is_some() {
+        if removed.kept != 0 {
             self.removed.insert(key.clone());
         }
-        Some(*removed)
+        Some(removed.value)
     }
 
     pub(super) fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
@@ -85,20 +100,23 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries
-            .iter()
-            .map(|(key, value)| (key, value.as_ref()))
+        self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }
 
     /// The entries, for changes of what is not kept.
     pub(super) fn iter_mut_unmarked(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         let entries = self.entries.iter_mut();
-        entries.map(|(key, value)| (key, value.as_mut()))
+        entries.map(|(key, entry)| (key, &mut entry.value))
     }
 
     /// The entry, for changes of what is not kept.
     pub(super) fn get_unmarked(&mut self, key: &K) -> Option<&mut V> {
-        self.entries.get_mut(key).map(Box::as_mut)
+        self.entries.get_mut(key).map(|it| &mut it.value)
+    }
+
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+        let entries = self.entries.into_iter();
+        entries.map(|(key, entry)| (key, entry.value))
     }
 
     pub(super) fn keys(&self) -> impl ExactSizeIterator<Item = &K> {
@@ -106,7 +124,7 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.values().map(Box::as_ref)
+        self.entries.values().map(|it| &it.value)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -119,7 +137,9 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
 
     /// Marks everything, as if nothing had been kept yet.
     pub(super) fn forget_kept(&mut self) {
-        self.kept.clear();
+        for entry in self.entries.values_mut() {
+            entry.kept = 0;
+        }
         self.removed.clear();
         self.touched = self.entries.keys().cloned().collect();
     }
@@ -129,9 +149,14 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         self.touched = self.entries.keys().cloned().collect();
     }
 
-    /// Notes that an entry stands like this where it is kept.
+    /// Notes that an entry stands like this where it is kept; one that is not here shall go there.
     pub(super) fn kept_as(&mut self, key: K, record: &impl Hash) {
-        self.kept.insert(key, digest(record));
+        match self.entries.get_mut(&key) {
+            Some(entry) => entry.kept = digest(record),
+            None => {
+                self.removed.insert(key);
+            }
+        }
     }
 
     /// The keys of the entries that may have changed since the last [`DirtyMap::news`].
@@ -148,28 +173,19 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         let removed = std::mem::take(&mut self.removed);
         let mut news: Vec<_> = removed.into_iter().map(News::Gone).collect();
         for key in std::mem::take(&mut self.touched) {
-            let entry = self.entries.get(&key);
-            match entry.and_then(|entry| record(&key, entry)) {
-                Some(record) => {
-                    let now = digest(&record);
-                    if self.kept.get(&key) != Some(&now) {
-                        self.kept.insert(key, now);
-                        news.push(News::Put(record));
-                    }
-                }
-                None if self.kept.remove(&key).is_some() => news.push(News::Gone(key)),
-                None => {}
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
+            let record = record(&key, &entry.value);
+            let now = record.as_ref().map_or(0, digest);
+            let before = std::mem::replace(&mut entry.kept, now);
+            match record {
+                Some(record) if before != now => news.push(News::Put(record)),
+                None if before != 0 => news.push(News::Gone(key)),
+                _ => {}
             }
         }
         news
-    }
-}
-
-impl<K, V> IntoIterator for DirtyMap<K, V> {
-    type Item = (K, V);
-    type IntoIter = Map<btree_map::IntoIter<K, Box<V>>, fn((K, Box<V>)) -> (K, V)>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter().map(|(key, value)| (key, *value))
     }
 }
 
@@ -177,14 +193,14 @@ impl<K, V> IntoIterator for DirtyMap<K, V> {
 impl<K: Ord + Borrow<Q>, Q: Ord + ?Sized, V> Index<&Q> for DirtyMap<K, V> {
     type Output = V;
     fn index(&self, key: &Q) -> &V {
-        &self.entries[key]
+        &self.entries[key].value
     }
 }
 
 fn digest(record: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     record.hash(&mut hasher);
-    hasher.finish()
+    hasher.finish().max(1)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod io;
 mod operator;
 mod out;
 mod pattern;
+mod pool;
 pub mod record;
 mod request;
 mod room;
@@ -267,9 +268,9 @@ impl Focus {
     pub fn counts(&self) -> Counts {
         let (dialogs, requests, transactions) = self.dialogs.counts();
         Counts {
-            conferences: self.rooms.conferences.len(),
+            conferences: self.rooms.conferences().len(),
             participants: self.rooms.present.total,
-            subscriptions: self.watch.subscriptions.len(),
+            subscriptions: self.watch.subscriptions().len(),
             dialogs,
             requests,
             transactions: transactions + self.lookups.len(),
@@ -295,6 +296,7 @@ impl Focus {
             Timer::ForgetDialled(request) => {
                 self.dialogs.forget_dialled(request);
             }
+            Timer::Idle => self.cool_down(now),
             Timer::HeldNickname => self.free_nicknames(now),
             Timer::Lookup => self.lookups_timed_out(now),
             Timer::Restored => self.enforce_rules(now),
@@ -344,15 +346,15 @@ impl Focus {
         self.stopping = true;
         self.leave_at_once(now);
         self.refuse_all_waiting();
-        let endpoints: Vec<_> = self.rooms.endpoints.keys().copied().collect();
+        let endpoints: Vec<_> = self.rooms.endpoints().keys().copied().collect();
         for id in endpoints {
             self.dismiss(now, id, ByeReason::Stopping);
         }
-        let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
+        let invitations = self.invites.ids();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }
-        let rooms: Vec<_> = self.rooms.conferences.keys().cloned().collect();
+        let rooms: Vec<_> = self.rooms.conferences().keys().cloned().collect();
         for room in rooms {
             self.end_conference(now, &room);
         }
@@ -368,7 +370,7 @@ impl Focus {
         for id in self.dialogs.awaiting_admission() {
             self.abandon(now, id, Cause::Stopping);
         }
-        let invitations: Vec<_> = self.invites.rooms.keys().copied().collect();
+        let invitations = self.invites.ids();
         for id in invitations {
             self.withdraw_invitation(now, id);
         }

@@ -1,7 +1,7 @@
 //! What the operator asks and orders at run time. Management may do everything; what it asks
 //! for must exist.
 
-use super::roster::view::anonymous_uri;
+use super::room::participant::anonymous_uri;
 use super::watch::subscription::Due;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::invitation::{Invitation, Inviter};
@@ -163,7 +163,7 @@ impl Focus {
     fn not_kept(&self) -> impl Iterator<Item = &RoomUri> {
         let configured = self.rooms.configured.keys();
         let configured = configured.filter(|room| self.rooms.kept.made(room).is_none());
-        let running = self.rooms.conferences.iter();
+        let running = self.rooms.conferences().iter();
         let adhoc = running
             .filter(|(room, it)| !it.policy.kept && !self.rooms.configured.contains_key(*room));
         configured.chain(adhoc.map(|(room, _)| room))
@@ -181,7 +181,7 @@ impl Focus {
     ) -> Result<RoomDetail, OperatorError> {
         let policy = self.existing(room)?;
         let kept = self.rooms.kept.made(room);
-        let conference = self.rooms.conferences.get(room);
+        let conference = self.rooms.conferences().get(room);
         let subject = conference.and_then(|it| it.identity().subject);
         Ok(RoomDetail {
             lasting: kept.is_some() || self.rooms.configured.contains_key(room),
@@ -203,7 +203,7 @@ impl Focus {
         RoomSummary {
             uri: room.clone(),
             participants: conference.map_or(0, Conference::present),
-            subscribers: conference.map_or(0, |it| it.subscribers.len()),
+            subscribers: self.watch.watchers(room),
             created: created.unwrap_or(Moment::from_epoch(Duration::ZERO)),
             messages: adhoc.map_or_else(counted, |it| it.messages),
         }
@@ -211,7 +211,7 @@ impl Focus {
 
     fn users(&self, conference: &Conference, offset: usize, limit: usize) -> Vec<UserDetail> {
         let mut invited: BTreeMap<&UserUri, Vec<&Invitation>> = BTreeMap::new();
-        for invitation in conference.invitations.values() {
+        for invitation in conference.invitations().values() {
             invited
                 .entry(&invitation.user)
                 .or_default()
@@ -226,8 +226,8 @@ impl Focus {
             let on_the_way = invited.get(uri).into_iter().flatten();
             UserDetail {
                 entity: uri.clone(),
-                display: participant.display.clone(),
-                nickname: participant.nickname.clone(),
+                display: participant.display.to_string(),
+                nickname: participant.nickname.as_deref().map(str::to_owned),
                 role: participant.role,
                 invited: participant.endpoints.is_empty(),
                 endpoints: devices.chain(on_the_way.map(|it| called(it))).collect(),
@@ -249,7 +249,7 @@ impl Focus {
         }
         if let Some(conference) = self.rooms.conference_mut(&room) {
             conference.creator = None;
-            conference.locked = entry.rules.locked;
+            conference.set_locked(entry.rules.locked);
             let messages = conference.messages;
             self.rooms.messages.insert(room.clone(), messages);
         }
@@ -301,7 +301,7 @@ impl Focus {
         let uri: Uri = target.parse().map_err(|_| OperatorError::NoUri)?;
         let user = UserUri::new(uri.address_of_record());
         let socket = self.socket_for(room).ok_or(OperatorError::NoSocket)?;
-        if !self.rooms.conferences.contains_key(room) {
+        if !self.rooms.conferences().contains_key(room) {
             self.rooms.begin(Conference::new(room.clone(), policy));
         }
         let conference = self.rooms.conference(room);
@@ -315,7 +315,7 @@ impl Focus {
         if verdict.is_ok() {
             let inviter = Inviter {
                 user: UserUri::new(room.as_str()),
-                contact: contact(room.as_str(), &socket),
+                contact: contact(room.as_str(), &socket).into(),
                 socket,
                 referral: None,
             };
@@ -335,16 +335,16 @@ impl Focus {
 
     /// A socket to send from: one that a participant of the room came by, else the last one
     /// that anything came by, else the proxy's own choice.
-    fn socket_for(&self, room: &RoomUri) -> Option<Socket> {
+    fn socket_for(&self, room: &RoomUri) -> Option<Arc<Socket>> {
         let conference = self.rooms.conference(room);
         let theirs = conference.into_iter().flat_map(|it| {
             let all = it.participants.values();
             all.flat_map(|participant| &participant.endpoints)
         });
         let endpoint = theirs.filter_map(|id| self.rooms.endpoint(*id)).next();
-        let socket = endpoint.map(|endpoint| endpoint.dialog.socket.clone());
-        let known = socket.or_else(|| self.socket.clone());
-        known.or_else(|| self.default_socket.clone())
+        let socket = endpoint.map(|endpoint| Arc::clone(&endpoint.dialog.socket));
+        let known = || self.socket.clone().or_else(|| self.default_socket.clone());
+        socket.or_else(|| known().map(Arc::new))
     }
 
     /// Takes a user out, with every device and invitation.
@@ -378,14 +378,14 @@ impl Focus {
         role: Role,
     ) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Role(user.clone(), role))?;
-        let Some(conference) = self.rooms.conferences.get_mut(room) else {
+        let Some(conference) = self.rooms.conference_mut(room) else {
             return Ok(());
         };
         conference.set_role(user, role);
         // Whoever only watches may see more of everybody now, or less.
         let watching = match conference.participants.contains_key(user) {
             true => Vec::new(),
-            false => conference.subscribers.of(user).to_vec(),
+            false => self.watch.of(room, user),
         };
         // Those that are just joining, too.
         for id in conference.endpoints.clone() {
@@ -428,11 +428,9 @@ impl Focus {
     /// There is no such room.
     pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Lock(locked))?;
-        if let Some(conference) = self.rooms.conferences.get_mut(room)
-            && conference.locked != locked
+        if let Some(conference) = self.rooms.conference_mut(room)
+            && conference.set_locked(locked)
         {
-            conference.locked = locked;
-            conference.change();
             self.conference_changed(now, room);
         }
         Ok(())
@@ -454,7 +452,8 @@ impl Focus {
         if let Some(conference) = conference {
             let users = conference.participants.keys();
             let joining = conference.joining.values();
-            let watching = conference.subscribers.users();
+            let audience = self.watch.audience(room).into_iter();
+            let watching = audience.flat_map(|it| it.subscribers.users());
             let all = users.chain(joining).chain(watching);
             banned.extend(all.filter(|it| pattern.matches(it)).cloned());
         }
@@ -484,10 +483,11 @@ impl Focus {
     /// So many messages more were sent in a room.
     pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
         let configured = self.rooms.configured.contains_key(room);
-        match self.rooms.conferences.get_unmarked(room) {
+        let made = self.rooms.kept.made(room).is_some();
+        match self.rooms.conference_unmarked(room) {
             Some(adhoc) if !adhoc.policy.kept && !configured => adhoc.messages += count,
             // What is told of a room after it has ended counts nowhere.
-            None if !configured && self.rooms.kept.made(room).is_none() => {}
+            None if !configured && !made => {}
             _ => *self.rooms.messages.entry(room.clone()).or_default() += count,
         }
     }
@@ -537,7 +537,7 @@ impl Focus {
 
     /// The switch learns of a room's changed rules.
     fn amend_all(&mut self, room: &RoomUri) {
-        let theirs = self.rooms.endpoints.iter();
+        let theirs = self.rooms.endpoints().iter();
         let theirs = theirs.filter(|(_, endpoint)| endpoint.room == *room);
         let ids: Vec<_> = theirs.map(|(id, _)| *id).collect();
         for id in ids {
@@ -571,18 +571,17 @@ fn device(endpoint: &Endpoint) -> EndpointDetail {
         true => "lost",
         false => endpoint.presence().0.as_str(),
     };
-    let theirs = endpoint.media.theirs.as_ref();
     EndpointDetail {
-        dialog: endpoint.dialog.key.call_id.clone(),
+        dialog: endpoint.dialog.key.call_id().to_owned(),
         status,
-        msrp: theirs.and_then(|accepted| accepted.peer.path.last().cloned()),
+        msrp: endpoint.media.peer_uri().map(str::to_owned),
         joined: endpoint.joined,
     }
 }
 
 fn called(invitation: &Invitation) -> EndpointDetail {
     EndpointDetail {
-        dialog: invitation.dialog.key.call_id.clone(),
+        dialog: invitation.dialog.key.call_id().to_owned(),
         status: invitation.status.as_str(),
         msrp: None,
         joined: None,

@@ -122,7 +122,7 @@ impl Focus {
             Some(tag) => tag.clone(),
             None => self.out.tag(),
         };
-        Dialog::accept(request, arrival, local_tag, contact)
+        Dialog::accept(request, arrival, &local_tag, contact)
             .map_err(|error| Refusal::new(Cause::MalformedDialog).because(error))
     }
 

@@ -35,6 +35,8 @@ pub(super) enum Timer {
     ForgetCancel(TransactionId),
     /// No phone repeats its 2xx to this INVITE of ours any more.
     ForgetDialled(RequestId),
+    /// Documents that nobody uses any more are forgotten.
+    Idle,
     /// A nickname held for who has left is free again.
     HeldNickname,
     /// Whoever waits for a look-up has waited long enough.

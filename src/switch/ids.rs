@@ -35,8 +35,8 @@ place! {
     pub ConnectionId
 }
 place! {
-    /// A session inside the switch.
-    pub(super) SessionKey
+    /// A session's place in its room.
+    pub(super) Seat
 }
 place! {
     /// A room inside the switch.
@@ -45,6 +45,13 @@ place! {
 place! {
     /// A large message that is passed on while it comes in.
     pub(super) StreamKey
+}
+
+/// A session inside the switch: its room, and its place there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SessionKey {
+    pub(super) room: RoomKey,
+    pub(super) seat: Seat,
 }
 
 /// Some sessions, of which there is mostly one: that one takes no memory of its own.
@@ -108,6 +115,20 @@ impl ConnectionId {
     }
 }
 
+/// A connection, wherever it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Speaker {
+    pub(super) thread: Thread,
+    pub(super) connection: ConnectionId,
+}
+
+/// Octets of a message that count for who said it until it is where it belongs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credit {
+    pub(super) speaker: Speaker,
+    pub(super) octets: usize,
+}
+
 /// An id that names a place and its use.
 pub(super) trait Place: Copy {
     fn new(slot: u32, generation: u32) -> Self;
@@ -134,7 +155,11 @@ impl<K, T> Default for Table<K, T> {
 }
 
 impl<K: Place, T> Table<K, T> {
+    /// Grows by an eighth: twice the memory is too much for what most rooms hold.
     pub(super) fn insert(&mut self, value: T) -> K {
+        if self.slab.len() == self.slab.capacity() {
+            self.slab.reserve_exact(1 + self.slab.len() / 8);
+        }
         self.generation = self.generation.wrapping_add(1);
         let slot = self.slab.insert((self.generation, value));
         K::new(u32::try_from(slot).unwrap_or(u32::MAX), self.generation)
@@ -170,8 +195,8 @@ impl<K: Place, T> Table<K, T> {
         self.slab.try_remove(key.slot()).map(|(_, value)| value)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.slab.len()
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
     }
 }
 
@@ -181,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_id_that_outlived_its_thing_finds_nothing() {
-        let mut table: Table<SessionKey, &str> = Table::default();
+        let mut table: Table<Seat, &str> = Table::default();
         let first = table.insert("first");
         assert_eq!(table.remove(first), Some("first"));
         let second = table.insert("second");

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::Switch;
-use super::ids::SessionKey;
-use super::room::session::Session;
-use super::timers::Timer;
 use crate::control::{Notice, RECONCILE_SESSIONS, RoomUri, SessionId, Stand, Standing};
+use crate::switch::Switch;
+use crate::switch::ids::SessionKey;
+use crate::switch::room::session::Session;
+use crate::switch::timers::Timer;
 use crate::time::Moment;
 
 impl Switch {
@@ -15,14 +15,14 @@ impl Switch {
     /// `timeout` end. Conversation goes on meanwhile. However often that happens, a session
     /// that none ever claims ends within twice that time.
     pub fn unclaim(&mut self, now: Moment, timeout: Duration) {
-        for session in self.sessions.iter_mut() {
+        for session in self.rooms.sessions_mut() {
             session.unclaimed.get_or_insert(now);
         }
         self.answer_pending_nicknames();
-        self.untell_histories();
+        self.rooms.untell_histories();
         let end = now + timeout;
         self.orphans_end = Some((end, timeout));
-        self.timers.arm(end, Timer::Orphans);
+        self.agenda.arm(end, Timer::Orphans);
     }
 
     /// Answers for the sessions a focus believes in, and claims for it those that are here.
@@ -39,21 +39,21 @@ impl Switch {
             .map(|session| self.claim(&room, session))
             .collect();
         if last {
-            let key = self.by_room.get(&room);
-            let members = key.and_then(|&key| self.rooms.get(key));
+            let key = self.rooms.called(&room);
+            let members = key.and_then(|key| self.rooms.get(key));
             let members = members.map(|room| room.members.all().collect());
             self.end_orphans(now, members.unwrap_or_default());
-            self.retell_history(now, &room);
+            self.rooms.retell_history(now, &room, &mut self.agenda);
         }
-        self.notices.push_back(Notice::Reconciled {
+        self.agenda.tell(Notice::Reconciled {
             room,
             sessions: stands,
         });
     }
 
     fn claim(&mut self, room: &RoomUri, id: SessionId) -> Stand {
-        let key = self.by_session.get(&id).copied();
-        let session = key.and_then(|key| self.sessions.get_mut(key));
+        let key = self.rooms.named(id.as_str());
+        let session = key.and_then(|key| self.rooms.session_mut(key));
         let Some(session) = session.filter(|session| session.room_uri == *room) else {
             return Stand {
                 session: id,
@@ -66,8 +66,8 @@ impl Switch {
             true => Standing::Bound,
             false => Standing::Waiting,
         };
-        let room = self.rooms.get(session.room);
-        let nickname = room.and_then(|room| room.nickname_of(&session.user));
+        let found = key.and_then(|key| self.rooms.with_session(key));
+        let nickname = found.and_then(|(room, session)| room.nickname_of(&session.user));
         Stand {
             session: id,
             standing,
@@ -79,14 +79,14 @@ impl Switch {
         let Some((end, timeout)) = self.orphans_end else {
             return;
         };
-        let mut among: Vec<_> = self.by_session.values().copied().collect();
+        let mut among: Vec<_> = self.rooms.present().collect();
         if end <= now {
             self.orphans_end = None;
         } else {
             // A focus has come and gone again since this was armed.
             let long_ago = |since| since + 2 * timeout <= now;
             among.retain(|key| {
-                let session = self.sessions.get(*key);
+                let session = self.rooms.session(*key);
                 session.is_some_and(|it| it.unclaimed.is_some_and(long_ago))
             });
         }
@@ -96,7 +96,7 @@ impl Switch {
     /// No focus knows them, so none is told.
     fn end_orphans(&mut self, now: Moment, among: Vec<SessionKey>) {
         for key in among {
-            let session = self.sessions.get(key);
+            let session = self.rooms.session(key);
             // Of guests, the owner of their room knows whether somebody has claimed them.
             let unclaimed = |it: &Session| it.unclaimed.is_some() && it.home.is_none();
             if session.is_some_and(unclaimed) {

@@ -2,7 +2,7 @@
 
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::roster::view::anonymous_uri;
+use crate::focus::room::participant::anonymous_uri;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Usage;
 use crate::focus::sip::face::{Incoming, identity, other_identities};
@@ -82,7 +82,7 @@ impl Focus {
         let policy = self.policy(room, Some(false));
         policy
             .filter(|_| {
-                self.rooms.conferences.contains_key(room)
+                self.rooms.conferences().contains_key(room)
                     || !self.rooms.factories.contains_key(room)
             })
             .ok_or(Cause::NoRoom.into())
@@ -232,7 +232,7 @@ impl Focus {
         if conference.is_some() {
             return Ok(());
         }
-        if self.rooms.conferences.len() >= self.config.max_conferences {
+        if self.rooms.conferences().len() >= self.config.max_conferences {
             return Err(Cause::TooManyConferences.into());
         }
         if access.policy.made && self.rooms.made_by(&access.user) >= MAX_ROOMS_OF_MAKER {

@@ -6,8 +6,8 @@ use crate::control::{
 };
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Endpoint, Stage};
+use crate::focus::room::participant::anonymous_uri;
 use crate::focus::room::table::Occupant;
-use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::Awaits;
 use crate::focus::sip::face::capabilities;
@@ -37,7 +37,7 @@ impl Focus {
         let at = now + ADMISSION_TIMEOUT;
         let timer = self.timers.arm(at, Timer::Admission(id));
         self.dialogs.wait(transaction, key, Awaits::Admission(id));
-        endpoint.stage = Stage::Admitting(Box::new(answering), timer);
+        endpoint.stage = Stage::Admitting(Box::new((answering, timer)));
         if let Some(admission) = self.admission(id) {
             self.check_certificate(id, &admission.peer.fingerprints);
             self.order_admission(admission);
@@ -49,18 +49,18 @@ impl Focus {
         let endpoint = self.rooms.endpoint(id)?;
         let (user, display) = match endpoint.anonymous {
             Some(number) => (anonymous_uri(number), String::new()),
-            None => (endpoint.user.clone(), endpoint.display.clone()),
+            None => (endpoint.user.clone(), endpoint.display.to_string()),
         };
         let nickname = self
             .rooms
             .conference(&endpoint.room)
             .and_then(|conference| conference.participants.get(&endpoint.user))
-            .and_then(|participant| participant.nickname.clone());
-        let (setup, mut peer) = match &endpoint.media.theirs {
-            Some(accepted) => (accepted.setup, accepted.peer.clone()),
+            .and_then(|participant| participant.nickname.as_deref().map(str::to_owned));
+        let (setup, mut peer) = match endpoint.media.theirs() {
+            Some(accepted) => (accepted.setup, accepted.peer),
             None => (Setup::Passive, Peer::silent()),
         };
-        peer.one_send = endpoint.media.one_send;
+        peer.one_send = endpoint.media.one_send();
         // Observers do not write, whatever was negotiated.
         peer.sends &= endpoint.role != Role::Observer;
         // We connect to who has heard where from: before the ACK our answer may be on its way.
@@ -69,13 +69,13 @@ impl Focus {
         }
         let mut uris = vec![user.clone()];
         if endpoint.anonymous.is_none() {
-            uris.extend(endpoint.other_uris.iter().cloned());
+            uris.extend(endpoint.rare().other_uris.iter().cloned());
         }
         Some(Admission {
-            session: endpoint.link.session()?.clone(),
+            session: endpoint.link().session()?.clone(),
             room: endpoint.room.clone(),
             policy: self.session_policy(&endpoint.room)?,
-            own_uri: endpoint.media.local.own_uri.clone(),
+            own_uri: endpoint.media.own_uri(),
             uris,
             user,
             display,
@@ -222,7 +222,7 @@ impl Focus {
 
     /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
     pub(in crate::focus) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
-        if !self.rooms.endpoints.contains_key(&id) {
+        if !self.rooms.endpoints().contains_key(&id) {
             return;
         }
         self.start_session_timer(now, id, answering.agreement);
@@ -232,7 +232,7 @@ impl Focus {
         let mut headers = answering
             .agreement
             .announce(capabilities(&endpoint.dialog.contact));
-        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let to_tag = endpoint.dialog.key.local_tag().to_owned();
         let mut body = String::new();
         if let Some(description) = &answering.body {
             headers.push("Content-Type", "application/sdp");
@@ -258,7 +258,6 @@ impl Focus {
         let Some(conference) = self.rooms.conference_mut(room) else {
             return;
         };
-        let revision = conference.revision + 1;
         let named = conference.participants.iter().find(|(uri, participant)| {
             // The switch knows who wants privacy by the anonymous URI alone.
             participant
@@ -266,15 +265,9 @@ impl Focus {
                 .map_or(*uri == user, |number| anonymous_uri(number) == *user)
         });
         let named = named.map(|(uri, _)| uri.clone());
-        let Some(participant) = named.and_then(|uri| conference.participants.get_mut(&uri)) else {
-            return;
-        };
-        if participant.nickname == nickname {
+        if !named.is_some_and(|uri| conference.set_nickname(&uri, nickname.as_deref())) {
             return;
         }
-        participant.nickname = nickname;
-        participant.changed = revision;
-        conference.change();
         self.conference_changed(now, room);
     }
 

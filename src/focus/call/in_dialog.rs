@@ -15,7 +15,7 @@ use crate::control::{Order, RoomUri};
 use crate::focus::Focus;
 use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
-use crate::focus::sip::offer_answer::{self, Accepted, Terms};
+use crate::focus::sip::offer_answer::{self, Accepted, Origin, Terms};
 use crate::focus::sip::rejection::{Refusal, Verdict};
 use crate::focus::sip::session_timer::Agreement;
 use crate::log::Level;
@@ -75,7 +75,7 @@ impl Focus {
     fn room_of_usage(&self, usage: Usage) -> Verdict<RoomUri> {
         let room = match usage {
             Usage::Endpoint(id) => self.rooms.endpoint(id).map(|it| &it.room),
-            Usage::Subscription(id) => self.watch.subscriptions.get(&id).map(|it| &it.room),
+            Usage::Subscription(id) => self.watch.subscriptions().get(&id).map(|it| &it.room),
             Usage::Referral(id) => self.room_of_referral(id),
             Usage::Leaving(_) => None,
         };
@@ -86,7 +86,7 @@ impl Focus {
     fn advance(&mut self, usage: Usage, incoming: &Incoming) -> Verdict<()> {
         let dialog = match usage {
             Usage::Endpoint(id) => self.rooms.endpoint_mut(id).map(|e| &mut e.dialog),
-            Usage::Subscription(id) => self.watch.subscriptions.get_mut(&id).map(|s| &mut s.dialog),
+            Usage::Subscription(id) => self.watch.subscription_mut(id).map(|s| &mut s.dialog),
             Usage::Referral(id) => self.referral_dialog(id),
             Usage::Leaving(_) => None,
         };
@@ -146,8 +146,8 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return self.out.broken("no endpoint that speaks");
         };
-        let message = endpoint.first_message.take();
-        if let (Some(message), Some(session)) = (message, endpoint.link.session().cloned()) {
+        let message = endpoint.change_rare(|rare| rare.first_message.take());
+        if let (Some(message), Some(session)) = (message, endpoint.link().session().cloned()) {
             let room = endpoint.room.clone();
             self.out.order(Order::Submit {
                 room,
@@ -170,8 +170,8 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return self.out.broken("no endpoint that describes itself");
         };
-        let same = endpoint.media.theirs.as_ref() == Some(&accepted);
-        let fresh = match &endpoint.link {
+        let same = endpoint.media.theirs().as_ref() == Some(&accepted);
+        let fresh = match endpoint.link() {
             Link::Renewing { session, .. } => Some(session.clone()),
             _ => None,
         };
@@ -180,7 +180,8 @@ impl Focus {
             self.relink(id, Link::Up(session));
         }
         if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.media.theirs = Some(accepted);
+            endpoint.media.set_theirs(Some(accepted));
+            endpoint.share(&mut self.dialogs.shared);
         }
         if same && !returns {
             return;
@@ -225,7 +226,7 @@ impl Focus {
             );
         }
         let before = Box::new(endpoint.before());
-        let lost = matches!(endpoint.link, Link::Lost { .. });
+        let lost = matches!(endpoint.link(), Link::Lost { .. });
         let describes = needs_ack || offer.is_some();
         if describes {
             self.describe_again(id, offer.as_ref(), lost);
@@ -238,7 +239,7 @@ impl Focus {
             transaction: incoming.transaction,
             cseq: cseq_number(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
-            body: describes.then(|| endpoint.media.ours.clone()),
+            body: describes.then(|| endpoint.media.ours()),
             needs_ack,
             agreement,
             before: Some(before),
@@ -257,8 +258,10 @@ impl Focus {
     /// A session keeps its transport; a lost one may come back over another.
     fn terms_again(&self, endpoint: &Endpoint) -> Terms {
         match self.rooms.conference(&endpoint.room) {
-            Some(conference) if endpoint.link.session().is_none() => self.terms(&conference.policy),
-            _ => Terms::again(&endpoint.media.local),
+            Some(conference) if endpoint.link().session().is_none() => {
+                self.terms(&conference.policy)
+            }
+            _ => endpoint.media.terms(),
         }
     }
 
@@ -312,29 +315,28 @@ impl Focus {
             }
             _ => None,
         };
-        let Some(endpoint) = self.rooms.endpoint_mut(id) else {
-            return self.out.broken("no endpoint that describes itself");
-        };
-        if let Some((session, local)) = fresh {
-            endpoint.media.local = local;
+        let local = fresh.map(|(session, local)| {
             self.relink(id, Link::Up(session));
-        }
+            local
+        });
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return self.out.broken("no endpoint that describes itself");
         };
         let media = &mut endpoint.media;
+        let local = local.unwrap_or_else(|| media.local());
         let describe = |origin| {
             let described = match offer {
-                Some((offer, accepted)) => {
-                    offer_answer::answer(offer, accepted, &media.local, origin)
-                }
-                None => offer_answer::offer(&media.local, origin),
+                Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
+                None => offer_answer::offer(&local, origin),
             };
             described.write()
         };
-        if describe(media.origin) != *media.ours {
-            media.origin.version += 1;
-            media.ours = describe(media.origin).into();
+        let origin = media.origin();
+        if describe(origin) != media.ours() {
+            let version = origin.version + 1;
+            let ours = describe(Origin { version, ..origin });
+            media.say(local, version, &ours);
+            endpoint.share(&mut self.dialogs.shared);
         }
     }
 
@@ -346,7 +348,9 @@ impl Focus {
         answering: Answering,
     ) {
         if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-            endpoint.media.theirs = offer.map(|(_, accepted)| accepted);
+            let theirs = offer.map(|(_, accepted)| accepted);
+            endpoint.media.set_theirs(theirs);
+            endpoint.share(&mut self.dialogs.shared);
         }
         self.ask_admission(now, id, answering);
     }

@@ -3,7 +3,7 @@
 
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::{Endpoint, Link, Offer};
+use crate::focus::room::endpoint::{Endpoint, Link, Offer, Rare};
 use crate::focus::room::participant::Participant;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
@@ -19,8 +19,8 @@ use crate::focus::call::access::Access;
 use crate::focus::call::listeners::Towards;
 use crate::focus::call::offer::{SessionBody, parse_offer};
 use crate::focus::room::conference::{Conference, Identity};
+use crate::focus::room::participant::shown_uri;
 use crate::focus::room::policy::Policy;
-use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin};
 use crate::focus::sip::rejection::Verdict;
 use crate::focus::{Event, Focus, Socket};
@@ -63,13 +63,15 @@ impl Focus {
         self.check_place(&access)?;
         self.spend_invitations(now, &access.user, recipients.len())?;
         let mut endpoint = self.new_endpoint(incoming, &access, offer)?;
-        endpoint.recipients = recipients;
-        endpoint.first_message = message;
+        endpoint.change_rare(|rare| {
+            rare.recipients = recipients;
+            rare.first_message = message;
+        });
         let answering = Answering {
             transaction: incoming.transaction,
             cseq: cseq_number(&incoming.request).unwrap_or_default(),
             via: top_via(&incoming.request),
-            body: Some(endpoint.media.ours.clone()),
+            body: Some(endpoint.media.ours()),
             needs_ack: true,
             agreement,
             before: None,
@@ -111,37 +113,30 @@ impl Focus {
             Some((offer, accepted)) => offer_answer::answer(offer, accepted, &local, origin),
             None => offer_answer::offer(&local, origin),
         };
-        let ours = ours.write().into();
+        let ours = ours.write();
         let our_offer = match offer {
             Some(_) => Offer::None,
             None => Offer::Answer,
         };
-        let media = Media {
-            local,
-            origin,
-            ours,
-            theirs: offer.map(|(_, accepted)| accepted),
-            one_send: self.takes_one_send(&request.headers),
-        };
-        Ok(Endpoint {
+        let theirs = offer.map(|(_, accepted)| accepted);
+        let one_send = self.takes_one_send(&request.headers);
+        let media = Media::new(local, origin, &ours).with(theirs, one_send);
+        let rare = Rare {
             other_uris: access.other_uris.clone().into(),
-            display: display_name(request, user),
-            entity: self.endpoint_entity(access, &dialog.remote_target),
-            offer: our_offer,
             replaces: access.replaces,
-            leads: access.leads,
-            anonymous: self.anonymous_number(access),
             referred_by: self.referrer(request, access),
-            peer_updates: request.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(
-                room.clone(),
-                user.clone(),
-                *role,
-                dialog,
-                media,
-                Link::Up(session),
-            )
-        })
+            ..Rare::default()
+        };
+        let entity = self.endpoint_entity(access, &dialog.remote_target);
+        let (room, user, link) = (room.clone(), user.clone(), Link::Up(session));
+        let mut endpoint = Endpoint::new(room, user, *role, dialog, media, link).with(rare);
+        endpoint.display = display_name(request, &access.user).into();
+        endpoint.entity = entity.into();
+        endpoint.offer = our_offer;
+        endpoint.leads = access.leads;
+        endpoint.anonymous = self.anonymous_number(access);
+        endpoint.peer_updates = request.headers.has_token("Allow", "UPDATE");
+        Ok(endpoint)
     }
 
     /// A new session id and what our description says about it.
@@ -200,7 +195,7 @@ impl Focus {
     fn endpoint_entity(&mut self, access: &Access, target: &str) -> String {
         let Access { room, user, .. } = access;
         if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
-            return old.entity.clone();
+            return old.entity.to_string();
         }
         let awaited = self.awaited(room, user).filter(|_| !access.private);
         if let Some(awaited) = awaited.and_then(|id| self.invitation(id)) {
@@ -221,14 +216,14 @@ impl Focus {
         let taken = conference.is_some_and(|conference| {
             let devices = conference.participants.get(user).into_iter();
             let invited = conference
-                .invitations
+                .invitations()
                 .values()
                 .filter(|it| it.user == *user);
             devices
                 .flat_map(|participant| &participant.endpoints)
                 .filter_map(|id| self.rooms.endpoint(*id))
-                .map(|endpoint| &endpoint.entity)
-                .chain(invited.map(|invitation| &invitation.entity))
+                .map(|endpoint| &*endpoint.entity)
+                .chain(invited.map(|invitation| &*invitation.entity))
                 .any(|entity| entity == address)
         });
         if taken {
@@ -247,13 +242,13 @@ impl Focus {
         let participant = conference.and_then(|it| it.participants.get(&endpoint.user));
         let others = participant.into_iter().flat_map(|it| &it.endpoints);
         let taken = others
-            .filter(|other| Some(**other) != endpoint.replaces)
+            .filter(|other| Some(**other) != endpoint.rare().replaces)
             .filter_map(|other| self.rooms.endpoint(*other))
             .any(|other| other.entity == endpoint.entity);
         if taken {
             let entity = format!("{};endpoint={}", endpoint.entity, self.out.next_id());
             if let Some(endpoint) = self.rooms.endpoint_mut(id) {
-                endpoint.entity = entity;
+                endpoint.entity = entity.into();
             }
         }
     }
@@ -271,10 +266,9 @@ impl Focus {
             room, policy, user, ..
         } = access;
         if self.rooms.conference(room).is_none() {
-            self.rooms.begin(Conference {
-                maker: policy.made.then(|| user.clone()),
-                ..Conference::new(room.clone(), Arc::clone(policy))
-            });
+            let mut conference = Conference::new(room.clone(), Arc::clone(policy));
+            conference.maker = policy.made.then(|| user.clone());
+            self.rooms.begin(conference);
         }
         let Some(conference) = self.rooms.conference_mut(room) else {
             return self.out.broken("no conference that has begun");
@@ -286,7 +280,7 @@ impl Focus {
         conference.joining.insert(id, user.clone());
         let key = endpoint.dialog.key.clone();
         self.dialogs.open_by(now, key, Usage::Endpoint(id), request);
-        self.rooms.enter(id, endpoint);
+        self.rooms.enter(id, endpoint, &mut self.dialogs.shared);
         self.ask_admission(now, id, answering);
     }
 
@@ -296,7 +290,7 @@ impl Focus {
         let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
             return self.out.broken("no endpoint that joins");
         };
-        let invited = endpoint.invitation.take();
+        let invited = endpoint.change_rare(|rare| rare.invitation.take());
         conference.joining.remove(&id);
         endpoint.role = conference.take_lead(&endpoint.user, endpoint.role, endpoint.leads);
         let revision = conference.change();
@@ -311,7 +305,7 @@ impl Focus {
         if participant.display.is_empty() {
             participant.display = endpoint.display.clone();
         }
-        participant.changed = revision;
+        participant.change(revision);
         participant.endpoints.push(id);
         let is_first = participant.endpoints.len() == 1;
         let rises = endpoint.role > participant.role;
@@ -328,7 +322,7 @@ impl Focus {
         conference.begun.get_or_insert(now);
         let room = endpoint.room.clone();
         let user = endpoint.user.clone();
-        let (display, role) = (endpoint.display.clone(), endpoint.role);
+        let (display, role) = (endpoint.display.to_string(), endpoint.role);
         if begins {
             self.out.event(Event::Start(room.clone()));
         }
@@ -353,7 +347,9 @@ impl Focus {
     /// A device that took another's place: the old one gets BYE, the roster stays as it is
     /// (RFC 3891 §3, row F08).
     fn take_over(&mut self, now: Moment, id: EndpointId) {
-        let Some(old) = self.rooms.endpoint_mut(id).and_then(|e| e.replaces.take()) else {
+        let endpoint = self.rooms.endpoint_mut(id);
+        let replaced = endpoint.and_then(|it| it.change_rare(|rare| rare.replaces.take()));
+        let Some(old) = replaced else {
             return;
         };
         if let Some(replaced) = self.rooms.endpoint_mut(old) {
@@ -394,7 +390,7 @@ impl Focus {
         let awaited = self.awaited(room, user);
         if let Some(invitation) = conference
             .zip(awaited)
-            .and_then(|(c, id)| c.invitations.get(&id))
+            .and_then(|(c, id)| c.invitations().get(&id))
         {
             return Some(invitation.referred_by.clone());
         }

@@ -21,8 +21,8 @@ use crate::focus::Lifetime;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::Endpoint;
 use crate::focus::room::participant::Departure;
+use crate::focus::room::participant::shown_uri;
 use crate::focus::room::policy::Policy;
-use crate::focus::roster::view::shown_uri;
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialog::Dialog;
@@ -61,7 +61,7 @@ impl Focus {
             };
             return self.dialogs.linger(id, leaving);
         }
-        let (room, session) = (endpoint.room.clone(), endpoint.link.session().cloned());
+        let (room, session) = (endpoint.room.clone(), endpoint.link().session().cloned());
         let bye = self.hang_up(now, dialog, reason);
         if let Some(session) = session {
             let parting = (room.clone(), session.clone());
@@ -116,7 +116,7 @@ impl Focus {
         self.dialogs.close(&endpoint.dialog.key);
         for timer in [
             endpoint.take_answering().map(|(_, timer)| timer),
-            endpoint.link.until(),
+            endpoint.link().until(),
             endpoint
                 .session_timer
                 .as_ref()
@@ -128,7 +128,7 @@ impl Focus {
         let line = format!("{} left {} ({method:?})", endpoint.user, endpoint.room);
         self.out.log(Level::Info, line);
         self.out.totals.leaves += u64::from(endpoint.joined.is_some());
-        let followers = std::mem::take(&mut endpoint.reports_to);
+        let followers = endpoint.change_rare(|rare| std::mem::take(&mut rare.reports_to));
         self.report_to(now, &followers, 480, Some("No MSRP Connection"));
         self.forget_referrals_of(id);
         self.leave_roster(now, id, &endpoint, method);
@@ -183,7 +183,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference(room) else {
             return;
         };
-        let invitations = conference.invitations.iter();
+        let invitations = conference.invitations().iter();
         let invitations: Vec<_> = invitations
             .filter(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)
@@ -215,7 +215,7 @@ impl Focus {
             .rooms
             .conference(room)
             .into_iter()
-            .flat_map(|conference| conference.invitations.keys().copied())
+            .flat_map(|conference| conference.invitations().keys().copied())
             .collect();
         for id in invitations {
             self.withdraw_invitation(now, id);
@@ -237,13 +237,13 @@ impl Focus {
             return;
         };
         participant.endpoints.retain(|other| *other != id);
-        participant.changed = revision;
+        participant.change(revision);
         let (display, nickname) = (participant.display.clone(), participant.nickname.clone());
         let (role, anonymous) = (participant.role, participant.anonymous);
         conference.drop_if_gone(&endpoint.user);
         if let Some(nickname) = nickname.clone().filter(|_| !conference.has(&endpoint.user)) {
             let user = UserUri::new(shown_uri(&endpoint.user, anonymous));
-            self.hold_nickname(now, &endpoint.room, user, nickname);
+            self.hold_nickname(now, &endpoint.room, user, nickname.to_string());
         }
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return self.out.broken("no conference of who leaves");
@@ -251,24 +251,19 @@ impl Focus {
         if anonymous.is_none() {
             conference.check_published(&endpoint.user);
         }
-        let watched = !conference.subscribers.is_empty();
         let departed = endpoint.joined.is_some() && !endpoint.replaced;
         if method == DisconnectionMethod::Departed {
             conference.note_departure(&endpoint.user);
         }
-        if !watched {
-            // Who is given a document of just before would never learn of it from a partial one.
-            conference.forgotten = revision;
-        }
-        if watched && departed {
-            conference.departures.push(Departure {
+        if departed {
+            conference.changes.depart(Departure {
                 user: endpoint.user.clone(),
                 display,
                 nickname,
                 role,
                 anonymous,
                 id,
-                endpoint: endpoint.entity.clone(),
+                endpoint: Arc::clone(&endpoint.entity),
                 method,
                 reason: None,
                 dialed_out: endpoint.dialed_out,
@@ -289,7 +284,8 @@ impl Focus {
         if !conference.policy.rules.subscribe_participants_only || conference.has(&endpoint.user) {
             return;
         }
-        for id in conference.subscribers.of(&endpoint.user).to_vec() {
+        let theirs = self.watch.of(&endpoint.room, &endpoint.user);
+        for id in theirs {
             self.make_due(now, id, Due::Last(Termination::Rejected));
         }
     }
@@ -308,7 +304,7 @@ impl Focus {
         let Some((answering, timer)) = endpoint.take_answering() else {
             return;
         };
-        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let to_tag = endpoint.dialog.key.local_tag().to_owned();
         self.timers.disarm(Some(timer));
         self.dialogs.settle(answering.transaction);
         self.out
@@ -343,7 +339,7 @@ impl Focus {
         }
         if conference.policy.rules.lifetime != Lifetime::Forever {
             self.end_conference(now, room);
-        } else if conference.subscribers.is_empty() && conference.publications.is_empty() {
+        } else if self.watch.watchers(room) == 0 && conference.publications.is_empty() {
             let policy = Arc::clone(&conference.policy);
             self.rooms.end(room);
             self.forget_passing_room(room, &policy);
@@ -357,7 +353,7 @@ impl Focus {
         };
         conference.ending = true;
         let policy = Arc::clone(&conference.policy);
-        let subscribers = conference.subscribers.ids();
+        let subscribers = self.watch.disband(room);
         if let Some(mut conference) = self.rooms.end(room) {
             self.forget_publications(&mut conference);
         }

@@ -57,7 +57,7 @@ impl Focus {
     /// without one, or for `rejoin_grace`.
     pub(in crate::focus) fn end_session(&mut self, now: Moment, id: EndpointId) {
         self.expel_session(id);
-        let link = self.rooms.endpoint(id).map(|it| it.link.until());
+        let link = self.rooms.endpoint(id).map(|it| it.link().until());
         match link {
             Some(Some(until)) => self.relink(id, Link::Lost { until }),
             Some(None) => self.unlink(now, id),
@@ -68,7 +68,7 @@ impl Focus {
     /// Tells the switch to forget the session.
     pub(in crate::focus) fn expel_session(&mut self, id: EndpointId) {
         if let Some(endpoint) = self.rooms.endpoint(id)
-            && let Some(session) = endpoint.link.session()
+            && let Some(session) = endpoint.link().session()
         {
             let (room, session) = (endpoint.room.clone(), session.clone());
             self.out.order(Order::Expel { room, session });

@@ -1,5 +1,7 @@
 //! Lists in INVITE (RFC 5366, 5363): whom a new participant brings along.
 
+use std::sync::Arc;
+
 use crate::control::UserUri;
 use crate::focus::Focus;
 use crate::focus::call::access::Access;
@@ -35,12 +37,12 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return self.out.broken("no endpoint that invites");
         };
-        let recipients = std::mem::take(&mut endpoint.recipients);
+        let recipients = endpoint.change_rare(|rare| std::mem::take(&mut rare.recipients));
         let room = endpoint.room.clone();
         let inviter = Inviter {
             user: endpoint.user.clone(),
-            socket: endpoint.dialog.socket.clone(),
-            contact: endpoint.dialog.contact.clone(),
+            socket: Arc::clone(&endpoint.dialog.socket),
+            contact: Arc::clone(&endpoint.dialog.contact),
             referral: None,
         };
         let mode = self.config.invite_mode;

@@ -7,8 +7,8 @@ use crate::control::{LossCause, Order, RoomUri, SessionId, Stand, Standing, User
 use crate::focus::Focus;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::endpoint::{Offer, Stage};
+use crate::focus::room::participant::shown_uri;
 use crate::focus::room::table::Occupant;
-use crate::focus::roster::view::shown_uri;
 use crate::time::Moment;
 
 impl Focus {
@@ -18,13 +18,13 @@ impl Focus {
             let room = match whose {
                 Occupant::Endpoint(id) => self.rooms.endpoint(id).map(|it| &it.room),
                 // Parties that ring may answer as long as their session waits for them.
-                Occupant::Invitation(id) => self.invites.rooms.get(&id),
+                Occupant::Invitation(id) => self.invites.room(id),
             };
             if let Some(room) = room {
                 rooms.entry(room.clone()).or_default().push(session.clone());
             }
         }
-        for room in self.rooms.conferences.keys() {
+        for room in self.rooms.conferences().keys() {
             rooms.entry(room.clone()).or_default();
         }
         for (room, sessions) in rooms {
@@ -36,7 +36,7 @@ impl Focus {
 
     /// The switch that has its session learns the role that it has in this run.
     fn tell_recast(&mut self, id: EndpointId) {
-        let endpoint = self.rooms.endpoints.get_mut(&id);
+        let endpoint = self.rooms.endpoint_mut(id);
         if endpoint.is_some_and(|it| std::mem::take(&mut it.recast))
             && let Some(admission) = self.admission(id)
         {
@@ -55,7 +55,7 @@ impl Focus {
             let waits = matches!(endpoint.stage, Stage::Admitting(..));
             let outlived = endpoint.run != self.switch.run && !waits;
             let unknown =
-                endpoint.media.theirs.is_none() && matches!(endpoint.stage, Stage::Confirmed);
+                endpoint.media.directions().is_none() && matches!(endpoint.stage, Stage::Confirmed);
             if stand.standing == Standing::Gone && outlived {
                 self.outlived(now, id);
             } else if stand.standing == Standing::Gone {

@@ -115,7 +115,7 @@ impl Focus {
         };
         let idle = matches!(endpoint.stage, Stage::Confirmed) && endpoint.is_free();
         // A renewal refreshes, too.
-        let busy = !idle || matches!(endpoint.link, Link::Renewing { .. });
+        let busy = !idle || matches!(endpoint.link(), Link::Renewing { .. });
         if busy {
             self.refresh_later(now, id, Duration::from_secs(1));
             return;
@@ -133,11 +133,7 @@ impl Focus {
             (Method::Update, headers, Bytes::new())
         } else {
             let headers = headers.with("Content-Type", "application/sdp");
-            (
-                Method::Invite,
-                headers,
-                String::from(endpoint.media.ours.clone()).into(),
-            )
+            (Method::Invite, headers, endpoint.media.ours().into())
         };
         endpoint.refreshing = true;
         if method == Method::Invite {

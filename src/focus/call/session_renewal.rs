@@ -11,7 +11,7 @@ use crate::control::{Peer, Setup};
 use crate::focus::Focus;
 use crate::focus::call::listeners::Towards;
 use crate::focus::room::endpoint::{Link, Offer};
-use crate::focus::sip::offer_answer;
+use crate::focus::sip::offer_answer::{self, Origin};
 use crate::focus::timers::{Timer, TimerKey};
 use crate::time::Moment;
 use crate::wire::sdp::Description;
@@ -39,7 +39,7 @@ impl Focus {
             let Some(id) = self.switch.renewals.pop_front() else {
                 break;
             };
-            let link = self.rooms.endpoint(id).map(|it| &it.link);
+            let link = self.rooms.endpoint(id).map(|it| it.link());
             if matches!(link, Some(Link::Lost { .. })) {
                 // The wait for its turn is not held against it.
                 self.unlink(now, id);
@@ -57,7 +57,7 @@ impl Focus {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
-        let Link::Lost { until } = endpoint.link else {
+        let &Link::Lost { until } = endpoint.link() else {
             // It has come back by itself, or is just doing so.
             return;
         };
@@ -83,16 +83,15 @@ impl Focus {
             return self.out.broken("no endpoint to renew");
         };
         let free = endpoint.is_free() && !self.stopping;
-        match &mut endpoint.link {
-            Link::Renewing { called, .. } if free && !*called => *called = true,
-            _ => return,
+        if !free || !endpoint.tells_of_renewal() {
+            return;
         }
         let request = self.request_id();
         let headers = self.refresh_headers(id);
         let Some((endpoint, headers)) = self.rooms.endpoint_mut(id).zip(headers) else {
             return;
         };
-        let body = String::from(endpoint.media.ours.clone());
+        let body = endpoint.media.ours();
         self.watch.budget.take(now, body.len());
         let headers = headers.with("Content-Type", "application/sdp");
         let dialog = &mut endpoint.dialog;
@@ -108,11 +107,11 @@ impl Focus {
         let policy = std::sync::Arc::clone(&self.rooms.conference(&endpoint.room)?.policy);
         let (socket, role) = (endpoint.dialog.socket.clone(), endpoint.role);
         let terms = self.terms(&policy);
-        let secure = match endpoint.media.local.secure {
+        let secure = match endpoint.media.is_secure() {
             true => terms.tls,
             false => !terms.tcp,
         };
-        let theirs = endpoint.media.theirs.clone();
+        let theirs = endpoint.media.theirs();
         let towards = Towards {
             socket: &socket,
             secure,
@@ -121,9 +120,14 @@ impl Focus {
         let (session, local) = self.new_session(towards, &policy, role);
         let endpoint = self.rooms.endpoint_mut(id)?;
         let media = &mut endpoint.media;
-        media.origin.version += 1;
-        media.ours = offer_answer::offer(&local, media.origin).write().into();
-        media.local = local;
+        let version = media.origin().version + 1;
+        let origin = Origin {
+            version,
+            ..media.origin()
+        };
+        let ours = offer_answer::offer(&local, origin).write();
+        media.say(local, version, &ours);
+        endpoint.share(&mut self.dialogs.shared);
         endpoint.run = self.switch.run;
         let called = false;
         let link = Link::Renewing {
@@ -147,7 +151,7 @@ impl Focus {
             return;
         };
         endpoint.refreshed();
-        let admitted = endpoint.link.session().is_some();
+        let admitted = endpoint.link().session().is_some();
         let timer = endpoint.session_timer.as_mut();
         let raised = code == 422 && timer.is_some_and(|timer| timer.raise(response));
         match (code, response) {
@@ -178,7 +182,7 @@ impl Focus {
 
     /// The switch does not take the session in: later, perhaps.
     pub(in crate::focus) fn renewal_refused(&mut self, now: Moment, id: EndpointId) {
-        let link = self.rooms.endpoint(id).map(|it| &it.link);
+        let link = self.rooms.endpoint(id).map(|it| it.link());
         if let Some(&Link::Renewing { until, .. }) = link {
             self.relink(id, Link::Lost { until });
             self.timers.arm(now + PAUSE, Timer::Renewal(id));

@@ -36,7 +36,7 @@ impl Focus {
     ) {
         self.close_unacknowledged(id);
         let transaction = answering.transaction;
-        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_unmarked(id) else {
             return self.out.broken("no endpoint to answer");
         };
         let key = &endpoint.dialog.key;
@@ -46,7 +46,7 @@ impl Focus {
             let line = format!("more than {MAX_REPEATED} INVITEs answered 200 wait for an ACK");
             self.out.log(Level::Warning, line);
         }
-        if let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) {
+        if let Some(endpoint) = self.rooms.endpoint_unmarked(id) {
             endpoint.stage = Stage::Unacknowledged(Box::new(Unacknowledged {
                 transaction,
                 cseq: answering.cseq,
@@ -68,7 +68,7 @@ impl Focus {
             _ => return,
         };
         let timer = self.timers.arm(now + ACK_TIMEOUT, Timer::Ack(id));
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         if let Some(answer) = endpoint.and_then(|it| it.unacknowledged()) {
             answer.left = true;
             answer.timer = Some(timer);
@@ -83,7 +83,7 @@ impl Focus {
             _ => return,
         };
         self.dialogs.settle(transaction);
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         if let Some(answer) = endpoint.and_then(|it| it.take_unacknowledged(|_| true)) {
             self.timers.disarm(answer.timer);
             self.undo(now, id, answer.before);
@@ -97,9 +97,9 @@ impl Focus {
         id: EndpointId,
         refusal: impl Into<Refusal>,
     ) -> Option<Unacknowledged> {
-        let endpoint = self.rooms.endpoints.get_unmarked(&id)?;
+        let endpoint = self.rooms.endpoint_unmarked(id)?;
         let answer = endpoint.take_unacknowledged(Unacknowledged::is_under_way)?;
-        let to_tag = endpoint.dialog.key.local_tag.clone();
+        let to_tag = endpoint.dialog.key.local_tag().to_owned();
         let transaction = answer.transaction;
         self.dialogs.settle(transaction);
         self.out.withdraw(transaction);
@@ -116,7 +116,7 @@ impl Focus {
 
     /// The ACK of the 2xx to this endpoint's last INVITE has come; `false` for any other.
     pub(in crate::focus) fn acknowledge(&mut self, id: EndpointId, ack: &Request) -> bool {
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         let answer = endpoint.and_then(|it| it.take_unacknowledged(|it| it.is_answered_by(ack)));
         answer.map(|answer| self.close(answer)).is_some()
     }
@@ -132,7 +132,7 @@ impl Focus {
 
     /// An earlier 2xx has reached the peer.
     pub(in crate::focus) fn close_unacknowledged(&mut self, id: EndpointId) {
-        let endpoint = self.rooms.endpoints.get_unmarked(&id);
+        let endpoint = self.rooms.endpoint_unmarked(id);
         if let Some(answer) = endpoint.and_then(|it| it.take_unacknowledged(|_| true)) {
             self.close(answer);
         }
@@ -193,32 +193,27 @@ impl Focus {
     /// The INVITE of a 2xx without ACK, sent again after the host has forgotten its
     /// transaction: it gets the same answer.
     pub(in crate::focus) fn repeat_answer(&mut self, incoming: &Incoming) -> bool {
-        let known = self.dialogs.of_call(&incoming.request);
-        let Some(Usage::Endpoint(id)) = known else {
+        let own_tag = incoming.arrival.to_tag.as_deref();
+        let mut usages = self.dialogs.usages_of_call(&incoming.request);
+        let reply = usages.find_map(|usage| {
+            let Usage::Endpoint(id) = usage else {
+                return None;
+            };
+            let endpoint = self.rooms.endpoint(id)?;
+            let Stage::Unacknowledged(answer) = &endpoint.stage else {
+                return None;
+            };
+            // The host's own tag, where it puts one in, makes another dialog of it.
+            let same = own_tag.is_none_or(|own| own == endpoint.dialog.key.local_tag());
+            (same && answer.is_to(&incoming.request)).then(|| answer.reply.clone())
+        });
+        drop(usages);
+        let Some(reply) = reply else {
             return false;
         };
-        let Some(endpoint) = self.rooms.endpoint(id) else {
-            return false;
-        };
-        let tag = &endpoint.dialog.key.local_tag;
-        let Stage::Unacknowledged(answer) = &endpoint.stage else {
-            return false;
-        };
-        if !answer.is_to(&incoming.request) {
-            return false;
-        }
-        // The host's own tag, where it puts one in, makes another dialog of it.
-        if incoming
-            .arrival
-            .to_tag
-            .as_ref()
-            .is_some_and(|own| own != tag)
-        {
-            return false;
-        }
         let reply = Reply {
             until_ack: false,
-            ..answer.reply.clone()
+            ..reply
         };
         let again = Output::Reply(incoming.transaction, reply);
         self.out.push(again);
@@ -245,8 +240,8 @@ impl Focus {
         };
         let was_lost = before.session.is_none();
         // Lost or renewed since: what is now counts.
-        let moved_on = endpoint.link.session() != before.session.as_ref();
-        let renews = matches!(endpoint.link, Link::Renewing { called: false, .. });
+        let moved_on = endpoint.link().session() != before.session.as_ref();
+        let renews = matches!(endpoint.link(), Link::Renewing { called: false, .. });
         let invites = endpoint.refreshing;
         if renews || invites || (moved_on && !was_lost) {
             return;
@@ -272,7 +267,7 @@ impl Focus {
         if self
             .rooms
             .endpoint(id)
-            .is_some_and(|it| it.link.until().is_none())
+            .is_some_and(|it| it.link().until().is_none())
             && let Some(admission) = self.admission(id)
         {
             self.out.order(Order::Amend(Box::new(admission)));

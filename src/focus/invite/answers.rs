@@ -2,13 +2,12 @@
 
 use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
-use crate::focus::room::endpoint::{Endpoint, Link};
+use crate::focus::room::endpoint::{Endpoint, Link, Rare};
 use crate::focus::room::invitation::{Course, Invitation};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, is_focus, shortened};
-use crate::focus::sip::media::Media;
 use bytes::Bytes;
 use std::net::IpAddr;
 
@@ -49,13 +48,13 @@ impl Focus {
     }
 
     fn show_under_way(&mut self, now: Moment, id: InvitationId) {
-        let Some(room) = self.invites.rooms.get(&id).cloned() else {
+        let Some(room) = self.invites.room(id).cloned() else {
             return;
         };
         let Some(conference) = self.rooms.conference_mut(&room) else {
             return self.out.broken("no conference of an invitation");
         };
-        let Some(invitation) = conference.invitations.get_mut(&id) else {
+        let Some(invitation) = conference.invitation_mut(id) else {
             return self.out.broken("no invitation of a room");
         };
         let status = invitation.course.status_under_way();
@@ -119,7 +118,7 @@ impl Focus {
 
     /// RFC 3261 §8.1.3.4: the party may be found elsewhere.
     fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
-        let room = self.invites.rooms.get(&id).cloned();
+        let room = self.invites.room(id).cloned();
         if let (Some(room), Some(invitation)) = (room, self.invitation(id))
             && let Course::Dialing { targets, .. } = &mut invitation.course
         {
@@ -156,7 +155,7 @@ impl Focus {
     /// A 2xx with the answer to our offer: the dialog stands, the party is in; the switch,
     /// which has admitted it before it was dialled, learns who it is.
     fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
-        let Some(room) = self.invites.rooms.get(&id).cloned() else {
+        let Some(room) = self.invites.room(id).cloned() else {
             return;
         };
         let Some(invitation) = self.invitation(id) else {
@@ -194,12 +193,9 @@ impl Focus {
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
         let role = self.rooms.role_of(&room, &user);
-        let mut media = Media {
-            theirs: Some(accepted),
-            one_send: self.takes_one_send(&response.headers),
-            ..media
-        };
-        media.local.observer = role == Role::Observer;
+        let one_send = self.takes_one_send(&response.headers);
+        let mut media = media.with(Some(accepted), one_send);
+        media.set_observer(role == Role::Observer);
         // Whoever is anonymous here already stays so on another device.
         let conference = self.rooms.conference(&room);
         let anonymous = conference.and_then(|it| it.mask_of(&user));
@@ -208,20 +204,23 @@ impl Focus {
         let Some(invitation) = self.invitation(id) else {
             return self.out.broken("no invitation of a room");
         };
-        let endpoint = Endpoint {
-            display: display_name(response),
-            entity: invitation.entity.clone(),
-            run,
-            dialed_out: true,
+        let rare = Rare {
             invitation: Some(id),
-            anonymous,
             referred_by: Some(invitation.referred_by.clone()),
-            peer_updates: response.headers.has_token("Allow", "UPDATE"),
-            ..Endpoint::new(room, user, role, dialog, media, Link::Up(session))
+            ..Rare::default()
         };
+        let link = Link::Up(session);
+        let mut endpoint = Endpoint::new(room, user, role, dialog, media, link).with(rare);
+        endpoint.display = display_name(response).into();
+        endpoint.entity = invitation.entity.as_str().into();
+        endpoint.run = run;
+        endpoint.dialed_out = true;
+        endpoint.anonymous = anonymous;
+        endpoint.peer_updates = response.headers.has_token("Allow", "UPDATE");
         self.dialogs
             .open(endpoint.dialog.key.clone(), Usage::Endpoint(endpoint_id));
-        self.rooms.enter(endpoint_id, endpoint);
+        let shared = &mut self.dialogs.shared;
+        self.rooms.enter(endpoint_id, endpoint, shared);
         let agreement = Agreement::accepted(response, self.config.session_expires);
         self.start_session_timer(now, endpoint_id, agreement);
         if let Some(admission) = self.admission(endpoint_id) {
@@ -232,10 +231,10 @@ impl Focus {
 
     /// Whether there is a place left for an invited party.
     fn has_place(&self, id: InvitationId) -> bool {
-        let room = self.invites.rooms.get(&id);
+        let room = self.invites.room(id);
         let conference = room.and_then(|room| self.rooms.conference(room));
         conference.is_some_and(|it| {
-            let invitation = it.invitations.get(&id);
+            let invitation = it.invitations().get(&id);
             invitation.is_some_and(|invitation| it.has_place_for(&invitation.user))
         })
     }
@@ -250,11 +249,10 @@ impl Focus {
         let id = request
             .headers
             .first("Call-ID")
-            .and_then(|call_id| self.invites.referred.get(call_id))
-            .copied()
+            .and_then(|call_id| self.invites.referred(call_id))
             .ok_or(Cause::NoDialog)?;
         let invitation = self.invitation(id).ok_or(Cause::NoDialog)?;
-        let ours = &invitation.dialog.key.local_tag;
+        let ours = invitation.dialog.key.local_tag();
         let to = request
             .headers
             .first("To")

@@ -3,7 +3,6 @@
 
 use crate::focus::InviteMode;
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
-use crate::focus::room::conference::{count, discount};
 use crate::focus::room::invitation::Course;
 use crate::focus::room::invitation::Invitation;
 use crate::focus::room::invitation::Inviter;
@@ -14,6 +13,7 @@ use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{INVITE_TIMEOUT, Purpose};
 use crate::focus::sip::face::MAX_URI_LENGTH;
 use crate::focus::sip::media::Media;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{Admission, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
@@ -119,7 +119,7 @@ impl Focus {
                 bind_timeout: policy.bind_timeout + INVITE_TIMEOUT,
                 ..policy
             },
-            own_uri: media.local.own_uri.clone(),
+            own_uri: media.own_uri(),
             user: invitation.user.clone(),
             display: String::new(),
             nickname: None,
@@ -135,21 +135,17 @@ impl Focus {
     /// What a request outside any dialog needs (RFC 3261 §8.1.1).
     fn dialog_to(&mut self, room: &RoomUri, target: &str, inviter: &Inviter) -> Dialog {
         Dialog {
-            key: DialogKey {
-                call_id: self.out.session_id(),
-                local_tag: self.out.tag(),
-                remote_tag: String::new(),
-            },
-            local_uri: room.to_string(),
-            remote_uri: target.to_owned(),
-            remote_target: target.to_owned(),
-            route_set: Vec::new(),
+            key: DialogKey::new(&self.out.session_id(), &self.out.tag(), ""),
+            local_uri: room.shared(),
+            remote_uri: target.into(),
+            remote_target: target.into(),
+            route_set: Box::default(),
             flow: None,
-            principal: inviter.user.to_string(),
+            principal: inviter.user.shared(),
             local_cseq: 0,
             remote_cseq: None,
-            socket: inviter.socket.clone(),
-            contact: inviter.contact.clone(),
+            socket: Arc::clone(&inviter.socket),
+            contact: Arc::clone(&inviter.contact),
         }
     }
 
@@ -172,15 +168,9 @@ impl Focus {
             session: self.out.next_id(),
             version: 1,
         };
-        let ours = offer_answer::offer(&local, origin).write().into();
+        let ours = offer_answer::offer(&local, origin).write();
         Some(Course::Dialing {
-            media: Box::new(Media {
-                local,
-                origin,
-                ours,
-                theirs: None,
-                one_send: false,
-            }),
+            media: Box::new(Media::new(local, origin, &ours)),
             session,
             targets: Targets::new(target),
             min_se: self.config.min_se,
@@ -203,22 +193,19 @@ impl Focus {
         let role = conference.policy.role(&user);
         conference
             .participants
-            .get_or_insert_with(&user, || Participant::new(String::new(), role, 0));
+            .get_or_insert_with(&user, || Participant::new("".into(), role, 0));
         conference.change_invited(&user);
-        let call_id = invitation.dialog.key.call_id.clone();
+        let call_id = invitation.dialog.key.call_id().to_owned();
         let refers = matches!(invitation.course, Course::Referring);
-        count(&mut conference.ringing, &invitation.inviter);
-        conference.invitations.insert(id, invitation);
-        if refers {
-            self.invites.referred.insert(call_id, id);
-        }
-        self.invites.rooms.insert(id, room.clone());
+        conference.begin_invitation(id, invitation);
+        self.invites
+            .begin(id, room.clone(), refers.then_some(call_id));
         self.conference_changed(now, room);
     }
 
     pub(in crate::focus) fn invitation(&mut self, id: InvitationId) -> Option<&mut Invitation> {
-        let room = self.invites.rooms.get(&id)?;
-        self.rooms.conference_mut(room)?.invitations.get_mut(&id)
+        let room = self.invites.room(id)?;
+        self.rooms.conference_mut(room)?.invitation_mut(id)
     }
 
     /// Sends the INVITE or REFER, the first time or again.
@@ -231,7 +218,7 @@ impl Focus {
         let request = self.request_id();
         let software = self.out.software.clone();
         let interval = self.config.session_expires;
-        let Some(room) = self.invites.rooms.get(&id).cloned() else {
+        let Some(room) = self.invites.room(id).cloned() else {
             return self.out.broken("no invitation to send");
         };
         let conference = self.rooms.conference(&room);
@@ -364,7 +351,9 @@ impl Focus {
         }
         let waits = answered.is_some() && invitation.course.dials_out() && !invitation.bound;
         match self.rooms.endpoint_mut(endpoint) {
-            Some(endpoint) if waits => endpoint.reports_to.clone_from(&invitation.followers),
+            Some(endpoint) if waits => {
+                endpoint.change_rare(|rare| rare.reports_to.clone_from(&invitation.followers));
+            }
             _ => self.report_to(now, &invitation.followers, 200, None),
         }
         // Who is in under another address was not invited, as far as others can tell.
@@ -385,10 +374,11 @@ impl Focus {
             }
             Some(Occupant::Endpoint(id)) => {
                 let endpoint = self.rooms.endpoint(id);
-                if endpoint.is_some_and(|endpoint| !endpoint.reports_to.is_empty())
+                if endpoint.is_some_and(|endpoint| !endpoint.rare().reports_to.is_empty())
                     && let Some(endpoint) = self.rooms.endpoint_mut(id)
                 {
-                    let followers = std::mem::take(&mut endpoint.reports_to);
+                    let followers =
+                        endpoint.change_rare(|rare| std::mem::take(&mut rare.reports_to));
                     self.report_to(now, &followers, 200, None);
                 }
             }
@@ -397,12 +387,10 @@ impl Focus {
     }
 
     fn take_invitation(&mut self, id: InvitationId) -> Option<(RoomUri, Invitation)> {
-        let room = self.invites.rooms.remove(&id)?;
+        let room = self.invites.end(id)?;
         let conference = self.rooms.conference_mut(&room)?;
-        let invitation = conference.invitations.remove(&id)?;
-        discount(&mut conference.ringing, &invitation.inviter);
+        let invitation = conference.end_invitation(id)?;
         self.timers.disarm(invitation.patience);
-        self.invites.referred.remove(&invitation.dialog.key.call_id);
         if let Course::Dialing { session, .. } = &invitation.course {
             self.rooms.withdraw_session(session, id);
         }
@@ -413,7 +401,7 @@ impl Focus {
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
         let conference = self.rooms.conference(room)?;
         conference
-            .invitations
+            .invitations()
             .iter()
             .find(|(_, invitation)| invitation.user == *user)
             .map(|(id, _)| *id)

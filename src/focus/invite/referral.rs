@@ -2,13 +2,14 @@
 
 use crate::focus::ids::{EndpointId, ReferralId};
 use crate::focus::room::invitation::Inviter;
+use crate::focus::room::participant::anonymous_uri;
 use crate::focus::room::permission::{Ask, Caller};
-use crate::focus::roster::view::anonymous_uri;
 use crate::focus::sip::cause::Cause;
 use crate::focus::sip::dialogs::{Purpose, Usage};
 use crate::focus::sip::face::{Incoming, PACKAGE, capabilities, contact, identity};
 use crate::focus::{InviteMode, Role};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -173,8 +174,8 @@ impl Focus {
             Wish::Add(target) => {
                 let inviter = Inviter {
                     user,
-                    socket: incoming.arrival.socket.clone(),
-                    contact: contact(room.as_str(), &incoming.arrival.socket),
+                    socket: Arc::new(incoming.arrival.socket.clone()),
+                    contact: contact(room.as_str(), &incoming.arrival.socket).into(),
                     referral,
                 };
                 self.invite_party(now, room, &target, InviteMode::DialOut, inviter, None);
@@ -280,7 +281,7 @@ impl Focus {
         if let Channel::Own(dialog) = &channel {
             let key = dialog.key.clone();
             self.dialogs.open_by(now, key, Usage::Referral(id), request);
-            to_tag = Some(dialog.key.local_tag.clone());
+            to_tag = Some(dialog.key.local_tag().to_owned());
         }
         self.out
             .reply(incoming.transaction, 200, headers, "", to_tag);

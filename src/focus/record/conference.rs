@@ -45,12 +45,12 @@ impl ConferenceRecord {
             identity,
             creator,
         } = self;
-        Conference {
-            locked,
-            identity,
-            maker: creator.clone().filter(|_| policy.made),
-            creator,
-            ..Conference::new(room, policy)
-        }
+        let maker = creator.clone().filter(|_| policy.made);
+        let mut conference = Conference::new(room, policy);
+        conference.locked = locked;
+        conference.identity = identity;
+        conference.maker = maker;
+        conference.creator = creator;
+        conference
     }
 }

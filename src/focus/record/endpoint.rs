@@ -6,7 +6,7 @@ use super::keep::Counters;
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
-use crate::focus::room::endpoint::{Endpoint, Link, Offer};
+use crate::focus::room::endpoint::{Endpoint, Link, Offer, Rare};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::Schedule;
@@ -63,24 +63,24 @@ impl EndpointRecord {
     ) -> Option<Self> {
         let mut media = endpoint.media.clone();
         if endpoint.offer == Offer::Answer {
-            media.theirs = None;
+            media.set_theirs(None);
         }
         let timer = endpoint.session_timer.as_ref().map(Schedule::of);
         Some(Self {
             id: id.0,
             room: endpoint.room.clone(),
             user: endpoint.user.clone(),
-            other_uris: endpoint.other_uris.clone(),
-            display: endpoint.display.clone(),
-            entity: endpoint.entity.clone(),
+            other_uris: endpoint.rare().other_uris.clone(),
+            display: endpoint.display.to_string(),
+            entity: endpoint.entity.to_string(),
             role: endpoint.role,
             anonymous: endpoint.anonymous,
             joined: endpoint.joined?.in_millis(),
             dialed_out: endpoint.dialed_out,
-            referred_by: endpoint.referred_by.clone(),
+            referred_by: endpoint.rare().referred_by.clone(),
             peer_updates: endpoint.peer_updates,
             has_referred: endpoint.has_referred,
-            session: endpoint.link.session().cloned(),
+            session: endpoint.link().session().cloned(),
             run: endpoint.run,
             timer: timer.and_then(Schedule::to_keep),
             dialog: counters.dialog(&endpoint.dialog),
@@ -110,20 +110,21 @@ impl EndpointRecord {
             dialog,
             media,
         } = self;
-        let mut endpoint = Endpoint {
+        let rare = Rare {
             other_uris,
-            display,
-            entity,
-            run,
-            anonymous,
-            dialed_out,
-            joined: Some(joined),
             referred_by,
-            // An ACK that came while nobody was here does not come again.
-            peer_updates,
-            has_referred,
-            ..Endpoint::new(room, user, role, dialog, media, link)
+            ..Rare::default()
         };
+        // An ACK that came while nobody was here does not come again.
+        let mut endpoint = Endpoint::new(room, user, role, dialog, media, link).with(rare);
+        endpoint.display = display.into();
+        endpoint.entity = entity.into();
+        endpoint.run = run;
+        endpoint.anonymous = anonymous;
+        endpoint.dialed_out = dialed_out;
+        endpoint.joined = Some(joined);
+        endpoint.peer_updates = peer_updates;
+        endpoint.has_referred = has_referred;
         endpoint.shown = endpoint.presence();
         endpoint
     }

@@ -1,6 +1,8 @@
 //! From the focus to records: what has changed is told at the end of every input. Moments are
 //! kept to the millisecond.
 
+use std::sync::Arc;
+
 use super::{
     Change, ConferenceRecord, DepartedRecord, EndpointRecord, Key, ParticipantRecord,
     PublicationRecord, Record, SubscriptionRecord,
@@ -37,7 +39,7 @@ impl Counters {
     pub(super) fn dialog(self, dialog: &Dialog) -> Dialog {
         let mut dialog = dialog.clone();
         dialog.local_cseq = self.kept(dialog.local_cseq);
-        dialog.socket.handle = 0;
+        Arc::make_mut(&mut dialog.socket).handle = 0;
         dialog
     }
 }
@@ -61,38 +63,38 @@ impl Focus {
     /// Everything there is, for whoever has lost what was told before. Rooms that management
     /// made are not among it.
     pub fn snapshot(&mut self) -> Vec<Change> {
-        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences_unmarked() {
             conference.participants.forget_kept();
             conference.publications.all.forget_kept();
             conference.left.forget_kept();
         }
         self.rooms.kept_anonymous = 0;
-        self.rooms.conferences.forget_kept();
-        self.rooms.endpoints.forget_kept();
-        self.watch.subscriptions.forget_kept();
+        self.rooms.kept_conferences().forget_kept();
+        self.rooms.kept_endpoints().forget_kept();
+        self.watch.kept_subscriptions().forget_kept();
         self.rooms.held_nicknames.forget_kept();
         self.changes()
     }
 
     /// Marks everything that has counters, after `counters` has changed.
     pub(in crate::focus) fn touch_counters(&mut self) {
-        self.rooms.endpoints.touch_all();
-        self.watch.subscriptions.touch_all();
+        self.rooms.kept_endpoints().touch_all();
+        self.watch.kept_subscriptions().touch_all();
     }
 
     fn changes(&mut self) -> Vec<Change> {
         let mut changes = self.conference_changes();
         let counters = self.counters;
         changes.extend(told(
-            self.rooms.endpoints.news(|id, endpoint| {
+            self.rooms.kept_endpoints().news(|id, endpoint| {
                 let record = EndpointRecord::of(*id, endpoint, counters);
                 record.map(|it| Record::Endpoint(Box::new(it)))
             }),
             |id| Key::Endpoint(id.0),
         ));
-        let conferences = &self.rooms.conferences;
+        let conferences = self.rooms.conferences();
         changes.extend(told(
-            self.watch.subscriptions.news(|id, subscription| {
+            self.watch.kept_subscriptions().news(|id, subscription| {
                 // Without a conference only the last NOTIFY is left to send.
                 let goes_on = conferences.contains_key(&subscription.room)
                     && !matches!(subscription.due, Due::Last(_));
@@ -118,21 +120,19 @@ impl Focus {
     }
 
     fn conference_changes(&mut self) -> Vec<Change> {
-        let rooms: Vec<RoomUri> = self.rooms.conferences.touched().cloned().collect();
+        let rooms: Vec<RoomUri> = self.rooms.conferences().touched().cloned().collect();
         for room in &rooms {
-            let conference = self.rooms.conferences.get_unmarked(room);
-            self.rooms
-                .present
-                .count(room, conference.map_or(0, |it| it.present()));
+            let present = self.rooms.conference(room).map_or(0, |it| it.present());
+            self.rooms.present.count(room, present);
         }
-        let news = self.rooms.conferences.news(|_, conference| {
+        let news = self.rooms.kept_conferences().news(|_, conference| {
             let record = ConferenceRecord::of(conference);
             Some(Record::Conference(Box::new(record)))
         });
         let mut changes: Vec<_> = told(news, Key::Conference).collect();
         for room in rooms {
             // Those of a conference that is gone went with it.
-            let Some(conference) = self.rooms.conferences.get_unmarked(&room) else {
+            let Some(conference) = self.rooms.conference_unmarked(&room) else {
                 continue;
             };
             let participants = conference.participants.news(|user, participant| {

@@ -1,5 +1,7 @@
 //! A user in a conference as it is kept.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::control::{RoomUri, UserUri};
@@ -33,8 +35,8 @@ impl ParticipantRecord {
         (!participant.endpoints.is_empty()).then(|| Self {
             room: room.clone(),
             user: user.clone(),
-            display: participant.display.clone(),
-            nickname: participant.nickname.clone(),
+            display: participant.display.to_string(),
+            nickname: participant.nickname.as_deref().map(str::to_owned),
             role: participant.role,
             anonymous: participant.anonymous,
         })
@@ -50,10 +52,9 @@ impl ParticipantRecord {
             role: _,
             anonymous,
         } = self;
-        Participant {
-            nickname,
-            anonymous,
-            ..Participant::new(display, role, 0)
-        }
+        let mut participant = Participant::new(display.into(), role, 0);
+        participant.nickname = nickname.map(Arc::from);
+        participant.anonymous = anonymous;
+        participant
     }
 }

@@ -79,15 +79,15 @@ impl Focus {
         for subscription in sorted.subscriptions {
             self.restore_subscription(now, subscription, &mut find);
         }
-        let rooms: Vec<RoomUri> = self.rooms.conferences.keys().cloned().collect();
+        let rooms: Vec<RoomUri> = self.rooms.conferences().keys().cloned().collect();
         let limit = self.config.roster_limit;
         for room in rooms {
-            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
+            if let Some(conference) = self.rooms.conference_unmarked(&room) {
                 conference.count_crowd(limit);
             }
             self.end_if_empty(now, &room);
         }
-        if !self.rooms.conferences.is_empty() {
+        if !self.rooms.conferences().is_empty() {
             self.timers.arm(now, Timer::Restored);
         }
         self.tell_changes(0);
@@ -112,7 +112,7 @@ impl Focus {
     /// Who may not be in or watch under the rules of this run, goes.
     pub(in crate::focus) fn enforce_rules(&mut self, now: Moment) {
         let mut unwelcome = Vec::new();
-        for (room, conference) in self.rooms.conferences.iter() {
+        for (room, conference) in self.rooms.conferences().iter() {
             let users = conference.participants.keys();
             let users = users.filter(|user| conference.policy.admits(user).is_err());
             unwelcome.extend(users.map(|user| (room.clone(), user.clone())));
@@ -124,12 +124,12 @@ impl Focus {
             );
             self.remove(now, &room, &user);
         }
-        let watching = self.watch.subscriptions.values();
+        let watching = self.watch.subscriptions().values();
         let watching: BTreeSet<_> = watching
             .map(|it| (it.room.clone(), it.user.clone()))
             .collect();
         for (room, user) in watching {
-            let goes_on = self.rooms.conferences.contains_key(&room);
+            let goes_on = self.rooms.conferences().contains_key(&room);
             let may = || self.check_subscriber(&room, &user, Ask::KeepWatching);
             if goes_on && may().is_err() {
                 self.reject_subscriber(now, &room, &user);
@@ -190,12 +190,12 @@ impl Focus {
         earlier.policies.insert(room.clone(), before);
         let kept = Record::Conference(Box::new(record.clone()));
         self.rooms.begin(record.restored(policy));
-        self.rooms.conferences.kept_as(room, &kept);
+        self.rooms.kept_conferences().kept_as(room, &kept);
     }
 
     fn restore_departed(&mut self, record: DepartedRecord, earlier: &mut Earlier) {
         let kept = Record::Departed(record.clone());
-        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
+        let Some(conference) = self.rooms.conference_mut(&record.room) else {
             earlier.passed_over.push(kept.key());
             return;
         };
@@ -204,7 +204,7 @@ impl Focus {
     }
 
     fn restore_participant(&mut self, record: ParticipantRecord, earlier: &mut Earlier) {
-        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
+        let Some(conference) = self.rooms.conference_mut(&record.room) else {
             earlier
                 .passed_over
                 .push(Key::Participant(record.room, record.user));
@@ -228,8 +228,8 @@ impl Focus {
     ) -> bool {
         let id = EndpointId(record.id);
         self.out.reserve_id(record.id);
-        self.out.reserve_id(record.media.origin.session);
-        let Some(conference) = self.rooms.conferences.get_mut(&record.room) else {
+        self.out.reserve_id(record.media.origin().session);
+        let Some(conference) = self.rooms.conference_mut(&record.room) else {
             return false;
         };
         let role = earlier.role(conference, &record.user, record.role);
@@ -255,9 +255,9 @@ impl Focus {
         }
         let kept = EndpointRecord::of(id, &endpoint, Counters::Exact);
         let kept = kept.map(|it| Record::Endpoint(Box::new(it)));
-        self.rooms.enter(id, endpoint);
+        self.rooms.enter(id, endpoint, &mut self.dialogs.shared);
         if let Some(kept) = kept {
-            self.rooms.endpoints.kept_as(id, &kept);
+            self.rooms.kept_endpoints().kept_as(id, &kept);
         }
         self.recast(id, role);
         self.begun(id);
@@ -311,7 +311,7 @@ impl Focus {
     /// Participants none of whose devices could be restored.
     fn drop_the_absent(&mut self) {
         // Every conference is marked: their rows go too.
-        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences_unmarked() {
             let absent: Vec<_> = conference
                 .participants
                 .iter()
@@ -330,14 +330,8 @@ impl Focus {
         self.out.reserve_id(record.id);
         let expires = self.at_most(now, record.expires);
         let expiry = self.timers.arm(expires, Timer::Publication(id));
-        let room = record.room.clone();
-        let restored = self
-            .rooms
-            .conference_mut(&room)
-            .is_some_and(|conference| conference.restore_publication(id, record, expiry));
-        if restored {
-            self.rooms.publications.insert(id, room);
-        } else {
+        let restored = self.rooms.restore_publication(id, record, expiry);
+        if !restored {
             self.timers.disarm(Some(expiry));
         }
         restored
@@ -361,20 +355,23 @@ impl Focus {
         resume(&mut record.dialog, find);
         let mut subscription = record.restored(now, expires, self.config.notify_interval);
         subscription.expiry_timer = Some(self.timers.arm(expires, Timer::Expiry(id)));
+        subscription.share(&mut self.dialogs.shared);
         let kept = SubscriptionRecord::of(id, &subscription, Counters::Exact);
         self.dialogs
             .open(subscription.dialog.key.clone(), Usage::Subscription(id));
         let due = match self.watched(&subscription.room) {
-            Some(conference) => {
-                conference.subscribers.add(id, &subscription.user);
+            Some(_) => {
+                self.watch.begin(id, subscription);
                 Due::Full
             }
             // Its conference ended, and the last NOTIFY did not go out any more.
-            None => Due::Last(Termination::NoResource),
+            None => {
+                self.watch.begin_without_room(id, subscription);
+                Due::Last(Termination::NoResource)
+            }
         };
-        self.watch.subscriptions.insert(id, subscription);
         self.watch
-            .subscriptions
+            .kept_subscriptions()
             .kept_as(id, &Record::Subscription(Box::new(kept)));
         self.make_due(now, id, due);
     }
@@ -446,8 +443,9 @@ impl Sorted {
 
 /// The dialog of a record on a socket of this run.
 fn resume(dialog: &mut Dialog, find: &mut FindSocket<'_>) {
-    dialog.socket.handle = find(&dialog.socket);
-    dialog.principal = address_of_record(&dialog.remote_uri);
+    let handle = find(&dialog.socket);
+    Arc::make_mut(&mut dialog.socket).handle = handle;
+    dialog.principal = address_of_record(&dialog.remote_uri).into();
     // Connections ended with the proxy that held them; a way through a NAT may stand.
     dialog.flow.take_if(|_| dialog.socket.transport != "udp");
 }

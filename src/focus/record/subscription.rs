@@ -51,7 +51,7 @@ impl SubscriptionRecord {
             room: subscription.room.clone(),
             user: subscription.user.clone(),
             role: subscription.role,
-            event_id: subscription.event_id.clone(),
+            event_id: subscription.event_id.as_deref().map(str::to_owned),
             expires: subscription.expires.in_millis(),
             rates: subscription.rates.params(),
             full_only: subscription.merging == Merging::Never,
@@ -82,7 +82,7 @@ impl SubscriptionRecord {
         let rates = Params::parse(rates.trim_start_matches(';'));
         Subscription {
             role,
-            event_id,
+            event_id: event_id.map(String::into_boxed_str),
             expires,
             rates: EventRates::agree(&rates, pace, expires.saturating_since(now)),
             merging: match full_only {

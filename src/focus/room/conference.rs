@@ -1,8 +1,8 @@
 //! Conferences, their participants and the endpoints these talk from.
 
 use crate::focus::ids::{EndpointId, InvitationId};
+use crate::focus::room::changes::Changes;
 use crate::focus::room::invitation::Invitation;
-use crate::focus::room::participant::Departure;
 use crate::focus::room::participant::Participant;
 use crate::focus::room::publications::Publications;
 use crate::focus::{Lifetime, Role};
@@ -14,9 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::{Admission, RoomUri, SwitchRun, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::policy::Policy;
-use crate::focus::roster::cache::DocumentCache;
 use crate::focus::sip::face::shortened;
-use crate::focus::watch::subscribers::Subscribers;
 use crate::time::Moment;
 use crate::wire::sip::Headers;
 
@@ -81,29 +79,16 @@ pub(in crate::focus) struct Conference {
     /// The devices in it, those that are just joining included.
     pub(in crate::focus) endpoints: BTreeSet<EndpointId>,
     /// Parties on their way in.
-    pub(in crate::focus) invitations: BTreeMap<InvitationId, Invitation>,
+    pub(in crate::focus::room) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
     pub(in crate::focus) joining: BTreeMap<EndpointId, UserUri>,
     /// How many of the invitations each user is the inviter of.
-    pub(in crate::focus) ringing: BTreeMap<UserUri, usize>,
-    /// Departures that some subscriber has not been told to the end.
-    pub(in crate::focus) departures: Vec<Departure>,
-    /// Grows with every change that subscribers must see.
-    pub(in crate::focus) revision: u64,
-    /// Departures up to this revision are not remembered any more.
-    pub(in crate::focus) forgotten: u64,
-    /// The revision of the last change that only full documents tell: who is listed and who
-    /// is not.
-    pub(in crate::focus) reshaped: u64,
-    /// The revision of the last change of somebody's role.
-    pub(in crate::focus) recast: u64,
-    /// The revision of the last change of the description.
-    pub(in crate::focus) described: u64,
+    ringing: BTreeMap<UserUri, usize>,
+    /// What subscribers must see.
+    pub(in crate::focus) changes: Changes,
     /// There are too many to list everybody (`roster_limit`).
-    pub(in crate::focus) crowded: bool,
-    pub(in crate::focus) subscribers: Subscribers,
+    crowded: bool,
     pub(in crate::focus) publications: Publications,
-    pub(in crate::focus) documents: DocumentCache,
     /// When the first participant came in; `None` while nobody is in.
     pub(in crate::focus) begun: Option<Moment>,
     /// Messages sent, while the room does not last.
@@ -132,16 +117,9 @@ impl Conference {
             invitations: BTreeMap::new(),
             joining: BTreeMap::new(),
             ringing: BTreeMap::new(),
-            departures: Vec::new(),
-            revision: 0,
-            forgotten: 0,
-            reshaped: 0,
-            recast: 0,
-            described: 0,
+            changes: Changes::default(),
             crowded: false,
-            subscribers: Subscribers::default(),
             publications: Publications::default(),
-            documents: DocumentCache::default(),
             begun: None,
             messages: 0,
             recalled: None,
@@ -230,14 +208,12 @@ impl Conference {
 
     /// Gives a participant a role. In a crowd that decides who is listed.
     pub(in crate::focus) fn set_role(&mut self, user: &UserUri, role: Role) {
-        let revision = self.revision + 1;
         if let Some(participant) = self.participants.get_mut(user)
             && participant.role != role
         {
             participant.role = role;
-            participant.changed = revision;
-            self.revision = revision;
-            self.recast = revision;
+            participant.change(self.changes.next());
+            self.changes.recast();
         }
     }
 
@@ -249,18 +225,16 @@ impl Conference {
         anonymous: Option<u32>,
         is_new: bool,
     ) {
-        let revision = self.revision;
         if let Some(participant) = self.participants.get_mut(user)
             && participant.anonymous != anonymous
         {
             participant.anonymous = anonymous;
-            participant.changed = revision;
+            participant.change(self.changes.revision());
             if !is_new {
                 // Only a full document says that the old address is gone; departures under
                 // it would tell that both are the same user.
-                self.reshaped = revision;
-                self.forgotten = revision;
-                self.departures.clear();
+                self.changes.reshape();
+                self.changes.forget_departures();
             }
         }
     }
@@ -269,7 +243,7 @@ impl Conference {
     pub(in crate::focus) fn change_user(&mut self, user: &UserUri) {
         let revision = self.change();
         if let Some(participant) = self.participants.get_mut(user) {
-            participant.changed = revision;
+            participant.change(revision);
         }
     }
 
@@ -282,6 +256,11 @@ impl Conference {
         }
     }
 
+    /// Whether there are too many to list everybody.
+    pub(in crate::focus) fn is_crowd(&self) -> bool {
+        self.crowded
+    }
+
     /// Whether it is a crowd, at this limit. It takes an eighth less to be none again, so
     /// that nobody is told everything at every coming and going around the limit.
     pub(in crate::focus) fn count_crowd(&mut self, limit: usize) {
@@ -292,7 +271,7 @@ impl Conference {
         };
         if crowded != self.crowded {
             self.crowded = crowded;
-            self.reshaped = self.revision;
+            self.changes.reshape();
         }
     }
 
@@ -304,7 +283,7 @@ impl Conference {
         }
         if self.identity != identity {
             self.identity = identity;
-            self.described = self.change();
+            self.redescribe();
         }
     }
 
@@ -326,18 +305,78 @@ impl Conference {
 
     /// Notes a change that subscribers must see and returns its revision.
     pub(in crate::focus) fn change(&mut self) -> u64 {
-        self.revision += 1;
-        self.revision
+        self.changes.next()
+    }
+
+    /// What it is about, or what it has, is another from now on.
+    pub(in crate::focus) fn redescribe(&mut self) {
+        self.changes.next();
+        self.changes.describe();
+    }
+
+    /// Only moderators come in, or everybody again; `false` if that is so already.
+    pub(in crate::focus) fn set_locked(&mut self, locked: bool) -> bool {
+        let changes = std::mem::replace(&mut self.locked, locked) != locked;
+        if changes {
+            self.changes.next();
+        }
+        changes
+    }
+
+    /// A participant has another nickname, or none; `false` if it is the one they have.
+    pub(in crate::focus) fn set_nickname(
+        &mut self,
+        user: &UserUri,
+        nickname: Option<&str>,
+    ) -> bool {
+        let participant = self.participants.get(user);
+        if participant.is_none_or(|it| it.nickname.as_deref() == nickname) {
+            return false;
+        }
+        let revision = self.changes.next();
+        if let Some(participant) = self.participants.get_mut(user) {
+            participant.nickname = nickname.map(Arc::from);
+            participant.change(revision);
+        }
+        true
+    }
+
+    /// A party is on its way in. Whoever had it invited has one more of them ringing.
+    pub(in crate::focus) fn begin_invitation(&mut self, id: InvitationId, invitation: Invitation) {
+        count(&mut self.ringing, &invitation.inviter);
+        self.invitations.insert(id, invitation);
+    }
+
+    /// A party is on its way in no more.
+    pub(in crate::focus) fn end_invitation(&mut self, id: InvitationId) -> Option<Invitation> {
+        let invitation = self.invitations.remove(&id)?;
+        discount(&mut self.ringing, &invitation.inviter);
+        Some(invitation)
+    }
+
+    /// The party, to note how far it is.
+    pub(in crate::focus) fn invitation_mut(&mut self, id: InvitationId) -> Option<&mut Invitation> {
+        self.invitations.get_mut(&id)
+    }
+
+    /// The parties on their way in.
+    pub(in crate::focus) fn invitations(&self) -> &BTreeMap<InvitationId, Invitation> {
+        &self.invitations
+    }
+
+    #[cfg(test)]
+    pub(in crate::focus) fn set_ringing(&mut self, user: UserUri, count: usize) {
+        self.ringing.insert(user, count);
     }
 }
 
 /// Counts one more.
-pub(in crate::focus) fn count(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
+pub(in crate::focus::room) fn count(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
     *counts.entry(user.clone()).or_default() += 1;
 }
 
 /// Counts one less.
-pub(in crate::focus) fn discount(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
+pub(in crate::focus::room) fn discount(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
     if let Some(count) = counts.get_mut(user) {
         *count -= 1;
         if *count == 0 {

@@ -1,5 +1,7 @@
 //! The devices that participants talk from: one INVITE dialog each.
 
+use std::sync::{Arc, LazyLock};
+
 use bytes::Bytes;
 
 use crate::control::{RoomUri, SessionId, SwitchRun, UserUri};
@@ -8,6 +10,7 @@ use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
 use crate::focus::sip::dialog::Dialog;
 use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::{Schedule, SessionTimer};
+use crate::focus::sip::shared::Shared;
 use crate::focus::sip::unacknowledged::{Answering, Before, Unacknowledged};
 use crate::focus::timers::TimerKey;
 use crate::time::Moment;
@@ -18,7 +21,7 @@ use crate::wire::resource_lists::Recipient;
 #[derive(Debug)]
 pub(in crate::focus) enum Stage {
     /// It waits for the switch to admit the session, until the timer fires.
-    Admitting(Box<Answering>, TimerKey),
+    Admitting(Box<(Answering, TimerKey)>),
     /// It is answered 2xx, and the ACK has not come.
     Unacknowledged(Box<Unacknowledged>),
     /// Nothing of it is left to do.
@@ -75,43 +78,31 @@ pub(in crate::focus) enum Offer {
 pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) user: UserUri,
-    /// What else its user may call itself, as the host says.
-    pub(in crate::focus) other_uris: Box<[UserUri]>,
-    pub(in crate::focus) display: String,
+    pub(in crate::focus) display: Arc<str>,
     /// The key of its element in conference-info: never changes.
-    pub(in crate::focus) entity: String,
+    pub(in crate::focus) entity: Arc<str>,
     pub(in crate::focus) dialog: Dialog,
     pub(in crate::focus) media: Media,
     /// The run of the switch that admitted the session.
     pub(in crate::focus) run: Option<SwitchRun>,
-    pub(in crate::focus) link: Link,
+    link: Link,
     pub(in crate::focus) stage: Stage,
     pub(in crate::focus) offer: Offer,
     pub(in crate::focus) role: Role,
     /// It has this role only because its user starts the conference.
     pub(in crate::focus) leads: bool,
-    /// The device whose place this one takes once it has joined.
-    pub(in crate::focus) replaces: Option<EndpointId>,
     /// Another device has taken its place: it leaves unseen.
     pub(in crate::focus) replaced: bool,
     /// Its user wants to be `anonymousN`.
     pub(in crate::focus) anonymous: Option<u32>,
-    /// Whom it wants invited once it has joined.
-    pub(in crate::focus) recipients: Vec<Recipient>,
-    /// What came with its INVITE, to be said once it has acknowledged our 200.
-    pub(in crate::focus) first_message: Option<Bytes>,
     /// We called it.
     pub(in crate::focus) dialed_out: bool,
-    /// We dialled out and it has not joined yet: what it came from.
-    pub(in crate::focus) invitation: Option<InvitationId>,
-    /// Whom to tell what becomes of its first MSRP connection.
-    pub(in crate::focus) reports_to: Vec<ReferralId>,
+    /// What hardly any endpoint has, or only while it joins.
+    rare: Option<Box<Rare>>,
     /// In the roster.
     pub(in crate::focus) joined: Option<Moment>,
     /// What subscribers were told last of [`Endpoint::presence`].
     pub(in crate::focus) shown: (EndpointStatus, MediaStatus),
-    /// Who asked it to join (RFC 3892), as others may see it.
-    pub(in crate::focus) referred_by: Option<String>,
     pub(in crate::focus) session_timer: Option<SessionTimer>,
     /// A session refresh request of ours has no outcome yet.
     pub(in crate::focus) refreshing: bool,
@@ -123,6 +114,28 @@ pub(in crate::focus) struct Endpoint {
     /// must be told.
     pub(in crate::focus) recast: bool,
 }
+
+/// What hardly any endpoint has, or only while it joins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::focus) struct Rare {
+    /// What else its user may call itself, as the host says.
+    pub(in crate::focus) other_uris: Box<[UserUri]>,
+    /// The device whose place this one takes once it has joined.
+    pub(in crate::focus) replaces: Option<EndpointId>,
+    /// Whom it wants invited once it has joined.
+    pub(in crate::focus) recipients: Vec<Recipient>,
+    /// What came with its INVITE, to be said once it has acknowledged our 200.
+    pub(in crate::focus) first_message: Option<Bytes>,
+    /// We dialled out and it has not joined yet: what it came from.
+    pub(in crate::focus) invitation: Option<InvitationId>,
+    /// Whom to tell what becomes of its first MSRP connection.
+    pub(in crate::focus) reports_to: Vec<ReferralId>,
+    /// Who asked it to join (RFC 3892), as others may see it.
+    pub(in crate::focus) referred_by: Option<String>,
+}
+
+/// An endpoint with nothing rare about it.
+static NOTHING_RARE: LazyLock<Rare> = LazyLock::new(Rare::default);
 
 impl Endpoint {
     /// A device in a dialog with us, and nothing more.
@@ -137,8 +150,8 @@ impl Endpoint {
         Self {
             room,
             user,
-            display: String::new(),
-            entity: String::new(),
+            display: "".into(),
+            entity: "".into(),
             dialog,
             media,
             link,
@@ -147,18 +160,12 @@ impl Endpoint {
             run: None,
             role,
             leads: false,
-            replaces: None,
             replaced: false,
             anonymous: None,
-            recipients: Vec::new(),
-            first_message: None,
             dialed_out: false,
-            invitation: None,
-            reports_to: Vec::new(),
-            other_uris: Box::default(),
+            rare: None,
             joined: None,
             shown: (EndpointStatus::Connected, MediaStatus::Sendrecv),
-            referred_by: None,
             session_timer: None,
             refreshing: false,
             peer_updates: false,
@@ -167,10 +174,40 @@ impl Endpoint {
         }
     }
 
+    /// The same, with this that is rare.
+    pub(in crate::focus) fn with(self, rare: Rare) -> Self {
+        let rare = Some(Box::new(rare)).filter(|it| **it != Rare::default());
+        Self { rare, ..self }
+    }
+
+    pub(in crate::focus) fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
+    }
+
+    /// Changes what is rare about it.
+    pub(in crate::focus) fn change_rare<T>(&mut self, change: impl FnOnce(&mut Rare) -> T) -> T {
+        let rare = self.rare.get_or_insert_default();
+        let changed = change(rare);
+        if **rare == Rare::default() {
+            self.rare = None;
+        }
+        changed
+    }
+
+    /// Holds what it has in common with others once.
+    pub(in crate::focus) fn share(&mut self, shared: &mut Shared) {
+        shared.room(&mut self.room);
+        shared.user(&mut self.user);
+        shared.texts.share(&mut self.display);
+        shared.texts.share(&mut self.entity);
+        shared.dialog(&mut self.dialog);
+        self.media.share(shared, self.link.session());
+    }
+
     /// Gives it a role. What was agreed stays as it is: the switch is told by role who may send.
     pub(in crate::focus) fn set_role(&mut self, role: Role) {
         self.role = role;
-        self.media.local.observer = role == Role::Observer;
+        self.media.set_observer(role == Role::Observer);
     }
 
     /// An INVITE or UPDATE of the peer has no final answer yet.
@@ -193,7 +230,7 @@ impl Endpoint {
     /// What waits for the switch waits no more.
     pub(in crate::focus) fn take_answering(&mut self) -> Option<(Answering, TimerKey)> {
         match std::mem::replace(&mut self.stage, Stage::Confirmed) {
-            Stage::Admitting(answering, timer) => Some((*answering, timer)),
+            Stage::Admitting(waiting) => Some(*waiting),
             stage => {
                 self.stage = stage;
                 None
@@ -230,8 +267,8 @@ impl Endpoint {
 
     /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
     fn is_on_hold(&self) -> bool {
-        let theirs = self.media.theirs.as_ref();
-        theirs.is_some_and(|accepted| !accepted.peer.receives)
+        let directions = self.media.directions();
+        directions.is_some_and(|(_, receives)| !receives)
     }
 
     /// Its MSRP session has ended, and it may come back for a while (`rejoin_grace`).
@@ -253,13 +290,31 @@ impl Endpoint {
     }
 
     fn direction(&self) -> MediaStatus {
-        let peer = self.media.theirs.as_ref().map(|accepted| &accepted.peer);
-        let (sends, receives) = peer.map_or((true, true), |peer| (peer.sends, peer.receives));
+        let (sends, receives) = self.media.directions().unwrap_or((true, true));
         match (sends && self.role != Role::Observer, receives) {
             (true, true) => MediaStatus::Sendrecv,
             (true, false) => MediaStatus::Sendonly,
             (false, true) => MediaStatus::Recvonly,
             (false, false) => MediaStatus::Inactive,
+        }
+    }
+
+    /// Its session.
+    pub(in crate::focus) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Its session is another. The table knows whose each is: it alone may call this.
+    pub(in crate::focus::room) fn set_link(&mut self, link: Link) -> Link {
+        std::mem::replace(&mut self.link, link)
+    }
+
+    /// The re-INVITE that tells of a fresh session leaves now; `false` when there is none to
+    /// tell of, or when it has left.
+    pub(in crate::focus) fn tells_of_renewal(&mut self) -> bool {
+        match &mut self.link {
+            Link::Renewing { called, .. } => !std::mem::replace(called, true),
+            _ => false,
         }
     }
 
@@ -276,6 +331,6 @@ impl Endpoint {
     /// Takes an earlier description up again, for what its role is now.
     pub(in crate::focus) fn restore_media(&mut self, media: Media) {
         self.media = media;
-        self.media.local.observer = self.role == Role::Observer;
+        self.media.set_observer(self.role == Role::Observer);
     }
 }

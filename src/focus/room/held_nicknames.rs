@@ -7,7 +7,7 @@ use crate::control::{HeldNickname, Order, QUARANTINE, RoomUri, SwitchRun, UserUr
 use crate::focus::Focus;
 use crate::focus::dirty_map::{DirtyMap, News};
 use crate::focus::record::{HeldNicknameRecord, Record};
-use crate::focus::roster::view::shown_uri;
+use crate::focus::room::participant::shown_uri;
 use crate::focus::timers::{Timer, TimerKey};
 use crate::time::Moment;
 
@@ -151,8 +151,8 @@ impl Focus {
             let kept = Record::HeldNickname(one.clone());
             // A clock that was set back must not make it last.
             one.until = one.until.min((now + QUARANTINE).in_millis());
-            self.rooms.held_nicknames.names.kept_as(whose, &kept);
             self.rooms.held_nicknames.hold(one);
+            self.rooms.held_nicknames.names.kept_as(whose, &kept);
         }
         self.free_nicknames(now);
     }
@@ -170,7 +170,7 @@ impl Focus {
                 left: held.until.saturating_since(now),
             });
         }
-        for (room, conference) in self.rooms.conferences.iter() {
+        for (room, conference) in self.rooms.conferences().iter() {
             for (user, participant) in conference.participants.iter() {
                 let theirs = participant.endpoints.iter();
                 let mut theirs = theirs.filter_map(|id| self.rooms.endpoint(*id));
@@ -178,7 +178,7 @@ impl Focus {
                 if let Some(nickname) = participant.nickname.clone().filter(|_| !known) {
                     rooms.entry(room).or_default().push(HeldNickname {
                         user: UserUri::new(shown_uri(user, participant.anonymous)),
-                        nickname,
+                        nickname: nickname.to_string(),
                         left: QUARANTINE,
                     });
                 }

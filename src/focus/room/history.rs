@@ -20,7 +20,7 @@ impl Focus {
             let room = admission.room.clone();
             self.out
                 .push(Output::Ask(Query::History(room.clone(), most)));
-            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
+            if let Some(conference) = self.rooms.conference_unmarked(&room) {
                 conference.recalling = Some(vec![admission]);
             }
         } else {
@@ -33,7 +33,7 @@ impl Focus {
     fn wait_for_history(&mut self, admission: Admission) -> Option<(Admission, Option<u16>)> {
         let run = self.switch.run;
         let is_stored = self.rooms.kept.is_stored();
-        let Some(conference) = self.rooms.conferences.get_unmarked(&admission.room) else {
+        let Some(conference) = self.rooms.conference_unmarked(&admission.room) else {
             return Some((admission, None));
         };
         if let Some(mut waiting) = conference.recalling.take() {
@@ -41,7 +41,7 @@ impl Focus {
             waiting.retain(|it| self.rooms.occupant(&it.session).is_some());
             let room = admission.room.clone();
             waiting.push(admission);
-            if let Some(conference) = self.rooms.conferences.get_unmarked(&room) {
+            if let Some(conference) = self.rooms.conference_unmarked(&room) {
                 conference.recalling = Some(waiting);
             }
             return None;
@@ -56,7 +56,7 @@ impl Focus {
     /// The history of a room was looked up: the switch gets it, and whoever waited is admitted.
     pub(in crate::focus) fn recalled(&mut self, room: &RoomUri, messages: Vec<PastMessage>) {
         let run = self.switch.run;
-        let Some(conference) = self.rooms.conferences.get_unmarked(room) else {
+        let Some(conference) = self.rooms.conference_unmarked(room) else {
             return;
         };
         conference.recalled = run;
@@ -75,7 +75,7 @@ impl Focus {
 
     /// It cannot be read: without it the switch would begin another one in its place.
     pub(in crate::focus) fn not_recalled(&mut self, now: Moment, room: &RoomUri) {
-        let conference = self.rooms.conferences.get_unmarked(room);
+        let conference = self.rooms.conference_unmarked(room);
         let waiting = conference.and_then(|it| it.recalling.take());
         for admission in waiting.unwrap_or_default() {
             self.not_admitted(now, &admission.session, Cause::StoreUnreadable);
@@ -84,7 +84,7 @@ impl Focus {
 
     /// A switch has come (back): what it had got before may have been lost on the way.
     pub(in crate::focus) fn recall_again(&mut self) {
-        for (_, conference) in self.rooms.conferences.iter_mut_unmarked() {
+        for (_, conference) in self.rooms.conferences_unmarked() {
             conference.recalled = None;
         }
     }
@@ -96,7 +96,7 @@ impl Focus {
         messages: Vec<PastMessage>,
         gone: u64,
     ) {
-        let ended = match self.rooms.conferences.get(&room) {
+        let ended = match self.rooms.conferences().get(&room) {
             Some(conference) => conference.policy.rules.history == 0,
             // Of a room that is not known it is kept: should it have ended, the switch says so.
             None if !self.is_known(&room) => false,

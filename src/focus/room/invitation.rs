@@ -4,6 +4,7 @@ use crate::focus::room::participant::Departure;
 use crate::focus::sip::face::capabilities;
 use crate::focus::sip::media::Media;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,9 +27,9 @@ use crate::wire::sip::{Headers, Method};
 pub(in crate::focus) struct Inviter {
     pub(in crate::focus) user: UserUri,
     /// The SIP socket the wish came in by: invitations leave by it.
-    pub(in crate::focus) socket: Socket,
+    pub(in crate::focus) socket: Arc<Socket>,
     /// Our Contact for this room.
-    pub(in crate::focus) contact: String,
+    pub(in crate::focus) contact: Arc<str>,
     /// Whom to tell how it goes.
     pub(in crate::focus) referral: Option<ReferralId>,
 }
@@ -108,7 +109,7 @@ impl Invitation {
             .with("Referred-By", format!("<{}>", self.referred_by));
         match &self.course {
             Course::Dialing { media, min_se, .. } => {
-                let (content_type, body) = self.offer_with_history(&media.ours);
+                let (content_type, body) = self.offer_with_history(&media.ours());
                 // RFC 4028 §7.1: who refreshes is left to the answer.
                 let headers = headers
                     .with(
@@ -146,7 +147,7 @@ impl Invitation {
             },
         ];
         // The Call-ID is random: no part holds it.
-        multipart::write(&parts, &self.dialog.key.call_id).unwrap_or_else(|_| alone())
+        multipart::write(&parts, self.dialog.key.call_id()).unwrap_or_else(|_| alone())
     }
 
     /// The room as it can be dialled from outside: our Contact.
@@ -154,7 +155,7 @@ impl Invitation {
         if self.dialog.contact.is_empty() {
             room.to_string()
         } else {
-            self.dialog.contact.clone()
+            self.dialog.contact.to_string()
         }
     }
 
@@ -166,7 +167,7 @@ impl Invitation {
         let Some(next) = targets.advance() else {
             return false;
         };
-        self.dialog.remote_target = next;
+        self.dialog.remote_target = next.into();
         true
     }
 }
@@ -190,8 +191,8 @@ impl Conference {
         let departure = Departure {
             user: invitation.user.clone(),
             display: match is_shown {
-                true => participant.display.clone(),
-                false => String::new(),
+                true => Arc::clone(&participant.display),
+                false => "".into(),
             },
             nickname: participant.nickname.clone().filter(|_| is_shown),
             role: match is_shown {
@@ -200,20 +201,16 @@ impl Conference {
             },
             anonymous: None,
             id,
-            endpoint: invitation.entity.clone(),
+            endpoint: invitation.entity.as_str().into(),
             method,
             reason,
             dialed_out: invitation.course.dials_out(),
             at: now,
             joined_at: None,
-            revision: self.revision,
+            revision: self.changes.revision(),
         };
         self.drop_if_gone(&invitation.user);
         self.check_published(&invitation.user);
-        if !self.subscribers.is_empty() {
-            self.departures.push(departure);
-        } else {
-            self.forgotten = self.revision;
-        }
+        self.changes.depart(departure);
     }
 }

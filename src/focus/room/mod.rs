@@ -1,5 +1,6 @@
 //! Rooms: their conferences, who is in them, and the rules.
 
+pub(in crate::focus) mod changes;
 pub(in crate::focus) mod conference;
 pub(in crate::focus) mod endpoint;
 pub(in crate::focus) mod fingerprint_memory;

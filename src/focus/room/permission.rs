@@ -28,8 +28,8 @@ const LEAST_RINGING: usize = 50;
 pub(in crate::focus) enum Ask<'a> {
     /// Come in; in the place of a device of their own, or as one more.
     Join { replaces: bool },
-    /// Subscribe to the conference event package once more.
-    Watch,
+    /// Subscribe to the conference event package once more, where so many watch already.
+    Watch { theirs: usize, all: usize },
     /// Refresh such a subscription.
     KeepWatching,
     /// Publish: what concerns everybody, or only themselves.
@@ -79,13 +79,11 @@ impl Caller<'_> {
                 let devices = of(Conference::devices);
                 no(devices >= most, Cause::TooManyDevices)
             }
-            Ask::Watch => {
+            Ask::Watch { theirs, all } => {
                 self.may(Ask::KeepWatching)?;
-                let theirs = of(|it, user| it.subscribers.of(user).len());
                 let many = theirs >= MAX_SUBSCRIPTIONS;
                 no(many, Cause::TooManySubscriptions)?;
-                let watched = of(|it, _| it.subscribers.len()) >= MAX_WATCHERS;
-                no(watched && !is_in, Cause::TooManyWatchers)
+                no(all >= MAX_WATCHERS && !is_in, Cause::TooManyWatchers)
             }
             Ask::KeepWatching if is_in => Ok(()),
             Ask::KeepWatching => {
@@ -131,7 +129,7 @@ impl Caller<'_> {
                     .conference
                     .is_some_and(|it| user.as_str() == it.room.as_str());
                 no(itself, Cause::RoomInItself)?;
-                let invited = of(|it, _| it.invitations.len());
+                let invited = of(|it, _| it.invitations().len());
                 no(full || invited >= MAX_INVITATIONS, Cause::RoomFull)
             }
         }
@@ -185,7 +183,7 @@ mod tests {
         change(&mut entry);
         let policy = Arc::new(Policy::configured(entry.rules, 10));
         let mut conference = Conference::new(entry.uri, Arc::clone(&policy));
-        let mut participant = Participant::new(String::new(), Role::Participant, 0);
+        let mut participant = Participant::new("".into(), Role::Participant, 0);
         participant.endpoints.push(EndpointId(1));
         let user = UserUri::new("sip:in@h");
         conference.participants.insert(user, participant);
@@ -226,14 +224,15 @@ mod tests {
                 most: 5,
             },
         );
+        let watch = Ask::Watch { theirs: 0, all: 0 };
         let publish = |everything| Ask::Publish { everything };
         for (room, user, ask, expected) in [
             (&plain, "sip:out@h", join, [200; 3]),
             (&closed, "sip:out@h", join, [480, 480, 200]),
             (&closed, "sip:bad@h", join, [403; 3]),
-            (&plain, "sip:out@h", Ask::Watch, [200; 3]),
-            (&closed, "sip:out@h", Ask::Watch, [403; 3]),
-            (&closed, "sip:in@h", Ask::Watch, [200; 3]),
+            (&plain, "sip:out@h", watch, [200; 3]),
+            (&closed, "sip:out@h", watch, [403; 3]),
+            (&closed, "sip:in@h", watch, [200; 3]),
             (&plain, "sip:in@h", publish(false), [200; 3]),
             (&plain, "sip:in@h", publish(true), [403, 403, 200]),
             (&plain, "sip:out@h", publish(false), [403, 403, 200]),
@@ -266,7 +265,7 @@ mod tests {
     fn l04_the_invitations_of_one_user_are_bounded_however_many_ring() {
         let mut conference = room(|_| {});
         let user = UserUri::new("sip:in@h");
-        conference.ringing.insert(user, LEAST_RINGING - 1);
+        conference.set_ringing(user, LEAST_RINGING - 1);
         let list = |parties| Ask::Bring { parties, most: 5 };
         assert_eq!(codes(&conference, "sip:in@h", list(1)), [403, 200, 200]);
         assert_eq!(codes(&conference, "sip:in@h", list(2)), [403, 480, 480]);

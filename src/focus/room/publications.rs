@@ -99,7 +99,7 @@ impl Conference {
             if own_before.get(user) != own_now.get(user)
                 && let Some(participant) = self.participants.get_mut(user)
             {
-                participant.changed = revision;
+                participant.change(revision);
             }
         }
         let now = &self.publications.together;
@@ -122,14 +122,14 @@ impl Conference {
             match participant.filter(|it| is_invited || it.anonymous.is_none()) {
                 Some(participant) => participant.change_address(revision),
                 // That somebody is there no more stands in full documents only.
-                None => self.reshaped = revision,
+                None => self.changes.reshape(),
             }
         }
-        self.described = revision;
+        self.changes.describe();
         let lost_host = before.host_info.is_some() && now.host_info.is_none();
         let lost_sidebars = !before.sidebars.is_empty() && now.sidebars.is_empty();
         if lost_host || lost_sidebars {
-            self.reshaped = revision;
+            self.changes.reshape();
         }
     }
 
@@ -137,7 +137,7 @@ impl Conference {
     /// changes.
     pub(in crate::focus) fn check_published(&mut self, user: &UserUri) {
         if self.publications.together.users.contains_key(user) {
-            self.reshaped = self.revision;
+            self.changes.reshape();
         }
     }
 }

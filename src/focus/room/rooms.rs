@@ -174,7 +174,7 @@ impl Focus {
     /// its rules, a factory is in the configuration.
     pub(in crate::focus) fn must_look_up(&self, room: &RoomUri) -> bool {
         let governed =
-            self.rooms.conferences.contains_key(room) || self.rooms.factories.contains_key(room);
+            self.rooms.conferences().contains_key(room) || self.rooms.factories.contains_key(room);
         !governed && !self.rooms.kept.knows(room)
     }
 
@@ -316,9 +316,9 @@ impl Focus {
         let Some(policy) = self.ruled(room) else {
             return;
         };
-        if let Some(conference) = self.rooms.conferences.get_mut(room) {
+        if let Some(conference) = self.rooms.conference_mut(room) {
             conference.policy = policy;
-            conference.described = conference.change();
+            conference.redescribe();
             self.conference_changed(now, room);
         }
     }
@@ -338,7 +338,7 @@ impl Focus {
         self.rules_changed(now, room);
         if let Kept::Made(entry) = kept
             && !self.rooms.configured.contains_key(room)
-            && let Some(conference) = self.rooms.conferences.get_mut(room)
+            && let Some(conference) = self.rooms.conference_mut(room)
         {
             let passing = RoomRules {
                 lifetime: Lifetime::WhileOccupied,
@@ -346,7 +346,7 @@ impl Focus {
             };
             let policy = Policy::configured(passing, self.config.max_participants);
             conference.policy = Arc::new(policy);
-            conference.described = conference.change();
+            conference.redescribe();
             self.conference_changed(now, room);
         }
         self.end_if_empty(now, room);

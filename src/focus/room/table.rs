@@ -7,12 +7,16 @@ use std::sync::Arc;
 use crate::control::{RoomUri, SessionId, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::ids::{EndpointId, InvitationId, PublicationId};
+use crate::focus::record::PublicationRecord;
 use crate::focus::room::conference::{Conference, count, discount};
 use crate::focus::room::endpoint::{Endpoint, Link};
 use crate::focus::room::fingerprint_memory::FingerprintMemory;
 use crate::focus::room::held_nicknames::HeldNicknames;
 use crate::focus::room::policy::Policy;
+use crate::focus::room::publications::Publication;
 use crate::focus::room::rooms::KeptRooms;
+use crate::focus::sip::shared::Shared;
+use crate::focus::timers::TimerKey;
 use crate::focus::{Config, RequestId, Role, RoomEntry, RoomRules};
 
 /// Whose a session at the switch is.
@@ -33,13 +37,13 @@ pub(in crate::focus) struct RoomTable {
     pub(in crate::focus) kept: KeptRooms,
     /// How many messages were sent in rooms that last.
     pub(in crate::focus) messages: HashMap<RoomUri, u64>,
-    pub(in crate::focus) conferences: DirtyMap<RoomUri, Conference>,
-    pub(in crate::focus) endpoints: DirtyMap<EndpointId, Endpoint>,
+    conferences: DirtyMap<RoomUri, Conference>,
+    endpoints: DirtyMap<EndpointId, Endpoint>,
     sessions: HashMap<SessionId, Occupant>,
     /// Sessions out of their room whose connection stays until the BYE is answered.
     pub(in crate::focus) parting: HashMap<RequestId, (RoomUri, SessionId)>,
     /// The room of every publication.
-    pub(in crate::focus) publications: HashMap<PublicationId, RoomUri>,
+    publications: HashMap<PublicationId, RoomUri>,
     /// Nicknames of users who have left.
     pub(in crate::focus) held_nicknames: HeldNicknames,
     /// Rooms whose history has ended; the store is told with the next changes.
@@ -129,6 +133,46 @@ impl RoomTable {
         self.makers.get(user).copied().unwrap_or_default()
     }
 
+    /// All conferences.
+    pub(in crate::focus) fn conferences(&self) -> &DirtyMap<RoomUri, Conference> {
+        &self.conferences
+    }
+
+    /// All devices.
+    pub(in crate::focus) fn endpoints(&self) -> &DirtyMap<EndpointId, Endpoint> {
+        &self.endpoints
+    }
+
+    /// The conferences, to say what of them is kept.
+    pub(in crate::focus) fn kept_conferences(&mut self) -> &mut DirtyMap<RoomUri, Conference> {
+        &mut self.conferences
+    }
+
+    /// The devices, to say what of them is kept.
+    pub(in crate::focus) fn kept_endpoints(&mut self) -> &mut DirtyMap<EndpointId, Endpoint> {
+        &mut self.endpoints
+    }
+
+    /// The conferences, for changes of what is not kept.
+    pub(in crate::focus) fn conferences_unmarked(
+        &mut self,
+    ) -> impl Iterator<Item = (&RoomUri, &mut Conference)> {
+        self.conferences.iter_mut_unmarked()
+    }
+
+    /// The conference, for changes of what is not kept.
+    pub(in crate::focus) fn conference_unmarked(
+        &mut self,
+        room: &RoomUri,
+    ) -> Option<&mut Conference> {
+        self.conferences.get_unmarked(room)
+    }
+
+    /// The endpoint, for changes of what is not kept.
+    pub(in crate::focus) fn endpoint_unmarked(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
+        self.endpoints.get_unmarked(&id)
+    }
+
     pub(in crate::focus) fn conference(&self, room: &RoomUri) -> Option<&Conference> {
         self.conferences.get(room)
     }
@@ -166,6 +210,65 @@ impl RoomTable {
         Some((conference, &self.endpoints))
     }
 
+    /// Something is published about a room, perhaps in the place of what was; gives that.
+    pub(in crate::focus) fn publish(
+        &mut self,
+        room: &RoomUri,
+        id: PublicationId,
+        publication: Publication,
+    ) -> Option<Publication> {
+        let conference = self.conferences.get_mut(room)?;
+        self.publications.insert(id, room.clone());
+        let before = conference.publications.all.insert(id, publication);
+        conference.merge_publications();
+        before
+    }
+
+    /// A publication counts no more.
+    pub(in crate::focus) fn unpublish(&mut self, id: PublicationId) -> Option<Publication> {
+        let room = self.publications.remove(&id)?;
+        let conference = self.conferences.get_mut(&room)?;
+        let publication = conference.publications.all.remove(&id)?;
+        conference.merge_publications();
+        Some(publication)
+    }
+
+    /// The publications of a conference that has ended.
+    pub(in crate::focus) fn take_publications(
+        &mut self,
+        conference: &mut Conference,
+    ) -> Vec<Publication> {
+        let all = std::mem::take(&mut conference.publications.all).into_entries();
+        all.map(|(id, publication)| {
+            self.publications.remove(&id);
+            publication
+        })
+        .collect()
+    }
+
+    /// The room of a publication.
+    pub(in crate::focus) fn room_of_publication(&self, id: PublicationId) -> Option<&RoomUri> {
+        self.publications.get(&id)
+    }
+
+    /// A publication of an earlier run is taken up; `false` when it says nothing any more.
+    pub(in crate::focus) fn restore_publication(
+        &mut self,
+        id: PublicationId,
+        record: PublicationRecord,
+        expiry: TimerKey,
+    ) -> bool {
+        let room = record.room.clone();
+        let restored = self
+            .conferences
+            .get_mut(&room)
+            .is_some_and(|conference| conference.restore_publication(id, record, expiry));
+        if restored {
+            self.publications.insert(id, room);
+        }
+        restored
+    }
+
     /// Whether somebody is in a room with at least one device.
     pub(in crate::focus) fn is_in(&self, room: &RoomUri, user: &UserUri) -> bool {
         self.conference(room).is_some_and(|it| it.has(user))
@@ -179,8 +282,14 @@ impl RoomTable {
     }
 
     /// A device comes: it belongs to its conference from now on, joined or not.
-    pub(in crate::focus) fn enter(&mut self, id: EndpointId, endpoint: Endpoint) {
-        if let Some(session) = endpoint.link.session() {
+    pub(in crate::focus) fn enter(
+        &mut self,
+        id: EndpointId,
+        mut endpoint: Endpoint,
+        shared: &mut Shared,
+    ) {
+        endpoint.share(shared);
+        if let Some(session) = endpoint.link().session() {
             let whose = Occupant::Endpoint(id);
             self.sessions.insert(session.clone(), whose);
         }
@@ -193,7 +302,7 @@ impl RoomTable {
     /// A device goes.
     pub(in crate::focus) fn leave(&mut self, id: EndpointId) -> Option<Endpoint> {
         let endpoint = self.endpoints.remove(&id)?;
-        if let Some(session) = endpoint.link.session() {
+        if let Some(session) = endpoint.link().session() {
             self.sessions.remove(session);
         }
         if let Some(conference) = self.conferences.get_unmarked(&endpoint.room) {
@@ -205,14 +314,14 @@ impl RoomTable {
     /// An endpoint's session is another from now on; gives what it was.
     pub(in crate::focus) fn relink(&mut self, id: EndpointId, link: Link) -> Option<Link> {
         let endpoint = self.endpoints.get_mut(&id)?;
-        if let Some(before) = endpoint.link.session() {
+        if let Some(before) = endpoint.link().session() {
             self.sessions.remove(before);
         }
         if let Some(session) = link.session() {
             let whose = Occupant::Endpoint(id);
             self.sessions.insert(session.clone(), whose);
         }
-        Some(std::mem::replace(&mut endpoint.link, link))
+        Some(endpoint.set_link(link))
     }
 
     /// A party that is being called is promised a session.

@@ -1,11 +1,12 @@
 //! Documents of a conference, written once and shared by everybody who gets the same one.
 
 use crate::focus::roster::view::{Seen, View};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::control::UserUri;
 use crate::time::Moment;
 use crate::wire::conference_info::{Template, UserElement};
 
@@ -14,6 +15,8 @@ use crate::wire::conference_info::{Template, UserElement};
 const MAX_RENDERINGS: usize = 16;
 /// Who waited long for a turn gets something newer.
 const MAX_AGE: Duration = Duration::from_secs(1);
+/// How long documents are kept that nobody was given: a roster of ten thousand has megabytes.
+pub(in crate::focus) const MAX_IDLE: Duration = Duration::from_secs(10);
 /// Versions of a rendering kept with their octets: subscribers who came at the same time
 /// count alike.
 const MAX_VERSIONS: usize = 4;
@@ -33,6 +36,10 @@ pub(in crate::focus) enum Scope {
 #[derive(Debug, Default)]
 pub(in crate::focus) struct DocumentCache {
     renderings: VecDeque<Rendering>,
+    /// The elements of users as they were written last.
+    elements: Elements,
+    /// When somebody was given a document last.
+    used: Moment,
     /// Renderings made so far.
     #[cfg(test)]
     pub(in crate::focus) made: usize,
@@ -102,6 +109,43 @@ impl DocumentCache {
         &mut self.renderings[last]
     }
 
+    /// Somebody is given a document now: the elements to write it from, until they are put back.
+    pub(in crate::focus) fn take_elements(&mut self, now: Moment) -> Elements {
+        self.used = now;
+        std::mem::take(&mut self.elements)
+    }
+
+    /// Elements of users who have gone are of no use.
+    pub(in crate::focus) fn put_back(
+        &mut self,
+        mut elements: Elements,
+        is_in: impl Fn(&UserUri) -> bool,
+        count: usize,
+    ) {
+        if elements.0.len() > count {
+            elements.0.retain(|user, _| is_in(user));
+        }
+        self.elements = elements;
+    }
+
+    /// Forgets everything if nobody was given a document for a while.
+    pub(in crate::focus) fn forget_idle(&mut self, now: Moment) -> bool {
+        let idle = self.used + MAX_IDLE <= now;
+        if idle {
+            *self = Self {
+                #[cfg(test)]
+                made: self.made,
+                ..Self::default()
+            };
+        }
+        idle
+    }
+
+    #[cfg(test)]
+    pub(in crate::focus) fn is_empty(&self) -> bool {
+        self.renderings.is_empty() && self.elements.0.is_empty()
+    }
+
     /// Nobody waits any more: only what the next subscriber would get is worth its room.
     pub(in crate::focus) fn settle(&mut self, revision: u64) {
         self.renderings
@@ -132,6 +176,30 @@ impl Rendering {
     }
 }
 
-/// A user's element as it was written last, masked and unmasked.
+/// The elements of users as they were written last, masked and unmasked, each with the revision
+/// of the user's last change.
 #[derive(Debug, Default)]
-pub(in crate::focus) struct Written(pub(in crate::focus) [Option<(u64, UserElement)>; 2]);
+pub(in crate::focus) struct Elements(HashMap<UserUri, [Option<(u64, UserElement)>; 2]>);
+
+impl Elements {
+    /// The element of a user as of this revision; made by `write` when there is none.
+    pub(in crate::focus) fn get(
+        &mut self,
+        user: &UserUri,
+        revision: u64,
+        unmasked: bool,
+        write: impl FnOnce() -> UserElement,
+    ) -> UserElement {
+        let known = self.0.get(user);
+        let known = known.and_then(|it| it[usize::from(unmasked)].as_ref());
+        if let Some((changed, element)) = known
+            && *changed == revision
+        {
+            return element.clone();
+        }
+        let element = write();
+        let written = self.0.entry(user.clone()).or_default();
+        written[usize::from(unmasked)] = Some((revision, element.clone()));
+        element
+    }
+}

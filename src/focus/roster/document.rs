@@ -7,7 +7,6 @@ use crate::focus::room::participant::{Departure, Participant};
 use crate::focus::room::policy::Policy;
 use crate::focus::room::publications;
 use crate::focus::room::publications::Publications;
-use crate::focus::roster::cache::Written;
 use crate::focus::roster::view::Seen;
 use crate::focus::roster::view::View;
 use std::borrow::Cow;
@@ -16,8 +15,9 @@ use std::collections::BTreeMap;
 use crate::control::{RoomUri, UserUri};
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::room::conference::Conference;
-use crate::focus::roster::cache::{Rendering, Scope};
-use crate::focus::roster::view::{shown_endpoint, shown_name, shown_uri};
+use crate::focus::room::participant::shown_uri;
+use crate::focus::roster::cache::{DocumentCache, Elements, Rendering, Scope};
+use crate::focus::roster::view::{shown_endpoint, shown_name};
 use crate::time::Moment;
 use crate::wire::conference_info as info;
 
@@ -30,20 +30,21 @@ pub(in crate::focus) type Endpoints = DirtyMap<EndpointId, Endpoint>;
 
 /// The document of this scope, or the full one where that is not longer (RFC 6446 §5.5.1).
 pub(in crate::focus) fn document<'a>(
-    conference: &'a mut Conference,
+    documents: &'a mut DocumentCache,
+    conference: &Conference,
     endpoints: &Endpoints,
     view: &View,
     scope: Scope,
     moments: (Moment, Moment),
 ) -> &'a mut Rendering {
-    let revision = conference.revision;
+    let revision = conference.changes.revision();
     let count = conference.participants.len();
-    let mut documents = std::mem::take(&mut conference.documents);
+    let mut written = documents.take_elements(moments.1);
     let mut take = |scope| {
         documents.take(view, scope, revision, moments, || match scope {
-            Scope::Full => Some(full(conference, endpoints, view)),
-            Scope::Partial(seen) => partial(conference, endpoints, view, seen, false),
-            Scope::Beat(seen) => partial(conference, endpoints, view, seen, true),
+            Scope::Full => Some(full(conference, endpoints, &mut written, view)),
+            Scope::Partial(seen) => partial(conference, endpoints, &mut written, view, seen, false),
+            Scope::Beat(seen) => partial(conference, endpoints, &mut written, view, seen, true),
         })
     };
     let mut chosen = take(scope);
@@ -52,11 +53,12 @@ pub(in crate::focus) fn document<'a>(
     if let Some(full) = other.as_mut().filter(|it| it.octets() <= chosen.octets()) {
         std::mem::swap(full, &mut chosen);
     }
-    conference.documents = documents;
+    let is_in = |user: &UserUri| conference.participants.contains_key(user);
+    documents.put_back(written, is_in, count);
     if let Some(other) = other {
-        conference.documents.keep(other);
+        documents.keep(other);
     }
-    conference.documents.keep(chosen)
+    documents.keep(chosen)
 }
 
 /// What users are in with, or will be.
@@ -93,7 +95,7 @@ impl<'a> Devices<'a> {
         participant.anonymous?;
         self.invitations.get(uri)?;
         let role = self.policy.role(uri);
-        let nobody = Participant::new(String::new(), role, 0);
+        let nobody = Participant::new("".into(), role, 0);
         view.lists(uri, role)
             .then(|| user(uri, &nobody, self, view))
     }
@@ -102,12 +104,12 @@ impl<'a> Devices<'a> {
 /// The users of a document. Those who are anonymous stand behind the others: their place must
 /// not tell their address.
 #[derive(Default)]
-struct Elements {
+struct Listed {
     named: Vec<info::UserElement>,
     anonymous: Vec<(u32, info::UserElement)>,
 }
 
-impl Elements {
+impl Listed {
     fn push(&mut self, anonymous: Option<u32>, element: info::UserElement) {
         match anonymous {
             Some(number) => self.anonymous.push((number, element)),
@@ -125,8 +127,9 @@ impl Elements {
 
 /// The whole conference (RFC 4575 §4.4: nobody who has left), and how many users it lists.
 pub(in crate::focus) fn full(
-    conference: &mut Conference,
+    conference: &Conference,
     endpoints: &Endpoints,
+    written: &mut Elements,
     view: &View,
 ) -> (info::Template, usize) {
     let mut document = info::Document {
@@ -134,20 +137,21 @@ pub(in crate::focus) fn full(
         ..frame(conference, info::State::Full)
     };
     conference.publications.describe(&mut document);
-    let mut elements = Elements::default();
+    let mut elements = Listed::default();
     let devices = Devices::new(
         endpoints,
-        &conference.invitations,
+        conference.invitations(),
         &conference.publications,
         &conference.policy,
     );
-    for (uri, participant) in conference.participants.iter_mut_unmarked() {
+    for (uri, participant) in conference.participants.iter() {
         if let Some(invited) = devices.invited(uri, participant, view) {
             elements.push(None, invited.element());
         }
         if participant.is_shown() && view.lists(uri, participant.role) {
             let anonymous = participant.anonymous;
-            elements.push(anonymous, element(uri, participant, &devices, view));
+            let element = element(uri, participant, &devices, written, view);
+            elements.push(anonymous, element);
         }
     }
     let mut elements = elements.in_order();
@@ -158,29 +162,30 @@ pub(in crate::focus) fn full(
 /// What has changed for a subscriber since `seen`; `None` when it knows everything, unless
 /// it must be told something (`always`).
 pub(in crate::focus) fn partial(
-    conference: &mut Conference,
+    conference: &Conference,
     endpoints: &Endpoints,
+    written: &mut Elements,
     view: &View,
     seen: Seen,
     always: bool,
 ) -> Option<(info::Template, usize)> {
     let mut document = frame(conference, info::State::Partial);
-    if conference.described > seen.shown {
+    if conference.changes.described() > seen.shown {
         document.description = Some(description(conference));
         conference.publications.describe(&mut document);
     }
-    let mut elements = Elements::default();
+    let mut elements = Listed::default();
     let devices = Devices::new(
         endpoints,
-        &conference.invitations,
+        conference.invitations(),
         &conference.publications,
         &conference.policy,
     );
-    let mut gone = gone(&conference.departures, view, seen);
-    for (uri, participant) in conference.participants.iter_mut_unmarked() {
+    let mut gone = gone(conference.changes.departures(), view, seen);
+    for (uri, participant) in conference.participants.iter() {
         if let Some(invited) = devices.invited(uri, participant, view) {
             let theirs = gone.remove(uri.as_str()).unwrap_or_default();
-            if participant.address_changed > seen.shown || !theirs.is_empty() {
+            if participant.address_changed() > seen.shown || !theirs.is_empty() {
                 elements.push(None, with_departed(invited, theirs, seen, view));
             }
         }
@@ -195,8 +200,9 @@ pub(in crate::focus) fn partial(
         if theirs.values().any(|it| it.revision > seen.shown) {
             let user = user(uri, participant, &devices, view);
             elements.push(anonymous, with_departed(user, theirs, seen, view));
-        } else if participant.changed > seen.shown || !theirs.is_empty() {
-            elements.push(anonymous, element(uri, participant, &devices, view));
+        } else if participant.changed() > seen.shown || !theirs.is_empty() {
+            let element = element(uri, participant, &devices, written, view);
+            elements.push(anonymous, element);
         }
     }
     let mut elements = elements.in_order();
@@ -206,7 +212,7 @@ pub(in crate::focus) fn partial(
             .map(|(uri, theirs)| departed_user(uri, theirs, seen, view).element()),
     );
     if elements.is_empty() {
-        if seen.shown == conference.revision && !always {
+        if seen.shown == conference.changes.revision() && !always {
             return None;
         }
         document.users = None;
@@ -311,20 +317,15 @@ fn description(conference: &Conference) -> info::Description {
 /// The user's element as it stands in full, written again only after a change.
 fn element(
     uri: &UserUri,
-    participant: &mut Participant,
+    participant: &Participant,
     devices: &Devices,
+    written: &mut Elements,
     view: &View,
 ) -> info::UserElement {
-    let Written(written) = &participant.written;
-    let slot = usize::from(view.unmasked && participant.anonymous.is_some());
-    match &written[slot] {
-        Some((changed, element)) if *changed == participant.changed => element.clone(),
-        _ => {
-            let element = user(uri, participant, devices, view).element();
-            participant.written.0[slot] = Some((participant.changed, element.clone()));
-            element
-        }
-    }
+    let unmasked = view.unmasked && participant.anonymous.is_some();
+    written.get(uri, participant.changed(), unmasked, || {
+        user(uri, participant, devices, view).element()
+    })
 }
 
 fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View) -> info::User {
@@ -359,11 +360,11 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
         state: info::State::Full,
         display_text: shown_name(
             &participant.display,
-            participant.nickname.as_ref(),
+            participant.nickname.as_deref(),
             anonymous,
             view.unmasked,
         ),
-        nickname: participant.nickname.clone(),
+        nickname: participant.nickname.as_deref().map(str::to_owned),
         roles: vec![participant.role.as_str().to_owned()],
         associated_aors,
         endpoints,
@@ -400,11 +401,12 @@ fn on_the_way(invitation: &Invitation, entity: String) -> info::Endpoint {
 /// it is (`hidden`).
 fn present(endpoint: &Endpoint, entity: String, hidden: bool) -> info::Endpoint {
     let (status, direction) = endpoint.presence();
-    let referred_by = endpoint.referred_by.as_ref().filter(|_| !hidden);
+    let referred_by = endpoint.rare().referred_by.as_ref().filter(|_| !hidden);
     info::Endpoint {
         entity,
         state: info::State::Full,
-        display_text: (!endpoint.display.is_empty() && !hidden).then(|| endpoint.display.clone()),
+        display_text: (!endpoint.display.is_empty() && !hidden)
+            .then(|| endpoint.display.to_string()),
         referred: referred_by.map(|by| info::ExecutionInfo {
             by: Some(by.clone()),
             ..Default::default()
@@ -482,7 +484,7 @@ fn departed_user(uri: String, theirs: Gone, seen: Seen, view: &View) -> info::Us
         state: info::State::Partial,
         display_text: shown_name(
             &last.display,
-            last.nickname.as_ref(),
+            last.nickname.as_deref(),
             last.anonymous,
             view.unmasked,
         ),

@@ -3,6 +3,7 @@
 use crate::control::UserUri;
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
+use crate::focus::room::participant::shown_uri;
 
 /// What a subscriber has been shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,25 +79,16 @@ impl View {
     }
 }
 
-/// The address under which a user is shown, to everybody alike: what others write to it and
-/// what it writes must fit the roster, for moderators too.
-pub(in crate::focus) fn shown_uri(user: &UserUri, anonymous: Option<u32>) -> String {
-    match anonymous {
-        Some(number) => anonymous_uri(number).to_string(),
-        None => user.to_string(),
-    }
-}
-
 /// The name under which a user is shown.
 pub(in crate::focus) fn shown_name(
     name: &str,
-    nickname: Option<&String>,
+    nickname: Option<&str>,
     anonymous: Option<u32>,
     unmasked: bool,
 ) -> Option<String> {
     // A nickname is chosen to be seen (RFC 7701 §7.1).
     let name = match (nickname, anonymous) {
-        (Some(nickname), _) => nickname.clone(),
+        (Some(nickname), _) => nickname.to_owned(),
         (None, Some(number)) if !unmasked => format!("Anonymous {number}"),
         (None, _) => name.to_owned(),
     };
@@ -115,9 +107,4 @@ pub(in crate::focus) fn shown_endpoint(
         Some(_) if !unmasked => format!("{};endpoint={}", shown_uri(user, anonymous), id.0),
         _ => entity.to_owned(),
     }
-}
-
-/// The URI under which an anonymous participant is known (row E13).
-pub(in crate::focus) fn anonymous_uri(number: u32) -> UserUri {
-    UserUri::new(format!("sip:anonymous{number}@anonymous.invalid"))
 }

@@ -71,7 +71,7 @@ impl Focus {
         let dialog = match pending.purpose {
             // The dialog has gone, and nothing else is sent in it.
             Purpose::Farewell => return Some(sent + 1),
-            Purpose::Notify(id) => &mut self.watch.subscriptions.get_mut(&id)?.dialog,
+            Purpose::Notify(id) => &mut self.watch.subscription_mut(id)?.dialog,
             Purpose::Refresh(id) | Purpose::Renewal(id) => &mut self.rooms.endpoint_mut(id)?.dialog,
             Purpose::Report(id) => self.referral_dialog(id)?,
             Purpose::Invitation(of) => {

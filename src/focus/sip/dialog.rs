@@ -1,6 +1,7 @@
 //! The dialog state of RFC 3261 §12: enough to recognise requests and to write ours.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -12,25 +13,25 @@ use crate::wire::sip::dialog::{
 };
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
-/// One dialog.
+/// One dialog. Its texts are those of others, too: of further dialogs of the same user or room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dialog {
     pub(in crate::focus) key: DialogKey,
-    pub(in crate::focus) local_uri: String,
-    pub(in crate::focus) remote_uri: String,
-    pub(in crate::focus) remote_target: String,
-    pub(in crate::focus) route_set: Vec<String>,
+    pub(in crate::focus) local_uri: Arc<str>,
+    pub(in crate::focus) remote_uri: Arc<str>,
+    pub(in crate::focus) remote_target: Arc<str>,
+    pub(in crate::focus) route_set: Box<[String]>,
     /// Where the peer itself was last heard from, when its Contact may not lead there.
-    pub(in crate::focus) flow: Option<String>,
+    pub(in crate::focus) flow: Option<Arc<str>>,
     /// On whose behalf requests of it are sent.
     #[serde(skip)]
-    pub(in crate::focus) principal: String,
+    pub(in crate::focus) principal: Arc<str>,
     pub(in crate::focus) local_cseq: u32,
     /// Empty until the peer has sent a request in it (RFC 3261 §12.1.2).
     pub(in crate::focus) remote_cseq: Option<u32>,
-    pub(in crate::focus) socket: Socket,
+    pub(in crate::focus) socket: Arc<Socket>,
     /// Our Contact, the same in every message of the dialog.
-    pub(in crate::focus) contact: String,
+    pub(in crate::focus) contact: Arc<str>,
 }
 
 /// Why a request cannot start a dialog.
@@ -55,7 +56,7 @@ impl Dialog {
     pub(in crate::focus) fn accept(
         request: &Request,
         arrival: &Arrival,
-        local_tag: String,
+        local_tag: &str,
         contact: String,
     ) -> Result<Self, DialogError> {
         let headers = &request.headers;
@@ -67,24 +68,21 @@ impl Dialog {
             return Err(DialogError::LongContact);
         }
         Ok(Self {
-            key: DialogKey {
-                call_id: headers
-                    .first("Call-ID")
-                    .ok_or(DialogError::CallId)?
-                    .to_owned(),
+            key: DialogKey::new(
+                headers.first("Call-ID").ok_or(DialogError::CallId)?,
                 local_tag,
-                remote_tag: from.tag().unwrap_or_default().to_owned(),
-            },
-            local_uri: to.uri,
-            remote_uri: from.uri,
-            remote_target,
-            route_set: routes_of_request(headers),
-            flow: flow(request, arrival),
-            principal: address_of_record(&arrival.identity),
+                from.tag().unwrap_or_default(),
+            ),
+            local_uri: to.uri.into(),
+            remote_uri: from.uri.into(),
+            remote_target: remote_target.into(),
+            route_set: routes_of_request(headers).into(),
+            flow: flow(request, arrival).map(Arc::from),
+            principal: address_of_record(&arrival.identity).into(),
             local_cseq: 0,
             remote_cseq: Some(cseq_number(request).ok_or(DialogError::CSeq)?),
-            socket: arrival.socket.clone(),
-            contact,
+            socket: Arc::new(arrival.socket.clone()),
+            contact: contact.into(),
         })
     }
 
@@ -94,14 +92,19 @@ impl Dialog {
         if !advance(&mut self.remote_cseq, request) {
             return false;
         }
-        self.flow = flow(request, arrival);
-        self.socket = arrival.socket.clone();
+        let flow = flow(request, arrival);
+        if self.flow.as_deref() != flow.as_deref() {
+            self.flow = flow.map(Arc::from);
+        }
+        if *self.socket != arrival.socket {
+            self.socket = Arc::new(arrival.socket.clone());
+        }
         if matches!(
             request.method,
             Method::Invite | Method::Update | Method::Subscribe
         ) && let Some(target) = remote_target(&request.headers)
         {
-            self.remote_target = target;
+            self.turn_to(&target);
         }
         true
     }
@@ -109,7 +112,13 @@ impl Dialog {
     /// Takes the Contact of a 2xx to a target refresh request of ours (RFC 3261 §12.2.1.2).
     pub(in crate::focus) fn refresh_target(&mut self, response: &Response) {
         if let Some(target) = remote_target(&response.headers) {
-            self.remote_target = target;
+            self.turn_to(&target);
+        }
+    }
+
+    fn turn_to(&mut self, target: &str) {
+        if *self.remote_target != *target {
+            self.remote_target = target.into();
         }
     }
 
@@ -120,12 +129,12 @@ impl Dialog {
             .first("To")
             .and_then(|to| to.parse::<NameAddr>().ok());
         if let Some(tag) = to.as_ref().and_then(|to| to.tag()) {
-            self.key.remote_tag = tag.to_owned();
+            self.key = DialogKey::new(self.key.call_id(), self.key.local_tag(), tag);
         }
         self.refresh_target(response);
-        self.route_set = routes_of_response(headers);
+        self.route_set = routes_of_response(headers).into();
         // Where it leads is the party's own doing from now on, not its inviter's.
-        self.principal = address_of_record(&self.remote_uri);
+        self.principal = address_of_record(&self.remote_uri).into();
     }
 
     /// A request of ours inside the dialog (RFC 3261 §12.2.1.1).
@@ -148,16 +157,20 @@ impl Dialog {
             request_uri,
             next_hop,
             // Whoever put itself on the route knows the way to the peer.
-            flow: self.flow.clone().filter(|_| self.route_set.is_empty()),
-            principal: self.principal.clone(),
+            flow: self
+                .flow
+                .as_deref()
+                .filter(|_| self.route_set.is_empty())
+                .map(str::to_owned),
+            principal: self.principal.to_string(),
             routes,
-            call_id: self.key.call_id.clone(),
+            call_id: self.key.call_id().to_owned(),
             cseq: self.local_cseq,
-            local_uri: self.local_uri.clone(),
-            local_tag: self.key.local_tag.clone(),
-            remote_uri: self.remote_uri.clone(),
-            remote_tag: self.key.remote_tag.clone(),
-            socket: self.socket.clone(),
+            local_uri: self.local_uri.to_string(),
+            local_tag: self.key.local_tag().to_owned(),
+            remote_uri: self.remote_uri.to_string(),
+            remote_tag: self.key.remote_tag().to_owned(),
+            socket: Socket::clone(&self.socket),
             headers,
             body: body.into(),
         }

@@ -1,12 +1,13 @@
 //! Every dialog and transaction that is known, by every name it goes under. What belongs to a
 //! dialog is gone when the dialog is closed: nobody else has to remember an index.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId, SubscriptionId};
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialog::Dialog;
+use crate::focus::sip::shared::Shared;
 use crate::focus::sip::unacknowledged::Unacknowledged;
 use crate::focus::timers::TimerKey;
 use crate::focus::{OutgoingRequest, RequestId, TransactionId};
@@ -124,28 +125,41 @@ struct Open {
     usage: Usage,
     /// The request of the peer that made it.
     made_by: Option<Made>,
-    /// Requests of the peer in it that have not had their last word.
+    /// What is under way in it; hardly ever there is any.
+    under_way: Option<Box<UnderWay>>,
+}
+
+/// Requests of the peer in a dialog that have not had their last word.
+#[derive(Debug, Default)]
+struct UnderWay {
     transactions: Vec<TransactionId>,
+}
+
+impl Usage {
+    /// The method that makes dialogs for this.
+    fn method(self) -> Method {
+        match self {
+            Self::Endpoint(_) | Self::Leaving(_) => Method::Invite,
+            Self::Subscription(_) => Method::Subscribe,
+            Self::Referral(_) => Method::Refer,
+        }
+    }
 }
 
 /// The transaction of a peer that made a dialog.
 #[derive(Debug)]
 struct Made {
-    method: Method,
-    cseq: Option<u32>,
+    cseq: u32,
     /// How long it is ongoing.
     until: Moment,
 }
 
-/// A call of a peer: its Call-ID and From tag.
-type Call = (String, String);
-
 /// The dialogs, and the transactions in them and outside.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Dialogs {
-    open: HashMap<DialogKey, Open>,
-    /// The last dialog of each call of a peer.
-    calls: HashMap<Call, DialogKey>,
+    /// What they and their users have in common.
+    pub(in crate::focus) shared: Shared,
+    open: BTreeMap<DialogKey, Open>,
     transactions: HashMap<TransactionId, (Awaits, DialogKey)>,
     /// How many of the transactions wait for an ACK.
     unacknowledged: usize,
@@ -159,16 +173,12 @@ pub(in crate::focus) struct Dialogs {
 impl Dialogs {
     /// A dialog has begun.
     pub(in crate::focus) fn open(&mut self, key: DialogKey, usage: Usage) {
-        self.calls.insert(call(&key), key.clone());
-        let transactions = Vec::new();
-        self.open.insert(
-            key,
-            Open {
-                usage,
-                made_by: None,
-                transactions,
-            },
-        );
+        let open = Open {
+            usage,
+            made_by: None,
+            under_way: None,
+        };
+        self.open.insert(key, open);
     }
 
     /// A dialog has begun with this request of the peer.
@@ -181,9 +191,8 @@ impl Dialogs {
     ) {
         self.open(key.clone(), usage);
         if let Some(open) = self.open.get_mut(&key) {
-            open.made_by = Some(Made {
-                method: request.method.clone(),
-                cseq: cseq_number(request),
+            open.made_by = cseq_number(request).map(|cseq| Made {
+                cseq,
                 until: now + TRANSACTION_LIFETIME,
             });
         }
@@ -192,24 +201,24 @@ impl Dialogs {
     /// Whether this is the request of an ongoing transaction that came a second time, by
     /// another way (RFC 3261 §8.2.2.2): its first copy has made a dialog.
     pub(in crate::focus) fn is_merged(&self, now: Moment, request: &Request) -> bool {
-        let open = self.key_of_call(request).and_then(|key| self.open.get(key));
-        let made = open.and_then(|open| open.made_by.as_ref());
-        made.is_some_and(|made| {
-            now < made.until && made.method == request.method && made.cseq == cseq_number(request)
+        let cseq = cseq_number(request);
+        self.of_call(request).any(|open| {
+            open.usage.method() == request.method
+                && (open.made_by.as_ref())
+                    .is_some_and(|made| now < made.until && Some(made.cseq) == cseq)
         })
     }
 
     /// A dialog is over: nothing of it is known any more.
     pub(in crate::focus) fn close(&mut self, key: &DialogKey) {
-        let call = call(key);
-        if self.calls.get(&call) == Some(key) {
-            self.calls.remove(&call);
-        }
         let Some(open) = self.open.remove(key) else {
             return;
         };
-        for transaction in open.transactions {
+        for transaction in open.under_way.into_iter().flat_map(|it| it.transactions) {
             self.take(transaction);
+        }
+        if self.open.is_empty() {
+            self.shared.clear();
         }
     }
 
@@ -221,17 +230,12 @@ impl Dialogs {
     /// Who uses the dialog that a header names; a zero stands for an absent tag of the peer
     /// (RFC 3891 §6.1).
     pub(in crate::focus) fn usage_named(&self, named: &DialogReference) -> Option<Usage> {
-        let mut key = DialogKey {
-            call_id: named.call_id.clone(),
-            local_tag: named.local_tag.clone(),
-            remote_tag: named.remote_tag.clone(),
-        };
-        let usage = self.usage(&key);
-        if usage.is_none() && key.remote_tag == "0" {
-            key.remote_tag.clear();
-            return self.usage(&key);
+        let key = |tag: &str| DialogKey::new(&named.call_id, &named.local_tag, tag);
+        let usage = self.usage(&key(&named.remote_tag));
+        match named.remote_tag.as_str() {
+            "0" => usage.or_else(|| self.usage(&key(""))),
+            _ => usage,
         }
-        usage
     }
 
     /// Who uses the dialog that a request of the peer claims to belong to.
@@ -239,18 +243,23 @@ impl Dialogs {
         self.usage(&DialogKey::of_request(request)?)
     }
 
-    /// Who uses the last dialog of the call that a request belongs to.
-    pub(in crate::focus) fn of_call(&self, request: &Request) -> Option<Usage> {
-        self.usage(self.key_of_call(request)?)
+    /// Who uses the dialogs of the call that a request belongs to.
+    pub(in crate::focus) fn usages_of_call(
+        &self,
+        request: &Request,
+    ) -> impl Iterator<Item = Usage> {
+        self.of_call(request).map(|open| open.usage)
     }
 
-    fn key_of_call(&self, request: &Request) -> Option<&DialogKey> {
+    fn of_call(&self, request: &Request) -> impl Iterator<Item = &Open> {
         let from = request.headers.first("From");
         let from = from.and_then(|value| value.parse::<NameAddr>().ok());
         let tag = from.as_ref().and_then(|from| from.tag());
         let call_id = request.headers.first("Call-ID").unwrap_or_default();
-        let call = (call_id.to_owned(), tag.unwrap_or_default().to_owned());
-        self.calls.get(&call)
+        let first = DialogKey::new(call_id, "", tag.unwrap_or_default());
+        let dialogs = self.open.range(first.clone()..);
+        let dialogs = dialogs.take_while(move |(key, _)| key.is_of_call(&first));
+        dialogs.map(|(_, open)| open)
     }
 
     /// A request in this dialog waits for something.
@@ -264,7 +273,8 @@ impl Dialogs {
         let Some(open) = self.open.get_mut(key) else {
             return;
         };
-        open.transactions.push(transaction);
+        let under_way = open.under_way.get_or_insert_default();
+        under_way.transactions.push(transaction);
         self.unacknowledged += usize::from(matches!(awaits, Awaits::Ack(_)));
         self.transactions.insert(transaction, (awaits, key.clone()));
     }
@@ -280,8 +290,12 @@ impl Dialogs {
     pub(in crate::focus) fn settle(&mut self, transaction: TransactionId) {
         if let Some(key) = self.take(transaction)
             && let Some(open) = self.open.get_mut(&key)
+            && let Some(under_way) = &mut open.under_way
         {
-            open.transactions.retain(|known| *known != transaction);
+            under_way.transactions.retain(|known| *known != transaction);
+            if under_way.transactions.is_empty() {
+                open.under_way = None;
+            }
         }
     }
 
@@ -384,8 +398,8 @@ impl Dialogs {
     /// The names of what is not empty.
     pub(in crate::focus) fn leftovers(&self) -> Vec<&'static str> {
         let all = [
+            ("shared texts", self.shared.len()),
             ("dialogs", self.open.len()),
-            ("calls", self.calls.len()),
             ("transactions", self.transactions.len()),
             ("unacknowledged", self.unacknowledged),
             ("cancelled", self.cancelled.len()),
@@ -398,20 +412,12 @@ impl Dialogs {
     }
 }
 
-fn call(key: &DialogKey) -> Call {
-    (key.call_id.clone(), key.remote_tag.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn key(call: &str, tag: &str) -> DialogKey {
-        DialogKey {
-            call_id: call.to_owned(),
-            local_tag: tag.to_owned(),
-            remote_tag: "phone".to_owned(),
-        }
+        DialogKey::new(call, tag, "phone")
     }
 
     fn transaction(label: u32) -> TransactionId {

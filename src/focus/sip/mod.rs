@@ -10,5 +10,6 @@ pub(in crate::focus) mod media;
 pub(in crate::focus) mod offer_answer;
 pub(in crate::focus) mod rejection;
 pub(in crate::focus) mod session_timer;
+pub(in crate::focus) mod shared;
 pub(in crate::focus) mod targets;
 pub(in crate::focus) mod unacknowledged;

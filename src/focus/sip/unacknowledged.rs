@@ -20,7 +20,7 @@ pub(in crate::focus) struct Answering {
     /// Its topmost Via.
     pub(in crate::focus) via: String,
     /// The description for the 2xx.
-    pub(in crate::focus) body: Option<Box<str>>,
+    pub(in crate::focus) body: Option<String>,
     /// It answers an INVITE, no UPDATE.
     pub(in crate::focus) needs_ack: bool,
     pub(in crate::focus) agreement: Agreement,

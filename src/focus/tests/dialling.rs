@@ -127,7 +127,7 @@ fn f21_a_422_is_answered_by_a_longer_interval() {
     assert_eq!(scenario.last_sent("carol").cseq, 2);
     // The same again leads nowhere.
     scenario.party_answers("carol", 422, &[("Min-SE", "3600")], "");
-    assert!(scenario.focus.invites.rooms.is_empty());
+    assert!(scenario.focus.invites.ids().is_empty());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn f21_the_invited_may_ask_for_a_longer_interval_twice() {
         scenario.party_answers("carol", 422, &[("Min-SE", wanted)], "");
     }
     assert_eq!(scenario.last_sent("carol").cseq, 3);
-    assert!(scenario.focus.invites.rooms.is_empty());
+    assert!(scenario.focus.invites.ids().is_empty());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn every_challenge_on_the_way_is_answered() {
     // No server may have us try for ever.
     challenge(&mut scenario, request, 407, stale);
     challenge(&mut scenario, request, 407, stale);
-    assert!(scenario.focus.invites.rooms.is_empty());
+    assert!(scenario.focus.invites.ids().is_empty());
 }
 
 #[test]

@@ -78,8 +78,7 @@ fn e17_the_state_counts_and_says_locked() {
     let conference = scenario
         .focus
         .rooms
-        .conferences
-        .get_mut(&room)
+        .conference_mut(&room)
         .expect("a conference");
     conference.locked = true;
     conference.change();
@@ -276,23 +275,21 @@ fn e09_a_document_in_use_is_not_thrown_out() {
     let mut revisions = Vec::new();
     for user in 0..20 {
         scenario.join(&format!("u{user}"), ROOM);
-        revisions.push(scenario.focus.rooms.conferences[ROOM].revision);
+        revisions.push(scenario.focus.rooms.conferences()[ROOM].changes.revision());
     }
     let view = View {
         unmasked: false,
         extent: Extent::Everybody,
     };
     let now = scenario.now;
-    let focus = &mut scenario.focus;
+    let rooms = &scenario.focus.rooms;
+    let conference = rooms.conference(&room).expect("a conference");
+    let mut documents = roster::cache::DocumentCache::default();
     let mut listed = |scope| {
-        let conference = focus
-            .rooms
-            .conferences
-            .get_mut(&room)
-            .expect("a conference");
         let document = roster::document::document(
+            &mut documents,
             conference,
-            &focus.rooms.endpoints,
+            rooms.endpoints(),
             &view,
             scope,
             (now, now),

@@ -76,8 +76,8 @@ fn f08_early_dialogs_are_not_replaced_and_only_invites_replace() {
     scenario.admits = false;
     let mut early = scenario.phone("alice");
     scenario.begin(&mut early, "INVITE", ROOM, &[], &offer("alice"));
-    let endpoint = scenario.focus.rooms.endpoints.values().next();
-    early.to_tag = endpoint.map(|it| it.dialog.key.local_tag.clone());
+    let endpoint = scenario.focus.rooms.endpoints().values().next();
+    early.to_tag = endpoint.map(|it| it.dialog.key.local_tag().to_owned());
     let replaces = reference(&early);
     for value in [replaces.clone(), format!("{replaces};early-only")] {
         let reply = invite(&mut scenario, "alice", ROOM, &[("Replaces", &value)]);
@@ -100,7 +100,7 @@ fn a_second_device_is_what_its_user_is() {
     let roles: Vec<_> = scenario
         .focus
         .rooms
-        .endpoints
+        .endpoints()
         .values()
         .map(|it| it.role)
         .collect();
@@ -119,7 +119,7 @@ fn f08_join_and_replaces_lead_to_no_other_room_than_the_one_asked_for() {
         let reply = invite(&mut scenario, "alice", other, &[(name, &dialog)]);
         assert_eq!(reply.code, code, "{name}");
     }
-    let conferences = &scenario.focus.rooms.conferences;
+    let conferences = &scenario.focus.rooms.conferences();
     assert_eq!(conferences[ROOM].participants.len(), 1);
     assert_eq!(conferences[other].participants.len(), 1);
     let headers = [("Join", "x;to-tag=y;from-tag=z"), ("Require", "join")];
@@ -127,7 +127,10 @@ fn f08_join_and_replaces_lead_to_no_other_room_than_the_one_asked_for() {
     assert_eq!(reply.code, 200, "no match: the header is ignored");
     let headers = [("Join", dialog.as_str())];
     assert_eq!(invite(&mut scenario, "carol", ROOM, &headers).code, 200);
-    assert_eq!(scenario.focus.rooms.conferences[ROOM].participants.len(), 3);
+    assert_eq!(
+        scenario.focus.rooms.conferences()[ROOM].participants.len(),
+        3
+    );
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn f11_g05_g06_who_asks_for_privacy_is_anonymous() {
         "sip:anonymous1@anonymous.invalid"
     );
     scenario.nickname(ROOM, "sip:anonymous2@anonymous.invalid", "Ghost");
-    let bob = &scenario.focus.rooms.conferences[ROOM].participants["sip:bob@example.com"];
+    let bob = &scenario.focus.rooms.conferences()[ROOM].participants["sip:bob@example.com"];
     assert_eq!(bob.nickname.as_deref(), Some("Ghost"));
 }
 
@@ -219,7 +222,7 @@ fn rcs_a_configured_room_takes_the_ids_of_who_comes_first() {
         &[("Contribution-ID", "group-2")],
     );
     scenario.pass(6);
-    let identity = &scenario.focus.rooms.conferences[hall].identity;
+    let identity = &scenario.focus.rooms.conferences()[hall].identity;
     assert_eq!(identity.contribution.as_deref(), Some("group-1"));
     let about = scenario.rosters["bob"]
         .description
@@ -408,7 +411,7 @@ fn local_numbers_of_two_contexts_are_two_users() {
             Some(200)
         );
     }
-    let conference = &scenario.focus.rooms.conferences[ROOM];
+    let conference = &scenario.focus.rooms.conferences()[ROOM];
     let users: Vec<_> = conference
         .participants
         .keys()
@@ -448,7 +451,7 @@ fn a_password_is_no_part_of_a_room() {
         reply.headers.first("Contact"),
         Some("<sip:lobby@example.com>;isfocus")
     );
-    assert!(scenario.focus.rooms.conferences.contains_key(ROOM));
+    assert!(scenario.focus.rooms.conferences().contains_key(ROOM));
 }
 
 #[test]

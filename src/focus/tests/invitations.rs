@@ -33,7 +33,7 @@ fn a_party_is_called_once_whoever_wants_it() {
         let told = format!("< NOTIFY {user} terminated SIP/2.0 486 Busy Here");
         assert_eq!(lines(&transcript, &told), 1, "{transcript}");
     }
-    assert!(scenario.focus.invites.rooms.is_empty());
+    assert!(scenario.focus.invites.ids().is_empty());
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn who_joins_by_themselves_is_called_no_more() {
     assert_eq!(lines(&transcript, &cancel), 1, "{transcript}");
     let told = "< NOTIFY alice terminated SIP/2.0 200 OK";
     assert_eq!(lines(&transcript, told), 1, "{transcript}");
-    assert!(scenario.focus.invites.rooms.is_empty());
+    assert!(scenario.focus.invites.ids().is_empty());
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");
     // It answers all the same.
     scenario.party_answers("carol", 200, &[], &answer("carol"));
@@ -82,7 +82,7 @@ fn two_lists_with_one_user_make_one_invitation_that_ends_with_the_join() {
         assert_eq!(code, Some(200));
         scenario.ack(&mut phone, ROOM, "");
     }
-    assert_eq!(scenario.focus.invites.rooms.len(), 1);
+    assert_eq!(scenario.focus.invites.ids().len(), 1);
     let refers = scenario.sent.iter();
     assert_eq!(refers.filter(|it| it.method == Method::Refer).count(), 1);
     scenario.join("carol", ROOM);

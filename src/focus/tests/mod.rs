@@ -14,6 +14,7 @@ mod identity;
 mod invitations;
 mod invite;
 mod leave;
+mod memory;
 mod operator;
 mod policy;
 mod publish;
@@ -416,16 +417,12 @@ impl Scenario {
 
     /// The conference as it is for somebody, written anew.
     pub(super) fn truth_for(&mut self, room: &str, view: &roster::view::View) -> info::Document {
-        let conference = self
-            .focus
-            .rooms
-            .conferences
-            .get_mut(&RoomUri::new(room))
-            .expect("a conference");
-        for (_, participant) in conference.participants.iter_mut_unmarked() {
-            participant.written = roster::cache::Written::default();
-        }
-        let (template, _) = roster::document::full(conference, &self.focus.rooms.endpoints, view);
+        let rooms = &self.focus.rooms;
+        let conference = rooms.conference(&RoomUri::new(room));
+        let conference = conference.expect("a conference");
+        let mut written = roster::cache::Elements::default();
+        let (template, _) =
+            roster::document::full(conference, rooms.endpoints(), &mut written, view);
         info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 
@@ -601,12 +598,13 @@ impl Scenario {
         let nickname = |session: &SessionId| {
             let rooms = &self.focus.rooms;
             let endpoint = rooms.endpoint(rooms.seated(session)?)?;
-            let conference = self.focus.rooms.conferences.get(&room)?;
+            let conference = self.focus.rooms.conferences().get(&room)?;
             conference
                 .participants
                 .get(&endpoint.user)?
                 .nickname
-                .clone()
+                .as_deref()
+                .map(str::to_owned)
         };
         let stand = |session: SessionId| crate::control::Stand {
             nickname: nickname(&session).filter(|_| standing != Standing::Gone),
@@ -732,8 +730,8 @@ impl Scenario {
 
     /// Row E13: nothing in the element of an `anonymousN` tells who it is.
     fn guard_privacy(&self, request: &OutgoingRequest, document: &info::Document) {
-        let mut all = self.focus.watch.subscriptions.values();
-        let theirs = all.find(|it| it.dialog.key.call_id == request.call_id);
+        let mut all = self.focus.watch.subscriptions().values();
+        let theirs = all.find(|it| it.dialog.key.call_id() == request.call_id);
         let view = theirs.and_then(|subscription| subscription.view.as_ref());
         if view.is_none_or(|view| view.unmasked) {
             return;

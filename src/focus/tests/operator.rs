@@ -363,7 +363,7 @@ fn participants_are_counted_as_they_come_and_go_without_visiting_every_conferenc
         scenario
             .focus
             .rooms
-            .conferences
+            .conferences()
             .values()
             .map(|it| it.present())
             .sum()

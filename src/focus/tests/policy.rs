@@ -141,7 +141,7 @@ fn the_creator_of_an_adhoc_room_moderates_it() {
 }
 
 fn roles(scenario: &Scenario, room: &str) -> Vec<(String, Role)> {
-    let participants = &scenario.focus.rooms.conferences[room].participants;
+    let participants = &scenario.focus.rooms.conferences()[room].participants;
     let all = participants.iter();
     all.map(|(user, it)| (short(user.as_str()), it.role))
         .collect()

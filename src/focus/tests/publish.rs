@@ -289,7 +289,7 @@ fn f23_what_leavers_said_goes_with_them() {
     publish(&mut scenario, "alice", None, "600", &note("Al"));
     scenario.request(&mut alice, "BYE", ROOM, &[], "");
     assert!(
-        scenario.focus.rooms.conferences[ROOM]
+        scenario.focus.rooms.conferences()[ROOM]
             .publications
             .is_empty()
     );

@@ -281,7 +281,7 @@ fn f18_who_made_the_call_id_waits_longer_after_491() {
     for dialed_out in [false, true] {
         let mut scenario = Scenario::new();
         joined(&mut scenario, &[]);
-        let id = *scenario.focus.rooms.endpoints.keys().next().expect("one");
+        let id = *scenario.focus.rooms.endpoints().keys().next().expect("one");
         if let Some(endpoint) = scenario.focus.rooms.endpoint_mut(id) {
             endpoint.dialed_out = dialed_out;
         }

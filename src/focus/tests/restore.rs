@@ -179,7 +179,7 @@ fn the_sockets_of_an_earlier_run_are_looked_up_anew() {
     assert_eq!((asked[0].handle, asked[0].port), (0, 5060));
     let handles = focus
         .rooms
-        .endpoints
+        .endpoints()
         .values()
         .map(|e| e.dialog.socket.handle);
     assert!(handles.eq([77, 77, 77]));
@@ -212,7 +212,7 @@ fn records_that_fit_nothing_are_passed_over() {
     assert!(
         focus
             .watch
-            .subscriptions
+            .subscriptions()
             .values()
             .all(|one| one.due == last)
     );
@@ -533,7 +533,7 @@ fn bans_and_roles_changed_in_the_configuration_hold_for_who_is_restored() {
             "{transcript}"
         );
     }
-    let roles: Vec<_> = scenario.focus.rooms.conferences[ROOM]
+    let roles: Vec<_> = scenario.focus.rooms.conferences()[ROOM]
         .participants
         .iter()
         .map(|(user, it)| format!("{}={}", short(user.as_str()), it.role.as_str()))
@@ -565,7 +565,7 @@ fn a_pseudonym_is_not_given_again_after_a_restart() {
         let headers = [("Privacy", "id")];
         scenario.request(&mut phone, "INVITE", ROOM, &headers, &offer("alice"));
         scenario.ack(&mut phone, ROOM, "");
-        let conference = &scenario.focus.rooms.conferences[ROOM];
+        let conference = &scenario.focus.rooms.conferences()[ROOM];
         let alice = &conference.participants[&UserUri::new("sip:alice@example.com")];
         numbers.push(alice.anonymous.expect("anonymous"));
         scenario.request(&mut phone, "BYE", ROOM, &[], "");

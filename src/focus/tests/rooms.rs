@@ -210,7 +210,7 @@ fn what_management_decides_leaves_the_rest_of_the_configuration_as_it_is_edited(
         let transaction = knock(&mut scenario, user, "sip:hall@example.com");
         assert_eq!(answer(&scenario, transaction), Some((code, None)), "{user}");
     }
-    let boss = &scenario.focus.rooms.conferences["sip:hall@example.com"].participants
+    let boss = &scenario.focus.rooms.conferences()["sip:hall@example.com"].participants
         [&UserUri::new("sip:boss@example.com")];
     assert_eq!(boss.role, Role::Moderator);
     assert_eq!(scenario.focus.room_count(), 1);

@@ -126,7 +126,9 @@ impl Audience {
     }
 
     fn renderings(&self) -> usize {
-        self.scenario.focus.rooms.conferences[HALL].documents.made
+        let room = RoomUri::new(HALL);
+        let audience = self.scenario.focus.watch.audience(&room);
+        audience.expect("an audience").documents.made
     }
 }
 

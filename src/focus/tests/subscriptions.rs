@@ -73,7 +73,7 @@ fn outcome(scenario: &mut Scenario, code: u16, headers: Headers) {
 /// Something changes that subscribers must see.
 fn change(scenario: &mut Scenario) {
     let room = RoomUri::new(HALL);
-    let conference = scenario.focus.rooms.conferences.get_mut(&room);
+    let conference = scenario.focus.rooms.conference_mut(&room);
     conference.expect("a conference").change();
     let now = scenario.now;
     scenario.focus.conference_changed(now, &room);

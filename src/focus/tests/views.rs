@@ -103,8 +103,7 @@ fn e12_a_new_moderator_is_shown_everything_at_once() {
         let conference = scenario
             .focus
             .rooms
-            .conferences
-            .get_mut(&room)
+            .conference_mut(&room)
             .expect("a conference");
         conference.set_role(&bob, role);
         let now = scenario.now;
@@ -291,8 +290,7 @@ fn e17_datagrams_carry_a_crowd_when_the_roster_does_not_fit() {
         let conference = scenario
             .focus
             .rooms
-            .conferences
-            .get_mut(&room)
+            .conference_mut(&room)
             .expect("a conference");
         let user = crate::control::UserUri::new("sip:u7@example.com");
         conference.set_role(&user, role);

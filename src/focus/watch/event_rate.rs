@@ -10,9 +10,13 @@ use crate::wire::sip::Params;
 /// times the reciprocal of the rate).
 const PERIOD_IN_NOTIFIES: f64 = 10.0;
 
-/// What was agreed with one subscriber, in NOTIFYs per second.
+/// What was agreed with one subscriber; hardly anybody asks for rates.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::focus) struct EventRates {
+pub(in crate::focus) struct EventRates(Option<Box<Agreed>>);
+
+/// Rates in NOTIFYs per second.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Agreed {
     max: Option<f64>,
     min: Option<f64>,
     adaptive: Option<Adaptive>,
@@ -34,7 +38,7 @@ impl EventRates {
         let rate = |name| positive(event.value(name)?).map(|rate| rate.min(fastest));
         let max = rate("max-rate").map(|max| max.max(rate_of(expires).min(fastest)));
         let within = |rate: f64| rate.min(max.unwrap_or(fastest));
-        Self {
+        let agreed = Agreed {
             max,
             min: rate("min-rate").map(within),
             adaptive: rate("adaptive-min-rate").map(within).map(|rate| Adaptive {
@@ -42,27 +46,30 @@ impl EventRates {
                 count: PERIOD_IN_NOTIFIES,
                 counted: None,
             }),
-        }
+        };
+        Self((agreed != Agreed::default()).then(|| Box::new(agreed)))
     }
 
     /// The shortest time between two NOTIFYs (§5.2).
     pub(in crate::focus) fn shortest(&self) -> Duration {
-        self.max.map_or(Duration::ZERO, span)
+        let max = self.0.as_ref().and_then(|it| it.max);
+        max.map_or(Duration::ZERO, span)
     }
 
     /// The longest time between two NOTIFYs (§6.2, §7.4).
     pub(in crate::focus) fn longest(&self) -> Option<Duration> {
-        let adaptive = self.adaptive.as_ref().map(|adaptive| {
+        let agreed = self.0.as_ref()?;
+        let adaptive = agreed.adaptive.as_ref().map(|adaptive| {
             // §7.4 (1): count / (rate² · period), with period = PERIOD_IN_NOTIFIES / rate.
             let timeout = adaptive.count / (adaptive.rate * PERIOD_IN_NOTIFIES);
             Duration::from_secs_f64(timeout).max(self.shortest())
         });
-        [self.min.map(span), adaptive].into_iter().flatten().min()
+        [agreed.min.map(span), adaptive].into_iter().flatten().min()
     }
 
     /// Notes that a NOTIFY went out.
     pub(in crate::focus) fn sent(&mut self, now: Moment) {
-        if let Some(adaptive) = &mut self.adaptive {
+        if let Some(adaptive) = self.0.as_mut().and_then(|it| it.adaptive.as_mut()) {
             let period = PERIOD_IN_NOTIFIES / adaptive.rate;
             let passed = adaptive
                 .counted
@@ -74,10 +81,13 @@ impl EventRates {
 
     /// The parameters for Subscription-State (§9.2).
     pub(in crate::focus) fn params(&self) -> String {
-        let adaptive = self.adaptive.as_ref().map(|adaptive| adaptive.rate);
+        let Some(agreed) = &self.0 else {
+            return String::new();
+        };
+        let adaptive = agreed.adaptive.as_ref().map(|adaptive| adaptive.rate);
         [
-            ("max-rate", self.max),
-            ("min-rate", self.min),
+            ("max-rate", agreed.max),
+            ("min-rate", agreed.min),
             ("adaptive-min-rate", adaptive),
         ]
         .into_iter()

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::control::RoomUri;
 use crate::focus::room::conference::Conference;
-use crate::focus::roster::cache::Scope;
+use crate::focus::roster::cache::{MAX_IDLE, Scope};
 use crate::focus::roster::document::{self};
 use crate::focus::timers::Timer;
 use crate::focus::watch::event_rate::EventRates;
@@ -35,9 +35,6 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 const NOTIFIES_PER_TURN: usize = 32;
 /// The host copies each; half a megabyte takes it about as long.
 const OCTETS_PER_TURN: usize = 512 * 1024;
-/// Departures remembered for subscribers who are behind; whoever missed more than that gets
-/// a full document, which is shorter.
-const MAX_DEPARTURES: usize = 4096;
 /// Subscribers whose NOTIFYs fall into the same part of `notify_interval` get theirs
 /// together, for they share one document.
 const PARTS_OF_INTERVAL: u32 = 20;
@@ -47,7 +44,7 @@ const MAX_DATAGRAM: usize = 60_000;
 impl Focus {
     /// Asks for a NOTIFY at once, as soon as none is in flight. What is last stays last.
     pub(in crate::focus) fn make_due(&mut self, now: Moment, id: SubscriptionId, due: Due) {
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         let resource_gone = due == Due::Last(Termination::NoResource);
@@ -65,22 +62,40 @@ impl Focus {
             return;
         };
         conference.count_crowd(limit);
-        conference.bound_departures();
-        for id in conference.subscribers.wake() {
+        let audience = self.watch.audience_mut(room);
+        let Some(audience) = audience.filter(|it| !it.subscribers.is_empty()) else {
+            return conference.changes.pass_unwatched();
+        };
+        conference.changes.bound();
+        for id in audience.subscribers.wake() {
             self.schedule(now, id);
+        }
+    }
+
+    /// Documents that nobody was given for a while are forgotten.
+    pub(in crate::focus) fn cool_down(&mut self, now: Moment) {
+        self.watch.cool_down(now);
+        self.watch.idle_timer = None;
+        self.watch_idleness(now);
+    }
+
+    fn watch_idleness(&mut self, now: Moment) {
+        if self.watch.is_warm() && self.watch.idle_timer.is_none() {
+            let timer = self.timers.arm(now + MAX_IDLE, Timer::Idle);
+            self.watch.idle_timer = Some(timer);
         }
     }
 
     /// Subscribers see how the calls stand that this input changed.
     pub(in crate::focus) fn show_presences(&mut self, now: Moment) {
-        let touched: Vec<_> = self.rooms.endpoints.touched().copied().collect();
+        let touched: Vec<_> = self.rooms.endpoints().touched().copied().collect();
         for id in touched {
             self.show_presence(now, id);
         }
     }
 
     fn show_presence(&mut self, now: Moment, id: EndpointId) {
-        let Some(endpoint) = self.rooms.endpoints.get_unmarked(&id) else {
+        let Some(endpoint) = self.rooms.endpoint_unmarked(id) else {
             return;
         };
         let presence = endpoint.presence();
@@ -98,7 +113,7 @@ impl Focus {
     /// Arms the timer for the next NOTIFY of a subscription, if there is anything to say.
     fn schedule(&mut self, now: Moment, id: SubscriptionId) {
         let interval = self.config.notify_interval;
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         if subscription.in_flight.is_some()
@@ -111,14 +126,17 @@ impl Focus {
             Due::Last(Termination::Timeout) => subscription.full_from.unwrap_or(now).max(now),
             Due::Last(_) => now,
             Due::Changes => {
-                let Some(conference) = self.rooms.conference_mut(&subscription.room) else {
+                let Some(conference) = self.rooms.conference(&subscription.room) else {
                     return self.out.broken("no conference of a subscription");
                 };
                 if subscription.gap || has_news(conference, subscription.seen) {
                     subscription.earliest(now, interval)
                 } else {
-                    conference.subscribers.rest(id);
-                    match subscription.latest(now) {
+                    let latest = subscription.latest(now);
+                    if let Some((_, audience)) = self.watch.with_audience(id) {
+                        audience.subscribers.rest(id);
+                    }
+                    match latest {
                         Some(at) => at,
                         None => return,
                     }
@@ -126,16 +144,20 @@ impl Focus {
             }
         };
         let timer = self.timers.arm(at, Timer::Notify(id));
+        let Some(subscription) = self.watch.subscription_mut(id) else {
+            return;
+        };
         subscription.due_at = at;
         self.timers.disarm(subscription.notify_timer.replace(timer));
     }
 
     /// A NOTIFY is due: it waits for its turn.
     pub(in crate::focus) fn enqueue(&mut self, now: Moment, id: SubscriptionId) {
-        if let Some(subscription) = self.watch.subscriptions.get_mut(&id)
+        if let Some(subscription) = self.watch.subscription_mut(id)
             && !std::mem::replace(&mut subscription.queued, true)
         {
-            self.watch.queue.push(now, &subscription.room, id);
+            let room = subscription.room.clone();
+            self.watch.queue.push(now, &room, id);
         }
     }
 
@@ -153,15 +175,18 @@ impl Focus {
                 return;
             };
             octets += self.notify(now, id).unwrap_or_default();
-            if last && let Some(conference) = self.rooms.conference_mut(&room) {
-                conference.documents.settle(conference.revision);
+            if last
+                && let Some(conference) = self.rooms.conference(&room)
+                && let Some(audience) = self.watch.audience_mut(&room)
+            {
+                audience.documents.settle(conference.changes.revision());
             }
         }
     }
 
     /// Sends the NOTIFY that is due, unless one is in flight; how many octets it carries.
     fn notify(&mut self, now: Moment, id: SubscriptionId) -> Option<usize> {
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscription_mut(id)?;
         subscription.queued = false;
         let due = subscription.due;
         let ends = matches!(due, Due::Last(_));
@@ -182,7 +207,7 @@ impl Focus {
         };
         let request = self.request_id();
         let software = self.out.software.clone();
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscription_mut(id)?;
         subscription.rates.sent(now);
         let mut headers = notify_headers(subscription, now, due).with("User-Agent", software);
         if !body.is_empty() {
@@ -204,7 +229,7 @@ impl Focus {
 
     /// The document for the next NOTIFY; notes what the subscriber knows after it.
     fn next_document(&mut self, now: Moment, id: SubscriptionId) -> Option<Bytes> {
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let subscription = self.watch.subscription_mut(id)?;
         let version = subscription.version + 1;
         match subscription.due {
             Due::Last(Termination::NoResource) => {
@@ -219,12 +244,13 @@ impl Focus {
 
     /// What there is to tell of the conference, if there is anything.
     fn state_document(&mut self, now: Moment, id: SubscriptionId, version: u32) -> Option<Bytes> {
-        let subscription = self.watch.subscriptions.get_mut(&id)?;
+        let (subscription, audience) = self.watch.with_audience(id)?;
         let (conference, endpoints) = self.rooms.with_endpoints(&subscription.room)?;
+        let documents = &mut audience.documents;
         let view = subscription.current_view(conference);
         let scope = subscription.scope(now, conference, &view, self.config.full_notify_limit);
         let moments = (subscription.due_at, now);
-        let rendering = document::document(conference, endpoints, &view, scope, moments);
+        let rendering = document::document(documents, conference, endpoints, &view, scope, moments);
         let is_datagram = subscription.dialog.socket.transport == "udp";
         if is_datagram && rendering.octets() > MAX_DATAGRAM && !subscription.narrow {
             subscription.narrow = true;
@@ -238,13 +264,17 @@ impl Focus {
             Scope::Partial(seen) | Scope::Beat(seen) => seen.after_partial(rendering.revision),
         };
         let body = rendering.body(version);
-        conference.subscribers.show(id, subscription.seen);
-        conference.forget_departures();
+        audience.subscribers.show(id, subscription.seen);
+        let buried = audience.subscribers.all_buried();
+        conference.changes.all_told_until(buried);
         if body.is_some() {
             subscription.version = version;
             subscription.gap = false;
             subscription.view = Some(view);
         }
+        let room = subscription.room.clone();
+        self.watch.warm_up(&room);
+        self.watch_idleness(now);
         body
     }
 
@@ -258,7 +288,7 @@ impl Focus {
         response: Option<&Response>,
     ) {
         let interval = self.config.notify_interval;
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
         };
         if subscription.in_flight != Some(request) {
@@ -291,15 +321,17 @@ impl Focus {
     }
 
     pub(in crate::focus) fn forget_subscription(&mut self, now: Moment, id: SubscriptionId) {
-        let Some(subscription) = self.watch.subscriptions.remove(&id) else {
+        let Some(subscription) = self.watch.end(id) else {
             return;
         };
+        self.watch_idleness(now);
         self.dialogs.close(&subscription.dialog.key);
         self.timers.disarm(subscription.notify_timer);
         self.timers.disarm(subscription.expiry_timer);
         if let Some(conference) = self.rooms.conference_mut(&subscription.room) {
-            conference.subscribers.remove(id, &subscription.user);
-            conference.forget_departures();
+            let audience = self.watch.audience(&subscription.room);
+            let buried = audience.map_or(u64::MAX, |it| it.subscribers.all_buried());
+            conference.changes.all_told_until(buried);
         }
         self.end_if_empty(now, &subscription.room);
     }
@@ -313,7 +345,7 @@ impl Subscription {
         let listed_by_role = role == Some(Role::Moderator);
         let role = self.role.or(role);
         let role = role.unwrap_or_else(|| conference.policy.role(&self.user));
-        let crowded = conference.crowded || self.narrow;
+        let crowded = conference.is_crowd() || self.narrow;
         let is_in = participant.is_some() && !listed_by_role;
         View::of(&self.user, role, is_in, crowded)
     }
@@ -364,9 +396,9 @@ impl Subscription {
             || self.gap
             || in_full
             || self.view.as_ref() != Some(view)
-            || self.seen.shown < conference.reshaped
-            || (view.is_crowd() && self.seen.shown < conference.recast)
-            || self.seen.buried < conference.forgotten;
+            || self.seen.shown < conference.changes.reshaped()
+            || (view.is_crowd() && self.seen.shown < conference.changes.last_recast())
+            || self.seen.buried < conference.changes.forgotten();
         let must_come = self.latest(now).is_some_and(|latest| latest <= now);
         match (must_be_full, must_come) {
             (true, _) => Scope::Full,
@@ -387,27 +419,10 @@ impl Subscription {
     }
 }
 
-impl Conference {
-    /// Departures that every subscriber has been told to the end need no memory.
-    fn forget_departures(&mut self) {
-        let buried = self.subscribers.all_buried();
-        let told = self
-            .departures
-            .partition_point(|departure| departure.revision <= buried);
-        self.departures.drain(..told);
-    }
-
-    fn bound_departures(&mut self) {
-        let excess = self.departures.len().saturating_sub(MAX_DEPARTURES);
-        if let Some(last) = self.departures.drain(..excess).next_back() {
-            self.forgotten = last.revision;
-        }
-    }
-}
-
 fn has_news(conference: &Conference, seen: Seen) -> bool {
-    let last = conference.departures.last();
-    seen.shown < conference.revision || last.is_some_and(|last| last.revision > seen.buried)
+    let last = conference.changes.departures().last();
+    seen.shown < conference.changes.revision()
+        || last.is_some_and(|last| last.revision > seen.buried)
 }
 
 fn notify_headers(subscription: &Subscription, now: Moment, due: Due) -> Headers {

@@ -155,13 +155,11 @@ impl Focus {
         publication: Publication,
     ) {
         let expiry = publication.expiry;
-        let Some(conference) = self.watched(room) else {
+        if self.watched(room).is_none() {
             self.timers.disarm(Some(expiry));
             return;
-        };
-        let before = conference.publications.all.insert(id, publication);
-        conference.merge_publications();
-        self.rooms.publications.insert(id, room.clone());
+        }
+        let before = self.rooms.publish(room, id, publication);
         self.timers.disarm(before.map(|before| before.expiry));
         self.conference_changed(now, room);
     }
@@ -194,20 +192,15 @@ impl Focus {
     }
 
     fn withdraw_publication(&mut self, now: Moment, room: &RoomUri, id: PublicationId) {
-        self.rooms.publications.remove(&id);
-        let Some(conference) = self.rooms.conference_mut(room) else {
-            return self.out.broken("no conference of a publication");
-        };
-        let Some(publication) = conference.publications.all.remove(&id) else {
+        let Some(publication) = self.rooms.unpublish(id) else {
             return self.out.broken("no publication of a conference");
         };
-        conference.merge_publications();
         self.timers.disarm(Some(publication.expiry));
         self.conference_changed(now, room);
     }
 
     pub(in crate::focus) fn publication_expired(&mut self, now: Moment, id: PublicationId) {
-        if let Some(room) = self.rooms.publications.get(&id).cloned() {
+        if let Some(room) = self.rooms.room_of_publication(id).cloned() {
             self.unpublish(now, &room, id);
         }
     }
@@ -239,8 +232,7 @@ impl Focus {
 
     /// The conference has ended.
     pub(in crate::focus) fn forget_publications(&mut self, conference: &mut Conference) {
-        for (id, publication) in std::mem::take(&mut conference.publications.all) {
-            self.rooms.publications.remove(&id);
+        for publication in self.rooms.take_publications(conference) {
             self.timers.disarm(Some(publication.expiry));
         }
     }

@@ -41,17 +41,20 @@ impl Focus {
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;
         let user = identity(&incoming.arrival)?;
-        self.check_subscriber(&room, &user, Ask::Watch)?;
-        let subscription = self.new_subscription(now, incoming, room, user, &event)?;
+        let watch = Ask::Watch {
+            theirs: self.watch.of(&room, &user).len(),
+            all: self.watch.watchers(&room),
+        };
+        self.check_subscriber(&room, &user, watch)?;
+        let mut subscription = self.new_subscription(now, incoming, room, user, &event)?;
+        subscription.share(&mut self.dialogs.shared);
         let id = SubscriptionId(self.out.next_id());
         let key = subscription.dialog.key.clone();
         let usage = Usage::Subscription(id);
         let request = &incoming.request;
         self.dialogs.open_by(now, key.clone(), usage, request);
-        if let Some(conference) = self.watched(&subscription.room) {
-            conference.subscribers.add(id, &subscription.user);
-        }
-        self.watch.subscriptions.insert(id, subscription);
+        self.watched(&subscription.room);
+        self.watch.begin(id, subscription);
         self.dialogs
             .wait(incoming.transaction, &key, Awaits::Departure(id));
         self.grant(now, incoming, id, &event, expires);
@@ -68,7 +71,7 @@ impl Focus {
         let event = check_package(&incoming.request)?;
         check_accept(&incoming.request)?;
         let expires = self.expires(&incoming.request)?;
-        let subscription = self.watch.subscriptions.get(&id).ok_or(Cause::NoDialog)?;
+        let subscription = self.watch.subscriptions().get(&id).ok_or(Cause::NoDialog)?;
         if matches!(subscription.due, Due::Last(_)) {
             return Err(Cause::NoDialog.into());
         }
@@ -103,7 +106,7 @@ impl Focus {
 
     /// The conference of a watched room; a configured room gets one when first watched.
     pub(in crate::focus) fn watched(&mut self, room: &RoomUri) -> Option<&mut Conference> {
-        if !self.rooms.conferences.contains_key(room) {
+        if !self.rooms.conferences().contains_key(room) {
             let policy = self.policy(room, Some(false))?;
             self.rooms.begin(Conference::new(room.clone(), policy));
         }
@@ -148,7 +151,7 @@ impl Focus {
         };
         Ok(Subscription {
             role: arrival.options.role,
-            event_id: event.value("id").map(str::to_owned),
+            event_id: event.value("id").map(Box::from),
             merging,
             ..Subscription::untold(now, room, user, dialog)
         })
@@ -164,20 +167,18 @@ impl Focus {
         expires: Duration,
     ) {
         let timer = self.timers.arm(now + expires, Timer::Expiry(id));
-        let Some(subscription) = self.watch.subscriptions.get_mut(&id) else {
+        let interval = self.config.notify_interval;
+        if let Some((subscription, audience)) = self.watch.with_audience(id)
+            && (subscription.version == 0 || subscription.due != Due::Full)
+        {
+            let user = &subscription.user;
+            let at = audience.subscribers.demand(now, user, interval);
+            subscription.full_from = Some(at);
+        }
+        let Some(subscription) = self.watch.subscription_mut(id) else {
             return self.out.broken("no subscription to grant");
         };
         self.timers.disarm(subscription.expiry_timer.replace(timer));
-        let is_due = subscription.version > 0 && subscription.due == Due::Full;
-        if let Some(conference) = self.rooms.conference_mut(&subscription.room)
-            && !is_due
-        {
-            let interval = self.config.notify_interval;
-            let at = conference
-                .subscribers
-                .demand(now, &subscription.user, interval);
-            subscription.full_from = Some(at);
-        }
         subscription.expires = now + expires;
         subscription.rates = EventRates::agree(event, self.config.notify_interval, expires);
         subscription.narrow = false;
@@ -185,7 +186,7 @@ impl Focus {
         subscription.not_before = None;
         let headers = capabilities(&subscription.dialog.contact)
             .with("Expires", expires.as_secs().to_string());
-        let to_tag = subscription.dialog.key.local_tag.clone();
+        let to_tag = subscription.dialog.key.local_tag().to_owned();
         // Never 202 (row E31, RFC 6665 §8.3.1).
         self.out
             .reply(incoming.transaction, 200, headers, "", Some(to_tag));
@@ -208,11 +209,7 @@ impl Focus {
         room: &RoomUri,
         user: &UserUri,
     ) {
-        let theirs = self
-            .rooms
-            .conference(room)
-            .map(|conference| conference.subscribers.of(user).to_vec());
-        for id in theirs.unwrap_or_default() {
+        for id in self.watch.of(room, user) {
             self.make_due(now, id, Due::Last(Termination::Rejected));
         }
     }

@@ -19,7 +19,7 @@ const MAX_ON_DEMAND: u32 = 8;
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Subscribers {
     seen: BTreeMap<SubscriptionId, Seen>,
-    by_user: HashMap<UserUri, Vec<SubscriptionId>>,
+    by_user: BTreeSet<(UserUri, SubscriptionId)>,
     /// Those that know everything and wait for the next change.
     quiet: BTreeSet<SubscriptionId>,
     /// How many have been told of which departures.
@@ -33,7 +33,7 @@ impl Subscribers {
     pub(in crate::focus) fn add(&mut self, id: SubscriptionId, user: &UserUri) {
         self.seen.insert(id, Seen::default());
         *self.buried.entry(0).or_default() += 1;
-        self.by_user.entry(user.clone()).or_default().push(id);
+        self.by_user.insert((user.clone(), id));
     }
 
     /// Removes a subscription, if it is one of these.
@@ -43,12 +43,7 @@ impl Subscribers {
         };
         self.leave(seen.buried);
         self.quiet.remove(&id);
-        if let Some(theirs) = self.by_user.get_mut(user) {
-            theirs.retain(|other| *other != id);
-            if theirs.is_empty() {
-                self.by_user.remove(user);
-            }
-        }
+        self.by_user.remove(&(user.clone(), id));
     }
 
     /// Notes what a subscriber has been shown.
@@ -104,14 +99,23 @@ impl Subscribers {
         now + until.saturating_since(now).saturating_sub(interval)
     }
 
+    /// Forgets who asked for full documents and has waited since; whether that was everybody.
+    pub(in crate::focus) fn forget_demands(&mut self, now: Moment) -> bool {
+        self.asked.retain(|_, until| *until > now);
+        self.asked.shrink_to_fit();
+        self.asked.is_empty()
+    }
+
     /// Whose they are.
     pub(in crate::focus) fn users(&self) -> impl Iterator<Item = &UserUri> {
-        self.by_user.keys()
+        self.by_user.iter().map(|(user, _)| user)
     }
 
     /// The subscriptions of one user.
-    pub(in crate::focus) fn of(&self, user: &UserUri) -> &[SubscriptionId] {
-        self.by_user.get(user).map_or(&[], Vec::as_slice)
+    pub(in crate::focus) fn of(&self, user: &UserUri) -> Vec<SubscriptionId> {
+        let theirs = self.by_user.range((user.clone(), SubscriptionId(0))..);
+        let theirs = theirs.take_while(|(other, _)| other == user);
+        theirs.map(|(_, id)| *id).collect()
     }
 
     /// All of them, oldest first.

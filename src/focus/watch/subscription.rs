@@ -5,6 +5,7 @@ use crate::focus::RequestId;
 use crate::focus::Role;
 use crate::focus::roster::view::{Seen, View};
 use crate::focus::sip::dialog::Dialog;
+use crate::focus::sip::shared::Shared;
 use crate::focus::timers::TimerKey;
 use crate::focus::watch::event_rate::EventRates;
 use crate::time::Moment;
@@ -62,7 +63,7 @@ pub(in crate::focus) struct Subscription {
     pub(in crate::focus) role: Option<Role>,
     pub(in crate::focus) dialog: Dialog,
     /// The `id` of the Event header, to be echoed (RFC 6665 §8.2.1).
-    pub(in crate::focus) event_id: Option<String>,
+    pub(in crate::focus) event_id: Option<Box<str>>,
     pub(in crate::focus) expires: Moment,
     pub(in crate::focus) rates: EventRates,
     pub(in crate::focus) merging: Merging,
@@ -96,6 +97,13 @@ pub(in crate::focus) struct Subscription {
 }
 
 impl Subscription {
+    /// Holds what it has in common with others once.
+    pub(in crate::focus) fn share(&mut self, shared: &mut Shared) {
+        shared.room(&mut self.room);
+        shared.user(&mut self.user);
+        shared.dialog(&mut self.dialog);
+    }
+
     /// One that has been told nothing yet, in this run at least: a whole document is due.
     pub(in crate::focus) fn untold(
         now: Moment,

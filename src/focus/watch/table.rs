@@ -1,20 +1,40 @@
-//! Who watches, and whose NOTIFY is next.
+//! Who watches which room, what they were shown, and whose NOTIFY is next.
+
+use std::collections::{HashMap, HashSet};
 
 use regex_lite::Regex;
 
+use crate::control::{RoomUri, UserUri};
 use crate::focus::Config;
 use crate::focus::dirty_map::DirtyMap;
 use crate::focus::ids::SubscriptionId;
+use crate::focus::roster::cache::DocumentCache;
+use crate::focus::timers::TimerKey;
 use crate::focus::watch::notify_queue::{Budget, NotifyQueue};
+use crate::focus::watch::subscribers::Subscribers;
 use crate::focus::watch::subscription::Subscription;
+use crate::time::Moment;
 
 /// All subscriptions.
 pub(in crate::focus) struct Watch {
     pub(in crate::focus) full_notify_agents: Option<Regex>,
-    pub(in crate::focus) subscriptions: DirtyMap<SubscriptionId, Subscription>,
+    subscriptions: DirtyMap<SubscriptionId, Subscription>,
     /// NOTIFYs that are due.
     pub(in crate::focus) queue: NotifyQueue,
     pub(in crate::focus) budget: Budget,
+    audiences: HashMap<RoomUri, Audience>,
+    /// Rooms whose documents were used, or whose last subscriber has gone, since they were looked
+    /// at last.
+    warm: HashSet<RoomUri>,
+    /// When they are looked at.
+    pub(in crate::focus) idle_timer: Option<TimerKey>,
+}
+
+/// The subscribers of a room, and what was written for them.
+#[derive(Debug, Default)]
+pub(in crate::focus) struct Audience {
+    pub(in crate::focus) subscribers: Subscribers,
+    pub(in crate::focus) documents: DocumentCache,
 }
 
 impl Watch {
@@ -25,7 +45,122 @@ impl Watch {
             subscriptions: DirtyMap::default(),
             queue: NotifyQueue::default(),
             budget: Budget::new(config.notify_memory),
+            audiences: HashMap::new(),
+            warm: HashSet::new(),
+            idle_timer: None,
         }
+    }
+
+    /// Who watches a room, if anybody does or did a moment ago.
+    pub(in crate::focus) fn audience(&self, room: &RoomUri) -> Option<&Audience> {
+        self.audiences.get(room)
+    }
+
+    pub(in crate::focus) fn audience_mut(&mut self, room: &RoomUri) -> Option<&mut Audience> {
+        self.audiences.get_mut(room)
+    }
+
+    /// All subscriptions.
+    pub(in crate::focus) fn subscriptions(&self) -> &DirtyMap<SubscriptionId, Subscription> {
+        &self.subscriptions
+    }
+
+    /// The subscriptions, to say what of them is kept.
+    pub(in crate::focus) fn kept_subscriptions(
+        &mut self,
+    ) -> &mut DirtyMap<SubscriptionId, Subscription> {
+        &mut self.subscriptions
+    }
+
+    /// The subscription, which counts as changed from now on.
+    pub(in crate::focus) fn subscription_mut(
+        &mut self,
+        id: SubscriptionId,
+    ) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(&id)
+    }
+
+    /// A subscription with the audience it belongs to.
+    pub(in crate::focus) fn with_audience(
+        &mut self,
+        id: SubscriptionId,
+    ) -> Option<(&mut Subscription, &mut Audience)> {
+        let subscription = self.subscriptions.get_mut(&id)?;
+        let audience = self.audiences.get_mut(&subscription.room)?;
+        Some((subscription, audience))
+    }
+
+    /// A subscription to a room that is there begins.
+    pub(in crate::focus) fn begin(&mut self, id: SubscriptionId, subscription: Subscription) {
+        let audience = self.audiences.entry(subscription.room.clone()).or_default();
+        audience.subscribers.add(id, &subscription.user);
+        self.subscriptions.insert(id, subscription);
+    }
+
+    /// A subscription to a room that is there no more: only its last NOTIFY is left.
+    pub(in crate::focus) fn begin_without_room(
+        &mut self,
+        id: SubscriptionId,
+        subscription: Subscription,
+    ) {
+        self.subscriptions.insert(id, subscription);
+    }
+
+    /// A subscription is over.
+    pub(in crate::focus) fn end(&mut self, id: SubscriptionId) -> Option<Subscription> {
+        let subscription = self.subscriptions.remove(&id)?;
+        if let Some(audience) = self.audiences.get_mut(&subscription.room) {
+            audience.subscribers.remove(id, &subscription.user);
+            self.warm.insert(subscription.room.clone());
+        }
+        Some(subscription)
+    }
+
+    /// A room is no more: its subscribers watch nothing from now on.
+    pub(in crate::focus) fn disband(&mut self, room: &RoomUri) -> Vec<SubscriptionId> {
+        self.warm.remove(room);
+        let audience = self.audiences.remove(room);
+        audience.map_or(Vec::new(), |it| it.subscribers.ids())
+    }
+
+    /// How many watch a room.
+    pub(in crate::focus) fn watchers(&self, room: &RoomUri) -> usize {
+        self.audience(room).map_or(0, |it| it.subscribers.len())
+    }
+
+    /// The subscriptions of a user to a room.
+    pub(in crate::focus) fn of(&self, room: &RoomUri, user: &UserUri) -> Vec<SubscriptionId> {
+        let audience = self.audience(room);
+        audience.map_or(Vec::new(), |it| it.subscribers.of(user))
+    }
+
+    /// The documents of a room are being used.
+    pub(in crate::focus) fn warm_up(&mut self, room: &RoomUri) {
+        if !self.warm.contains(room) {
+            self.warm.insert(room.clone());
+        }
+    }
+
+    /// Whether some room is to be looked at.
+    pub(in crate::focus) fn is_warm(&self) -> bool {
+        !self.warm.is_empty()
+    }
+
+    /// Forgets the documents of rooms where nothing happens, and audiences without anybody.
+    pub(in crate::focus) fn cool_down(&mut self, now: Moment) {
+        let audiences = &mut self.audiences;
+        self.warm.retain(|room| {
+            let Some(audience) = audiences.get_mut(room) else {
+                return false;
+            };
+            if !audience.forget_idle(now) {
+                return true;
+            }
+            if audience.subscribers.is_empty() {
+                audiences.remove(room);
+            }
+            false
+        });
     }
 
     /// The names of what is not empty, when nobody watches any more.
@@ -33,8 +168,19 @@ impl Watch {
         let all = [
             ("subscriptions", self.subscriptions.len()),
             ("notify queue", self.queue.len()),
+            ("audiences", self.audiences.len()),
+            ("warm rooms", self.warm.len()),
         ];
         let left = all.into_iter().filter(|(_, count)| *count > 0);
         left.map(|(name, _)| name).collect()
+    }
+}
+
+impl Audience {
+    /// Whether everything was forgotten that is kept for a while only.
+    fn forget_idle(&mut self, now: Moment) -> bool {
+        let documents = self.documents.forget_idle(now);
+        let demands = self.subscribers.forget_demands(now);
+        documents && demands
     }
 }

@@ -1,31 +1,22 @@
 //! One connection as the switch sees it: input that is not yet a whole message, and small
 //! octets to write. While nothing is on the way it owns no buffer.
 
-use std::sync::Arc;
-
 use crate::control::SessionId;
+use crate::switch::security::Security;
 use crate::time::Moment;
-use crate::wire::fingerprint::Fingerprint;
 use crate::wire::msrp::Decoder;
 
 use crate::switch::ids::{RoomKey, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::incoming::Incoming;
-use crate::switch::message::Code;
-use crate::switch::threads::guests::MAX_UNORDERED;
-
-/// How a connection is secured, as far as its sessions care.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Security {
-    /// Not at all.
-    #[default]
-    Plain,
-    /// By TLS. What the peer's certificate could be announced by; empty: it showed none.
-    Tls(Arc<[Fingerprint]>),
-}
+use crate::switch::message::code::Code;
 
 /// Responses and reports that may wait for a peer: while there are more, nothing of what it
 /// sends is read (one read adds little more than its own size).
 pub(in crate::switch) const MAX_REPLIES: usize = 64 * 1024;
+
+/// Octets of what came on one connection that may be on their way to other threads: more is
+/// not read meanwhile.
+pub(in crate::switch) const MAX_UNORDERED: usize = 64 * 1024;
 
 /// A transport that may carry many sessions.
 #[derive(Debug, Default)]
@@ -114,5 +105,11 @@ impl Connection {
             true => self.unread.len(),
             false => 0,
         }
+    }
+
+    /// Octets came, or the peer took some.
+    pub(in crate::switch) fn lives(&mut self, now: Moment) {
+        self.heard = now;
+        self.asked = false;
     }
 }

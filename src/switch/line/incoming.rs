@@ -1,7 +1,7 @@
 //! A request of which the head has come, and not the end.
 
 use crate::switch::ids::SessionKey;
-use crate::switch::message::{KeptHead, RequestHead};
+use crate::switch::message::request_head::{KeptHead, RequestHead};
 
 /// A SEND with a body of which the end has not come.
 #[derive(Debug)]

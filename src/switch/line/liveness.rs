@@ -9,23 +9,10 @@
 use std::time::Duration;
 
 use crate::control::LossCause;
-use crate::switch::Switch;
 use crate::switch::ids::ConnectionId;
-use crate::switch::line::connection::Connection;
-use crate::switch::line::dialling::empty_send;
 use crate::switch::timers::Timer;
+use crate::switch::{SILENCE, Switch};
 use crate::time::Moment;
-
-/// How long a peer that owes something may be silent.
-pub const SILENCE: Duration = Duration::from_secs(100);
-
-impl Connection {
-    /// Octets came, or the peer took some.
-    pub(in crate::switch) fn lives(&mut self, now: Moment) {
-        self.heard = now;
-        self.asked = false;
-    }
-}
 
 impl Switch {
     /// The peer owes something from now on.
@@ -49,7 +36,7 @@ impl Switch {
             && connection.look_at.is_none_or(|other| due < other)
         {
             connection.look_at = Some(due);
-            self.timers.arm(due, Timer::Silence(id));
+            self.agenda.arm(due, Timer::Silence(id));
         }
     }
 
@@ -75,7 +62,7 @@ impl Switch {
                 return self.look_at(due, id);
             }
             self.lose_sessions_of(now, id, cause);
-            return self.closes.push_back(id);
+            return self.connections.closes.push_back(id);
         }
         if self.config.idle_timeout.is_zero() {
             return;
@@ -90,7 +77,7 @@ impl Switch {
     /// What the peer owes, as the cause of its loss.
     fn owed(&self, id: ConnectionId) -> Option<LossCause> {
         let connection = self.connections.get(id)?;
-        let probed = |key| self.sessions.get(key).is_some_and(|it| it.probe.is_some());
+        let probed = |key| self.rooms.session(key).is_some_and(|it| it.probe.is_some());
         if connection.blocked.is_some() {
             Some(LossCause::TooSlow)
         } else if connection.asked || connection.has_begun() {
@@ -108,13 +95,12 @@ impl Switch {
             return;
         };
         let first = connection.sessions.first().copied();
-        let Some(session) = first.and_then(|key| self.sessions.get_mut(key)) else {
+        let Some(session) = first.and_then(|key| self.rooms.session_mut(key)) else {
             return;
         };
-        let (_, transaction) = session.ids.next_id();
-        empty_send(&mut connection.replies, session, &transaction);
+        session.write_empty_send(&mut connection.replies);
         connection.asked = true;
         self.owe(now, id);
-        self.mark_dirty(id);
+        self.connections.mark_dirty(id);
     }
 }

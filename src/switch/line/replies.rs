@@ -5,7 +5,8 @@ use crate::wire::msrp::{
     end_line_after_body,
 };
 
-use crate::switch::message::{Code, RequestHead};
+use crate::switch::message::code::Code;
+use crate::switch::message::request_head::RequestHead;
 
 /// Octets that most responses fit into.
 const RESPONSE: usize = 256;

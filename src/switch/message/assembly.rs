@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::budget::Charge;
-use super::stream_buffer::StreamBuffer;
-use super::{Code, KeptHead, RequestHead};
 use crate::switch::ids::StreamKey;
+use crate::switch::message::budget::Charge;
+use crate::switch::message::code::Code;
+use crate::switch::message::request_head::{KeptHead, RequestHead};
+use crate::switch::message::stream_buffer::StreamBuffer;
 use crate::time::Moment;
 use crate::wire::cpim;
-use crate::wire::msrp::Flag;
-use crate::wire::msrp::Pieces;
+use crate::wire::msrp::{Flag, Pieces};
 
 /// Messages of one session of which the sender has ended a chunk, and not the message.
 const MAX_MESSAGES: usize = 8;
@@ -126,6 +126,11 @@ pub(in crate::switch) struct Whole {
 }
 
 impl Assemblies {
+    /// There is no message, and no timer or charge that is left of one.
+    pub(in crate::switch) fn is_unused(&self) -> bool {
+        self.messages.is_empty() && !self.timed && self.charge.octets() == 0
+    }
+
     /// Some of the message has come.
     pub(in crate::switch) fn has(&self, name: &str) -> bool {
         self.place(name).is_some()

@@ -6,19 +6,17 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 use once_cell::sync::Lazy;
 
-use super::plain_text::Text;
 use crate::switch::ids::SessionKey;
+use crate::switch::message::copy_headers::headers;
+use crate::switch::message::plain_text::Text;
 use crate::wire::cpim::MESSAGE_CPIM;
-use crate::wire::msrp::{ByteRange, FailureReport, body_headers};
+use crate::wire::msrp::FailureReport;
 
 /// The content type of RFC 3994.
 const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
 /// What an entry costs beside its body, its slot in a log included, counted so that a flood of
 /// tiny messages is bounded.
 const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>() + 24;
-/// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
-const INTERRUPTIBLE_ABOVE: usize = 2048;
-
 /// Seven hyphens. Building a searcher costs as much as a short search, so one is kept.
 static HYPHENS: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"-------"));
 
@@ -104,12 +102,11 @@ impl Entry {
     }
 }
 
-/// The headers of a copy that are the same for every receiver, and the blank line.
-pub(in crate::switch) fn headers(octets: usize, report: FailureReport, media: &str) -> Vec<u8> {
-    let whole = ByteRange::whole(octets as u64);
-    let end = whole.end.filter(|_| octets <= INTERRUPTIBLE_ABOVE);
-    let range = ByteRange { end, ..whole };
-    let mut headers = Vec::with_capacity(112);
-    body_headers(&mut headers, range, report, media);
-    headers
+/// Where `part`, which was cut out of `whole`, stands in it.
+pub(in crate::switch) fn range_of(whole: &[u8], part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    match start.checked_add(part.len()) {
+        Some(end) if end <= whole.len() => start..end,
+        _ => 0..0,
+    }
 }

@@ -1,17 +1,13 @@
 //! Messages: what of a request's head is remembered, how chunks are put together, what
 //! disposition notifications say, what is passed on. Nothing here knows rooms or connections.
 
-mod assembly;
-mod budget;
-mod code;
-pub(super) mod entry;
-pub(super) mod imdn;
-pub(super) mod plain_text;
-mod request_head;
-mod stream_buffer;
-
-pub(super) use assembly::{Assemblies, Ending, Limits, Lost, Opening, Step, Whole};
-pub(super) use budget::Budget;
-pub(super) use code::Code;
-pub(super) use request_head::{KeptHead, RequestHead, TEXT_PLAIN};
-pub(super) use stream_buffer::StreamBuffer;
+pub(in crate::switch) mod assembly;
+pub(in crate::switch) mod budget;
+pub(in crate::switch) mod code;
+pub(in crate::switch) mod copy_headers;
+pub(in crate::switch) mod entry;
+pub(in crate::switch) mod imdn;
+pub(in crate::switch) mod plain_text;
+pub(in crate::switch) mod request_head;
+pub(in crate::switch) mod stream_buffer;
+pub(in crate::switch) mod utterance;

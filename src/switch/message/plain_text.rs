@@ -8,8 +8,8 @@ use crate::wire::cpim::Message;
 use crate::wire::media_type;
 use crate::wire::msrp::FailureReport;
 
-use super::TEXT_PLAIN;
-use super::entry::headers;
+use crate::switch::message::copy_headers::headers;
+use crate::switch::message::request_head::TEXT_PLAIN;
 
 /// With the name in front it is UTF-8, whatever was said of what follows.
 pub(in crate::switch) const WRITTEN: &str = "text/plain; charset=utf-8";

@@ -7,6 +7,9 @@ use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId
 /// What clients send and get that know no message/cpim.
 pub(in crate::switch) const TEXT_PLAIN: &str = "text/plain";
 
+/// Some clients send this every few seconds when they see a wildcard in accept-types.
+const HEARTBEAT: &str = "text/x-msrp-heartbeat";
+
 /// What the switch needs of a request's head.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::switch) struct RequestHead<'a> {
@@ -63,6 +66,11 @@ impl<'a> RequestHead<'a> {
     pub(in crate::switch) fn is_plain_text(&self) -> bool {
         let media = self.content_type.map_or("", media_type);
         media.eq_ignore_ascii_case(TEXT_PLAIN)
+    }
+
+    /// It says nothing but that its sender is there.
+    pub(in crate::switch) fn is_heartbeat(&self) -> bool {
+        is_heartbeat(self.content_type.unwrap_or_default().as_bytes())
     }
 
     /// Offset of the first octet in the message.
@@ -129,4 +137,10 @@ impl KeptHead {
         let own = self.message_id.as_deref();
         own.unwrap_or(self.transaction.as_str())
     }
+}
+
+/// Whether a wrapped content type is that of a heartbeat.
+pub(in crate::switch) fn is_heartbeat(written: &[u8]) -> bool {
+    let written = std::str::from_utf8(written).unwrap_or_default();
+    media_type(written).eq_ignore_ascii_case(HEARTBEAT)
 }

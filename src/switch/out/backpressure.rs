@@ -5,15 +5,16 @@
 //! Nobody waits for a member that takes less than an eighth of an outbox a second, until it
 //! has caught up: it loses what an outbox does not hold (RFC 7701 §6.4).
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::switch::Switch;
+use crate::control::LossCause;
 use crate::switch::ids::{RoomKey, SessionKey, Thread};
-use crate::switch::threads::Speaker;
-use crate::switch::threads::guests::Utterance;
-use crate::switch::threads::replicas::STEP;
+use crate::switch::message::entry::Entry;
+use crate::switch::message::utterance::Utterance;
+use crate::switch::room::replica::STEP;
 use crate::switch::timers::Timer;
+use crate::switch::{SlowReader, Switch};
 use crate::time::Moment;
 
 /// How often it is looked whether all have caught up, where that is not seen at once.
@@ -22,70 +23,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// reader.
 const PACE_OVER: Duration = Duration::from_secs(2);
 
-/// The speakers of a room who wait.
-#[derive(Debug, Default)]
-pub(in crate::switch) struct Held {
-    speakers: Vec<Speaker>,
-    /// Messages from other threads: the first one's speaker must wait and did not know it yet.
-    /// Each connection has at most [`MAX_UNORDERED`] octets here.
-    ///
-    /// [`MAX_UNORDERED`]: crate::switch::threads::guests::MAX_UNORDERED
-    said: VecDeque<(Thread, Utterance)>,
-    timed: bool,
-    /// Octets the slowest had passed when its pace was last looked at, and when that was.
-    passed: (u64, Moment),
-    /// Members nobody waits for.
-    pub(in crate::switch) stragglers: usize,
-    /// When there are such, the others are looked at from so many octets on.
-    look_from: u64,
-}
-
-#[cfg(test)]
-impl Held {
-    /// Nobody waits.
-    pub(in crate::switch) fn is_free(&self) -> bool {
-        self.speakers.is_empty() && self.said.is_empty() && self.stragglers == 0
-    }
-}
-
-impl Held {
-    /// Takes the first message that waits, if its speaker may go on.
-    fn next(&mut self) -> Option<(Thread, Utterance)> {
-        let (thread, said) = self.said.front()?;
-        match self.speakers.contains(&said.speaker(*thread)) {
-            true => None,
-            false => self.said.pop_front(),
-        }
-    }
-
-    /// Takes what a session has said.
-    fn said_by(&mut self, key: SessionKey) -> VecDeque<(Thread, Utterance)> {
-        let said = std::mem::take(&mut self.said).into_iter();
-        let (own, others) = said.partition(|(_, it)| it.session == key);
-        self.said = others;
-        own
-    }
-}
-
 impl Switch {
     /// Something was said in a room.
-    pub(in crate::switch) fn hold_speaker(&mut self, now: Moment, key: SessionKey, room: RoomKey) {
-        let session = self.sessions.get(key);
-        let Some(speaker) = session.and_then(|session| session.speaker(self.exchange.own)) else {
+    pub(in crate::switch) fn hold_speaker(&mut self, now: Moment, key: SessionKey) {
+        let (own, outbox) = (self.exchange.own, self.config.outbox_bytes);
+        let Some(room) = self.rooms.get_mut(key.room) else {
             return;
         };
-        if !self.is_behind(room, self.config.outbox_bytes / 2) {
-            return;
-        }
-        let Some(known) = self.rooms.get_mut(room) else {
+        let speaker = room.session(key).and_then(|session| session.speaker(own));
+        let Some(speaker) = speaker.filter(|_| room.is_behind(outbox / 2, outbox)) else {
             return;
         };
-        if known.held.speakers.contains(&speaker) {
-            return;
+        if !room.held.speakers.contains(&speaker) {
+            room.held.speakers.push(speaker);
+            self.hold(speaker);
+            self.keep_pace(now, key.room);
         }
-        known.held.speakers.push(speaker);
-        self.hold(speaker);
-        self.keep_pace(now, room);
     }
 
     /// Looks from now on whether all have caught up, and how fast the slowest is.
@@ -94,52 +47,14 @@ impl Switch {
             && !std::mem::replace(&mut room.held.timed, true)
         {
             room.held.passed = (room.log.passed(), now);
-            self.timers.arm(now + LOOK_EVERY, Timer::Held(key));
+            self.agenda.arm(now + LOOK_EVERY, Timer::Held(key));
         }
-    }
-
-    /// Whether more than so much waits for somebody who is waited for.
-    pub(in crate::switch) fn is_behind(&mut self, key: RoomKey, octets: usize) -> bool {
-        let step = self.config.outbox_bytes as u64 / 16;
-        let Some(room) = self.rooms.get_mut(key) else {
-            return false;
-        };
-        if room.waiting_abroad() > octets {
-            return true;
-        }
-        if room.log.octets() <= octets {
-            return false;
-        }
-        if room.held.stragglers == 0 {
-            return true;
-        }
-        // To look at everybody for every message would be dear.
-        let pushed = room.log.pushed();
-        if room.held.speakers.is_empty() {
-            if pushed < room.held.look_from {
-                return false;
-            }
-            room.held.look_from = pushed + step;
-        }
-        self.slowest(key) > octets as u64
-    }
-
-    /// Octets that wait for the slowest here who is waited for.
-    fn slowest(&self, key: RoomKey) -> u64 {
-        let Some(room) = self.rooms.get(key) else {
-            return 0;
-        };
-        let waited_for = room.members.here().iter().filter_map(|key| {
-            let session = self.sessions.get(*key)?;
-            (!session.straggles).then(|| room.log.waiting(session.position))
-        });
-        waited_for.max().unwrap_or(0)
     }
 
     /// Some of a room were written to: its speakers may go on if all have caught up.
     pub(in crate::switch) fn release_speakers(&mut self, key: RoomKey) {
         let quarter = self.config.outbox_bytes / 4;
-        let Some(room) = self.rooms.get(key) else {
+        let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
         // With stragglers that is looked at now and then only.
@@ -148,20 +63,15 @@ impl Switch {
             if room.held.stragglers == 0 {
                 self.report_taken(key, waiting as u64, self.config.outbox_bytes / STEP);
             }
-        } else if !room.held.speakers.is_empty()
-            && waiting <= quarter
-            && room.waiting_abroad() <= quarter
-        {
+        } else if waiting <= quarter && room.waiting_abroad() <= quarter {
             self.let_speak(key);
         }
     }
 
-    fn let_speak(&mut self, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else {
-            return;
-        };
-        let said = std::mem::take(&mut room.held.said);
-        let speakers = std::mem::take(&mut room.held.speakers);
+    /// The speakers of a room who wait may go on.
+    pub(in crate::switch) fn let_speak(&mut self, key: RoomKey) {
+        let room = self.rooms.get_mut(key);
+        let (speakers, said) = room.map(|room| room.held.take()).unwrap_or_default();
         self.exchange.arrive_again(said);
         for speaker in speakers {
             self.let_go_on(speaker);
@@ -170,16 +80,14 @@ impl Switch {
 
     /// Puts a message from another thread in order, or keeps it while its speaker must wait.
     pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
-        let key = self.sessions.get(said.session).map(|it| it.room);
-        let room = key.and_then(|key| self.rooms.get_mut(key));
-        let (Some(key), Some(room)) = (key, room) else {
+        let key = said.session.room;
+        let room = self.rooms.get_mut(key);
+        let Some(room) = room.filter(|room| room.session(said.session).is_some()) else {
             return self.take_said(now, from, said);
         };
-        let held = &mut room.held;
-        if held.said.is_empty() && !held.speakers.contains(&said.speaker(from)) {
+        if let Some(said) = room.held.keep(from, said) {
             return self.take_said(now, from, said);
         }
-        held.said.push_back((from, said));
         while let Some(room) = self.rooms.get_mut(key)
             && let Some((from, said)) = room.held.next()
         {
@@ -189,28 +97,15 @@ impl Switch {
 
     /// Puts in order what a session has said, before it does anything else.
     pub(in crate::switch) fn hear_out(&mut self, now: Moment, key: SessionKey) {
-        let room = self.sessions.get(key).map(|it| it.room);
-        let Some(room) = room.and_then(|key| self.rooms.get_mut(key)) else {
-            return;
-        };
-        if room.held.said.is_empty() {
-            return;
-        }
-        for (from, said) in room.held.said_by(key) {
+        let room = self.rooms.get_mut(key.room);
+        for (from, said) in room.map(|it| it.held.said_by(key)).unwrap_or_default() {
             self.take_said(now, from, said);
         }
     }
 
-    /// The room is no more.
-    pub(in crate::switch) fn ends_held(&mut self, held: Held) {
-        self.exchange.arrive_again(held.said);
-        for speaker in held.speakers {
-            self.let_go_on(speaker);
-        }
-    }
-
     pub(in crate::switch) fn held_due(&mut self, now: Moment, key: RoomKey) {
-        let quarter = self.config.outbox_bytes / 4;
+        let outbox = self.config.outbox_bytes;
+        let quarter = outbox / 4;
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
@@ -221,36 +116,65 @@ impl Switch {
         if !waits {
             return;
         }
-        self.timers.arm(now + LOOK_EVERY, Timer::Held(key));
+        self.agenda.arm(now + LOOK_EVERY, Timer::Held(key));
         let passed = room.log.passed();
         let (before, since) = room.held.passed;
         if since + PACE_OVER <= now {
             room.held.passed = (passed, now);
             if passed - before < quarter as u64 {
-                self.leave_behind(key, quarter as u64);
+                room.leave_behind(quarter as u64);
             }
         }
         if follows {
-            let slowest = self.slowest(key);
+            let slowest = room.slowest();
             self.report_taken(key, slowest, 1);
-        } else if !self.is_behind(key, quarter) {
+        } else if !room.is_behind(quarter, outbox) {
             self.let_speak(key);
         }
     }
 
-    /// Nobody waits any more for those for whom more than so much waits.
-    fn leave_behind(&mut self, key: RoomKey, octets: u64) {
+    /// Puts a message into a room's log, here and wherever members of it are.
+    pub(in crate::switch) fn append(&mut self, now: Moment, key: RoomKey, entry: Arc<Entry>) {
+        let outbox = self.config.outbox_bytes;
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        for key in room.members.here() {
-            if let Some(session) = self.sessions.get_mut(*key)
-                && !session.straggles
-                && room.log.waiting(session.position) > octets
-            {
-                session.straggles = true;
-                room.held.stragglers += 1;
-            }
+        self.exchange.send_abroad(key, room, &entry);
+        let octets = entry.body.len();
+        let losers = room.append(entry, outbox);
+        self.turns.spread(key, room, octets, outbox);
+        for (member, lost) in losers {
+            self.lost_by_slowness(now, member, lost);
+        }
+    }
+
+    /// Puts a message into a session's own queue.
+    pub(in crate::switch) fn give(&mut self, now: Moment, key: SessionKey, entry: Arc<Entry>) {
+        let outbox = self.config.outbox_bytes;
+        let room = self.rooms.get_mut(key.room);
+        let Some(lost) = room.and_then(|room| room.give(key, entry, outbox)) else {
+            return;
+        };
+        self.mark_session_dirty(key);
+        if lost > 0 {
+            self.lost_by_slowness(now, key, lost);
+        }
+    }
+
+    /// What a receiver did not take in time is lost to him (G52).
+    pub(in crate::switch) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
+        self.totals.drops_slow_reader += count;
+        if self.config.slow_reader == SlowReader::Disconnect {
+            return self.end(now, key, Some(LossCause::TooSlow));
+        }
+        if let Some(session) = self.rooms.session_mut(key) {
+            session.lost += count;
+        }
+    }
+
+    pub(in crate::switch) fn mark_session_dirty(&mut self, key: SessionKey) {
+        if let Some(id) = self.rooms.session(key).and_then(|it| it.connection) {
+            self.connections.mark_dirty(id);
         }
     }
 }

@@ -12,6 +12,17 @@ const SHARE_FROM: usize = 4096;
 /// What stays of the body of an open SEND when it is taken back (RFC 4975 §7.1.1).
 const LEFT_OF_BODY: usize = 2048;
 
+/// What follows once a batch is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing more for now.
+    Idle,
+    /// Ask again.
+    More,
+    /// Close the connection; `closed` must follow.
+    Close,
+}
+
 /// Octets in the order in which they go out.
 #[derive(Debug, Default)]
 pub struct Batch {

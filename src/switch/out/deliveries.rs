@@ -9,9 +9,12 @@ use crate::wire::msrp::{
     FailureReport, Flag, TransactionId, contains_end_line, end_line_after_body,
 };
 
-use crate::switch::message::entry::{Entry, headers};
+use crate::switch::ids::{ConnectionId, SessionKey};
+use crate::switch::message::copy_headers::headers;
+use crate::switch::message::entry::Entry;
 use crate::switch::message::plain_text::{self, Text};
 use crate::switch::out::batch::Batch;
+use crate::switch::room::Room;
 use crate::switch::room::log::Log;
 use crate::switch::room::session::Session;
 use crate::switch::room::status_text;
@@ -29,12 +32,51 @@ pub(in crate::switch) struct Drained {
     pub(in crate::switch) copies: u64,
     /// The batch is full and there is more.
     pub(in crate::switch) more: bool,
-    /// A probe was sent.
-    pub(in crate::switch) probed: bool,
+    /// A probe was sent on this connection.
+    pub(in crate::switch) probed: Option<ConnectionId>,
+    /// It has left its room, and everything is written to it.
+    pub(in crate::switch) left: bool,
+}
+
+/// Writes what a session of the room has still to get, until the batch holds `limit`.
+pub(in crate::switch) fn drain_member(
+    room: &mut Room,
+    key: SessionKey,
+    now: Moment,
+    limit: usize,
+    congested_above: u64,
+    batch: &mut Batch,
+) -> Drained {
+    let session = room.sessions.get_mut(key.seat);
+    let Some(session) = session.filter(|session| session.is_ready()) else {
+        return Drained::default();
+    };
+    let mut nothing = Log::default();
+    let log = match session.leaving {
+        true => &mut nothing,
+        false => &mut room.log,
+    };
+    let mut drained = drain(session, log, now, limit, congested_above, batch);
+    if !session.leaving && session.position == log.end() && std::mem::take(&mut session.straggles) {
+        room.held.stragglers -= 1;
+    }
+    drained.left = session.leaving && !session.lingers && session.own.is_empty();
+    drained
+}
+
+/// Whether something else than large messages waits for a session of the room.
+pub(in crate::switch) fn some_wait(room: &mut Room, key: SessionKey) -> bool {
+    let session = room.sessions.get_mut(key.seat);
+    session.filter(|it| it.is_ready()).is_some_and(|session| {
+        session.lost > 0
+            || session.status.is_some()
+            || !session.own.is_empty()
+            || (!session.leaving && waits(session, &mut room.log))
+    })
 }
 
 /// Writes copies of everything the session has still to get, until the batch holds `limit`.
-pub(in crate::switch) fn drain(
+fn drain(
     session: &mut Session,
     log: &mut Log,
     now: Moment,
@@ -81,7 +123,7 @@ pub(in crate::switch) fn drain(
 }
 
 /// Whether a message of the log waits for the session; passes those that are not for it.
-pub(in crate::switch) fn waits(session: &mut Session, log: &mut Log) -> bool {
+fn waits(session: &mut Session, log: &mut Log) -> bool {
     while session.position < log.end() {
         let entry = log.get(session.position);
         let for_it =
@@ -127,7 +169,7 @@ fn write(
     let probe = session.probe.is_none() && session.next_probe <= now;
     if probe {
         session.probe = Some(number);
-        drained.probed = true;
+        drained.probed = session.connection;
     }
     let (written, body, media) = match text.filter(|_| session.plain_text) {
         Some(text) => (&text.headers, &text.body, plain_text::WRITTEN),

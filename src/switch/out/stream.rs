@@ -1,18 +1,11 @@
-//! A large message on its way through a room, passed on while it comes in (RFC 7701 §6.1,
-//! G26–G28): to those who were there when its CPIM headers were complete, and to nobody else.
+//! Large messages that are passed on while they come in: the one owner of all of them.
 
-use crate::switch::Switch;
-use crate::switch::ids::{RoomKey, SessionKey, StreamKey};
-use crate::switch::message::{Code, Opening, StreamBuffer};
-use crate::switch::out::large_copies::LargeCopy;
-use crate::switch::out::stream_pause::{Pause, STEP};
-use crate::switch::threads::Parcel;
-use crate::switch::threads::guests;
-use crate::switch::threads::streams::{Beginning, Route};
+use std::collections::HashMap;
+
+use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Table, Thread};
+use crate::switch::message::stream_buffer::StreamBuffer;
+use crate::switch::threads::parcel::Ended;
 use crate::time::Moment;
-
-/// Receivers that are looked for one by one.
-const FEW: usize = 8;
 
 /// A large message of which somebody has still to get something.
 #[derive(Debug)]
@@ -88,296 +81,118 @@ impl Stream {
     }
 }
 
-impl Switch {
-    /// Fixes the recipients of the message of this name.
-    pub(in crate::switch) fn begin_stream(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        name: &str,
-        opening: &Opening,
-    ) -> Result<StreamKey, Code> {
-        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        match (self.home(key), session.connection) {
-            (Some(home), Some(id)) => Ok(self.open_stream(id, key, home, name, opening)),
-            _ => self.admit_stream(now, key, name, opening),
-        }
+/// What a sender waits for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::switch) struct Pause {
+    /// The connection that is not read meanwhile, if it is here.
+    pub(in crate::switch) connection: Option<ConnectionId>,
+    pub(in crate::switch) until: Moment,
+    /// More than half of an outbox waits for somebody. If not, that may only be on its way to
+    /// another thread, which is asked.
+    pub(in crate::switch) certain: bool,
+}
+
+/// A large message goes from the sender's thread to the owner of the room, and from there to
+/// each thread that has receivers.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Route {
+    /// Where it comes from, and what it is called there.
+    pub(in crate::switch) from: Option<(Thread, StreamKey)>,
+    /// Octets of it that the thread it comes from knows to wait for nobody.
+    pub(in crate::switch) reported: u64,
+    /// Where it goes to, and how many octets wait there.
+    pub(in crate::switch) to: Vec<(Thread, u64)>,
+    /// Octets that have gone there.
+    pub(in crate::switch) gone: u64,
+    /// The owner has not said whether it takes it: what its end says waits for that.
+    pub(in crate::switch) pending: Option<Pending>,
+}
+
+/// What the sender's thread waits for.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Pending {
+    pub(in crate::switch) name: Box<str>,
+    pub(in crate::switch) ended: Option<Box<Ended>>,
+}
+
+/// The large messages of one thread.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Streams {
+    table: Table<StreamKey, Stream>,
+    /// Those from other threads, by what these call them.
+    inflows: HashMap<(Thread, StreamKey), StreamKey>,
+    /// Those of which somebody got something.
+    touched: Vec<StreamKey>,
+}
+
+impl Streams {
+    pub(in crate::switch) fn insert(&mut self, stream: Stream) -> StreamKey {
+        self.table.insert(stream)
     }
 
-    /// The same of a message to a room here.
-    pub(in crate::switch) fn admit_stream(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        name: &str,
-        opening: &Opening,
-    ) -> Result<StreamKey, Code> {
-        let front = &opening.front[..];
-        // Some clients announce the same range for whatever they send.
-        let announced = opening
-            .announced
-            .filter(|total| *total > front.len() as u64);
-        let size = announced.unwrap_or(0);
-        let addressed = self.address(key, front, size, opening.report)?;
-        let session = self.sessions.get(key).ok_or(Code::NoSession)?;
-        let room = self.rooms.get_mut(session.room).ok_or(Code::NoSession)?;
-        if addressed.is_notification && session.is_anonymous() {
-            // It cannot be read (RFC 5438 §14.2, P13), and is none.
-            return Err(Code::TooLarge);
-        }
-        let own = front.get(opening.shift..).unwrap_or_default();
-        let fingerprint = room.fingerprint(&session.user, name, own);
-        let (thread, connections, abroad) = (self.exchange.own, &self.connections, &self.abroad);
-        let lives = |speaker| guests::lives(speaker, thread, connections, abroad);
-        let again = room.is_repeated(now, fingerprint, session.speaker(thread), lives);
-        let room_key = session.room;
-        let wrapped_type = front.get(addressed.wrapped_type.clone());
-        let wrapped_type = wrapped_type.unwrap_or_default();
-        self.totals.messages_in += 1;
-        self.count(now, room_key);
-        self.tell_said(now, key, size, wrapped_type, &addressed.audience);
-        let private = addressed.is_private();
-        let stream = self.streams.insert(Stream {
-            addresses: addressed.addresses,
-            announced,
-            fingerprint,
-            ..Stream::new(room_key, Some(key))
-        });
-        if again {
-            return Ok(stream);
-        }
-        let beginning = Beginning {
-            room: room_key,
-            from: key,
-            audience: addressed.audience,
-            announced,
-            wrapped_type: wrapped_type.into(),
-            is_text: addressed.is_text,
-            opening: self.opening(key, private).into(),
-            content: addressed.content as u64,
-        };
-        self.begin_copies(now, stream, room_key, &beginning);
-        self.send_beginning(stream, room_key, beginning);
-        Ok(stream)
+    pub(in crate::switch) fn get(&self, key: StreamKey) -> Option<&Stream> {
+        self.table.get(key)
     }
 
-    /// Its receivers among the members that are here.
-    pub(in crate::switch) fn begin_copies(
-        &mut self,
-        now: Moment,
-        key: StreamKey,
-        room: RoomKey,
-        beginning: &Beginning,
-    ) {
-        let Some(room) = self.rooms.get(room) else {
-            return;
-        };
-        let announced = beginning.announced;
-        let members = room.members.here().iter().copied().filter(|member| {
-            let receiver = self.sessions.get(*member);
-            receiver.is_some_and(|receiver| {
-                // C61: nothing waits so long for who is not there yet.
-                receiver.connection.is_some()
-                    && receiver.takes(announced.unwrap_or(0), &beginning.wrapped_type)
-                    && (beginning.is_text || !receiver.plain_text)
-                    && beginning
-                        .audience
-                        .includes(beginning.from, receiver.said_as)
-            })
-        });
-        for receiver in members.collect::<Vec<_>>() {
-            if self.has_stalled(now, receiver) {
-                self.lost_by_slowness(now, receiver, 1);
-                continue;
-            }
-            self.make_room(now, receiver);
-            if let Some(session) = self.sessions.get_mut(receiver) {
-                let (message, _) = session.ids.next_id();
-                let text = session.plain_text;
-                let text = text.then(|| (beginning.opening.clone(), beginning.content));
-                session.put_copy(LargeCopy::new(key, message, announced, text));
-                if let Some(stream) = self.streams.get_mut(key) {
-                    stream.receivers.push(receiver);
-                }
-            }
-        }
+    pub(in crate::switch) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
+        self.table.get_mut(key)
     }
 
-    /// Octets of a message that is passed on.
-    pub(in crate::switch) fn flow(
-        &mut self,
-        now: Moment,
-        key: StreamKey,
-        at: u64,
-        octets: &[u8],
-    ) -> Result<(), Code> {
-        let outbox = self.config.outbox_bytes;
-        let stream = self.streams.get_mut(key).ok_or(Code::TooLarge)?;
-        let (end, from) = (stream.buffer.end(), stream.from);
-        let fits = stream.buffer.write(at, octets, outbox / 4);
-        let more = stream.buffer.end() != end;
-        if let Some(from) = from {
-            self.recount(from);
-        }
-        if !fits {
-            return Err(Code::TooLarge);
-        }
-        if more {
-            self.flowed(now, key);
-        }
-        Ok(())
-    }
-
-    /// There is more of it.
-    pub(in crate::switch) fn flowed(&mut self, now: Moment, key: StreamKey) {
-        let outbox = self.config.outbox_bytes;
-        let Some(stream) = self.streams.get(key) else {
-            return;
-        };
-        let (room, from) = (stream.room, stream.from);
-        self.pass_pieces(key);
-        let Some(stream) = self.streams.get(key) else {
-            return;
-        };
-        let comes = stream.comes_from_elsewhere();
-        let (here, waiting) = (stream.buffer.octets(), stream.octets());
-        self.mark_receivers(key);
-        if let Some(from) = from {
-            self.said_in(from, room);
-        }
-        self.touch(key);
-        self.turns.pressed_by_stream |= waiting > outbox / 4;
-        // Where it comes from, no less waits, and it says so (`stream_waits`).
-        if waiting > outbox / 2 && !comes {
-            self.pause(now, key, here > outbox / 2);
-        }
-    }
-
-    /// Its receivers have something to write: all of a room in turns with other rooms.
-    pub(in crate::switch) fn mark_receivers(&mut self, key: StreamKey) {
-        let Some(stream) = self.streams.get(key) else {
-            return;
-        };
-        if stream.receivers.len() > FEW {
-            return self.spread(stream.room, 0);
-        }
-        for receiver in stream.receivers.clone() {
-            self.mark_session_dirty(receiver);
-        }
-    }
-
-    /// The end of a chunk has come; the message reaches to `end`, if it is the last.
-    /// `true`: the message is whole.
-    pub(in crate::switch) fn flow_ends(
-        &mut self,
-        now: Moment,
-        key: StreamKey,
-        end: u64,
-        last: bool,
-    ) -> bool {
-        let Some(stream) = self.streams.get_mut(key) else {
-            return false;
-        };
-        if last {
-            stream.total = Some(end.max(stream.buffer.end()));
-        }
-        stream.whole = stream.total == Some(stream.buffer.end());
-        if !stream.whole {
-            return false;
-        }
-        let (room, from, fingerprint) = (stream.room, stream.from, stream.fingerprint);
-        // What a guest's owner hears of its end is more (`pass_end`).
-        let follows = self.rooms.get(room).is_none_or(|it| it.original.is_some());
-        if let Some(route) = stream.route.as_ref().filter(|_| !follows) {
-            for (thread, _) in &route.to {
-                self.exchange.post(*thread, Parcel::Whole(key));
-            }
-        }
-        self.mark_receivers(key);
-        self.release(key);
-        self.touch(key);
-        let session = from.and_then(|from| self.sessions.get(from));
-        let on = session.and_then(|session| session.speaker(self.exchange.own));
-        if let Some(room) = self.rooms.get_mut(room).filter(|_| !follows) {
-            room.note(now, fingerprint, on);
-        }
-        true
-    }
-
-    /// The rest will not come: the receivers are told so with `#` (RFC 4975 §7.1).
-    pub(in crate::switch) fn abort_stream(&mut self, key: StreamKey) {
-        self.release(key);
-        let Some(stream) = self.streams.remove(key) else {
-            return;
-        };
-        for receiver in stream.receivers {
-            self.abort_copy(receiver, key);
-        }
-        let Some(route) = stream.route else { return };
-        if let Some(from) = route.from {
+    pub(in crate::switch) fn remove(&mut self, key: StreamKey) -> Option<Stream> {
+        let stream = self.table.remove(key)?;
+        if let Some(from) = stream.route.as_ref().and_then(|route| route.from) {
             self.inflows.remove(&from);
         }
-        for (thread, _) in route.to {
-            self.exchange.post(thread, Parcel::Aborted(key));
+        Some(stream)
+    }
+
+    /// A message comes from another thread, which calls it `there`.
+    pub(in crate::switch) fn comes_from(&mut self, key: StreamKey, from: Thread, there: StreamKey) {
+        if let Some(stream) = self.table.get_mut(key) {
+            stream.route().from = Some((from, there));
+            self.inflows.insert((from, there), key);
         }
     }
 
-    /// A receiver needs nothing more of it.
-    pub(in crate::switch) fn leave_stream(&mut self, key: StreamKey, receiver: SessionKey) {
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.receivers.retain(|other| *other != receiver);
-            self.touch(key);
-        }
+    /// The message that another thread calls so.
+    pub(in crate::switch) fn inflow(&self, from: Thread, there: StreamKey) -> Option<StreamKey> {
+        self.inflows.get(&(from, there)).copied()
     }
 
     /// It is to be looked at once what is written is known.
     pub(in crate::switch) fn touch(&mut self, key: StreamKey) {
-        if let Some(stream) = self.streams.get_mut(key)
+        if let Some(stream) = self.table.get_mut(key)
             && !std::mem::replace(&mut stream.touched, true)
         {
             self.touched.push(key);
         }
     }
 
-    /// Lets go of what every receiver has, and of messages that all have.
-    pub(in crate::switch) fn tidy_streams(&mut self) {
-        for key in std::mem::take(&mut self.touched) {
-            let Some(stream) = self.streams.get_mut(key) else {
-                continue;
-            };
-            stream.touched = false;
-            let sent = stream.receivers.iter().filter_map(|receiver| {
-                let session = self.sessions.get(*receiver)?;
-                Some(session.copy(key)?.sent)
-            });
-            let least = sent.min().unwrap_or(stream.buffer.end());
-            stream.buffer.trim(least);
-            let from = stream.from;
-            let waiting = stream.buffer.end().saturating_sub(least);
-            let waiting = waiting.max(stream.waiting_abroad());
-            let over = stream.whole && stream.receivers.is_empty() && !stream.is_pending();
-            let outbox = self.config.outbox_bytes as u64;
-            let enough = match stream.pause {
-                Some(pause) if !pause.certain => outbox / 2,
-                _ => outbox / 4,
-            };
-            let caught_up = waiting <= enough;
-            // Where it comes from may wait for the last octet of this.
-            let step = match stream.pause.is_some() && caught_up {
-                true => 1,
-                false => outbox / STEP,
-            };
-            self.report_passed(key, waiting, step);
-            if over || caught_up {
-                self.release(key);
-            }
-            let over = over.then(|| self.streams.remove(key)).flatten();
-            if let Some(from) = over.and_then(|stream| stream.route?.from) {
-                self.inflows.remove(&from);
-            }
-            if let Some(from) = from {
-                self.recount(from);
-            }
+    /// Those that are to be looked at now.
+    pub(in crate::switch) fn take_touched(&mut self) -> Vec<StreamKey> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// A receiver needs nothing more of it.
+    pub(in crate::switch) fn leave(&mut self, key: StreamKey, receiver: SessionKey) {
+        if let Some(stream) = self.table.get_mut(key) {
+            stream.receivers.retain(|other| *other != receiver);
+            self.touch(key);
         }
+    }
+
+    #[cfg(test)]
+    pub(in crate::switch) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.table.iter_mut()
+    }
+
+    #[cfg(test)]
+    pub(in crate::switch) fn len(&self) -> usize {
+        self.table.keys().len()
+    }
+
+    #[cfg(test)]
+    pub(in crate::switch) fn is_empty(&self) -> bool {
+        self.table.is_empty() && self.inflows.is_empty()
     }
 }

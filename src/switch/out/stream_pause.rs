@@ -10,11 +10,11 @@
 
 use std::time::Duration;
 
-use crate::control::LossCause;
-use crate::switch::ids::{ConnectionId, SessionKey, StreamKey};
-use crate::switch::threads::Parcel;
+use crate::switch::Switch;
+use crate::switch::ids::{SessionKey, StreamKey};
+use crate::switch::out::stream::Pause;
+use crate::switch::threads::parcel::Parcel;
 use crate::switch::timers::Timer;
-use crate::switch::{SlowReader, Switch};
 use crate::time::Moment;
 
 /// How long a sender waits for his slowest receiver at a time.
@@ -23,21 +23,10 @@ pub(in crate::switch) const PATIENCE: Duration = Duration::from_secs(2);
 /// Part of an outbox: so much is passed before the thread it came from is told.
 pub(in crate::switch) const STEP: u64 = 16;
 
-/// What a sender waits for.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::switch) struct Pause {
-    /// The connection that is not read meanwhile, if it is here.
-    pub(in crate::switch) connection: Option<ConnectionId>,
-    pub(in crate::switch) until: Moment,
-    /// More than half of an outbox waits for somebody. If not, that may only be on its way to
-    /// another thread, which is asked.
-    pub(in crate::switch) certain: bool,
-}
-
 impl Switch {
     /// A receiver that takes nothing has nobody wait for it again.
     pub(in crate::switch) fn has_stalled(&self, now: Moment, receiver: SessionKey) -> bool {
-        let on = self.sessions.get(receiver).and_then(|it| it.connection);
+        let on = self.rooms.session(receiver).and_then(|it| it.connection);
         let connection = on.and_then(|id| self.connections.get(id));
         let blocked = connection.and_then(|connection| connection.blocked);
         blocked.is_some_and(|since| since + PATIENCE <= now)
@@ -47,8 +36,9 @@ impl Switch {
     /// bounds what waits for a receiver of these, too.
     pub(in crate::switch) fn make_room(&mut self, now: Moment, receiver: SessionKey) {
         let limit = self.config.outbox_bytes as u64 / 2;
-        while let Some(session) = self.sessions.get(receiver) {
-            let live = session.copies.iter().filter(|copy| !copy.aborted);
+        while let Some(session) = self.rooms.session(receiver) {
+            let copies = session.copies.get().into_iter().flatten();
+            let live = copies.filter(|copy| !copy.aborted);
             let waiting = live.clone().filter_map(|copy| {
                 let stream = self.streams.get(copy.stream)?;
                 Some(stream.buffer.end().saturating_sub(copy.sent))
@@ -60,7 +50,7 @@ impl Switch {
             let Some(oldest) = oldest.map(|copy| copy.stream) else {
                 return;
             };
-            self.leave_stream(oldest, receiver);
+            self.streams.leave(oldest, receiver);
             self.abort_copy(receiver, oldest);
             self.lost_by_slowness(now, receiver, 1);
         }
@@ -80,10 +70,10 @@ impl Switch {
             Some(pause) if pause.certain || !certain => return,
             Some(pause) => pause.connection,
             None => {
-                let sender = stream.from.and_then(|from| self.sessions.get(from));
+                let sender = stream.from.and_then(|from| self.rooms.session(from));
                 let id = sender.and_then(|session| session.connection);
-                if let Some(connection) = id.and_then(|id| self.connections.get_mut(id)) {
-                    connection.pauses += 1;
+                if let Some(id) = id {
+                    self.connections.pause(id);
                 }
                 id
             }
@@ -94,7 +84,7 @@ impl Switch {
             until,
             certain,
         });
-        self.timers.arm(until, Timer::Pause(key));
+        self.agenda.arm(until, Timer::Pause(key));
         let Some(route) = &stream.route else { return };
         for (thread, _) in &route.to {
             self.exchange.post(*thread, Parcel::Waits(key, certain));
@@ -109,7 +99,7 @@ impl Switch {
         let stream = self.streams.get_mut(key);
         let pause = stream.and_then(|stream| stream.pause.take());
         if let Some(id) = pause.and_then(|pause| pause.connection) {
-            self.resume(id);
+            self.connections.resume(id);
         }
     }
 
@@ -124,13 +114,13 @@ impl Switch {
         };
         let certain = pause.certain;
         pause.until = now + PATIENCE;
-        self.timers.arm(pause.until, Timer::Pause(key));
+        self.agenda.arm(pause.until, Timer::Pause(key));
         let from = stream.buffer.end().saturating_sub(quarter);
         let receivers = stream.receivers.clone();
         for receiver in receivers.into_iter().filter(|_| certain) {
-            let copy = self.sessions.get(receiver).and_then(|it| it.copy(key));
+            let copy = self.rooms.session(receiver).and_then(|it| it.copy(key));
             if copy.is_some_and(|copy| copy.sent < from) {
-                self.leave_stream(key, receiver);
+                self.streams.leave(key, receiver);
                 self.abort_copy(receiver, key);
                 self.lost_by_slowness(now, receiver, 1);
             }
@@ -143,18 +133,7 @@ impl Switch {
         {
             self.release(key);
         }
-        self.touch(key);
+        self.streams.touch(key);
         self.tidy_streams();
-    }
-
-    /// What a receiver did not take in time is lost to him (G52).
-    pub(in crate::switch) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
-        self.totals.drops_slow_reader += count;
-        if self.config.slow_reader == SlowReader::Disconnect {
-            return self.end(now, key, Some(LossCause::TooSlow));
-        }
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.lost += count;
-        }
     }
 }

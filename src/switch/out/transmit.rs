@@ -4,24 +4,12 @@ use crate::time::Moment;
 
 use crate::switch::Switch;
 use crate::switch::ids::{ConnectionId, SessionKey};
-use crate::switch::out::batch::Batch;
+use crate::switch::out::batch::{After, Batch};
 use crate::switch::out::deliveries::{self, Drained};
-use crate::switch::room::log::Log;
 
 /// What one write takes at most: enough that its fixed cost no longer counts, little enough
 /// to stay in the cache and to be a small part of an outbox.
 const BATCH_OCTETS: usize = 256 * 1024;
-
-/// What follows once a batch is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
-    /// Nothing more for now.
-    Idle,
-    /// Ask again.
-    More,
-    /// Close the connection; [`Switch::closed`] must follow.
-    Close,
-}
 
 impl Switch {
     /// Fills `batch` with what the connection is to write next.
@@ -61,17 +49,8 @@ impl Switch {
             return true;
         }
         connection.sessions.iter().any(|&key| {
-            let session = self.sessions.get_mut(key);
-            session.is_some_and(|session| {
-                let room = self.rooms.get_mut(session.room);
-                if !session.is_ready() {
-                    return false;
-                }
-                session.lost > 0
-                    || session.notice.is_some()
-                    || !session.own.is_empty()
-                    || room.is_some_and(|it| deliveries::waits(session, &mut it.log))
-            })
+            let room = self.rooms.get_mut(key.room);
+            room.is_some_and(|room| deliveries::some_wait(room, key))
         })
     }
 
@@ -79,9 +58,10 @@ impl Switch {
         let connection = self.connections.get(id);
         connection.is_some_and(|connection| {
             let mut sessions = connection.sessions.iter();
-            let session = |key: &SessionKey| self.sessions.get(*key);
-            sessions
-                .any(|key| session(key).is_some_and(|it| it.is_ready() && !it.copies.is_empty()))
+            let session = |key: &SessionKey| self.rooms.session(*key);
+            sessions.any(|key| {
+                session(key).is_some_and(|it| it.is_ready() && it.copies.get().is_some())
+            })
         })
     }
 
@@ -90,18 +70,15 @@ impl Switch {
         let Some(connection) = self.connections.get_mut(id) else {
             return false;
         };
-        if !connection.replies.is_empty() {
-            let paused = connection.is_paused();
-            batch.push(&std::mem::take(&mut connection.replies));
-            if paused && !connection.is_paused() {
-                self.resumes.push_back(id);
-            }
-        }
         let count = connection.sessions.len();
         // C22: several sessions on one connection take turns.
         let share = BATCH_OCTETS / count.max(1);
         let first = connection.turn;
         connection.turn = if count == 0 { 0 } else { (first + 1) % count };
+        let replies = self.connections.take_replies(id);
+        if !replies.is_empty() {
+            batch.push(&replies);
+        }
         let mut more = false;
         for step in 0..count {
             let connection = self.connections.get(id);
@@ -120,7 +97,7 @@ impl Switch {
             connection.blocked = blocked.then_some(now);
             match blocked {
                 true => self.owe(now, id),
-                false => self.mark_dirty(id),
+                false => self.connections.mark_dirty(id),
             }
         }
     }
@@ -132,42 +109,72 @@ impl Switch {
         limit: usize,
         batch: &mut Batch,
     ) -> Drained {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(room) = self.rooms.get_mut(key.room) else {
             return Drained::default();
-        };
-        if !session.is_ready() {
-            return Drained::default();
-        }
-        let mut nothing = Log::default();
-        let room = self
-            .rooms
-            .get_mut(session.room)
-            .filter(|_| !session.leaving);
-        let (log, held) = match room {
-            Some(room) => (&mut room.log, Some(&mut room.held)),
-            None => (&mut nothing, None),
         };
         let congested_above = congestion(self.config.outbox_bytes);
-        let drained = deliveries::drain(session, log, now, limit, congested_above, batch);
+        let drained = deliveries::drain_member(room, key, now, limit, congested_above, batch);
         self.totals.messages_out += drained.copies;
-        if let Some(held) = held
-            && session.position == log.end()
-            && std::mem::take(&mut session.straggles)
-        {
-            held.stragglers -= 1;
-        }
-        let room = session.room;
-        if session.leaving && !session.lingers && session.own.is_empty() {
+        if drained.left {
             self.left.push(key);
         }
-        let on = session.connection;
-        if drained.probed
-            && let Some(id) = on
-        {
+        if let Some(id) = drained.probed {
             self.owe(now, id);
         }
-        self.release_speakers(room);
+        self.release_speakers(key.room);
         drained
+    }
+
+    /// Whether so much is new in some room that it should be written before anything is
+    /// taken from other threads.
+    pub fn pressed(&self) -> bool {
+        self.turns.is_pressed()
+    }
+
+    /// Whether what was last read from a connection is on its way to some of its room and not
+    /// yet to all, or is much: more is read once it is there, so that nobody's outbox overflows
+    /// because others had their turn first.
+    pub fn holds_back(&self, id: ConnectionId) -> bool {
+        let said_in = self.connections.get(id).and_then(|it| it.said_in);
+        let room = said_in.and_then(|room| self.rooms.get(room));
+        room.is_some_and(|room| {
+            let progress = &room.progress;
+            progress.pressed || progress.next.is_some_and(|next| next > 0)
+        })
+    }
+
+    /// A panic may have interrupted anything: everybody has a turn.
+    pub fn look_at_all(&mut self) {
+        self.fail_served();
+        self.turns.look_at_all(&mut self.rooms);
+        self.connections.mark_all_dirty();
+    }
+
+    /// There is more to write for a connection than went out with one write.
+    pub fn goes_on(&mut self, id: ConnectionId) {
+        self.connections.mark_dirty(id);
+    }
+
+    /// The next connection that has something to write and can.
+    pub fn poll_dirty(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.turns.next(&mut self.rooms, &mut self.connections) {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            connection.dirty = false;
+            if connection.blocked.is_none() {
+                return Some(id);
+            }
+        }
+        self.written();
+        None
+    }
+
+    /// What [`Self::transmit`] gave so far is written, as far as it will be for now: nothing
+    /// more of it is taken back.
+    pub fn written(&mut self) {
+        self.turns.pressed_by_stream = false;
+        self.tidy_streams();
     }
 }
 

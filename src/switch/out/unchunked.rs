@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::switch::Switch;
 use crate::switch::ids::{ConnectionId, SessionKey, StreamKey};
-use crate::switch::out::large_copies::LEAST_CHUNK;
+use crate::switch::out::copy_writer::LEAST_CHUNK;
 use crate::switch::room::session::Session;
 use crate::switch::timers::Timer;
 use crate::time::Moment;
@@ -33,7 +33,7 @@ impl Switch {
     ) -> Option<(SessionKey, StreamKey)> {
         let connection = self.connections.get(id)?;
         let (key, stream) = connection.open?;
-        let session = self.sessions.get(key)?;
+        let session = self.rooms.session(key)?;
         session.one_send.then_some((key, stream))
     }
 
@@ -55,7 +55,7 @@ impl Switch {
         }
         if connection.held_up.is_none() {
             connection.held_up = Some(now);
-            self.timers.arm(now + PATIENCE, Timer::HeldUp(id));
+            self.agenda.arm(now + PATIENCE, Timer::HeldUp(id));
         }
     }
 
@@ -76,7 +76,7 @@ impl Switch {
         let since = connection.and_then(|connection| connection.held_up);
         if since.is_some_and(|since| since + PATIENCE <= now) {
             self.give_up_open(id);
-            self.mark_dirty(id);
+            self.connections.mark_dirty(id);
         }
     }
 
@@ -84,10 +84,10 @@ impl Switch {
         let Some((key, stream)) = self.uninterrupted(id) else {
             return;
         };
-        self.leave_stream(stream, key);
+        self.streams.leave(stream, key);
         self.abort_copy(key, stream);
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.notice = Some(GIVEN_UP.into());
+        if let Some(session) = self.rooms.session_mut(key) {
+            session.status = Some(GIVEN_UP.into());
         }
     }
 }

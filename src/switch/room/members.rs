@@ -115,17 +115,19 @@ fn take_out(places: &mut Vec<SessionKey>, place: usize, key: SessionKey) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::switch::ids::Table;
+    use crate::switch::ids::{RoomKey, Seat, Table};
 
     #[test]
     fn who_leaves_is_found_no_more_and_nobody_else_is_lost() {
-        let mut table: Table<SessionKey, ()> = Table::default();
+        let mut table: Table<Seat, ()> = Table::default();
         let mut members = Members::default();
         let uri = |number: usize| UserUri::new(format!("sip:user{number}@x"));
         let mut places = HashMap::new();
         let keys: Vec<_> = (0..100)
             .map(|number| {
-                let key = table.insert(());
+                let seat = table.insert(());
+                let room = RoomKey::default();
+                let key = SessionKey { room, seat };
                 let user = uri(number / 2);
                 let place = members.enter(key);
                 members.name(key, &user, std::slice::from_ref(&user));

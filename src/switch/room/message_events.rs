@@ -7,9 +7,11 @@ use crate::control::{Notice, Said};
 use crate::time::Moment;
 use crate::wire::media_type;
 
-use crate::switch::Switch;
-use crate::switch::ids::{RoomKey, SessionKey};
+use crate::switch::agenda::Agenda;
+use crate::switch::ids::RoomKey;
 use crate::switch::message::entry::Audience;
+use crate::switch::room::Room;
+use crate::switch::room::session::Session;
 use crate::switch::timers::Timer;
 
 /// A room's messages are counted together for so long; the first one is told at once.
@@ -26,83 +28,79 @@ pub(in crate::switch) struct MessageEvents {
     since: Option<Moment>,
 }
 
-impl Switch {
+impl MessageEvents {
     /// Whether each message is to be told.
     pub(in crate::switch) fn listen(&mut self, on: bool) {
-        self.message_events.on = on;
+        self.on = on;
     }
 
-    /// A message has come in a room.
-    pub(in crate::switch) fn count(&mut self, now: Moment, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else {
-            return;
-        };
-        room.uncounted += 1;
-        if !std::mem::replace(&mut room.counting, true) {
-            self.timers.arm(now + COUNT_INTERVAL, Timer::Count(key));
-            self.tell_count(key);
+    /// Whether a message is told now.
+    fn may_tell(&mut self, now: Moment) -> bool {
+        if !self.on {
+            return false;
         }
-    }
-
-    pub(in crate::switch) fn count_due(&mut self, now: Moment, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else {
-            return;
-        };
-        room.counting = room.uncounted > 0;
-        if room.counting {
-            self.timers.arm(now + COUNT_INTERVAL, Timer::Count(key));
-            self.tell_count(key);
+        let second = Duration::from_secs(1);
+        if self
+            .since
+            .is_none_or(|since| now.saturating_since(since) >= second)
+        {
+            self.since = Some(now);
+            self.left = SAID_A_SECOND;
         }
-    }
-
-    /// Tells what has not been told yet.
-    pub(in crate::switch) fn tell_count(&mut self, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else {
-            return;
-        };
-        let messages = std::mem::take(&mut room.uncounted);
-        if messages > 0 {
-            self.notices.push_back(Notice::Counted {
-                room: room.uri.clone(),
-                messages,
-            });
-        }
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Tells of a message, if somebody listens.
     pub(in crate::switch) fn tell_said(
         &mut self,
         now: Moment,
-        key: SessionKey,
+        session: &Session,
         size: u64,
         wrapped_type: &[u8],
         audience: &Audience,
+        agenda: &mut Agenda,
     ) {
-        if !self.message_events.on {
-            return;
+        if self.may_tell(now) {
+            let written = String::from_utf8_lossy(wrapped_type);
+            agenda.tell(Notice::Said(Said {
+                room: session.room_uri.clone(),
+                user: session.user.clone(),
+                size,
+                content_type: media_type(&written).to_owned(),
+                private: matches!(audience, Audience::Sessions(_)),
+            }));
         }
-        let message_events = &mut self.message_events;
-        let is_new = message_events
-            .since
-            .is_none_or(|since| now.saturating_since(since) >= Duration::from_secs(1));
-        if is_new {
-            message_events.since = Some(now);
-            message_events.left = SAID_A_SECOND;
+    }
+}
+
+impl Room {
+    /// A message has come.
+    pub(in crate::switch) fn count(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
+        self.uncounted += 1;
+        if !std::mem::replace(&mut self.counting, true) {
+            agenda.arm(now + COUNT_INTERVAL, Timer::Count(key));
+            self.tell_count(agenda);
         }
-        let Some(left) = message_events.left.checked_sub(1) else {
-            return;
-        };
-        message_events.left = left;
-        let Some(session) = self.sessions.get(key) else {
-            return;
-        };
-        let written = String::from_utf8_lossy(wrapped_type);
-        self.notices.push_back(Notice::Said(Said {
-            room: session.room_uri.clone(),
-            user: session.user.clone(),
-            size,
-            content_type: media_type(&written).to_owned(),
-            private: matches!(audience, Audience::Sessions(_)),
-        }));
+    }
+
+    pub(in crate::switch) fn count_due(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
+        self.counting = self.uncounted > 0;
+        if self.counting {
+            agenda.arm(now + COUNT_INTERVAL, Timer::Count(key));
+            self.tell_count(agenda);
+        }
+    }
+
+    /// Tells what has not been told yet.
+    pub(in crate::switch) fn tell_count(&mut self, agenda: &mut Agenda) {
+        let messages = std::mem::take(&mut self.uncounted);
+        if messages > 0 {
+            agenda.tell(Notice::Counted {
+                room: self.uri.clone(),
+                messages,
+            });
+        }
     }
 }

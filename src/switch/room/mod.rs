@@ -1,14 +1,22 @@
 //! One room at the switch: who is in it, and what is on its way to them.
 
+pub(in crate::switch) mod abroad;
+pub(in crate::switch) mod addressing;
+pub(in crate::switch) mod delivery;
+pub(in crate::switch) mod held_speakers;
+pub(in crate::switch) mod histories;
 pub(in crate::switch) mod history;
-pub(in crate::switch) mod incoming_send;
+pub(in crate::switch) mod large_copy;
 pub(in crate::switch) mod log;
 pub(in crate::switch) mod members;
 pub(in crate::switch) mod message_events;
 pub(in crate::switch) mod nickname;
 pub(in crate::switch) mod own_queue;
+pub(in crate::switch) mod pace;
 pub(in crate::switch) mod pending_nickname;
+pub(in crate::switch) mod replica;
 pub(in crate::switch) mod reservations;
+pub(in crate::switch) mod rooms;
 pub(in crate::switch) mod session;
 pub(in crate::switch) mod status_text;
 
@@ -18,13 +26,13 @@ use std::time::Duration;
 
 use crate::control::{HeldNickname, QUARANTINE, RoomPolicy, RoomUri, UserUri};
 
-use crate::switch::out::backpressure::Held;
-use crate::switch::out::turns::Spread;
+use crate::switch::ids::{Seat, SessionKey, Speaker, Table};
+use crate::switch::room::held_speakers::HeldSpeakers;
 use crate::switch::room::history::History;
 use crate::switch::room::log::Log;
 use crate::switch::room::members::Members;
-use crate::switch::threads::Speaker;
-use crate::switch::threads::replicas::{Original, Replica};
+use crate::switch::room::replica::{Original, Replica};
+use crate::switch::room::session::Session;
 use crate::time::Moment;
 
 /// How many of the last messages of a room are known again when they come a second time: what
@@ -45,6 +53,8 @@ const TOLD_BY: usize = 512;
 pub(in crate::switch) struct Room {
     pub(in crate::switch) uri: RoomUri,
     pub(in crate::switch) policy: RoomPolicy,
+    /// Those in it, and those who have left it and are still written to.
+    pub(in crate::switch) sessions: Table<Seat, Session>,
     pub(in crate::switch) members: Members,
     /// The other threads that have members of it.
     pub(in crate::switch) replicas: Vec<Replica>,
@@ -52,9 +62,9 @@ pub(in crate::switch) struct Room {
     pub(in crate::switch) original: Option<Original>,
     pub(in crate::switch) log: Log,
     /// Who waits until others have caught up.
-    pub(in crate::switch) held: Held,
+    pub(in crate::switch) held: HeldSpeakers,
     /// How far what is new has got.
-    pub(in crate::switch) spread: Spread,
+    pub(in crate::switch) progress: Progress,
     /// Messages the focus has not been told of.
     pub(in crate::switch) uncounted: u64,
     /// It was told of some a moment ago.
@@ -96,6 +106,18 @@ impl Seen {
     }
 }
 
+/// How far a room's news have got.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Progress {
+    /// The member that is next; none: nothing is new.
+    pub(in crate::switch) next: Option<usize>,
+    /// Something came, or somebody left, while it was under way: everybody once more.
+    pub(in crate::switch) again: bool,
+    /// Octets that came since it last began.
+    pub(in crate::switch) fresh: usize,
+    pub(in crate::switch) pressed: bool,
+}
+
 /// A nickname in use.
 #[derive(Debug)]
 pub(in crate::switch) struct Nickname {
@@ -130,18 +152,65 @@ impl Room {
         Self {
             uri,
             policy,
+            sessions: Table::default(),
             members: Members::default(),
             replicas: Vec::new(),
             original: None,
             log: Log::default(),
-            held: Held::default(),
-            spread: Spread::default(),
+            held: HeldSpeakers::default(),
+            progress: Progress::default(),
             uncounted: 0,
             counting: false,
             nicknames: HashMap::new(),
             history: History::default(),
             notified: VecDeque::new(),
             seen: Seen::default(),
+        }
+    }
+
+    /// A session of this room.
+    pub(in crate::switch) fn session(&self, key: SessionKey) -> Option<&Session> {
+        self.sessions.get(key.seat)
+    }
+
+    /// Those in it whose connection is on this thread.
+    pub(in crate::switch) fn members_here(&self) -> impl Iterator<Item = &Session> {
+        self.members
+            .here()
+            .iter()
+            .filter_map(|key| self.session(*key))
+    }
+
+    /// A session is a member no more; says on which connection of another thread it was.
+    pub(in crate::switch) fn leave(&mut self, key: SessionKey) -> Option<Option<Speaker>> {
+        let session = self.sessions.get_mut(key.seat)?;
+        let straggles = std::mem::take(&mut session.straggles);
+        let (place, away) = (session.place, session.away.take());
+        if self.original.is_none() {
+            self.members.unname(key, &session.user, session.uris());
+        }
+        if let Some(away) = away {
+            self.comes_home(key, away.thread, false);
+        } else {
+            self.log.pass_all(session.position);
+            session.position = self.log.end();
+            self.held.stragglers -= usize::from(straggles);
+            let moved = self.members.leave(place, key);
+            self.moved(moved, place);
+        }
+        self.members_moved();
+        Some(away)
+    }
+
+    /// Members stand in other places now.
+    pub(in crate::switch) fn members_moved(&mut self) {
+        self.progress.again |= self.progress.next.is_some_and(|next| next > 0);
+    }
+
+    /// The member that was last stands in this place now.
+    pub(in crate::switch) fn moved(&mut self, key: Option<SessionKey>, place: usize) {
+        if let Some(session) = key.and_then(|key| self.sessions.get_mut(key.seat)) {
+            session.place = place;
         }
     }
 

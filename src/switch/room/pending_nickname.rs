@@ -1,15 +1,13 @@
 //! A nickname is promised when the focus has kept it: until then the 200 of its NICKNAME waits
-//! here. The switch alone, while no focus is there, pending_nicknames what it holds itself.
+//! here. The switch alone, while no focus is there, promises what it holds itself.
 
 use std::collections::BTreeMap;
 
 use crate::control::NicknameChange;
-use crate::switch::Switch;
-use crate::switch::ids::SessionKey;
-use crate::switch::line::replies;
-use crate::switch::message::{Code, RequestHead};
-use crate::switch::threads::guests::WISH;
-use crate::switch::threads::{Credit, Speaker};
+use crate::switch::ids::{Credit, Speaker};
+
+/// What a nickname counts for its connection until the focus has kept it: eight may wait.
+pub(in crate::switch) const WISH: usize = 8 * 1024;
 
 /// The answers that wait.
 #[derive(Debug, Default)]
@@ -18,12 +16,13 @@ pub(in crate::switch) struct PendingNicknames {
     waiting: BTreeMap<NicknameChange, PendingNickname>,
 }
 
+/// One of them.
 #[derive(Debug)]
-struct PendingNickname {
-    to: Speaker,
-    octets: Vec<u8>,
+pub(in crate::switch) struct PendingNickname {
+    pub(in crate::switch) to: Speaker,
+    pub(in crate::switch) octets: Vec<u8>,
     /// What it counts for the connection until then.
-    credit: Option<Credit>,
+    pub(in crate::switch) credit: Option<Credit>,
 }
 
 impl PendingNicknames {
@@ -32,51 +31,19 @@ impl PendingNicknames {
         self.last += 1;
         NicknameChange(self.last)
     }
-}
 
-impl Switch {
-    /// Says that a change was made, as soon as whoever keeps it has it.
-    pub(in crate::switch) fn promise(
-        &mut self,
-        to: Speaker,
-        key: SessionKey,
-        head: &RequestHead<'_>,
-        change: NicknameChange,
-    ) {
-        let session = self.sessions.get(key);
-        if session.is_none_or(|session| session.unclaimed.is_some()) {
-            return self.respond(to, head, Code::Ok);
-        }
-        let mut octets = Vec::new();
-        replies::respond(&mut octets, head, Code::Ok);
-        let credit = self.exchange.serving.take().or_else(|| {
-            self.charge(to.connection, WISH);
-            let octets = WISH;
-            Some(Credit {
-                speaker: to,
-                octets,
-            })
-        });
-        let promise = PendingNickname { to, octets, credit };
-        self.pending_nicknames.waiting.insert(change, promise);
+    /// The answer waits until this change is kept.
+    pub(in crate::switch) fn wait(&mut self, change: NicknameChange, answer: PendingNickname) {
+        self.waiting.insert(change, answer);
     }
 
-    /// The focus has kept a change.
-    pub(in crate::switch) fn nickname_kept(&mut self, change: NicknameChange) {
-        if let Some(promise) = self.pending_nicknames.waiting.remove(&change) {
-            self.keep(promise);
-        }
+    /// A change is kept.
+    pub(in crate::switch) fn kept(&mut self, change: NicknameChange) -> Option<PendingNickname> {
+        self.waiting.remove(&change)
     }
 
-    /// The focus has gone, and may have kept them or not: the switch has, and will tell.
-    pub(in crate::switch) fn answer_pending_nicknames(&mut self) {
-        for promise in std::mem::take(&mut self.pending_nicknames.waiting).into_values() {
-            self.keep(promise);
-        }
-    }
-
-    fn keep(&mut self, promise: PendingNickname) {
-        self.reply_to(promise.to, |out| out.extend_from_slice(&promise.octets));
-        self.done(promise.credit);
+    /// Everything that waits is to wait no more.
+    pub(in crate::switch) fn take_all(&mut self) -> impl Iterator<Item = PendingNickname> + use<> {
+        std::mem::take(&mut self.waiting).into_values()
     }
 }

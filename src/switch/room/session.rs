@@ -8,18 +8,19 @@ use crate::time::Moment;
 use crate::wire::cpim::{Composition, Message, compose};
 use crate::wire::fingerprint::{self, Fingerprint};
 use crate::wire::media_type;
-use crate::wire::msrp::{TransactionId, TransactionIds};
+use crate::wire::msrp::{ByteRange, Flag, HeadWriter, Method, TransactionId, TransactionIds};
 
-use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
-use crate::switch::line::connection::Security;
+use crate::switch::ids::{ConnectionId, SessionKey, Speaker, StreamKey, Thread};
+use crate::switch::message::assembly::Assemblies;
+use crate::switch::message::code::Code;
 use crate::switch::message::entry::Entry;
 use crate::switch::message::plain_text;
-use crate::switch::message::{Assemblies, Code, TEXT_PLAIN};
-use crate::switch::out::large_copies::LargeCopy;
+use crate::switch::message::request_head::TEXT_PLAIN;
+use crate::switch::on_demand::OnDemand;
+use crate::switch::room::large_copy::LargeCopy;
 use crate::switch::room::log::{Log, Position};
 use crate::switch::room::own_queue::OwnQueue;
-use crate::switch::threads::Speaker;
-use crate::switch::threads::guests::Recalled;
+use crate::switch::security::Security;
 
 /// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "@anonymous.invalid";
@@ -89,7 +90,6 @@ impl CopyHead {
 #[derive(Debug)]
 pub(in crate::switch) struct Session {
     pub(in crate::switch) id: SessionId,
-    pub(in crate::switch) room: RoomKey,
     pub(in crate::switch) room_uri: RoomUri,
     profile: Profile,
     pub(in crate::switch) ids: TransactionIds,
@@ -129,15 +129,25 @@ pub(in crate::switch) struct Session {
     /// When it must be bound, while it is not.
     pub(in crate::switch) bind_by: Moment,
     /// Messages of which some chunks have come.
-    pub(in crate::switch) assemblies: Assemblies,
+    pub(in crate::switch) assemblies: OnDemand<Assemblies>,
     /// Large messages on their way to it.
-    pub(in crate::switch) copies: Vec<LargeCopy>,
+    pub(in crate::switch) copies: OnDemand<Vec<LargeCopy>>,
     /// Messages it was too slow for and has not been told of.
     pub(in crate::switch) lost: u64,
     /// What it is to be told next.
-    pub(in crate::switch) notice: Option<Box<str>>,
+    pub(in crate::switch) status: Option<Box<str>>,
     /// The last CPIM From that was found to be this user, as written.
     from_seen: Box<str>,
+}
+
+/// A session that is to come back from another thread, and has not.
+#[derive(Debug, Default)]
+pub(in crate::switch) struct Recalled {
+    pub(in crate::switch) from: Thread,
+    /// Connections that have named it meanwhile.
+    pub(in crate::switch) claimants: Vec<(Speaker, Security)>,
+    /// Where we connect to once it is back.
+    pub(in crate::switch) dial: Option<Dial>,
 }
 
 /// Who it is, is part of it.
@@ -199,14 +209,13 @@ impl Profile {
 impl Session {
     pub(in crate::switch) fn new(
         admission: &Admission,
-        (room, room_uri): (RoomKey, RoomUri),
+        room_uri: RoomUri,
         position: Position,
         now: Moment,
         ids: TransactionIds,
     ) -> Self {
         Self {
             id: admission.session.clone(),
-            room,
             room_uri,
             profile: Profile::of(admission),
             ids,
@@ -227,10 +236,10 @@ impl Session {
             dialled: None,
             next_probe: now,
             bind_by: now + admission.policy.bind_timeout,
-            assemblies: Assemblies::default(),
-            copies: Vec::new(),
+            assemblies: OnDemand::default(),
+            copies: OnDemand::default(),
             lost: 0,
-            notice: None,
+            status: None,
             from_seen: Box::default(),
         }
     }
@@ -246,10 +255,10 @@ impl Session {
             home: None,
             own: OwnQueue::default(),
             dialled: None,
-            assemblies: Assemblies::default(),
-            copies: Vec::new(),
+            assemblies: OnDemand::default(),
+            copies: OnDemand::default(),
             lost: 0,
-            notice: None,
+            status: None,
             from_seen: Box::default(),
             ..*self
         };
@@ -290,6 +299,17 @@ impl Session {
         out.extend_from_slice(self.head.text.as_bytes());
         out.extend_from_slice(message.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes a SEND without a body (RFC 4975 §5.4, §7.1: no Content-Type either); returns its
+    /// number.
+    pub(in crate::switch) fn write_empty_send(&mut self, out: &mut Vec<u8>) -> u64 {
+        let (number, id) = self.ids.next_id();
+        HeadWriter::request(out, &id, Method::Send, self.path(), self.own_uri())
+            .message_id(id.as_str())
+            .byte_range(ByteRange::whole(0))
+            .end(Flag::Last);
+        number
     }
 
     /// Whether anything may go out to it: it is known where to, and it knows us.
@@ -342,22 +362,33 @@ impl Session {
     }
 
     pub(in crate::switch) fn copy(&self, stream: StreamKey) -> Option<&LargeCopy> {
-        self.copies.iter().find(|copy| copy.stream == stream)
+        self.copies.get()?.iter().find(|it| it.stream == stream)
     }
 
     pub(in crate::switch) fn copy_mut(&mut self, stream: StreamKey) -> Option<&mut LargeCopy> {
-        self.copies.iter_mut().find(|copy| copy.stream == stream)
+        let copies = self.copies.get_mut()?;
+        copies.iter_mut().find(|it| it.stream == stream)
     }
 
     pub(in crate::switch) fn take_copy(&mut self, stream: StreamKey) -> Option<LargeCopy> {
-        let index = self.copies.iter().position(|copy| copy.stream == stream)?;
-        Some(self.copies.remove(index))
+        let copies = self.copies.get_mut()?;
+        let index = copies.iter().position(|copy| copy.stream == stream)?;
+        let copy = copies.remove(index);
+        self.copies.release_if(Vec::is_empty);
+        Some(copy)
     }
 
     /// Puts a copy in its place: the oldest message comes first.
     pub(in crate::switch) fn put_copy(&mut self, copy: LargeCopy) {
-        let place = self.copies.partition_point(|it| it.message < copy.message);
-        self.copies.insert(place, copy);
+        let copies = self.copies.get_or_default();
+        let place = copies.partition_point(|it| it.message < copy.message);
+        copies.insert(place, copy);
+    }
+
+    /// What its unfinished messages cost, octets.
+    pub(in crate::switch) fn unfinished_octets(&self) -> usize {
+        let assemblies = self.assemblies.get();
+        assemblies.map_or(0, |it| it.charge.octets())
     }
 
     /// Whether the peer can be given this content.

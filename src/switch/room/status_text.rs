@@ -3,77 +3,48 @@
 //! It carries the status headers of AG Projects' clients, which would otherwise show and store
 //! it as something somebody said; others ignore them (RFC 3862 §4.7).
 
-use std::sync::Arc;
-
 use crate::control::RoomUri;
 use crate::time::Moment;
 use crate::wire::cpim::{Composition, compose};
 
-use crate::switch::Switch;
 use crate::switch::ids::SessionKey;
 use crate::switch::message::entry::{Audience, Entry};
 use crate::switch::message::plain_text::Text;
+use crate::switch::room::Room;
 use crate::switch::room::session::Session;
-use crate::switch::threads::Parcel;
 
 /// How many participants a welcome names; the rest are counted.
 const NAMED: usize = 50;
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-impl Switch {
+impl Room {
     /// RFC 7701 §11, G10: who does not know chat rooms learns that this is one, and who is in.
     pub(in crate::switch) fn welcome(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get(key).filter(|it| !it.chatroom) else {
+        let Some(session) = self.sessions.get_mut(key.seat).filter(|it| !it.chatroom) else {
             return;
         };
-        let Some(room) = self.rooms.get(session.room) else {
-            return;
-        };
-        let others = room.members.users().len() - usize::from(room.members.has(&session.user));
-        let users = room.members.users().filter(|user| **user != session.user);
+        let users = self.members.users();
+        let others = users.len() - usize::from(self.members.has(&session.user));
+        let users = users.filter(|user| **user != session.user);
         let names: Vec<&str> = users.take(NAMED).map(|it| it.as_str()).collect();
-        let name = room.uri.as_str();
+        let name = self.uri.as_str();
         let mut text = format!("This is the chat room {name}. ");
         text += &match (others, names.join(", ")) {
             (0, _) => "Nobody else is here.".to_owned(),
             (all, names) if all <= NAMED => format!("Here are: {names}"),
             (all, names) => format!("Here are: {names} and {} more", all - NAMED),
         };
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.notice = Some(text.into());
-        }
+        session.status = Some(text.into());
     }
 }
 
-impl Switch {
-    /// Tells a session something, wherever it is.
-    pub(in crate::switch) fn tell(&mut self, key: SessionKey, text: Box<str>) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        match session.away {
-            None => {
-                session.notice = Some(text);
-                self.mark_session_dirty(key);
-            }
-            Some(away) => {
-                let parcel = Parcel::Tell(session.id.clone(), text);
-                self.exchange.post(away.thread, parcel);
-            }
-        }
-    }
-
-    /// What the operator has to say, to everybody in a room.
-    pub(in crate::switch) fn say(&mut self, now: Moment, uri: &RoomUri, text: &str) {
-        let Some(&key) = self.by_room.get(uri) else {
-            return;
-        };
-        let body = body(uri, text, now);
-        let (wrapped_type, nobody) = (type_in(&body), SessionKey::default());
-        let mut entry = Entry::new(body.into(), wrapped_type, nobody, Audience::Everybody);
-        entry.text = Some(Box::new(Text::new("", text.as_bytes())));
-        self.append(now, key, Arc::new(entry));
-    }
+/// What the operator has to say to everybody in a room.
+pub(in crate::switch) fn announcement(room: &RoomUri, text: &str, now: Moment) -> Entry {
+    let body = body(room, text, now);
+    let (wrapped_type, nobody) = (type_in(&body), SessionKey::default());
+    let mut entry = Entry::new(body.into(), wrapped_type, nobody, Audience::Everybody);
+    entry.text = Some(Box::new(Text::new("", text.as_bytes())));
+    entry
 }
 
 /// Where the wrapped content type stands.
@@ -85,7 +56,7 @@ fn type_in(body: &[u8]) -> std::ops::Range<usize> {
 /// What a session must be told, once.
 pub(in crate::switch) fn take(session: &mut Session, now: Moment) -> Option<Entry> {
     let lost = std::mem::take(&mut session.lost);
-    let text = match (session.notice.take(), lost) {
+    let text = match (session.status.take(), lost) {
         (Some(text), _) => text.into_string(),
         (None, 0) => return None,
         (None, 1) => "1 message was not delivered: your connection is too slow.".to_owned(),

@@ -115,14 +115,16 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
     stage.pass(Duration::from_secs(500));
     stage.give(alice, chunk("tid12342", 41, "*", &body[40..60], '+'));
     stage.pass(Duration::from_secs(500));
-    let key = stage.switch.by_session["alice"];
+    let key = stage.switch.named("alice");
     assert!(
         !stage
             .switch
-            .sessions
-            .get(key)
+            .rooms
+            .session(key)
             .unwrap()
             .assemblies
+            .get()
+            .unwrap()
             .is_empty(),
         "each chunk sets the timer anew"
     );
@@ -130,11 +132,13 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
     assert!(
         stage
             .switch
-            .sessions
-            .get(key)
+            .rooms
+            .session(key)
             .unwrap()
             .assemblies
-            .is_empty()
+            .get()
+            .is_none(),
+        "nothing is kept for it"
     );
     // What was answered 200 is not delivered: that is said.
     let report = stage.got(alice).remove(2);

@@ -15,7 +15,7 @@ fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
         let text = format!("{round:08}{}", "x".repeat(10_000));
         stage.give_in_time(alice, send("alice", "tid12345", &[], &cpim("alice", &text)));
         texts.push(text);
-        let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+        let room = stage.switch.room(LOBBY).unwrap();
         assert!(room.log.octets() <= config().outbox_bytes);
     }
     assert_eq!(stage.texts(carol), texts);
@@ -30,7 +30,7 @@ fn g52_a_slow_receiver_loses_the_oldest_is_told_and_nobody_else_anything() {
         told.starts_with(&format!("{dropped} messages were not delivered")),
         "{told}"
     );
-    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    let room = stage.switch.room(LOBBY).unwrap();
     assert_eq!(room.log.octets(), 0);
 }
 
@@ -241,7 +241,7 @@ fn flood(pace: usize, rounds: usize) -> (Stage, ConnectionId, Vec<String>, Vec<S
         }
         // One write of his.
         stage.switch.blocked(stage.now, bob, false);
-        let key = stage.switch.by_session["bob"];
+        let key = stage.switch.named("bob");
         let mut batch = Batch::default();
         stage.switch.drain(stage.now, key, pace, &mut batch);
         stage.written.entry(bob).or_default().extend(batch.to_vec());
@@ -275,6 +275,6 @@ fn who_reads_nothing_holds_a_flood_up_for_a_moment_only() {
     assert_eq!(read.len() as u64 - 1 + lost, said.len() as u64);
     assert!(read.len() * 2_000 > config().outbox_bytes / 2);
     // He has caught up: he is waited for again.
-    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    let room = stage.switch.room(LOBBY).unwrap();
     assert_eq!(room.held.stragglers, 0);
 }

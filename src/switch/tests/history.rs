@@ -453,9 +453,7 @@ fn all_histories_together_are_bounded_and_each_room_has_its_share() {
                 }
             }
         }
-        let key = stage.switch.by_room[room.as_str()];
-        let history = &stage.switch.rooms.get(key).expect("a room").history;
-        history.octets()
+        stage.switch.room(room.as_str()).unwrap().history.octets()
     };
     for number in 0..8 {
         assert!(fill(&mut stage, number) > 120 * 1024);
@@ -466,7 +464,7 @@ fn all_histories_together_are_bounded_and_each_room_has_its_share() {
         let octets = fill(&mut stage, number);
         assert!((12 * 1024..=16 * 1024).contains(&octets), "{octets}");
     }
-    assert!(stage.switch.histories.octets < (1024 + 140 + 11 * 16) * 1024);
+    assert!(stage.switch.rooms.histories.octets < (1024 + 140 + 11 * 16) * 1024);
     // Who leaves makes room for others.
     for number in 0..8 {
         let room = RoomUri::new(format!("sip:room{number}@example.com"));

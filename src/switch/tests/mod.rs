@@ -25,12 +25,29 @@ mod unchunked;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::room::Room;
 use super::*;
-use crate::control::{NicknameChange, Peer, RoomPolicy, Setup, UserUri};
+use crate::control::{
+    Admission, AdmitError, LossCause, NicknameChange, Peer, RoomPolicy, RoomUri, SessionId, Setup,
+    UserUri,
+};
 use crate::entropy::Seeded;
 use crate::wire::msrp::{Decoder, Event};
 
 pub(super) const LOBBY: &str = "sip:lobby@example.com";
+
+impl Switch {
+    /// A session, by its name.
+    fn named(&self, name: &str) -> SessionKey {
+        self.rooms.named(name).unwrap()
+    }
+
+    /// The room of this name.
+    fn room(&self, uri: &str) -> Option<&Room> {
+        let key = self.rooms.called(&RoomUri::new(uri))?;
+        self.rooms.get(key)
+    }
+}
 
 /// A switch and what its connections were given to write.
 pub(super) struct Stage {

@@ -330,8 +330,8 @@ impl Model {
     fn pass(&mut self, seconds: u8) {
         // A probe that is never answered would end the session.
         for member in self.members.values() {
-            let key = self.stage.switch.by_session[member.name.as_str()];
-            self.stage.switch.sessions.get_mut(key).unwrap().probe = None;
+            let key = self.stage.switch.named(member.name.as_str());
+            self.stage.switch.rooms.session_mut(key).unwrap().probe = None;
         }
         self.stage.pass(Duration::from_secs(seconds.into()));
     }
@@ -346,21 +346,23 @@ impl Model {
             "{}",
             switch.budget.octets()
         );
-        let unfinished = switch.by_session.values().map(|key| {
-            let assemblies = &switch.sessions.get(*key).unwrap().assemblies;
+        let unfinished = switch.rooms.present().map(|key| {
+            let session = switch.rooms.session(key).unwrap();
+            let Some(assemblies) = session.assemblies.get() else {
+                return 0;
+            };
             let streams = assemblies.streams().map(|key| switch.streams.get(key));
             let streams: usize = streams.map(|it| it.unwrap().buffer.octets()).sum();
             assemblies.octets() + streams
         });
         assert_eq!(switch.budget.octets(), unfinished.sum::<usize>());
         let mut histories = 0;
-        for room in switch.by_room.values() {
-            let room = switch.rooms.get(*room).unwrap();
+        for room in (0..2).filter_map(|index| switch.room(room_of(index).as_str())) {
             assert!(room.log.octets() <= outbox);
             assert!(room.history.octets() <= outbox / 2);
             histories += room.history.octets();
         }
-        assert_eq!(switch.histories.octets, histories);
+        assert_eq!(switch.rooms.histories.octets, histories);
     }
 
     /// `stays`: the member was there to the end, and took everything.
@@ -413,8 +415,7 @@ impl Model {
         self.pass(11);
         self.pass(11);
         for index in 0..2 {
-            let room = self.stage.switch.by_room.get(room_of(index).as_str());
-            if let Some(room) = room.and_then(|key| self.stage.switch.rooms.get(*key)) {
+            if let Some(room) = self.stage.switch.room(room_of(index).as_str()) {
                 assert_eq!(room.log.octets(), 0, "everything passed is let go");
             }
         }

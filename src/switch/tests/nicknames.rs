@@ -139,7 +139,7 @@ fn g67_also_when_the_room_empties() {
     let alice = stage.join("alice");
     assert_eq!(set(&mut stage, alice, "alice", "Al"), 200);
     stage.switch.closed(stage.now, alice);
-    assert_eq!(stage.switch.rooms.len(), 0);
+    assert!(stage.switch.rooms.is_empty());
     stage.pass(Duration::from_secs(400));
     let bob = stage.join("bob");
     assert_eq!(set(&mut stage, bob, "bob", "Al"), 425);

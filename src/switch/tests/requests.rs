@@ -351,8 +351,8 @@ fn c04_our_end_line_is_never_in_the_body() {
     stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "one")));
     let first = stage.got(bob)[0].tid().to_owned();
     // The ids of this session count up: guess the next ones.
-    let key = stage.switch.by_session["bob"];
-    let ids = &stage.switch.sessions.get(key).unwrap().ids;
+    let key = stage.switch.named("bob");
+    let ids = &stage.switch.rooms.session(key).unwrap().ids;
     let number = ids
         .number(&crate::wire::msrp::TransactionId::new(&first).unwrap())
         .unwrap();

@@ -307,7 +307,7 @@ fn a_private_message_costs_nobody_else_anything_and_keeps_its_place() {
         send("alice", tid, &[], &body)
     };
     stage.give(alice, private("tid12341", "p1"));
-    let room = stage.switch.rooms.get(stage.switch.by_room[LOBBY]).unwrap();
+    let room = stage.switch.room(LOBBY).unwrap();
     assert_eq!(room.log.octets(), 0);
     for (tid, text) in [("tid12342", "one"), ("tid12343", "two")] {
         stage.give(alice, send("alice", tid, &[], &cpim("alice", text)));
@@ -335,7 +335,7 @@ fn private_messages_to_who_reads_nothing_are_bounded() {
         let text = format!("{number:03}{}", "x".repeat(10_000));
         let body = cpim_to("alice", "sip:bob@example.com", &text);
         stage.give(alice, send("alice", "tid12345", &[], &body));
-        let session = stage.switch.sessions.get(stage.switch.by_session["bob"]);
+        let session = stage.switch.rooms.session(stage.switch.named("bob"));
         assert!(session.unwrap().own.octets() <= config().outbox_bytes);
     }
     stage.switch.blocked(stage.now, bob, false);
@@ -370,7 +370,7 @@ fn who_must_leave_gets_what_waits_without_a_copy_of_it() {
     for id in &slow {
         let connection = stage.switch.connections.get(*id).unwrap();
         assert_eq!(connection.replies.len(), 0);
-        let session = stage.switch.sessions.get(connection.sessions[0]).unwrap();
+        let session = stage.switch.rooms.session(connection.sessions[0]).unwrap();
         assert_eq!(
             std::sync::Arc::strong_count(session.own.first().unwrap()),
             20
@@ -409,5 +409,5 @@ fn a_room_of_thousands_ends_in_turns() {
     stage.admit(admission(LOBBY, "later"));
     while stage.switch.go_on(stage.now) {}
     assert_eq!(stage.switch.sessions(), 1);
-    assert!(stage.switch.by_session.contains_key("later"));
+    assert!(stage.switch.rooms.named("later").is_some());
 }

@@ -553,15 +553,16 @@ fn c31_a_large_message_that_is_refused_is_refused_in_the_middle() {
     stage.give(alice, large.close('$'));
     assert!(stage.codes(alice).is_empty());
     assert!(stage.chunks(bob).is_empty());
-    let key = stage.switch.by_session["alice"];
+    let key = stage.switch.named("alice");
     assert!(
         stage
             .switch
-            .sessions
-            .get(key)
+            .rooms
+            .session(key)
             .unwrap()
             .assemblies
-            .is_empty()
+            .get()
+            .is_none_or(|it| it.is_empty())
     );
 }
 
@@ -771,9 +772,9 @@ fn a_pause_always_ends() {
         stage.give(alice, large.part(PIECE));
     }
     // Octets beyond a gap are nobody's to take.
-    let key = stage.switch.by_session["alice"];
-    let session = stage.switch.sessions.get(key).unwrap();
-    let stream = session.assemblies.streams().next().unwrap();
+    let key = stage.switch.named("alice");
+    let session = stage.switch.rooms.session(key).unwrap();
+    let stream = session.assemblies.get().unwrap().streams().next().unwrap();
     let far = large.sent as u64 + 10;
     let stream = stage.switch.streams.get_mut(stream).unwrap();
     stream.buffer.write(far, &[0; 60_000], 1 << 20);

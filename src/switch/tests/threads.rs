@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::streams::messages;
 use super::*;
-use crate::switch::threads::guests::MAX_UNORDERED;
+use crate::switch::line::connection::MAX_UNORDERED;
 
 pub(super) const THREADS: u16 = 3;
 
@@ -174,7 +174,7 @@ impl World {
         for stage in &mut self.stages {
             let switch = &mut stage.switch;
             assert!(switch.exchange.is_empty());
-            assert_eq!((switch.streams.len(), switch.inflows.len()), (0, 0));
+            assert!(switch.streams.is_empty());
             assert_eq!(switch.budget.octets(), 0);
             for room in switch.rooms.iter_mut() {
                 assert_eq!(room.log.octets(), 0);
@@ -193,11 +193,7 @@ impl World {
     pub(super) fn assert_empty(&mut self) {
         for stage in &mut self.stages {
             let switch = &stage.switch;
-            assert_eq!((switch.sessions.len(), switch.rooms.len()), (0, 0));
-            assert_eq!((switch.guests, switch.leaving), (0, 0));
-            assert_eq!(switch.sessions(), 0);
-            assert!(switch.replicas.is_empty() && switch.abroad.is_empty());
-            assert!(switch.by_session.is_empty() && switch.by_room.is_empty());
+            assert!(switch.rooms.is_empty() && switch.exchange.abroad.is_empty());
         }
         assert!(self.owners.lock().unwrap().is_empty());
     }
@@ -687,8 +683,8 @@ fn what_cannot_be_dealt_with_costs_its_connection() {
     let alice = world.open(B);
     world.join(A, "alice", alice);
     // As if the owner had panicked over something she said.
-    world.switch(A).exchange.serving = Some(super::super::threads::Credit {
-        speaker: super::super::threads::Speaker {
+    world.switch(A).exchange.serving = Some(super::super::ids::Credit {
+        speaker: super::super::ids::Speaker {
             thread: B,
             connection: alice.1,
         },
@@ -726,7 +722,7 @@ fn who_parts_elsewhere_keeps_the_connection_until_the_farewell_is_over() {
         assert_eq!(world.stage(B).finished, [place.1], "{expelled}");
         world.assert_empty();
         for stage in &world.stages {
-            assert!(stage.switch.parting.is_empty());
+            assert!(stage.switch.rooms.nobody_lingers());
         }
     }
 }

@@ -179,13 +179,8 @@ impl Model {
         for index in 0..self.members.len() {
             let (place, name) = (self.members[index].place, self.members[index].name.clone());
             let owner = room_of(self.members[index].who);
-            let here = self
-                .world
-                .switch(place.0)
-                .by_session
-                .get(name.as_str())
-                .copied();
-            let session = here.and_then(|key| self.world.switch(place.0).sessions.get(key));
+            let rooms = &self.world.switch(place.0).rooms;
+            let session = rooms.named(&name).and_then(|key| rooms.session(key));
             let bound = session.is_some_and(|session| session.connection == Some(place.1));
             self.members[index].bound |= bound;
             if bound && self.members[index].since.is_none() {
@@ -376,7 +371,7 @@ impl Model {
     fn pass(&mut self, span: Duration) {
         // A probe that is never answered would end the session.
         for stage in &mut self.world.stages {
-            for session in stage.switch.sessions.iter_mut() {
+            for session in stage.switch.rooms.sessions_mut() {
                 session.probe = None;
             }
         }

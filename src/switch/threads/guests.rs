@@ -7,28 +7,25 @@
 //!
 //! What it says is counted for its connection until the owner has put it in order (or it has
 //! reached the one it is for): a connection is not read while that is more than
-//! [`MAX_UNORDERED`].
+//! `MAX_UNORDERED`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::control::{Admission, Dial, LossCause, Notice, RoomPolicy, SessionId};
+use crate::control::{Admission, Dial, LossCause, Notice, SessionId};
 use crate::switch::Switch;
-use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, Table, Thread};
-use crate::switch::line::connection::{Connection, Security};
+use crate::switch::ids::{ConnectionId, Credit, SessionKey, Speaker, Thread};
+use crate::switch::message::code::Code;
 use crate::switch::message::entry::Entry;
-use crate::switch::message::{Code, KeptHead, RequestHead};
-use crate::switch::room::session::Session;
-use crate::switch::threads::{Credit, Parcel, Speaker};
+use crate::switch::message::request_head::{KeptHead, RequestHead};
+use crate::switch::message::utterance::Utterance;
+use crate::switch::room::pending_nickname::WISH;
+use crate::switch::room::session::Recalled;
+use crate::switch::security::Security;
+use crate::switch::threads::parcel::{Answer, Back, Newcomer, Parcel, Wish};
 use crate::time::Moment;
 use crate::wire::msrp::{Path, TransactionIds, UseNickname};
 
-/// Octets of what came on one connection that may be on their way to other threads: more is
-/// not read meanwhile.
-pub(in crate::switch) const MAX_UNORDERED: usize = 64 * 1024;
-/// What a nickname counts until the focus has kept it: eight at a time.
-pub(in crate::switch) const WISH: usize = MAX_UNORDERED / 8;
 /// Members of a room above which those who come are spread over the threads: enough that a
 /// message costs more than to pass it on.
 const SPREAD_FROM: usize = match cfg!(test) {
@@ -36,116 +33,14 @@ const SPREAD_FROM: usize = match cfg!(test) {
     true => 4,
 };
 
-/// A session that moves to the thread that has claimed it.
-#[derive(Debug)]
-pub(in crate::switch) struct Newcomer {
-    session: Session,
-    /// Its room, as the owner knows it.
-    room: RoomKey,
-    policy: RoomPolicy,
-}
-
-/// Why a claim brings no session.
-#[derive(Debug)]
-pub(in crate::switch) enum Answer {
-    /// The request that named it is to be answered so.
-    Refused(SessionId, Code),
-    /// The certificate is not its peer's (C70).
-    Imposter,
-    /// What kept it is over: it is to be named again.
-    Again,
-}
-
-/// What waits for a session that comes back.
-#[derive(Debug, Default)]
-pub(in crate::switch) struct Back {
-    own: Vec<Arc<Entry>>,
-    lost: u64,
-    notice: Option<Box<str>>,
-}
-
-/// A session that is to come back, and has not.
-#[derive(Debug, Default)]
-pub(in crate::switch) struct Recalled {
-    from: Thread,
-    /// Connections that have named it meanwhile.
-    claimants: Vec<(Speaker, Security)>,
-    /// Where we connect to once it is back.
-    dial: Option<Dial>,
-}
-
-/// Something that was said by a session that lives elsewhere.
-#[derive(Debug)]
-pub(in crate::switch) struct Utterance {
-    pub(in crate::switch) session: SessionKey,
-    connection: ConnectionId,
-    /// Of the chunk that came last and is answered.
-    last: KeptHead,
-    /// Of the chunk that came first, if that is another.
-    first: Option<KeptHead>,
-    /// Octets of the body that are not the sender's.
-    shift: u64,
-    body: Vec<u8>,
-}
-
-impl Utterance {
-    /// The connection it came on, if it came from this thread.
-    pub(in crate::switch) fn speaker(&self, thread: Thread) -> Speaker {
-        Speaker {
-            thread,
-            connection: self.connection,
-        }
-    }
-}
-
-/// A NICKNAME of such a session.
-#[derive(Debug)]
-pub(in crate::switch) struct Wish {
-    session: SessionKey,
-    connection: ConnectionId,
-    head: KeptHead,
-    nickname: Option<Box<str>>,
-}
-
-/// Whether somebody who spoke on a connection may still be behind it.
-pub(in crate::switch) fn lives(
-    speaker: Speaker,
-    own: Thread,
-    connections: &Table<ConnectionId, Connection>,
-    abroad: &HashMap<Speaker, usize>,
-) -> bool {
-    match speaker.thread == own {
-        true => connections
-            .get(speaker.connection)
-            .is_some_and(Connection::lives_on),
-        false => abroad.contains_key(&speaker),
-    }
-}
-
 impl Switch {
-    /// A session that came from another instance, as that knows it.
-    pub(in crate::switch) fn guest(&self, from: Thread, session: &SessionId) -> Option<SessionKey> {
-        let &key = self.by_session.get(session)?;
-        let session = self.sessions.get(key)?;
-        (session.home == Some(from)).then_some(key)
-    }
-
-    /// Whether what a session says is put in order elsewhere, and where.
-    pub(in crate::switch) fn home(&self, key: SessionKey) -> Option<(Thread, SessionKey)> {
-        let session = self.sessions.get(key)?;
-        Some((session.home?, session.said_as))
-    }
-
     /// Chooses a thread for the connection of a session that has just been admitted: members
     /// of a large room are spread.
     pub(in crate::switch) fn place(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some((room, session)) = self.rooms.with_session(key) else {
             return;
         };
-        let members = self
-            .rooms
-            .get(session.room)
-            .map_or(0, |it| it.members.len());
+        let members = room.members.len();
         let threads = self.exchange.threads.count();
         if members > SPREAD_FROM && threads > 1 {
             let on = Thread((members % usize::from(threads)) as u16);
@@ -185,10 +80,10 @@ impl Switch {
         name: &SessionId,
         security: &Security,
     ) {
-        let Some(&key) = self.by_session.get(name) else {
+        let Some(key) = self.rooms.named(name.as_str()) else {
             return self.answer(now, by, Answer::Refused(name.clone(), Code::NoSession));
         };
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         let answer = if let Some(recalled) = &mut session.recalled {
@@ -225,48 +120,37 @@ impl Switch {
             Answer::Imposter => return self.protocol_error(now, id),
             Answer::Again => {}
         }
-        self.found(id);
-    }
-
-    /// A connection need not wait for a session any more.
-    fn found(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.seeking = false;
-            if !connection.is_paused() {
-                self.resumes.push_back(id);
-            }
-        }
+        self.connections.found(id);
     }
 
     /// A session goes to the connection that has claimed it.
     fn move_to(&mut self, by: Speaker, key: SessionKey) {
         let ids = TransactionIds::new(&mut *self.entropy);
-        self.welcome(key);
-        let Some(session) = self.sessions.get_mut(key) else {
+        self.rooms.welcome(key);
+        let Some(room) = self.rooms.get_mut(key.room) else {
             return;
         };
-        let room_key = session.room;
-        let Some(room) = self.rooms.get_mut(room_key) else {
+        let Some(session) = room.sessions.get_mut(key.seat) else {
             return;
         };
         session.drain_log(&mut room.log);
         room.held.stragglers -= usize::from(std::mem::take(&mut session.straggles));
-        self.notices.push_back(Notice::Bound {
+        self.agenda.tell(Notice::Bound {
             room: session.room_uri.clone(),
             session: session.id.clone(),
         });
         session.away = Some(by);
         let newcomer = Newcomer {
             session: session.depart(ids, self.exchange.own),
-            room: room_key,
+            room: key.room,
             policy: room.policy.clone(),
         };
         let parcel = Parcel::Comes(by.connection, Box::new(newcomer));
         self.exchange.post(by.thread, parcel);
-        *self.abroad.entry(by).or_default() += 1;
-        self.goes_abroad(key, room_key, by.thread);
-        self.members_moved(room_key);
-        self.release_speakers(room_key);
+        *self.exchange.abroad.entry(by).or_default() += 1;
+        room.goes_abroad(key, by.thread);
+        room.members_moved();
+        self.release_speakers(key.room);
     }
 
     /// A session comes for a connection here that has named it.
@@ -282,36 +166,26 @@ impl Switch {
             room,
             policy,
         } = newcomer;
-        let Some(connection) = self.connections.get_mut(id).filter(|it| !it.closing) else {
+        if self.connections.get(id).is_none_or(|it| it.closing) {
             let cause = Some(LossCause::Disconnected);
             return self
                 .exchange
                 .post(from, Parcel::Left(session.said_as, cause));
-        };
-        connection.bound = true;
-        connection.close_by = None;
+        }
         session.connection = Some(id);
         session.next_probe = now;
-        let uri = session.room_uri.clone();
-        let room_key = self.replica(from, room, uri, policy);
-        let Some(room) = self.rooms.get_mut(room_key) else {
-            return;
-        };
-        session.room = room_key;
-        session.position = room.log.end();
-        let name = session.id.clone();
-        let key = self.sessions.insert(session);
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.place = room.members.enter(key);
+        let room_key = self
+            .rooms
+            .open_replica(from, room, &session.room_uri, policy);
+        if let Some(room) = self.rooms.get(room_key) {
+            session.position = room.log.end();
         }
-        self.guests += 1;
-        self.by_session.insert(name, key);
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.sessions.push(key);
-        }
+        let key = self.rooms.enter(room_key, session);
+        self.rooms.guests += 1;
+        self.connections.attach(id, key);
         self.watch(now, id);
-        self.mark_dirty(id);
-        self.found(id);
+        self.connections.mark_dirty(id);
+        self.connections.found(id);
     }
 
     /// A session of ours has ended where it was.
@@ -322,7 +196,7 @@ impl Switch {
         cause: Option<LossCause>,
     ) {
         self.hear_out(now, key);
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.rooms.session(key) else {
             return;
         };
         match session.recalled {
@@ -336,7 +210,7 @@ impl Switch {
     /// The peer of a session that is elsewhere has another path: it is to wait here for its
     /// next connection.
     pub(in crate::switch) fn recall_session(&mut self, key: SessionKey, dial: Option<Dial>) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         let Some(away) = session.away.take() else {
@@ -347,16 +221,18 @@ impl Switch {
             claimants: Vec::new(),
             dial,
         }));
-        let (room, parcel) = (session.room, Parcel::Recall(session.id.clone()));
+        let parcel = Parcel::Recall(session.id.clone());
         self.exchange.post(away.thread, parcel);
-        self.not_abroad(away);
-        self.comes_home(key, room, away.thread, true);
+        self.exchange.not_abroad(away);
+        if let Some(room) = self.rooms.get_mut(key.room) {
+            room.comes_home(key, away.thread, true);
+        }
     }
 
     /// A session that was called back has got yet another path: whoever has named it
     /// meanwhile had the one before.
     pub(in crate::switch) fn refuse_claimants(&mut self, now: Moment, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         let (name, recalled) = (session.id.clone(), &mut session.recalled);
@@ -369,48 +245,39 @@ impl Switch {
         }
     }
 
-    /// One session less on a connection elsewhere.
-    pub(in crate::switch) fn not_abroad(&mut self, speaker: Speaker) {
-        if let Some(sessions) = self.abroad.get_mut(&speaker) {
-            *sessions -= 1;
-            if *sessions == 0 {
-                self.abroad.remove(&speaker);
-            }
-        }
-    }
-
     /// A guest goes back to the owner of its room.
     pub(in crate::switch) fn go_back(&mut self, now: Moment, from: Thread, session: &SessionId) {
-        let Some(key) = self.guest(from, session) else {
+        let Some(key) = self.rooms.guest(from, session) else {
             return;
         };
         self.end_copies(key);
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(room) = self.rooms.get_mut(key.room) else {
             return;
         };
-        if let Some(room) = self.rooms.get_mut(session.room) {
-            session.drain_log(&mut room.log);
-        }
+        let Some(session) = room.sessions.get_mut(key.seat) else {
+            return;
+        };
+        session.drain_log(&mut room.log);
         let back = Back {
             own: std::mem::take(&mut session.own)
                 .into_entries()
                 .map(|(_, entry)| entry)
                 .collect(),
             lost: session.lost,
-            notice: session.notice.take(),
+            notice: session.status.take(),
         };
         let parcel = Parcel::Back(session.said_as, back);
         self.exchange.post(from, parcel);
         // The owner need not be told that it has left.
         session.home = None;
-        self.guests -= 1;
+        self.rooms.guests -= 1;
         self.end(now, key, None);
     }
 
     /// A session has come back.
     pub(in crate::switch) fn back(&mut self, now: Moment, key: SessionKey, back: Back) {
         self.hear_out(now, key);
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         let Some(recalled) = session.recalled.take() else {
@@ -418,7 +285,7 @@ impl Switch {
         };
         let name = session.id.clone();
         session.lost += back.lost;
-        session.notice = session.notice.take().or(back.notice);
+        session.status = session.status.take().or(back.notice);
         let since = std::mem::take(&mut session.own);
         let before = back
             .own
@@ -454,14 +321,14 @@ impl Switch {
         admission: &Admission,
         notice: Option<Box<str>>,
     ) {
-        let Some(key) = self.guest(from, &admission.session) else {
+        let Some(key) = self.rooms.guest(from, &admission.session) else {
             return;
         };
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         session.amend(admission);
-        session.notice = notice.or(session.notice.take());
+        session.status = notice.or(session.status.take());
         if self.still_knows(now, key) {
             self.mark_session_dirty(key);
         }
@@ -477,11 +344,8 @@ impl Switch {
         (first, shift): (&RequestHead<'_>, u64),
         body: Cow<'_, [u8]>,
     ) {
-        let room = self.sessions.get(key).map(|session| session.room);
-        if let Some(room) = room {
-            self.said_in(key, room);
-        }
-        self.charge(id, body.len());
+        self.said_in(key, key.room);
+        self.connections.charge(id, body.len());
         let utterance = Utterance {
             session,
             connection: id,
@@ -494,16 +358,9 @@ impl Switch {
         self.exchange.post(owner, parcel);
     }
 
-    /// So much of what came on a connection here is on its way.
-    pub(in crate::switch) fn charge(&mut self, id: ConnectionId, octets: usize) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.unordered += octets;
-        }
-    }
-
     /// Whether a session says something there, or did before it was called back.
     pub(in crate::switch) fn speaks_on(&self, key: SessionKey, speaker: Speaker) -> bool {
-        self.sessions.get(key).is_some_and(|session| {
+        self.rooms.session(key).is_some_and(|session| {
             let recalled = session.recalled.as_ref();
             session.away == Some(speaker) || recalled.is_some_and(|it| it.from == speaker.thread)
         })
@@ -543,7 +400,7 @@ impl Switch {
         head: &RequestHead<'_>,
         wish: Option<UseNickname<'_>>,
     ) {
-        self.charge(id, WISH);
+        self.connections.charge(id, WISH);
         let wish = Wish {
             session,
             connection: id,
@@ -585,7 +442,7 @@ impl Switch {
         to: SessionKey,
         entry: &Arc<Entry>,
     ) {
-        let Some(session) = self.sessions.get(to) else {
+        let Some(session) = self.rooms.session(to) else {
             return;
         };
         let Some(away) = session.away else {
@@ -593,9 +450,9 @@ impl Switch {
         };
         let name = session.id.clone();
         let credit = self.exchange.serving.take().or_else(|| {
-            let id = self.sessions.get(from)?.connection?;
+            let id = self.rooms.session(from)?.connection?;
             let octets = entry.cost();
-            self.charge(id, octets);
+            self.connections.charge(id, octets);
             let speaker = self.exchange.here(id);
             Some(Credit { speaker, octets })
         });

@@ -7,26 +7,21 @@
 //! slowest thread (`stream`). So nothing ever has to be dropped between two threads.
 
 pub(in crate::switch) mod guests;
+pub(in crate::switch) mod parcel;
 pub(in crate::switch) mod replicas;
-pub(in crate::switch) mod streams;
+pub(in crate::switch) mod take_in;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::control::{Admission, LossCause, RoomPolicy, SessionId};
-use crate::switch::Switch;
-use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
-use crate::switch::line::connection::Security;
-use crate::switch::message::Code;
+use crate::control::SessionId;
+use crate::switch::ids::{ConnectionId, Credit, RoomKey, Speaker, Thread};
+use crate::switch::line::connection::Connection;
+use crate::switch::line::connections::Connections;
 use crate::switch::message::entry::Entry;
-use crate::switch::threads::guests::{Answer, Back, Newcomer, Utterance, Wish};
-use crate::switch::threads::streams::{Beginning, Ended, Opens};
-use crate::time::Moment;
-
-/// Parcels that are dealt with before what they brought is written.
-const PARCELS: usize = 256;
+use crate::switch::message::utterance::Utterance;
+use crate::switch::room::Room;
+use crate::switch::threads::parcel::Parcel;
 
 /// Where the sessions of all instances are found.
 pub trait Threads: Send {
@@ -60,92 +55,6 @@ impl Threads for Alone {
     fn forget(&self, _session: &SessionId) {}
 }
 
-/// A connection, wherever it lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::switch) struct Speaker {
-    pub(in crate::switch) thread: Thread,
-    pub(in crate::switch) connection: ConnectionId,
-}
-
-/// Octets of a message that count for who said it until it is where it belongs.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::switch) struct Credit {
-    pub(in crate::switch) speaker: Speaker,
-    pub(in crate::switch) octets: usize,
-}
-
-/// What one instance tells another. Sessions, rooms and streams are the receiver's in what
-/// goes to the owner of a room; in what comes from one they are the owner's.
-#[derive(Debug)]
-pub(in crate::switch) enum Parcel {
-    /// A connection names a session of yours, and is not decoded until [`Parcel::Claimed`].
-    Claim(SessionId, ConnectionId, Security),
-    /// Somebody whose session is here has said something.
-    Said(Box<Utterance>),
-    /// The same of a nickname.
-    Wishes(Box<Wish>),
-    /// The session has ended here.
-    Left(SessionKey, Option<LossCause>),
-    /// It is no more here, as was asked for.
-    Back(SessionKey, Back),
-    /// So many octets of a room's messages wait for nobody here any more.
-    Taken(RoomKey, usize),
-
-    /// What becomes of a claim.
-    Claimed(ConnectionId, Answer),
-    /// The session is yours, for the connection that claimed it.
-    Comes(ConnectionId, Box<Newcomer>),
-    /// The focus says this of it; there may be something to tell it.
-    Amended(Box<Admission>, Option<Box<str>>),
-    /// The room's rules have changed.
-    Policy(RoomKey, RoomPolicy),
-    /// It ends in good order.
-    Expel(SessionId),
-    /// It is in its room no more, and is to stay a moment.
-    Part(SessionId),
-    /// It is to be told this.
-    Tell(SessionId, Box<str>),
-    /// It is to come back: its peer has another path now.
-    Recall(SessionId),
-    /// A message to a room.
-    Entry(RoomKey, Arc<Entry>),
-    /// A message to one session.
-    Private(SessionId, Arc<Entry>, Option<Credit>),
-    /// Octets for a connection there.
-    Reply(ConnectionId, Vec<u8>),
-    /// So many octets of what it said are where they belong.
-    Done(ConnectionId, usize),
-    /// The room it speaks in is behind: it is not to be read.
-    Hold(ConnectionId),
-    /// It may go on.
-    Resume(ConnectionId),
-    /// What it said could not be dealt with.
-    Failed(ConnectionId),
-
-    /// A large message begins, from a session here.
-    Opens(StreamKey, Box<Opens>),
-    /// It is in order.
-    Accepted(StreamKey),
-    /// It is not.
-    Refused(StreamKey, Code),
-    /// Everything of it has come.
-    Ended(StreamKey, Box<Ended>),
-    /// A large message begins in a room.
-    Begins(StreamKey, Arc<Beginning>),
-    /// The next octets of either.
-    Piece(StreamKey, Bytes),
-    /// Its sender waits for those who are behind, who certainly are there, or may be.
-    Waits(StreamKey, bool),
-    /// Somebody is behind with it.
-    Behind(StreamKey),
-    /// There is no more of the room's.
-    Whole(StreamKey),
-    /// The rest will not come.
-    Aborted(StreamKey),
-    /// So many octets wait for nobody here any more.
-    Passed(StreamKey, u64),
-}
-
 /// What goes to one instance in one turn.
 #[derive(Debug)]
 pub struct Post(Vec<Parcel>);
@@ -155,7 +64,9 @@ pub(in crate::switch) struct Exchange {
     pub(in crate::switch) threads: Box<dyn Threads>,
     pub(in crate::switch) own: Thread,
     outgoing: Vec<Vec<Parcel>>,
-    arrived: VecDeque<(Thread, Parcel)>,
+    pub(in crate::switch) arrived: VecDeque<(Thread, Parcel)>,
+    /// Connections elsewhere with sessions of our rooms, and how many.
+    pub(in crate::switch) abroad: HashMap<Speaker, usize>,
     /// For whom something is done at the moment, and what that counts.
     pub(in crate::switch) serving: Option<Credit>,
 }
@@ -167,6 +78,7 @@ impl Exchange {
             threads,
             outgoing: Vec::new(),
             arrived: VecDeque::new(),
+            abroad: HashMap::new(),
             serving: None,
         }
     }
@@ -182,11 +94,24 @@ impl Exchange {
         }
     }
 
+    /// What is to go to another thread, all of it at once.
+    pub(in crate::switch) fn next_post(&mut self) -> Option<(Thread, Post)> {
+        let mut outgoing = (0..).zip(&mut self.outgoing);
+        let (thread, parcels) = outgoing.find(|(_, parcels)| !parcels.is_empty())?;
+        Some((Thread(thread), Post(std::mem::take(parcels))))
+    }
+
+    /// It has come from another thread.
+    pub(in crate::switch) fn arrive(&mut self, from: Thread, Post(parcels): Post) {
+        let parcels = parcels.into_iter().map(|parcel| (from, parcel));
+        self.arrived.extend(parcels);
+    }
+
     /// Messages that had to wait come before everything else.
     pub(in crate::switch) fn arrive_again(&mut self, said: VecDeque<(Thread, Utterance)>) {
         for (from, said) in said.into_iter().rev() {
-            self.arrived
-                .push_front((from, Parcel::Said(Box::new(said))));
+            let parcel = Parcel::Said(Box::new(said));
+            self.arrived.push_front((from, parcel));
         }
     }
 
@@ -198,177 +123,42 @@ impl Exchange {
         }
     }
 
+    /// One session less on a connection elsewhere.
+    pub(in crate::switch) fn not_abroad(&mut self, speaker: Speaker) {
+        if let Some(sessions) = self.abroad.get_mut(&speaker) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                self.abroad.remove(&speaker);
+            }
+        }
+    }
+
+    /// Whether somebody who spoke on a connection may still be behind it.
+    pub(in crate::switch) fn lives(&self, speaker: Speaker, connections: &Connections) -> bool {
+        match speaker.thread == self.own {
+            true => connections
+                .get(speaker.connection)
+                .is_some_and(Connection::lives_on),
+            false => self.abroad.contains_key(&speaker),
+        }
+    }
+
+    /// Sends a message to every thread that has members of the room.
+    pub(in crate::switch) fn send_abroad(
+        &mut self,
+        key: RoomKey,
+        room: &mut Room,
+        entry: &Arc<Entry>,
+    ) {
+        for replica in room.replicas.iter_mut().filter(|it| it.members > 0) {
+            replica.waiting += entry.cost();
+            let parcel = Parcel::Entry(key, Arc::clone(entry));
+            self.post(replica.thread, parcel);
+        }
+    }
+
     #[cfg(test)]
     pub(in crate::switch) fn is_empty(&self) -> bool {
         self.arrived.is_empty() && self.outgoing.iter().all(Vec::is_empty)
-    }
-}
-
-impl Switch {
-    /// What is to go to another instance, all of it at once.
-    pub fn poll_post(&mut self) -> Option<(Thread, Post)> {
-        let outgoing = (0..).zip(&mut self.exchange.outgoing);
-        let (thread, parcels) = outgoing
-            .into_iter()
-            .find(|(_, parcels)| !parcels.is_empty())?;
-        Some((Thread(thread), Post(std::mem::take(parcels))))
-    }
-
-    /// It has come from another instance; see [`Self::take_in`].
-    pub fn arrived(&mut self, from: Thread, Post(parcels): Post) {
-        let parcels = parcels.into_iter().map(|parcel| (from, parcel));
-        self.exchange.arrived.extend(parcels);
-    }
-
-    /// Whether something has come that was not dealt with.
-    pub fn has_arrivals(&self) -> bool {
-        !self.exchange.arrived.is_empty()
-    }
-
-    /// Deals with some of what has come, as long as nothing should be written first.
-    pub fn take_in(&mut self, now: Moment) {
-        for _ in 0..PARCELS {
-            // What is there is written first: a fast reader must lose nothing.
-            if self.exchange.arrived.is_empty() || self.pressed() {
-                break;
-            }
-            if let Some((from, parcel)) = self.exchange.arrived.pop_front() {
-                self.unpack(now, from, parcel);
-            }
-        }
-    }
-
-    fn unpack(&mut self, now: Moment, from: Thread, parcel: Parcel) {
-        let speaker = |connection| Speaker {
-            thread: from,
-            connection,
-        };
-        match parcel {
-            Parcel::Claim(session, by, security) => {
-                self.claimed(now, speaker(by), &session, &security);
-            }
-            Parcel::Said(said) => self.heard(now, from, *said),
-            Parcel::Wishes(wish) => self.wished(now, from, *wish),
-            Parcel::Left(key, cause) => self.left(now, key, cause),
-            Parcel::Back(key, back) => self.back(now, key, back),
-            Parcel::Taken(room, octets) => self.replica_took(from, room, octets),
-            Parcel::Claimed(id, answer) => self.answered(now, id, answer),
-            Parcel::Comes(id, newcomer) => self.comes(now, from, id, *newcomer),
-            Parcel::Amended(admission, notice) => self.amended(now, from, &admission, notice),
-            Parcel::Policy(room, policy) => self.replica_policy(from, room, policy),
-            Parcel::Expel(session) => match self.guest(from, &session) {
-                Some(key) => self.expel(now, key, None),
-                None => self.farewell_ends(now, &session),
-            },
-            Parcel::Part(session) => {
-                if self.guest(from, &session).is_some() {
-                    self.part_from_room(now, session);
-                }
-            }
-            Parcel::Tell(session, text) => {
-                if let Some(key) = self.guest(from, &session) {
-                    self.tell(key, text);
-                }
-            }
-            Parcel::Recall(session) => self.go_back(now, from, &session),
-            Parcel::Entry(room, entry) => self.replicate(now, from, room, entry),
-            Parcel::Private(session, entry, credit) => {
-                if let Some(key) = self.guest(from, &session) {
-                    self.give(now, key, entry);
-                }
-                self.done(credit);
-            }
-            Parcel::Reply(id, octets) => self.reply_with(id, |out| out.extend(octets)),
-            Parcel::Done(connection, octets) => self.done(Some(Credit {
-                speaker: self.exchange.here(connection),
-                octets,
-            })),
-            Parcel::Hold(id) => self.pause_reading(id),
-            Parcel::Resume(id) => self.resume(id),
-            Parcel::Failed(id) => self.closes.push_back(id),
-            Parcel::Opens(stream, opens) => self.stream_opens(now, from, stream, &opens),
-            Parcel::Accepted(stream) => self.stream_accepted(stream),
-            Parcel::Refused(stream, code) => self.stream_refused(now, stream, code),
-            Parcel::Ended(stream, ended) => self.stream_ended(now, from, stream, &ended),
-            Parcel::Begins(stream, beginning) => {
-                self.stream_begins(now, from, stream, &beginning);
-            }
-            Parcel::Piece(stream, octets) => self.stream_piece(now, from, stream, &octets),
-            Parcel::Waits(stream, certain) => self.stream_waits(now, from, stream, certain),
-            Parcel::Behind(stream) => self.stream_behind(now, stream),
-            Parcel::Whole(stream) => self.stream_whole(now, from, stream),
-            Parcel::Aborted(stream) => self.stream_aborted(from, stream),
-            Parcel::Passed(stream, octets) => self.stream_passed(from, stream, octets),
-        }
-    }
-
-    /// Octets for a connection, wherever it lives.
-    pub(in crate::switch) fn reply_to(&mut self, to: Speaker, write: impl FnOnce(&mut Vec<u8>)) {
-        if to.thread == self.exchange.own {
-            return self.reply_with(to.connection, write);
-        }
-        let mut octets = Vec::new();
-        write(&mut octets);
-        if !octets.is_empty() {
-            let parcel = Parcel::Reply(to.connection, octets);
-            self.exchange.post(to.thread, parcel);
-        }
-    }
-
-    /// What was said is where it belongs.
-    pub(in crate::switch) fn done(&mut self, credit: Option<Credit>) {
-        let Some(Credit { speaker, octets }) = credit else {
-            return;
-        };
-        if speaker.thread != self.exchange.own {
-            let parcel = Parcel::Done(speaker.connection, octets);
-            return self.exchange.post(speaker.thread, parcel);
-        }
-        if let Some(connection) = self.connections.get_mut(speaker.connection) {
-            let paused = connection.is_paused();
-            connection.unordered = connection.unordered.saturating_sub(octets);
-            if paused && !connection.is_paused() {
-                self.resumes.push_back(speaker.connection);
-            }
-        }
-    }
-
-    /// A connection is not read until its sender may go on.
-    pub(in crate::switch) fn hold(&mut self, speaker: Speaker) {
-        match speaker.thread == self.exchange.own {
-            true => self.pause_reading(speaker.connection),
-            false => {
-                let parcel = Parcel::Hold(speaker.connection);
-                self.exchange.post(speaker.thread, parcel);
-            }
-        }
-    }
-
-    /// One reason less not to read a connection, wherever it lives.
-    pub(in crate::switch) fn let_go_on(&mut self, speaker: Speaker) {
-        match speaker.thread == self.exchange.own {
-            true => self.resume(speaker.connection),
-            false => {
-                let parcel = Parcel::Resume(speaker.connection);
-                self.exchange.post(speaker.thread, parcel);
-            }
-        }
-    }
-
-    fn pause_reading(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.pauses += 1;
-        }
-    }
-
-    /// A panic has interrupted something: it costs the connection it was done for.
-    pub(in crate::switch) fn fail_served(&mut self) {
-        let own = self.exchange.own;
-        if let Some(Credit { speaker, .. }) = self.exchange.serving.take()
-            && speaker.thread != own
-        {
-            let parcel = Parcel::Failed(speaker.connection);
-            self.exchange.post(speaker.thread, parcel);
-        }
     }
 }

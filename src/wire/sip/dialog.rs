@@ -1,30 +1,114 @@
 //! What RFC 3261 §12 says of a dialog to either end of it: what identifies it, where its
 //! requests go, and which of the peer's are in order.
 
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{CSeq, Headers, Method, NameAddr, Request, Uri};
 
-/// What makes a dialog unique (RFC 3261 §12).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What makes a dialog unique (RFC 3261 §12): three texts in one, for a dialog and every index of
+/// it hold one. In order, the dialogs of one call of a peer stand together.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "KeyParts", into = "KeyParts")]
 pub struct DialogKey {
-    /// Call-ID.
-    pub call_id: String,
-    /// Our tag.
-    pub local_tag: String,
-    /// The peer's tag; empty for peers of RFC 2543 (RFC 3261 §12.1.1).
-    pub remote_tag: String,
+    /// Call-ID, remote tag, local tag.
+    text: Arc<str>,
+    /// Where the tags begin.
+    remote_at: u32,
+    local_at: u32,
 }
 
 impl DialogKey {
+    /// The dialog of this Call-ID and these tags.
+    pub fn new(call_id: &str, local_tag: &str, remote_tag: &str) -> Self {
+        // What is longer has come in no message.
+        let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        Self {
+            text: [call_id, remote_tag, local_tag].concat().into(),
+            remote_at: place(call_id.len()),
+            local_at: place(call_id.len() + remote_tag.len()),
+        }
+    }
+
+    /// Call-ID.
+    pub fn call_id(&self) -> &str {
+        self.text.get(..self.remote_at as usize).unwrap_or_default()
+    }
+
+    /// The peer's tag; empty for peers of RFC 2543 (RFC 3261 §12.1.1).
+    pub fn remote_tag(&self) -> &str {
+        let place = self.remote_at as usize..self.local_at as usize;
+        self.text.get(place).unwrap_or_default()
+    }
+
+    /// Our tag.
+    pub fn local_tag(&self) -> &str {
+        self.text.get(self.local_at as usize..).unwrap_or_default()
+    }
+
+    /// What orders dialogs: the call of the peer first.
+    fn parts(&self) -> (&str, &str, &str) {
+        (self.call_id(), self.remote_tag(), self.local_tag())
+    }
+
+    /// Whether both are dialogs of one call of a peer.
+    pub fn is_of_call(&self, other: &Self) -> bool {
+        self.call_id() == other.call_id() && self.remote_tag() == other.remote_tag()
+    }
+
     /// The dialog a request of the peer claims to belong to.
     pub fn of_request(request: &Request) -> Option<Self> {
         let name_addr = |name: &str| request.headers.first(name)?.parse::<NameAddr>().ok();
-        Some(Self {
-            call_id: request.headers.first("Call-ID")?.to_owned(),
-            local_tag: name_addr("To")?.tag()?.to_owned(),
-            remote_tag: name_addr("From")?.tag().unwrap_or_default().to_owned(),
-        })
+        let (to, from) = (name_addr("To")?, name_addr("From")?);
+        // RFC 2543 peers send no From tag (RFC 3261 §12.1.1).
+        let remote_tag = from.tag().unwrap_or_default();
+        let call_id = request.headers.first("Call-ID")?;
+        Some(Self::new(call_id, to.tag()?, remote_tag))
+    }
+}
+
+impl PartialOrd for DialogKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for DialogKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl fmt::Debug for DialogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts().fmt(f)
+    }
+}
+
+/// A dialog key as it is kept.
+#[derive(Serialize, Deserialize)]
+struct KeyParts {
+    call_id: String,
+    local_tag: String,
+    remote_tag: String,
+}
+
+impl From<KeyParts> for DialogKey {
+    fn from(parts: KeyParts) -> Self {
+        Self::new(&parts.call_id, &parts.local_tag, &parts.remote_tag)
+    }
+}
+
+impl From<DialogKey> for KeyParts {
+    fn from(key: DialogKey) -> Self {
+        Self {
+            call_id: key.call_id().to_owned(),
+            local_tag: key.local_tag().to_owned(),
+            remote_tag: key.remote_tag().to_owned(),
+        }
     }
 }
 

@@ -122,9 +122,9 @@ impl Dialog {
     /// Whether a request of the peer belongs here.
     pub(crate) fn holds(&self, request: &Request) -> bool {
         DialogKey::of_request(request).is_some_and(|key| {
-            key.call_id == self.call_id
-                && Some(&*key.local_tag) == self.local.tag()
-                && self.remote.tag().is_none_or(|tag| tag == key.remote_tag)
+            key.call_id() == self.call_id
+                && Some(key.local_tag()) == self.local.tag()
+                && self.remote.tag().is_none_or(|tag| tag == key.remote_tag())
         })
     }
 

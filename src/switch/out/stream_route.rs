@@ -6,96 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::switch::Switch;
-use crate::switch::ids::{ConnectionId, RoomKey, SessionKey, StreamKey, Thread};
-use crate::switch::message::entry::Audience;
-use crate::switch::message::{Code, KeptHead, Opening, RequestHead};
-use crate::switch::out::stream::Stream;
-use crate::switch::threads::{Credit, Parcel, Speaker};
+use crate::switch::ids::{ConnectionId, Credit, SessionKey, Speaker, StreamKey, Thread};
+use crate::switch::message::assembly::Opening;
+use crate::switch::message::code::Code;
+use crate::switch::out::stream::{Pending, Stream};
+use crate::switch::threads::parcel::{Beginning, Ended, Opens, Parcel};
 use crate::time::Moment;
-
-/// A large message goes from the sender's thread to the owner of the room, and from there to
-/// each thread that has receivers.
-#[derive(Debug, Default)]
-pub(in crate::switch) struct Route {
-    /// Where it comes from, and what it is called there.
-    pub(in crate::switch) from: Option<(Thread, StreamKey)>,
-    /// Octets of it that the thread it comes from knows to wait for nobody.
-    pub(in crate::switch) reported: u64,
-    /// Where it goes to, and how many octets wait there.
-    pub(in crate::switch) to: Vec<(Thread, u64)>,
-    /// Octets that have gone there.
-    pub(in crate::switch) gone: u64,
-    /// The owner has not said whether it takes it: what its end says waits for that.
-    pub(in crate::switch) pending: Option<Pending>,
-}
-
-/// What the sender's thread waits for.
-#[derive(Debug, Default)]
-pub(in crate::switch) struct Pending {
-    pub(in crate::switch) name: Box<str>,
-    pub(in crate::switch) ended: Option<Box<Ended>>,
-}
-
-/// A large message of a session that lives elsewhere, as far as it must be known for it to
-/// begin.
-#[derive(Debug)]
-pub(in crate::switch) struct Opens {
-    pub(in crate::switch) session: SessionKey,
-    pub(in crate::switch) connection: ConnectionId,
-    pub(in crate::switch) name: Box<str>,
-    pub(in crate::switch) opening: Opening,
-}
-
-/// The end of a large message.
-#[derive(Debug)]
-pub(in crate::switch) struct Ended {
-    pub(in crate::switch) connection: ConnectionId,
-    /// Of the chunk that ends it, which is answered.
-    pub(in crate::switch) last: KeptHead,
-    /// Of the chunk that came first, if a report is wanted.
-    pub(in crate::switch) first: Option<KeptHead>,
-    pub(in crate::switch) shift: u64,
-}
-
-/// A large message as its receivers' threads must know it when it begins.
-#[derive(Debug)]
-pub(in crate::switch) struct Beginning {
-    pub(in crate::switch) room: RoomKey,
-    pub(in crate::switch) from: SessionKey,
-    pub(in crate::switch) audience: Audience,
-    pub(in crate::switch) announced: Option<u64>,
-    pub(in crate::switch) wrapped_type: Box<[u8]>,
-    pub(in crate::switch) is_text: bool,
-    /// For who reads plain text: what stands in front, and where the text begins.
-    pub(in crate::switch) opening: Box<str>,
-    pub(in crate::switch) content: u64,
-}
-
-impl Ended {
-    pub(in crate::switch) fn new(
-        connection: ConnectionId,
-        last: &RequestHead<'_>,
-        first: &RequestHead<'_>,
-        shift: u64,
-    ) -> Self {
-        Self {
-            connection,
-            last: last.keep(),
-            first: first.success_report.then(|| first.keep()),
-            shift,
-        }
-    }
-}
 
 impl Switch {
     /// Tells every thread that has members of the room.
-    pub(in crate::switch) fn send_beginning(
-        &mut self,
-        key: StreamKey,
-        room: RoomKey,
-        beginning: Beginning,
-    ) {
-        let (Some(room), Some(stream)) = (self.rooms.get(room), self.streams.get_mut(key)) else {
+    pub(in crate::switch) fn send_beginning(&mut self, key: StreamKey, beginning: Beginning) {
+        let room = self.rooms.get(beginning.room);
+        let (Some(room), Some(stream)) = (room, self.streams.get_mut(key)) else {
             return;
         };
         let beginning = Arc::new(beginning);
@@ -115,8 +37,7 @@ impl Switch {
         name: &str,
         opening: &Opening,
     ) -> StreamKey {
-        let room = self.sessions.get(key).map(|session| session.room);
-        let mut stream = Stream::new(room.unwrap_or_default(), Some(key));
+        let mut stream = Stream::new(key.room, Some(key));
         stream.announced = opening.announced;
         stream.route().to.push((owner, 0));
         stream.route().pending = Some(Pending {
@@ -156,19 +77,12 @@ impl Switch {
         self.exchange.serving = None;
         let parcel = match result {
             Ok(stream) => {
-                self.comes_from(stream, from, there);
+                self.streams.comes_from(stream, from, there);
                 Parcel::Accepted(there)
             }
             Err(code) => Parcel::Refused(there, code),
         };
         self.exchange.post(from, parcel);
-    }
-
-    pub(in crate::switch) fn comes_from(&mut self, key: StreamKey, from: Thread, there: StreamKey) {
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.route().from = Some((from, there));
-            self.inflows.insert((from, there), key);
-        }
     }
 
     /// A large message begins in a room of which members are here.
@@ -179,7 +93,7 @@ impl Switch {
         there: StreamKey,
         beginning: &Beginning,
     ) {
-        let Some(&room) = self.replicas.get(&(from, beginning.room)) else {
+        let Some(room) = self.rooms.replica(from, beginning.room) else {
             return;
         };
         let key = self.streams.insert(Stream {
@@ -190,7 +104,7 @@ impl Switch {
         let receivers = self.streams.get(key).map_or(0, |it| it.receivers.len());
         match receivers {
             0 => drop(self.streams.remove(key)),
-            _ => self.comes_from(key, from, there),
+            _ => self.streams.comes_from(key, from, there),
         }
     }
 
@@ -226,7 +140,7 @@ impl Switch {
 
     /// The end of a message of a guest goes to the owner of its room.
     pub(in crate::switch) fn pass_end(&mut self, key: StreamKey, ended: Ended) {
-        self.touch(key);
+        self.streams.touch(key);
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -251,7 +165,7 @@ impl Switch {
             thread: from,
             connection: ended.connection,
         };
-        let Some(&key) = self.inflows.get(&(from, there)) else {
+        let Some(key) = self.streams.inflow(from, there) else {
             return self.respond(speaker, &ended.last.view(), Code::NoSession);
         };
         self.flow_ends(now, key, 0, true);
@@ -285,7 +199,7 @@ impl Switch {
         there: StreamKey,
         octets: &Bytes,
     ) {
-        let key = self.inflows.get(&(from, there)).copied();
+        let key = self.streams.inflow(from, there);
         let stream = key.and_then(|key| self.streams.get_mut(key));
         let (Some(key), Some(stream)) = (key, stream) else {
             // Nobody here gets it.
@@ -298,14 +212,14 @@ impl Switch {
 
     /// There is no more of it.
     pub(in crate::switch) fn stream_whole(&mut self, now: Moment, from: Thread, there: StreamKey) {
-        if let Some(&key) = self.inflows.get(&(from, there)) {
+        if let Some(key) = self.streams.inflow(from, there) {
             self.flow_ends(now, key, 0, true);
         }
     }
 
     /// The rest of it will not come.
     pub(in crate::switch) fn stream_aborted(&mut self, from: Thread, there: StreamKey) {
-        if let Some(&key) = self.inflows.get(&(from, there)) {
+        if let Some(key) = self.streams.inflow(from, there) {
             self.abort_stream(key);
         }
     }
@@ -319,7 +233,7 @@ impl Switch {
         certain: bool,
     ) {
         let half = self.config.outbox_bytes as u64 / 2;
-        let key = self.inflows.get(&(from, there)).copied();
+        let key = self.streams.inflow(from, there);
         let stream = key.and_then(|key| self.streams.get(key));
         let (Some(key), Some(stream)) = (key, stream) else {
             return;
@@ -332,13 +246,13 @@ impl Switch {
         } else {
             self.report_passed(key, here.max(abroad), 1);
         }
-        self.touch(key);
+        self.streams.touch(key);
     }
 
     /// On a thread it goes to, somebody is behind.
     pub(in crate::switch) fn stream_behind(&mut self, now: Moment, key: StreamKey) {
         self.pause(now, key, true);
-        self.touch(key);
+        self.streams.touch(key);
     }
 
     /// Tells where it comes from what waits for nobody any more, if that is so much.
@@ -364,7 +278,7 @@ impl Switch {
             if let Some((_, waiting)) = to.find(|(thread, _)| *thread == from) {
                 *waiting = waiting.saturating_sub(octets);
             }
-            self.touch(key);
+            self.streams.touch(key);
         }
     }
 

@@ -2,32 +2,23 @@
 
 use std::borrow::Cow;
 
-use crate::control::{LossCause, Notice};
-use crate::time::Moment;
-use crate::wire::msrp::{
-    DecodeError, Decoder, Event, FailureReport, Flag, HeadError, Method, Path, Request, Response,
-    TransactionId,
-};
-
-use crate::switch::ids::{ConnectionId, SessionKey, Thread};
+use crate::control::LossCause;
+use crate::switch::Switch;
+use crate::switch::ids::{ConnectionId, SessionKey};
+use crate::switch::line::binding::Target;
 use crate::switch::line::connection::Connection;
 use crate::switch::line::incoming::{Incoming, Sending};
 use crate::switch::line::replies;
-use crate::switch::message::{Code, RequestHead};
+use crate::switch::message::code::Code;
+use crate::switch::message::request_head::RequestHead;
 use crate::switch::out::deliveries;
-use crate::switch::room::session::Session;
-use crate::switch::threads::Speaker;
-use crate::switch::{Switch, UNBOUND_OCTETS};
+use crate::time::Moment;
+use crate::wire::msrp::{
+    DecodeError, Decoder, Event, Flag, HeadError, Method, Request, Response, TransactionId,
+};
 
-/// Whose a message is.
-enum Target {
-    Here(SessionKey),
-    /// Of a session that is not here: the owner of its room is asked.
-    Elsewhere(Thread),
-    Refused(Code),
-    /// Its certificate is not the peer's (C70).
-    Imposter,
-}
+/// What may be read from a connection before it has bound a session: a few refused requests.
+const UNBOUND_OCTETS: usize = 64 * 1024;
 
 impl Switch {
     /// Octets that came on a connection.
@@ -140,7 +131,8 @@ impl Switch {
             Event::End(flag) => self.finish(now, id, flag),
             Event::Response(response) => self.response(now, id, &response),
             Event::Malformed(request) => {
-                self.reply_with(id, |out| replies::respond_malformed(out, &request));
+                self.connections
+                    .reply(id, |out| replies::respond_malformed(out, &request));
                 if request.error == HeadError::StartLine {
                     // Whose transaction ends where cannot be known.
                     self.give_up(now, id);
@@ -182,7 +174,7 @@ impl Switch {
             }
             Method::Nickname => {
                 self.bind(now, id, key);
-                match self.home(key) {
+                match self.rooms.home(key) {
                     Some(home) => self.pass_wish(id, home, &head, request.use_nickname),
                     None => {
                         let speaker = self.exchange.here(id);
@@ -284,7 +276,7 @@ impl Switch {
             let connection = self.connections.get(id);
             let key = connection.and_then(|it| it.sessions.get(step).copied());
             let Some(key) = key else { return };
-            let Some(session) = self.sessions.get_mut(key) else {
+            let Some(session) = self.rooms.session_mut(key) else {
                 continue;
             };
             if let Some(number) = session.ids.number(&response.transaction) {
@@ -301,7 +293,7 @@ impl Switch {
     /// answered (C45); a failure is handled like the same response (C50).
     fn reported(&mut self, now: Moment, key: SessionKey, request: &Request<'_>) {
         let id = request.message_id.and_then(TransactionId::new);
-        let session = self.sessions.get(key);
+        let session = self.rooms.session(key);
         let number = session.zip(id).and_then(|(it, id)| it.ids.number(&id));
         // C49: without a number it is about a message we never sent.
         if let (Some(number), Some(status)) = (number, request.status)
@@ -319,124 +311,6 @@ impl Switch {
             self.end(now, key, Some(LossCause::Undeliverable));
         } else if code >= 300 {
             self.stop_copy(key, number);
-        }
-    }
-
-    /// RFC 4975 §5.4, §7.3: one URI, of a session that is bound to this connection or to none.
-    fn target(&mut self, id: ConnectionId, path: Path<'_>) -> Target {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return Target::Refused(Code::NoSession);
-        };
-        if let Some(&key) = connection.sessions.first() {
-            let session = self.sessions.get(key);
-            let named = |it: &Session| !it.leaving && it.own_uri() == path.as_str();
-            if session.is_some_and(named) {
-                return Target::Here(key);
-            }
-        }
-        if path.count() != 1 {
-            return Target::Refused(Code::NoSession);
-        }
-        let Some(name) = path.uris().next().and_then(|uri| uri.session_id()) else {
-            return Target::Refused(Code::NoSession);
-        };
-        let refused = connection.refused.take().map(|it| *it);
-        if let Some((session, code)) = refused
-            && session.as_str() == name
-        {
-            return Target::Refused(code);
-        }
-        let Some(&key) = self.by_session.get(name) else {
-            let owner = self.exchange.threads.owner(name);
-            let other = owner.filter(|owner| *owner != self.exchange.own);
-            return other.map_or(Target::Refused(Code::NoSession), Target::Elsewhere);
-        };
-        let Some(session) = self.sessions.get(key) else {
-            return Target::Refused(Code::NoSession);
-        };
-        let security = &connection.security;
-        match session.connection {
-            Some(other) if other != id => match session.home {
-                // The owner may have called it back by now.
-                Some(home) => Target::Elsewhere(home),
-                None => Target::Refused(Code::BoundElsewhere),
-            },
-            Some(_) => Target::Here(key),
-            None if session.away.is_some() => Target::Refused(Code::BoundElsewhere),
-            None if session.recalled.is_some() => Target::Elsewhere(self.exchange.own),
-            // Whether the connection may carry the session it has named.
-            None if !session.fits(security) => Target::Refused(Code::NoSession),
-            None if !session.knows(security) => Target::Imposter,
-            None => Target::Here(key),
-        }
-    }
-
-    /// The first request ties the connection to the session (C60, C61).
-    fn bind(&mut self, now: Moment, id: ConnectionId, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        if session.connection.is_some() {
-            return;
-        }
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        session.connection = Some(id);
-        session.next_probe = now;
-        connection.bound = true;
-        connection.close_by = None;
-        connection.sessions.push(key);
-        self.notices.push_back(Notice::Bound {
-            room: session.room_uri.clone(),
-            session: session.id.clone(),
-        });
-        self.welcome(key);
-        self.watch(now, id);
-        self.mark_dirty(id);
-    }
-
-    /// Answers a request for which there is no session. A connection that has none either
-    /// closes: a session is known here before its URI is known to anybody.
-    fn turn_away(&mut self, now: Moment, id: ConnectionId, head: &RequestHead<'_>, code: Code) {
-        self.reply(id, head, code);
-        // Of one that had sessions, the last may have left while another was sought.
-        let bound = self.connections.get(id).is_some_and(|it| it.bound);
-        if bound || code == Code::NoSession {
-            self.close_if_idle(now, id);
-        }
-    }
-
-    pub(in crate::switch) fn reply(
-        &mut self,
-        id: ConnectionId,
-        request: &RequestHead<'_>,
-        code: Code,
-    ) {
-        self.respond(self.exchange.here(id), request, code);
-    }
-
-    /// Answers a request that came on a connection here or elsewhere.
-    pub(in crate::switch) fn respond(
-        &mut self,
-        to: Speaker,
-        request: &RequestHead<'_>,
-        code: Code,
-    ) {
-        if code == Code::Ok && request.failure_report != FailureReport::Yes {
-            return;
-        }
-        self.reply_to(to, |out| replies::respond(out, request, code));
-    }
-
-    pub(in crate::switch) fn reply_with(
-        &mut self,
-        id: ConnectionId,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            write(&mut connection.replies);
-            self.mark_dirty(id);
         }
     }
 }

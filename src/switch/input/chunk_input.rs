@@ -6,9 +6,12 @@ use std::borrow::Cow;
 use crate::switch::Switch;
 use crate::switch::ids::{ConnectionId, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::replies;
-use crate::switch::message::{Code, Ending, KeptHead, Limits, Lost, RequestHead, Step, Whole};
+use crate::switch::message::assembly::{Assemblies, Ending, Limits, Lost, Step, Whole};
+use crate::switch::message::code::Code;
+use crate::switch::message::request_head::{KeptHead, RequestHead};
 use crate::switch::out::stream::Stream;
-use crate::switch::threads::streams::Ended;
+use crate::switch::room::session::Session;
+use crate::switch::threads::parcel::Ended;
 use crate::switch::timers::Timer;
 use crate::time::Moment;
 use crate::wire::msrp::{FailureReport, Flag};
@@ -43,21 +46,28 @@ impl Switch {
             whole_below: self.config.forward_whole_below as u64,
             ahead: self.config.outbox_bytes / 4,
         };
-        let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-        let room = self.rooms.get(session.room).ok_or(Code::NoSession)?;
+        let room = self.rooms.get_mut(key.room).ok_or(Code::NoSession)?;
+        let session = room.sessions.get_mut(key.seat).ok_or(Code::NoSession)?;
         let end = at.checked_add(octets.len() as u64).ok_or(Code::TooLarge)?;
         if end > room.policy.max_message_size {
             return Err(Code::TooLarge);
         }
-        if !session.assemblies.has(head.message_key()) {
+        let assemblies = session.assemblies.get();
+        if !assemblies.is_some_and(|it| it.has(head.message_key())) {
             // What a client says that knows no message/cpim begins with headers of ours.
             let opening = match head.content_type {
                 Some(media) if head.is_plain_text() => session.wrapping(media, now),
                 _ => Vec::new(),
             };
-            session.assemblies.begin(now, head, &opening)?;
+            session
+                .assemblies
+                .get_or_default()
+                .begin(now, head, &opening)?;
         }
-        let step = session.assemblies.piece(now, head, at, octets, limits);
+        let step = session
+            .assemblies
+            .get_or_default()
+            .piece(now, head, at, octets, limits);
         self.recount(key);
         self.time_chunks(now, key);
         match step? {
@@ -65,8 +75,11 @@ impl Switch {
             Step::Flows(stream, at) => self.flow(now, stream, at, octets),
             Step::Opens(opening) => {
                 let stream = self.begin_stream(now, key, head.message_key(), &opening)?;
-                let session = self.sessions.get_mut(key).ok_or(Code::NoSession)?;
-                let so_far = session.assemblies.flow(head.message_key(), stream);
+                let session = self.rooms.session_mut(key).ok_or(Code::NoSession)?;
+                let so_far = session
+                    .assemblies
+                    .get_or_default()
+                    .flow(head.message_key(), stream);
                 if let Some((buffer, total)) = so_far
                     && let Some(stream) = self.streams.get_mut(stream)
                 {
@@ -89,10 +102,13 @@ impl Switch {
         end: Option<u64>,
         flag: Flag,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return self.reply(id, head, Code::NoSession);
         };
-        let ending = session.assemblies.end(head.message_key(), end, flag);
+        let ending = session
+            .assemblies
+            .get_or_default()
+            .end(head.message_key(), end, flag);
         self.recount(key);
         match ending {
             Ending::Goes => self.reply(id, head, Code::Ok),
@@ -112,8 +128,9 @@ impl Switch {
 
     /// The end of a chunk that was refused before; the last one ends that.
     pub(in crate::switch) fn skip_end(&mut self, key: SessionKey, name: &str, flag: Flag) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.assemblies.end(name, None, flag);
+        let session = self.rooms.session_mut(key);
+        if let Some(assemblies) = session.and_then(|it| it.assemblies.get_mut()) {
+            assemblies.end(name, None, flag);
         }
     }
 
@@ -137,13 +154,15 @@ impl Switch {
         last: &RequestHead<'_>,
         stream: StreamKey,
     ) {
-        let session = self.sessions.get_mut(key);
-        let Some(message) = session.and_then(|it| it.assemblies.remove(last.message_key())) else {
+        let session = self.rooms.session_mut(key);
+        let Some(message) =
+            session.and_then(|it| it.assemblies.get_mut()?.remove(last.message_key()))
+        else {
             return;
         };
         self.recount(key);
         let ended = Ended::new(id, last, &message.head.view(), message.shift);
-        match self.home(key) {
+        match self.rooms.home(key) {
             Some(_) => self.pass_end(stream, ended),
             None => self.take_streamed(self.exchange.here(id), stream, &ended),
         }
@@ -157,8 +176,8 @@ impl Switch {
         name: &str,
         code: Code,
     ) {
-        let session = self.sessions.get_mut(key);
-        let Some(lost) = session.map(|it| it.assemblies.refuse(name, code)) else {
+        let session = self.rooms.session_mut(key);
+        let Some(lost) = session.map(|it| it.assemblies.get_or_default().refuse(name, code)) else {
             return;
         };
         if let Some(stream) = lost.stream {
@@ -170,28 +189,30 @@ impl Switch {
 
     /// Starts the chunk timer of a session unless it runs (G28).
     fn time_chunks(&mut self, now: Moment, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(key)
-            && !session.assemblies.is_empty()
-            && !std::mem::replace(&mut session.assemblies.timed, true)
+        if let Some(session) = self.rooms.session_mut(key)
+            && let Some(assemblies) = session.assemblies.get_mut()
+            && !assemblies.is_empty()
+            && !std::mem::replace(&mut assemblies.timed, true)
         {
             let due = now + self.config.chunk_timeout;
-            self.timers.arm(due, Timer::Chunk(key));
+            self.agenda.arm(due, Timer::Chunk(key));
         }
     }
 
     pub(in crate::switch) fn chunk_due(&mut self, now: Moment, key: SessionKey) {
         let timeout = self.config.chunk_timeout;
-        let Some(session) = self.sessions.get_mut(key) else {
+        let session = self.rooms.session_mut(key);
+        let Some(assemblies) = session.and_then(|it| it.assemblies.get_mut()) else {
             return;
         };
-        let (lost, again) = session.assemblies.expire(now, timeout);
-        session.assemblies.timed = again.is_some();
+        let (lost, again) = assemblies.expire(now, timeout);
+        assemblies.timed = again.is_some();
         for message in lost {
             self.lose(key, message, Code::TooLate);
         }
         self.recount(key);
         if let Some(due) = again {
-            self.timers.arm(due, Timer::Chunk(key));
+            self.agenda.arm(due, Timer::Chunk(key));
         }
     }
 
@@ -207,14 +228,14 @@ impl Switch {
 
     fn report_failure(&mut self, key: SessionKey, head: &KeptHead, code: Code) {
         let head = head.view();
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
         let (_, transaction) = session.ids.next_id();
         if let Some(id) = session.connection
             && head.failure_report != FailureReport::No
         {
-            self.reply_with(id, |out| {
+            self.connections.reply(id, |out| {
                 replies::report_failure(out, &head, &transaction, code);
             });
         }
@@ -222,10 +243,10 @@ impl Switch {
 
     /// The rest of what a session says will not come.
     pub(in crate::switch) fn forget_unfinished(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let session = self.rooms.session_mut(key);
+        let Some(mut said) = session.and_then(|it| it.assemblies.take()) else {
             return;
         };
-        let mut said = std::mem::take(&mut session.assemblies);
         for stream in said.streams() {
             self.abort_stream(stream);
         }
@@ -234,28 +255,31 @@ impl Switch {
 
     /// What a session holds of unfinished messages has changed.
     pub(in crate::switch) fn recount(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.rooms.session_mut(key) else {
             return;
         };
-        let assemblies = &mut session.assemblies;
+        let Some(assemblies) = session.assemblies.get_mut() else {
+            return;
+        };
         let streams = assemblies.streams().filter_map(|key| self.streams.get(key));
         let streams: usize = streams.map(Stream::octets).sum();
         let octets = assemblies.octets() + streams;
         let charge = &mut assemblies.charge;
         self.budget.charge(charge, session.connection, octets);
+        session.assemblies.release_if(Assemblies::is_unused);
     }
 
     /// After a piece of message `name`: whoever holds more than his share of what unfinished
     /// messages may cost loses those of which nothing came for longest. Nobody else does.
     fn keep_to_quota(&mut self, key: SessionKey, name: &str) -> Result<(), Code> {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.rooms.session(key) else {
             return Ok(());
         };
         let (kept, connection) = ((key, name), session.connection);
-        if session.assemblies.charge.octets() > self.budget.session_limit() {
+        if session.unfinished_octets() > self.budget.session_limit() {
             self.make_way(&[key], kept, |switch| {
-                let session = switch.sessions.get(key);
-                let held = session.map_or(0, |it| it.assemblies.charge.octets());
+                let session = switch.rooms.session(key);
+                let held = session.map_or(0, Session::unfinished_octets);
                 held <= switch.budget.session_limit()
             })?;
         }
@@ -294,10 +318,11 @@ impl Switch {
     ) -> Result<(), Code> {
         let mut held = Vec::new();
         for &key in sessions {
-            let Some(session) = self.sessions.get(key) else {
+            let Some(session) = self.rooms.session(key) else {
                 continue;
             };
-            for message in session.assemblies.unfinished() {
+            let assemblies = session.assemblies.get().into_iter();
+            for message in assemblies.flat_map(Assemblies::unfinished) {
                 let stream = message.stream().and_then(|key| self.streams.get(key));
                 let octets = message.octets() + stream.map_or(0, Stream::octets);
                 let name = message.head.message_key();
@@ -311,10 +336,11 @@ impl Switch {
             if enough(self) {
                 return Ok(());
             }
-            let Some(session) = self.sessions.get_mut(key) else {
+            let Some(session) = self.rooms.session_mut(key) else {
                 continue;
             };
-            let lost = session.assemblies.refuse(&name, Code::LetGo);
+            let lost = session.assemblies.get_or_default();
+            let lost = lost.refuse(&name, Code::LetGo);
             self.totals.unfinished_dropped += 1;
             self.lose(key, lost, Code::LetGo);
             self.recount(key);

@@ -1,0 +1,34 @@
+//! State that most sessions do not have.
+
+/// A value that is mostly not there, and then takes a pointer and no more.
+#[derive(Debug)]
+pub(super) struct OnDemand<T>(Option<Box<T>>);
+
+impl<T> Default for OnDemand<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Default> OnDemand<T> {
+    pub(super) fn get(&self) -> Option<&T> {
+        self.0.as_deref()
+    }
+
+    pub(super) fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+
+    pub(super) fn get_or_default(&mut self) -> &mut T {
+        self.0.get_or_insert_default()
+    }
+
+    pub(super) fn take(&mut self) -> Option<T> {
+        self.0.take().map(|value| *value)
+    }
+
+    /// Gives the memory back if the value is of no more use.
+    pub(super) fn release_if(&mut self, is_unused: impl FnOnce(&T) -> bool) {
+        self.0 = self.0.take().filter(|value| !is_unused(value));
+    }
+}

@@ -1,0 +1,66 @@
+//! A large message on its way to one session.
+
+use std::collections::VecDeque;
+
+use crate::switch::ids::StreamKey;
+
+/// One large message for one receiver.
+#[derive(Debug)]
+pub(in crate::switch) struct LargeCopy {
+    pub(in crate::switch) stream: StreamKey,
+    /// Number of its Message-ID, the same for every chunk (C24).
+    pub(in crate::switch) message: u64,
+    /// The length its sender announced.
+    pub(in crate::switch) announced: Option<u64>,
+    /// Octets of it that are done with.
+    pub(in crate::switch) sent: u64,
+    /// For who reads plain text: what stands in front, and where the text begins.
+    pub(in crate::switch) text: Option<(Box<str>, u64)>,
+    /// The SEND that is open: number of its transaction, offset of its first octet.
+    pub(in crate::switch) chunk: Option<(u64, u64)>,
+    /// Numbers of the last transactions.
+    pub(in crate::switch) recent: VecDeque<u64>,
+    /// It ends here; the receiver must still be told.
+    pub(in crate::switch) aborted: bool,
+}
+
+impl LargeCopy {
+    /// `text`: for who reads plain text, what stands in front, and where the text begins.
+    pub(in crate::switch) fn new(
+        stream: StreamKey,
+        message: u64,
+        announced: Option<u64>,
+        text: Option<(Box<str>, u64)>,
+    ) -> Self {
+        Self {
+            stream,
+            message,
+            announced,
+            sent: text.as_ref().map_or(0, |(_, content)| *content),
+            text,
+            chunk: None,
+            recent: VecDeque::new(),
+            aborted: false,
+        }
+    }
+
+    /// Where octet `at` of the message stands in what this receiver gets; the opening stands
+    /// at the start.
+    pub(in crate::switch) fn place(&self, at: u64) -> u64 {
+        match &self.text {
+            Some((opening, content)) if at > *content => at - content + opening.len() as u64,
+            Some(_) => 0,
+            None => at,
+        }
+    }
+
+    /// The receiver has got something of it.
+    pub(in crate::switch) fn has_begun(&self) -> bool {
+        self.place(self.sent) > 0 || self.chunk.is_some()
+    }
+
+    /// Whether a transaction or Message-ID of this number is about it.
+    pub(in crate::switch) fn is_about(&self, number: u64) -> bool {
+        self.message == number || self.recent.contains(&number)
+    }
+}
