@@ -358,6 +358,8 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
         "event",
         "config",
         "rules",
+        "pattern",
+        "throttle",
         "out",
         "pool",
     ];
