@@ -26,7 +26,7 @@ const BUFFER_CHECK_MS = 20;
 const ANSWER_MS = 30_000;
 /** An empty SEND so often keeps what stands between us open (RFC 7977 §6)… */
 const KEEPALIVE_MS = 30_000;
-/** …and its answer shows within so long that the network is there. */
+/** …and silence for so long after it means that the network is gone. */
 const KEEPALIVE_ANSWER_MS = 10_000;
 /** Messages of which some has come, at a time. */
 const MAX_UNFINISHED = 64;
@@ -70,7 +70,12 @@ export interface SessionEvents {
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: MsrpError) => void;
-  readonly timer: ReturnType<typeof setTimeout>;
+  /** Position among the requests of this session. */
+  readonly number: number;
+  readonly hasBody: boolean;
+  /** Milliseconds until the request fails. */
+  readonly patience: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
 }
 
 interface Unfinished {
@@ -84,6 +89,9 @@ export class Session extends Emitter<SessionEvents> {
   readonly #unfinished = new Map<string, Unfinished>();
   #keepalive: ReturnType<typeof setInterval> | undefined;
   #open = true;
+  #requests = 0;
+  /** Time of the last chunk received, in ms. */
+  #heardAt = Date.now();
 
   constructor(options: SessionOptions) {
     super();
@@ -101,9 +109,17 @@ export class Session extends Emitter<SessionEvents> {
   /** The first request binds the connection to the session (RFC 4975 §5.4). */
   async bind(): Promise<void> {
     await this.probe(ANSWER_MS);
-    this.#keepalive = setInterval(() => {
-      this.probe(KEEPALIVE_ANSWER_MS).catch(() => this.close());
-    }, KEEPALIVE_MS);
+    this.#keepalive = setInterval(() => this.check(KEEPALIVE_ANSWER_MS), KEEPALIVE_MS);
+  }
+
+  /**
+   * Sends a probe, and closes the connection if nothing at all is received for `patience` ms. The
+   * answer to the probe itself may wait behind the chunks of an upload.
+   */
+  check(patience: number): void {
+    this.probe(patience).catch(() => {
+      if (Date.now() - this.#heardAt >= patience) this.close();
+    });
   }
 
   /** An empty SEND; answered by whoever is there. */
@@ -174,11 +190,11 @@ export class Session extends Emitter<SessionEvents> {
         reject(new MsrpError(0, "the connection is closed"));
         return;
       }
-      const timer = setTimeout(() => {
-        this.#waiting.delete(transaction);
-        reject(new MsrpError(0, "no answer"));
-      }, patience);
-      this.#waiting.set(transaction, { resolve, reject, timer });
+      const number = this.#requests++;
+      const hasBody = body !== undefined;
+      const waiting: Waiting = { resolve, reject, number, hasBody, patience, timer: undefined };
+      this.#waiting.set(transaction, waiting);
+      this.#arm(transaction, waiting);
       this.#write({
         transaction,
         method,
@@ -189,6 +205,14 @@ export class Session extends Emitter<SessionEvents> {
         flag,
       });
     });
+  }
+
+  #arm(transaction: string, waiting: Waiting): void {
+    clearTimeout(waiting.timer);
+    waiting.timer = setTimeout(() => {
+      this.#waiting.delete(transaction);
+      waiting.reject(new MsrpError(0, "no answer"));
+    }, waiting.patience);
   }
 
   async #drained(): Promise<void> {
@@ -203,6 +227,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   #receive(data: unknown): void {
+    this.#heardAt = Date.now();
     const octets = typeof data === "string" ? encode(data) : new Uint8Array(data as ArrayBuffer);
     let chunk: Chunk;
     try {
@@ -222,6 +247,10 @@ export class Session extends Emitter<SessionEvents> {
     if (waiting === undefined) return;
     this.#waiting.delete(transaction);
     clearTimeout(waiting.timer);
+    // Answers come in order: what was sent after this request has only now reached its turn.
+    for (const [behind, it] of this.#waiting) {
+      if (it.hasBody && it.number > waiting.number) this.#arm(behind, it);
+    }
     if (status === 200) waiting.resolve();
     else waiting.reject(new MsrpError(status, comment));
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { header } from "../src/chunk.js";
+import { type Chunk, header } from "../src/chunk.js";
 import { decode, encode } from "../src/octets.js";
 import { type Content, MsrpError, Session } from "../src/session.js";
 import { agree, FakeSocket, settle } from "./fake-socket.js";
@@ -125,6 +125,46 @@ describe("a session", () => {
     expect(socket.responses.at(-1)?.status).toBe(415);
     socket.receive({ ...send("f", [one]), method: "DANCE" });
     expect(socket.responses.at(-1)?.status).toBe(501);
+  });
+
+  it("finishes an upload on a slow line, and keeps the connection", async () => {
+    const queue: Chunk[] = [];
+    const { session: sender, socket } = session((chunk) => void queue.push(chunk));
+    const bound = sender.bind();
+    await settle();
+    socket.respond(queue.shift() as Chunk, 200);
+    await bound;
+    // One answer every nine seconds, in order, the keep-alive probes among them.
+    const line = setInterval(() => {
+      const next = queue.shift();
+      if (next !== undefined) socket.respond(next, 200);
+    }, 9_000);
+    const closed = vi.fn();
+    sender.on("closed", closed);
+    const body = encode("x".repeat(1_000_000));
+    const sent = sender.send({ messageId: "m1", contentType: "message/cpim", body });
+    const taken = vi.fn();
+    sent.then(taken, () => undefined);
+    await vi.advanceTimersByTimeAsync(400_000);
+    clearInterval(line);
+    expect(closed).not.toHaveBeenCalled();
+    expect(taken).toHaveBeenCalledOnce();
+  });
+
+  it("gives up a SEND that is passed over, though others are answered", async () => {
+    const { session: sender } = session((chunk, it) => {
+      if (header(chunk.headers, "Message-ID") !== "lost") agree(chunk, it);
+    });
+    await sender.bind();
+    const failed = vi.fn();
+    const content = { contentType: "message/cpim", body: encode("x") };
+    sender.send({ messageId: "lost", ...content }).catch(failed);
+    for (let second = 0; second < 31; second += 1) {
+      void sender.send({ messageId: `m${second}`, ...content });
+      await vi.advanceTimersByTimeAsync(1_000);
+    }
+    expect(failed).toHaveBeenCalledOnce();
+    expect(sender.isOpen).toBe(true);
   });
 
   it("asks for nicknames", async () => {
