@@ -29,12 +29,18 @@ const OPEN_MS = 10_000;
 /** Between attempts to join again: doubled from the first to the last. */
 const FIRST_PAUSE_MS = 500;
 const LAST_PAUSE_MS = 15_000;
-/** What the room has kept comes at once; what is not among it by then is said again. */
+/** The longest pause between attempts to subscribe. */
+const LAST_SUBSCRIBE_PAUSE_MS = 60_000;
+/** The history is through when no more of it has come for so long; then pending texts are sent. */
 const HISTORY_MS = 1_500;
+/** The longest time from the bind to that. */
+const LONGEST_HISTORY_MS = 30_000;
 /** A message older than this when we joined was said before. */
 const SKEW_MS = 1_000;
 /** Messages that are remembered, so that none is shown twice. */
 const REMEMBERED = 1_000;
+/** Private messages of which a disposition is awaited. */
+const ADDRESSEES = 200;
 /** Answers after which another attempt would get the same. */
 const FINAL = new Set([400, 401, 402, 403, 404, 407, 410, 415, 416, 420, 484, 485, 488, 603, 606]);
 
@@ -77,6 +83,8 @@ export interface RoomEvents {
 export interface Saved {
   readonly dialog?: DialogId;
   readonly seen: readonly string[];
+  /** Private messages that were not displayed yet, with their addressees. */
+  readonly addressees?: readonly (readonly [id: string, uri: string])[];
 }
 
 export interface RoomOptions {
@@ -99,6 +107,8 @@ interface Pending {
   readonly content: Content;
   /** A session has taken it up. */
   underWay: boolean;
+  /** An open connection has left it without an answer before. */
+  unanswered: boolean;
 }
 
 export class Room extends Emitter<RoomEvents> {
@@ -109,6 +119,8 @@ export class Room extends Emitter<RoomEvents> {
   readonly #typing: ComposingReceiver;
   readonly #pending = new Map<string, Pending>();
   readonly #seen: Set<string>;
+  /** Private messages of ours that were not displayed yet, with their addressees. */
+  readonly #addressees: Map<string, string>;
   #state: ConnectionState = "connecting";
   #dialog: DialogId | undefined;
   #call: Call | undefined;
@@ -119,6 +131,8 @@ export class Room extends Emitter<RoomEvents> {
   #version = 0;
   #nickname: string | undefined;
   #joinedAt = 0;
+  /** Time of the last bind, in ms. */
+  #boundAt = 0;
   /** We have been here before, and what we missed comes now. */
   #comesBack = false;
   /** What the room has kept is still coming. */
@@ -127,6 +141,9 @@ export class Room extends Emitter<RoomEvents> {
   #attempts = 0;
   #attempting = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #subscribeAttempts = 0;
+  #subscribeRetry: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while the room's history is coming. */
   #sayAgain: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: RoomOptions) {
@@ -134,6 +151,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#options = options;
     this.#dialog = options.saved?.dialog;
     this.#seen = new Set(options.saved?.seen);
+    this.#addressees = new Map(options.saved?.addressees);
     this.#composing = new ComposingSender((state) => this.#tellComposing(state));
     this.#typing = new ComposingReceiver((users) => this.emit("typing", users));
   }
@@ -159,16 +177,16 @@ export class Room extends Emitter<RoomEvents> {
     });
   }
 
-  /** Leaves for good. */
+  /** Leaves for good. A call under way is ended as soon as it is answered. */
   leave(): void {
     this.#end("");
-    this.#options.signalling.stop();
+    if (!this.#attempting) this.#options.signalling.stop();
   }
 
   /** The network is there again: does not wait for the next attempt. */
   retryNow(): void {
     this.#attempts = 0;
-    if (this.#state === "online") void this.#session?.probe(5_000).catch(() => this.#session?.close());
+    if (this.#state === "online") this.#session?.check(5_000);
     else void this.#attempt();
   }
 
@@ -238,7 +256,13 @@ export class Room extends Emitter<RoomEvents> {
       this.#failed(error);
     } finally {
       this.#attempting = false;
+      if (this.#isLeft()) signalling.stop();
     }
+  }
+
+  /** The state may have changed during an `await`. */
+  #isLeft(): boolean {
+    return this.#state === "left";
   }
 
   async #callRoom(): Promise<void> {
@@ -255,6 +279,10 @@ export class Room extends Emitter<RoomEvents> {
       ended: (reason) => this.#ended(call, reason),
       offered: (sdp) => this.#offered(sdp),
     });
+    if (this.#isLeft()) {
+      call.bye();
+      return;
+    }
     this.#call = call;
     this.#dialog = call.id;
     this.#save();
@@ -262,7 +290,7 @@ export class Room extends Emitter<RoomEvents> {
     if (remote === undefined) throw new SipError(488, "the room's description has no MSRP");
     this.#joinedAt = began;
     await this.#connect(remote);
-    this.#subscribe();
+    if (!this.#isLeft()) this.#subscribe();
   }
 
   /** Opens the session that a description of the room names. */
@@ -272,6 +300,10 @@ export class Room extends Emitter<RoomEvents> {
     const url = this.#options.msrpUrl ?? socketUrl(remote.path[0] ?? "");
     if (url === undefined) throw new SipError(488, "the room's path is none");
     const socket = await openSocket(url, OPEN_MS);
+    if (this.#isLeft()) {
+      socket.close();
+      return;
+    }
     const session = new Session({
       socket,
       localPath,
@@ -289,24 +321,34 @@ export class Room extends Emitter<RoomEvents> {
       }
     });
     await session.bind();
+    if (this.#isLeft()) return;
     this.#become("online", "");
     if (this.#nickname !== undefined) session.nickname(this.#nickname).catch(() => undefined);
-    clearTimeout(this.#sayAgain);
     this.#catchingUp = true;
+    this.#boundAt = Date.now();
     this.#last = undefined;
+    this.#awaitHistory();
+  }
+
+  /** Waits for the next message of the history. */
+  #awaitHistory(): void {
+    clearTimeout(this.#sayAgain);
+    const left = this.#boundAt + LONGEST_HISTORY_MS - Date.now();
     this.#sayAgain = setTimeout(() => {
       this.#catchingUp = false;
       this.#comesBack = true;
       this.#sendPending();
-    }, HISTORY_MS);
+    }, Math.min(HISTORY_MS, left));
   }
 
   #subscribe(): void {
+    clearTimeout(this.#subscribeRetry);
     this.#subscription?.end();
     this.roster.reset();
     const subscription = this.#options.signalling.subscribe(this.#options.room, {
       document: (body) => {
         if (this.#subscription !== subscription) return;
+        this.#subscribeAttempts = 0;
         const taken = this.roster.take(body);
         if (taken === "changed") this.emit("roster", this.roster);
         // RFC 4575 §4.4: what is missing is asked for.
@@ -315,10 +357,21 @@ export class Room extends Emitter<RoomEvents> {
       ended: () => {
         if (this.#subscription !== subscription) return;
         this.#subscription = undefined;
-        if (this.#state === "online") setTimeout(() => this.#subscribeAgain(), FIRST_PAUSE_MS);
+        if (this.#state !== "online") return;
+        const pause = backOff(this.#subscribeAttempts, LAST_SUBSCRIBE_PAUSE_MS);
+        this.#subscribeAttempts += 1;
+        this.#subscribeRetry = setTimeout(() => this.#subscribeAgain(), pause);
       },
     });
     this.#subscription = subscription;
+  }
+
+  #unsubscribe(): void {
+    clearTimeout(this.#subscribeRetry);
+    this.#subscribeAttempts = 0;
+    const subscription = this.#subscription;
+    this.#subscription = undefined;
+    subscription?.end();
   }
 
   #subscribeAgain(): void {
@@ -345,17 +398,17 @@ export class Room extends Emitter<RoomEvents> {
     }
     const reason = error instanceof SipError ? error.reason : String((error as Error).message);
     this.#become(this.#state === "connecting" ? "connecting" : "reconnecting", reason);
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#attempts, LAST_PAUSE_MS);
+    const pause = backOff(this.#attempts, LAST_PAUSE_MS);
     this.#attempts += 1;
     this.#retry = setTimeout(() => void this.#attempt(), pause);
   }
 
   #reconnect(reason: string): void {
+    if (this.#isLeft()) return;
     const session = this.#session;
     this.#session = undefined;
     session?.close();
-    this.#subscription?.end();
-    this.#subscription = undefined;
+    this.#unsubscribe();
     this.#typing.clear();
     for (const pending of this.#pending.values()) pending.underWay = false;
     this.#become("reconnecting", reason);
@@ -389,8 +442,7 @@ export class Room extends Emitter<RoomEvents> {
     clearTimeout(this.#sayAgain);
     const session = this.#session;
     this.#session = undefined;
-    this.#subscription?.end();
-    this.#subscription = undefined;
+    this.#unsubscribe();
     this.#call?.bye();
     this.#call = undefined;
     this.#dialog = undefined;
@@ -425,6 +477,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#options.save?.({
       ...(this.#dialog === undefined ? {} : { dialog: this.#dialog }),
       seen: [...this.#seen],
+      addressees: [...this.#addressees],
     });
   }
 
@@ -437,10 +490,13 @@ export class Room extends Emitter<RoomEvents> {
     if (privateTo !== undefined) {
       const value = "positive-delivery, display";
       headers.push({ namespace: IMDN, name: "Disposition-Notification", value });
+      this.#addressees.set(id, bare(privateTo));
+      const [oldest] = this.#addressees.keys();
+      if (this.#addressees.size > ADDRESSEES && oldest !== undefined) this.#addressees.delete(oldest);
     }
     this.#remember(id);
     const content = this.#wrap(body, contentType, privateTo, headers, when, id);
-    this.#pending.set(id, { content, underWay: false });
+    this.#pending.set(id, { content, underWay: false, unanswered: false });
     queueMicrotask(() => this.#sendPending());
     return {
       id,
@@ -487,20 +543,42 @@ export class Room extends Emitter<RoomEvents> {
       const total = pending.content.body.length;
       const progress = (octets: number): void => this.emit("progress", { id, octets, total });
       session.send(pending.content, progress).then(
-        () => this.#delivered(id, "sent", ""),
-        (error: unknown) => {
-          // Without an answer nobody knows: it is said again when the history has been seen.
-          if (error instanceof MsrpError && error.status !== 0) {
-            this.#delivered(id, "failed", error.comment || String(error.status));
-          }
-        },
+        () => this.#settled(id, "sent", ""),
+        (error: unknown) => this.#notSent(session, id, pending, error),
       );
     }
   }
 
-  #delivered(id: string, delivery: Delivery, reason: string): void {
-    this.#pending.delete(id);
+  #notSent(session: Session, id: string, pending: Pending, error: unknown): void {
+    const refused = error instanceof MsrpError && error.status !== 0;
+    if (refused || (session.isOpen && pending.unanswered)) {
+      const reason = error instanceof MsrpError ? error.comment || String(error.status) : "";
+      this.#settled(id, "failed", reason);
+      return;
+    }
+    // Without an answer nobody knows: it is said again when the history has been seen.
+    if (!session.isOpen) return;
+    pending.unanswered = true;
+    session.close();
+  }
+
+  /** The room has answered; a disposition that came before says more than that. */
+  #settled(id: string, delivery: "sent" | "failed", reason: string): void {
+    if (!this.#pending.delete(id)) return;
     this.emit("delivery", { id, delivery, reason });
+    this.#save();
+  }
+
+  #takeDisposition(cpim: Cpim): void {
+    const notification = parseNotification(decode(cpim.body));
+    if (notification === undefined) return;
+    const { messageId: id, disposition } = notification;
+    if (this.#addressees.get(id) !== bare(cpim.from.uri)) return;
+    // Nothing is said after that, by another device of theirs.
+    if (disposition === "displayed") this.#addressees.delete(id);
+    this.#pending.delete(id);
+    this.emit("delivery", { id, delivery: disposition, reason: "" });
+    this.#save();
   }
 
   #take(content: Content): void {
@@ -517,10 +595,7 @@ export class Room extends Emitter<RoomEvents> {
         this.#typing.take(cpim.from.uri, state);
       }
     } else if (type === IMDN_TYPE) {
-      const notification = parseNotification(decode(cpim.body));
-      if (notification !== undefined) {
-        this.#delivered(notification.messageId, notification.disposition, "");
-      }
+      this.#takeDisposition(cpim);
     } else {
       this.#takeMessage(cpim, type);
     }
@@ -532,7 +607,9 @@ export class Room extends Emitter<RoomEvents> {
     const id =
       cpimHeader(cpim, IMDN, "Message-ID") ??
       `${cpim.from.uri} ${cpim.dateTime?.toISOString() ?? randomId(8)} ${decode(cpim.body.subarray(0, 256))}`;
-    if (own && this.#pending.has(id)) this.#delivered(id, "sent", "");
+    // What is said now does not prolong the wait.
+    if (this.#catchingUp && when.getTime() < this.#boundAt) this.#awaitHistory();
+    if (own) this.#settled(id, "sent", "");
     const after = this.#last;
     this.#last = id;
     if (this.#seen.has(id)) return;
@@ -584,6 +661,11 @@ export class Room extends Emitter<RoomEvents> {
     if (this.#seen.size > REMEMBERED && oldest !== undefined) this.#seen.delete(oldest);
     this.#save();
   }
+}
+
+/** A pause before the next attempt, in ms: doubled to `longest`, and different in every page. */
+function backOff(attempts: number, longest: number): number {
+  return Math.min(FIRST_PAUSE_MS * 2 ** attempts, longest) * (0.5 + Math.random());
 }
 
 /** An address without what may be written in several ways: scheme, port, parameters. */

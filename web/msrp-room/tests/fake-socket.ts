@@ -48,6 +48,10 @@ export class FakeSocket {
     this.#fire("close", { wasClean: false });
   }
 
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   get requests(): Chunk[] {
     return this.sent.filter((chunk) => chunk.method !== undefined);
   }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { type Chunk, header } from "../src/chunk.js";
 import { IMDN, parseCpim, writeCpim } from "../src/cpim.js";
+import { type Disposition, IMDN_TYPE, writeNotification } from "../src/imdn.js";
 import { decode, encode } from "../src/octets.js";
 import { type ConnectionState, type Message, Room, type RoomOptions, type Saved } from "../src/room.js";
 import {
@@ -34,6 +35,13 @@ class World implements Signalling {
   refuse: ((attempt: number) => SipError | undefined) | undefined;
   refuseRefresh = false;
   document: ((body: string) => void) | undefined;
+  /** Refuses the last subscription. */
+  unsubscribe: (() => void) | undefined;
+  refuseSubscriptions = false;
+  /** Delays the answer to a call. */
+  ringing: Promise<void> | undefined;
+  /** Delays the opening of a WebSocket. */
+  opening: Promise<void> | undefined;
   server: (chunk: Chunk, socket: FakeSocket) => void = agree;
 
   start(handlers: SignallingHandlers): void {
@@ -59,6 +67,7 @@ class World implements Signalling {
   ): Promise<Call> {
     this.invites.push({ headers, sdp, handlers });
     const number = this.invites.length;
+    await this.ringing;
     const refusal = this.refuse?.(number);
     if (refusal !== undefined) throw refusal;
     return {
@@ -72,9 +81,14 @@ class World implements Signalling {
     };
   }
 
-  subscribe(_room: string, handlers: { document(body: string): void }): { end(): void } {
+  subscribe(
+    _room: string,
+    handlers: { document(body: string): void; ended(): void },
+  ): { end(): void } {
     this.subscriptions += 1;
     this.document = handlers.document;
+    this.unsubscribe = handlers.ended;
+    if (this.refuseSubscriptions) setTimeout(handlers.ended, 0);
     return { end: () => undefined };
   }
 
@@ -99,7 +113,7 @@ class World implements Signalling {
   }
 
   /** Somebody says something. */
-  say(from: string, text: string, when: Date, id: string, to = ROOM, wish = ""): void {
+  say(from: string, text: string, when: Date, id: string, to = ROOM, wish = "", contentType = "text/plain"): void {
     const headers = [{ namespace: IMDN, name: "Message-ID", value: id }];
     if (wish !== "") headers.push({ namespace: IMDN, name: "Disposition-Notification", value: wish });
     const body = writeCpim({
@@ -107,7 +121,7 @@ class World implements Signalling {
       to: { uri: to },
       dateTime: when,
       headers,
-      contentType: "text/plain",
+      contentType,
       body: encode(text),
     });
     this.socket.receive({
@@ -134,6 +148,7 @@ describe("a room", () => {
 
   beforeEach(() => {
     vi.useFakeTimers({ now: new Date("2026-11-30T12:00:00Z") });
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
     world = new World();
     heard = [];
     states = [];
@@ -149,7 +164,8 @@ describe("a room", () => {
         }
         override addEventListener(name: string, listener: (event: never) => void): void {
           super.addEventListener(name, listener);
-          if (name === "open") queueMicrotask(() => listener({} as never));
+          if (name !== "open") return;
+          void (made.opening ?? Promise.resolve()).then(() => listener({} as never));
         }
       },
     );
@@ -157,7 +173,20 @@ describe("a room", () => {
   afterEach(() => {
     vi.useRealTimers();
     vi.unstubAllGlobals();
+    vi.restoreAllMocks();
   });
+
+  /** Bob's client reports what became of a private message. */
+  function dispose(from: string, messageId: string, disposition: Disposition): void {
+    const document = writeNotification({ messageId, dateTime: "", disposition });
+    world.say(from, document, new Date(), disposition, ALICE, "", IMDN_TYPE);
+  }
+
+  function watch(room: Room): string[] {
+    const deliveries: string[] = [];
+    room.on("delivery", ({ delivery, reason }) => deliveries.push(`${delivery} ${reason}`.trim()));
+    return deliveries;
+  }
 
   async function join(options: Partial<RoomOptions> = {}): Promise<Room> {
     const room = new Room({
@@ -342,5 +371,148 @@ describe("a room", () => {
     world.document?.(document(1, "full"));
     world.document?.(document(3, "partial"));
     expect(world.subscriptions).toBe(2);
+  });
+
+  it("leaves though the call is not answered yet", async () => {
+    let pickUp = (): void => undefined;
+    world.ringing = new Promise((resolve) => (pickUp = resolve));
+    const room = await join();
+    room.leave();
+    expect(world.isConnected).toBe(true);
+    pickUp();
+    await settle();
+    expect(world.byes).toBe(1);
+    expect(world.isConnected).toBe(false);
+    expect(world.sockets).toEqual([]);
+    expect(world.subscriptions).toBe(0);
+    expect(saved?.dialog).toBeUndefined();
+    expect(states).toEqual(["connecting", "left"]);
+  });
+
+  it("leaves though its WebSocket is not open yet", async () => {
+    let open = (): void => undefined;
+    world.opening = new Promise((resolve) => (open = resolve));
+    const room = await join();
+    room.leave();
+    open();
+    await settle();
+    expect(world.byes).toBe(1);
+    expect(world.socket.sent).toEqual([]);
+    expect(world.socket.isOpen).toBe(false);
+    expect(world.subscriptions).toBe(0);
+    expect(states).toEqual(["connecting", "left"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("stays away when a new connection fails after it has left", async () => {
+    const room = await join();
+    let open = (): void => undefined;
+    world.opening = new Promise((resolve) => (open = resolve));
+    world.invites[0]?.handlers.offered(answer(7));
+    await settle();
+    room.leave();
+    await vi.advanceTimersByTimeAsync(20_000);
+    open();
+    expect(states).toEqual(["connecting", "online", "left"]);
+    expect(world.invites).toHaveLength(1);
+  });
+
+  it("subscribes less and less often where it is refused, and at once after a document", async () => {
+    world.refuseSubscriptions = true;
+    const room = await join();
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(world.subscriptions).toBeGreaterThan(10);
+    expect(world.subscriptions).toBeLessThan(20);
+    world.refuseSubscriptions = false;
+    await vi.advanceTimersByTimeAsync(60_000);
+    world.document?.("<conference-info/>");
+    const before = world.subscriptions;
+    world.unsubscribe?.();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(world.subscriptions).toBe(before + 1);
+    world.unsubscribe?.();
+    room.leave();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("waits for all of the history before it says anything again", async () => {
+    world.server = (chunk, socket) => {
+      if (header(chunk.headers, "Content-Type") === undefined) agree(chunk, socket);
+    };
+    const room = await join();
+    const arrived = room.say("arrived");
+    await settle();
+    world.server = agree;
+    world.socket.close();
+    await settle();
+    for (const id of ["1", "2", "3"]) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      world.say("sip:bob@example.com", id, new Date("2026-11-30T11:00:00Z"), id);
+    }
+    await vi.advanceTimersByTimeAsync(1_000);
+    world.say(ALICE, "arrived", arrived.when, arrived.id);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(world.said).toEqual(["arrived"]);
+  });
+
+  it("waits for the history no longer than half a minute, and not for what is said now", async () => {
+    const room = await join();
+    await vi.advanceTimersByTimeAsync(2_000);
+    for (const [when, seconds] of [[new Date("2026-11-30T11:00:00Z"), 30], [undefined, 2]] as const) {
+      world.socket.close();
+      await settle();
+      room.say(`after ${seconds} s`);
+      for (let second = 1; second <= seconds; second += 1) {
+        expect(world.said).not.toContain(`after ${seconds} s`);
+        await vi.advanceTimersByTimeAsync(1_000);
+        world.say("sip:bob@example.com", "x", when ?? new Date(), `${seconds}-${second}`);
+      }
+      expect(world.said).toContain(`after ${seconds} s`);
+    }
+  });
+
+  it("connects anew when a text has no answer, and gives up the second time", async () => {
+    world.server = (chunk, socket) => {
+      if (header(chunk.headers, "Content-Type") === undefined) agree(chunk, socket);
+    };
+    const room = await join();
+    const deliveries = watch(room);
+    room.say("lost");
+    await vi.advanceTimersByTimeAsync(31_000);
+    expect(world.sockets).toHaveLength(2);
+    expect(deliveries).toEqual([]);
+    await vi.advanceTimersByTimeAsync(33_000);
+    expect(world.said).toEqual(["lost", "lost"]);
+    expect(deliveries).toEqual(["failed no answer"]);
+    expect(room.state).toBe("online");
+  });
+
+  it("believes only the addressee of a private message that it was delivered", async () => {
+    const room = await join();
+    const deliveries = watch(room);
+    const open = room.say("to all");
+    const secret = room.say("psst", "sip:bob@example.com");
+    await settle();
+    dispose("sip:bob@example.com", open.id, "displayed");
+    dispose("sip:mallory@example.com", secret.id, "displayed");
+    dispose("sip:bob@example.com", "unknown", "displayed");
+    expect(deliveries).toEqual(["sent", "sent"]);
+    dispose("sip:bob@example.com", secret.id, "delivered");
+    dispose("sip:bob@example.com", secret.id, "displayed");
+    dispose("sip:bob@example.com", secret.id, "delivered");
+    expect(deliveries).toEqual(["sent", "sent", "delivered", "displayed"]);
+  });
+
+  it("does not say that a message was sent when it was read already", async () => {
+    const room = await join();
+    const deliveries = watch(room);
+    world.server = (chunk, socket) => {
+      if (chunk.method === undefined) return;
+      dispose("sip:bob@example.com", secret.id, "displayed");
+      agree(chunk, socket);
+    };
+    const secret = room.say("psst", "sip:bob@example.com");
+    await settle();
+    expect(deliveries).toEqual(["displayed"]);
   });
 });
