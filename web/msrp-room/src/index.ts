@@ -16,10 +16,12 @@ export {
   type ConnectionState,
   type Delivery,
   type Message,
+  type Received,
   Room,
   type RoomEvents,
   type RoomOptions,
   type Saved,
+  type Unsent,
 } from "./room.js";
 export { type Endpoint, type Participant, Roster } from "./roster.js";
 export { parseDescription, writeDescription } from "./sdp.js";

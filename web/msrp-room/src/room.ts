@@ -39,6 +39,8 @@ const LONGEST_HISTORY_MS = 30_000;
 const SKEW_MS = 1_000;
 /** Messages that are remembered, so that none is shown twice. */
 const REMEMBERED = 1_000;
+/** Texts without an answer that are saved, in octets. */
+const SAVED_OCTETS = 256 * 1024;
 /** Private messages of which a disposition is awaited. */
 const ADDRESSEES = 200;
 /** Answers after which another attempt would get the same. */
@@ -70,6 +72,9 @@ export interface Message {
   readonly wantsDisplay: boolean;
 }
 
+/** The part of a message that a disposition notification needs. */
+export type Received = Pick<Message, "id" | "from" | "when" | "wantsDisplay">;
+
 export interface RoomEvents {
   state: { state: ConnectionState; reason: string };
   message: Message;
@@ -79,12 +84,22 @@ export interface RoomEvents {
   typing: readonly string[];
 }
 
+/** A text of ours that the room has not answered. */
+export interface Unsent {
+  readonly id: string;
+  readonly text: string;
+  /** ISO 8601. */
+  readonly when: string;
+  readonly privateTo?: string;
+}
+
 /** What outlives a page that is loaded again. */
 export interface Saved {
   readonly dialog?: DialogId;
   readonly seen: readonly string[];
   /** Private messages that were not displayed yet, with their addressees. */
   readonly addressees?: readonly (readonly [id: string, uri: string])[];
+  readonly unsent?: readonly Unsent[];
 }
 
 export interface RoomOptions {
@@ -104,6 +119,7 @@ export interface RoomOptions {
 }
 
 interface Pending {
+  readonly message: Message;
   readonly content: Content;
   /** A session has taken it up. */
   underWay: boolean;
@@ -154,6 +170,17 @@ export class Room extends Emitter<RoomEvents> {
     this.#addressees = new Map(options.saved?.addressees);
     this.#composing = new ComposingSender((state) => this.#tellComposing(state));
     this.#typing = new ComposingReceiver((users) => this.emit("typing", users));
+    for (const unsent of options.saved?.unsent ?? []) {
+      const { id, text, when, privateTo } = unsent;
+      this.#queue(this.#ownMessage(id, encode(text), TEXT, privateTo, new Date(when)));
+      // The room may have it: its history is looked through first.
+      this.#comesBack = true;
+    }
+  }
+
+  /** Messages of ours that wait for an answer of the room. */
+  get unsent(): Message[] {
+    return Array.from(this.#pending.values(), (pending) => pending.message);
   }
 
   get state(): ConnectionState {
@@ -208,7 +235,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Somebody has read a message (RFC 5438). */
-  shown(message: Message): void {
+  shown(message: Received): void {
     if (message.wantsDisplay) this.#notify(message, "displayed");
   }
 
@@ -447,6 +474,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#call = undefined;
     this.#dialog = undefined;
     this.#typing.clear();
+    this.#pending.clear();
     this.#save();
     this.#become("left", reason);
     session?.close();
@@ -476,16 +504,57 @@ export class Room extends Emitter<RoomEvents> {
   #save(): void {
     this.#options.save?.({
       ...(this.#dialog === undefined ? {} : { dialog: this.#dialog }),
-      seen: [...this.#seen],
+      // What nobody has answered is taken from the history when it is there.
+      seen: Array.from(this.#seen).filter((id) => !this.#pending.has(id)),
       addressees: [...this.#addressees],
+      unsent: this.#unsentTexts(),
+    });
+  }
+
+  #unsentTexts(): Unsent[] {
+    let octets = 0;
+    return this.unsent.flatMap(({ id, body, contentType, text, when, privateTo }) => {
+      if (contentType !== TEXT || octets + body.length > SAVED_OCTETS) return [];
+      octets += body.length;
+      const to = privateTo === undefined ? {} : { privateTo };
+      return [{ id, text, when: when.toISOString(), ...to }];
     });
   }
 
   // Messages
 
   #say(body: Uint8Array, contentType: string, privateTo: string | undefined): Message {
-    const id = randomId(12);
-    const when = new Date();
+    const message = this.#ownMessage(randomId(12), body, contentType, privateTo, new Date());
+    this.#queue(message);
+    this.#save();
+    queueMicrotask(() => this.#sendPending());
+    return message;
+  }
+
+  #ownMessage(
+    id: string,
+    body: Uint8Array,
+    contentType: string,
+    privateTo: string | undefined,
+    when: Date,
+  ): Message {
+    return {
+      id,
+      from: this.#options.user,
+      name: this.#options.name ?? "",
+      contentType,
+      body,
+      text: mediaType(contentType).startsWith("text/") ? decode(body) : "",
+      when,
+      ...(privateTo === undefined ? {} : { privateTo }),
+      own: true,
+      history: false,
+      wantsDisplay: false,
+    };
+  }
+
+  #queue(message: Message): void {
+    const { id, body, contentType, privateTo, when } = message;
     const headers: CpimHeader[] = [{ namespace: IMDN, name: "Message-ID", value: id }];
     if (privateTo !== undefined) {
       const value = "positive-delivery, display";
@@ -494,23 +563,9 @@ export class Room extends Emitter<RoomEvents> {
       const [oldest] = this.#addressees.keys();
       if (this.#addressees.size > ADDRESSEES && oldest !== undefined) this.#addressees.delete(oldest);
     }
-    this.#remember(id);
     const content = this.#wrap(body, contentType, privateTo, headers, when, id);
-    this.#pending.set(id, { content, underWay: false, unanswered: false });
-    queueMicrotask(() => this.#sendPending());
-    return {
-      id,
-      from: this.#options.user,
-      name: this.#options.name ?? "",
-      contentType,
-      body,
-      text: contentType === TEXT ? decode(body) : "",
-      when,
-      ...(privateTo === undefined ? {} : { privateTo }),
-      own: true,
-      history: false,
-      wantsDisplay: false,
-    };
+    this.#pending.set(id, { message, content, underWay: false, unanswered: false });
+    this.#remember(id);
   }
 
   #wrap(
@@ -614,6 +669,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#last = id;
     if (this.#seen.has(id)) return;
     this.#remember(id);
+    this.#save();
     this.#typing.forget(cpim.from.uri);
     const isPrivate = bare(cpim.to.uri) !== bare(this.#options.room);
     const wanted = cpimHeader(cpim, IMDN, "Disposition-Notification") ?? "";
@@ -637,7 +693,7 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("message", message);
   }
 
-  #notify(message: Message, disposition: Disposition): void {
+  #notify(message: Received, disposition: Disposition): void {
     const dateTime = message.when.toISOString();
     const document = writeNotification({ messageId: message.id, dateTime, disposition });
     this.#sendUnshown(encode(document), IMDN_TYPE, message.from);
@@ -659,7 +715,6 @@ export class Room extends Emitter<RoomEvents> {
     this.#seen.add(id);
     const [oldest] = this.#seen;
     if (this.#seen.size > REMEMBERED && oldest !== undefined) this.#seen.delete(oldest);
-    this.#save();
   }
 }
 

@@ -515,4 +515,40 @@ describe("a room", () => {
     await settle();
     expect(deliveries).toEqual(["displayed"]);
   });
+
+  it("sends after a reload what had no answer, unless the room has it", async () => {
+    world.server = (chunk, socket) => {
+      if (header(chunk.headers, "Content-Type") === undefined) agree(chunk, socket);
+    };
+    const before = await join();
+    const arrived = before.say("arrived");
+    const lost = before.say("lost");
+    const secret = before.say("psst", "sip:bob@example.com");
+    before.sendFile("image/png", encode("a picture"));
+    await settle();
+    const first = JSON.parse(JSON.stringify(saved)) as Saved;
+    expect(first.seen).toEqual([]);
+    world.server = agree;
+    const room = await join({ saved: first });
+    expect(room.unsent.map((it) => it.id)).toEqual([arrived.id, lost.id, secret.id]);
+    const deliveries = watch(room);
+    world.say(ALICE, "arrived", arrived.when, arrived.id);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(world.said).toEqual(["arrived", "lost", "psst", "lost", "psst"]);
+    expect(deliveries).toEqual(["sent", "sent", "sent"]);
+    expect(heard).toEqual([]);
+    expect(room.unsent).toEqual([]);
+    expect(saved?.unsent).toEqual([]);
+    expect(saved?.seen).toEqual([arrived.id, lost.id, secret.id]);
+    dispose("sip:bob@example.com", secret.id, "displayed");
+    expect(deliveries.at(-1)).toBe("displayed");
+  });
+
+  it("saves no more unsent text than a page can keep", async () => {
+    world.server = () => undefined;
+    const room = await join();
+    for (let at = 0; at < 10; at += 1) room.say("x".repeat(60_000));
+    expect(saved?.unsent).toHaveLength(4);
+    expect(room.unsent).toHaveLength(10);
+  });
 });
