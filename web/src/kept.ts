@@ -2,16 +2,39 @@
 
 import type { Message, Saved } from "@msrp-conference/msrp-room";
 
-/** Texts that are kept. */
+import { size } from "./view.js";
+
+/** Messages that are kept. */
 const KEPT = 200;
+/** The largest text that is kept, in octets. */
+const LARGEST = 16 * 1024;
 
 export interface Entry {
   readonly name: string;
   readonly room: string;
+  /** They have a password, which is not kept. */
+  readonly account: boolean;
 }
 
 /** A message as it is kept: text alone. */
-export type KeptMessage = Omit<Message, "body" | "when"> & { readonly when: string };
+export interface KeptMessage extends Omit<Message, "body" | "when"> {
+  readonly when: string;
+  /** Why it was not delivered. */
+  readonly failed?: string;
+}
+
+/** Files and long texts are kept as a line that names them. */
+export function keepable(message: Message): KeptMessage {
+  const { body, when, ...rest } = message;
+  const [type = ""] = message.contentType.toLowerCase().split(";");
+  const isKept = type === "text/plain" && body.length <= LARGEST;
+  const line = `${type}, ${size(body.length)} (not kept when the page was loaded again)`;
+  return {
+    ...rest,
+    ...(isKept ? {} : { contentType: "text/plain", text: line }),
+    when: when.toISOString(),
+  };
+}
 
 export const kept = {
   get entry(): Entry | undefined {
@@ -23,35 +46,65 @@ export const kept = {
   get session(): Saved | undefined {
     return read<Saved>("session");
   },
+  /** Messages make room for it. */
   set session(session: Saved | undefined) {
-    write("session", session);
+    let messages = this.messages;
+    while (!write("session", session) && messages.length > 0) {
+      messages = newerHalf(messages);
+      write("messages", messages);
+    }
   },
   get messages(): readonly KeptMessage[] {
     return read<KeptMessage[]>("messages") ?? [];
   },
+  /** The newest that fit. */
   set messages(messages: readonly KeptMessage[]) {
-    write("messages", messages.slice(-KEPT));
+    let rest = messages.slice(-KEPT);
+    while (!write("messages", rest) && rest.length > 0) rest = newerHalf(rest);
+  },
+  /** The one to whom texts go in private. */
+  get privateTo(): string | undefined {
+    return read<string>("privateTo");
+  },
+  set privateTo(uri: string | undefined) {
+    write("privateTo", uri);
+  },
+  /** Why the room was left. */
+  get reason(): string | undefined {
+    return read<string>("reason");
+  },
+  set reason(reason: string | undefined) {
+    write("reason", reason);
   },
   clear(): void {
-    sessionStorage.clear();
+    try {
+      sessionStorage.clear();
+    } catch {
+      // Where storage is forbidden nothing is kept.
+    }
   },
 };
 
+function newerHalf(messages: readonly KeptMessage[]): KeptMessage[] {
+  return messages.slice(Math.ceil(messages.length / 2));
+}
+
 function read<Value>(name: string): Value | undefined {
-  const text = sessionStorage.getItem(name);
-  if (text === null) return undefined;
   try {
-    return JSON.parse(text) as Value;
+    const text = sessionStorage.getItem(name);
+    return text === null ? undefined : (JSON.parse(text) as Value);
   } catch {
     return undefined;
   }
 }
 
-function write(name: string, value: unknown): void {
+/** Whether it went in: storage may be full, or forbidden. */
+function write(name: string, value: unknown): boolean {
   try {
     if (value === undefined) sessionStorage.removeItem(name);
     else sessionStorage.setItem(name, JSON.stringify(value));
+    return true;
   } catch {
-    // Full, or forbidden: a reload begins anew then.
+    return false;
   }
 }

@@ -5,16 +5,20 @@ import {
   type Delivery,
   type Message,
   MsrpError,
+  type Received,
   Room,
   jssip,
 } from "@msrp-conference/msrp-room";
 
 import { type Config, address, loadConfig } from "./config.js";
-import { type Entry, type KeptMessage, kept } from "./kept.js";
+import { type Entry, type KeptMessage, keepable, kept } from "./kept.js";
 import { MessageList, byId, nameOf, showRoster } from "./view.js";
 
 /** The largest file that is sent: with its envelope it must be below the server's limit. */
 const LARGEST = 9 * 1024 * 1024;
+
+/** Messages that wait for the page to be seen before their senders hear of it. */
+const UNSEEN = 500;
 
 const STATES: Record<ConnectionState, string> = {
   connecting: "Connecting",
@@ -27,8 +31,12 @@ class Page {
   readonly #messages = new MessageList();
   readonly #text = byId<HTMLTextAreaElement>("text");
   readonly #user: string;
+  /** Only the user's own choice takes it back: they may be writing to somebody who has left. */
   #privateTo: string | undefined;
   #unread = 0;
+  readonly #unseen: Received[] = [];
+  /** Messages of ours without an answer. */
+  readonly #unanswered = new Map<string, KeptMessage>();
 
   constructor(
     config: Config,
@@ -41,7 +49,12 @@ class Page {
     byId("title").textContent = entry.room;
     this.#listen();
     this.#control();
-    for (const message of kept.messages) this.#show(restored(message));
+    for (const message of kept.messages) {
+      this.#show(restored(message));
+      if (message.failed !== undefined) this.#messages.deliver(message.id, "failed", message.failed);
+    }
+    for (const message of this.room.unsent) this.#showOwn(message);
+    this.#writeTo(kept.privateTo);
     this.room.join();
   }
 
@@ -120,12 +133,16 @@ class Page {
     if (!document.hidden) this.room.shown(message);
     else if (!message.history) {
       this.#unread += 1;
-      this.#unseen.push(message);
+      this.#showLater(message);
       this.#title();
     }
   }
 
-  readonly #unseen: Message[] = [];
+  #showLater({ id, from, when, wantsDisplay }: Message): void {
+    if (!wantsDisplay) return;
+    this.#unseen.push({ id, from, when, wantsDisplay });
+    if (this.#unseen.length > UNSEEN) this.#unseen.shift();
+  }
 
   #seen(): void {
     if (document.hidden) return;
@@ -149,7 +166,18 @@ class Page {
     });
   }
 
+  #showOwn(message: Message): void {
+    this.#unanswered.set(message.id, keepable(message));
+    this.#show(message);
+  }
+
   #delivered(id: string, delivery: Delivery, reason: string): void {
+    const message = this.#unanswered.get(id);
+    if (message !== undefined) {
+      this.#unanswered.delete(id);
+      const failed = delivery === "failed" ? { failed: reason } : {};
+      kept.messages = [...kept.messages, { ...message, ...failed }];
+    }
     this.#messages.deliver(id, delivery, reason);
   }
 
@@ -169,13 +197,11 @@ class Page {
     const { roster, features } = this.room;
     const choose = features.privateMessages ? (uri: string) => this.#writeTo(uri) : undefined;
     showRoster(roster.participants, this.#user, this.#privateTo, choose);
-    if (this.#privateTo !== undefined && roster.find(this.#privateTo) === undefined) {
-      this.#writeTo(undefined);
-    }
   }
 
   #writeTo(uri: string | undefined): void {
     this.#privateTo = uri;
+    kept.privateTo = uri;
     byId("to").hidden = uri === undefined;
     byId("to-name").textContent = uri === undefined ? "" : nameOf(this.room.roster.find(uri), uri);
     byId("people").classList.remove("open");
@@ -198,9 +224,7 @@ class Page {
   #send(): void {
     const text = this.#text.value.trim();
     if (text === "") return;
-    const message = this.room.say(text, this.#privateTo);
-    kept.messages = [...kept.messages, keepable(message)];
-    this.#show(message);
+    this.#showOwn(this.room.say(text, this.#privateTo));
     this.#text.value = "";
     this.#fit();
   }
@@ -213,8 +237,9 @@ class Page {
       byId("typing").textContent = `${file.name} is too large: 9 MiB at most`;
       return;
     }
+    const to = this.#privateTo;
     const octets = new Uint8Array(await file.arrayBuffer());
-    this.#show(this.room.sendFile(file.type || "application/octet-stream", octets, this.#privateTo));
+    this.#showOwn(this.room.sendFile(file.type || "application/octet-stream", octets, to));
   }
 
   /** As high as what is written, to a limit. */
@@ -243,12 +268,7 @@ function makeRoom(config: Config, entry: Entry, password: string): Room {
   });
 }
 
-function keepable(message: Message): KeptMessage {
-  const { body: _, when, ...rest } = message;
-  return { ...rest, when: when.toISOString() };
-}
-
-function restored(message: KeptMessage): Message {
+function restored({ failed: _, ...message }: KeptMessage): Message {
   const body = new TextEncoder().encode(message.text);
   return { ...message, body, when: new Date(message.when), history: true, wantsDisplay: false };
 }
@@ -269,33 +289,37 @@ async function start(): Promise<void> {
   const room = byId<HTMLInputElement>("room");
   const problem = byId("entry-problem");
   const enter = (entry: Entry, password: string): void => {
+    // Nobody goes on with what another has left.
+    if (kept.entry?.name !== entry.name || kept.entry.room !== entry.room) kept.clear();
     byId("entry").hidden = true;
     byId("chat").hidden = false;
     kept.entry = entry;
     document.title = entry.room;
     new Page(config, entry, password, (reason) => {
       kept.clear();
-      sessionStorage.setItem("reason", JSON.stringify(reason));
+      kept.reason = reason;
       // Everything begins anew, and nothing of the room is left.
       location.reload();
     });
     byId("text").focus();
   };
-  const reason = JSON.parse(sessionStorage.getItem("reason") ?? '""') as string;
-  sessionStorage.removeItem("reason");
+  const { entry, reason = "" } = kept;
+  kept.reason = undefined;
   problem.textContent = reason;
   problem.hidden = reason === "";
-  room.value = config.room;
-  name.value = new URLSearchParams(location.search).get("name") ?? "";
+  room.value = entry?.room ?? config.room;
+  name.value = entry?.name ?? new URLSearchParams(location.search).get("name") ?? "";
+  const password = byId<HTMLInputElement>("password");
   byId("join").addEventListener("submit", (event) => {
     event.preventDefault();
-    const password = byId<HTMLInputElement>("password").value;
-    enter({ name: name.value.trim(), room: room.value.trim() }, password);
+    const account = password.value !== "";
+    enter({ name: name.value.trim(), room: room.value.trim(), account }, password.value);
   });
-  if (kept.entry !== undefined) enter(kept.entry, "");
+  if (entry?.account === false) enter(entry, "");
   else {
     byId("entry").hidden = false;
-    name.focus();
+    byId<HTMLDetailsElement>("account").open = entry !== undefined;
+    (entry === undefined ? name : password).focus();
   }
 }
 

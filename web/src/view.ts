@@ -6,6 +6,8 @@ import type { Delivery, Message, Participant } from "@msrp-conference/msrp-room"
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
 /** Messages in the page. */
 const SHOWN = 500;
+/** Octets of the messages in the page. */
+const SHOWN_OCTETS = 64 * 1024 * 1024;
 
 export function byId<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
   const element = document.getElementById(id);
@@ -37,6 +39,9 @@ export class MessageList {
   readonly #scroll = byId("scroll");
   readonly #newer = byId("newer");
   #pinned = true;
+  /** Octets of the messages by item. */
+  readonly #octets = new Map<Element, number>();
+  #total = 0;
 
   constructor() {
     this.#newer.addEventListener("click", () => this.#toEnd());
@@ -52,8 +57,10 @@ export class MessageList {
     const stays = !this.#pinned && !shown.message.own;
     const item = messageItem(shown);
     this.#list.insertBefore(item, this.#place(shown.message));
+    this.#octets.set(item, shown.message.body.length);
+    this.#total += shown.message.body.length;
+    this.#trim();
     this.#markHistory();
-    while (this.#list.childElementCount > SHOWN) this.#list.firstElementChild?.remove();
     if (stays) this.#newer.hidden = false;
     else this.#toEnd();
   }
@@ -80,8 +87,18 @@ export class MessageList {
     if (place && octets < total) place.textContent = `${Math.floor((100 * octets) / total)} %`;
   }
 
-  clear(): void {
-    this.#list.replaceChildren();
+  /** Removes the oldest, and their files. */
+  #trim(): void {
+    while (this.#octets.size > SHOWN || this.#total > SHOWN_OCTETS) {
+      const oldest = this.#list.querySelector(".message");
+      if (oldest === null) return;
+      for (const link of oldest.querySelectorAll<HTMLAnchorElement>("a[download]")) {
+        URL.revokeObjectURL(link.href);
+      }
+      this.#total -= this.#octets.get(oldest) ?? 0;
+      this.#octets.delete(oldest);
+      oldest.remove();
+    }
   }
 
   #find(id: string): HTMLElement | undefined {
@@ -179,7 +196,7 @@ function linked(text: string): (string | HTMLElement)[] {
   });
 }
 
-function size(octets: number): string {
+export function size(octets: number): string {
   if (octets < 1024) return `${octets} B`;
   if (octets < 1024 * 1024) return `${Math.round(octets / 1024)} KiB`;
   return `${(octets / 1024 / 1024).toFixed(1)} MiB`;
