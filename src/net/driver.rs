@@ -329,7 +329,7 @@ impl Driver {
         }
     }
 
-    /// The page is gone: nothing more is written to its connection.
+    /// Whether the peer has closed the WebSocket; nothing more is written to it then.
     fn is_web_closed(&mut self, id: ConnectionId) -> bool {
         let web = self.transport(id).and_then(|it| it.web());
         web.is_some_and(WebSocket::is_closed)
