@@ -240,7 +240,7 @@ impl Switch {
         }
     }
 
-    /// Whether a session has a message on its way to its room.
+    /// Records the room of a session's last message on its connection.
     pub(in crate::switch) fn said_in(&mut self, key: SessionKey, room: RoomKey) {
         let connection = self.rooms.session(key).and_then(|it| it.connection);
         if let Some(connection) = connection.and_then(|id| self.connections.get_mut(id)) {

@@ -157,7 +157,7 @@ impl Assemblies {
         // One more than may be unfinished: it may end with its first chunk.
         if self.messages.len() >= MAX_MESSAGES {
             match self.messages.iter().position(Assembly::is_refused) {
-                // A sender refused this often sends nothing more of the message.
+                // A refused message makes way: its sender has stopped by now.
                 Some(place) => drop(self.messages.remove(place)),
                 None if self.messages.len() > MAX_MESSAGES => return Err(Code::TooMany),
                 None => {}
