@@ -335,7 +335,7 @@ impl Driver {
         web.is_some_and(WebSocket::is_closed)
     }
 
-    /// Decodes what was read before the connection had to wait; returns how many bytes that was.
+    /// Decodes octets left over from a pause of the connection; returns their number.
     fn decode_unread(&mut self, id: ConnectionId) -> Option<usize> {
         let octets = self.parts.switch.unread(id);
         if octets > 0 {

@@ -353,8 +353,8 @@ impl Pool {
         totals
     }
 
-    /// Closes listeners, flushes what is queued for at most a second, closes the connections
-    /// and joins the threads.
+    /// Closes listeners, flushes queued output for at most a second, closes the connections and
+    /// joins the threads.
     pub fn stop(self) {
         drop(self);
     }

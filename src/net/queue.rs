@@ -23,7 +23,7 @@ pub(super) enum Command {
     Order(control::Order),
     /// The focus is gone: sessions that no focus claims within this time end.
     Unclaim(Duration),
-    /// An accepted connection and what was read from it so far.
+    /// An accepted connection, and the octets already read from it.
     Connection(Box<Accepted>, Vec<u8>),
     /// A connection that a session of this thread requested, or the reason why there is none.
     ConnectFinished(Box<Wanted>, Result<Box<Accepted>, DialError>),

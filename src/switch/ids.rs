@@ -30,8 +30,8 @@ macro_rules! place {
 }
 
 place! {
-    /// A connection, as the switch and its driver call it. Never used twice for two
-    /// connections that are alive within 2³² openings of each other.
+    /// A connection, as the switch and its driver call it. Two connections have different ids
+    /// unless 2³² openings lie between them.
     pub ConnectionId
 }
 place! {

@@ -154,7 +154,7 @@ impl Assemblies {
         head: &RequestHead<'_>,
         opening: &[u8],
     ) -> Result<(), Code> {
-        // One more than may be unfinished: it may end with its first chunk.
+        // One more than the limit is allowed, because it may end with its first chunk.
         if self.messages.len() >= MAX_MESSAGES {
             match self.messages.iter().position(Assembly::is_refused) {
                 // A refused message makes way: its sender has stopped by now.

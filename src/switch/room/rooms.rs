@@ -94,7 +94,7 @@ impl Rooms {
         self.sessions - self.leaving - self.guests
     }
 
-    /// The room of this name, with what was kept of it.
+    /// The room with this name, with its kept state.
     pub(in crate::switch) fn open(
         &mut self,
         now: Moment,
@@ -158,7 +158,7 @@ impl Rooms {
         self.by_session.remove(id);
     }
 
-    /// Forgets a session that has left its room, and the room when it was the last.
+    /// Forgets a session that has left its room, and the room itself after its last session.
     pub(in crate::switch) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let room = self.table.get_mut(key.room)?;
         let session = room.sessions.remove(key.seat)?;
@@ -183,8 +183,8 @@ impl Rooms {
         Some(session)
     }
 
-    /// The connection of a session that has left its room stays for a moment; `false` if it
-    /// has not left.
+    /// Keeps the connection of a session that has left its room for a moment; `false` if it has not
+    /// left.
     pub(in crate::switch) fn lingers(&mut self, id: SessionId, key: SessionKey) -> bool {
         let session = self.session_mut(key).filter(|it| it.leaving);
         let leaving = session.map(|it| it.lingers = true).is_some();
@@ -199,7 +199,7 @@ impl Rooms {
         self.parting.get(id).copied()
     }
 
-    /// Its connection need not stay any more.
+    /// Ends that wait.
     pub(in crate::switch) fn stops_lingering(&mut self, key: SessionKey) -> Option<&Session> {
         let session = self.table.get_mut(key.room)?.sessions.get_mut(key.seat)?;
         if !std::mem::take(&mut session.lingers) {
@@ -209,12 +209,12 @@ impl Rooms {
         Some(session)
     }
 
-    /// The last has left a room of another thread.
+    /// The last member has left a replica.
     pub(in crate::switch) fn close_replica(&mut self, original: &Original) {
         self.replicas.remove(&(original.owner, original.room));
     }
 
-    /// The last has left a room: it is open no more, and what is kept of it is kept.
+    /// The last session has left a room: closes the room and keeps its nicknames and history.
     pub(in crate::switch) fn close(&mut self, now: Moment, key: RoomKey) {
         let Some(room) = self.table.get_mut(key) else {
             return;
@@ -228,7 +228,7 @@ impl Rooms {
         self.reservations.keep(now, room.uri.clone(), kept);
     }
 
-    /// The history of a room, whether somebody is in it or not.
+    /// The history of a room, with or without members.
     pub(in crate::switch) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
         match self.by_uri.get(room) {
             Some(&key) => self.table.get_mut(key).map(|room| &mut room.history),
@@ -236,13 +236,13 @@ impl Rooms {
         }
     }
 
-    /// A session that came from another thread, as that knows it.
+    /// A session that came from another thread, by its key there.
     pub(in crate::switch) fn guest(&self, from: Thread, id: &SessionId) -> Option<SessionKey> {
         let key = self.named(id.as_str())?;
         (self.session(key)?.home == Some(from)).then_some(key)
     }
 
-    /// Whether what a session says is put in order elsewhere, and where.
+    /// The thread that orders a session's messages, if that is another one.
     pub(in crate::switch) fn home(&self, key: SessionKey) -> Option<(Thread, SessionKey)> {
         let session = self.session(key)?;
         Some((session.home?, session.said_as))

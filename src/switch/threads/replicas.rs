@@ -54,7 +54,7 @@ impl Switch {
             return self.exchange.post(from, parcel);
         };
         self.append(now, key, entry);
-        // The owner waits from half an outbox on, of which it may not know a step.
+        // The owner starts to wait at half an outbox, and may lack one report.
         let behind = self.config.outbox_bytes / 2 - self.config.outbox_bytes / STEP;
         let room = self.rooms.get(key);
         if room.is_some_and(|room| room.log.octets() > behind || room.held.stragglers > 0) {
