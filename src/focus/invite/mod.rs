@@ -1,4 +1,4 @@
-//! Inviting others: INVITEs and REFERs of ours, and REFERs that ask for them.
+//! Inviting others: our INVITEs and REFERs, and REFERs from participants that request them.
 
 pub(in crate::focus) mod answers;
 pub(in crate::focus) mod forked_answers;
