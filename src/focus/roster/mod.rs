@@ -1,4 +1,4 @@
-//! What subscribers are shown of a room: pure functions from its state to documents.
+//! The roster as subscribers see it: pure functions from the state of a room to documents.
 
 pub(in crate::focus) mod cache;
 pub(in crate::focus) mod document;
