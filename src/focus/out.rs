@@ -11,9 +11,9 @@ use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
 use crate::time::Moment;
 
-/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
+/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 requires 32).
 const TAG_LENGTH: usize = 16;
-/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 asks for 80).
+/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 requires 80).
 const SESSION_ID_LENGTH: usize = 32;
 
 /// A broken invariant, and where it was noticed.

@@ -35,7 +35,7 @@ pub(in crate::focus) struct Access {
     pub(in crate::focus) leads: bool,
     /// The device that the new one replaces (RFC 3891).
     pub(in crate::focus) replaces: Option<EndpointId>,
-    /// The caller asked for privacy (RFC 3323, 3325).
+    /// The caller requested privacy (RFC 3323, 3325).
     pub(in crate::focus) private: bool,
     /// The caller's only address is the one all strangers share (RFC 3323 §4.1.1.3): its number,
     /// which is part of the caller's address in the room.

@@ -1,4 +1,15 @@
 //! Endpoints: the devices of participants, one INVITE dialog each.
+//!
+//! An endpoint has three states, which change independently:
+//!
+//! - [`Stage`]: the peer's last INVITE or UPDATE, which waits for the switch, then for its ACK.
+//! - [`Link`]: the session at the switch, which is up, lost, or being renewed after the switch
+//!   restarted. Without a session in use the endpoint leaves when a timer fires.
+//! - [`Offer`]: an offer of ours that has no answer yet.
+//!
+//! It is in the roster from [`Endpoint::joined`] on: since the switch admitted the session of its
+//! INVITE, or since the party accepted ours. The room table has it from the moment its INVITE
+//! passed the checks, and keeps the index of sessions: only the table may change the link.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,14 +28,14 @@ use crate::time::Moment;
 use crate::wire::conference_info::{EndpointStatus, MediaStatus};
 use crate::wire::resource_lists::Recipient;
 
-/// State of the peer's last INVITE.
+/// State of the peer's last INVITE or UPDATE.
 #[derive(Debug)]
 pub(in crate::focus) enum Stage {
     /// The switch must admit the session before the timer fires.
     Admitting(Box<(Answering, TimerKey)>),
     /// We sent a 2xx and wait for the ACK.
     Unacknowledged(Box<Unacknowledged>),
-    /// The INVITE is complete.
+    /// Neither is the case: no answer and no ACK is pending.
     Confirmed,
 }
 

@@ -188,7 +188,7 @@ impl Cause {
         self.row().code
     }
 
-    /// Whether it is normal for the protocol and tells an operator nothing.
+    /// Whether it is normal for the protocol and of no interest to an operator.
     pub(in crate::focus) fn is_ordinary(self) -> bool {
         self.row().remedy == NORMAL
     }
