@@ -25,7 +25,7 @@ impl<T: ?Sized> Default for Pool<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Pool<T> {
-    /// Replaces this value by an equal one in the pool, if there is one.
+    /// Replaces this value by an equal one in the pool; adds it if there is none.
     pub(super) fn share(&mut self, value: &mut Arc<T>) {
         if let Some(known) = self.values.get(&**value) {
             *value = Arc::clone(known);

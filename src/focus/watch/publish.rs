@@ -81,8 +81,8 @@ impl Focus {
         Ok(())
     }
 
-    /// Whether the user may publish about everything. Participants publish about themselves;
-    /// moderators, including those named by the script, about everything.
+    /// Checks that the user may publish, and returns whether about everything. Participants publish
+    /// about themselves; moderators, including those named by the script, about everything.
     fn may_publish(
         &self,
         incoming: &Incoming,
