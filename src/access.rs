@@ -1,4 +1,4 @@
-//! What keeps this process from a file, in a line an operator can act on.
+//! Explains why this process cannot access a file, in one line an operator can act on.
 //!
 //! Judged by the rights the calling thread has at the moment, so that a start as root can ask
 //! for the user the proxy will run as.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Group, Uid, User, setfsuid};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-/// What is to be done with a file.
+/// The intended access to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Read it, if it is there.
@@ -61,7 +61,7 @@ pub(crate) fn obstacle(path: &Path, wish: Wish) -> Option<Obstacle> {
     }
 }
 
-/// Who this thread is to the file system.
+/// Name of this thread's file-system user.
 pub(crate) fn user() -> String {
     // An id that nobody has changes nothing, and gives the present one.
     user_name(setfsuid(Uid::from_raw(u32::MAX)))

@@ -69,7 +69,7 @@ pub struct Service<C, S, T> {
     core: C,
     switch: S,
     store: T,
-    /// What waits for the store.
+    /// Outputs that wait for the store.
     commits: Commits,
     /// Nobody new is admitted.
     admission_closed: bool,
@@ -77,7 +77,7 @@ pub struct Service<C, S, T> {
     statistics: &'static Statistics,
     counted_at: Moment,
     rooms_counted_at: Moment,
-    /// What the statistics have already.
+    /// Totals already added to the statistics.
     counted: Totals,
     outgoing: Outgoing,
     /// Inputs that host calls caused, until the outputs under way are done.

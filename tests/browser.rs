@@ -282,8 +282,8 @@ fn a_page_that_was_loaded_again_or_cut_off_is_back_without_a_ghost() {
     });
 }
 
-/// What opensips-js 0.1.52 needs: a room for plain text, and a challenged REGISTER, of which it
-/// takes its realm.
+/// opensips-js 0.1.52 needs a room for plain text, and a challenge to REGISTER, from which it takes
+/// its realm.
 #[test]
 fn opensips_js_talks_and_comes_back() {
     with_browsers(|host, plan, browsers| {

@@ -16,7 +16,7 @@ use harness::plan::{Plan, root};
 use msrp_conference::statistics::{ALL, Kind, Statistic};
 use serde_json::Value;
 
-/// What stands before a metric's name, in the dashboard.
+/// Prefix of a metric's name in the dashboard.
 const PREFIX: &str = "${proxy}_msrp_conference_";
 /// Columns of Grafana's grid.
 const COLUMNS: u64 = 24;
@@ -50,7 +50,7 @@ fn statistics(query: &str) -> BTreeSet<&str> {
     .collect()
 }
 
-/// What a page of the proxy's HTTP server holds.
+/// Content of a page of the proxy's HTTP server.
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("HTTP");
     stream.set_read_timeout(Some(PATIENCE)).expect("time-out");

@@ -1,5 +1,5 @@
-//! What the documentation shows is true: its configurations run, its links lead somewhere, and
-//! the parameters and statistics it names are there.
+//! Checks the documentation: its configurations run, its links lead somewhere, and the parameters
+//! and statistics it names exist.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -127,7 +127,7 @@ fn parameters_that_are_shown_exist() {
     }
 }
 
-/// Of these the code takes a rule or a number, and no more.
+/// Standards from which the code takes only a rule or a number.
 const NAMED_IN_PASSING: &str = "1035 1918 2069 2308 2392 2543 2544 3339 3420 3849 3860 3986 4193 \
      4291 4475 5280 5621 5626 5737 6455 6501 6598 6761 6890 9520";
 

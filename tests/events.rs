@@ -29,7 +29,7 @@ const BETWEEN_JOINS: Duration = Duration::from_millis(10);
 struct Watch {
     notifies: usize,
     version: Option<u32>,
-    /// Of everything heard so far, versions aside.
+    /// Hash of everything received so far, versions aside.
     heard: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What the focus holds for somebody who is in, watches, and says nothing.
+//! Memory that the focus holds for a participant who subscribes to the roster and sends nothing.
 
 #[path = "../benches/focus_load/crowd.rs"]
 mod crowd;

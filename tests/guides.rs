@@ -307,7 +307,7 @@ const BLOCKS: &[(&str, &str, How)] = &[
     ("docs/upgrade.md", "sqlite3", Walked),
 ];
 
-/// What somebody does who follows the guides.
+/// A step of a reader who follows the guides.
 #[derive(Clone, Copy)]
 enum Step {
     /// Pastes this block and waits for its end.
@@ -318,7 +318,7 @@ enum Step {
     Saves(&'static str, &'static str),
     /// Puts it into `chat.cfg`, in front of the routes.
     Adds(&'static str, &'static str),
-    /// What no guide says word by word, and its reader does.
+    /// An action that no guide spells out.
     Does(&'static str),
     /// The same, and it goes on.
     KeepsDoing(&'static str),
@@ -920,7 +920,7 @@ fn the_container_is_consistent() {
     assert!(compose.contains(&format!("state:{volume}")), "{volume}");
 }
 
-/// What `tests/walk.sh` says when the system does not let it.
+/// Exit code of `tests/walk.sh` when the system does not let it run.
 const NOT_ALLOWED: i32 = 77;
 
 /// Writes a walk's steps. Of lines for both proxies those of the other are left out.

@@ -10,7 +10,7 @@ struct Source {
     path: PathBuf,
     /// Code, line by line; paths are absolute.
     lines: Vec<(usize, String)>,
-    /// What its `use` declarations name, one path each.
+    /// Paths that its `use` declarations name, one each.
     imports: Vec<(usize, String)>,
 }
 
@@ -259,7 +259,7 @@ fn unsafe_stands_in_the_host_layer_only() {
     assert!(broken.is_empty(), "unsafe in {broken:?}");
 }
 
-/// What takes time and randomness as arguments.
+/// Folders that take time and randomness as arguments.
 const PURE: [&str; 4] = ["wire", "focus", "switch", "management"];
 
 #[test]

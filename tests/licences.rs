@@ -101,7 +101,7 @@ fn built() -> HashSet<String> {
     built
 }
 
-/// What is wrong with a package's licence.
+/// The problem with a package's licence, if any.
 fn unfit(package: &Value) -> Option<String> {
     let name = package["name"].as_str().expect("a name");
     let Some(licence) = package["license"].as_str() else {

@@ -119,7 +119,7 @@ fn documents_are_of_their_place(tree: &Path, place: &str) {
     }
 }
 
-/// What `make install` puts somewhere is whole, is where it should be, and goes again.
+/// `make install` puts complete files in the right places, and `make uninstall` removes them.
 #[test]
 fn make_installs_everything_and_takes_it_away() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -279,7 +279,7 @@ fn make_leaves_what_a_running_proxy_has_mapped_as_it_was() {
     }
 }
 
-/// What `tests/install.sh` says when the system does not let it.
+/// Exit code of `tests/install.sh` when the system does not let it run.
 const NOT_ALLOWED: i32 = 77;
 
 #[test]

@@ -18,10 +18,10 @@ use msrp_conference::focus::record::{Change, ParticipantRecord, Record};
 use msrp_conference::store::{self, Config, Durability, OnError};
 use rusqlite::ffi;
 
-/// What is not torn: the disk's own unit.
+/// The disk's unit of atomic writes, in octets.
 const SECTOR: usize = 512;
 
-/// What happened to a file since its last sync.
+/// A change to a file since its last sync.
 #[derive(Clone)]
 enum Deed {
     Write(usize, Vec<u8>),
@@ -236,7 +236,7 @@ fn batch(number: usize) -> Vec<Change> {
     (0..TOGETHER).map(record).collect()
 }
 
-/// What is in the file: how many records of each batch.
+/// The number of records of each batch in the file.
 fn found(folder: &Path) -> HashMap<String, usize> {
     let (log, _lines) = unbounded();
     let opened = store::open(config(folder, Durability::Normal), log, Arc::new(|| {}))

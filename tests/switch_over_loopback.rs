@@ -138,7 +138,7 @@ struct Client {
     /// Copies of which the end has not come, by Message-ID.
     begun: HashMap<String, Copy>,
     current: String,
-    /// Who writes on the connection, where more is written than its peer may read at once.
+    /// Writes on the connection where more is written than the peer may read at once.
     writer: Option<Sender<Vec<u8>>>,
 }
 
@@ -679,7 +679,7 @@ struct Relays {
 impl Relays {
     const SENDERS: usize = 16;
     const BURSTS: usize = 2;
-    /// Of each, in a burst.
+    /// Messages of each sender in a burst.
     const MESSAGES: usize = 280;
     const BURST_OCTETS: usize = 2_800_000;
 

@@ -87,7 +87,7 @@ fn a_good_server_is_checked_green() {
     });
 }
 
-/// What a step saw.
+/// The observation of a step.
 fn seen<'a>(steps: &'a [Value], name: &str) -> &'a str {
     let step = steps.iter().find(|step| step["step"] == name);
     step.and_then(|step| step["seen"].as_str())

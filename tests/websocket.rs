@@ -405,7 +405,7 @@ fn a_closed_page_is_a_lost_connection_at_once() {
     rig.pool.stop();
 }
 
-/// What the server says to a handshake.
+/// The server's response to a handshake.
 fn knock(address: SocketAddr, change: impl Fn(&str) -> String) -> (TcpStream, String) {
     let request = change(
         "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

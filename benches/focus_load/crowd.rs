@@ -22,7 +22,7 @@ pub(crate) struct Crowd {
     transactions: u32,
     /// NOTIFYs sent.
     pub(crate) notifies: u64,
-    /// What is kept, where it is.
+    /// The stored records, by key; `None` when nothing is stored.
     kept: Option<BTreeMap<Key, Record>>,
 }
 

@@ -1,5 +1,5 @@
-//! What the focus alone costs: joins, a storm of NOTIFYs, a restart. Core time of one thread,
-//! without the proxy, the switch and the database; what the play around it takes is counted.
+//! Cost of the focus alone: joins, a burst of NOTIFYs, a restart. CPU time of one thread, without
+//! the proxy, the switch and the database; the simulated surroundings are included.
 
 mod crowd;
 

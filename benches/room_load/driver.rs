@@ -26,7 +26,7 @@ struct Participant {
     unread: Vec<u8>,
     decoder: Decoder,
     out: Vec<u8>,
-    /// What the copy under way is to be answered with.
+    /// The answer to send once the message under way is complete.
     answer: Option<String>,
     copies: usize,
 }
@@ -232,7 +232,7 @@ impl Participant {
 /// The frames that come from the server.
 #[derive(Debug, Default)]
 struct Frames {
-    /// What has come of a header.
+    /// Octets received of an incomplete frame header.
     header: Vec<u8>,
     /// Octets of the payload that have not come yet.
     left: usize,

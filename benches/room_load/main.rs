@@ -1,5 +1,5 @@
-//! What a delivery costs: the real switch over loopback beside a floor, a minimal epoll
-//! fan-out that does only the unavoidable MSRP work, in the same run. `make bench`.
+//! Cost of a delivery: the real switch over loopback beside a floor, a minimal epoll fan-out that
+//! does only the unavoidable MSRP work, in the same run. `make bench`.
 //!
 //! CPU time of the server process, pinned to one core, the driver on another; absolute
 //! values move with the machine, the ratios count.
@@ -149,7 +149,7 @@ fn run(rounds: usize) {
     }
 }
 
-/// What WebSocket adds to a delivery.
+/// Cost that WebSocket adds to a delivery.
 fn web(rounds: usize) {
     println!("\nµs of server CPU a delivery over WebSocket, median of {rounds}; ratio to TCP");
     for case in CASES {
@@ -297,7 +297,7 @@ fn serve_switch(transport: Transport, rooms: usize, members: usize, threads: usi
     std::thread::sleep(Duration::from_secs(3600));
 }
 
-/// What happens to room 0.
+/// Carries out one action on room 0.
 fn act(pool: &Pool, notices: &crossbeam_channel::Receiver<Notice>, what: &str, members: usize) {
     let room = RoomUri::new(room_uri(0));
     let left = match what {

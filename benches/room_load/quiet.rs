@@ -1,5 +1,5 @@
-//! What a quiet room of two feels of others on its thread: the round trip of a message while
-//! somebody floods another room, while a member reads none of its answers, and beside
+//! Effect of other rooms on a quiet room of two on the same thread: the round trip of a message
+//! while somebody floods another room, while a member reads none of its answers, and beside
 //! connections that never bind.
 
 use std::io::{Read, Write};

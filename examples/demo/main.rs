@@ -99,7 +99,7 @@ fn page(host: &Host, plan: &mut Plan) -> Result<Option<u16>, String> {
     Ok(Some(port))
 }
 
-/// What the three do.
+/// The script of the three participants.
 fn scene(stage: &mut Stage<'_>) -> Result<(), String> {
     stage.enter("alice")?;
     stage.roster("alice", &["alice"])?;

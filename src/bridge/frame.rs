@@ -13,7 +13,7 @@ const VERSION: u8 = 1;
 /// tcp_rd_buf_size) with everything that travels beside it.
 pub const MAX_FRAME: usize = 96 * 1024;
 
-/// What a worker tells the conference process.
+/// A frame from a worker to the conference process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Frame {
     /// A request to answer, or an ACK.
@@ -115,8 +115,8 @@ impl Frame {
     }
 }
 
-/// What a response is understood by: a 2xx to INVITE makes a dialog that must be ended even if
-/// it says too much, a challenge is answered, a redirection followed.
+/// Headers the focus needs of any response, even one too large for a frame: it must end the dialog
+/// that a 2xx to INVITE makes, answer a challenge, and follow a redirection.
 const ESSENTIAL: [&str; 14] = [
     "from",
     "f",

@@ -65,7 +65,7 @@ fn memory_for_an_answer() -> io::Result<File> {
 /// A query, in the conference process.
 #[derive(Debug)]
 pub struct Query {
-    /// What is asked.
+    /// The requested call.
     pub call: Call,
     memory: File,
     asker: UnixStream,

@@ -112,7 +112,7 @@ static FORKED: AtomicBool = AtomicBool::new(false);
 static INSIDE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// What callbacks have ordered.
+    /// Actions that callbacks ordered.
     static ORDERED: RefCell<VecDeque<Action>> = const { RefCell::new(VecDeque::new()) };
 }
 
@@ -153,7 +153,7 @@ pub(super) fn enter() {
     INSIDE.store(true, Ordering::Relaxed);
 }
 
-/// What callbacks have ordered since the last time.
+/// Actions that callbacks ordered since the last call.
 pub(super) fn ordered() -> Vec<Action> {
     ORDERED.with_borrow_mut(|ordered| ordered.drain(..).collect())
 }

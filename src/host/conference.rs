@@ -62,7 +62,7 @@ pub(crate) enum StartError {
     Resolver(#[source] io::Error),
 }
 
-/// What ended a wait.
+/// The reason a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Nothing special: turn again.
@@ -263,7 +263,7 @@ impl<H: Host, C: Core> Conference<H, C> {
         self.write_lines();
     }
 
-    /// What callbacks of other modules have ordered.
+    /// Carries out the actions that callbacks of other modules ordered.
     fn carry_out_orders(&mut self) {
         for request in api::ordered() {
             let now = self.clock.now();

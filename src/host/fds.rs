@@ -1,4 +1,4 @@
-//! What the conference process' main loop waits for: poll, eventfd, signals; and the page of
+//! Descriptors of the conference process' main loop (poll, eventfd, signals), and the page of
 //! memory all processes share.
 
 use std::ffi::{c_int, c_uint};

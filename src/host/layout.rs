@@ -18,7 +18,7 @@ use super::symbols::MissingSymbol;
 pub(crate) struct LayoutError {
     /// The place.
     pub(crate) what: &'static str,
-    /// What was found there.
+    /// The value found there.
     why: String,
 }
 

@@ -1,5 +1,5 @@
-//! What both hosts' management interfaces do with a command: ask the conference process, and
-//! say why when there is no answer.
+//! Management commands, the same for both hosts: sends the command to the conference process, and
+//! explains why when no answer comes.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ pub(crate) enum PeekError {
     /// Nothing is mapped there, or not all of it.
     #[error("there is no memory at {0:#x}")]
     Absent(usize),
-    /// What stands there is no text, or an endless one.
+    /// The memory there holds no text, or one without an end.
     #[error("there is no text at {0:#x}")]
     NoText(usize),
     /// The kernel does not let this process look.

@@ -45,10 +45,10 @@ use std::sync::atomic::AtomicPtr;
 /// The conference process in the host's list of processes.
 const PROCESS_NAME: &str = "MSRP conference";
 
-/// What the script function returns when the request was taken.
+/// Return value of the script function for a request that was taken.
 const TAKEN: c_int = 1;
 
-/// What it returns otherwise: all negative, so false in a script.
+/// Return values for the other cases: all negative, so false in a script.
 mod refused {
     use std::ffi::c_int;
 

@@ -110,7 +110,7 @@ fn supported<S: Series>(series: &'static [S]) -> String {
     words.join(", ")
 }
 
-/// What a host says of itself.
+/// A host's description of its own build.
 #[derive(Clone, Debug)]
 pub(crate) struct Build {
     /// Its name.
@@ -153,7 +153,7 @@ enum Refusal {
     Flag(String),
 }
 
-/// What an operator should know of a host that is not refused.
+/// A remark to the operator about a host that is not refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Remark {
     #[error(
@@ -270,7 +270,7 @@ mod tests {
         refused: &["USE_COMP"],
     };
 
-    /// What is said about a host; `Err` when it is refused.
+    /// The remarks about a host; `Err` when it is refused.
     fn said(version: &str, machine: &str, flags: &str) -> Result<Vec<String>, String> {
         let build = Build {
             host: "OpenSIPS",

@@ -10,7 +10,7 @@ use crate::parameters::{TABLE, Value};
 /// The kind of text, in both hosts.
 pub(super) const TEXT: c_uint = 1;
 
-/// What the host calls for one parameter.
+/// The function that the host calls for one parameter.
 pub(super) type Setter = unsafe extern "C" fn(c_uint, *mut c_void) -> c_int;
 
 /// The host does not say which parameter it sets, so each number has a function of its own.

@@ -1,5 +1,4 @@
-//! What both hosts do at start, before the first fork: settings, listeners, bridge,
-//! statistics.
+//! Start of both hosts before the first fork: settings, listeners, bridge, statistics.
 
 use std::io;
 use std::path::Path;

@@ -123,7 +123,7 @@ pub(crate) fn protocol(transport: &str) -> u16 {
     u16::try_from(number).unwrap_or(1)
 }
 
-/// What the host's `pv_printf` made of pseudo-variables; nothing where it could not.
+/// The output of the host's `pv_printf`; empty on failure.
 pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> &[u8] {
     let length = usize::try_from(length).unwrap_or(0);
     match result {
@@ -132,8 +132,8 @@ pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> &[u8] {
     }
 }
 
-/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`. Octets
-/// that are no UTF-8 are nothing, too: replaced, they would make one user of several.
+/// The value of a script's pseudo-variables; the hosts print a missing value as `<null>`. Octets
+/// that are not UTF-8 count as missing: replacing them could give several users the same name.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
     let text = std::str::from_utf8(octets).unwrap_or_default();
     // Of several addresses those that are missing are left out, but for the first, which says

@@ -10,7 +10,7 @@ use nix::unistd::{
 
 use crate::host::{symbols, text};
 
-/// What becomes of root's further groups when the host drops its rights.
+/// The effect of the host's drop of privileges on root's supplementary groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FurtherGroups {
     /// It takes those of the new user instead.
@@ -36,7 +36,7 @@ pub(crate) fn as_the_proxy_will_run<R>(
     }
 }
 
-/// What the kernel judges access to files by.
+/// The ids by which the kernel decides on access to files.
 #[derive(Debug)]
 struct Rights {
     user: Uid,

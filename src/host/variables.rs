@@ -17,7 +17,7 @@ const TEXTUAL: c_int = 4;
 const NUMERIC: c_int = 8;
 const COUNTS_AS_NUMBER: c_int = 16;
 
-/// What stands in the parentheses.
+/// The name in the parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Variable {
     /// How many rooms there are.
@@ -116,7 +116,7 @@ impl Variable {
 }
 
 impl Found {
-    /// What the host gets. A number is also given as text.
+    /// The value in the host's form. A number is also given as text.
     pub(super) fn given(self) -> Given {
         let (text, number, flags) = match self {
             Self::Nothing => (String::new(), 0, NOTHING),

@@ -30,7 +30,7 @@ impl Message<'_> {
         Some(Self(NonNull::new(address)?, PhantomData))
     }
 
-    /// What the host calls it.
+    /// The host's pointer to it.
     pub(super) fn address(&self) -> *mut c_void {
         self.0.as_ptr()
     }
@@ -50,7 +50,7 @@ impl Transaction {
     }
 }
 
-/// What tm made of a request.
+/// The outcome of creating a transaction in tm.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Created {
     /// Its transaction, made now or by the script before.
@@ -76,7 +76,7 @@ pub(super) struct Place {
     pub(super) line_length: c_int,
 }
 
-/// What travels beside a request.
+/// Data that accompanies a request.
 #[derive(Debug)]
 pub(super) struct Envelope {
     /// The Request-URI as the script left it.
@@ -85,8 +85,8 @@ pub(super) struct Envelope {
     pub(super) socket: Socket,
 }
 
-/// What the worker needs of a host. Whatever looks at parsed headers wants a [`Transaction`],
-/// which only [`Primitives::create`] gives.
+/// The host functions that the worker needs. Functions that look at parsed headers take a
+/// [`Transaction`], which only [`Primitives::create`] gives.
 pub(super) trait Primitives {
     /// The way to the conference process.
     fn bridge(&self) -> &Bridge;
@@ -94,12 +94,12 @@ pub(super) trait Primitives {
     fn answers_here(&self) -> bool;
     /// Where the request lies; `None` for a response.
     fn place(&self, message: &Message<'_>) -> Option<Place>;
-    /// What travels beside it, once its [`Place`] was found right.
+    /// The data that accompanies it, once its [`Place`] was found right.
     ///
     /// # Errors
     /// The layout is not what it should be.
     fn envelope(&self, message: &Message<'_>) -> Result<Envelope, LayoutError>;
-    /// Who the caller is: what the host's parser makes of modparam `identity`.
+    /// The caller's identity: the host's expansion of modparam `identity`.
     fn identity(&self, message: &Message<'_>) -> String;
     /// The request's transaction.
     fn create(&self, message: &Message<'_>) -> Created;

@@ -1,6 +1,6 @@
-//! What each command does: how its arguments are read, what must be looked up before, and what
-//! is done on the focus. The matches are exhaustive, so that the compiler names what a new command
-//! still lacks.
+//! The actions of the commands: reading of arguments, the store query needed before, and the effect
+//! on the focus. The matches are exhaustive, so that the compiler points out the missing parts of a
+//! new command.
 
 use super::answer::{Answer, Fault, Value};
 use super::arguments::{Call, Given, Page};
@@ -76,7 +76,7 @@ impl From<OperatorError> for Fault {
 /// Carries an action out. `Reload` and `Stats` are not the focus' business.
 ///
 /// # Errors
-/// What was asked for is not there, or may not be.
+/// The object does not exist, or the action is not allowed.
 pub fn run(focus: &mut Focus, now: Moment, action: &Action) -> Answer {
     focus.begin(now);
     match action {
@@ -104,7 +104,7 @@ pub fn run(focus: &mut Focus, now: Moment, action: &Action) -> Answer {
     }
 }
 
-/// What must be looked up in the store before an action can be carried out.
+/// The store query that an action needs before it can be carried out.
 pub fn needs(focus: &Focus, action: &Action) -> Option<StoreQuery> {
     match action {
         Action::List(Page { limit, offset }) => focus.page_needed(*offset, *limit),

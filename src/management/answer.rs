@@ -14,7 +14,7 @@ pub const MAX_FAULT: usize = 119;
 pub struct Fault {
     /// 400, 404, 409, 500, 503, 504.
     pub code: u16,
-    /// What is wrong.
+    /// The error text.
     pub text: String,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
 /// The outcome of a command.
 pub type Answer = Result<Value, Fault>;
 
-/// What JSON-RPC and binrpc have in common.
+/// The values that JSON-RPC and binrpc have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
     /// Nothing to say: not known, or not set.

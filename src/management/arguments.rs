@@ -205,7 +205,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// What is wrong with the room or with one of its options.
+/// The fault for an invalid room or room option.
 fn not_a_room(error: ParameterError) -> Fault {
     let allowed = error.allowed;
     // Which room it is, whoever asks knows.
@@ -216,7 +216,7 @@ fn not_a_room(error: ParameterError) -> Fault {
     )
 }
 
-/// What was given, as an error shows it.
+/// An argument as an error shows it.
 fn quoted(text: &str) -> String {
     /// So that the rest of the error has room, however the text is escaped.
     const MOST: usize = 40;

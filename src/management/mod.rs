@@ -1,5 +1,5 @@
-//! What an operator may ask and order at run time: one table of commands that both hosts'
-//! management interfaces and `docs/management.md` are made of.
+//! Management commands of an operator at run time: one table, from which both hosts' management
+//! interfaces and `docs/management.md` are made.
 //!
 //! The face of a host hands the arguments over as they came ([`Call`]); here they are read
 //! ([`Call::read`]), carried out on the focus ([`run`]) and answered by a [`Value`], which the

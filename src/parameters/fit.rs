@@ -70,7 +70,7 @@ pub(super) fn listeners_have_certificates(
     }
 }
 
-/// What we ask for ourselves must not be what we refuse to others (RFC 4028 §9).
+/// The interval we request must not be one that we refuse to others (RFC 4028 §9).
 pub(super) fn intervals_fit(focus: &focus::Config) -> Result<(), ParameterError> {
     if focus.min_se <= focus.session_expires {
         return Ok(());

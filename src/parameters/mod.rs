@@ -32,7 +32,7 @@ pub fn room(text: &str) -> Result<focus::RoomEntry, ParameterError> {
     table::find("room").read(&Value::Text(text.to_owned()), room::room)
 }
 
-/// What the operator decided, checked.
+/// The operator's settings, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// For the focus.

@@ -188,8 +188,8 @@ pub(super) fn pattern(text: &str) -> Result<Option<String>, Wrong> {
 /// and domain, the realm of the credentials.
 const CLAIMED: [&str; 3] = ["fu", "fd", "ar"];
 
-/// What is doubtful about an `identity`, as far as it can be seen without the script: whoever
-/// writes the request chooses the domain.
+/// A warning about an `identity` whose domain the sender of the request chooses, as far as that
+/// shows without the script.
 pub(crate) fn doubt(identity: &str) -> Option<String> {
     let mut used = identity.split('$').skip(1).map(|start| {
         let bare = start.strip_prefix('(').unwrap_or(start);

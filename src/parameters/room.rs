@@ -41,8 +41,8 @@ fn room_uri(text: &str) -> Option<RoomUri> {
     is_room.then(|| RoomUri::new(uri.address_of_record()))
 }
 
-/// What may stand for this option, or why one of its patterns is none; where all options are
-/// listed if there is no such one.
+/// Allowed values of this option, or the error in one of its patterns; a pointer to the list of
+/// options if there is no such option.
 fn allowed(option: Option<&RoomOption>, value: &str) -> String {
     let Some(option) = option else {
         return "options: docs/parameters.md#room-string".to_owned();

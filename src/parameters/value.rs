@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the host read from its configuration.
+/// A value as the host read it from its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// In quotes.
@@ -26,9 +26,9 @@ impl fmt::Display for Value {
 pub struct ParameterError {
     /// The parameter.
     pub name: &'static str,
-    /// What the operator wrote.
+    /// The operator's text.
     pub value: String,
-    /// What may be written.
+    /// The allowed values.
     pub allowed: String,
 }
 
@@ -37,7 +37,7 @@ pub struct ParameterError {
 pub(super) struct Wrong {
     /// The part that is wrong; `None`: all of it.
     pub(super) part: Option<String>,
-    /// What may be written there; `None`: what the table says.
+    /// The allowed values of that part; `None`: those of the table.
     pub(super) allowed: Option<String>,
 }
 

@@ -13,7 +13,7 @@ pub enum FrameError {
     /// It is longer than allowed.
     #[error("a frame of {0} octets is too long")]
     TooLong(usize),
-    /// What is in it is no message of this version.
+    /// Its content is not a message of this version.
     #[error("a frame that cannot be read")]
     Malformed,
 }

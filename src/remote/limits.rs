@@ -17,7 +17,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(3);
 /// A side that says nothing for this long, or takes nothing for this long, is taken for dead.
 pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 
-/// What is read, and about what is written, at once.
+/// Octets read per call; writes are about as large.
 pub(super) const READ_OCTETS: usize = 64 * 1024;
 
 /// A socket with a time-out reports it in either of two ways.

@@ -48,7 +48,7 @@ pub struct Link {
     done: Receiver<()>,
 }
 
-/// What both threads and the owner have in common.
+/// State shared by both threads and the owner.
 struct Shared {
     path: PathBuf,
     focus: FocusRun,
@@ -75,7 +75,7 @@ struct State {
     tally: Tally,
 }
 
-/// What the writing thread is told.
+/// A command to the writing thread.
 enum Letter {
     Order(Order),
     /// The connection is of no use any more.
@@ -158,7 +158,7 @@ impl Link {
         self.shared.order(order);
     }
 
-    /// What the switch has done since this focus first met it.
+    /// The switch's totals since this focus first met it.
     pub fn totals(&self) -> Totals {
         self.shared.state().tally.totals()
     }
@@ -486,7 +486,7 @@ fn contradiction(named: &[Listen], there: &[Listen], path: &Path) -> Option<Stri
 }
 
 impl State {
-    /// What was kept, in the order in which it is to be given.
+    /// The kept orders, in the order in which the switch must get them.
     fn kept(&mut self) -> impl Iterator<Item = Order> + '_ {
         let closed = self.closed.drain().map(|room| Order::Close { room });
         let forgotten = self.forgotten.drain().map(|room| Order::Forget { room });

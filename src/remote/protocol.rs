@@ -1,4 +1,4 @@
-//! What the two sides say.
+//! The messages of the two sides.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ const MARK: &[u8; 7] = b"msrpctl";
 /// Octets of a preamble.
 pub const PREAMBLE_OCTETS: usize = MARK.len() + 1;
 
-/// What each side sends first. Never changes, whatever the version.
+/// The first octets each side sends. The same in every version.
 pub fn preamble() -> [u8; PREAMBLE_OCTETS] {
     let mut octets = [VERSION; PREAMBLE_OCTETS];
     octets[..MARK.len()].copy_from_slice(MARK);
@@ -53,7 +53,7 @@ pub fn check_preamble(octets: &[u8; PREAMBLE_OCTETS]) -> Result<(), PreambleErro
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FocusRun(pub u128);
 
-/// Who wants to drive the switch.
+/// The focus that wants to drive the switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FocusHello {
     /// Which run.
@@ -62,12 +62,12 @@ pub struct FocusHello {
     pub pid: u32,
 }
 
-/// What there is to drive.
+/// The switch's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchHello {
     /// Which run: another one has none of the sessions.
     pub run: SwitchRun,
-    /// What it has done before this.
+    /// Totals of its run so far.
     pub totals: Totals,
     /// Where it takes MSRP connections.
     pub listen: Vec<Listen>,
@@ -100,7 +100,7 @@ pub enum ToFocus {
     },
     /// Something has happened.
     Notice(Notice),
-    /// What the switch has done so far.
+    /// The switch's totals so far.
     Totals(Totals),
     /// Nothing to say.
     Alive,

@@ -36,7 +36,7 @@ const TOTALS_PERIOD: Duration = Duration::from_secs(1);
 /// A pause after the operating system had no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the operator decided about the control socket.
+/// The operator's settings for the control socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// This run.
@@ -99,7 +99,7 @@ pub fn serve(
 /// One connection to the control socket, by the order of coming.
 type Number = usize;
 
-/// What the threads that read tell the one that owns.
+/// An event from the reading threads to the owning thread.
 enum Event {
     Hello(Number, UnixStream, FocusHello),
     Order(Number, Order),

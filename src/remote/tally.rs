@@ -1,5 +1,5 @@
-//! What the switch has done for this focus: several runs of it may have, and the present one
-//! may have worked for others before.
+//! Totals of the switch's work for this focus. Several runs of the switch may have contributed, and
+//! the present run may have worked for another focus before.
 
 use crate::control::SwitchRun;
 use crate::counters::{Kind, Totals};
@@ -9,7 +9,7 @@ pub(super) struct Tally {
     run: Option<SwitchRun>,
     /// Done by runs that are gone.
     before: Totals,
-    /// What the present run had done when it was met.
+    /// Totals of the present run at the first meeting.
     base: Totals,
     latest: Totals,
 }

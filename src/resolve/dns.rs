@@ -41,7 +41,7 @@ const UNSAID_TTL: Duration = Duration::from_secs(60);
 type Query = RequestMessage<Vec<u8>>;
 type Servers = redundant::Connection<Query>;
 
-/// What was found, and how long it is good.
+/// The target, its addresses or the failure, and how long the result is valid.
 pub type Outcome = (Target, Result<Located, Failure>, Duration);
 
 /// The thread. Dropped, it ends, whatever it waits for.
@@ -339,7 +339,7 @@ fn negative_ttl(message: &Message<Bytes>) -> Duration {
     ends.next().unwrap_or(UNSAID_TTL)
 }
 
-/// What comes second is not waited for as long as what comes first.
+/// Waits at most [`OTHER_FAMILY`] for the second answer once the first has found something.
 async fn other_family(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
     if !matches!(first, Answer::Found(..)) {
         return second.await;

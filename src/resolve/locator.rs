@@ -1,7 +1,7 @@
 //! Look-ups under way, the line behind them, and what they found, for as long as it is good.
 //!
-//! What a peer can make grow is bounded: look-ups in flight, in all and of a user; names in the
-//! line; names remembered. Requests that wait for the same name share one look-up.
+//! Limits bound everything a peer can make grow: look-ups in flight, in all and per user; names in
+//! the queue; names remembered. Requests that wait for the same name share one look-up.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub const MAX_LOOKUPS: usize = 64;
 pub const MAX_LOOKUPS_OF_A_USER: usize = 4;
 /// Names that wait for their turn, within [`LIMIT`].
 const MAX_LINE: usize = 1_000;
-/// Of one user: as many as a list may name (`max_list_size`, by default).
+/// Queued names of one user: as many as a list may name (`max_list_size`, by default).
 const MAX_LINE_OF_A_USER: usize = 100;
 /// Names remembered, some 300 octets each.
 const MAX_NAMES: usize = 10_000;
@@ -30,7 +30,7 @@ const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(300);
 /// How long name servers that failed are not asked for the same name again (RFC 9520 §3.2).
 const FAILURE_TTL: Duration = Duration::from_secs(5);
 
-/// What a request knows about the name it goes to.
+/// The state of the name that a request goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookedUp {
     /// It is known.
@@ -39,10 +39,10 @@ pub enum LookedUp {
     Later,
 }
 
-/// What became of a look-up.
+/// The result of a look-up.
 type Found = Result<Arc<Located>, Failure>;
 
-/// Who waits, by a number of theirs.
+/// Number of a waiting request, chosen by its owner.
 type Waiter = u64;
 
 #[derive(Debug)]

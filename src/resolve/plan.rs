@@ -15,7 +15,7 @@ const MAX_SERVERS: usize = 10;
 /// Addresses of a server that are kept.
 const MAX_ADDRESSES: usize = 8;
 
-/// What a name server is asked.
+/// A question to a name server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// NAPTR of a domain.
@@ -46,7 +46,7 @@ pub(super) struct Srv {
     pub(super) target: String,
 }
 
-/// What was found.
+/// The records found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Records {
     Naptr(Vec<Naptr>),
@@ -78,7 +78,7 @@ pub(super) struct Plan {
     /// The transport unless records say otherwise.
     transport: Transport,
     port: Option<u16>,
-    /// What is asked for where the domain has no NAPTR, in the order of our preference.
+    /// Transports to ask for when the domain has no NAPTR, in the order of our preference.
     candidates: Vec<Transport>,
     stage: Stage,
     questions: Vec<Question>,
@@ -130,7 +130,7 @@ impl Plan {
         plan
     }
 
-    /// What is to be asked now, all at once; nothing when the plan is done.
+    /// Questions to ask now, all at once; empty when the plan is done.
     pub(super) fn questions(&self) -> &[Question] {
         &self.questions
     }
@@ -146,7 +146,7 @@ impl Plan {
         }
     }
 
-    /// What came of it, and how long it is good.
+    /// The result, and how long it is valid.
     pub(super) fn result(self) -> (Result<Located, Failure>, Duration) {
         if self.services.is_empty() {
             let failure = match (self.failed, self.closed) {

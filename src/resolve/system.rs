@@ -50,7 +50,7 @@ pub(super) struct Settings {
     dots: usize,
 }
 
-/// What tells a changed file.
+/// A stamp that differs when the file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Option<(SystemTime, u64)>);
 

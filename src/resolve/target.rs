@@ -53,7 +53,8 @@ impl Transport {
         matches!(self, Self::Ws | Self::Wss)
     }
 
-    /// What a `sips` URI makes of it (RFC 3261 §26.2.2); there is no TLS over UDP.
+    /// The secure form of this transport, for a `sips` URI (RFC 3261 §26.2.2); there is no TLS over
+    /// UDP.
     fn secured(self) -> Option<Self> {
         match self {
             Self::Udp => None,
@@ -94,7 +95,7 @@ impl fmt::Display for Hop {
     }
 }
 
-/// What a URI says about where it leads.
+/// The destination that a URI describes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     pub(super) host: Host,

@@ -1,6 +1,6 @@
-//! What waits for the store: replies and orders that promise a change, answers to the operator,
-//! and acknowledgements of histories. Nobody hears of a change before it is committed, and
-//! outputs leave in the order in which the focus gave them.
+//! Outputs that wait for the store: replies and orders that promise a change, answers to the
+//! operator, and acknowledgements of histories. They leave only after the change is committed, in
+//! the order in which the focus gave them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// make in that time.
 pub(super) const MAX_PENDING: usize = 10_000;
 
-/// What leaves once a batch of changes is committed, in order.
+/// Outputs to release once a batch of changes is committed, in order.
 #[derive(Debug)]
 struct PendingCommit<T>(VecDeque<(Ticket, T)>);
 

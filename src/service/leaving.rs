@@ -50,7 +50,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// What a request waits for.
+/// The event a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Its turn, behind earlier ones of its call; nothing has been tried.

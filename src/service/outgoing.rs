@@ -18,16 +18,16 @@ use crate::resolve::{Failure, Hop, Located, Locator, LookedUp, Target};
 use crate::time::Moment;
 use crate::wire::sip::Method;
 
-/// What a request of ours ends with when it cannot even be sent (RFC 3261 §8.1.3.1).
+/// Outcome of a request of ours that cannot even be sent (RFC 3261 §8.1.3.1).
 const NOT_SENT: u16 = 503;
-/// What a cancelled INVITE ends with that was never sent (RFC 3261 §21.4.25).
+/// Outcome of a cancelled INVITE that was never sent (RFC 3261 §21.4.25).
 const CANCELLED: u16 = 487;
 /// The codes a host makes up when nothing came or nothing left.
 const MADE_UP: [u16; 2] = [408, 503];
 /// Requests in the hands of the host's workers.
 const MAX_HANDED: usize = 64;
-/// Of those, requests that have to connect first: each may hold its worker for as long as the
-/// host waits for an unreachable peer (OpenSIPS: 100 ms), and the other workers serve everybody.
+/// Those among them that have to connect first: each may hold its worker for as long as the host
+/// waits for an unreachable peer (OpenSIPS: 100 ms). The other workers serve everybody else.
 const MAX_CONNECTING: usize = 2;
 /// How long a worker may take to say that it has sent one.
 const HANDED_LIMIT: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ enum Ringing {
     Unwanted,
 }
 
-/// What a try came to.
+/// The result of one try.
 enum Step {
     Waits,
     Sent,
@@ -76,7 +76,7 @@ pub(super) struct Outgoing {
     ready: VecDeque<String>,
     /// By attempt.
     handed: HashMap<RequestId, Handed>,
-    /// What was sent and may be sent elsewhere, or was sent more than once.
+    /// Sent requests that may still go elsewhere, or that were sent more than once.
     sent: HashMap<RequestId, Leaving>,
     /// The last one of its call among them: no earlier one is sent after it.
     last: HashMap<String, RequestId>,
@@ -114,7 +114,7 @@ impl Outgoing {
         self.names = names;
     }
 
-    /// What was counted of look-ups.
+    /// Counters of look-ups.
     pub(super) fn totals(&self) -> Totals {
         self.locator.totals()
     }

@@ -114,7 +114,7 @@ impl Desk {
         service.accept(self.now, frame, host);
     }
 
-    /// What has left since, and where to.
+    /// The requests that have left since the last call, with their destinations.
     fn departed(&mut self) -> String {
         let departed = std::mem::take(&mut self.bench.host.departed);
         let each = departed.iter().map(|(attempt, place)| {

@@ -151,7 +151,7 @@ pub(super) struct FakeHost {
     pub(super) down: Vec<&'static str>,
     /// Connections that live.
     pub(super) connections: Vec<&'static str>,
-    /// What needs a connection goes to workers.
+    /// Requests that need a connection go to workers.
     pub(super) has_workers: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What the service is wired to, as it sees it: the proxy, the name servers, the switch, the
-//! store and the focus.
+//! The interfaces of the service's neighbours: the proxy, the name servers, the switch, the store
+//! and the focus.
 
 use crate::control::Order;
 use crate::counters::Totals;
@@ -140,7 +140,7 @@ impl Names for Resolver {
 pub trait Switch {
     /// Hands an order over; never blocks.
     fn order(&mut self, order: Order);
-    /// What it has counted so far.
+    /// Its totals so far.
     fn totals(&self) -> Totals;
     /// Flushes and closes every connection, ends every thread.
     fn stop(&mut self);
@@ -304,11 +304,11 @@ pub trait Core {
     fn deadline(&self) -> Option<Moment>;
     /// Whether nothing is left.
     fn is_idle(&self) -> bool;
-    /// What it has counted.
+    /// Its totals so far.
     fn totals(&self) -> Totals;
     /// Everything that is to be kept.
     fn snapshot(&mut self) -> Vec<Change>;
-    /// What must be found out before a request of the operator is carried out.
+    /// The store query needed before a request of the operator is carried out.
     fn needs(&self, _request: &management::Action) -> Option<StoreQuery> {
         None
     }

@@ -17,7 +17,7 @@ use crate::focus::record::{Change, HistoryChange, Key, Record};
 /// Statements kept prepared: one a table and kind.
 const STATEMENTS: usize = 32;
 
-/// What was found in a file.
+/// The content found in a file.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) records: Vec<Record>,
@@ -291,7 +291,7 @@ fn delete(transaction: &Transaction<'_>, key: &Key) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What an error of SQLite means for the operator.
+/// The operator's view of an error of SQLite.
 pub(super) fn explain(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     match source.sqlite_error_code() {

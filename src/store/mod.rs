@@ -1,4 +1,4 @@
-//! What survives a restart, in one SQLite file: records as rows, changes as commits.
+//! State that survives a restart, in one SQLite file: records as rows, changes as commits.
 //!
 //! A thread of its own writes; whatever has come in meanwhile is one commit. When the file
 //! cannot be written, conferences go on in memory, the log says what to do, and as soon as it
@@ -31,7 +31,7 @@ use file::File;
 use lock::Lock;
 use writer::{Shared, Writer};
 
-/// What a commit outlasts (modparam `db_sync`).
+/// The failures that a commit survives (modparam `db_sync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// A crash of the process. A loss of power may take the last commits, never the file.
@@ -40,7 +40,7 @@ pub enum Durability {
     Full,
 }
 
-/// What an unusable file means (modparam `db_on_error`).
+/// The reaction to an unusable file (modparam `db_on_error`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
     /// Conferences go on in memory.
@@ -49,14 +49,14 @@ pub enum OnError {
     Refuse,
 }
 
-/// What the operator decided.
+/// The operator's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The file.
     pub path: PathBuf,
-    /// What a commit outlasts.
+    /// The failures that a commit survives.
     pub durability: Durability,
-    /// What an unusable file means.
+    /// The reaction to an unusable file.
     pub on_error: OnError,
     /// How long another process, such as an operator's shell, may hold a commit up: [`BUSY`].
     pub busy: Duration,
@@ -90,7 +90,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
-        /// What to do.
+        /// Advice to the operator.
         mend: String,
     },
     /// A database of something else.
@@ -115,7 +115,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite found.
+        /// SQLite's finding.
         detail: String,
     },
     /// The disk is full.
@@ -126,7 +126,7 @@ pub enum StoreError {
     ReadOnly {
         /// The file.
         path: PathBuf,
-        /// What to do.
+        /// Advice to the operator.
         mend: String,
     },
     /// Anything else.
@@ -134,7 +134,7 @@ pub enum StoreError {
     Other {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// No thread could be started.
@@ -162,7 +162,7 @@ pub fn check(config: &Config) -> Result<(), StoreError> {
     }
 }
 
-/// Whose the file is that is in the way, and the command that mends it.
+/// Owner of the file that is in the way, and the command that repairs it.
 fn obstacle(database: &Path) -> Option<String> {
     let beside = |suffix| {
         let mut name = database.as_os_str().to_owned();
@@ -177,7 +177,7 @@ fn obstacle(database: &Path) -> Option<String> {
     Some(format!("{found}: {}", found.command(all)))
 }
 
-/// What to do about a database that cannot be written.
+/// Advice about a database that cannot be written.
 fn mend(database: &Path) -> String {
     obstacle(database).unwrap_or_else(|| {
         let user = access::user();

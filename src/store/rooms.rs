@@ -153,7 +153,7 @@ fn last_messages(
     Ok(messages)
 }
 
-/// What is not in the file counts more, also where the file cannot be read.
+/// Changes not yet in the file take precedence, even where the file cannot be read.
 fn with_unwritten(
     query: &Query,
     found: Result<Content, Unreadable>,

@@ -200,18 +200,18 @@ CREATE TABLE history (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Of a peer's description only what it means is kept (`sdp_accepted`).
+/// Keeps the meaning of a peer's description (`sdp_accepted`), not its text.
 const ONLY_WHAT_WAS_AGREED: &str = "
 ALTER TABLE endpoints DROP COLUMN sdp_theirs;
 ";
 
-/// What a participant may call itself besides its address.
+/// Further addresses that a participant may use for themselves.
 const OTHER_URIS: &str = "
 ALTER TABLE endpoints ADD COLUMN other_uris TEXT NOT NULL DEFAULT '[]';
 ";
 
-/// Who left by BYE has rows of their own, so that one more is one row; and counters that no run
-/// may begin anew.
+/// Users who left by BYE get rows of their own, so that one more is one row. Counters that no run
+/// may restart get a table.
 const DEPARTED: &str = "
 CREATE TABLE left_by_bye (
     room TEXT NOT NULL,
@@ -228,9 +228,9 @@ CREATE TABLE counters (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What management decided about rooms of the configuration. Before, their rows were copies of
-/// the whole entries: of these roles and bans are kept, and that they are locked. What in them
-/// came from the configuration cannot be told apart any more; nobody gets in by that.
+/// Management's decisions about rooms of the configuration. Earlier rows were copies of the whole
+/// entries: their roles, bans and locks are kept. The parts that came from the configuration can no
+/// longer be told apart; this lets nobody in.
 const DECISIONS: &str = "
 CREATE TABLE decisions (
     uri TEXT NOT NULL PRIMARY KEY,

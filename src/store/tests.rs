@@ -159,7 +159,7 @@ fn look(opened: &mut Opened, query: Query) -> Result<Content, Unreadable> {
     }
 }
 
-/// What is kept of a room.
+/// The stored state of a room.
 fn kept(opened: &mut Opened, room: &RoomUri) -> Option<Kept> {
     match look(opened, Query::Room(room.clone())) {
         Ok(Content::Room { kept, .. }) => kept,
@@ -238,7 +238,7 @@ fn a_hundred_thousand_idle_rooms_are_not_read() {
     assert_eq!(second.rooms, 100_000);
 }
 
-/// What cannot be read is not what is not there.
+/// An unreadable file is not an empty one.
 #[test]
 fn a_file_that_cannot_be_read_is_no_file_without_rooms() {
     let lookup = |config: Config| {

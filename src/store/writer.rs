@@ -32,7 +32,7 @@ const QUEUE: usize = match cfg!(test) {
 /// Batches in one commit, so that whoever waits for the first does not wait for a flood.
 const BATCHES: usize = 4096;
 
-/// What the thread and its owner have in common.
+/// State shared by the thread and its owner.
 pub(super) struct Shared {
     settled: AtomicU64,
     state: AtomicU8,

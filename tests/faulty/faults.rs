@@ -1,4 +1,4 @@
-//! What can be wrong with a message's headers.
+//! Faults in a message's headers.
 
 use std::fmt;
 

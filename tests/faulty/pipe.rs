@@ -37,7 +37,7 @@ enum Wire {
 pub(crate) struct Pipe {
     wire: Wire,
     proxy: SocketAddr,
-    /// What has come and nobody has read.
+    /// Received text that is not read yet.
     text: String,
 }
 

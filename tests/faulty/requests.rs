@@ -34,10 +34,10 @@ const METHODS: [&str; 15] = [
     "UNKNOWN",
 ];
 
-/// Of these the Contact is the remote target (RFC 3261 §12, 6665, 3515, 3311).
+/// Methods whose Contact is the remote target (RFC 3261 §12, 6665, 3515, 3311).
 const WITH_CONTACT: [&str; 5] = ["INVITE", "SUBSCRIBE", "NOTIFY", "REFER", "UPDATE"];
 
-/// Of RFC 3261 (§8.1.1.7), and of RFC 2543.
+/// Branch prefixes of RFC 3261 (§8.1.1.7) and of RFC 2543.
 const BRANCHES: [&str; 2] = ["z9hG4bK", "b"];
 
 /// A request as it goes out.
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Packet {
 #[derive(Clone, Copy)]
 struct Target {
     room: &'static str,
-    /// What the To has behind the URI: a tag leads past a challenge.
+    /// Text behind the To's URI: a tag leads past a challenge.
     tag: &'static str,
 }
 
@@ -312,7 +312,7 @@ fn requests_with_any_three_faults_are_answered_or_dropped_and_harm_nobody() {
     });
 }
 
-/// Who has an account; the example asks everybody else.
+/// The users with an account; the example challenges everybody else.
 const ACCOUNTS: &str = "\
 if ($fU =~ \"^(alice|bob)$\") {
     msrp_conference_handle(\"identity=$fu\");

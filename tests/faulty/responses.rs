@@ -26,7 +26,7 @@ const BATCH: usize = 40;
 /// The proxy's tm repeats a request for two seconds (`plan`): none comes later.
 const GIVEN_UP: Duration = Duration::from_secs(3);
 
-/// What is wrong with a response, and the response made of a good one.
+/// Description of a fault, and the function that puts it into a good response.
 type Variant = (String, Box<dyn Fn(&Draft) -> Vec<u8>>);
 
 /// The phone that answers wrongly, and the room it does that in.
@@ -35,7 +35,7 @@ struct Phone<'a> {
     agent: Agent,
     /// Branches of requests that were taken.
     seen: HashSet<String>,
-    /// Of the method it is asked by.
+    /// Method of the requests it answers.
     method: &'static str,
 }
 
@@ -310,7 +310,7 @@ fn oddities() -> Vec<Variant> {
     all
 }
 
-/// What is tried with requests of a method.
+/// Faulty responses to requests of a method.
 fn variants(method: &str) -> Vec<Variant> {
     let told = |faults: &Faults| {
         !faults.concern("Max-Forwards") && (method == "INVITE" || !faults.concern("Contact"))

@@ -1,4 +1,4 @@
-//! What a focus tells the switch of somebody.
+//! Admissions, as a focus gives them to the switch.
 
 use std::time::Duration;
 

@@ -97,7 +97,7 @@ pub struct Agent {
     answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
     description: Arc<Mutex<Option<String>>>,
     lenient: Arc<AtomicBool>,
-    /// What its Contact and its Via name instead of where it is.
+    /// Address in its Contact and Via, instead of its real one.
     reached_at: Option<String>,
 }
 

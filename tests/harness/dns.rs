@@ -15,7 +15,7 @@ use domain::rdata::{A, Aaaa, AllRecordData, Naptr, Soa, Srv};
 
 type Data = AllRecordData<Vec<u8>, Name<Vec<u8>>>;
 
-/// What a name server knows.
+/// Records and behaviour of a name server.
 #[derive(Clone, Default)]
 pub struct Zone {
     records: HashMap<(String, Rtype), Vec<Data>>,
@@ -85,7 +85,7 @@ impl Zone {
         self
     }
 
-    /// Whose answers are all too long for a datagram.
+    /// Makes every answer too long for a datagram.
     #[must_use]
     pub fn by_tcp_alone(mut self) -> Self {
         self.truncates = true;
@@ -215,7 +215,7 @@ impl NameServer {
         server
     }
 
-    /// What it was asked so far, in order.
+    /// The questions received so far, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

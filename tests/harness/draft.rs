@@ -125,7 +125,7 @@ impl Draft {
     }
 }
 
-/// What an agent needs to speak within a dialog.
+/// The state an agent needs to send requests within a dialog.
 #[derive(Clone, Debug)]
 pub struct Dialog {
     /// Call-ID.

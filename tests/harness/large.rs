@@ -19,7 +19,7 @@ impl Sum {
     }
 }
 
-/// What has come of one message.
+/// The received part of one message.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     id: String,

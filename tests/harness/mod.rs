@@ -1,5 +1,5 @@
-//! What the tests and the demo share: real proxies started from the example configurations,
-//! and a small SIP and MSRP user agent with a hand on every octet.
+//! Shared by the tests and the demo: real proxies started from the example configurations, and a
+//! small SIP and MSRP user agent that controls every octet it sends.
 //!
 //! Nothing here reaches into the server: it sees what a client on the network and an operator
 //! at the management interface see. SIP and conference-info are read with `msrp_conference::wire`;

@@ -1,4 +1,4 @@
-//! What to start: an example configuration, changed as a test asks.
+//! The plan of a proxy: an example configuration, changed as a test needs.
 //!
 //! The configuration is the one users are given; only ports, paths and what a test asks for
 //! are changed, as text.
@@ -26,7 +26,7 @@ const SHARED_MEMORY: &str = "256";
 /// In lines a test adds: the folder of the proxy that is started.
 pub const FOLDER: &str = "@FOLDER@";
 
-/// What to start.
+/// The proxy to start, and the changes to its example configuration.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(super) host: Host,
@@ -43,7 +43,7 @@ pub struct Plan {
     pub(super) module: Option<PathBuf>,
     /// The system call that fails.
     pub(super) forbidden: Option<libc::c_long>,
-    /// What `/etc/resolv.conf` says to it.
+    /// Content of the proxy's `/etc/resolv.conf`.
     resolv_conf: Option<PathBuf>,
     /// User and group that it runs as when root starts it.
     pub(super) runs_as: Option<(String, String)>,

@@ -23,8 +23,9 @@ use super::plan::{self, Plan, command, module};
 /// How long one try at a starting proxy may take.
 const ONE_TRY: Duration = Duration::from_millis(200);
 
-/// What neither host may ever write. Kamailio complains so in `receive_fd` at every stop, in
-/// `local_timer_run` at a start on a busy machine, and of responses with a code below 100.
+/// Texts that neither host may ever log. The exceptions are Kamailio's own: it logs them in
+/// `receive_fd` at every stop, in `local_timer_run` at a start on a busy machine, and for responses
+/// with a code below 100.
 const ALARMS: [&str; 5] = [
     "CRITICAL",
     "BUG",
@@ -36,7 +37,7 @@ const HOSTS_OWN_NOISE: [&str; 3] = ["pass_fd.c", "local_timer.c", "whether to re
 
 /// A running proxy. Dropped, it is killed with all its processes.
 pub struct Proxy {
-    /// What it is.
+    /// The host.
     pub host: Host,
     /// Its SIP socket, UDP and TCP.
     pub sip: SocketAddr,
@@ -265,7 +266,7 @@ impl Proxy {
         .collect()
     }
 
-    /// What its processes are doing.
+    /// State of its processes.
     fn living(&self) -> String {
         let told = self.processes().into_iter().map(|id| {
             let part =

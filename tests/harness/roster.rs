@@ -8,7 +8,7 @@ use msrp_conference::wire::conference_info::{
 
 use super::schema::validate;
 
-/// What a subscriber knows of a room.
+/// A subscriber's knowledge of a room.
 #[derive(Debug, Default)]
 pub struct Roster {
     /// `state` of every document so far.

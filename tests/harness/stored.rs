@@ -1,4 +1,4 @@
-//! What a proxy has written, read as an operator would: by SQLite, while it runs.
+//! The records that a proxy has written, read through SQLite while it runs, as an operator would.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub fn history_in(database: &Path, room: &str) -> Vec<String> {
     messages.iter().map(|octets| text_of(octets)).collect()
 }
 
-/// What stands in a CPIM message.
+/// Content of a CPIM message.
 pub fn text_of(octets: &[u8]) -> String {
     let text = String::from_utf8_lossy(octets).into_owned();
     let content = text.splitn(3, "\r\n\r\n").nth(2);

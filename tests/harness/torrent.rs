@@ -14,7 +14,7 @@ use super::proxy::Proxy;
 
 /// A participant of whose messages only sums are kept.
 pub struct Torrent {
-    /// What comes in.
+    /// Incoming messages.
     pub reader: Reader,
     /// Writes on the same connection.
     pub writer: Writer,

@@ -49,7 +49,7 @@ fn nothing_left(proxy: &Proxy, memory: u64) {
     );
 }
 
-/// What the host allocates once and keeps is allocated by a first small run.
+/// Shared memory after a first small run, which makes the host allocate everything it keeps.
 fn settled_memory(proxy: &Proxy, warm_up: impl FnOnce()) -> u64 {
     warm_up();
     assert!(wait_until(PATIENCE * 2, || proxy.transactions() == 0));
@@ -86,7 +86,7 @@ fn two_thousand_invites_with_their_cancel_behind() {
     });
 }
 
-/// What every default configuration of either host does with a CANCEL.
+/// Handling of a CANCEL as in every default configuration of either host.
 const SCRIPTS_OWN: &str = "\
 if (is_method(\"CANCEL\") && $rU =~ \"^own\") {
     if (t_check_trans()) {
@@ -128,7 +128,7 @@ fn invites_cancelled_while_they_are_answered_leave_nobody_behind() {
     });
 }
 
-/// Who is in which room, for a message.
+/// The list of rooms, for an error message.
 fn rooms(proxy: &Proxy) -> serde_json::Value {
     let list = match proxy.host.family {
         Family::Kamailio => "msrp_conference.list",

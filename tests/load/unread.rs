@@ -44,7 +44,7 @@ impl Unread {
         }
     }
 
-    /// What wants an answer: an empty SEND, one to no session, a nickname that cannot be.
+    /// Requests that need an answer: an empty SEND, one to no session, an invalid nickname.
     fn requests(&self) -> Vec<u8> {
         let other = self.room_path.replacen(";tcp", "x;tcp", 1);
         let empty = |to: &str| {

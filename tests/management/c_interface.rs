@@ -14,7 +14,7 @@ use crate::harness::participant::Participant;
 use crate::harness::plan::{Plan, root};
 use crate::harness::proxy::wait_until;
 
-/// What cbindgen makes of the interface's source.
+/// The header that cbindgen makes of the interface's source.
 fn header() -> String {
     let config = Config {
         language: Language::C,

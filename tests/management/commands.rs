@@ -1,4 +1,4 @@
-//! What the commands do, in real proxies.
+//! The effects of the commands, in real proxies.
 
 use std::fs;
 use std::thread;
@@ -15,7 +15,7 @@ use crate::harness::proxy::{Proxy, wait_until};
 use crate::harness::{PATIENCE, on_every_host};
 use crate::{name, order, refused};
 
-/// What the list says of a room.
+/// The entry of a room in the list.
 fn listed(proxy: &Proxy, room: &str) -> Option<Value> {
     let list = order(proxy, "list", &[]);
     let rooms = list.as_array().expect("a list").clone();

@@ -20,7 +20,7 @@ event_route[msrp-conference:leave] { xlog(\"L_NOTICE\", \"EVENT leave $msrp_conf
 event_route[msrp-conference:message] { xlog(\"L_NOTICE\", \"EVENT message $msrp_conference(event_room) $msrp_conference(event_user) $msrp_conference(event_content_type)\\n\"); }
 ";
 
-/// What Kamailio's routes say in the log, or OpenSIPS' event interface sends.
+/// Source of events: the log that Kamailio's routes write, or OpenSIPS' event interface.
 enum Ear {
     Log,
     Socket(UnixDatagram),

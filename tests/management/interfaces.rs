@@ -34,7 +34,7 @@ fn request(method: &str, parameters: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": parameters }).to_string()
 }
 
-/// What a client of the FIFO does: a reply FIFO of its own, one line there, one answer here.
+/// Acts as a client of the FIFO: makes a reply FIFO of its own, writes one line, reads one answer.
 fn ask_fifo(fifo: &Path, reply: &Path, line: &str) -> Value {
     let made = Command::new("mkfifo").arg(reply).status().expect("mkfifo");
     assert!(made.success());

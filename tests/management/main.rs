@@ -1,5 +1,5 @@
-//! What an operator asks and orders while the proxy runs, over the interfaces that operators
-//! use: MI, RPC, pseudo-variables, events, exporters, and the C interface of other modules.
+//! Management of a running proxy, over the interfaces that operators use: MI, RPC,
+//! pseudo-variables, events, exporters, and the C interface of other modules.
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -14,7 +14,7 @@ use super::story::{at_rest, folder, holds_no_more};
 
 const JOINS: usize = 500;
 
-/// What a Kamailio script says of an event.
+/// Body of a Kamailio event route, which logs the event's user.
 const KAMAILIO: &str = "
     if ($avp(user) != $null) { xlog(\"L_NOTICE\", \"LEFT OVER: $avp(user)\\n\"); }
     $avp(user) = $msrp_conference(event_user);

@@ -1,4 +1,4 @@
-//! What is lost under overload, and what is not.
+//! Losses under overload, and their limits.
 
 use std::time::Duration;
 

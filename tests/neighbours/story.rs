@@ -12,9 +12,9 @@ use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 
-/// What a script does before the room gets a request.
+/// A configuration whose script runs other modules before the room gets a request.
 pub(crate) struct Neighbour {
-    /// Whose modules these are.
+    /// The host of these modules.
     pub(crate) family: Family,
     /// Settings of the core.
     pub(crate) settings: &'static str,

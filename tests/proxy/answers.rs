@@ -1,4 +1,5 @@
-//! What a room answers: the exact accept, and every refusal with what the client needs to know.
+//! The answers of a room: the exact accept, and every refusal with the information the client
+//! needs.
 
 use std::thread;
 

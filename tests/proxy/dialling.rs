@@ -219,7 +219,7 @@ fn a_200_too_long_to_be_handed_over_is_hung_up() {
     });
 }
 
-/// What becomes of a party.
+/// Outcome of the invitation of a party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Busy,

@@ -1,5 +1,5 @@
-//! What the switch writes, read by somebody else: tshark, where it is installed and may
-//! listen on the loopback interface.
+//! Independent check of the switch's output by tshark, where it is installed and may listen on the
+//! loopback interface.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

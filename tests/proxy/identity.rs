@@ -166,7 +166,7 @@ impl Place {
         format!("sip:{name}@{}", self.host)
     }
 
-    /// Who is in the hall, as what.
+    /// The users in the hall, with their roles.
     fn hall(&self) -> Vec<(String, String)> {
         let show = match self.proxy.host.family {
             Family::Kamailio => "msrp_conference.show",
@@ -256,7 +256,7 @@ impl Place {
         assert!(answer.code >= 400, "in the board: {attempt}");
     }
 
-    /// What a liar with bob's account might try.
+    /// Impersonations that the owner of bob's account might try.
     fn attempts(&self) -> Vec<Attempt> {
         let Self { alice, bob, .. } = *self;
         let froms = [
@@ -400,7 +400,7 @@ fn accounts() -> TempDir {
     folder
 }
 
-/// What an existing configuration has loaded.
+/// The modules and settings of an existing configuration.
 fn existing(family: Family, accounts: &TempDir, several: bool) -> String {
     let (modules, aliases, version): (&[_], _, _) = match family {
         Family::Kamailio => (
@@ -509,7 +509,7 @@ fn namesakes_of_two_domains_are_told_apart() {
     });
 }
 
-/// What a room takes (RFC 3261, 3515, 3903, 6665), and what it does not.
+/// Methods that a room accepts (RFC 3261, 3515, 3903, 6665), and some that it does not.
 const METHODS: [&str; 10] = [
     "INVITE",
     "SUBSCRIBE",

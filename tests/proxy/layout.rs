@@ -1,6 +1,6 @@
-//! What the module takes the host's memory for is held against what the host says, before
-//! anything rests on it: a module with a wrong figure does not start, or answers 503, and names
-//! the place.
+//! The module compares its declarations of the host's memory with the host's own values before it
+//! relies on them. A module with a wrong figure does not start, or answers 503, and names the
+//! place.
 
 use std::fs;
 use std::path::PathBuf;
@@ -91,7 +91,7 @@ fn with_wrong_figure(host: &Host, name: &str) -> PathBuf {
     file
 }
 
-/// What the log says of a layout.
+/// Whether the log reports a wrong layout at this place.
 fn says(log: &str, place: &str) -> bool {
     let line = |line: &&str| line.contains("not laid out as in the releases that were measured");
     log.lines().filter(line).any(|line| line.contains(place))

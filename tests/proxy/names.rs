@@ -20,8 +20,8 @@ use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, alone, on_every_host};
 use super::refer::{last_report, refer, with_list};
 
-/// What others may wait while something hangs: 50 ms are promised; a machine that runs the
-/// whole suite beside it takes its time.
+/// How long other requests may wait while a look-up hangs: 50 ms are promised, but a machine that
+/// runs the whole suite is slower.
 const OTHERS_WAIT: Duration = Duration::from_millis(500);
 
 /// Room behind a proxy that this machine's own name server does not know.

@@ -32,7 +32,7 @@ fn paula(proxy: &Proxy) -> (Participant, String) {
     (paula, greeting)
 }
 
-/// What Paula is shown next.
+/// The next message that Paula receives.
 fn read(paula: &Participant) -> String {
     let heard = paula.hear();
     let media = heard.value("Content-Type").unwrap_or_default();

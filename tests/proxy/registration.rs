@@ -34,7 +34,7 @@ fn open_examples(host: &Host) -> Vec<String> {
     all.filter(runs).map(|(name, _)| name).collect()
 }
 
-/// What JsSIP registers.
+/// A registration as JsSIP makes it.
 struct JsSip {
     agent: Agent,
     user: String,

@@ -1,4 +1,4 @@
-//! What must not bring it down, and what must be left when it is brought down.
+//! Faults that the proxy must survive, and the state it must leave when it ends.
 
 use std::time::{Duration, Instant};
 

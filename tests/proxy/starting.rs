@@ -127,7 +127,7 @@ fn a_key_that_only_root_may_read_stops_the_start_with_the_command_that_mends_it(
     });
 }
 
-/// What a start as root, out of the README, leaves in the folder of the service.
+/// Makes the files that a start as root, as in the README, leaves in the folder of the service.
 fn roots_database(host: &Host, folder: &Path) {
     let proxy = Plan::new(host)
         .example("persistent")
@@ -293,8 +293,8 @@ fn a_check_of_the_configuration_takes_no_port() {
     });
 }
 
-/// What is started by a script (`exec`) has the mask of who starts it, and one that blocks
-/// SIGTERM cannot be ended.
+/// A process that a script starts (`exec`) inherits the signal mask of its parent; with SIGTERM
+/// blocked nobody could end it.
 #[test]
 fn a_child_of_a_script_inherits_no_blocked_signal() {
     on_every_host(|host| {

@@ -16,7 +16,7 @@ use crate::harness::{PATIENCE, SILENCE, on_every_host};
 const WHOLE: Duration = Duration::from_secs(32);
 /// T2: the longest pause between two copies of an answer.
 const T2: Duration = Duration::from_secs(4);
-/// What a busy machine may add.
+/// Allowance for a busy machine.
 const LATE: Duration = Duration::from_secs(3);
 
 /// A proxy whose operator wants transactions to end soon, and a room that waits for MSRP.

@@ -15,10 +15,11 @@ use crate::{Folder, plan};
 
 /// When a commit counts as failed.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// What does not wait for the store takes less, also on a busy machine.
+/// Upper limit for answers that do not wait for the store, on a busy machine too.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
-/// What an INVITE to this room is answered, and how soon.
+/// The answer to an INVITE to this room: its code, whether it has Retry-After, and how long it
+/// took.
 fn call(proxy: &Proxy, user: &str, room: &str) -> (u16, bool, Duration) {
     let agent = Agent::new(user, proxy.sip, Transport::Udp);
     let started = Instant::now();
@@ -27,7 +28,7 @@ fn call(proxy: &Proxy, user: &str, room: &str) -> (u16, bool, Duration) {
     (answer.code, comes_again, started.elapsed())
 }
 
-/// What promises no change does not wait for the store: messages and refusals.
+/// Messages and refusals promise no change, so they do not wait for the store.
 fn goes_on(proxy: &Proxy, alice: &Participant) {
     let started = Instant::now();
     alice.say("is anybody there?");

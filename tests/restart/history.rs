@@ -29,7 +29,7 @@ fn hears_all(one: &Participant, messages: &[&Vec<u8>]) {
     }
 }
 
-/// Whoever has missed nothing hears this next.
+/// Checks that `one` has missed nothing: the next message they receive is this one.
 fn hears_nothing_but(one: &Participant, speaker: &Participant, text: &str) {
     let words = speaker.say(text);
     one.hears(&words);

@@ -22,7 +22,7 @@ const ROUNDS: usize = 4;
 /// How long an answer may take before the asker takes the proxy for dead.
 const ONE_ANSWER: Duration = Duration::from_secs(2);
 
-/// What its client was promised.
+/// The proxy's promise to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
     /// Its INVITE had a 200.

@@ -132,7 +132,7 @@ fn a_lobby_that_nobody_is_in_costs_nothing_to_restart() {
     });
 }
 
-/// What an operator was answered is a promise too.
+/// The answer to an operator is a promise, too.
 #[test]
 fn rooms_roles_and_bans_of_management_outlast_a_kill() {
     on_every_host(|host| {

@@ -1,4 +1,4 @@
-//! What comes on the control socket and is no focus, or a bad one.
+//! Hostile peers of the control socket: they are no focus, or a bad one.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -40,7 +40,7 @@ fn rest(mut stream: &UnixStream) -> Vec<u8> {
     }
 }
 
-/// What the switch says after its preamble.
+/// The switch's frames after its preamble.
 struct Said {
     stream: UnixStream,
     frames: Frames,

@@ -70,7 +70,7 @@ fn parameters(names: &[&str]) -> CertificateParams {
     parameters
 }
 
-/// Who vouches for names.
+/// A certificate authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, Key>,
     certificate: CertificateDer<'static>,

@@ -28,7 +28,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 pub(crate) struct How<'a> {
     /// Whom it believes; anybody without.
     pub(crate) roots: Option<Arc<RootCertStore>>,
-    /// What it shows, and how often.
+    /// Its own certificate, and how many copies of it the client sends.
     pub(crate) own: Option<&'a Certified>,
     pub(crate) copies: usize,
     pub(crate) versions: &'static [&'static SupportedProtocolVersion],

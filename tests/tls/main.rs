@@ -26,9 +26,9 @@ const LOBBY: &str = "sip:lobby@example.com";
 struct Rig {
     pool: Pool,
     notices: Receiver<Notice>,
-    /// Of the TLS listener.
+    /// The TLS listener.
     tls: SocketAddr,
-    /// Of the TCP listener.
+    /// The TCP listener.
     tcp: SocketAddr,
 }
 

@@ -1,4 +1,4 @@
-//! What a call needs: sockets to the server and the agent that makes the call.
+//! Prerequisites of a call: sockets to the server and the agent that makes the call.
 
 use crate::cli::{Access, Arguments};
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ const SESSION_ID_CHARACTERS: usize = 26;
 /// SIP's own port (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
 
-/// Who calls which room, and how.
+/// Caller, room and transport settings of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) room: String,
@@ -26,7 +26,7 @@ pub(crate) struct Caller {
 }
 
 impl Arguments {
-    /// Who is to call.
+    /// The caller that these arguments describe.
     pub(crate) fn caller(&self) -> Caller {
         Caller {
             room: self.room.clone(),
@@ -38,7 +38,7 @@ impl Arguments {
     }
 }
 
-/// Who we are in CPIM: addresses of record.
+/// Our identity in CPIM: addresses of record.
 #[derive(Clone, Debug)]
 pub(crate) struct Me {
     pub(crate) uri: String,

@@ -363,7 +363,7 @@ impl Chat {
         }
     }
 
-    /// What the command line asked for; true when something was done.
+    /// Carries out the actions of the command line; true when it did something.
     fn script(&mut self) -> bool {
         if !self.joined || !self.roster_settled || self.ending.is_some() {
             return false;

@@ -1,4 +1,4 @@
-//! What people type: lines, and the terminal they come from.
+//! Typed input: lines, and the terminal they come from.
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -30,14 +30,14 @@ pub(crate) enum Command {
     Nick(String),
     Help,
     Quit,
-    /// What to say about a line that makes no sense.
+    /// An error text about an invalid line.
     Wrong(String),
 }
 
-/// What Tab makes of a slash.
+/// Tab completions of a slash.
 const COMMANDS: [&str; 5] = ["/help", "/msg ", "/nick ", "/quit", "/who"];
 
-/// What `/help` says.
+/// Output of `/help`.
 pub(crate) const HELP: &str = "\
 /who             who is in the room
 /msg NAME TEXT   say something to one participant only (\"NAME\" if it has spaces)
@@ -86,7 +86,7 @@ fn split_name(text: &str) -> Option<(String, String)> {
     (!name.is_empty() && !rest.is_empty()).then(|| (name.to_owned(), rest.to_owned()))
 }
 
-/// What the input gives.
+/// An event of the input.
 #[derive(Debug)]
 pub(crate) enum Typed {
     Line(String),
@@ -94,7 +94,7 @@ pub(crate) enum Typed {
     End,
 }
 
-/// Who is in the room: what Tab completes. The line editor has a thread of its own.
+/// Names of the people in the room, for Tab completion. Shared with the line editor's own thread.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(Arc<Mutex<Vec<String>>>);
 

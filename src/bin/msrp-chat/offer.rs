@@ -19,7 +19,7 @@ pub(crate) struct Stream {
     id: u64,
     version: u64,
     sent: Option<Description>,
-    /// What the room said last.
+    /// The room's latest description.
     pub(crate) peer: Option<Peer>,
 }
 
@@ -30,9 +30,9 @@ pub(crate) struct Peer {
     pub(crate) path: String,
     /// Whether it takes message/cpim; without it messages go as plain text.
     pub(crate) cpim: bool,
-    /// What the room can do: `nickname`, `private-messages` (RFC 7701 §8).
+    /// The room's features: `nickname`, `private-messages` (RFC 7701 §8).
     pub(crate) chatroom: Option<String>,
-    /// What its certificate is announced by (RFC 8122).
+    /// Fingerprints of its certificate (RFC 8122).
     pub(crate) fingerprints: Vec<Fingerprint>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum StreamError {
 }
 
 impl StreamError {
-    /// What to do about it.
+    /// Advice to the user.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::NoWebSocket => {

@@ -14,7 +14,7 @@ use msrp_conference::time::{Clock, Moment};
 use std::path::PathBuf;
 use tokio::time::sleep;
 
-/// What happens to a participant.
+/// An event of a participant.
 #[derive(Debug)]
 pub(crate) enum News {
     /// The answer to OPTIONS.
@@ -139,7 +139,7 @@ impl Participant {
         self.connection.as_ref()?.trust()
     }
 
-    /// What the room's certificate says of itself.
+    /// Details of the room's certificate.
     pub(crate) fn certificate(&self) -> Option<Certificate> {
         self.connection.as_ref()?.certificate()
     }
@@ -149,7 +149,7 @@ impl Participant {
         &self.agent
     }
 
-    /// Who is in.
+    /// The current roster.
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
     }

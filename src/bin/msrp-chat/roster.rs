@@ -1,4 +1,4 @@
-//! Who is in the room, as the applied conference-info documents say (RFC 4575 §4.6).
+//! The people in the room, according to the applied conference-info documents (RFC 4575 §4.6).
 
 use crate::msrp::same_address;
 use msrp_conference::wire::conference_info::{
@@ -21,7 +21,7 @@ impl Shown {
         self.status != EndpointStatus::Disconnected.as_str()
     }
 
-    /// What to call the user: nickname, name, or the user part of the URI.
+    /// Display name of the user: nickname, name, or the user part of the URI.
     pub(crate) fn name(&self) -> &str {
         match (&self.nickname, self.display.as_str()) {
             (Some(nickname), _) if !nickname.is_empty() => nickname,
@@ -35,12 +35,12 @@ impl Shown {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Joined(String),
-    /// Who, and how (`departed`, `booted`, `failed`; empty when unknown).
+    /// The user's name, and the way they left (`departed`, `booted`, `failed`; empty when unknown).
     Left(String, String),
     Renamed(String, String),
 }
 
-/// What a document did.
+/// The effect of a document.
 #[derive(Debug)]
 pub(crate) struct Update {
     pub(crate) version: u32,
@@ -114,7 +114,7 @@ impl Roster {
         users
     }
 
-    /// What to call the owner of a URI; `given` is what the message says.
+    /// Display name for a URI; `given` is the name in the message.
     pub(crate) fn name_of(&self, uri: &str, given: &str) -> String {
         let users = self.users();
         let user = users.iter().find(|user| same_address(&user.entity, uri));
@@ -130,7 +130,7 @@ impl Roster {
         self.document.is_some()
     }
 
-    /// What those who are in are called.
+    /// Display names of the people in the room.
     pub(crate) fn names(&self) -> Vec<String> {
         let present = self.present();
         present.iter().map(|user| user.name().to_owned()).collect()

@@ -1,4 +1,4 @@
-//! What people see, or scripts read: text lines or one JSON object a line.
+//! Output for people or scripts: text lines, or one JSON object a line.
 
 use crate::failure::Failure;
 use crate::input::Printer;
@@ -81,7 +81,7 @@ impl Screen {
         }
     }
 
-    /// What we said ourselves, where it was not typed on this screen.
+    /// Shows a message of our own that was not typed on this screen.
     pub(crate) fn said(&mut self, now: Moment, name: &str, text: &str) {
         if !self.json {
             self.line(now, &format!("{}: {}", self.speaker(name), visible(text)));
@@ -116,7 +116,7 @@ impl Screen {
         }
     }
 
-    /// Who is in.
+    /// Shows the people in the room.
     pub(crate) fn who(&mut self, now: Moment, roster: &Roster) {
         let users = roster.present();
         if self.json {

@@ -109,7 +109,7 @@ fn block_signals() -> Result<SigSet, Failure> {
     Ok(signals)
 }
 
-/// What is received says that one of them came.
+/// The receiver gets one item when SIGTERM or SIGINT arrives.
 fn on_signal(signals: SigSet) -> Result<Receiver<()>, Failure> {
     let (stop, stopped) = bounded(1);
     let wait = move || {

@@ -19,7 +19,7 @@ use crate::management::{self, Answer};
 use crate::service::{Departure, NotReplied, NotSent};
 use crate::time::Moment;
 
-/// What a test decides, and what it sees.
+/// Settings and observations of a test.
 #[derive(Default)]
 struct Stage {
     /// Every input panics.

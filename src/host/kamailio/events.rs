@@ -13,7 +13,7 @@ use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::variables;
 
 host_symbols! {
-    /// What it takes to run a route.
+    /// Symbols needed to run a route.
     struct Functions {
         look_up: abi::LookUpRoute = c"route_lookup",
         routes: *mut kamailio_routes_prefix = c"event_rt",

@@ -61,7 +61,7 @@ struct Rpc {
     add_to_array: abi::RpcVariadic,
 }
 
-/// What a value is added to.
+/// The container a value is added to.
 #[derive(Clone, Copy)]
 enum Place<'a> {
     /// The answer itself.
@@ -110,7 +110,7 @@ impl Rpc {
         unsafe { (self.fault)(self.context, code, c"%s".as_ptr(), text.as_ptr()) };
     }
 
-    /// What was given, strings and numbers alike.
+    /// The command's arguments, strings and numbers alike.
     fn arguments(&self, most: usize) -> Result<Vec<Argument>, Fault> {
         let mut arguments = Vec::new();
         for _ in 0..most {
@@ -207,7 +207,7 @@ impl Rpc {
     }
 }
 
-/// What can stand behind a format, as C passes it.
+/// A value passed to a C variadic function as the argument of a format.
 trait Variadic: Copy {
     /// # Safety
     /// `function` takes a handle, a format, and an argument of this type for it.

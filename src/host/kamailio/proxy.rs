@@ -44,7 +44,7 @@ impl Host for Kamailio {
         unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
     }
 
-    /// What it advertises is known with the first request only.
+    /// The advertised address is unknown until the first request.
     fn default_socket(&mut self) -> Option<Socket> {
         debug_assert!(log::on_main_thread());
         sockets::samples().find_map(|to| {

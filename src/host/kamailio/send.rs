@@ -15,7 +15,7 @@ use crate::service::NotSent;
 use crate::wire::sip::Method;
 
 host_symbols! {
-    /// What sending needs of the core.
+    /// Core symbols needed to send.
     struct Sending {
         find_connection: abi::FindConnection = c"tcpconn_exists",
         default_socket: abi::DefaultSocket = c"get_send_socket2",

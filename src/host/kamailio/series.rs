@@ -1,5 +1,5 @@
-//! What differs between the series of Kamailio, as data. Offsets and sizes in octets;
-//! `make abi-check KAMAILIO_SRC=...` compares a row with a source tree.
+//! Differences between the series of Kamailio, as data. Offsets and sizes in octets; `make
+//! abi-check KAMAILIO_SRC=...` compares a row with a source tree.
 
 use crate::host::release::{self, Flags, Release};
 

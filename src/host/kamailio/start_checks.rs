@@ -15,7 +15,7 @@ use crate::host::layout::{LayoutError, row, same, see, see_c_text, see_text};
 use crate::host::symbols::{self, host_symbols};
 
 host_symbols! {
-    /// What the core makes for the checks.
+    /// Core functions that build the objects the checks look at.
     struct Maker {
         add_lump: abi::AddLump = c"add_lump_rpl2",
         release_lumps: abi::ReleaseLumps = c"del_nonshm_lump_rpl",
@@ -112,7 +112,7 @@ unsafe fn added_lump(lump: usize) -> Result<(), LayoutError> {
     same_text(LUMPS, lump.text, LUMP)
 }
 
-/// What a dialog is made with.
+/// Parameters of the test dialog.
 const FROM: &str = "sip:from@invalid";
 const TO: &str = "sip:to@invalid";
 const TARGET: &str = "sip:target@invalid";

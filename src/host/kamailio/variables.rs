@@ -71,7 +71,7 @@ unsafe extern "C" fn get(
 }
 
 host_symbols! {
-    /// What fills the host's values: where number and flags lie in one differs between series.
+    /// Functions that fill the host's values: the places of number and flags differ between series.
     struct Functions {
         nothing: abi::NoValue = c"pv_get_null",
         text: abi::TextValue = c"pv_get_strval",

@@ -159,7 +159,7 @@ unsafe fn prefix<'m>(message: &'m Message<'_>) -> &'m kamailio_message_prefix {
     unsafe { &*message.address().cast::<kamailio_message_prefix>() }
 }
 
-/// What the host's parser makes of pseudo-variables.
+/// The host's expansion of pseudo-variables.
 fn evaluate(module: &Module, format: Format, message: &Message<'_>) -> String {
     let mut buffer = [0u8; IDENTITY_OCTETS];
     let mut length = buffer.len() as c_int;

@@ -1,5 +1,5 @@
-//! What the loader reads: the table `exports`, filled by the module's constructor, and the
-//! functions in it.
+//! The loader's view of the module: the table `exports`, filled by the module's constructor, and
+//! the functions in it.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;

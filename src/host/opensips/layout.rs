@@ -56,7 +56,7 @@ pub(super) fn reception(
     Ok(())
 }
 
-/// What the host says, in the form of [`reception_words`].
+/// The host's own description of a reception, in the form of [`reception_words`].
 fn words(said: &str) -> Vec<String> {
     let mut words: Vec<String> = said.split(' ').map(str::to_owned).collect();
     if let Some(transport) = words.get_mut(2) {

@@ -16,7 +16,7 @@ use crate::management::{Answer, Argument, COMMANDS, CommandInfo, Fault, Value};
 const RUNS: [abi::ManagementCommand; COMMANDS.len()] = numbered!(run);
 
 host_symbols! {
-    /// What answers are made of.
+    /// Functions that build answers.
     struct Answers {
         record: abi::BeginAnswer = c"init_mi_result_object",
         list: abi::BeginAnswer = c"init_mi_result_array",

@@ -30,7 +30,7 @@ use crate::wire::sip::Method;
 const MAX_JOBS: c_int = 32 * 1024;
 
 host_symbols! {
-    /// What sending needs of the core.
+    /// Core symbols needed to send.
     struct Sending {
         dispatch: abi::DispatchJob = c"ipc_dispatch_rpc",
         jobs: *mut c_int = c"ipc_shared_fd_read",

@@ -16,7 +16,7 @@ use crate::host::layout::{LayoutError, row, same, see, see_c_text, see_text};
 use crate::host::symbols::{self, host_symbols};
 
 host_symbols! {
-    /// What the core makes for the checks.
+    /// Core functions that build the objects the checks look at.
     struct Maker {
         message: abi::MakeMessage = c"get_dummy_sip_msg",
         release_message: abi::ReleaseMessage = c"release_dummy_sip_msg",
@@ -107,7 +107,7 @@ unsafe fn made_message(
     }
 }
 
-/// What a dialog is made with.
+/// Parameters of the test dialog.
 const FROM: &str = "sip:from@invalid";
 const TO: &str = "sip:to@invalid";
 const TARGET: &str = "sip:target@invalid";

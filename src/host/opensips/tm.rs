@@ -59,11 +59,10 @@ pub(super) enum TmError {
     Layout(#[from] LayoutError),
 }
 
-/// What tm's function for a new transaction does with the request: not all of it is copied at
-/// once.
+/// Argument of tm's function for a new transaction: do not copy all of the request at once.
 const COPIED_LATER: c_int = 0;
 
-/// What tm exports by its table alone.
+/// A function that tm exports only through its table.
 const IN_ITS_TABLE: &CStr = c"t_cancel_trans";
 
 /// Text for a call: the host reads it and keeps nothing.
@@ -301,7 +300,7 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
     }
 }
 
-/// What the request of a transaction came by.
+/// Transport over which the request of a transaction arrived.
 ///
 /// # Safety
 /// As for [`ids`].

@@ -134,7 +134,7 @@ impl Primitives for Module {
     }
 }
 
-/// What the host's parser makes of pseudo-variables.
+/// The host's expansion of pseudo-variables.
 fn print(module: &Module, format: Format, message: &Message<'_>) -> Vec<u8> {
     let mut buffer = [0u8; IDENTITY_OCTETS];
     let mut length = buffer.len() as c_int;

@@ -15,7 +15,7 @@ const FIRST_BYE: u32 = 100;
 /// Longer than every timer of an INVITE, and shorter than a session.
 const WHILE: Duration = Duration::from_secs(100);
 
-/// What happens next.
+/// The next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Invite,
@@ -31,7 +31,7 @@ enum Step {
     Bye,
 }
 
-/// Who deals with a CANCEL.
+/// The element that handles a CANCEL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// The script hands it to the module.
@@ -42,7 +42,7 @@ enum Way {
     HostInSilence,
 }
 
-/// What the INVITE is.
+/// The purpose of the INVITE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     First,
@@ -350,7 +350,7 @@ impl Race {
         self.service.core.counts()
     }
 
-    /// What must hold when everything has come.
+    /// The invariants once every event has arrived.
     fn check(&mut self) {
         self.happen(Step::Admit);
         self.happen(Step::Settle);

@@ -131,7 +131,7 @@ fn rows_of_another_release_are_read_as_far_as_they_are_known() {
     assert_eq!(kept(&mut again, &room()), made(expected));
 }
 
-/// What an operator reads with the database's own tools (docs/restart.md).
+/// An operator can read the records with the database's own tools (docs/restart.md).
 #[test]
 fn records_can_be_read_with_sqlite() {
     let folder = Folder::new();

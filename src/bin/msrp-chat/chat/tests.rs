@@ -20,7 +20,7 @@ const ROSTER: &str = r#"<?xml version="1.0"?>
  <endpoint entity="sip:bob@h;gr"><status>connected</status></endpoint></user></users>
 </conference-info>"#;
 
-/// What this room refuses.
+/// A message that this room refuses.
 const TOO_MUCH: &str = "too-much";
 
 /// A room of one: says what it is told, answers as `code` says.

@@ -22,11 +22,11 @@ use std::time::Duration;
 
 /// How long one participant is listened to before the other has its turn.
 const TURN: Duration = Duration::from_millis(5);
-/// Of a roster that does not name us, so many are shown.
+/// Names to show of a roster that does not contain us.
 const NAMES_SHOWN: usize = 3;
 /// The step in which the first participant joins.
 const FIRST: &str = "join";
-/// What makes a test message unlike any other.
+/// Length of the random text that makes a test message unique.
 const MARK_CHARACTERS: usize = 12;
 /// By then an unacknowledged 2xx has come twice more: after T1, and twice that (RFC 3261
 /// §13.3.1.4).
@@ -34,7 +34,7 @@ const ACK_SHOWS: Duration = Duration::from_millis(1_700);
 /// One repetition may be a lost datagram.
 const LOST_ACK: u32 = 2;
 
-/// What a monitoring plugin ends with when it could not try.
+/// Exit code of a monitoring plugin that could not run its check.
 pub(crate) const UNKNOWN: u8 = 3;
 
 /// Runs every step.
@@ -61,7 +61,7 @@ struct Check {
     report: Report,
     /// When the step began.
     since: Moment,
-    /// Who the room takes the first identity for, if not for what it says it is.
+    /// The first participant's identity in the room, if it differs from the one they claim.
     known_as: Option<String>,
 }
 
@@ -332,7 +332,7 @@ impl Check {
         Ok(())
     }
 
-    /// What the one says the other hears, and the other way round.
+    /// Each of the two sends a message, and the other must receive it.
     async fn talk(&mut self, parties: &mut [Party]) -> Step {
         for (name, speaker, hearer) in [("message", 0, 1), ("reply", 1, 0)] {
             let mark = token(&mut entropy::System, MARK_CHARACTERS);
@@ -494,7 +494,7 @@ fn roster_finding(me: &str, known_as: Option<&str>, present: usize) -> Finding {
     }
 }
 
-/// What a message holds, whatever its type.
+/// Content of a message as text, whatever its type.
 fn body_of(message: &Received) -> String {
     String::from_utf8_lossy(&message.content).into_owned()
 }

@@ -14,7 +14,7 @@ pub(super) struct Party {
     pub(super) seen: Seen,
 }
 
-/// What it has seen.
+/// Everything a party has observed.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) capabilities: Option<Capabilities>,

@@ -1,5 +1,5 @@
-//! What an operator does about a failed step. A participant would ask the operator; here the
-//! operator asks.
+//! Advice to an operator about a failed step. The program usually sends participants to their
+//! operator; here the reader is the operator.
 
 use crate::cli::Access;
 use crate::failure::{FIND, Failure};

@@ -1,5 +1,5 @@
-//! What a check found, step by step: for people, as JSON, or in the line that monitoring plugins
-//! print.
+//! The results of a check, step by step: for people, as JSON, or in the line that monitoring
+//! plugins print.
 
 use crate::failure::Failure;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ impl Verdict {
     }
 }
 
-/// What a step found: what was seen, and what to do where there is something to do.
+/// The result of a step: the observation, and advice where there is something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) verdict: Verdict,

@@ -1,4 +1,4 @@
-//! What a load run has counted, and how it is shown.
+//! The counts of a load run, and their output.
 
 use super::histogram::Histogram;
 use serde_json::{Value, json};

@@ -32,7 +32,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// INVITE (RFC 3261 §17.1.1.2) and a little.
 const JOIN_SLACK: Duration = Duration::from_secs(36);
 
-/// What all participants share.
+/// State that all participants share.
 struct Run {
     clock: Clock,
     figures: RefCell<Figures>,
@@ -45,7 +45,7 @@ struct Run {
     /// Between two messages of the same participant.
     pause: Duration,
     size: usize,
-    /// What the messages of this run, and of no other, begin with.
+    /// Prefix of this run's messages; unique to the run.
     mark: String,
 }
 

@@ -1,5 +1,5 @@
-//! What a person wants to know of a certificate (RFC 5280 §4.1): its names, who issued it, until
-//! when it is good. Whether it is to be believed is not decided here.
+//! The facts about a certificate that matter to a person (RFC 5280 §4.1): its names, its issuer,
+//! its expiry date. This file does not decide whether to trust it.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ const IP_ADDRESS: u8 = 0x87;
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
-/// Of many names so many are shown.
+/// Names to show of a certificate with many.
 const NAMES_SHOWN: usize = 4;
 
 /// A certificate, described.
@@ -167,7 +167,7 @@ mod tests {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
-    /// Of O=Our Company, CN=Ours, with three alternative names.
+    /// A certificate of O=Our Company, CN=Ours, with three alternative names.
     const NAMED: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIB1jCCAXygAwIBAgIUJ4TafRriDvYeX/km8/33P/Tpi64wCgYIKoZIzj0EAwIw
@@ -181,7 +181,7 @@ MwYDVR0RBCwwKoIQY2hhdC5leGFtcGxlLmNvbYcEwAACBYcQIAENuAAAAAAAAAAA
 AAAABTAKBggqhkjOPQQDAgNIADBFAiAT67Oxm/vMN5rR9Zn0Sd/MRhn7/BrenGmL
 UyXf1Ev2tgIhAJ54nuSbhgV8IW6sfDsqJZCKMPgX4ZXh7nBz/6ztWjl0
 -----END CERTIFICATE-----";
-    /// Of O=Our Company, without alternative names, until later than 2049.
+    /// A certificate of O=Our Company, without alternative names, valid beyond 2049.
     const BARE: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBhDCCASmgAwIBAgIUN/Zwlvk/SP6ho9n7v3cPAXk4k2kwCgYIKoZIzj0EAwIw

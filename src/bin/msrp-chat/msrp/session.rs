@@ -40,7 +40,7 @@ pub(crate) struct Received {
     pub(crate) content: Vec<u8>,
 }
 
-/// What happened.
+/// An event of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Happening {
     /// The room knows our connection.
@@ -438,7 +438,7 @@ impl Chunk {
         }
     }
 
-    /// What exceeds the limit is not kept; the length alone shows that it was too much.
+    /// Appends octets up to one beyond the limit, enough to recognise an oversized message.
     fn push(&mut self, piece: &[u8]) {
         let space = (super::assembly::MAX_MESSAGE + 1).saturating_sub(self.body.len());
         self.body

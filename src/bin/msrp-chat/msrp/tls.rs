@@ -14,7 +14,7 @@ use rustls::{Error, SignatureScheme};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// What a failure of it is called.
+/// Name of the operation in a TLS failure.
 pub(crate) const ENCRYPT: &str = "encrypt the chat";
 /// The authorities a Debian machine believes.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";

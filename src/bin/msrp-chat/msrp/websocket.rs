@@ -39,7 +39,7 @@ impl Upgrade {
         }
     }
 
-    /// What is sent to `host`, which is an authority.
+    /// The upgrade request to `host`, which is an authority.
     pub(crate) fn request(&self, host: &str) -> Vec<u8> {
         let key = &self.key;
         format!(

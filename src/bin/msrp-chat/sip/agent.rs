@@ -16,12 +16,12 @@ use msrp_conference::wire::sip::{CSeq, Message, Method, NameAddr, Request, Respo
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-/// What the module calls itself, in the Warning of a refusal.
+/// The module's name in the Warning of a refusal.
 const MODULE: &str = "msrp_conference";
 /// More redirections than this are a loop (RFC 3261 §8.1.3.4).
 const MAX_REDIRECTIONS: u8 = 5;
 
-/// Who and where we are.
+/// Our addresses and names.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// From.
@@ -132,7 +132,8 @@ impl Agent {
         self.repeats
     }
 
-    /// What refused our INVITE, if that was not the module; empty when it does not say.
+    /// The element that refused our INVITE, if not the module; empty when it does not identify
+    /// itself.
     pub(crate) fn refused_by(&self) -> Option<&str> {
         self.refused_by.as_deref()
     }

@@ -1,4 +1,4 @@
-//! What the user agent tells the rest of the program, and what it says of itself.
+//! Events of the user agent for the rest of the program, and the agent's description of itself.
 
 use crate::failure::Failure;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use msrp_conference::wire::sip::Response;
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY";
 pub(super) const USER_AGENT: &str = concat!("msrp-chat/", env!("CARGO_PKG_VERSION"));
 
-/// What the rest of the program must know.
+/// An event for the rest of the program.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The room took us in; `Agent::stream` knows where to connect.
@@ -31,7 +31,7 @@ pub(crate) enum Event {
     Capable(Capabilities),
 }
 
-/// What the server says about itself and the room (RFC 3261 §11).
+/// The server's answer to OPTIONS about itself and the room (RFC 3261 §11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     /// 0: nobody answered.

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Answers kept for repeated requests; a room has at most a few on the way to us.
 const KEPT_ANSWERS: usize = 32;
 
-/// What we have answered.
+/// Our answers to the room's requests.
 #[derive(Debug, Default)]
 pub(super) struct Served {
     recent: VecDeque<(String, Vec<u8>)>,
@@ -55,7 +55,7 @@ impl Served {
         }
     }
 
-    /// What this request was answered when it came before.
+    /// The earlier answer to this request, if it is a repetition.
     pub(super) fn known(&self, request: &Request) -> Option<&[u8]> {
         let key = key(request);
         let mut known = self.recent.iter().filter(|(known, _)| *known == key);
@@ -147,7 +147,7 @@ impl Reply {
     }
 }
 
-/// What names a transaction: its method and topmost Via (RFC 3261 §17.2.3).
+/// Key of a transaction: its method and topmost Via (RFC 3261 §17.2.3).
 fn key(request: &Request) -> String {
     let vias = request.headers.elements("Via");
     let via = vias.first().copied().unwrap_or_default();

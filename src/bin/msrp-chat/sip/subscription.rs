@@ -10,12 +10,12 @@ use msrp_conference::wire::conference_info::MEDIA_TYPE;
 use msrp_conference::wire::sip::{Method, NameAddr, Request, Response, SubscriptionState};
 use std::time::Duration;
 
-/// What we ask for, in seconds; the notifier may shorten it.
+/// Requested duration in seconds; the notifier may shorten it.
 const EXPIRES: u32 = 600;
 /// The longest a notifier may make us ask for.
 const MAX_EXPIRES: u32 = 86_400;
 
-/// What is to be done now.
+/// The next action.
 #[derive(Debug)]
 pub(super) enum Next {
     Nothing,

@@ -44,7 +44,7 @@ pub(crate) struct Clients {
     reliable: bool,
 }
 
-/// What a response means to its transaction.
+/// A response matched against the open transactions.
 pub(crate) enum Matched {
     /// A first final answer; the request it answers.
     Final(Box<Client>),

@@ -24,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A keep-alive that every SIP server ignores (RFC 5626 §3.5.1).
 const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
 
-/// What comes in.
+/// Input from the sockets.
 #[derive(Debug)]
 enum Incoming {
     /// A message and where it came from.
