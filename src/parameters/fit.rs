@@ -1,4 +1,4 @@
-//! Values that must fit each other, or the files they name.
+//! Checks of values against each other, and of the files they name.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

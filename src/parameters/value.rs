@@ -1,4 +1,4 @@
-//! A value as the host's configuration has it, and what is wrong with one.
+//! A value in the host's configuration, and the errors of one.
 
 use std::fmt;
 
@@ -32,10 +32,10 @@ pub struct ParameterError {
     pub allowed: String,
 }
 
-/// Why a text is no value of its parameter, as far as the table does not say it.
+/// Why a text is not a valid value of its parameter, as far as the table does not say so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wrong {
-    /// The part that is wrong; `None`: all of it.
+    /// The wrong part; `None`: all of it.
     pub(super) part: Option<String>,
     /// The allowed values of that part; `None`: those of the table.
     pub(super) allowed: Option<String>,

@@ -33,24 +33,24 @@ pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameE
     Ok(())
 }
 
-/// Takes octets as they come, gives messages.
+/// Collects octets as they arrive, and splits them into messages.
 #[derive(Debug, Default)]
 pub struct Frames {
     octets: Vec<u8>,
-    /// Octets of `octets` that are done with.
+    /// Octets of `octets` already consumed.
     used: usize,
 }
 
 impl Frames {
-    /// Takes what was read.
+    /// Appends received octets.
     pub fn push(&mut self, octets: &[u8]) {
         self.octets.drain(..self.used);
         self.used = 0;
         self.octets.extend_from_slice(octets);
     }
 
-    /// The next message; `None`: more must be read. A frame longer than `most` octets is
-    /// refused by its length alone.
+    /// The next message; `None` until more octets arrive. The length alone is enough to refuse a
+    /// frame longer than `most` octets.
     ///
     /// # Errors
     /// The stream cannot be read any further.

@@ -7,7 +7,7 @@ use crate::counters::{Kind, Totals};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     run: Option<SwitchRun>,
-    /// Done by runs that are gone.
+    /// Totals of earlier runs.
     before: Totals,
     /// Totals of the present run at the first meeting.
     base: Totals,
@@ -15,7 +15,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// A switch was met, again or for the first time.
+    /// Notes a connection to a switch, the first or a further one.
     pub(super) fn meet(&mut self, run: SwitchRun, totals: Totals) {
         if self.run != Some(run) {
             self.before = self.totals();
