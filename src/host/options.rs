@@ -33,8 +33,8 @@ pub(crate) enum OptionError {
     },
 }
 
-/// Reads the argument; an empty one says nothing. `identity` takes the rest of the text,
-/// since a URI may hold semicolons, and so stands last.
+/// Reads the argument; an empty one sets nothing. `identity` takes the rest of the text, since a
+/// URI may contain semicolons, so it must come last.
 pub(crate) fn parse(text: &str) -> Result<Options, OptionError> {
     let mut options = Options::default();
     let mut rest = text.trim();

@@ -1,5 +1,5 @@
-//! The script function, in the host's worker processes: make the transaction, hand the request
-//! over, never wait. The same for both hosts, over the [`Primitives`] each implements.
+//! The script function, in the host's worker processes: makes the transaction, hands the request
+//! over, and never waits. The same for both hosts, over the [`Primitives`] each implements.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};

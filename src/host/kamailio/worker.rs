@@ -1,4 +1,4 @@
-//! The script function in a worker: what Kamailio gives to `host::worker`.
+//! The script function in a worker: Kamailio's [`Primitives`].
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::SocketAddr;
