@@ -139,7 +139,7 @@ unsafe fn dialog(tm: &Tm) -> Result<(), LayoutError> {
 }
 
 /// # Safety
-/// Checks a dialog that tm made.
+/// tm made the dialog.
 unsafe fn made_dialog(made: *const kamailio_dialog) -> Result<(), LayoutError> {
     let mut dialog = kamailio_dialog::default();
     // SAFETY: any octets are what is looked at here. The tail of ours is not there in tm's.

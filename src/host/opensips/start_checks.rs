@@ -138,7 +138,7 @@ unsafe fn dialog(tm: &Tm) -> Result<(), LayoutError> {
 }
 
 /// # Safety
-/// Checks a dialog that tm made for this socket.
+/// tm made the dialog for this socket.
 unsafe fn made_dialog(
     made: *const opensips_dialog,
     socket: *const c_void,
