@@ -35,7 +35,7 @@ fn joins() {
     print("NOTIFYs sent meanwhile", crowd.notifies as f64);
 }
 
-/// A thousand watch one room, and a thousand more join it, 100 a second.
+/// A thousand subscribers of one room, and a thousand more participants who join it, 100 a second.
 fn storm() {
     let mut crowd = Crowd::new(1);
     for name in 0..1_000 {

@@ -48,7 +48,7 @@ fn delivery(members: usize, messages: usize, threads: usize) -> f64 {
     (server.cpu() - before) as f64 / 1e3 / (messages * (members - 1)) as f64
 }
 
-/// Join, leave, end of the whole room.
+/// Join, leave, and end of the whole room.
 fn acts(members: usize, threads: usize) {
     let case = case(members, 0);
     let mut server = Server::start_with("switch", &case, threads);

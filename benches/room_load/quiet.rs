@@ -100,7 +100,7 @@ fn empty(address: SocketAddr, name: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A message that wants no answer.
+/// A message that requests no answer.
 fn quietly(address: SocketAddr, room: usize) -> Vec<u8> {
     let message = String::from_utf8(driver::message(address, room, 200)).expect("text");
     let quiet = "Failure-Report: no\r\nContent-Type: message/cpim";

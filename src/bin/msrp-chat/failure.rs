@@ -28,7 +28,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// `408` is also what a transaction without answer amounts to (RFC 3261 §8.1.3.1).
+/// `408` also stands for a transaction without answer (RFC 3261 §8.1.3.1).
 pub(crate) const TIMEOUT: u16 = 408;
 
 /// Name of the step that fails when a host name has no address.
@@ -98,7 +98,7 @@ impl Failure {
         }
     }
 
-    /// A host name without address.
+    /// A host name without an address.
     pub(crate) fn unknown_host(host: &str) -> Self {
         Self {
             what: FIND,
@@ -109,7 +109,7 @@ impl Failure {
         }
     }
 
-    /// Something the other side said that we cannot work with.
+    /// An unusable message from the other side.
     pub(crate) fn unusable(what: &'static str, reason: &str, advice: &str) -> Self {
         Self {
             what,

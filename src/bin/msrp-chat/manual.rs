@@ -106,7 +106,7 @@ fn body(text: &str) -> String {
     page + if shown { ".fi\n" } else { "" }
 }
 
-/// A line of text for roff: nothing in it is a command.
+/// A line of text for roff, with everything escaped that could be a command.
 fn roff(line: &str) -> String {
     let line = line.replace('\\', "\\e").replace('-', "\\-");
     match line.starts_with(['.', '\'']) {

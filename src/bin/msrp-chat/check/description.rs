@@ -6,8 +6,7 @@ use crate::offer::Peer;
 use msrp_conference::wire::msrp::UriRef;
 use std::net::IpAddr;
 
-/// Judges the description: is its address one that a client can reach that reached `server`
-/// by SIP?
+/// Judges the description: can a client that reached `server` by SIP reach its address?
 pub(super) fn judge(peer: &Peer, server: IpAddr) -> Finding {
     let first = peer.path.split_whitespace().next().unwrap_or_default();
     let Ok(uri) = UriRef::parse(first) else {

@@ -19,10 +19,10 @@ const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 /// Names to show of a certificate with many.
 const NAMES_SHOWN: usize = 4;
 
-/// A certificate, described.
+/// A description of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
-    /// The names a client compares with the host; the subject's where there are none.
+    /// The names that a client compares with the host; those of the subject if there are no others.
     names: Vec<String>,
     issuer: String,
     /// `YYYY-MM-DD`.
@@ -41,7 +41,7 @@ impl fmt::Display for Certificate {
 }
 
 impl Certificate {
-    /// Reads what is in a certificate; `None` when it is not laid out as one.
+    /// Reads a certificate; `None` when it does not have the form of one.
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, whole) = Elements(der).expect(SEQUENCE)?;
         let (_, signed) = Elements(whole).expect(SEQUENCE)?;
@@ -87,7 +87,8 @@ impl<'a> Iterator for Elements<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (tag, rest) = self.0.split_first()?;
         let (first, rest) = rest.split_first()?;
-        // Short form, or so many octets of length: two are 64 KiB, and no certificate is larger.
+        // Short form, or the number of length octets: two make 64 KiB, and no certificate is
+        // larger.
         let (length, rest) = match first {
             0..=0x7f => (usize::from(*first), rest),
             0x81 | 0x82 => {
@@ -225,7 +226,7 @@ mM3Shk+ubRE=
         for place in 0..der.len() {
             let mut bent = der.clone();
             bent[place] ^= 0xff;
-            // Whatever it is taken for: it comes back.
+            // Whatever the reader makes of it, it must return.
             let _ = Certificate::read(&bent);
         }
     }
