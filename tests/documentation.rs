@@ -31,7 +31,7 @@ fn read(page: &Path) -> String {
     fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
 }
 
-/// Starts what the page shows and has it checked from outside.
+/// Starts the configuration on the page, and checks it from outside.
 fn runs(host: &Host, text: &str) {
     let mut plan = Plan::new(host).text(text);
     if !text.contains("\"listen\"") {
@@ -49,7 +49,8 @@ fn runs(host: &Host, text: &str) {
     proxy.stop();
 }
 
-/// Or a clone below the temporary folder, and a port with another's digits, would be mangled.
+/// Otherwise a clone below the temporary folder, or a port that contains another's digits, would be
+/// mangled.
 #[test]
 fn examples_are_changed_where_their_own_ports_and_folders_stand() {
     let places = [

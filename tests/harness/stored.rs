@@ -30,7 +30,7 @@ pub fn text_of(octets: &[u8]) -> String {
     content.unwrap_or_default().to_owned()
 }
 
-/// Waits until the file holds exactly this: nobody is told when.
+/// Waits until the file holds exactly this; there is no notice of a commit.
 pub fn await_history(database: &Path, room: &str, texts: &[&str]) {
     let there = wait_until(PATIENCE, || history_in(database, room) == texts);
     let found = history_in(database, room);

@@ -1,4 +1,4 @@
-//! How the room says goodbye, and what clients of RCS and of browsers bring along.
+//! Farewells of the room, and headers of RCS and browser clients.
 
 use std::time::Duration;
 
