@@ -189,7 +189,8 @@ fn flow(source: &str) -> String {
 #[test]
 fn the_pictures_are_what_their_sources_say() {
     let folder = root().join("docs/diagrams");
-    for (name, draw) in [("ports", map as fn(&str) -> String), ("join", flow)] {
+    let map = map as fn(&str) -> String;
+    for (name, draw) in [("ports", map), ("folders", map), ("join", flow)] {
         let source = fs::read_to_string(folder.join(name).with_extension("txt")).expect("a source");
         let drawn = draw(&source);
         let file = folder.join(name).with_extension("svg");

@@ -358,6 +358,8 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
         "event",
         "config",
         "rules",
+        "pattern",
+        "throttle",
         "out",
         "pool",
     ];
@@ -377,7 +379,7 @@ fn the_folders_of_the_focus_know_only_those_before_them() {
 
 /// The folders and files of the switch in order: each may name those before it and itself.
 const SWITCH: [&[&str]; 7] = [
-    &["agenda", "config", "ids", "security", "timers"],
+    &["agenda", "config", "ids", "on_demand", "security", "timers"],
     &["message"],
     &["room"],
     &["line"],

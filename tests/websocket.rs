@@ -401,8 +401,36 @@ fn a_closed_page_is_a_lost_connection_at_once() {
     web.socket.close(None).expect("it reads");
     assert_eq!(rig.lost(), LossCause::Disconnected);
     assert!(web.socket.read().expect("an answer").is_close());
+    closes_with_its_first_request(&rig);
     assert!(began.elapsed() < Duration::from_secs(20));
     rig.pool.stop();
+}
+
+/// The first request and a Close frame in one segment: both get their answer.
+fn closes_with_its_first_request(rig: &Rig) {
+    rig.admit(Transport::Ws, "carol");
+    let (mut stream, _) = knock(rig.address(Transport::Ws), str::to_owned);
+    let (room, own) = (
+        rig.uri(Transport::Ws, "carol"),
+        peer_uri(Transport::Ws, "carol"),
+    );
+    let request = format!(
+        "MSRP bind5678 SEND\r\nTo-Path: {room}\r\nFrom-Path: {own}\r\nMessage-ID: m\r\n\
+         Byte-Range: 1-0/0\r\n-------bind5678$\r\n"
+    );
+    let length = u16::try_from(request.len()).unwrap().to_be_bytes();
+    // Masked with zeros (RFC 6455 §5.3); the second frame is Close.
+    let head = [0x82, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+    let close = [0x88, 0x80, 0, 0, 0, 0];
+    let all = [&head, request.as_bytes(), &close].concat();
+    stream.write_all(&all).unwrap();
+    assert_eq!(rig.lost(), LossCause::Disconnected);
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).unwrap();
+    let text = String::from_utf8_lossy(&answers);
+    assert!(text.contains("MSRP bind5678 200"), "{text}");
+    let close = [0x88, 2, 0x03, 0xe8];
+    assert!(answers.ends_with(&close), "no Close: {answers:?}");
 }
 
 /// The server's response to a handshake.

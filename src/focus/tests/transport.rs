@@ -122,6 +122,10 @@ fn w05_websocket_clients_see_ws_paths_and_tls_in_the_m_line() {
     assert_eq!(invite(&mut scenario, &mut phone, room, &plain).0, 488);
     let safe = web(&secure(&offer("frank")), "msrps");
     assert_eq!(invite(&mut scenario, &mut phone, room, &safe).0, 200);
+    // The fingerprint of a browser is that of its DTLS: it shows no certificate here.
+    let mut phone = scenario.phone("gina");
+    let media = web(&secure(&offer("gina")), "msrps") + "a=fingerprint:md2 00:11\r\n";
+    assert_eq!(invite(&mut scenario, &mut phone, room, &media).0, 200);
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub(in crate::switch) struct Room {
 /// therefore stand close together.
 #[derive(Debug, Default)]
 struct Seen {
+    /// Keeps members from making up a message with the fingerprint of another's.
+    secret: u64,
     fingerprints: VecDeque<u64>,
     /// Where and when each came.
     from: VecDeque<(Speaker, Moment)>,
@@ -148,7 +150,7 @@ impl Nickname {
 }
 
 impl Room {
-    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy) -> Self {
+    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy, secret: u64) -> Self {
         Self {
             uri,
             policy,
@@ -164,7 +166,10 @@ impl Room {
             nicknames: HashMap::new(),
             history: History::default(),
             notified: VecDeque::new(),
-            seen: Seen::default(),
+            seen: Seen {
+                secret,
+                ..Seen::default()
+            },
         }
     }
 
@@ -242,8 +247,7 @@ impl Room {
     /// the first octets must be the same, too.
     pub(in crate::switch) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
-        (user, name).hash(&mut hasher);
-        // Only messages of one user and one Message-ID are told apart by this.
+        (self.seen.secret, user, name, octets.len()).hash(&mut hasher);
         let front = octets.get(..TOLD_BY).unwrap_or(octets);
         let words = front.chunks(8).map(|part| {
             let mut word = [0; 8];
@@ -291,5 +295,23 @@ impl Room {
     pub(in crate::switch) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
         let Some(speaker) = on else { return };
         self.seen.push(fingerprint, speaker, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody can make up a message that counts as another's repetition.
+    #[test]
+    fn c32_fingerprints_are_secret_and_of_the_whole_length() {
+        let user = UserUri::new("sip:alice@example.com");
+        let policy = crate::switch::tests::admission("lobby", "alice").policy;
+        let uri = RoomUri::new("sip:lobby@example.com");
+        let [room, other] = [1, 2].map(|secret| Room::new(uri.clone(), policy.clone(), secret));
+        let print = |room: &Room, octets: &[u8]| room.fingerprint(&user, "m", octets);
+        assert_eq!(print(&room, b"a"), print(&room, b"a"));
+        assert_ne!(print(&room, b"a"), print(&room, b"a\0"));
+        assert_ne!(print(&room, b"a"), print(&other, b"a"));
     }
 }

@@ -89,7 +89,8 @@ impl<'a> Stream<'a> {
         };
         let fingerprints = match secure {
             // Of a peer behind a relay we see the relay's certificate (RFC 6135 §4.3).
-            true if uris.len() == 1 => self.fingerprints()?,
+            // A browser has no certificate to show on a WebSocket (RFC 7977 §7).
+            true if uris.len() == 1 && !self.is_web() => self.fingerprints()?,
             _ => Vec::new(),
         };
         let (sends, receives) = self.direction();
