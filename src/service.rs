@@ -3,6 +3,18 @@
 //! nothing about conferences, and about SIP only how a request leaves (`outgoing`: its destination,
 //! and when a CANCEL may be sent, RFC 3261 §9.1) and the address of a socket that listens on all of
 //! them.
+//!
+//! Outputs leave in the order in which the focus gives them, under one rule: a change that an
+//! output promises must be committed first. So after a batch for the store, replies below 300,
+//! requests and promising orders wait in `commits` until the store has settled that batch. A
+//! refusal (300 and above) promises nothing and leaves at once; so do log lines, events, store
+//! queries and the orders that promise nothing. Acknowledgements of histories wait for their own
+//! batches and delay nothing else.
+//!
+//! A store that makes no progress is given up: everything that waits leaves, and conferences go on
+//! in memory. While too many outputs wait, or the store may keep nothing, the focus admits no
+//! newcomers. A turn takes a limited number of notices and raises a limited number of message
+//! events, so that a flood of either cannot delay requests.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

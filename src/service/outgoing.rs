@@ -2,6 +2,13 @@
 //! peer last used, while that lives; else to the results of resolving its next hop (RFC 3263), one
 //! after the other (§4.3). A waiting request delays the later requests of its own call and nothing
 //! else.
+//!
+//! The requests of a call form a queue, and only its first one moves, through the stages of
+//! [`Stage`]: it looks its next hop up, waits for a free worker if the host sends through workers,
+//! and leaves. If an attempt fails without a response from the peer, the request goes back to the
+//! front of the queue with its next destination, unless a later request of the call has left or
+//! waits. Every attempt has a number in its id, so that a late outcome of an earlier attempt
+//! changes nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;

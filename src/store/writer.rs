@@ -1,4 +1,15 @@
 //! The writing thread: everything that has arrived meanwhile becomes one commit.
+//!
+//! The file has five states ([`State`]). `Safe` is the normal one: batches are committed in the
+//! order given. An error of SQLite leads to `Failed`; the thread then opens the file again every
+//! few seconds, until that succeeds. A commit that does not return, or a full queue, leads to
+//! `Hanging`: the owner gives the thread up, and the thread notices when it returns. From both,
+//! the way back is `Wanting`, in which the thread waits for the complete state, then `Rewriting`,
+//! in which one transaction replaces the old state, then `Safe`.
+//!
+//! Outside `Safe` no batch is committed (those given during `Rewriting` follow it), but every batch
+//! counts as settled, so that nobody waits for a broken file. Changes of rooms and deleted histories are kept in memory meanwhile: queries see
+//! them, and the rewrite includes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};

@@ -262,7 +262,7 @@ impl<S: Read + Write> Connection<S> {
         answer.split(' ').nth(2).map(str::to_owned)
     }
 
-    /// Says something to the room.
+    /// Sends a text to the room.
     pub(crate) fn say(&mut self, to: &str, from: &str, user: &str, room: &str, text: &str) {
         let body =
             format!("From: <{user}>\r\nTo: <{room}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}");
@@ -277,7 +277,7 @@ impl<S: Read + Write> Connection<S> {
     }
 }
 
-/// Believes everybody.
+/// Trusts everybody.
 #[derive(Debug)]
 struct Anybody;
 
