@@ -223,7 +223,7 @@ impl Switch for Box<dyn Switch> {
 pub trait Store {
     /// Takes a batch of changes, to be stored all or none; never waits.
     fn write(&mut self, changes: Vec<Change>) -> Ticket;
-    /// The latest batch that nobody needs to wait for any more, nor for the earlier ones.
+    /// The latest settled batch: nobody needs to wait for it, or for an earlier one.
     fn settled(&self) -> Ticket;
     /// Whether it has lost changes and needs a complete rewrite.
     fn wants_everything(&self) -> bool;

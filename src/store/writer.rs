@@ -8,8 +8,8 @@
 //! in which one transaction replaces the old state, then `Safe`.
 //!
 //! Outside `Safe` no batch is committed (those given during `Rewriting` follow it), but every batch
-//! counts as settled, so that nobody waits for a broken file. Changes of rooms and deleted histories are kept in memory meanwhile: queries see
-//! them, and the rewrite includes them.
+//! counts as settled, so that nobody waits for a broken file. Changes of rooms and deleted
+//! histories are kept in memory meanwhile: queries see them, and the rewrite includes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
