@@ -11,7 +11,7 @@ use crate::time::Moment;
 use crate::wire::msrp::UseNickname;
 
 impl Switch {
-    /// A NICKNAME, answered once it is kept.
+    /// Handles a NICKNAME; it is answered once the nickname is stored.
     pub(in crate::switch) fn take_nickname(
         &mut self,
         now: Moment,

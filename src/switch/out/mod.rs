@@ -1,4 +1,4 @@
-//! What goes out: whose turn it is to write, and what is written.
+//! Output: the order of writers, and their octets.
 
 pub(in crate::switch) mod backpressure;
 pub(in crate::switch) mod batch;

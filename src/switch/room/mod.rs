@@ -1,4 +1,4 @@
-//! One room at the switch: who is in it, and what is on its way to them.
+//! One room at the switch: its members, and the messages on their way to them.
 
 pub(in crate::switch) mod abroad;
 pub(in crate::switch) mod addressing;
@@ -61,17 +61,17 @@ pub(in crate::switch) struct Room {
     /// It is the replica of a room of another thread: nothing is put in order here.
     pub(in crate::switch) original: Option<Original>,
     pub(in crate::switch) log: Log,
-    /// Who waits until others have caught up.
+    /// Speakers that wait until others have caught up.
     pub(in crate::switch) held: HeldSpeakers,
-    /// How far what is new has got.
+    /// The progress of new output through the members.
     pub(in crate::switch) progress: Progress,
-    /// Messages the focus has not been told of.
+    /// Messages not yet reported to the focus.
     pub(in crate::switch) uncounted: u64,
     /// It was told of some a moment ago.
     pub(in crate::switch) counting: bool,
     pub(in crate::switch) nicknames: HashMap<UserUri, Nickname>,
     pub(in crate::switch) history: History,
-    /// What the last notifications of the anonymous said.
+    /// The gists of the last notifications of anonymous members.
     notified: VecDeque<u64>,
     /// Fingerprints of the last messages, where and when they came.
     seen: Seen,
@@ -242,9 +242,9 @@ impl Room {
             .retain(|_, nickname| nickname.until.is_none_or(|until| until > now));
     }
 
-    /// What a message is known by when it is sent again, on a replacement session with the
-    /// same Message-ID (RFC 4975 §5.4, C32). Clients that never change their Message-ID exist:
-    /// the first octets must be the same, too.
+    /// The fingerprint by which a repeated message is recognised: one sent again on a replacement
+    /// session with the same Message-ID (RFC 4975 §5.4, C32). Some clients never change their
+    /// Message-ID, so the first octets must match too.
     pub(in crate::switch) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
         (self.seen.secret, user, name, octets.len()).hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! The rooms of one thread and the sessions in them: the one owner of both.
+//! The rooms of one thread and their sessions, with their only owner.
 
 use std::collections::HashMap;
 
@@ -18,19 +18,19 @@ pub(in crate::switch) struct Rooms {
     /// For fingerprints of messages.
     secret: u64,
     table: Table<RoomKey, Room>,
-    /// The rooms of which this thread is the owner.
+    /// The rooms that this thread owns.
     by_uri: HashMap<RoomUri, RoomKey>,
-    /// The others, by what their owners call them.
+    /// Replicas, by their owners' keys.
     replicas: HashMap<(Thread, RoomKey), RoomKey>,
     by_session: HashMap<SessionId, SessionKey>,
-    /// Sessions in no room whose connection is still to stay.
+    /// Sessions that have left their room and whose connection stays for a moment.
     parting: HashMap<SessionId, SessionKey>,
     sessions: usize,
-    /// Of these, sessions that are in no room any more.
+    /// Number of sessions that have left their room.
     pub(in crate::switch) leaving: usize,
-    /// Of these, sessions of rooms of other threads.
+    /// Number of sessions in rooms of other threads.
     pub(in crate::switch) guests: usize,
-    /// What is kept of rooms without sessions.
+    /// State kept of rooms without sessions.
     pub(in crate::switch) reservations: Reservations,
     pub(in crate::switch) histories: Histories,
 }
@@ -61,7 +61,7 @@ impl Rooms {
         self.table.iter_mut()
     }
 
-    /// The room of this name, if this thread is its owner.
+    /// The room with this name, if this thread is its owner.
     pub(in crate::switch) fn called(&self, uri: &RoomUri) -> Option<RoomKey> {
         self.by_uri.get(uri).copied()
     }
@@ -91,7 +91,7 @@ impl Rooms {
         Some((room, room.session(key)?))
     }
 
-    /// The session of this name that is in a room.
+    /// The session with this name that is in a room.
     pub(in crate::switch) fn named(&self, id: &str) -> Option<SessionKey> {
         self.by_session.get(id).copied()
     }
@@ -165,7 +165,7 @@ impl Rooms {
         key
     }
 
-    /// A session is in its room no more, and not found by its name.
+    /// Removes a session from the members of its room and from the index by name.
     pub(in crate::switch) fn unlist(&mut self, id: &SessionId) {
         self.by_session.remove(id);
     }
@@ -186,7 +186,7 @@ impl Rooms {
         Some(session)
     }
 
-    /// A session has left its room; what is its own still goes out.
+    /// Removes a session from its room; its own queue is still written.
     pub(in crate::switch) fn leaves(&mut self, key: SessionKey) -> Option<&mut Session> {
         let session = self.table.get_mut(key.room)?.sessions.get_mut(key.seat)?;
         session.leaving = true;

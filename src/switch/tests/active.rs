@@ -43,7 +43,7 @@ fn answer(stage: &mut Stage, id: ConnectionId, name: &str, bind: &Got, code: u16
     stage.give(id, text);
 }
 
-/// What became of the session of this name.
+/// The causes of loss in the notices.
 fn losses(stage: &mut Stage) -> Vec<LossCause> {
     let notices = stage.notices().into_iter();
     let causes = notices.filter_map(|notice| match notice {

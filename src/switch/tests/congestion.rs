@@ -218,7 +218,7 @@ fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
     );
 }
 
-/// What bob reads at a time, of what a speaker says as fast as she is read.
+/// Lets alice speak as fast as she is read, while bob reads `pace` at a time.
 fn flood(pace: usize, rounds: usize) -> (Stage, ConnectionId, Vec<String>, Vec<String>) {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));

@@ -39,7 +39,7 @@ impl Stage {
         id
     }
 
-    /// What the focus is told of the history: numbers, and what is gone.
+    /// The history reports to the focus: numbers, and removals.
     fn told(&mut self) -> Vec<(Vec<PastMessage>, u64)> {
         let notices = self.all_notices().into_iter();
         let told = notices.filter_map(|notice| match notice {
@@ -308,7 +308,8 @@ fn what_a_newcomer_cannot_take_is_passed_over() {
     assert_eq!(stage.newcomer(deaf), Vec::<String>::new());
 }
 
-/// Who dials in is told of the peer later: what it takes counts when it is written.
+/// With an offerless INVITE the peer's capabilities arrive after its admission: those at delivery
+/// count.
 #[test]
 fn what_the_answer_says_counts() {
     let (mut stage, alice) = room_of_three();
@@ -579,7 +580,7 @@ fn a_history_that_ends_is_given_to_nobody() {
     assert_eq!(stage.newcomer(head("dave", 3)), Vec::<String>::new());
 }
 
-/// What was told to a focus that has gone is told to the next one, unless the store has it.
+/// Reports to a focus that has gone are repeated to the next one, unless the store has them.
 #[test]
 fn flow4_what_no_focus_has_heard_is_told_again() {
     let texts = |told: Vec<(Vec<PastMessage>, u64)>| {

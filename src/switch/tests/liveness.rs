@@ -1,4 +1,4 @@
-//! Who is gone, and who only takes his time.
+//! Dead peers, and slow ones.
 
 use super::requests::answer;
 use super::*;

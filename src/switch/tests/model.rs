@@ -46,7 +46,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-/// What the reference knows of a member.
+/// The reference's state of a member.
 struct Member {
     who: u8,
     id: ConnectionId,
@@ -76,7 +76,7 @@ fn takes_one_send(who: u8) -> bool {
     who == 4 || who == 5
 }
 
-/// What somebody writes to say a text.
+/// The body with which a member sends a text.
 fn body_of(who: u8, text: &str) -> String {
     match is_plain(who) {
         true => text.to_owned(),
@@ -431,7 +431,7 @@ impl Model {
     }
 }
 
-/// What was said, of a message as `who` gets it.
+/// The sender's text in a message as `who` gets it.
 fn text_of(body: &[u8], who: u8) -> String {
     let all = String::from_utf8_lossy(body);
     let text = match is_plain(who) {

@@ -1,4 +1,4 @@
-//! Who gets what: RFC 7701 §6 and §7.
+//! The receivers of messages: RFC 7701 §6 and §7.
 
 use super::*;
 

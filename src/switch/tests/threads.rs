@@ -1,5 +1,5 @@
 //! Several instances wired together by hand: connections on one thread, rooms on another.
-//! What goes between two of them arrives when the test says so, in order.
+//! Parcels between two of them arrive when the test says so, in order.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::switch::line::connection::MAX_UNORDERED;
 
 pub(super) const THREADS: u16 = 3;
 
-/// Who owns the room of a session, for all instances.
+/// The owner of each session's room, for all instances.
 type Owners = Arc<Mutex<HashMap<SessionId, Thread>>>;
 
 /// That as one instance sees it.

@@ -87,13 +87,13 @@ struct Model {
     /// Nothing may be lost to slowness.
     strict: bool,
     listeners: Vec<Place>,
-    /// What each of them has heard: of large messages the first octets.
+    /// The texts each of them has heard; of large messages the first octets.
     order: Vec<Vec<String>>,
     members: Vec<Member>,
     /// Connections that several use, by thread.
     shared: Vec<Option<Place>>,
     sent: u32,
-    /// What was said to somebody alone.
+    /// The texts sent to each member privately.
     private: BTreeMap<u8, Vec<String>>,
 }
 
@@ -167,7 +167,7 @@ impl Model {
         self.look();
     }
 
-    /// What the listeners have heard, and who is bound by now.
+    /// Updates the listeners' texts and the members that are bound.
     fn look(&mut self) {
         for (listener, order) in self.listeners.iter().zip(&mut self.order) {
             let chunks = self.world.stage(listener.0).chunks(listener.1);
@@ -490,7 +490,7 @@ fn path(name: &str, moved: u32) -> String {
     }
 }
 
-/// What stands in SENDs along a path, or in all.
+/// The texts in SENDs along a path, or in all SENDs.
 fn heard(chunks: &[Chunk], to: Option<&str>) -> Vec<Heard> {
     let mine = |chunk: &&Chunk| {
         let head = chunk.head.as_ref().unwrap();
@@ -507,7 +507,7 @@ fn heard(chunks: &[Chunk], to: Option<&str>) -> Vec<Heard> {
         .collect()
 }
 
-/// What tells a message from all others.
+/// The part of a text that distinguishes its message.
 fn mark(text: &str) -> String {
     text.chars().take(20).take_while(|it| *it != 'x').collect()
 }

@@ -1,4 +1,4 @@
-//! Who is written to when there is more to write than one turn takes.
+//! The order of writes when there is more output than one turn takes.
 
 use super::*;
 
