@@ -1,5 +1,5 @@
-//! The pictures of the documentation, drawn from the text files beside them, so that a change
-//! can be read: `UPDATE_DOCS=1 cargo test --test diagrams` draws them again.
+//! Draws the diagrams of the documentation from the text files beside them, so that a change can be
+//! reviewed as text: `UPDATE_DOCS=1 cargo test --test diagrams` draws them again.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -15,7 +15,7 @@ const INK: &str = "#24292f";
 const SOFT: &str = "#57606a";
 const LINE: &str = "#0969da";
 
-/// A picture under way.
+/// A diagram under construction.
 struct Picture(String);
 
 impl Picture {
@@ -62,7 +62,7 @@ impl Picture {
     }
 }
 
-/// The lines that say something: the first word, and the rest at its bars.
+/// The statements: the first word, and the rest split at its bars.
 fn statements(source: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines = source
         .lines()
@@ -189,7 +189,8 @@ fn flow(source: &str) -> String {
 #[test]
 fn the_pictures_are_what_their_sources_say() {
     let folder = root().join("docs/diagrams");
-    for (name, draw) in [("ports", map as fn(&str) -> String), ("join", flow)] {
+    let map = map as fn(&str) -> String;
+    for (name, draw) in [("ports", map), ("folders", map), ("join", flow)] {
         let source = fs::read_to_string(folder.join(name).with_extension("txt")).expect("a source");
         let drawn = draw(&source);
         let file = folder.join(name).with_extension("svg");

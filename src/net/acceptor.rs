@@ -38,6 +38,8 @@ use crate::wire::websocket::Violation;
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(32);
 /// How long a TLS handshake may take: a few round trips of a bad network.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to read the rest of a peer whose WebSocket was refused.
+const REFUSED_LINGER: Duration = Duration::from_secs(1);
 /// Limit of concurrent TLS handshakes, counted from the ClientHello. Each may hold 64 KiB of the
 /// peer's certificates.
 pub(super) const MAX_HANDSHAKES: usize = 1024;
@@ -342,6 +344,11 @@ impl Greeted {
                 Verdict::Wait => {}
                 Verdict::Refuse { response, why } => {
                     self.write(&response).await?;
+                    self.stream.shutdown().await?;
+                    // Unread octets would reset the connection, and take the answer with it.
+                    let rest =
+                        async { while matches!(self.read_some(&mut buffer).await, Ok(1..)) {} };
+                    let _ = tokio::time::timeout(REFUSED_LINGER, rest).await;
                     return Err(io::Error::other(why));
                 }
                 Verdict::Open { response, mut rest } => {
@@ -366,7 +373,8 @@ impl Greeted {
         };
         let payload = web.unframe(read)?;
         octets.extend_from_slice(read.get(..payload).unwrap_or_default());
-        Ok(count > 0 && !web.is_closed())
+        // What came before a Close frame counts; the next read finds the end.
+        Ok(count > 0 && (payload > 0 || !web.is_closed()))
     }
 
     /// Reads once, below the WebSocket; 0 at the end of the stream.

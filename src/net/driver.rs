@@ -260,6 +260,11 @@ impl Driver {
                 total += octets;
                 continue;
             }
+            if self.is_web_closed(id) {
+                let now = self.now;
+                self.guard(Some(id), |switch| switch.ended(now, id));
+                break false;
+            }
             let Some(transport) = self.transport(id) else {
                 break false;
             };
@@ -287,10 +292,6 @@ impl Driver {
             };
             let octets = octets.get(..count).unwrap_or_default();
             self.guard(Some(id), |switch| switch.received(now, id, octets));
-            if self.is_web_closed(id) {
-                self.finish(id);
-                break false;
-            }
         };
         self.release_permit(id);
         self.totals.bytes_in += total as u64;

@@ -96,15 +96,16 @@ impl Switch {
     /// An instance without rooms.
     pub fn new(
         config: Config,
-        entropy: Box<dyn Entropy + Send>,
+        mut entropy: Box<dyn Entropy + Send>,
         threads: Box<dyn Threads>,
     ) -> Self {
+        let rooms = Rooms::new(&mut *entropy);
         Self {
             config,
             entropy,
             exchange: Exchange::new(threads),
             connections: Connections::default(),
-            rooms: Rooms::default(),
+            rooms,
             streams: Streams::default(),
             turns: Turns::default(),
             agenda: Agenda::default(),

@@ -331,7 +331,7 @@ impl Switch {
             return;
         };
         if is_guest {
-            // One that goes back has no home any more.
+            // A session that goes back to its owner has no home left to notify.
             if let Some(home) = session.home {
                 let parcel = Parcel::Left(session.said_as, cause);
                 self.exchange.post(home, parcel);

@@ -38,7 +38,7 @@ impl WebSocket {
         self.incoming.is_closed()
     }
 
-    /// A pong is to be written.
+    /// Whether a pong is pending.
     pub(super) fn owes_pong(&self) -> bool {
         self.incoming.is_pinged()
     }

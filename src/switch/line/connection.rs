@@ -111,7 +111,7 @@ impl Connection {
             || self.replies.len() > MAX_REPLIES
     }
 
-    /// Somebody who speaks may still be behind it.
+    /// Whether it may still have a speaker: it is not closing, and has or seeks a session.
     pub(in crate::switch) fn lives_on(&self) -> bool {
         !self.closing && !self.is_idle()
     }

@@ -95,7 +95,7 @@ pub(in crate::switch) struct Opening {
 /// The step to carry out at the end of a chunk.
 #[derive(Debug)]
 pub(in crate::switch) enum Ending {
-    /// More of the message is to come.
+    /// The message continues.
     Goes,
     /// A chunk of a message that is passed on: its end offset, and whether it is the last.
     Flows(StreamKey, u64, bool),

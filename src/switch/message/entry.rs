@@ -102,7 +102,7 @@ impl Entry {
     }
 }
 
-/// Where `part`, which was cut out of `whole`, stands in it.
+/// The position of `part` within `whole`, of which it is a slice.
 pub(in crate::switch) fn range_of(whole: &[u8], part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     match start.checked_add(part.len()) {

@@ -1,4 +1,4 @@
-//! Backpressure from receivers to speakers. While half of an outbox or more is queued for a member
+//! Backpressure from receivers to speakers. While more than half of an outbox is queued for a member
 //! of a room, the connections of that room's speakers are not read. TCP then slows the speakers
 //! down to their readers, which costs no memory and loses nothing.
 //!

@@ -90,7 +90,7 @@ impl Switch {
         more
     }
 
-    /// The socket has accepted output, either all of it or as much as it accepts for now.
+    /// The socket has accepted output: all of it, or (`blocked`) as much as it can take for now.
     pub fn blocked(&mut self, now: Moment, id: ConnectionId, blocked: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.lives(now);
@@ -131,9 +131,9 @@ impl Switch {
         self.turns.is_pressed()
     }
 
-    /// Whether the last input of a connection is still being written to its room, or is large. More
-    /// is read once it is written, so that no outbox overflows because other members had their turn
-    /// first.
+    /// Whether the room of a connection's last message has much new output, or is in the middle of a
+    /// round of its members. More is read after that, so that no outbox overflows because other
+    /// members had their turn first.
     pub fn holds_back(&self, id: ConnectionId) -> bool {
         let said_in = self.connections.get(id).and_then(|it| it.said_in);
         let room = said_in.and_then(|room| self.rooms.get(room));

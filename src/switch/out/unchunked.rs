@@ -25,7 +25,7 @@ const GIVEN_UP: &str =
     "A large message was not delivered: other messages could not wait for its end.";
 
 impl Switch {
-    /// The SEND that stands open on a connection, if it must not be interrupted.
+    /// The SEND that is open on a connection, if it must not be interrupted.
     pub(in crate::switch) fn uninterrupted(
         &self,
         id: ConnectionId,

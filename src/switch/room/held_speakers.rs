@@ -63,7 +63,7 @@ impl HeldSpeakers {
 
 #[cfg(test)]
 impl HeldSpeakers {
-    /// Nobody waits.
+    /// Whether no speaker waits.
     pub(in crate::switch) fn is_free(&self) -> bool {
         self.speakers.is_empty() && self.said.is_empty() && self.stragglers == 0
     }

@@ -45,7 +45,7 @@ const REPEATED_WITHIN: Duration = Duration::from_secs(60);
 const NOTIFIED: usize = 256;
 /// Limit of reserved nicknames of users who have left.
 pub(in crate::switch) const MAX_QUARANTINED: usize = 4096;
-/// Octets that must match for two messages with the same Message-ID to be the same.
+/// Number of leading octets in a message's fingerprint.
 const TOLD_BY: usize = 512;
 
 /// A room with at least one session.
@@ -81,6 +81,8 @@ pub(in crate::switch) struct Room {
 /// therefore stand close together.
 #[derive(Debug, Default)]
 struct Seen {
+    /// Prevents members from forging a message with the fingerprint of another member's.
+    secret: u64,
     fingerprints: VecDeque<u64>,
     /// The place and time of each arrival.
     from: VecDeque<(Speaker, Moment)>,
@@ -148,7 +150,7 @@ impl Nickname {
 }
 
 impl Room {
-    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy) -> Self {
+    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy, secret: u64) -> Self {
         Self {
             uri,
             policy,
@@ -164,7 +166,10 @@ impl Room {
             nicknames: HashMap::new(),
             history: History::default(),
             notified: VecDeque::new(),
-            seen: Seen::default(),
+            seen: Seen {
+                secret,
+                ..Seen::default()
+            },
         }
     }
 
@@ -240,11 +245,10 @@ impl Room {
 
     /// The fingerprint by which a repeated message is recognised: one sent again on a replacement
     /// session with the same Message-ID (RFC 4975 §5.4, C32). Some clients never change their
-    /// Message-ID, so the first octets must match too.
+    /// Message-ID, so the length and the first octets must match too.
     pub(in crate::switch) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
-        (user, name).hash(&mut hasher);
-        // Only messages of one user and one Message-ID are compared.
+        (self.seen.secret, user, name, octets.len()).hash(&mut hasher);
         let front = octets.get(..TOLD_BY).unwrap_or(octets);
         let words = front.chunks(8).map(|part| {
             let mut word = [0; 8];
@@ -292,5 +296,23 @@ impl Room {
     pub(in crate::switch) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
         let Some(speaker) = on else { return };
         self.seen.push(fingerprint, speaker, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A forged message cannot count as the repetition of another member's.
+    #[test]
+    fn c32_fingerprints_are_secret_and_of_the_whole_length() {
+        let user = UserUri::new("sip:alice@example.com");
+        let policy = crate::switch::tests::admission("lobby", "alice").policy;
+        let uri = RoomUri::new("sip:lobby@example.com");
+        let [room, other] = [1, 2].map(|secret| Room::new(uri.clone(), policy.clone(), secret));
+        let print = |room: &Room, octets: &[u8]| room.fingerprint(&user, "m", octets);
+        assert_eq!(print(&room, b"a"), print(&room, b"a"));
+        assert_ne!(print(&room, b"a"), print(&room, b"a\0"));
+        assert_ne!(print(&room, b"a"), print(&other, b"a"));
     }
 }

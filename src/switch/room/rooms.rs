@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::control::{RoomPolicy, RoomUri, SessionId};
+use crate::entropy::Entropy;
 use crate::switch::ids::{RoomKey, SessionKey, Table, Thread};
 use crate::switch::room::Room;
 use crate::switch::room::history::{Histories, History};
@@ -14,6 +15,8 @@ use crate::time::Moment;
 /// Every room and session of this thread.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Rooms {
+    /// For fingerprints of messages.
+    secret: u64,
     table: Table<RoomKey, Room>,
     /// The rooms that this thread owns.
     by_uri: HashMap<RoomUri, RoomKey>,
@@ -33,6 +36,15 @@ pub(in crate::switch) struct Rooms {
 }
 
 impl Rooms {
+    pub(in crate::switch) fn new(entropy: &mut dyn Entropy) -> Self {
+        let mut secret = [0; 8];
+        entropy.fill(&mut secret);
+        Self {
+            secret: u64::from_le_bytes(secret),
+            ..Self::default()
+        }
+    }
+
     pub(in crate::switch) fn get(&self, key: RoomKey) -> Option<&Room> {
         self.table.get(key)
     }
@@ -104,7 +116,7 @@ impl Rooms {
         if let Some(key) = self.called(uri) {
             return key;
         }
-        let mut room = Room::new(uri.clone(), policy.clone());
+        let mut room = Room::new(uri.clone(), policy.clone(), self.secret);
         let kept = self.reservations.take(now, uri);
         room.nicknames = kept.nicknames;
         room.history = kept.history;
@@ -126,7 +138,7 @@ impl Rooms {
         if let Some(key) = self.replica(owner, original) {
             return key;
         }
-        let mut room = Room::new(uri.clone(), policy);
+        let mut room = Room::new(uri.clone(), policy, self.secret);
         room.original = Some(Original {
             owner,
             room: original,
@@ -194,12 +206,12 @@ impl Rooms {
         leaving
     }
 
-    /// Such a session.
+    /// A session that has left its room and whose connection stays.
     pub(in crate::switch) fn lingering(&self, id: &SessionId) -> Option<SessionKey> {
         self.parting.get(id).copied()
     }
 
-    /// Ends that wait.
+    /// Stops keeping such a connection.
     pub(in crate::switch) fn stops_lingering(&mut self, key: SessionKey) -> Option<&Session> {
         let session = self.table.get_mut(key.room)?.sessions.get_mut(key.seat)?;
         if !std::mem::take(&mut session.lingers) {

@@ -48,7 +48,7 @@ pub(in crate::switch) fn announcement(room: &RoomUri, text: &str, now: Moment) -
     entry
 }
 
-/// Where the wrapped content type stands.
+/// The position of the wrapped content type.
 fn type_in(body: &[u8]) -> std::ops::Range<usize> {
     let start = memchr::memmem::find(body, CONTENT_TYPE.as_bytes()).unwrap_or(0);
     start..start + CONTENT_TYPE.len().min(body.len())

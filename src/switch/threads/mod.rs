@@ -133,7 +133,7 @@ impl Exchange {
         }
     }
 
-    /// Whether somebody who spoke on a connection may still be behind it.
+    /// Whether a connection on which a message came may still have its speaker.
     pub(in crate::switch) fn lives(&self, speaker: Speaker, connections: &Connections) -> bool {
         match speaker.thread == self.own {
             true => connections
