@@ -55,7 +55,8 @@ pub(super) fn poll_write(
     }
 }
 
-/// The first [`WRITE`] octets of `slices`, as far as `parts` go; returns the number of parts and octets.
+/// Cuts `slices` to the first [`WRITE`] octets, as far as `parts` go. Returns the number of parts
+/// and octets.
 fn cut<'a>(slices: &'a [IoSlice<'_>], parts: &mut [IoSlice<'a>]) -> (usize, usize) {
     let (mut left, mut count) = (WRITE, 0);
     for (slice, part) in slices.iter().zip(parts) {

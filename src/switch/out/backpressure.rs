@@ -1,6 +1,6 @@
-//! Backpressure from receivers to speakers. While more than half of an outbox is queued for a member
-//! of a room, the connections of that room's speakers are not read. TCP then slows the speakers
-//! down to their readers, which costs no memory and loses nothing.
+//! Backpressure from receivers to speakers. While more than half of an outbox is queued for a
+//! member of a room, the connections of that room's speakers are not read. TCP then slows the
+//! speakers down to their readers, which costs no memory and loses nothing.
 //!
 //! Speakers do not wait for a member that accepts less than an eighth of an outbox a second. Until
 //! it has caught up, it loses messages that exceed an outbox (RFC 7701 §6.4).

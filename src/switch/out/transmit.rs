@@ -131,8 +131,8 @@ impl Switch {
         self.turns.is_pressed()
     }
 
-    /// Whether the room of a connection's last message has much new output, or is in the middle of a
-    /// round of its members. More is read after that, so that no outbox overflows because other
+    /// Whether the room of a connection's last message has much new output, or is in the middle of
+    /// a round of its members. More is read after that, so that no outbox overflows because other
     /// members had their turn first.
     pub fn holds_back(&self, id: ConnectionId) -> bool {
         let said_in = self.connections.get(id).and_then(|it| it.said_in);
