@@ -70,7 +70,7 @@ fn c60_a_session_of_ours_is_bound_by_the_answer_to_its_empty_send() {
     stage.notices();
     let id = stage.switch.opened(stage.now);
     connected(&mut stage, "alice", id);
-    // C61: nothing goes to a peer that has not said who it is.
+    // C61: the switch sends nothing to a peer that has not identified itself.
     stage.give(bob, send("bob", "tid10001", &[], &cpim("bob", "early")));
     let got = stage.got(id);
     let [bind] = got.as_slice() else {

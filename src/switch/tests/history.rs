@@ -1,10 +1,10 @@
-//! The history of rooms: who comes in is given what was said last, in order and once.
+//! The history of rooms: a newcomer receives the last messages, in order and once.
 
 use super::*;
 use crate::control::PastMessage;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Between two times that something is told of a room.
+/// Time between two reports about a room.
 const PACE: Duration = Duration::from_millis(100);
 
 fn head(name: &str, history: u16) -> Admission {
@@ -25,7 +25,7 @@ impl Stage {
         assert_eq!(self.codes(id), [200]);
     }
 
-    /// The texts that somebody gets who comes in now.
+    /// The texts that a newcomer gets.
     fn newcomer(&mut self, head: Admission) -> Vec<String> {
         let name = head.session.to_string();
         self.admit(head);
@@ -172,7 +172,7 @@ fn a_message_that_is_more_than_a_whole_history_may_be_is_not_kept() {
     assert_eq!(stage.newcomer(head("bob", 100)), ["one"]);
 }
 
-/// A newcomer's history is his alone: it takes no room in what the others wait for.
+/// A newcomer's history takes no room in the queues of other members.
 #[test]
 fn many_newcomers_at_once_cost_nobody_a_message() {
     let mut stage = Stage::new();
@@ -378,7 +378,7 @@ fn a_flood_does_not_pile_up_in_front_of_the_store() {
     };
     flood(&mut stage, &mut told);
     assert!(size(&told) > UNDER_WAY / 2 && size(&told) < UNDER_WAY + 36 * 1024);
-    // The store catches up: what is still in the history is told, the rest is gone for good.
+    // The store catches up: entries still in the history are reported, the others are lost.
     let heard = std::mem::take(&mut told);
     stage.kept(&heard);
     let rest = stage.told();
@@ -466,7 +466,7 @@ fn all_histories_together_are_bounded_and_each_room_has_its_share() {
         assert!((12 * 1024..=16 * 1024).contains(&octets), "{octets}");
     }
     assert!(stage.switch.rooms.histories.octets < (1024 + 140 + 11 * 16) * 1024);
-    // Who leaves makes room for others.
+    // A room that closes makes room for others.
     for number in 0..8 {
         let room = RoomUri::new(format!("sip:room{number}@example.com"));
         stage.switch.order(stage.now, Order::Close { room });
