@@ -1,5 +1,5 @@
 //! The switch outside the proxy: the control protocol between the conference process and
-//! `msrp-switchd`, and both of its ends. [`Link`] is the focus' end, [`serve`] the switch's.
+//! `msrp-switchd`, and both of its ends. [`Link`] is the focus' end, [`serve()`] the switch's.
 //!
 //! Over a Unix stream socket, each side first sends a [`preamble`]: a fixed mark and the version of
 //! the protocol, readable in every version. Frames follow: a length of four octets, most

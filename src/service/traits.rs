@@ -97,7 +97,7 @@ pub enum NotReplied {
 pub enum Departure {
     /// The host has it.
     Sent,
-    /// A worker has it, and will report the result ([`Frame::Sent`]).
+    /// A worker has it, and will report the result (`Frame::Sent`).
     Handed,
 }
 

@@ -21,7 +21,7 @@ use crate::host::{fds, text};
 /// Most sockets to remember; a proxy has a handful.
 const SOCKETS_SEEN: usize = 64;
 
-/// The pseudo-variables of [`Module::reception`]: source and socket of a request, as the host's
+/// The pseudo-variables of `Module::reception`: source and socket of a request, as the host's
 /// parser gives them.
 pub(super) const RECEPTION: &str = "$si $sp $socket_in(proto) $socket_in(ip) $socket_in(port) \
      $socket_in(advertised_ip) $socket_in(advertised_port)";
